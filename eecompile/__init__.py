@@ -1,0 +1,1 @@
+"""Compile trained ONNX classifiers into early-exit networks for edge accelerators."""

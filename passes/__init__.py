@@ -1,0 +1,1 @@
+"""ONNX graph in, ONNX graph out: the graph passes of eecompile."""

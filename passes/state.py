@@ -1,0 +1,140 @@
+"""What the compiler knows about a graph beyond its nodes: exits, origins, layers, declined rewrites.
+
+``onnx_graphsurgeon`` drops node and model metadata, so this state hangs on the graph object,
+keyed by node and tensor names, and ``passes.graph`` writes it into the file and reads it back.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import onnx_graphsurgeon as gs
+
+MAX_SOFTMAX = "max_softmax"
+
+
+@dataclass(frozen=True)
+class Exit:
+    """One exit of the network, in order of depth; the final classifier is the last.
+
+    Attributes:
+        name: ``exit_0`` … ; the last one is ``final``.
+        mount: Tensor the head reads.
+        output: Name of the logits tensor, shape [1, classes].
+        threshold: An input leaves here if its confidence is at least this; ``None``: not chosen
+            yet, or the final exit.
+        confidence: Confidence rule; ``max_softmax`` is the largest softmax probability.
+    """
+
+    name: str
+    mount: str
+    output: str
+    threshold: float | None = None
+    confidence: str = MAX_SOFTMAX
+
+
+@dataclass(frozen=True)
+class Decline:
+    """Why a pass left a node alone.
+
+    Attributes:
+        pass_name: Name of the pass, as in its text form.
+        subject: Node or tensor name.
+        reason: One sentence for the user.
+    """
+
+    pass_name: str
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class QuantGrid:
+    """The integer grid of one tensor: real = scale * (q - zero_point), q in [low, high].
+
+    ``scale`` has one element, or one per channel of ``axis``.
+    """
+
+    scale: tuple[float, ...]
+    zero_point: int
+    low: int
+    high: int
+    dtype: str
+    axis: int | None = None
+
+
+@dataclass
+class GraphState:
+    """Side information of one graph; copied with it, saved with it.
+
+    Attributes:
+        metadata: Model metadata of the user's file, kept as it was.
+        origins: Node name -> names of the nodes of the user's model it came from.
+        layers: Node name -> name of the fused layer it belongs to (set by ``fuse-layers``).
+        exits: The exits, shallow to deep; empty for a plain network.
+        declined: What passes left alone, and why; newest run of a pass replaces its older entries.
+        symbolic: Weights are absent; shapes are real, values are not.
+        softmax: The user's network ended in Softmax, which was set apart from the logits.
+        grids: Tensor name -> integer grid, chosen by calibration, read by ``quantize``.
+        history: Text forms of the passes that ran.
+    """
+
+    metadata: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    layers: dict[str, str] = field(default_factory=dict)
+    exits: list[Exit] = field(default_factory=list)
+    declined: list[Decline] = field(default_factory=list)
+    symbolic: bool = False
+    softmax: bool = False
+    grids: dict[str, QuantGrid] = field(default_factory=dict)
+    history: list[str] = field(default_factory=list)
+
+
+def state_of(graph: gs.Graph) -> GraphState:
+    """Return the state of ``graph``, made empty on first use."""
+    found = graph.__dict__.get("eecompile_state")
+    if found is None:
+        found = GraphState()
+        graph.__dict__["eecompile_state"] = found
+    return found  # type: ignore[no-any-return]
+
+
+def copy_graph(graph: gs.Graph) -> gs.Graph:
+    """Return an independent copy of ``graph`` with its state; weight arrays are shared."""
+    clone = graph.copy()
+    clone.__dict__["eecompile_state"] = copy.deepcopy(state_of(graph))
+    return clone
+
+
+def set_origin(graph: gs.Graph, node: gs.Node, sources: Iterable[gs.Node]) -> None:
+    """Record that ``node`` came from ``sources``: it inherits the union of their origins, in order."""
+    origins = state_of(graph).origins
+    merged: dict[str, None] = {}
+    for source in sources:
+        merged.update(dict.fromkeys(origins.get(source.name, ())))
+    origins[node.name] = tuple(merged)
+
+
+def decline(graph: gs.Graph, pass_name: str, subject: str, reason: str) -> None:
+    """Record why ``pass_name`` left ``subject`` (a node or tensor name) alone."""
+    entry = Decline(pass_name, subject, reason)
+    declined = state_of(graph).declined
+    if entry not in declined:
+        declined.append(entry)
+
+
+def unique_name(graph: gs.Graph, stem: str) -> str:
+    """Return ``stem``, or ``stem_2``, ``stem_3`` …: a name no node or tensor of ``graph`` has."""
+    taken: set[Any] = {node.name for node in graph.nodes}
+    for node in graph.nodes:
+        taken.update(t.name for t in [*node.inputs, *node.outputs])
+    taken.update(t.name for t in graph.inputs)
+    if stem not in taken:
+        return stem
+    number = 2
+    while f"{stem}_{number}" in taken:
+        number += 1
+    return f"{stem}_{number}"

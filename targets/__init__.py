@@ -1,0 +1,1 @@
+"""Accelerators: their cores, rules, cost of a layer, schedule of a network."""
