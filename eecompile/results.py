@@ -1,0 +1,163 @@
+"""The typed results of a run: what ``summary.json`` holds. Keys are only ever added."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from passes.errors import InputError
+
+SCHEMA_VERSION = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class DatasetInfo(_Frozen):
+    """Name and number of images of each split."""
+
+    name: str
+    train: int
+    val: int
+    test: int
+
+
+class Costs(_Frozen):
+    """Cost of one exit path, or an expectation over exits; ``None`` where the target has no clock."""
+
+    macs: float
+    latency_cycles: float
+    latency_s: float | None
+    energy_pj: float
+    edp_js: float | None
+    edp_j_cycles: float
+
+
+class StaticResult(Costs):
+    """The same backbone with its own final head and no exits."""
+
+    accuracy_float: float | None = None
+    accuracy_quant: float | None = None
+    accuracy_quant_ci95: tuple[float, float] | None = None
+
+
+class ExitResult(Costs):
+    """One exit of the files; accuracies are ``None`` without data.
+
+    ``accuracy`` is that of the test images that leave here (0 when none do); ``accuracy_float``,
+    ``accuracy_quant`` and ``accuracy_lowered`` are over all test images.
+    """
+
+    name: str
+    mount: str
+    mount_name: str = ""
+    head: str = ""
+    threshold: float | None = None
+    ratio: float | None = None
+    accuracy: float | None = None
+    accuracy_float: float | None = None
+    accuracy_quant: float | None = None
+    accuracy_lowered: float | None = None
+    accuracy_quant_ci95: tuple[float, float] | None = None
+
+
+class Expected(Costs):
+    """Expectation over test images: sum of ratio times the value at each exit."""
+
+    accuracy: float
+    accuracy_ci95: tuple[float, float]
+    edp_of_means_js: float | None = None
+
+
+class Drop(_Frozen):
+    """Static quantized minus early-exit accuracy on test, paired, in points."""
+
+    points: float
+    ci95: tuple[float, float]
+
+
+class Saving(_Frozen):
+    """One minus expected over static."""
+
+    macs: float
+    latency: float
+    energy: float
+    edp: float
+
+
+class HostSensitivity(_Frozen):
+    """Savings when the placeholder cost of host work is scaled."""
+
+    host_scale: float
+    static_latency_cycles: float
+    saving: Saving
+
+
+class CurvePoint(_Frozen):
+    """One operating point of the threshold choice: chosen on val for ``max_drop``, measured on both."""
+
+    max_drop: float
+    val_drop: float
+    test_drop: float
+    saving_edp_val: float
+    saving_edp_test: float
+    ratios: tuple[float, ...]
+    thresholds: tuple[float | None, ...]
+
+
+class RemovedExit(_Frozen):
+    """A candidate exit that is not in the files, and why."""
+
+    name: str
+    mount_name: str
+    reason: str
+
+
+class Summary(_Frozen):
+    """``summary.json``; without data only costs are present."""
+
+    schema_version: int = SCHEMA_VERSION
+    model: str
+    target: str
+    objective: str
+    cost_model: str
+    known_error: str
+    max_drop: float
+    optimistic: bool
+    seed: int
+    dataset: DatasetInfo | None
+    static: StaticResult
+    exits: tuple[ExitResult, ...]
+    expected: Expected | None
+    drop: Drop | None
+    saving: Saving | None
+    host_sensitivity: tuple[HostSensitivity, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()
+    removed_exits: tuple[RemovedExit, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_text(self) -> str:
+        """Return the JSON text, the same bytes for the same run."""
+        return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
+
+
+def load_summary(run_dir: Path) -> Summary:
+    """Read ``summary.json`` of a run directory (or the file itself).
+
+    Raises:
+        InputError: Not a run directory, or a file that does not fit the schema.
+    """
+    path = run_dir / "summary.json" if run_dir.is_dir() else run_dir
+    try:
+        return Summary.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{run_dir} is not a run directory: no summary.json", "give the --out of a run") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {where}: {first['msg']}", "the file is damaged or from another tool") from None

@@ -1,0 +1,102 @@
+"""Which outputs are exits: from metadata, or recognised in a network that has several classifiers."""
+
+from __future__ import annotations
+
+import onnx_graphsurgeon as gs
+
+from passes.errors import InputError
+from passes.state import Exit, copy_graph, state_of
+
+_HEAD_OPS = {
+    "Gemm", "MatMul", "Flatten", "Reshape", "Squeeze", "GlobalAveragePool", "GlobalMaxPool", "AveragePool",
+    "MaxPool", "ReduceMean", "Softmax", "Identity", "DequantizeLinear", "QuantizeLinear", "MatMulInteger",
+    "Cast", "Dropout", "Transpose",
+}  # fmt: skip
+FINAL = "final"
+
+
+def recognise_exits(graph: gs.Graph) -> list[Exit]:
+    """Return the exits of ``graph``, shallow to deep, and record them in its state.
+
+    They come from the graph's metadata where it has any; else a network with one output has one
+    exit, ``final``, and one with several outputs of the same class count has one exit per output,
+    ordered by how many nodes it needs; the mount of such an exit is the last tensor its path shares
+    with the deeper exits.
+
+    Raises:
+        InputError: Outputs that are not [1, classes] with one class count, or not nested.
+    """
+    state = state_of(graph)
+    if state.exits:
+        return state.exits
+    shapes = {t.name: list(t.shape) for t in graph.outputs}
+    if any(len(s) != 2 for s in shapes.values()) or len({s[-1] for s in shapes.values()}) != 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise InputError(
+            f"not a classifier: every output must be [1, classes] with one class count, found {listed}",
+            "eecompile compiles image classifiers; cut other outputs off before",
+        )
+    paths = sorted(((ancestors(graph, [t]), t.name) for t in graph.outputs), key=lambda p: (len(p[0]), p[1]))
+    exits = []
+    for index, (path, name) in enumerate(paths[:-1]):
+        deeper = paths[index + 1][0]
+        shared = path & deeper
+        mounts = {
+            tensor.name
+            for node in graph.nodes
+            if node.name in path and node.name not in shared
+            for tensor in node.inputs
+            if tensor.inputs and tensor.inputs[0].name in shared
+        }
+        if len(mounts) != 1:
+            raise InputError(
+                f"output '{name}' leaves the rest of the network at {len(mounts)} tensors, an exit leaves at one",
+                "only networks whose outputs are exits of one backbone are understood",
+            )
+        exits.append(Exit(f"exit_{index}", mounts.pop(), name))
+    state.exits = [*exits, _final(graph, paths[-1][1])]
+    by_name = {t.name: t for t in graph.outputs}
+    graph.outputs = [by_name[e.output] for e in state.exits]
+    return state.exits
+
+
+def final_exit(graph: gs.Graph) -> Exit:
+    """Return the final exit of a network with one output."""
+    return _final(graph, graph.outputs[0].name)
+
+
+def _final(graph: gs.Graph, output: str) -> Exit:
+    """The mount of the final exit is what its classifier (pool, flatten, fully connected) reads."""
+    node = next(n for n in graph.nodes if output in (t.name for t in n.outputs))
+    while node.op in _HEAD_OPS and node.inputs[0].inputs:
+        node = node.inputs[0].inputs[0]
+    return Exit(FINAL, node.outputs[0].name, output)
+
+
+def ancestors(graph: gs.Graph, tensors: list[gs.Tensor]) -> set[str]:
+    """Return the names of all nodes that ``tensors`` depend on."""
+    found: set[str] = set()
+    pending = [node for tensor in tensors for node in tensor.inputs]
+    while pending:
+        node = pending.pop()
+        if node.name not in found:
+            found.add(node.name)
+            pending.extend(p for tensor in node.inputs for p in tensor.inputs)
+    return found
+
+
+def keep_exits(graph: gs.Graph, names: list[str]) -> gs.Graph:
+    """Return a copy of ``graph`` with only the early exits ``names`` and the final one.
+
+    With no names it is the static network: the backbone with its own final head.
+    """
+    clone = copy_graph(graph)
+    state = state_of(clone)
+    state.exits = [e for e in state.exits if e.name in names or e is state.exits[-1]]
+    by_name = {t.name: t for t in clone.outputs}
+    clone.outputs = [by_name[e.output] for e in state.exits]
+    clone.cleanup(remove_unused_graph_inputs=False)
+    left = {n.name for n in clone.nodes}
+    state.layers = {n: layer for n, layer in state.layers.items() if n in left}
+    state.origins = {n: origin for n, origin in state.origins.items() if n in left}
+    return clone

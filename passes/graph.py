@@ -1,0 +1,284 @@
+"""Files and protobufs to graphs and back: the only place in the passes that touches protobuf.
+
+A loaded graph is at opset 21 with batch 1 and static shapes on every tensor. Models whose weights
+are absent (only their shapes are known) get zero-stride constants of ones and ``state.symbolic``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_graphsurgeon as gs
+from onnx import helper, numpy_helper
+
+from passes import loading
+from passes import symbolic as symbolic_weights
+from passes.errors import InputError
+from passes.state import Exit, state_of
+
+EXITS_KEY = "eecompile.exits"
+SOFTMAX_KEY = "eecompile.softmax"
+ORIGIN_KEY = "eecompile.origin"
+LAYER_KEY = "eecompile.layer"
+_LARGE = 1024
+_DROPPED_KEYS = ("pkg.torch", "namespace")
+
+
+def load(path: str | Path) -> gs.Graph:
+    """Load an ONNX file as a graph with batch 1; see the module docstring.
+
+    Raises:
+        InputError: For everything a model file can have wrong, with the fix.
+    """
+    path = Path(path)
+    model, missing = loading.read_model(path)
+    return _import(model, path.name, missing)
+
+
+def from_model(model: onnx.ModelProto, where: str = "the model") -> gs.Graph:
+    """Make a graph from a ModelProto in memory; the proto is not changed."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return _import(copy, where, missing=False)
+
+
+def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
+    model = loading.check_operators(model, where)
+    loading.check_values(model)
+    symbolic = symbolic_weights.declare_absent_weights(model, where) or missing
+    node_info = [_node_info(node) for node in model.graph.node]
+    loading.fix_batch(model, where)
+    _drop_training_outputs(model)
+    model = loading.convert(model, where)
+    model = loading.infer(model, where)
+    _name_nodes(model, node_info)
+    graph = gs.import_onnx(model)
+    graph.ir_version = loading.IR_VERSION
+    _read_state(graph, model, symbolic)
+    if symbolic:
+        symbolic_weights.fill(graph)
+    _check_shapes(graph, where)
+    tidy(graph)
+    return graph
+
+
+def _node_info(node: onnx.NodeProto) -> dict[str, str]:
+    return {p.key: p.value for p in node.metadata_props}
+
+
+def _drop_training_outputs(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        if node.op_type in ("BatchNormalization", "Dropout"):
+            del node.output[1:]
+        if node.op_type == "BatchNormalization":
+            kept = [a for a in node.attribute if a.name not in ("training_mode", "momentum")]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+
+
+def _name_nodes(model: onnx.ModelProto, info: list[dict[str, str]]) -> None:
+    """Give every node a unique name; the converter keeps order, so metadata is matched by position."""
+    same = len(info) == len(model.graph.node)
+    taken: set[str] = set()
+    counts: dict[str, int] = {}
+    for index, node in enumerate(model.graph.node):
+        name = node.name
+        while not name or name in taken:
+            number = counts.get(node.op_type, 0)
+            counts[node.op_type] = number + 1
+            name = f"{node.op_type.lower()}_{number}"
+        node.name = name
+        taken.add(name)
+        del node.metadata_props[:]
+        if same:
+            for key, value in info[index].items():
+                node.metadata_props.add(key=key, value=value)
+
+
+def _read_state(graph: gs.Graph, model: onnx.ModelProto, symbolic: bool) -> None:
+    state = state_of(graph)
+    state.symbolic = symbolic
+    metadata = {p.key: p.value for p in model.metadata_props}
+    exits = metadata.pop(EXITS_KEY, "")
+    state.softmax = metadata.pop(SOFTMAX_KEY, "false") == "true"
+    state.metadata = {k: v for k, v in metadata.items() if not k.startswith(_DROPPED_KEYS)}
+    if exits:
+        try:
+            state.exits = [Exit(**entry) for entry in json.loads(exits)]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"metadata '{EXITS_KEY}' is damaged: {error}", "write the model again") from error
+    for node in model.graph.node:
+        info = _node_info(node)
+        state.origins[node.name] = tuple(json.loads(info.get(ORIGIN_KEY, "null")) or (node.name,))
+        if LAYER_KEY in info:
+            state.layers[node.name] = info[LAYER_KEY]
+
+
+def _check_shapes(graph: gs.Graph, where: str) -> None:
+    for node in graph.nodes:
+        for tensor in node.outputs:
+            shape = tensor.shape
+            if shape is None or any(not isinstance(d, int) or d < 0 for d in shape):
+                raise InputError(
+                    f"{where}: the shape of '{tensor.name}' (from {node.op} '{node.name}') is not static: {shape}",
+                    "export the model with fixed shapes, or simplify it with onnxsim first",
+                )
+
+
+def tidy(graph: gs.Graph) -> None:
+    """Drop what nothing uses and sort nodes topologically (order of equals is kept)."""
+    graph.cleanup(remove_unused_graph_inputs=False).toposort()
+
+
+def infer_shapes(graph: gs.Graph) -> None:
+    """Refresh shape and dtype of every tensor in place, without serializing large weights."""
+    proto = to_proto_for_shapes(graph)
+    inferred = loading.infer(proto, "the graph")
+    info = {v.name: v for v in [*inferred.graph.value_info, *inferred.graph.output]}
+    for node in graph.nodes:
+        for tensor in node.outputs:
+            value = info.get(tensor.name)
+            if value is not None:
+                tensor.shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
+                tensor.dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+
+
+def to_proto_for_shapes(graph: gs.Graph) -> onnx.ModelProto:
+    """Export ``graph`` with large constants as inputs and intermediate shapes left out."""
+    light = graph.copy()
+    stand_ins: dict[str, gs.Variable] = {}
+    for node in light.nodes:
+        for index, tensor in enumerate(node.inputs):
+            if isinstance(tensor, gs.Constant) and int(np.prod(tensor.shape)) > _LARGE:
+                if tensor.name not in stand_ins:
+                    stand_ins[tensor.name] = gs.Variable(tensor.name, tensor.dtype, list(tensor.shape))
+                node.inputs[index] = stand_ins[tensor.name]
+        for tensor in node.outputs:
+            tensor.shape = None
+    light.inputs.extend(stand_ins.values())
+    model = gs.export_onnx(light, do_type_check=False, ir_version=loading.IR_VERSION)
+    del model.graph.value_info[:]
+    return model
+
+
+def to_model(graph: gs.Graph, batch: int | str | None = None) -> onnx.ModelProto:
+    """Export ``graph`` as a ModelProto at opset 21, IR 10, with state as metadata.
+
+    Args:
+        graph: The graph; not changed.
+        batch: Batch size to write: ``None`` keeps 1, a string makes it symbolic. Other than 1 it
+            only fits graphs without a hard-coded batch (``canonicalize`` removes those it can).
+    """
+    state = state_of(graph)
+    model = gs.export_onnx(graph, ir_version=loading.IR_VERSION, producer_name="eecompile", producer_version="")
+    del model.metadata_props[:]
+    for key, value in state.metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    if state.exits:
+        model.metadata_props.add(key=EXITS_KEY, value=json.dumps([asdict(e) for e in state.exits]))
+    if state.softmax:
+        model.metadata_props.add(key=SOFTMAX_KEY, value="true")
+    for node in _all_nodes(model.graph):
+        if node.name in state.origins:
+            origin = json.dumps(list(state.origins[node.name]))
+            node.metadata_props.add(key=ORIGIN_KEY, value=origin)
+        if node.name in state.layers:
+            node.metadata_props.add(key=LAYER_KEY, value=state.layers[node.name])
+    if batch is not None:
+        _set_batch(model, batch)
+    return model
+
+
+def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _all_nodes(attribute.g)
+
+
+def _set_batch(model: onnx.ModelProto, batch: int | str) -> None:
+    del model.graph.value_info[:]
+    for value in [*model.graph.input, *model.graph.output]:
+        dim = value.type.tensor_type.shape.dim[0]
+        dim.Clear()
+        if isinstance(batch, int):
+            dim.dim_value = batch
+        else:
+            dim.dim_param = batch
+
+
+def save(graph: gs.Graph, path: str | Path, batch: int | str | None = None) -> Path:
+    """Write ``graph`` atomically after the full ONNX check; a symbolic graph as ``*.shape.onnx``.
+
+    Returns:
+        The path written: for a shape-only graph the suffix becomes ``.shape.onnx``.
+
+    Raises:
+        InputError: The folder cannot be written to.
+    """
+    path = Path(path)
+    if state_of(graph).symbolic:
+        if not path.name.endswith(".shape.onnx"):
+            path = path.with_suffix(".shape.onnx")
+        model = _shape_only(graph)
+    else:
+        model = to_model(graph, batch)
+        onnx.checker.check_model(model, full_check=True)
+    write_atomic(path, model.SerializeToString(deterministic=True))
+    return path
+
+
+def _shape_only(graph: gs.Graph) -> onnx.ModelProto:
+    """Export without weights: parameters of linear operators become shapes in ``value_info``."""
+    model = to_model(graph)
+    parameters = {
+        name
+        for node in model.graph.node
+        if node.op_type in ("Conv", "Gemm", "MatMul", "BatchNormalization")
+        for name in node.input[1:]
+    }
+    kept = []
+    for tensor in model.graph.initializer:
+        if tensor.name in parameters:
+            shape = list(tensor.dims)
+            model.graph.value_info.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, shape))
+        else:
+            kept.append(tensor)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    return model
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` so that a killed process leaves the old file or the new one, never a half."""
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise InputError(f"cannot write to {path.parent}: {error.strerror}", "choose a folder you may write to") from None
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.chmod(temporary, 0o644)  # mkstemp makes files private; artefacts are for sharing
+        os.replace(temporary, path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror}", "free some space or choose another folder") from None
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def constant(name: str, values: np.ndarray[Any, Any]) -> gs.Constant:
+    """Return a graph constant; keeps 4-bit and other packed types through their protobuf form."""
+    if values.dtype.kind == "V" or values.dtype.itemsize == 0:
+        return gs.Constant(name, gs.ir.tensor.LazyValues(numpy_helper.from_array(values)))
+    return gs.Constant(name, values)

@@ -1,0 +1,166 @@
+"""Put exit heads on mounts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from passes.base import Pass
+from passes.exits import final_exit
+from passes.graph import tidy
+from passes.heads import HeadLayer, head_layers
+from passes.mounts import resolve_mounts
+from passes.state import Exit, state_of
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class InsertExits(Pass):
+    """Add an early exit at each of the given mounts; the network's own classifier becomes ``final``.
+
+    1. ``at`` holds mounts (short names, tensor or node names), or one number: that many of the
+       best-ranked mounts.
+    2. Each exit reads its mount through a head (``linear`` or ``conv``) whose logits become a graph
+       output ``exit_<k>``, numbered from shallow to deep.
+    3. Head weights are drawn from a seeded He normal distribution until training replaces them; in a
+       shape-only graph they are symbolic.
+    4. A mount that has an exit already is left as it is.
+    """
+
+    name: ClassVar[str] = "insert-exits"
+    at: tuple[str, ...] = ("2",)
+    head: str = "conv"
+    seed: int = 0
+
+    def requires(self, graph: gs.Graph) -> None:
+        """One classifier output of shape [1, classes], or exits this pass made."""
+        if not state_of(graph).exits and len(graph.outputs) != 1:
+            raise self.broken(
+                graph,
+                f"the graph has {len(graph.outputs)} outputs, so its exits are there already",
+                "give a network with one output to insert exits",
+            )
+
+    def run(self, graph: gs.Graph) -> bool:
+        """Insert the heads, shallow to deep."""
+        state = state_of(graph)
+        taken = {e.mount for e in state.exits[:-1]}
+        mounts = [m for m in resolve_mounts(graph, ",".join(self.at)) if m.tensor not in taken]
+        if not mounts:
+            return False
+        final = state.exits[-1] if state.exits else final_exit(graph)
+        classes = int(next(t for t in graph.outputs if t.name == final.output).shape[-1])
+        depth = {m.tensor: m.macs for m in resolve_depths(graph, taken)}
+        depth.update({m.tensor: m.macs for m in mounts})
+        tensors = graph.tensors()
+        outputs = {e.mount: e.output for e in state.exits[:-1]}
+        rng = np.random.default_rng(self.seed)
+        for number, mount in enumerate(mounts, start=len(taken)):
+            layers = head_layers(self.head, tuple(tensors[mount.tensor].shape[1:]), classes)
+            outputs[mount.tensor] = _build_head(graph, tensors[mount.tensor], f"exit_{number}", layers, rng)
+        ordered = sorted(outputs, key=lambda tensor: (depth[tensor], tensor))
+        state.exits = [Exit(outputs[tensor], tensor, outputs[tensor]) for tensor in ordered] + [final]
+        by_name = {t.name: t for t in graph.outputs}
+        graph.outputs = [by_name[e.output] for e in state.exits]
+        tidy(graph)
+        return True
+
+
+def resolve_depths(graph: gs.Graph, tensors: Iterable[str]) -> list[Any]:
+    """Return the mounts of ``tensors`` (with their MACs), in the order given."""
+    names = list(tensors)
+    return resolve_mounts(graph, ",".join(names)) if names else []
+
+
+def _build_head(
+    graph: gs.Graph, mount: gs.Tensor, name: str, layers: tuple[HeadLayer, ...], rng: np.random.Generator
+) -> str:
+    """Append the nodes of one head reading ``mount``; returns the name of the logits output."""
+    state = state_of(graph)
+    current = mount
+    shape = tuple(int(d) for d in mount.shape[1:])
+    for index, layer in enumerate(layers):
+        last = index == len(layers) - 1
+        stem = f"{name}/{layer.op.lower()}"
+        after = layer.output_shape(shape)
+        output = gs.Variable(name if last else f"{stem}_out", np.float32, [1, *after])
+        inputs = [current, *_parameters(state.symbolic, stem, layer, shape, rng)]
+        node = gs.Node(layer.op, stem, _attributes(layer, shape), inputs, [output])
+        graph.nodes.append(node)
+        state.origins[node.name] = ()
+        current, shape = output, after
+        if layer.op == "Conv":
+            activated = gs.Variable(f"{name}/relu_out", np.float32, [1, *after])
+            relu = gs.Node("Relu", f"{name}/relu", {}, [current], [activated])
+            graph.nodes.append(relu)
+            state.origins[relu.name] = ()
+            current = activated
+    graph.outputs.append(current)
+    return name
+
+
+def _attributes(layer: HeadLayer, shape: tuple[int, ...]) -> dict[str, Any]:
+    if layer.op == "MaxPool":
+        return {"kernel_shape": list(layer.kernel), "strides": list(layer.kernel)}
+    if layer.op == "Conv":
+        return {
+            "kernel_shape": list(layer.kernel),
+            "strides": list(layer.stride),
+            "pads": list(layer.pads(shape[1:])),
+            "dilations": [1] * len(layer.kernel),
+            "group": 1,
+        }
+    if layer.op == "Flatten":
+        return {"axis": 1}
+    return {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
+
+
+def _parameters(
+    symbolic: bool, stem: str, layer: HeadLayer, shape: tuple[int, ...], rng: np.random.Generator
+) -> list[gs.Constant]:
+    if layer.op not in ("Conv", "Gemm"):
+        return []
+    weight_shape = (layer.channels, shape[0], *layer.kernel)
+    if symbolic:
+        weight: Array = np.broadcast_to(np.float32(1), weight_shape)
+        bias: Array = np.broadcast_to(np.float32(1), (layer.channels,))
+    else:
+        deviation = math.sqrt(2.0 / math.prod(weight_shape[1:]))
+        weight = rng.normal(0.0, deviation, weight_shape).astype(np.float32)
+        bias = np.zeros(layer.channels, np.float32)
+    return [gs.Constant(f"{stem}.weight", weight), gs.Constant(f"{stem}.bias", bias)]
+
+
+def head_parameters(graph: gs.Graph, name: str) -> dict[str, Array]:
+    """Return the weights of the head of exit ``name``, keyed ``conv.weight``, ``gemm.bias`` …"""
+    prefix = f"{name}/"
+    return {t: c.values for t, c in _head_constants(graph, prefix).items()}
+
+
+def set_head_parameters(graph: gs.Graph, name: str, values: Mapping[str, Array]) -> None:
+    """Replace the weights of the head of exit ``name``; keys and shapes as in :func:`head_parameters`.
+
+    Raises:
+        ValueError: A key or shape that the head does not have.
+    """
+    constants = _head_constants(graph, f"{name}/")
+    for key, value in values.items():
+        if key not in constants or tuple(constants[key].shape) != value.shape:
+            raise ValueError(f"head '{name}' has no parameter '{key}' of shape {value.shape}")
+        constants[key].values = np.ascontiguousarray(value, np.float32)
+
+
+def _head_constants(graph: gs.Graph, prefix: str) -> dict[str, gs.Constant]:
+    return {
+        tensor.name.removeprefix(prefix): tensor
+        for node in graph.nodes
+        if node.name.startswith(prefix)
+        for tensor in node.inputs
+        if isinstance(tensor, gs.Constant)
+    }
