@@ -134,8 +134,37 @@ def _check_shapes(graph: gs.Graph, where: str) -> None:
 
 
 def tidy(graph: gs.Graph) -> None:
-    """Drop what nothing uses and sort nodes topologically (order of equals is kept)."""
-    graph.cleanup(remove_unused_graph_inputs=False).toposort()
+    """Drop what nothing uses and sort nodes topologically.
+
+    The sort is stable: a node moves only to follow what it reads, so operators keep the order, and
+    thereby the numbers in their short names, of the user's model. (The library's own sort orders
+    by depth.)
+    """
+    graph.cleanup(remove_unused_graph_inputs=False)
+    ordered: list[gs.Node] = []
+    done: set[int] = set()
+    for root in graph.nodes:
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            if id(node) in done:
+                stack.pop()
+                continue
+            waiting = [p for t in _reads(node) for p in t.inputs if id(p) not in done]
+            if waiting:
+                stack.extend(reversed(waiting))
+            else:
+                stack.pop()
+                done.add(id(node))
+                ordered.append(node)
+    graph.nodes = ordered
+
+
+def _reads(node: gs.Node) -> list[gs.Tensor]:
+    """Inputs of a node and, for control flow, what its bodies read from outside."""
+    outer = [t for body in node.subgraphs() for t in body.tensors().values() if t.inputs]
+    inner = {id(n) for body in node.subgraphs(recursive=True) for n in body.nodes}
+    return [*node.inputs, *(t for t in outer if id(t.inputs[0]) not in inner)]
 
 
 def infer_shapes(graph: gs.Graph) -> None:

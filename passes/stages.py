@@ -1,0 +1,77 @@
+"""Cut a network with exits into stages, and make the decision behind each exit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from passes.base import Pass
+from passes.exits import ancestors
+from passes.state import Exit, state_of
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What runs between two exits.
+
+    Attributes:
+        exit: The exit at its end.
+        nodes: Names of the nodes of backbone and head.
+        entry: Name of the one tensor it reads.
+    """
+
+    exit: Exit
+    nodes: frozenset[str]
+    entry: str
+
+
+def cut(graph: gs.Graph) -> list[Stage]:
+    """Return the stages of ``graph``, shallow to deep: disjoint, together all nodes.
+
+    Raises:
+        ValueError: A stage reads more than one tensor of the stages before it, so that its exit
+            does not hang on a mount.
+    """
+    outputs = {t.name: t for t in graph.outputs}
+    before: set[str] = set()
+    stages = []
+    for item in state_of(graph).exits:
+        nodes = ancestors(graph, [outputs[item.output]]) - before
+        entries = {
+            tensor.name
+            for node in graph.nodes
+            if node.name in nodes
+            for tensor in node.inputs
+            if isinstance(tensor, gs.Variable) and not tensor.is_empty()
+            if not tensor.inputs or tensor.inputs[0].name not in nodes
+        }
+        if len(entries) != 1:
+            raise ValueError(f"stage of exit '{item.name}' reads {sorted(entries)}, expected one tensor")
+        stages.append(Stage(item, frozenset(nodes), entries.pop()))
+        before |= nodes
+    return stages
+
+
+def require_thresholds(step: Pass, graph: gs.Graph) -> None:
+    """Raise the pass's error unless every early exit has a threshold."""
+    exits = state_of(graph).exits
+    if not exits:
+        raise step.broken(graph, "the graph has no exits", "run insert-exits first")
+    missing = [e.name for e in exits[:-1] if e.threshold is None]
+    if missing:
+        what = f"exits without a threshold: {', '.join(missing)}"
+        raise step.broken(graph, what, "choose thresholds first: eecompile run with --data does")
+    if state_of(graph).symbolic:
+        raise step.broken(graph, "the weights are absent", "a shape-only model cannot be run")
+
+
+def confidence_nodes(stem: str, logits: gs.Tensor, output: gs.Tensor) -> list[gs.Node]:
+    """Return nodes that compute the largest softmax probability of ``logits`` [1, classes] as ``output`` [1]."""
+    probabilities = gs.Variable(f"{stem}/probabilities", np.float32, list(logits.shape))
+    axes = gs.Constant(f"{stem}/axes", np.array([1], np.int64))
+    return [
+        gs.Node("Softmax", f"{stem}/softmax", {"axis": 1}, [logits], [probabilities]),
+        gs.Node("ReduceMax", f"{stem}/max", {"keepdims": 0}, [probabilities, axes], [output]),
+    ]
