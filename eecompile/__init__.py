@@ -1,1 +1,25 @@
-"""Compile trained ONNX classifiers into early-exit networks for edge accelerators."""
+"""Compile trained ONNX classifiers into early-exit networks for edge accelerators.
+
+``eecompile.api`` has one function per verb of the command line.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["__version__", "api"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load ``api`` and ``__version__`` when they are first asked for, so that the import stays light."""
+    if name == "api":
+        return importlib.import_module("eecompile.api")
+    if name == "__version__":
+        from importlib import metadata
+
+        try:
+            return metadata.version("eecompile")
+        except metadata.PackageNotFoundError:
+            return "0+source"
+    raise AttributeError(f"module 'eecompile' has no attribute '{name}'")

@@ -49,7 +49,12 @@ def load_data(spec: str, seed: int = 0, root: Path | str | None = None) -> Datas
         from eecompile.data_torchvision import load_torchvision
 
         return load_torchvision(spec, data_root(root), seed)
-    return _load_path(spec, seed)
+    try:
+        return _load_path(spec, seed)
+    except OSError as error:  # a folder that may not be listed, a name too long for the file system
+        raise InputError(
+            f"data {spec[:200]!r} cannot be read: {error.strerror}", "check the path and its permissions"
+        ) from error
 
 
 def _load_path(spec: str, seed: int) -> Dataset:

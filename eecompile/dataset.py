@@ -107,7 +107,8 @@ def checked_images(x: NDArray[Any], where: str) -> Images:
         raise InputError(f"{where} is empty (shape {list(x.shape)})", "give at least one image per split")
     if x.dtype != np.uint8:
         is_pixels = x.dtype.kind in "ui" and x.min() >= 0 and x.max() <= 255
-        x = x.astype(np.uint8 if is_pixels else np.float32, copy=False)
+        with np.errstate(over="ignore"):  # becomes infinite, which the next check names
+            x = x.astype(np.uint8 if is_pixels else np.float32, copy=False)
     if x.dtype.kind == "f":
         for start in range(0, len(x), _CHUNK):
             # In pieces: a mask over all images would be a quarter of their size again.

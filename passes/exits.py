@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
@@ -85,8 +88,8 @@ def ancestors(graph: gs.Graph, tensors: list[gs.Tensor]) -> set[str]:
     return found
 
 
-def keep_exits(graph: gs.Graph, names: list[str]) -> gs.Graph:
-    """Return a copy of ``graph`` with only the early exits ``names`` and the final one.
+def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
+    """Return a copy of ``graph`` with only the early exits ``names`` and the final one, numbered anew.
 
     With no names it is the static network: the backbone with its own final head.
     """
@@ -96,7 +99,41 @@ def keep_exits(graph: gs.Graph, names: list[str]) -> gs.Graph:
     by_name = {t.name: t for t in clone.outputs}
     clone.outputs = [by_name[e.output] for e in state.exits]
     clone.cleanup(remove_unused_graph_inputs=False)
+    for number, item in enumerate(state.exits[:-1]):
+        if item.name != f"exit_{number}":
+            _rename_exit(clone, number, f"exit_{number}")
     left = {n.name for n in clone.nodes}
     state.layers = {n: layer for n, layer in state.layers.items() if n in left}
     state.origins = {n: origin for n, origin in state.origins.items() if n in left}
     return clone
+
+
+def _rename_exit(graph: gs.Graph, number: int, new: str) -> None:
+    """Rename an exit, and the nodes and tensors of its head if they are ours (of no user's node)."""
+    state = state_of(graph)
+    item = state.exits[number]
+    old = item.name
+
+    def renamed(name: str) -> str:
+        return new if name == old else name.replace(f"{old}/", f"{new}/")
+
+    for node in graph.nodes:
+        if state.origins.get(node.name) != ():
+            continue
+        name = renamed(node.name)
+        for mapping in (state.layers, state.origins):
+            if node.name in mapping:
+                mapping[name] = mapping.pop(node.name)  # type: ignore[index]
+        node.name = name
+        for tensor in [*node.outputs, *(t for t in node.inputs if isinstance(t, gs.Constant))]:
+            tensor.name = renamed(tensor.name)
+    state.grids = {renamed(name): grid for name, grid in state.grids.items()}
+    output = new if item.output == old else item.output
+    state.exits[number] = replace(item, name=new, output=output)
+
+
+def set_thresholds(graph: gs.Graph, thresholds: Sequence[float]) -> None:
+    """Write the thresholds of the early exits, shallow to deep, into the state of ``graph``."""
+    exits = state_of(graph).exits
+    early = [replace(e, threshold=float(t)) for e, t in zip(exits[:-1], thresholds, strict=True)]
+    state_of(graph).exits = [*early, exits[-1]]

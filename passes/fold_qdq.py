@@ -132,7 +132,7 @@ def _fold_gemm(graph: gs.Graph, node: gs.Node) -> bool:
     output = node.outputs[0]
     shape = list(output.shape)
     transposed = gs.Constant(f"{w.inputs[0].name}_t", np.ascontiguousarray(w.inputs[0].values.T))
-    scale = x.inputs[1].values.astype(np.float32) * w.inputs[1].values.astype(np.float32)
+    scale = np.asarray(x.inputs[1].values * w.inputs[1].values, np.float32)
     accumulator = gs.Variable(f"{output.name}/accumulator", np.int32, shape)
     product = gs.Node("MatMulInteger", node.name, {}, [x.inputs[0], transposed, x.inputs[2], _zero_point(w)])
     set_origin(graph, product, [node])

@@ -18,6 +18,7 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 from onnx import helper, numpy_helper
+from onnx_graphsurgeon.logger import G_LOGGER
 
 from passes import loading
 from passes import symbolic as symbolic_weights
@@ -29,6 +30,8 @@ SOFTMAX_KEY = "eecompile.softmax"
 ORIGIN_KEY = "eecompile.origin"
 LAYER_KEY = "eecompile.layer"
 _LARGE = 1024
+
+G_LOGGER.severity = G_LOGGER.CRITICAL  # its warnings are about its own terminal colours
 _DROPPED_KEYS = ("pkg.torch", "namespace")
 
 

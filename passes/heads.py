@@ -65,7 +65,13 @@ def conv_head(shape: tuple[int, ...], classes: int) -> tuple[HeadLayer, ...]:
     return (*first, conv, *linear_head(conv.output_shape(pooled), classes))
 
 
+def auto_head(shape: tuple[int, ...], classes: int) -> tuple[HeadLayer, ...]:
+    """A conv head where the mount still has 8 or more per axis, a linear head on what is smaller."""
+    return conv_head(shape, classes) if min(shape[1:]) >= 8 else linear_head(shape, classes)
+
+
 HEADS: dict[str, Callable[[tuple[int, ...], int], tuple[HeadLayer, ...]]] = {
+    "auto": auto_head,
     "linear": linear_head,
     "conv": conv_head,
 }

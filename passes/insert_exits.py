@@ -26,7 +26,7 @@ class InsertExits(Pass):
 
     1. ``at`` holds mounts (short names, tensor or node names), or one number: that many of the
        best-ranked mounts.
-    2. Each exit reads its mount through a head (``linear`` or ``conv``) whose logits become a graph
+    2. Each exit reads its mount through a head (``linear``, ``conv``, or by size: ``auto``) whose logits become a graph
        output ``exit_<k>``, numbered from shallow to deep.
     3. Head weights are drawn from a seeded He normal distribution until training replaces them; in a
        shape-only graph they are symbolic.
@@ -35,7 +35,7 @@ class InsertExits(Pass):
 
     name: ClassVar[str] = "insert-exits"
     at: tuple[str, ...] = ("2",)
-    head: str = "conv"
+    head: str = "auto"
     seed: int = 0
 
     def requires(self, graph: gs.Graph) -> None:

@@ -1,0 +1,233 @@
+"""One function per verb of the command line, with the same parameter names; nothing is printed.
+
+All raise :class:`passes.errors.EecompileError` for what a user can put right: its message says what,
+where and what to do, its ``exit_code`` is that of the command line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eecompile import report as report_page
+from eecompile.compare import Comparison, compare_runs
+from eecompile.costing import cost_network
+from eecompile.doctor import Diagnosis, examine
+from eecompile.inspection import Inspection, inspect_network
+from eecompile.listing import PassInfo, TargetInfo, list_passes, list_targets
+from eecompile.optimize import OptResult, optimize
+from eecompile.pipeline import RunOptions, RunResult
+from eecompile.pipeline import run as run_pipeline
+from passes.errors import InputError, did_you_mean
+from passes.heads import HEADS
+from targets.report import CostReport
+
+__all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "report", "run", "targets"]
+
+OBJECTIVES = ("edp", "latency", "energy")
+AUTO = "auto"
+
+Progress = Callable[[str], None]
+
+
+def _silent(text: str) -> None:
+    """Drop a line of progress."""
+
+
+def run(
+    model: Path | str,
+    target: str = "diana",
+    data: str | None = None,
+    out: Path | str | None = None,
+    exits: str | None = None,
+    head: str = AUTO,
+    objective: str = "edp",
+    max_drop: float = 1.0,
+    optimistic: bool = False,
+    preprocess: str = AUTO,
+    cost_model: str | None = None,
+    seed: int = 0,
+    progress: Progress = _silent,
+) -> RunResult:
+    """Put exits into a network, compile it for a target and write the run directory.
+
+    Args:
+        model: Trained classifier, an ONNX file.
+        target: Name of the accelerator.
+        data: Images, see `eecompile.data.load_data`; without, costs are reported and nothing is trained.
+        out: Run directory; ``runs/<model>-<target>`` if absent.
+        exits: Number of exits, or mounts separated by commas; the project's choice if absent.
+        head: Kind of head: ``auto``, ``linear`` or ``conv``.
+        objective: What to minimize: ``edp``, ``latency`` or ``energy``.
+        max_drop: Allowed accuracy drop against the static network, in points.
+        optimistic: Hold the plain estimate of the drop to ``max_drop``, not its upper 90 % bound.
+        preprocess: ``auto`` or a rule, see `eecompile.preprocess.parse_rule`.
+        cost_model: Latency model of the target; its default if absent.
+        seed: Seed of everything drawn at random.
+        progress: Called with one line of text per step.
+
+    Returns:
+        The run directory, the summary, the costs and what ``run.json`` holds.
+    """
+    _check_objective(objective)
+    _check_head(head)
+    if not (math.isfinite(max_drop) and max_drop >= 0):
+        raise InputError(f"--max-drop must be 0 or more points, not {max_drop:g}", "example: --max-drop 1.0")
+    options = RunOptions(
+        model=Path(model),
+        target=target,
+        data=data,
+        out=None if out is None else Path(out),
+        exits=exits,
+        head=head,
+        objective=objective,
+        max_drop=max_drop,
+        optimistic=optimistic,
+        preprocess=preprocess,
+        cost_model=cost_model,
+        seed=_checked_seed(seed),
+    )
+    return run_pipeline(options, progress)
+
+
+def inspect(model: Path | str, target: str = "diana", cost_model: str | None = None) -> Inspection:
+    """Return the nodes, layers, exits and mounts of a network, with the reason for what is not.
+
+    Args:
+        model: An ONNX file; its weights may be absent.
+        target: Target whose cores the layers are placed on.
+        cost_model: Latency model of the target; its default if absent.
+    """
+    return inspect_network(Path(model), target, cost_model)
+
+
+def opt(
+    model: Path | str,
+    pipeline: str,
+    out: Path | str | None = None,
+    data: str | None = None,
+    preprocess: str = AUTO,
+    target: str = "diana",
+    verify_each: bool = False,
+    save_stages: Path | str | None = None,
+    seed: int = 0,
+    progress: Progress = _silent,
+) -> OptResult:
+    """Run passes on a network.
+
+    Args:
+        model: An ONNX file.
+        pipeline: Text form of the passes, see `passes.registry.parse_pipeline`.
+        out: Where to write the resulting ONNX file, if anywhere.
+        data: Images that calibrate ``quantize`` and, if given, are what the passes are verified on.
+        preprocess: How stored images become the model's input.
+        target: Target whose quantization scheme calibration uses.
+        verify_each: Run the network in onnxruntime before and after each pass and compare.
+        save_stages: Folder for the network after each pass.
+        seed: Seed of the random inputs of the verification.
+        progress: Called with one line of text per step.
+    """
+    return optimize(
+        Path(model),
+        pipeline,
+        out=None if out is None else Path(out),
+        data=data,
+        preprocess=preprocess,
+        target=target,
+        verify_each=verify_each,
+        save_stages=None if save_stages is None else Path(save_stages),
+        seed=_checked_seed(seed),
+        progress=progress,
+    )
+
+
+def cost(
+    model: Path | str,
+    target: str = "diana",
+    objective: str = "edp",
+    cost_model: str | None = None,
+    exits: str | None = None,
+    head: str = AUTO,
+    host_scale: float = 1.0,
+    seed: int = 0,
+) -> CostReport:
+    """Return what a network and each of its exits cost on a target.
+
+    Args:
+        model: An ONNX file; its weights may be absent.
+        target: Name of the accelerator.
+        objective: What mapping and schedule minimize.
+        cost_model: Latency model of the target; its default if absent.
+        exits: Exits to insert first: how many, or mounts. Exits the network has already are costed.
+        head: Kind of head of inserted exits; ``auto`` is ``conv``.
+        host_scale: Factor on the placeholder cost of host work.
+        seed: Seed of the random weights of inserted heads, which do not change the cost.
+
+    Raises:
+        NoSolutionError: A layer that no core of the target supports.
+    """
+    _check_objective(objective)
+    _check_head(head)
+    if not (math.isfinite(host_scale) and host_scale >= 0):
+        raise InputError(f"--host-scale must be 0 or more, not {host_scale:g}", "1 leaves the cost as it is")
+    return cost_network(Path(model), target, objective, cost_model, exits, head, host_scale, _checked_seed(seed))
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """Where a report was written."""
+
+    report: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer as one JSON document."""
+        return {"schema_version": 1, "report": str(self.report)}
+
+
+def report(run: Path | str, out: Path | str | None = None) -> WrittenReport:
+    """Write ``report.html`` of a run again from its files.
+
+    Args:
+        run: The run directory.
+        out: Where to write; ``report.html`` in the run directory if absent.
+    """
+    return WrittenReport(report_page.write(Path(run), None if out is None else Path(out)))
+
+
+def compare(run_a: Path | str, run_b: Path | str, fail_if: Sequence[str] = ()) -> Comparison:
+    """Compare two runs; see `eecompile.compare.compare_runs`."""
+    return compare_runs(Path(run_a), Path(run_b), fail_if)
+
+
+def targets(name: str | None = None) -> tuple[TargetInfo, ...]:
+    """Return all targets, or the one called ``name`` with its support table."""
+    return list_targets(name)
+
+
+def passes(name: str | None = None) -> tuple[PassInfo, ...]:
+    """Return all passes, or the one called ``name``."""
+    return list_passes(name)
+
+
+def doctor() -> Diagnosis:
+    """Return whether this machine has what eecompile needs."""
+    return examine()
+
+
+def _check_objective(objective: str) -> None:
+    if objective not in OBJECTIVES:
+        raise InputError(f"unknown objective '{objective}'", did_you_mean(objective, OBJECTIVES))
+
+
+def _check_head(head: str) -> None:
+    if head != AUTO and head not in HEADS:
+        raise InputError(f"unknown head '{head}'", did_you_mean(head, [AUTO, *HEADS]))
+
+
+def _checked_seed(seed: int) -> int:
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed must be between 0 and 4294967295, not {seed}", "example: --seed 0")
+    return seed

@@ -1,0 +1,91 @@
+"""The run directory: made aside, moved into place when whole."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from passes.errors import InputError
+from passes.graph import write_atomic
+
+# What a run owns in its directory; other files there are the user's and stay.
+OWNED = (
+    "run.json", "summary.json", "exits.csv", "layers.csv", "schedule.trace.json", "model.exits.onnx",
+    "model.quant.onnx", "model.lowered.onnx", "model.dynamic.onnx", "stages", "report.html",
+)  # fmt: skip
+
+
+@contextmanager
+def run_directory(out: Path) -> Iterator[Path]:
+    """Give a fresh folder beside ``out``; on success its files replace those of an earlier run in ``out``.
+
+    Raises:
+        InputError: The folder cannot be made or written to, or is a file; the disk is full.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file", "give a folder")
+    made: list[Path] = []
+    try:
+        for folder in [*reversed(out.parents), out]:
+            if not folder.exists():
+                folder.mkdir()
+                made.append(folder)
+        work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
+    except OSError as error:
+        _remove_empty(made)
+        raise InputError(f"cannot write to {out}: {error.strerror}", "choose a folder you may write to") from None
+    try:
+        yield work
+        for name in OWNED:
+            _replace(work / name, out / name)
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {error.strerror}", "free some space or choose another folder") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        _remove_empty(made)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Leave no empty folder of ours behind a failed run."""
+    for folder in reversed(folders):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _replace(new: Path, old: Path) -> None:
+    if old.is_dir():
+        shutil.rmtree(old)
+    elif old.exists() and not new.exists():
+        old.unlink()
+    if new.exists():
+        os.replace(new, old)
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON document, one key per line."""
+    write_atomic(path, (json.dumps(document, indent=1) + "\n").encode())
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows with the keys of the first one as header."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    write_atomic(path, text.getvalue().encode())
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,40 @@
+"""The options of the command line: defined once, so that a flag means the same on every verb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MODEL = Annotated[Path, typer.Argument(metavar="MODEL", help="Trained classifier, an .onnx file.", show_default=False)]
+RUN = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory, the --out of a run.", show_default=False)]
+TARGET = Annotated[str, typer.Option("--target", "-t", metavar="NAME", help="Accelerator; see `eecompile targets`.")]
+DATA = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        "-d",
+        metavar="SPEC",
+        help="Images: digits, cifar10, cifar100, svhn, mnist, fashion_mnist, an .npz or an image folder.",
+    ),
+]
+PREPROCESS = Annotated[
+    str, typer.Option(metavar="RULE", help="auto, raw, unit, imagenet … or mean=…,std=… (applied to --data).")
+]
+EXITS = Annotated[
+    str | None,
+    typer.Option(metavar="N|MOUNTS", help="How many exits, or where: relu_3,add_2; see `eecompile inspect`."),
+]
+HEAD = Annotated[str, typer.Option(metavar="KIND", help="Kind of head: auto, linear or conv.")]
+OBJECTIVE = Annotated[str, typer.Option(metavar="NAME", help="What to minimize: edp, latency or energy.")]
+COST_MODEL = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Latency model of the target (diana: match or odimo).")
+]
+MAX_DROP = Annotated[float, typer.Option(metavar="POINTS", help="Allowed accuracy drop, in points.")]
+OPTIMISTIC = Annotated[
+    bool, typer.Option("--optimistic", help="Hold the plain estimate of the drop to --max-drop, not its upper bound.")
+]
+HOST_SCALE = Annotated[float, typer.Option(metavar="FACTOR", help="Scale the placeholder cost of host work.")]
+SEED = Annotated[int, typer.Option(metavar="N", help="Seed of everything that is drawn at random.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]

@@ -1,0 +1,81 @@
+"""``report.html``: one self-contained page about a run, made from the files of its directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from eecompile import wording
+from eecompile.report import charts, gantt, provenance
+from eecompile.report.reading import RunFiles, read_run
+
+__all__ = ["render", "write"]
+
+REPORT_NAME = "report.html"
+
+
+def render(run_dir: Path) -> str:
+    """Return the page for ``run_dir``: HTML that asks for nothing outside itself.
+
+    Raises:
+        InputError: No run directory, or a damaged file in it.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("eecompile", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        quantity=wording.quantity,
+        energy=wording.energy,
+        cycles=wording.cycles,
+        percent=wording.percent,
+        interval=wording.interval,
+        shortened=wording.shortened,
+        edp=wording.edp,
+        time=wording.time,
+    )
+    return environment.get_template("report.html.j2").render(_context(read_run(run_dir)))
+
+
+def write(run_dir: Path, out: Path | None = None) -> Path:
+    """Write the page of ``run_dir``, as ``report.html`` in it or to ``out``; returns the path.
+
+    Raises:
+        InputError: No run directory, a damaged file in it, or a place that cannot be written to.
+    """
+    from passes.graph import write_atomic
+
+    path = out if out is not None else run_dir / REPORT_NAME
+    write_atomic(path, render(run_dir).encode())
+    return path
+
+
+def _context(run: RunFiles) -> dict[str, Any]:
+    colours = charts.core_colours(run.layers)
+    schedules = sorted(gantt.gantt_charts(run.events, colours), key=lambda c: -len(c.bars))
+    return {
+        "run": run,
+        "summary": run.summary,
+        "headline": wording.headline(run.summary),
+        "static": run.summary.static,
+        "ratio": wording.ratio,
+        "signed": wording.signed,
+        "ratio_parts": charts.ratio_parts(run.summary),
+        "colours": colours,
+        "energy_parts": charts.energy_by_core(run.layers, colours),
+        "busiest": charts.busiest(run.layers),
+        "cycle_parts": charts.cycle_parts,
+        "cycle_scale": charts.cycle_scale(run.layers),
+        "energy_scale": max((layer.energy_pj for layer in run.layers), default=0.0),
+        "schedules": schedules,
+        "curve": charts.curve_chart(run.summary),
+        "measured": provenance.measured(run),
+        "agreement": provenance.agreement(run),
+        "provenance": provenance.facts(run),
+        "knowledge": provenance.knowledge(run),
+    }

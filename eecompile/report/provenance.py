@@ -1,0 +1,110 @@
+"""Where the figures of a report come from: versions, hashes, measured times, how costs are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from eecompile import wording
+from eecompile.report.reading import RunFiles
+
+_SHOWN_ELSEWHERE = ("measured", "agreement", "warnings")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of a two-column table."""
+
+    label: str
+    value: str
+
+
+def measured(run: RunFiles) -> tuple[Fact, ...]:
+    """Return wall-clock times per image (``measured`` of ``run.json``), in milliseconds."""
+    times = run.info.get("measured")
+    if not isinstance(times, Mapping):
+        return ()
+    facts = []
+    for key, label in (("static_ms", "static network"), ("dynamic_ms", "early-exit network, average over test images")):
+        if isinstance(times.get(key), int | float):
+            facts.append(Fact(label, f"{times[key]:.3f} ms"))
+    static, dynamic = times.get("static_ms"), times.get("dynamic_ms")
+    if isinstance(static, int | float) and isinstance(dynamic, int | float) and static:
+        facts.append(Fact("change", wording.change(1 - dynamic / static)))
+    per_exit = times.get("per_exit_ms")
+    if isinstance(per_exit, list):
+        per_exit = {e.name: value for e, value in zip(run.summary.exits, per_exit, strict=False)}
+    if isinstance(per_exit, Mapping):
+        for name, value in per_exit.items():
+            text = f"{value:.3f} ms" if isinstance(value, int | float) else wording.ABSENT
+            facts.append(Fact(f"an image that leaves at {name}", text))
+    known = {"static_ms", "dynamic_ms", "per_exit_ms"}
+    facts += [Fact(words(key), value) for key, value in _flat({k: v for k, v in times.items() if k not in known})]
+    return tuple(facts)
+
+
+def agreement(run: RunFiles) -> tuple[Fact, ...]:
+    """Return how far the dynamic files agree with the flat model (``agreement`` of ``run.json``)."""
+    found = run.info.get("agreement")
+    if found is None:
+        return ()
+    return tuple(Fact(words(key) or "agreement", value) for key, value in _flat(found))
+
+
+def knowledge(run: RunFiles) -> tuple[Fact, ...]:
+    """Return the share of the energy and cycles behind each way of knowing: measured, published, placeholder."""
+    kinds = dict.fromkeys(layer.known for layer in run.layers if layer.known)
+    total_energy = sum(layer.energy_pj for layer in run.layers)
+    total_cycles = sum(layer.latency_cycles for layer in run.layers)
+    facts = []
+    for kind in kinds:
+        mine = [layer for layer in run.layers if layer.known == kind]
+        shares = [
+            wording.percent(wording.ratio(sum(layer.energy_pj for layer in mine), total_energy), 0),
+            wording.percent(wording.ratio(sum(layer.latency_cycles for layer in mine), total_cycles), 0),
+        ]
+        facts.append(Fact(kind, f"{len(mine)} layers, {shares[0]} of the energy, {shares[1]} of the cycles"))
+    return tuple(facts)
+
+
+def facts(run: RunFiles) -> tuple[Fact, ...]:
+    """Return everything else ``run.json`` records, flattened to one line per value."""
+    summary = run.summary
+    lines = [
+        Fact("model", summary.model),
+        Fact("target", summary.target),
+        Fact("objective", summary.objective),
+        Fact("cost model", summary.cost_model),
+        Fact("known error of the cost model", summary.known_error),
+        Fact("seed", str(summary.seed)),
+    ]
+    if summary.dataset:
+        sizes = f"{summary.dataset.train:,} train, {summary.dataset.val:,} validation, {summary.dataset.test:,} test"
+        lines.append(Fact("data", f"{summary.dataset.name} ({sizes})"))
+        rule = "plain estimate" if summary.optimistic else "upper 90 % bootstrap bound"
+        lines.append(Fact("allowed accuracy drop", f"{summary.max_drop:g} points ({rule}, on validation images)"))
+    named = {line.label for line in lines}
+    rest = {key: value for key, value in run.info.items() if key not in _SHOWN_ELSEWHERE}
+    lines += [Fact(label, value) for key, value in _flat(rest) if (label := words(key)) not in named]
+    return tuple(lines)
+
+
+def words(key: str) -> str:
+    """Return a key of a JSON file as words: ``wall_s.train`` becomes ``wall s: train``."""
+    return key.replace("_", " ").replace(".", ": ", 1)
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _flat(entry, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(value, list) and all(not isinstance(entry, Mapping | list) for entry in value):
+        yield prefix, ("\n" if any(len(str(e)) > 40 for e in value) else ", ").join(str(e) for e in value) or wording.ABSENT
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            yield from _flat(entry, f"{prefix}.{index}")
+    elif isinstance(value, float):
+        yield prefix, f"{value:.6g}"
+    else:
+        yield prefix, wording.ABSENT if value is None else str(value)

@@ -1,0 +1,200 @@
+"""Choose thresholds: least expected cost such that the accuracy drop stays within bounds.
+
+Thresholds only matter through which images leave where, so the candidates are the midpoints between
+observed confidences: nothing lies between them. One and two exits are searched exhaustively; with
+more, every pair in turn is, the others held, until no pair gets better.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eecompile.statistics import DropBound
+
+Array = NDArray[Any]
+Float64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+NEVER = np.float32(2.0)  # no softmax probability reaches it
+_CHUNK_CELLS = 4_000_000
+_EPSILON = 1e-9
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a network with exits answered for n validation images.
+
+    Attributes:
+        confidence: [exits - 1, n] float32 confidence at each early exit.
+        correct: [exits, n] whether the answer at each exit is right; the last row is the static network.
+    """
+
+    confidence: NDArray[np.float32]
+    correct: Bools
+
+    def select(self, kept: Sequence[int]) -> Observed:
+        """Return the observations of the early exits ``kept`` and the final one."""
+        rows = [*kept, len(self.correct) - 1]
+        return Observed(self.confidence[list(kept)], self.correct[rows])
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How much accuracy may be lost, in points.
+
+    Attributes:
+        max_drop: Largest drop.
+        optimistic: Whether the plain estimate must stay within it, not the upper 90 % bootstrap bound.
+    """
+
+    max_drop: float
+    optimistic: bool
+
+    def allows(self, bound: DropBound, lost: Array, gained: Array) -> Bools:
+        """Return which (lost, gained) counts are within the limit."""
+        plain = 100.0 * (lost - gained) / bound.total
+        allowed: Bools = plain <= self.max_drop + _EPSILON
+        if self.optimistic or not allowed.any():
+            return allowed
+        allowed[allowed] = bound.points_of(lost[allowed], gained[allowed]) <= self.max_drop + _EPSILON
+        return allowed
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Chosen thresholds, one per early exit (``NEVER``: the exit is not worth having), and their cost."""
+
+    thresholds: tuple[np.float32, ...]
+    cost: float
+
+
+def leaves_at(confidence: NDArray[np.float32], thresholds: Sequence[np.float32]) -> NDArray[np.int64]:
+    """Return for each image the exit it leaves at: the first with confidence >= threshold, in float32."""
+    count = confidence.shape[1]
+    where = np.full(count, len(thresholds), np.int64)
+    for number in reversed(range(len(thresholds))):
+        where[confidence[number] >= np.float32(thresholds[number])] = number
+    return where
+
+
+def choose(observed: Observed, costs: Sequence[float], limit: Limit, bound: DropBound | None = None) -> Choice:
+    """Return the thresholds of least mean cost within ``limit``.
+
+    Args:
+        observed: Answers on validation images.
+        costs: Cost of the whole path to each exit, the final one included (any unit).
+        limit: Allowed drop against the final exit.
+        bound: Bootstrap bound for that many images, shared between calls to save time.
+
+    Returns:
+        The best thresholds; with all exits ``NEVER`` nothing is lost, so there always is one.
+    """
+    early, total = observed.confidence.shape
+    bound = bound or DropBound(total)
+    thresholds = [NEVER] * early
+    cost = float(costs[-1])
+    if early == 0:
+        return Choice((), cost)
+    pairs = [(0, 0)] if early == 1 else list(itertools.combinations(range(early), 2))
+    improved = True
+    while improved:
+        improved = False
+        for first, second in pairs:
+            found = _search_pair(observed, costs, limit, bound, thresholds, first, second)
+            if found is not None and found[0] < cost * (1 - 1e-12):
+                cost, chosen_first, chosen_second = found
+                thresholds[second] = chosen_second
+                thresholds[first] = chosen_first
+                improved = len(pairs) > 1
+    return Choice(tuple(thresholds), cost)
+
+
+def candidates(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return NEVER, then the midpoints between observed confidences, falling, then 0 (always)."""
+    distinct = np.unique(confidence)[::-1]
+    middle = ((distinct[:-1].astype(np.float64) + distinct[1:]) / 2).astype(np.float32)
+    # A midpoint that rounds down onto its lower neighbour would let that one leave too.
+    middle = np.where(middle <= distinct[1:], distinct[:-1], middle)
+    return np.concatenate([[NEVER], middle, [np.float32(0)]]).astype(np.float32)
+
+
+def _search_pair(
+    observed: Observed, costs: Sequence[float], limit: Limit, bound: DropBound,
+    thresholds: list[np.float32], first: int, second: int,
+) -> tuple[float, np.float32, np.float32] | None:  # fmt: skip
+    """Search both thresholds of one pair exhaustively, the others held; ``first == second``: one alone.
+
+    Each image has three outcomes: it leaves at ``first``, at ``second``, or where the held thresholds
+    send it; an exit behind that place cannot catch it any more.
+    """
+    total = observed.confidence.shape[1]
+    held = list(thresholds)
+    held[first] = held[second] = NEVER
+    fallback = leaves_at(observed.confidence, held)
+    cost = np.asarray(costs, np.float64)
+    static = observed.correct[-1]
+    images = np.arange(total)
+    change = observed.correct.astype(np.int64) - static.astype(np.int64)  # +1 gained, -1 lost
+    base = change[fallback, images]
+
+    def effect(number: int) -> tuple[NDArray[np.float32], Float64, Array, Array]:
+        reach = number < fallback
+        confidence = np.where(reach, observed.confidence[number], np.float32(-1))
+        saved = np.where(reach, cost[fallback] - cost[number], 0.0)
+        gained = np.where(reach, (change[number] == 1).astype(np.int64) - (base == 1), 0)
+        lost = np.where(reach, (change[number] == -1).astype(np.int64) - (base == -1), 0)
+        return confidence, saved, lost, gained
+
+    conf_a, saved_a, lost_a, gained_a = effect(first)
+    steps_a = candidates(observed.confidence[first])
+    if first == second:
+        steps_b, conf_b = np.array([NEVER]), np.full(total, -1, np.float32)
+        saved_b, lost_b, gained_b = np.zeros(total), np.zeros(total, np.int64), np.zeros(total, np.int64)
+    else:
+        conf_b, saved_b, lost_b, gained_b = effect(second)
+        steps_b = candidates(observed.confidence[second])
+    # Images sorted by falling confidence at b: those that leave at b are a prefix; its end per candidate.
+    order = np.argsort(-conf_b, kind="stable")
+    ends = np.searchsorted(-conf_b[order], -steps_b, side="right")
+    static_cost, lost0, gained0 = cost[fallback].sum(), int((base == -1).sum()), int((base == 1).sum())
+    best: tuple[float, np.float32, np.float32] | None = None
+    rows = max(1, _CHUNK_CELLS // (total + 1))
+    for start in range(0, len(steps_a), rows):
+        piece = steps_a[start : start + rows]
+        leaves = conf_a[None, :] >= piece[:, None]
+        stays = ~leaves[:, order]
+
+        def total_of(a: Array, b: Array, leaves: Bools = leaves, stays: Bools = stays) -> Array:
+            prefix = np.zeros((len(leaves), total + 1), np.result_type(a, b))
+            np.cumsum(stays * b[order], axis=1, out=prefix[:, 1:])
+            return (leaves @ a)[:, None] + prefix[:, ends]
+
+        mean = (static_cost - total_of(saved_a, saved_b)) / total
+        lost, gained = lost0 + total_of(lost_a, lost_b), gained0 + total_of(gained_a, gained_b)
+        # Cheap first: only cells that could win are put before the bootstrap bound.
+        ranking = np.argsort(mean, axis=None, kind="stable")
+        found = _first_allowed(ranking, lost.ravel(), gained.ravel(), limit, bound)
+        if found is not None:
+            row, column = divmod(int(found), mean.shape[1])
+            value = float(mean[row, column])
+            if best is None or value < best[0]:
+                best = (value, piece[row], steps_b[column])
+    return best
+
+
+def _first_allowed(ranking: Array, lost: Array, gained: Array, limit: Limit, bound: DropBound) -> int | None:
+    """Return the first cell of ``ranking`` within the limit, looking at growing pieces of it."""
+    start, size = 0, 1024
+    while start < len(ranking):
+        piece = ranking[start : start + size]
+        allowed = limit.allows(bound, lost[piece], gained[piece])
+        if allowed.any():
+            return int(piece[int(np.argmax(allowed))])
+        start, size = start + size, size * 4
+    return None

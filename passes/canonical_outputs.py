@@ -1,0 +1,57 @@
+"""Canonical rules for the end of the network: logits without Softmax."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import onnx_graphsurgeon as gs
+
+from passes.canonical_views import VIEWS, is_view
+from passes.rewriting import Rewriter, detach, dims
+
+
+def softmax_last(rw: Rewriter, node: gs.Node) -> bool:
+    """A Softmax over channels in front of a Flatten of 1x1 maps moves behind it."""
+    data, result = node.inputs[0], node.outputs[0]
+    wide = [axis for axis, d in enumerate(dims(data)) if d != 1]
+    if (
+        not rw.sole_reader(result)
+        or len(wide) != 1
+        or node.attrs.get("axis", -1) % len(dims(data)) != wide[0]
+    ):
+        return False
+    view = result.outputs[0]
+    if view.op not in VIEWS or not is_view(view) or len(dims(view.outputs[0])) != 2:
+        return False
+    final = view.outputs[0]
+    flat = rw.variable(f"{final.name}_logits", dims(final), final.dtype)
+    view.inputs[0] = data
+    view.outputs = [flat]
+    node.inputs, node.outputs = [flat], [final]
+    node.attrs["axis"] = 1
+    return True
+
+
+def set_softmax_apart(rw: Rewriter, node: gs.Node) -> bool:
+    """A Softmax or LogSoftmax at a graph output goes; its input, the logits, is the output."""
+    logits, result = node.inputs[0], node.outputs[0]
+    if not rw.is_output(result):
+        return False
+    shape = dims(logits)
+    if len(shape) != 2 or node.attrs.get("axis", -1) % 2 != 1:
+        return rw.decline(
+            node, f"its input {list(shape)} is not [batch, classes]: not the logits of a classifier"
+        )
+    if result.outputs or rw.is_input(logits):
+        return rw.decline(node, "the network goes on behind it")
+    outputs = []
+    for output in rw.graph.outputs:
+        kept = logits if output is result else output
+        if not any(kept is other for other in outputs):
+            outputs.append(kept)
+    rw.graph.outputs = outputs
+    exits = rw.state.exits
+    rw.state.exits = [replace(e, output=logits.name) if e.output == result.name else e for e in exits]
+    rw.state.softmax = True
+    detach(node)
+    return True

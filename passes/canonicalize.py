@@ -1,0 +1,85 @@
+"""The canonicalize pass: one form for what exporters write in many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx_graphsurgeon as gs
+
+from passes import canonical_linear as linear
+from passes import canonical_noops as noops
+from passes import canonical_outputs as outputs
+from passes import canonical_pools as pools
+from passes import canonical_transposes as transposes
+from passes import canonical_views as views
+from passes.base import Pass
+from passes.canonical_activations import merge_clips, minmax_to_clip
+from passes.rewriting import Rewriter, Rule
+
+_RULES: dict[str, Sequence[Rule]] = {
+    "Conv": [pools.explicit_window, pools.pad_into_conv],
+    "AveragePool": [pools.explicit_window, pools.average_to_global],
+    "MaxPool": [pools.explicit_window],
+    "ReduceMean": [pools.reduce_to_global],
+    "ReduceMax": [pools.reduce_to_global],
+    "Transpose": [transposes.compose, transposes.sink, transposes.rise],
+    "MatMul": [linear.matmul_to_gemm],
+    "Gemm": [linear.plain_gemm, linear.flatten_order],
+    "Min": [minmax_to_clip],
+    "Max": [minmax_to_clip],
+    "Softmax": [outputs.softmax_last, outputs.set_softmax_apart],
+    "LogSoftmax": [outputs.softmax_last, outputs.set_softmax_apart],
+    **dict.fromkeys(views.VIEWS, [views.merge_views]),
+    **dict.fromkeys(("Clip", "Relu"), [merge_clips]),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), [linear.fold_affine]),
+}
+
+
+def _rules_for(op: str) -> list[Rule]:
+    """Every node may be constant, some may do nothing, then come the rules of the operator."""
+    general: list[Rule] = [noops.fold_constant]
+    if op in noops.NOOPS:
+        general.append(noops.drop_noop)
+    return [*general, *_RULES.get(op, ())]
+
+
+def _last_rules_for(op: str) -> list[Rule]:
+    return [views.transpose_to_view] if op == "Transpose" else []
+
+
+@dataclass(frozen=True)
+class Canonicalize(Pass):
+    """Bring a network into one form, whatever exported it.
+
+    1. What can be known is known: constant subgraphs, Shape and Size of static tensors.
+    2. What changes nothing goes: Identity, Dropout, same-type Cast, same-shape Reshape, identity
+       Transpose, Pad by zero, Concat of one, Slice of all, 1x1 pooling, unbounded Clip.
+    3. Windows are explicit: kernel, strides, pads, dilations and group are written out, auto_pad
+       is resolved, a Pad with zeros goes into its Conv.
+    4. Averaging over all of space (AveragePool, ReduceMean) is GlobalAveragePool; the maximum by
+       ReduceMax is GlobalMaxPool.
+    5. Chains of Reshape, Squeeze, Unsqueeze, Flatten and Transposes of 1x1 maps are one
+       Flatten(axis=1) or one Reshape to ``[0, ...]``: no batch size stays in the graph.
+    6. Min and Max with a number are Clip; Clips in a row are one; Clip from 0 without end is Relu.
+    7. Transposes between NHWC and NCHW sink until they meet and cancel; one in front of
+       Flatten and Gemm becomes a permutation of weights; one at the model input stays.
+    8. MatMul with a constant matrix is Gemm, and every Gemm has transB=1, alpha=beta=1.
+    9. Add, Sub, Mul and Div by one constant per channel go into the Conv or Gemm in front.
+    10. Softmax or LogSoftmax at an output is set apart: the output is the logits, and
+        ``state.softmax`` says so.
+    """
+
+    name: ClassVar[str] = "canonicalize"
+
+    def run(self, graph: gs.Graph) -> bool:
+        """Apply the rules to a fixpoint."""
+        rewriter = Rewriter(graph, self.name)
+        changed = rewriter.apply(_rules_for)
+        # A Transpose of a 1x1 map may still cancel against another; only then it becomes a view.
+        while rewriter.apply(_last_rules_for):
+            changed = True
+            rewriter.apply(_rules_for)
+        transposes.report_left(rewriter)
+        return changed

@@ -1,0 +1,28 @@
+"""Multiply-accumulate operations of single nodes, for batch 1."""
+
+from __future__ import annotations
+
+import math
+
+import onnx_graphsurgeon as gs
+
+_WEIGHT_INPUT = {
+    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger"), 1),
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul"), 3),
+}
+MAC_OPS = frozenset(_WEIGHT_INPUT)
+
+
+def node_macs(node: gs.Node) -> int:
+    """Return the multiply-accumulates of ``node``; 0 for operators that are not linear."""
+    if node.op not in MAC_OPS:
+        return 0
+    weights = [int(d) for d in node.inputs[_WEIGHT_INPUT[node.op]].shape]
+    made = math.prod(int(d) for d in node.outputs[0].shape)
+    if node.op == "ConvTranspose":
+        return math.prod(int(d) for d in node.inputs[0].shape) * math.prod(weights[1:])
+    if "Conv" in node.op:
+        return made * math.prod(weights[1:])
+    if node.op == "Gemm":
+        return made * (weights[1] if node.attrs.get("transB", 0) else weights[0])
+    return made * (weights[-2] if len(weights) > 1 else weights[0])

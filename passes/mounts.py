@@ -1,0 +1,141 @@
+"""Where an exit can go: tensors that alone separate the input from the final output, and why the others cannot.
+
+Read from a canonical float graph. Names are ``<operator type>_<number>`` of the node that writes a
+tensor, counted per type in topological order: ``relu_3``, ``add_2``, ``conv_0``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import onnx_graphsurgeon as gs
+
+from passes.errors import InputError, did_you_mean
+from passes.mount_ranking import Candidate, rank
+from passes.mount_rules import Network, why_not_mount
+from passes.rewriting import dims
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One tensor of the network, seen as a place for an exit.
+
+    Attributes:
+        tensor: Its name in the graph.
+        name: Its short name, ``relu_3``; ``input`` for the model input.
+        ok: Whether an exit can read it.
+        reason: One sentence: why not, or what speaks for it.
+        macs: Multiply-accumulates that run before it exists.
+        macs_fraction: ``macs`` over those of the way from the input to the final output.
+        rank: Its place among the mounts, 1 is the best; None if it is none.
+    """
+
+    tensor: str
+    name: str
+    ok: bool
+    reason: str
+    macs: int
+    macs_fraction: float
+    rank: int | None
+
+
+def find_mounts(graph: gs.Graph) -> list[Mount]:
+    """Return an entry for every tensor that is not constant, in topological order.
+
+    Where the graph has several outputs, the way to the last exit counts: that of the exits' list,
+    or else the output with most multiply-accumulates in front of it.
+    """
+    network = Network(graph)
+    total = max(network.macs_before(network.final), 1)
+    found, candidates = [], []
+    for tensor in network.tensors:
+        reason = why_not_mount(network, tensor)
+        macs = network.macs_before(tensor)
+        fraction = min(macs / total, 1.0)
+        found.append(
+            Mount(tensor.name, network.name(tensor), reason is None, reason or "", macs, fraction, None)
+        )
+        if reason is None:
+            candidates.append(Candidate(tensor.name, fraction, dims(tensor), network.joins(tensor)))
+    ranks = rank(candidates)
+    return [
+        replace(mount, rank=ranks[mount.tensor].place, reason=ranks[mount.tensor].reason)
+        if mount.ok
+        else mount
+        for mount in found
+    ]
+
+
+def resolve_mounts(graph: gs.Graph, spec: str) -> list[Mount]:
+    """Return the mounts ``spec`` asks for, in the order of the network.
+
+    Args:
+        graph: A canonical float graph.
+        spec: A number of exits (``2``: the two best-ranked mounts), or mounts by short name, tensor
+            name or name of the node that writes them, separated by commas.
+
+    Raises:
+        InputError: Unknown name, a tensor that is no mount, the same mount twice, more exits than
+            there are mounts, or a network without any.
+    """
+    found = find_mounts(graph)
+    legal = [mount for mount in found if mount.ok]
+    if not legal:
+        joined = next((m.reason for m in found if m.reason.startswith("bypassed")), "")
+        raise InputError(
+            "this network has no tensor an exit could read: none alone separates the input from the output",
+            f"for example: {joined}" if joined else "`eecompile inspect` gives the reason for each tensor",
+        )
+    text = spec.strip()
+    if text.lstrip("+-").isdigit():
+        return _best(legal, int(text))
+    keys = _keys(graph, found)
+    wanted = [text] if text in keys else [part.strip() for part in text.split(",")]
+    chosen: dict[str, str] = {}
+    for name in wanted:
+        mount = _one(name, keys, legal)
+        if mount.tensor in chosen:
+            raise InputError(
+                f"exits '{chosen[mount.tensor]}' and '{name}' are the same mount ({mount.name})",
+                "name each mount once",
+            )
+        chosen[mount.tensor] = name
+    return [mount for mount in legal if mount.tensor in chosen]
+
+
+def _best(legal: list[Mount], count: int) -> list[Mount]:
+    if count < 1:
+        raise InputError(
+            f"the number of exits must be at least 1, not {count}", "the final classifier comes on top"
+        )
+    if count > len(legal):
+        listed = ", ".join(mount.name for mount in legal)
+        raise InputError(
+            f"{count} exits asked for, but this network has {len(legal)} mount{'s' if len(legal) > 1 else ''}: {listed}",
+            f"ask for at most {len(legal)}",
+        )
+    return [mount for mount in legal if mount.rank is not None and mount.rank <= count]
+
+
+def _keys(graph: gs.Graph, found: list[Mount]) -> dict[str, Mount]:
+    """Return all names a user may give; a short name wins over a node name, that over a tensor name."""
+    by_tensor = {mount.tensor: mount for mount in found}
+    nodes = {
+        node.name: by_tensor[node.outputs[0].name]
+        for node in graph.nodes
+        if node.outputs[0].name in by_tensor
+    }
+    return by_tensor | nodes | {mount.name: mount for mount in found}
+
+
+def _one(name: str, keys: dict[str, Mount], legal: list[Mount]) -> Mount:
+    if name not in keys:
+        near = did_you_mean(name, [m.name for m in legal])
+        raise InputError(f"no tensor or node is called '{name}'", near)
+    mount = keys[name]
+    if not mount.ok:
+        listed = ", ".join(m.name for m in legal)
+        raise InputError(
+            f"'{name}' cannot carry an exit: {mount.reason}", f"mounts of this network: {listed}"
+        )
+    return mount

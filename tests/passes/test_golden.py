@@ -1,0 +1,48 @@
+"""Golden tests: each ``golden/*.onnxtxt`` holds a graph, the passes to RUN and what to CHECK behind them."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import onnx.parser
+import onnx.printer
+import pytest
+from filecheck.finput import FInput
+from filecheck.matcher import Matcher
+from filecheck.options import Options
+from filecheck.parser import Parser, pattern_for_opts
+
+from passes.graph import from_model, to_model
+from passes.registry import parse_pipeline
+from passes.state import state_of
+
+FILES = sorted((Path(__file__).parent / "golden").glob("*.onnxtxt"))
+
+
+def transform(text: str) -> str:
+    """Return the graph of a golden file after its RUN line, with origins and declines as comments."""
+    pipeline = re.search(r"#\s*RUN:\s*(.+)", text)
+    assert pipeline is not None, "a golden file needs a line '# RUN: <pipeline>'"
+    graph = from_model(onnx.parser.parse_model(text))
+    parse_pipeline(pipeline.group(1).strip())(graph)
+    state = state_of(graph)
+    lines = [onnx.printer.to_text(to_model(graph))]
+    lines += [f"# origin {node.name}: {' '.join(state.origins[node.name])}" for node in graph.nodes]
+    lines += [f"# declined {d.subject}: {d.reason}" for d in state.declined]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+def test_golden(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    text = path.read_text(encoding="utf-8")
+    result = transform(text)
+    options = Options(str(path))
+    checks = Parser(options, io.StringIO(text), *pattern_for_opts(options))
+    failed = Matcher(options, FInput("output", result), checks).run()
+    assert not failed, f"{capfd.readouterr().err}\n--- the graph after the passes:\n{result}"
+
+
+def test_golden_files_exist() -> None:
+    assert FILES, "no golden files found"
