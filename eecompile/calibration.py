@@ -93,7 +93,9 @@ def _histograms(graph: gs.Graph, images: Float32) -> dict[str, tuple[Array, Arra
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self, name: str) -> None:
-            self._parts = ({name: images[i : i + _BATCH]} for i in range(0, len(images), _BATCH))
+            whole = max(1, len(images) // _BATCH)  # the collector takes batches of one size only
+            size = min(_BATCH, len(images))
+            self._parts = ({name: images[i * size : (i + 1) * size]} for i in range(whole))
 
         def get_next(self) -> dict[str, Float32] | None:
             return next(self._parts, None)

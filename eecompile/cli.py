@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import errno
+import functools
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, ParamSpec
 
 import typer
-from typer.core import TyperGroup
 
 from eecompile.options import (
     COST_MODEL,
@@ -30,37 +30,13 @@ from eecompile.options import (
 )
 from passes.errors import EecompileError
 
+P = ParamSpec("P")
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
 
 
-class _Verbs(TyperGroup):
-    """Turns what a verb raises into a message and an exit code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the verb; usage errors are left to typer, which exits with 2."""
-        try:
-            return super().invoke(ctx)
-        except EecompileError as error:
-            raise SystemExit(_complain(error.message, error.hint, error.exit_code)) from None
-        except KeyboardInterrupt:
-            raise SystemExit(_complain("interrupted", "", INTERRUPTED)) from None
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                hint = "free some space or choose another --out"
-                raise SystemExit(_complain(f"the disk is full: {error.filename or error}", hint, 2)) from None
-            if error.errno == errno.EPIPE:
-                raise
-            raise SystemExit(_internal_error()) from None
-        except (SystemExit, typer.Exit, typer.Abort, typer.BadParameter.__mro__[2]):
-            raise
-        except Exception:
-            raise SystemExit(_internal_error()) from None
-
-
 app = typer.Typer(
     name="eecompile",
-    cls=_Verbs,
     help="Compile trained ONNX classifiers into early-exit networks for edge accelerators.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -68,6 +44,26 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _verb(function: Callable[P, None]) -> Callable[P, None]:
+    """Register a verb; what it raises becomes a message and an exit code."""
+
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except EecompileError as error:
+            raise SystemExit(_complain(error.message, error.hint, error.exit_code)) from None
+        except KeyboardInterrupt:
+            raise SystemExit(_complain("interrupted", "", INTERRUPTED)) from None
+        except OSError as error:
+            raise SystemExit(_disk_error(error)) from None
+        except Exception:
+            raise SystemExit(_internal_error()) from None
+
+    app.command()(guarded)
+    return guarded
 
 
 def main() -> None:
@@ -80,6 +76,15 @@ def _complain(message: str, hint: str, code: int) -> int:
 
     write_error(message, hint)
     return code
+
+
+def _disk_error(error: OSError) -> int:
+    if error.errno == errno.EPIPE:
+        raise error  # a closed pipe (`| head`) is typer's business
+    if error.errno == errno.ENOSPC:
+        hint = "free some space or choose another --out"
+        return _complain(f"the disk is full{f': {error.filename}' if error.filename else ''}", hint, 2)
+    return _internal_error()
 
 
 def _internal_error() -> int:
@@ -121,7 +126,7 @@ def _common(
     pass
 
 
-@app.command()
+@_verb
 def run(
     model: MODEL,
     target: TARGET = "diana",
@@ -149,7 +154,7 @@ def run(
     terminal.show(result, as_json, terminal.run_result)
 
 
-@app.command()
+@_verb
 def inspect(
     model: MODEL, target: TARGET = "diana", cost_model: COST_MODEL = None, as_json: JSON = False
 ) -> None:
@@ -159,7 +164,7 @@ def inspect(
     terminal.show(api.inspect(model, target, cost_model), as_json, terminal.inspection)
 
 
-@app.command()
+@_verb
 def opt(
     model: MODEL,
     pipeline: Annotated[
@@ -189,7 +194,7 @@ def opt(
         raise SystemExit(_complain("a pass changed what the network computes", result.failure, 1))
 
 
-@app.command()
+@_verb
 def cost(
     model: MODEL,
     target: TARGET = "diana",
@@ -208,7 +213,7 @@ def cost(
     terminal.show(report, as_json, terminal.cost_report)
 
 
-@app.command()
+@_verb
 def report(
     run_dir: RUN,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to write. [default: RUN/report.html]")] = None,
@@ -220,7 +225,7 @@ def report(
     terminal.show(api.report(run_dir, out), as_json, terminal.written_report)
 
 
-@app.command()
+@_verb
 def compare(
     run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="Run directory: the reference.", show_default=False)],
     run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Run directory: the one that is judged.", show_default=False)],
@@ -240,7 +245,7 @@ def compare(
         raise SystemExit(_complain(f"{len(violated)} of {len(comparison.gates)} gates violated", "\n".join(violated), 1))
 
 
-@app.command()
+@_verb
 def targets(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this target in full.", show_default=False)] = None,
     as_json: JSON = False,
@@ -251,7 +256,7 @@ def targets(
     terminal.show(api.targets(name), as_json, terminal.target_list)
 
 
-@app.command()
+@_verb
 def passes(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this pass in full.", show_default=False)] = None,
     as_json: JSON = False,
@@ -262,7 +267,7 @@ def passes(
     terminal.show(api.passes(name), as_json, terminal.pass_list)
 
 
-@app.command()
+@_verb
 def doctor(as_json: JSON = False) -> None:
     """Check that this machine has what eecompile needs."""
     from eecompile import api, terminal

@@ -44,7 +44,7 @@ def set_softmax_apart(rw: Rewriter, node: gs.Node) -> bool:
         )
     if result.outputs or rw.is_input(logits):
         return rw.decline(node, "the network goes on behind it")
-    outputs = []
+    outputs: list[gs.Tensor] = []
     for output in rw.graph.outputs:
         kept = logits if output is result else output
         if not any(kept is other for other in outputs):

@@ -17,13 +17,20 @@ from passes.rewriting import Rewriter, constant_input, detach, dims, optional_in
 
 Perm = tuple[int, ...]
 
-UNARY = frozenset(
-    "Abs Cast Ceil Clip Dropout Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity LeakyRelu Log Mish Neg "
-    "Reciprocal Relu Round Selu Sigmoid Sign Softplus Softsign Sqrt Tanh ThresholdedRelu "
-    "QuantizeLinear DequantizeLinear".split()
-)
-BROADCAST = frozenset("Add Div Max Mean Min Mul PRelu Pow Sub Sum".split())
-REDUCE = frozenset("ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum".split())
+# fmt: off
+UNARY = frozenset({
+    "Abs", "Cast", "Ceil", "Clip", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid",
+    "HardSwish", "Identity", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal", "Relu", "Round",
+    "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu",
+    "QuantizeLinear", "DequantizeLinear",
+})
+# fmt: on
+BROADCAST = frozenset({"Add", "Div", "Max", "Mean", "Min", "Mul", "PRelu", "Pow", "Sub", "Sum"})
+# fmt: off
+REDUCE = frozenset({
+    "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum",
+})
+# fmt: on
 
 
 def to_last(rank: int) -> Perm:

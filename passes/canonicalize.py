@@ -31,9 +31,9 @@ _RULES: dict[str, Sequence[Rule]] = {
     "Max": [minmax_to_clip],
     "Softmax": [outputs.softmax_last, outputs.set_softmax_apart],
     "LogSoftmax": [outputs.softmax_last, outputs.set_softmax_apart],
-    **dict.fromkeys(views.VIEWS, [views.merge_views]),
-    **dict.fromkeys(("Clip", "Relu"), [merge_clips]),
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), [linear.fold_affine]),
+    **dict.fromkeys(views.VIEWS, (views.merge_views,)),
+    **dict.fromkeys(("Clip", "Relu"), (merge_clips,)),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), (linear.fold_affine,)),
 }
 
 

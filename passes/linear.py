@@ -111,9 +111,9 @@ def _set_bias(rw: Rewriter, node: gs.Node, bias: Array, dtype: Any) -> None:
 
 def _grouped_shape(node: gs.Node, weights: Array) -> tuple[int, ...]:
     if node.op != "ConvTranspose":
-        return weights.shape
+        return tuple(weights.shape)
     groups = int(node.attrs.get("group", 1))
-    return (groups, weights.shape[0] // groups, weights.shape[1], *weights.shape[2:])
+    return groups, weights.shape[0] // groups, *weights.shape[1:]
 
 
 def _output_axes(node: gs.Node, weights: Array) -> tuple[int, ...]:

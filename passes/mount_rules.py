@@ -1,4 +1,4 @@
-"""What makes a tensor a mount: dominators of the final output, and a sentence for each tensor that is none."""
+"""What makes a tensor a mount, and a sentence for each tensor that is none."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from passes.macs import MAC_OPS, node_macs
 from passes.rewriting import dims, producer_of
 from passes.state import state_of
 
-ACTIVATIONS = frozenset(
-    "Relu Clip LeakyRelu PRelu Elu Selu Celu Gelu HardSigmoid HardSwish Mish Sigmoid Softplus Softsign Tanh "
-    "ThresholdedRelu BatchNormalization".split()
-)
+# fmt: off
+ACTIVATIONS = frozenset({
+    "Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Gelu", "HardSigmoid", "HardSwish",
+    "Mish", "Sigmoid", "Softplus", "Softsign", "Tanh", "ThresholdedRelu", "BatchNormalization",
+})
+# fmt: on
 _GATES = frozenset({"Sigmoid", "HardSigmoid"})
 _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div"})
-_COPIES = frozenset("Reshape Flatten Squeeze Unsqueeze Transpose Identity Dropout Cast".split())
+# fmt: off
+_COPIES = frozenset({
+    "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout", "Cast",
+})
+# fmt: on
 
 
 class Network:

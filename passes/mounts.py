@@ -1,4 +1,4 @@
-"""Where an exit can go: tensors that alone separate the input from the final output, and why the others cannot.
+"""Where an exit can go: the tensors that alone separate the input from the final output.
 
 Read from a canonical float graph. Names are ``<operator type>_<number>`` of the node that writes a
 tensor, counted per type in topological order: ``relu_3``, ``add_2``, ``conv_0``.
@@ -110,8 +110,9 @@ def _best(legal: list[Mount], count: int) -> list[Mount]:
         )
     if count > len(legal):
         listed = ", ".join(mount.name for mount in legal)
+        mounts = "1 mount" if len(legal) == 1 else f"{len(legal)} mounts"
         raise InputError(
-            f"{count} exits asked for, but this network has {len(legal)} mount{'s' if len(legal) > 1 else ''}: {listed}",
+            f"{count} exits asked for, but this network has {mounts}: {listed}",
             f"ask for at most {len(legal)}",
         )
     return [mount for mount in legal if mount.rank is not None and mount.rank <= count]

@@ -35,7 +35,7 @@ class Rewriter:
             self._names.update(t.name for t in [*node.inputs, *node.outputs])
 
     def apply(self, rules_for: Callable[[str], Sequence[Rule]]) -> bool:
-        """Apply the rules ``rules_for`` gives for an operator type to a fixpoint; return whether any fired."""
+        """Apply the rules ``rules_for`` gives for an operator to a fixpoint; return whether one fired."""
         budget = _APPLICATIONS_PER_NODE * (len(self.graph.nodes) + 10)
         fired = 0
         while True:

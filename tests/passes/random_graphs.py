@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from tests.passes.net_builder import NetBuilder
 
-Draw = Callable[[st.SearchStrategy[str]], str]
 CLASSES = 3
 
 
@@ -34,7 +33,7 @@ def _conv(net: NetBuilder, x: Feature, kind: str) -> Feature:
         made = net.conv(x.name, x.channels, cout, strides=[2, 2], auto_pad="SAME_UPPER")
         return Feature(made, cout, -(-x.size // 2))
     if kind == "padded":
-        pads = net.const([0, 0, 1, 0, 0, 0, 1, 2], np.int64)
+        pads = net.const([0, 0, 1, 0, 0, 0, 1, 1], np.int64)
         padded = net.op("Pad", x.name, pads)
         made = net.conv(padded, x.channels, cout, pads=[0, 1, 0, 0])
         return Feature(made, cout, x.size)
@@ -168,7 +167,7 @@ def _linear(net: NetBuilder, name: str, features: int, kind: str) -> str:
 
 
 def build(
-    blocks: list[tuple[str, str]], pooling: str, flatten: str, linear: str, ending: str, seed: int = 0
+    blocks: list[tuple[str, str]], *, pooling: str, flatten: str, linear: str, ending: str, seed: int = 0
 ) -> onnx.ModelProto:
     """Return the classifier with these parts."""
     net = NetBuilder((1, 2, 6, 6), seed)
@@ -190,9 +189,9 @@ def networks(draw: st.DrawFn) -> onnx.ModelProto:
     """Draw a network: up to six blocks behind a first Conv, a head, maybe a Softmax."""
     return build(
         draw(st.lists(st.sampled_from(BLOCKS), max_size=6)),
-        draw(st.sampled_from(POOLINGS)),
-        draw(st.sampled_from(FLATTENS)),
-        draw(st.sampled_from(LINEARS)),
-        draw(st.sampled_from(ENDINGS)),
-        draw(st.integers(0, 9)),
+        pooling=draw(st.sampled_from(POOLINGS)),
+        flatten=draw(st.sampled_from(FLATTENS)),
+        linear=draw(st.sampled_from(LINEARS)),
+        ending=draw(st.sampled_from(ENDINGS)),
+        seed=draw(st.integers(0, 9)),
     )

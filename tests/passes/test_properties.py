@@ -40,15 +40,16 @@ def test_fold_batchnorm_needs_no_other_pass(model: onnx.ModelProto) -> None:
 
 @pytest.mark.parametrize(("family", "kind"), BLOCKS)
 def test_each_block_alone(family: str, kind: str) -> None:
-    check_passes(
-        build([(family, kind), ("conv", "same")], "mean", "flatten", "gemm", "softmax"), "canonicalize"
-    )
+    blocks = [(family, kind), ("conv", "same")]
+    model = build(blocks, pooling="mean", flatten="flatten", linear="gemm", ending="softmax")
+    check_passes(model, "canonicalize")
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("flatten", FLATTENS)
 def test_every_head_has_one_form(pooling: str, flatten: str) -> None:
-    graph = check_passes(build([("conv", "same")], pooling, flatten, "matmul", "logsoftmax"), "canonicalize")
+    model = build([("conv", "same")], pooling=pooling, flatten=flatten, linear="matmul", ending="logsoftmax")
+    graph = check_passes(model, "canonicalize")
     pool = [] if "none" in pooling else ["GlobalAveragePool"]
     assert [n.op for n in graph.nodes] == ["Conv", "Conv", *pool, "Flatten", "Gemm"]
 
@@ -56,7 +57,8 @@ def test_every_head_has_one_form(pooling: str, flatten: str) -> None:
 @pytest.mark.parametrize("linear", LINEARS)
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_ending_has_one_form(linear: str, ending: str) -> None:
-    graph = check_passes(build([], "global", "reshape", linear, ending), "canonicalize")
+    model = build([], pooling="global", flatten="reshape", linear=linear, ending=ending)
+    graph = check_passes(model, "canonicalize")
     gemm = graph.nodes[-1]
     assert gemm.op == "Gemm"
     assert dict(gemm.attrs) == {"alpha": 1.0, "beta": 1.0, "transB": 1}

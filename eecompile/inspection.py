@@ -1,0 +1,181 @@
+"""``inspect``: what the compiler sees in a network, and why it leaves alone what it leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx_graphsurgeon as gs
+
+from eecompile.costing import fuse
+from passes.canonicalize import Canonicalize
+from passes.errors import EecompileError
+from passes.exits import recognise_exits
+from passes.fold_batchnorm import FoldBatchnorm
+from passes.graph import load
+from passes.mounts import Mount, find_mounts
+from passes.state import Decline, Exit, state_of
+from targets.base import Target, load_target
+from targets.report import CostReport, evaluate
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class NodeInfo:
+    """One node of the canonical network.
+
+    Attributes:
+        name: Its name in the canonical graph.
+        op_type: ONNX operator.
+        origin: Nodes of the user's model it came from.
+        layer: Fused layer it belongs to.
+        core: Core the layer is placed on; empty for what costs nothing or cannot be placed.
+        weight_bits: Bits of the layer's weights on that core, None without weights.
+        activation_bits: Bits of the layer's activations on that core.
+        input_shapes: Shapes of its computed inputs.
+        output_shapes: Shapes of its outputs.
+        reasons: Why it was not rewritten, not fused or not placed.
+    """
+
+    name: str
+    op_type: str
+    origin: tuple[str, ...]
+    layer: str
+    core: str
+    weight_bits: int | None
+    activation_bits: int | None
+    input_shapes: tuple[Shape, ...]
+    output_shapes: tuple[Shape, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is known about a network.
+
+    Attributes:
+        model: File name.
+        target: Target the layers are placed on.
+        input_shape: Shape of the input, batch 1.
+        classes: Number of classes; None if it is no classifier.
+        weights: Whether the weights are in the file.
+        nodes_in_file: Nodes of the model as loaded.
+        nodes: The canonical network.
+        absorbed: Nodes of the user's model no node of the canonical network came from.
+        exits: The exits, shallow to deep; the final classifier is the last.
+        exits_from: ``metadata``, ``recognised`` or ``none``.
+        mounts: Every tensor with its rank as a mount, or why it is none.
+        declined: All that passes left alone, and why.
+        notes: What could not be found out, and why.
+    """
+
+    model: str
+    target: str
+    input_shape: Shape
+    classes: int | None
+    weights: bool
+    nodes_in_file: int
+    nodes: tuple[NodeInfo, ...]
+    absorbed: tuple[str, ...]
+    exits: tuple[Exit, ...]
+    exits_from: str
+    mounts: tuple[Mount, ...]
+    declined: tuple[Decline, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the inspection as one JSON document."""
+        return {"schema_version": 1, **asdict(self)}
+
+
+def inspect_network(model: Path, target: str, cost_model: str | None = None) -> Inspection:
+    """Look at a network; arguments as in `eecompile.api.inspect`.
+
+    A network that cannot be compiled to the end is shown as far as it can be, with the reason in the notes.
+    """
+    accelerator = load_target(target, cost_model)
+    graph = load(model)
+    state = state_of(graph)
+    originals = [node.name for node in graph.nodes]
+    notes: list[str] = []
+    exits_from = "metadata" if state.exits else "recognised"
+    try:
+        recognise_exits(graph)
+    except EecompileError as error:
+        exits_from = "none"
+        notes.append(f"exits: {error.message}")
+    Canonicalize()(graph)
+    FoldBatchnorm()(graph)
+    mounts = _mounts(graph, notes)
+    fuse(graph, accelerator)
+    costs = _costs(graph, accelerator, notes) if state.exits else None
+    used = {name for node in graph.nodes for name in state.origins.get(node.name, ())}
+    return Inspection(
+        model.name,
+        target,
+        tuple(graph.inputs[0].shape),
+        int(graph.outputs[-1].shape[-1]) if state.exits else None,
+        not state.symbolic,
+        len(originals),
+        _nodes(graph, costs),
+        tuple(name for name in originals if name not in used),
+        tuple(state.exits),
+        exits_from,
+        mounts,
+        tuple(state.declined),
+        tuple(notes),
+    )
+
+
+def _mounts(graph: gs.Graph, notes: list[str]) -> tuple[Mount, ...]:
+    try:
+        return tuple(find_mounts(graph))
+    except EecompileError as error:
+        notes.append(f"mounts: {error.message}")
+        return ()
+
+
+def _costs(graph: gs.Graph, target: Target, notes: list[str]) -> CostReport | None:
+    try:
+        return evaluate(graph, target, "edp", allow_refused=True)
+    except EecompileError as error:
+        notes.append(f"placement: {error.message}")
+        return None
+
+
+def _nodes(graph: gs.Graph, costs: CostReport | None) -> tuple[NodeInfo, ...]:
+    state = state_of(graph)
+    reasons: dict[str, list[str]] = {}
+    for entry in state.declined:
+        reasons.setdefault(entry.subject, []).append(f"{entry.pass_name}: {entry.reason}")
+    layers = {} if costs is None else {layer.name: layer for layer in costs.layers}
+    refused: Mapping[str, str] = {} if costs is None else {r.layer: r.reason for r in costs.refusals}
+    found = []
+    for node in graph.nodes:
+        name = state.layers.get(node.name, "")
+        layer = layers.get(name)
+        why = list(reasons.get(node.name, ()))
+        if name in refused:
+            why.append(f"not placed: {refused[name]}")
+        found.append(
+            NodeInfo(
+                node.name,
+                node.op,
+                state.origins.get(node.name, ()),
+                name,
+                layer.core if layer else "",
+                layer.weight_bits if layer else None,
+                layer.activation_bits if layer else None,
+                tuple(_shape(t) for t in node.inputs if isinstance(t, gs.Variable) and not t.is_empty()),
+                tuple(_shape(t) for t in node.outputs),
+                tuple(why),
+            )
+        )
+    return tuple(found)
+
+
+def _shape(tensor: gs.Tensor) -> Shape:
+    return tuple(int(d) for d in tensor.shape)

@@ -1,0 +1,93 @@
+"""What there is to choose from: targets with their support tables, passes with their rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, get_type_hints
+
+from passes.registry import TABLE, pass_class
+
+
+@dataclass(frozen=True)
+class PassOption:
+    """One option of a pass, as in its text form."""
+
+    name: str
+    type: str
+    default: str
+
+
+@dataclass(frozen=True)
+class PassInfo:
+    """One pass.
+
+    Attributes:
+        name: As in the text form of a pipeline.
+        summary: One sentence.
+        rules: The numbered rules it applies.
+        notes: What else its documentation says.
+        options: Its options.
+    """
+
+    name: str
+    summary: str
+    rules: tuple[str, ...]
+    notes: str
+    options: tuple[PassOption, ...]
+
+
+@dataclass(frozen=True)
+class PassList:
+    """Some passes, in the order in which they usually run."""
+
+    passes: tuple[PassInfo, ...]
+    detailed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the list as one JSON document."""
+        return {"schema_version": 1, "passes": [asdict(entry) for entry in self.passes]}
+
+
+def list_passes(name: str | None = None) -> PassList:
+    """Return all passes, or the one called ``name``; raises InputError for an unknown name."""
+    names = list(TABLE) if name is None else [name]
+    return PassList(tuple(_pass(entry) for entry in names), name is not None)
+
+
+def _pass(name: str) -> PassInfo:
+    cls = pass_class(name)
+    text = inspect.getdoc(cls) or ""
+    summary, _, rest = text.partition("\n")
+    rules: list[str] = []
+    notes: list[str] = []
+    for line in rest.splitlines():
+        if re.match(r"\d+\. ", line):
+            rules.append(line.partition(". ")[2].strip())
+        elif rules and line.startswith("   "):
+            rules[-1] += f" {line.strip()}"
+        else:
+            notes.append(line)
+    hints = get_type_hints(cls)
+    options = tuple(
+        PassOption(item.name, _type_name(hints[item.name]), _default(item))
+        for item in dataclasses.fields(cls)  # type: ignore[arg-type]
+    )
+    return PassInfo(name, summary, tuple(_plain(r) for r in rules), _plain("\n".join(notes).strip()), options)
+
+
+def _plain(text: str) -> str:
+    return text.replace("``", "'")
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace(", ...", " …")
+
+
+def _default(item: dataclasses.Field[Any]) -> str:
+    if item.default is dataclasses.MISSING:
+        return "required"
+    value = item.default
+    return "+".join(str(v) for v in value) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,212 @@
+"""``opt``: passes on a network, with what each of them did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_graphsurgeon as gs
+from numpy.typing import NDArray
+
+from eecompile.verification import Check, Verifier
+from passes.base import Observer, Pass
+from passes.errors import InputError
+from passes.exits import recognise_exits
+from passes.graph import load, save, to_model
+from passes.registry import parse_pipeline, to_text
+from passes.state import Decline, state_of
+
+Float32 = NDArray[np.float32]
+Progress = Callable[[str], None]
+
+CALIBRATION_IMAGES = 512
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one pass did; ``check`` is None without verification."""
+
+    text: str
+    changed: bool
+    nodes_before: int
+    nodes_after: int
+    seconds: float
+    check: Check | None
+
+
+@dataclass(frozen=True)
+class OptResult:
+    """What a pipeline did.
+
+    Attributes:
+        model: File it started from.
+        steps: One entry per pass, in order.
+        declined: What passes left alone, and why.
+        out: File written, None if none was asked for.
+        stages: Files of the network after each pass.
+        notes: What was decided on the way: preprocessing, calibration.
+    """
+
+    model: str
+    steps: tuple[StepResult, ...]
+    declined: tuple[Decline, ...]
+    out: Path | None
+    stages: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no verified pass changed what the network computes."""
+        return not any(step.check is not None and step.check.verdict == "differs" for step in self.steps)
+
+    @property
+    def failure(self) -> str:
+        """The passes that changed what the network computes, one per line."""
+        return "\n".join(
+            f"{step.text}: largest difference {step.check.max_difference}; {step.check.detail}"
+            for step in self.steps
+            if step.check is not None and step.check.verdict == "differs"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as one JSON document."""
+        return {
+            "schema_version": 1,
+            "model": self.model,
+            "passed": self.passed,
+            "passes": [asdict(step) for step in self.steps],
+            "declined": [asdict(entry) for entry in self.declined],
+            "out": None if self.out is None else str(self.out),
+            "stages": [str(path) for path in self.stages],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass
+class _Recorder:
+    """Observer that counts nodes and takes times."""
+
+    progress: Progress
+    rows: list[tuple[str, bool, int, int, float]]
+    _before: int = 0
+
+    def before(self, step: Pass, graph: gs.Graph) -> None:
+        self._before = len(graph.nodes)
+        self.progress(to_text(step))
+
+    def after(self, step: Pass, graph: gs.Graph, changed: bool, seconds: float) -> None:
+        self.rows.append((to_text(step), changed, self._before, len(graph.nodes), seconds))
+
+
+@dataclass
+class _Saver:
+    """Observer that writes the network after each pass."""
+
+    folder: Path
+    written: list[Path]
+
+    def before(self, step: Pass, graph: gs.Graph) -> None:
+        pass
+
+    def after(self, step: Pass, graph: gs.Graph, changed: bool, seconds: float) -> None:  # noqa: ARG002
+        self.written.append(save(graph, self.folder / f"{len(self.written):02d}-{step.name}.onnx"))
+
+
+@dataclass
+class _Calibrator:
+    """Observer that chooses the integer grids just before the first ``quantize``."""
+
+    images: Float32
+    scheme: str
+    notes: list[str]
+
+    def before(self, step: Pass, graph: gs.Graph) -> None:
+        from eecompile.calibration import calibrate
+
+        if step.name == "quantize" and not state_of(graph).grids:
+            done = calibrate(graph, self.images, self.scheme)
+            self.notes.append(f"calibrated on {done.images} training images, scheme {self.scheme}")
+
+    def after(self, step: Pass, graph: gs.Graph, changed: bool, seconds: float) -> None:
+        pass
+
+
+def optimize(
+    model: Path,
+    pipeline: str,
+    *,
+    out: Path | None,
+    data: str | None,
+    preprocess: str,
+    target: str,
+    verify_each: bool,
+    save_stages: Path | None,
+    seed: int,
+    progress: Progress,
+) -> OptResult:
+    """Run a pipeline; arguments as in `eecompile.api.opt`."""
+    from targets.base import load_target
+
+    steps = parse_pipeline(pipeline)
+    scheme = load_target(target).scheme
+    for path in (out.parent if out is not None else None, save_stages):
+        if path is not None:
+            _make_folder(path)
+    graph = load(model)
+    recognise_exits(graph)
+    notes: list[str] = []
+    images = None if data is None else _images(graph, data, preprocess, seed, notes, progress)
+    recorder = _Recorder(progress, [])
+    verifier = Verifier(images, seed)
+    saver = _Saver(save_stages or Path(), [])
+    observers: list[Observer] = [recorder]
+    observers += [verifier] if verify_each else []  # before calibration, which rounds weights
+    observers += [_Calibrator(images, scheme, notes)] if images is not None else []
+    observers += [saver] if save_stages is not None else []
+    steps(graph, observers)
+    written = None if out is None else save(graph, out)
+    checks: Sequence[Check | None] = verifier.checks or [None] * len(recorder.rows)
+    return OptResult(
+        str(model),
+        tuple(StepResult(*row, check) for row, check in zip(recorder.rows, checks, strict=True)),
+        tuple(state_of(graph).declined),
+        written,
+        tuple(saver.written),
+        tuple(notes),
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror}", "choose a folder you may write to") from None
+
+
+def _images(
+    graph: gs.Graph, data: str, preprocess: str, seed: int, notes: list[str], progress: Progress
+) -> Float32:
+    """Return training images as the model takes them; says which preprocessing was taken."""
+    from eecompile.data import load_data
+    from eecompile.data_fit import fit_to_model
+    from eecompile.preprocess_choice import choose_preprocess
+    from eecompile.runtime import Evaluator
+
+    if state_of(graph).symbolic:
+        raise InputError("--data needs a network with weights, and this one has none", "leave --data away")
+    progress(f"reading {data}")
+    shape = tuple(graph.inputs[0].shape)
+    dataset = fit_to_model(load_data(data, seed), shape, int(graph.outputs[-1].shape[-1]))
+    evaluator = Evaluator.of(lambda batch: to_model(graph, batch))
+    final = graph.outputs[-1].name
+
+    def predict(x: Float32) -> Float32:
+        return np.asarray(evaluator.run(lambda piece: x[piece], len(x), [final])[0], np.float32)
+
+    choice = choose_preprocess(preprocess, predict, dataset.val.x, dataset.val.y, shape)
+    notes.append(f"preprocessing {choice.preprocess.name}")
+    notes.extend([choice.warning] if choice.warning else [])
+    return choice.preprocess.apply(dataset.train.x[:CALIBRATION_IMAGES])

@@ -1,0 +1,93 @@
+"""Answers on stdout: tables, or one JSON document; errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from eecompile.wording import printable
+
+PIPE_WIDTH = 160
+"""Columns when nobody looks: wide enough that a row of a table stays on one line for grep."""
+
+
+def console() -> Console:
+    """Return a console on stdout; escape codes only on a terminal, no markup in anybody's names."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def write_json(document: dict[str, Any]) -> None:
+    """Print one JSON document; numbers JSON cannot hold become null."""
+    print(json.dumps(_finite(document), indent=1, default=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_error(message: str, hint: str) -> None:
+    """Print a user's error on stderr: what and where, then what to do."""
+    print(f"error: {printable(message)}", file=sys.stderr)
+    for line in hint.splitlines():
+        print(f"  {printable(line)}", file=sys.stderr)
+
+
+def line(out: Console, text: str = "", style: str | None = None) -> None:
+    """Print one line of text, wrapped at words."""
+    out.print(Text(printable(text), style=style or ""))
+
+
+def table(
+    out: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    numbers: Sequence[str] = (),
+    bold_last: int = 0,
+) -> None:
+    """Print a table with a title; columns named in ``numbers`` are set to the right.
+
+    Args:
+        out: Where to.
+        title: Line above the table.
+        columns: Headings.
+        rows: Cells, already worded.
+        numbers: Headings of columns set to the right and never broken.
+        bold_last: How many rows at the end are totals.
+    """
+    lines = [tuple(printable(cell) for cell in row) for row in rows]
+    if not lines:
+        return
+    grid = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for name in columns:
+        number = name in numbers
+        grid.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    for index, row in enumerate(lines):
+        total = index >= len(lines) - bold_last
+        grid.add_row(*(Text(cell) for cell in row), style="bold" if total else None)
+    out.print(grid)
+
+
+def bullets(out: Console, title: str, entries: Iterable[tuple[str, str]]) -> None:
+    """Print a titled list of subjects and what is said of them."""
+    lines = list(entries)
+    if not lines:
+        return
+    line(out, title, "bold")
+    for subject, text in lines:
+        line(out, f"  {subject}: {text}" if subject else f"  {text}")
+    out.print()

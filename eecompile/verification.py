@@ -1,0 +1,147 @@
+"""``--verify-each``: the network in onnxruntime before and after each pass."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_graphsurgeon as gs
+from numpy.typing import NDArray
+
+from eecompile.runtime import session
+from passes.base import Pass
+from passes.errors import InputError
+from passes.graph import to_model
+from passes.state import state_of
+
+Array = NDArray[Any]
+
+IMAGES = 4
+RELATIVE_TOLERANCE = 1e-4
+"""Largest allowed difference of a float network, as a share of the largest output value (or of 1)."""
+INTEGER_SQNR_DB = 30.0
+"""A quantized network may flip last bits where operators round differently; worse than this is a fault."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """How the outputs compare before and after one pass.
+
+    Attributes:
+        verdict: ``equal``, ``close``, ``quantized``, ``differs`` or ``not comparable``.
+        outputs: Outputs that were compared.
+        max_difference: Largest absolute difference; None if nothing could be compared.
+        sqnr_db: Signal over difference in decibel; None where equal or not comparable.
+        detail: What the verdict rests on.
+    """
+
+    verdict: str
+    outputs: tuple[str, ...]
+    max_difference: float | None
+    sqnr_db: float | None
+    detail: str
+
+
+class Verifier:
+    """Observer that runs the graph between passes and keeps one :class:`Check` per pass."""
+
+    def __init__(self, images: Array | None, seed: int) -> None:
+        """Take preprocessed images of the model's input shape, or draw seeded normal ones."""
+        self._images = None if images is None else images[:IMAGES]
+        self._seed = seed
+        self._outputs: dict[str, Array] | None = None
+        self._softmax = False
+        self._quantized = False
+        self._input: tuple[Any, ...] = ()
+        self.checks: list[Check] = []
+
+    def before(self, step: Pass, graph: gs.Graph) -> None:  # noqa: ARG002 - the observer's interface
+        """Run the graph as it is before the first pass."""
+        if self._outputs is None:
+            if state_of(graph).symbolic:
+                raise InputError("--verify-each runs the network, and this one has no weights", "leave it away")
+            self._remember(graph)
+
+    def after(self, step: Pass, graph: gs.Graph, changed: bool, seconds: float) -> None:  # noqa: ARG002
+        """Run the graph again and compare with the run before the pass."""
+        before, softmax, quantized, entry = self._outputs or {}, self._softmax, self._quantized, self._input
+        if _entry(graph) != entry:
+            self._outputs = None
+            self.checks.append(Check("not comparable", (), None, None, "the pass changed what the network reads"))
+            self._remember(graph)
+            return
+        self._remember(graph)
+        pairs = _pairs(before, self._outputs or {}, self._softmax and not softmax)
+        self.checks.append(_judge(pairs, by_design=self._quantized and not quantized, integer=quantized))
+
+    def _remember(self, graph: gs.Graph) -> None:
+        self._input = _entry(graph)
+        self._softmax = state_of(graph).softmax
+        self._quantized = any(n.op in ("QuantizeLinear", "QLinearConv", "MatMulInteger") for n in graph.nodes)
+        runner = session(to_model(graph))
+        names = [t.name for t in graph.outputs]
+        name, shape, dtype = self._input
+        if self._images is not None and self._images.shape[1:] == tuple(shape[1:]):
+            images = self._images.astype(dtype)
+        else:
+            rng = np.random.default_rng(self._seed)
+            images = rng.standard_normal((IMAGES, *shape[1:])).astype(dtype)
+        runs = [runner.run(names, {name: images[i : i + 1]}) for i in range(len(images))]
+        self._outputs = {key: np.stack([run[i] for run in runs]) for i, key in enumerate(names)}
+
+
+def _entry(graph: gs.Graph) -> tuple[str, tuple[int, ...], Any]:
+    tensor = graph.inputs[0]
+    return tensor.name, tuple(tensor.shape), np.dtype(tensor.dtype)
+
+
+def _pairs(before: dict[str, Array], after: dict[str, Array], detached: bool) -> dict[str, tuple[Array, Array]]:
+    """Match outputs by name; by position where a Softmax was set apart; else logits with the exit they are."""
+    pairs = {name: (before[name], after[name]) for name in after if name in before}
+    if detached and len(before) == len(after):
+        for (old, reference), (new, value) in zip(before.items(), after.items(), strict=True):
+            if old != new and reference.shape == value.shape:
+                pairs[new] = (reference, _nearest(reference, [_softmax(value), np.log(_softmax(value))]))
+    if "logits" in after and "logits" not in before:
+        same_shape = [value for value in before.values() if value.shape == after["logits"].shape]
+        if same_shape:
+            rows = [_nearest(row, [v[i] for v in same_shape]) for i, row in enumerate(after["logits"])]
+            pairs["logits"] = (np.stack(rows), after["logits"])
+    return pairs
+
+
+def _nearest(value: Array, candidates: list[Array]) -> Array:
+    return min(candidates, key=lambda other: float(np.abs(value.astype(np.float64) - other).max()))
+
+
+def _softmax(logits: Array) -> Array:
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: Array = shifted / shifted.sum(axis=-1, keepdims=True)
+    return result
+
+
+def _judge(pairs: dict[str, tuple[Array, Array]], by_design: bool, integer: bool) -> Check:
+    if not pairs:
+        return Check("not comparable", (), None, None, "no output of the network before is one of the network after")
+    names = tuple(pairs)
+    wide = [(a.astype(np.float64), b.astype(np.float64)) for a, b in pairs.values()]
+    if any(a.shape != b.shape for a, b in wide):
+        return Check("differs", names, None, None, "an output changed its shape")
+    difference = max(float(np.abs(a - b).max(initial=0.0)) for a, b in wide)
+    if math.isnan(difference):
+        return Check("differs", names, None, None, "an output is not a number")
+    if difference == 0.0:
+        return Check("equal", names, 0.0, None, "the outputs are the same numbers")
+    noise = sum(float(((a - b) ** 2).sum()) for a, b in wide)
+    signal = sum(float((a**2).sum()) for a, _ in wide)
+    sqnr_db = 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+    if by_design:
+        return Check("quantized", names, difference, sqnr_db, "the pass rounds by design; judge it by accuracy")
+    if integer:
+        detail = f"a quantized network may flip last bits: at least {INTEGER_SQNR_DB:g} dB is asked for"
+        return Check("close" if sqnr_db >= INTEGER_SQNR_DB else "differs", names, difference, sqnr_db, detail)
+    allowed = RELATIVE_TOLERANCE * max(1.0, max(float(np.abs(a).max(initial=0.0)) for a, _ in wide))
+    detail = f"a difference of up to {allowed:.2g} is allowed"
+    return Check("close" if difference <= allowed else "differs", names, difference, sqnr_db, detail)

@@ -1,0 +1,130 @@
+"""The Target contract: what an accelerator offers, from which placement, schedule and cost follow."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from passes.errors import InputError, did_you_mean
+from targets.arch import Architecture
+from targets.cost.base import LayerCost
+from targets.layer import Layer
+from targets.placement import Candidate, Placement, Reason, Refusal, objective_key
+from targets.workload import Workload
+
+# A rule of a core. Its docstring is the sentence shown to users and printed in the support table.
+Constraint = Callable[[Layer, Architecture], bool]
+Support = Mapping[str, tuple[Constraint, ...]]
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """A named way to compute cycles.
+
+    Attributes:
+        source: Where the formulas are published.
+        known_error: How far it is from the chip, or that nobody can tell.
+    """
+
+    source: str
+    known_error: str
+
+
+@dataclass(frozen=True)
+class Target(ABC):
+    """An accelerator. Subclasses are frozen dataclasses whose fields are the options.
+
+    Attributes:
+        cost_model: One of ``cost_models``; empty takes the first.
+        host_scale: Factor on the placeholder cost of host work, at least 0.
+    """
+
+    name: ClassVar[str]
+    cost_models: ClassVar[Mapping[str, CostModel]]
+    schemes: ClassVar[Mapping[str, str]]
+
+    cost_model: str = ""
+    host_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            InputError: Unknown cost model, or a negative or infinite ``host_scale``.
+        """
+        if not self.cost_model:
+            object.__setattr__(self, "cost_model", next(iter(self.cost_models)))
+        if self.cost_model not in self.cost_models:
+            hint = did_you_mean(self.cost_model, self.cost_models)
+            raise InputError(f"target '{self.name}' has no cost model '{self.cost_model}'", hint)
+        if not (math.isfinite(self.host_scale) and self.host_scale >= 0):
+            raise InputError(f"the host scale must be a number of at least 0, got {self.host_scale}")
+
+    @property
+    @abstractmethod
+    def arch(self) -> Architecture:
+        """The accelerator description."""
+
+    @abstractmethod
+    def support(self, core: str) -> Support:
+        """Return the operators ``core`` runs, each with the constraints a layer must meet."""
+
+    @abstractmethod
+    def cost(self, layer: Layer, core: str) -> LayerCost:
+        """Return the cost of ``layer`` on ``core``, which must support it."""
+
+    @abstractmethod
+    def pipeline(self, quantized: bool) -> str:
+        """Return the text form of the passes that make a user's graph ready for this target."""
+
+    def hint(self, constraint: Constraint) -> str:  # noqa: ARG002
+        """Return what a user can do about a broken constraint; empty if nothing is known."""
+        return ""
+
+    def demand(self, constraint: Constraint, layer: Layer) -> str:  # noqa: ARG002
+        """Return demand and bound of a broken capacity constraint; empty for other constraints."""
+        return ""
+
+    def warnings(self, workload: Workload) -> tuple[str, ...]:  # noqa: ARG002
+        """Return what the cost of ``workload`` leaves out, as sentences."""
+        return ()
+
+    def constraints(self, core: str) -> tuple[Constraint, ...]:
+        """Return all constraints of ``core``, each once, in declared order."""
+        return tuple(dict.fromkeys(c for rules in self.support(core).values() for c in rules))
+
+    def place(self, layer: Layer, objective: str = "edp") -> Placement | Refusal:
+        """Put ``layer`` on the cheapest core that takes it, ties by core name.
+
+        Args:
+            layer: The layer.
+            objective: ``edp``, ``latency`` or ``energy`` of the layer alone.
+        """
+        key = objective_key(objective)
+        candidates, declined, absent = [], [], []
+        hints: dict[str, None] = {}
+        for core in self.arch.cores:
+            rules = self.support(core.name).get(layer.op_type)
+            if rules is None:
+                absent.append(Reason(core.name, f"it does not run {layer.op_type}"))
+                continue
+            broken = next((rule for rule in rules if not rule(layer, self.arch)), None)
+            if broken is None:
+                candidates.append(Candidate(core.name, self.cost(layer, core.name)))
+                continue
+            declined.append(Reason(core.name, sentence(broken) + self.demand(broken, layer)))
+            if self.hint(broken):
+                hints[self.hint(broken)] = None
+        if candidates:
+            candidates.sort(key=lambda c: (key(c.cost), c.core))
+            return Placement(layer.name, tuple(candidates), tuple(declined))
+        reasons = tuple(declined) or tuple(absent)
+        return Refusal(layer.name, layer.op_type, layer.origin, reasons, "; or ".join(hints))
+
+
+def sentence(constraint: Constraint) -> str:
+    """Return the sentence of a constraint: its docstring without the full stop."""
+    return " ".join((constraint.__doc__ or "").split()).removesuffix(".")

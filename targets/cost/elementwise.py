@@ -1,0 +1,58 @@
+"""Work beside matrix products: pooling core, SIMD lanes, digital add, and the host.
+
+No public figure exists for these on DIANA; the cycle counts here are placeholders of this project
+and their rates come from the accelerator description.
+"""
+
+from __future__ import annotations
+
+import math
+
+from targets.cost.base import ceil_div
+from targets.layer import Layer, LoopDims
+
+POOL_WINDOW = 2
+
+# Host operators by the work one element takes.
+EXPONENTIAL = frozenset(
+    ("Softmax", "LogSoftmax", "Sigmoid", "Tanh", "Exp", "Log", "Elu", "Selu", "Celu", "Gelu", "Erf", "Softplus", "Mish")
+)
+SIMPLE = frozenset(
+    (
+        *("Add", "Sub", "Mul", "Div", "Min", "Max", "Sum", "Mean", "Pow", "Sqrt", "Reciprocal", "Abs", "Neg"),
+        *("Relu", "LeakyRelu", "PRelu", "Clip", "HardSwish", "HardSigmoid", "ThresholdedRelu", "Sign", "Floor", "Ceil"),
+        *("BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization", "LpNormalization"),
+        *("MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "ArgMax", "ArgMin", "LRN"),
+        *("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceL2", "ReduceSumSquare", "ReduceProd"),
+        *("Concat", "Split", "Slice", "Pad", "Transpose", "Resize", "Upsample", "Expand", "Tile", "Gather"),
+        *("DepthToSpace", "SpaceToDepth", "Cast", "QuantizeLinear", "DequantizeLinear", "Where", "Round"),
+    )
+)
+
+
+def processed_elements(layer: Layer) -> int:
+    """Return how many elements a sequential processor touches: window elements, or operands."""
+    if layer.dims is not None and layer.macs == 0:
+        return layer.dims.iterations
+    largest_input = max((t.elements for t in layer.inputs), default=0)
+    return max(1, largest_input, layer.output_elements)
+
+
+def host_cycles(layer: Layer, cycles_per_element: float, cycles_per_exponential: float) -> int:
+    """Return cycles on the host; a decision adds one pass over the classes to find the maximum."""
+    elements = processed_elements(layer)
+    if layer.op_type in EXPONENTIAL:
+        maximum = cycles_per_element if layer.exit_name is not None else 0.0
+        return math.ceil(elements * (cycles_per_exponential + maximum))
+    return math.ceil(elements * cycles_per_element)
+
+
+def pooling_core_cycles(dims: LoopDims, columns: int) -> int:
+    """Return cycles of a core that takes ``columns`` 2x2 windows at once; larger windows take several passes."""
+    passes = ceil_div(dims.fy, POOL_WINDOW) * ceil_div(dims.fx, POOL_WINDOW)
+    return dims.b * dims.g * dims.oy * ceil_div(dims.ox, columns) * passes
+
+
+def lane_cycles(layer: Layer, elements_per_cycle: float) -> int:
+    """Return cycles to write all output elements at ``elements_per_cycle``."""
+    return math.ceil(layer.output_elements / elements_per_cycle)

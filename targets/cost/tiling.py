@@ -1,0 +1,125 @@
+"""How a layer is cut to fit inner memories, and the DMA traffic that makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from targets.cost.base import ceil_div
+from targets.layer import Layer, LoopDims
+
+# The array takes 16 output channels at a time; weights and biases are stored padded to it.
+CHANNEL_BLOCK = 16
+BIAS_BYTES = 4
+PARTIAL_SUM_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes and calls between the outer and the inner memory for one layer.
+
+    Attributes:
+        jobs: Times the core is started.
+        partial_sum_bytes: Accumulators parked in the inner memory because the input channels are split.
+    """
+
+    input_bytes: int
+    weight_bytes: int
+    output_bytes: int
+    calls: int
+    jobs: int
+    partial_sum_bytes: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in both directions."""
+        return self.input_bytes + self.weight_bytes + self.output_bytes
+
+
+@dataclass(frozen=True)
+class _Rows:
+    tiles: int
+    input_bytes: int
+
+
+def linear_traffic(layer: Layer, inner_bytes: int, weight_memory_bytes: int) -> Traffic | None:
+    """Tile a convolution or fully connected layer; ``None`` if not even one output row fits.
+
+    Activations are cut along output rows (rows that windows share are read again), weights along
+    output channels, and along input channels where 16 output channels alone are too large. With
+    both cut, the cheaper loop order is taken: weights stay and inputs come again, or the other way.
+    A depthwise layer is cut along channels, which share nothing, and is one job per channel.
+
+    Source: L1 and weight memory of MATCH's DIANA target; the order of cuts is this project's.
+    """
+    dims = layer.dims
+    if dims is None:
+        return None
+    if dims.depthwise:
+        return _depthwise_traffic(layer, dims, inner_bytes)
+    rows = _row_tiles(layer, dims, inner_bytes)
+    if rows is None:
+        return None
+    per_block = CHANNEL_BLOCK * dims.c * dims.fy * dims.fx
+    blocks = ceil_div(dims.k, CHANNEL_BLOCK)
+    weight_bytes = blocks * per_block + (blocks * CHANNEL_BLOCK * BIAS_BYTES if layer.bias else 0)
+    parked = 0
+    if per_block <= weight_memory_bytes:
+        chunks = ceil_div(blocks, weight_memory_bytes // per_block)
+    else:
+        splits = ceil_div(dims.c, max(1, weight_memory_bytes // (CHANNEL_BLOCK * dims.fy * dims.fx)))
+        chunks = blocks * splits
+        if dims.b * dims.oy * dims.ox > 1:  # a single pixel stays in the accumulators
+            parked = 2 * (splits - 1) * layer.output_elements * PARTIAL_SUM_BYTES
+    input_bytes, input_calls, weight_calls = rows.input_bytes, rows.tiles, chunks
+    if rows.tiles > 1 and chunks > 1:
+        if weight_bytes * rows.tiles <= rows.input_bytes * chunks:
+            weight_bytes, weight_calls = weight_bytes * rows.tiles, chunks * rows.tiles
+        else:
+            input_bytes, input_calls = rows.input_bytes * chunks, rows.tiles * chunks
+    jobs = rows.tiles * chunks
+    output_calls = rows.tiles
+    return Traffic(
+        input_bytes, weight_bytes, layer.output_bytes, input_calls + weight_calls + output_calls, jobs, parked
+    )
+
+
+def elementwise_traffic(layer: Layer, inner_bytes: int) -> Traffic:
+    """Cut a layer without weights into equal pieces that fit; each piece moves every operand once."""
+    total = layer.input_bytes + layer.output_bytes
+    pieces = max(1, ceil_div(total, inner_bytes))
+    calls = pieces * (len(layer.inputs) + len(layer.outputs))
+    return Traffic(layer.input_bytes, 0, layer.output_bytes, calls, pieces)
+
+
+def _depthwise_traffic(layer: Layer, dims: LoopDims, inner_bytes: int) -> Traffic | None:
+    per_channel = ceil_div(layer.input_bytes + layer.output_bytes, dims.g)
+    fitting = inner_bytes // per_channel
+    if fitting == 0:
+        return None
+    # One channel of weights and its bias, padded to the 16 columns of the array.
+    bias_bytes = BIAS_BYTES if layer.bias else 0
+    weight_bytes = dims.g * CHANNEL_BLOCK * (dims.fy * dims.fx + bias_bytes)
+    calls = 2 * ceil_div(dims.g, fitting) + dims.g
+    return Traffic(layer.input_bytes, weight_bytes, layer.output_bytes, calls, dims.g)
+
+
+def _row_tiles(layer: Layer, dims: LoopDims, inner_bytes: int) -> _Rows | None:
+    input_row = ceil_div(layer.input_bytes, dims.iy)
+    output_row = ceil_div(layer.output_bytes, dims.oy)
+
+    def fits(rows: int) -> bool:
+        window_rows = min(dims.iy, (rows - 1) * dims.stride_y + dims.fy)
+        return window_rows * input_row + rows * output_row <= inner_bytes
+
+    if fits(dims.oy):
+        return _Rows(1, layer.input_bytes)
+    rows = next((r for r in range(dims.oy - 1, 0, -1) if fits(r)), 0)
+    if rows == 0:
+        return None
+    read = 0
+    for start in range(0, dims.oy, rows):
+        count = min(rows, dims.oy - start)
+        top = start * dims.stride_y - dims.pad_top
+        bottom = top + (count - 1) * dims.stride_y + dims.fy
+        read += max(0, min(dims.iy, bottom) - max(0, top))
+    return _Rows(ceil_div(dims.oy, rows), read * input_row)

@@ -1,0 +1,43 @@
+"""Target names to targets: the built-in table and the entry points of installed packages."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+
+from passes.errors import InputError, did_you_mean
+from targets.base import Target
+
+GROUP = "eecompile.targets"
+BUILTIN = {"diana": "targets.diana.target:DianaTarget"}
+
+
+def target_table() -> dict[str, str]:
+    """Return target name -> ``module:class``; built-in names cannot be overridden."""
+    installed = {point.name: point.value for point in entry_points(group=GROUP)}
+    return dict(sorted({**installed, **BUILTIN}.items()))
+
+
+def target_class(name: str) -> type[Target]:
+    """Return the class of target ``name``.
+
+    Raises:
+        InputError: Unknown name (with a suggestion), or an entry point that cannot be loaded.
+    """
+    table = target_table()
+    if name not in table:
+        raise InputError(f"unknown target '{name}'", did_you_mean(name, table))
+    module, _, attribute = table[name].partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        hint = "reinstall the package that provides it"
+        raise InputError(f"target '{name}' ({table[name]}) cannot be loaded: {error}", hint) from error
+    if not (isinstance(found, type) and issubclass(found, Target)):
+        raise InputError(f"target '{name}' ({table[name]}) is not a Target")
+    return found
+
+
+def load_target(name: str, cost_model: str = "", host_scale: float = 1.0) -> Target:
+    """Return target ``name`` with its options; raises InputError for a wrong name or value."""
+    return target_class(name)(cost_model=cost_model, host_scale=host_scale)

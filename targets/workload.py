@@ -1,0 +1,270 @@
+"""Graph to workload: layers with loops and operands, and the exit paths through them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import onnx_graphsurgeon as gs
+
+from passes.errors import InputError
+from passes.state import Exit, state_of
+from targets import operators
+from targets.layer import Bits, Layer, Operand
+
+QUANTIZATION = ("QuantizeLinear", "DequantizeLinear")
+VIEW_REASON = "a view: no data moves"
+INPUT_REASON = "the network input arrives quantized in the outer on-chip memory"
+DEQUANTIZE_REASON = "whoever reads the tensor takes its integers"
+CONSTANT_REASON = "a constant: computed at compile time"
+
+
+@dataclass(frozen=True)
+class FreeLayer:
+    """A layer of the graph that costs nothing on any target, and why."""
+
+    name: str
+    origin: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class ExitPath:
+    """All that runs when an input leaves at an exit: stages and heads up to it, and the decisions.
+
+    Attributes:
+        layers: Indices into ``Workload.layers``, ascending; a path contains those before it.
+        decides: The exit is followed by a decision whether to go on.
+    """
+
+    name: str
+    mount: str
+    layers: tuple[int, ...]
+    macs: int
+    decides: bool
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Layers in topological order, the exit paths shallow to deep, and what is free and why."""
+
+    layers: tuple[Layer, ...]
+    exits: tuple[ExitPath, ...]
+    free: tuple[FreeLayer, ...]
+
+    def stages(self) -> tuple[tuple[int, ...], ...]:
+        """Return, per exit, the layers its path has beyond the path before it."""
+        seen: set[int] = set()
+        stages = []
+        for path in self.exits:
+            stages.append(tuple(i for i in path.layers if i not in seen))
+            seen.update(path.layers)
+        return tuple(stages)
+
+
+def build_workload(graph: gs.Graph, bits: Bits | None = None) -> Workload:
+    """Read the layers and exits of ``graph``.
+
+    Args:
+        graph: Batch 1, static shapes; float or lowered to integers. Nodes without a layer
+            annotation are layers of their own.
+        bits: Precision of float tensors; integer tensors keep that of their type.
+
+    Raises:
+        InputError: The layer annotation puts a layer before one it depends on and after it too.
+    """
+    return _Builder(graph, bits or Bits()).build()
+
+
+class _Builder:
+    def __init__(self, graph: gs.Graph, bits: Bits) -> None:
+        self.graph = graph
+        self.bits = bits
+        self.state = state_of(graph)
+        self.groups: dict[str, list[gs.Node]] = {}
+        for node in graph.nodes:
+            self.groups.setdefault(self.state.layers.get(node.name, node.name), []).append(node)
+        self.group_of = {t.name: name for name, nodes in self.groups.items() for n in nodes for t in n.outputs}
+        self.by_name = graph.tensors()
+        self.alias: dict[str, str] = {}
+        self.free: list[FreeLayer] = []
+        self.constants: set[str] = set()
+
+    def build(self) -> Workload:
+        real = [name for name, nodes in self.groups.items() if not self._is_free(name, nodes)]
+        exits = self.state.exits or [Exit("final", "", self.graph.outputs[0].name)]
+        outputs = {t.name for t in self.graph.outputs} | {e.output for e in exits}
+        logits = {self._resolve(name) for name in outputs}
+        order = self._sorted(real)
+        position = {name: index for index, name in enumerate(order)}
+        layers = [self._layer(name, position, logits) for name in order]
+        paths = self._paths(layers, exits, position)
+        return Workload(tuple(layers), tuple(paths), tuple(self.free))
+
+    def _is_free(self, name: str, nodes: list[gs.Node]) -> bool:
+        """Recognise what costs nothing; a view's output is another name of its input."""
+        work = [n for n in nodes if n.op not in QUANTIZATION]
+        sources = self._outside_inputs(nodes, name)
+        reason = ""
+        if not sources:
+            reason = CONSTANT_REASON
+        elif work and all(operators.is_view(n) for n in work):
+            reason = VIEW_REASON
+        elif not work and all(t.name in {i.name for i in self.graph.inputs} for t in sources):
+            reason = INPUT_REASON
+        elif all(n.op == "DequantizeLinear" for n in nodes):
+            reason = DEQUANTIZE_REASON
+        if not reason:
+            return False
+        self.free.append(FreeLayer(name, self._origin(nodes), reason))
+        if sources:
+            self.alias.update({t.name: sources[0].name for n in nodes for t in n.outputs})
+        else:
+            self.constants.add(name)
+        return True
+
+    def _resolve(self, name: str) -> str:
+        while name in self.alias:
+            name = self.alias[name]
+        return name
+
+    def _origin(self, nodes: Iterable[gs.Node]) -> tuple[str, ...]:
+        merged: dict[str, None] = {}
+        for node in nodes:
+            merged.update(dict.fromkeys(self.state.origins.get(node.name, (node.name,))))
+        return tuple(merged)
+
+    def _outside_inputs(self, nodes: list[gs.Node], group: str) -> list[gs.Tensor]:
+        """Return the computed tensors the group reads from elsewhere, each once, in order."""
+        found: dict[str, gs.Tensor] = {}
+        for node in nodes:
+            for tensor in node.inputs:
+                if isinstance(tensor, gs.Constant) or tensor.is_empty() or self.group_of.get(tensor.name) == group:
+                    continue
+                found[tensor.name] = tensor
+        return list(found.values())
+
+    def _producers(self, name: str) -> set[str]:
+        sources = (self._resolve(t.name) for t in self._outside_inputs(self.groups[name], name))
+        return {self.group_of[s] for s in sources if s in self.group_of and not self._constant(s)}
+
+    def _constant(self, tensor: str) -> bool:
+        return self.group_of[tensor] in self.constants
+
+    def _sorted(self, names: list[str]) -> list[str]:
+        """Sort topologically, otherwise in graph order."""
+        first = {name: index for index, name in enumerate(names)}
+        waiting = {name: self._producers(name) for name in names}
+        readers: dict[str, list[str]] = {}
+        for name, producers in waiting.items():
+            for producer in producers:
+                readers.setdefault(producer, []).append(name)
+        ready = [(first[name], name) for name, producers in waiting.items() if not producers]
+        heapq.heapify(ready)
+        done: list[str] = []
+        while ready:
+            _, name = heapq.heappop(ready)
+            done.append(name)
+            for reader in readers.get(name, ()):
+                waiting[reader].discard(name)
+                if not waiting[reader]:
+                    heapq.heappush(ready, (first[reader], reader))
+        if len(done) < len(names):
+            stuck = sorted(set(names) - set(done))
+            raise InputError(f"layers {', '.join(stuck[:4])} depend on each other", "run fuse-layers again")
+        return done
+
+    def _operand(self, tensor: gs.Tensor, logits: set[str]) -> Operand:
+        bits = self.bits.accumulator if tensor.name in logits else _bits(tensor, self.bits.activation)
+        return Operand(tensor.name, tuple(int(d) for d in tensor.shape), bits)
+
+    def _layer(self, name: str, position: dict[str, int], logits: set[str]) -> Layer:
+        nodes = self.groups[name]
+        main = next((n for n in nodes if n.op not in (*QUANTIZATION, "Cast")), nodes[0])
+        names = dict.fromkeys(self._resolve(t.name) for t in self._outside_inputs(nodes, name))
+        inputs = [self.by_name[n] for n in names if n not in self.group_of or not self._constant(n)]
+        layer = Layer(
+            name=name,
+            op_type=operators.float_name(main.op),
+            origin=self._origin(nodes),
+            macs=operators.macs_of(main),
+            dims=operators.loop_dims(main),
+            inputs=tuple(self._operand(t, logits) for t in inputs),
+            outputs=tuple(self._operand(t, logits) for t in self._group_outputs(name, nodes, main)),
+            activation=any(n.op in operators.ACTIVATIONS for n in nodes if n is not main),
+            producers=tuple(sorted(position[p] for p in self._producers(name))),
+        )
+        return self._with_weights(layer, nodes, main) if layer.op_type in operators.LINEAR else layer
+
+    def _with_weights(self, layer: Layer, nodes: list[gs.Node], main: gs.Node) -> Layer:
+        constant = operators.weight_operand(main)
+        if constant is None:
+            return layer
+        shape = tuple(int(d) for d in constant.shape)
+        weight = Operand(constant.name, shape, _bits(constant, self.bits.weight))
+        bias = None
+        if operators.has_bias(nodes, main):
+            channels = layer.dims.g * layer.dims.k if layer.dims else shape[0]
+            bias = Operand(f"{layer.name}.bias", (channels,), self.bits.accumulator)
+        return replace(layer, weight=weight, bias=bias)
+
+    def _group_outputs(self, group: str, nodes: list[gs.Node], main: gs.Node) -> list[gs.Tensor]:
+        final = {t.name for t in self.graph.outputs}
+        produced = [t for n in nodes for t in n.outputs if not t.is_empty()]
+        read = [
+            t for t in produced if t.name in final or any(self.group_of[r.outputs[0].name] != group for r in t.outputs)
+        ]
+        return read or [main.outputs[0]]
+
+    def _paths(self, layers: list[Layer], exits: list[Exit], position: dict[str, int]) -> list[ExitPath]:
+        """Append the decision layers to ``layers`` and return the paths."""
+        paths: list[ExitPath] = []
+        members: set[int] = set()
+        for number, leave in enumerate(exits):
+            last = number == len(exits) - 1
+            ends = {self._resolve(leave.output)}
+            if last:
+                ends |= {self._resolve(t.name) for t in self.graph.outputs}
+            roots = sorted(position[self.group_of[e]] for e in ends if e in self.group_of)
+            members |= _ancestors(layers, roots)
+            if not last or self.state.softmax:
+                logits = self._operand(self.by_name[self._resolve(leave.output)], {self._resolve(leave.output)})
+                members.add(len(layers))
+                layers.append(_decision(leave.name, logits, roots, last))
+            macs = sum(layers[i].macs for i in members)
+            paths.append(ExitPath(leave.name, leave.mount, tuple(sorted(members)), macs, not last))
+        return paths
+
+
+def _decision(name: str, logits: Operand, producers: list[int], last: bool) -> Layer:
+    """Return the softmax behind an exit: for all but the last, its maximum is compared with the threshold."""
+    return Layer(
+        name=f"{name}.softmax" if last else f"{name}.decide",
+        op_type="Softmax",
+        origin=(),
+        macs=0,
+        dims=None,
+        inputs=(logits,),
+        outputs=(logits if last else Operand(f"{name}.confidence", (1,), logits.bits),),
+        producers=tuple(producers),
+        exit_name=None if last else name,
+    )
+
+
+def _ancestors(layers: list[Layer], roots: Iterable[int]) -> set[int]:
+    found: set[int] = set()
+    stack = list(roots)
+    while stack:
+        index = stack.pop()
+        if index not in found:
+            found.add(index)
+            stack.extend(layers[index].producers)
+    return found
+
+
+def _bits(tensor: gs.Tensor, default: int) -> int:
+    """Return the bits of an integer tensor, else ``default``."""
+    dtype = str(tensor.dtype)
+    digits = "".join(ch for ch in dtype.rpartition(".")[2] if ch.isdigit())
+    return int(digits) if "int" in dtype and digits else default
