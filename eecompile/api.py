@@ -6,7 +6,6 @@ where and what to do, its ``exit_code`` is that of the command line.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +13,19 @@ from typing import Any
 
 from eecompile import report as report_page
 from eecompile.compare import Comparison, compare_runs
-from eecompile.costing import cost_network
 from eecompile.doctor import Diagnosis, examine
 from eecompile.inspection import Inspection, inspect_network
-from eecompile.listing import PassInfo, TargetInfo, list_passes, list_targets
+from eecompile.listing import PassList, TargetList, list_passes, list_targets
 from eecompile.optimize import OptResult, optimize
-from eecompile.pipeline import RunOptions, RunResult
+from eecompile.pipeline import RunOptions, RunResult, prepare
 from eecompile.pipeline import run as run_pipeline
 from passes.errors import InputError, did_you_mean
 from passes.heads import HEADS
+from targets.registry import load_target
 from targets.report import CostReport
 
 __all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "report", "run", "targets"]
 
-OBJECTIVES = ("edp", "latency", "energy")
 AUTO = "auto"
 
 Progress = Callable[[str], None]
@@ -72,10 +70,6 @@ def run(
     Returns:
         The run directory, the summary, the costs and what ``run.json`` holds.
     """
-    _check_objective(objective)
-    _check_head(head)
-    if not (math.isfinite(max_drop) and max_drop >= 0):
-        raise InputError(f"--max-drop must be 0 or more points, not {max_drop:g}", "example: --max-drop 1.0")
     options = RunOptions(
         model=Path(model),
         target=target,
@@ -88,7 +82,7 @@ def run(
         optimistic=optimistic,
         preprocess=preprocess,
         cost_model=cost_model,
-        seed=_checked_seed(seed),
+        seed=seed,
     )
     return run_pipeline(options, progress)
 
@@ -152,7 +146,6 @@ def cost(
     exits: str | None = None,
     head: str = AUTO,
     host_scale: float = 1.0,
-    seed: int = 0,
 ) -> CostReport:
     """Return what a network and each of its exits cost on a target.
 
@@ -164,16 +157,14 @@ def cost(
         exits: Exits to insert first: how many, or mounts. Exits the network has already are costed.
         head: Kind of head of inserted exits; ``auto`` is ``conv``.
         host_scale: Factor on the placeholder cost of host work.
-        seed: Seed of the random weights of inserted heads, which do not change the cost.
 
     Raises:
         NoSolutionError: A layer that no core of the target supports.
     """
-    _check_objective(objective)
-    _check_head(head)
-    if not (math.isfinite(host_scale) and host_scale >= 0):
-        raise InputError(f"--host-scale must be 0 or more, not {host_scale:g}", "1 leaves the cost as it is")
-    return cost_network(Path(model), target, objective, cost_model, exits, head, host_scale, _checked_seed(seed))
+    if head != AUTO and head not in HEADS:
+        raise InputError(f"unknown head '{head}'", did_you_mean(head, [AUTO, *HEADS]))
+    accelerator = load_target(target, cost_model or "", host_scale)
+    return prepare(Path(model), accelerator, objective, exits, head).costs
 
 
 @dataclass(frozen=True)
@@ -202,12 +193,12 @@ def compare(run_a: Path | str, run_b: Path | str, fail_if: Sequence[str] = ()) -
     return compare_runs(Path(run_a), Path(run_b), fail_if)
 
 
-def targets(name: str | None = None) -> tuple[TargetInfo, ...]:
+def targets(name: str | None = None) -> TargetList:
     """Return all targets, or the one called ``name`` with its support table."""
     return list_targets(name)
 
 
-def passes(name: str | None = None) -> tuple[PassInfo, ...]:
+def passes(name: str | None = None) -> PassList:
     """Return all passes, or the one called ``name``."""
     return list_passes(name)
 
@@ -215,16 +206,6 @@ def passes(name: str | None = None) -> tuple[PassInfo, ...]:
 def doctor() -> Diagnosis:
     """Return whether this machine has what eecompile needs."""
     return examine()
-
-
-def _check_objective(objective: str) -> None:
-    if objective not in OBJECTIVES:
-        raise InputError(f"unknown objective '{objective}'", did_you_mean(objective, OBJECTIVES))
-
-
-def _check_head(head: str) -> None:
-    if head != AUTO and head not in HEADS:
-        raise InputError(f"unknown head '{head}'", did_you_mean(head, [AUTO, *HEADS]))
 
 
 def _checked_seed(seed: int) -> int:

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,13 +41,17 @@ def run_directory(out: Path) -> Iterator[Path]:
         work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
     except OSError as error:
         _remove_empty(made)
-        raise InputError(f"cannot write to {out}: {error.strerror}", "choose a folder you may write to") from None
+        raise InputError(
+            f"cannot write to {out}: {error.strerror}", "choose a folder you may write to"
+        ) from None
     try:
         yield work
         for name in OWNED:
             _replace(work / name, out / name)
     except OSError as error:
-        raise InputError(f"cannot write to {out}: {error.strerror}", "free some space or choose another folder") from error
+        raise InputError(
+            f"cannot write to {out}: {error.strerror}", "free some space or choose another folder"
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
         _remove_empty(made)
@@ -67,7 +70,7 @@ def _replace(new: Path, old: Path) -> None:
     elif old.exists() and not new.exists():
         old.unlink()
     if new.exists():
-        os.replace(new, old)
+        new.replace(old)
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

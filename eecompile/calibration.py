@@ -121,7 +121,9 @@ def _histograms(graph: gs.Graph, images: Float32) -> dict[str, tuple[Array, Arra
 
 def _activation_grid(counts: Array, centers: Array, rules: Scheme) -> QuantGrid:
     used = counts > 0
-    scale = best_scale(centers[used], counts[used], rules.activation_low, rules.activation_high, rules.power_of_two)
+    scale = best_scale(
+        centers[used], counts[used], rules.activation_low, rules.activation_high, rules.power_of_two
+    )
     low, high = ZERO_POINT + rules.activation_low, ZERO_POINT + rules.activation_high
     return QuantGrid((scale,), ZERO_POINT, low, high, "uint8")
 
@@ -136,7 +138,8 @@ def best_scale(values: Array, counts: Array, low: int, high: int, power_of_two: 
     else:
         candidates = [exact * f for f in np.linspace(0.3, 1.0, 36)]
     errors = [
-        float((counts * (np.clip(np.rint(values / s), low, high) * s - values) ** 2).sum()) for s in candidates
+        float((counts * (np.clip(np.rint(values / s), low, high) * s - values) ** 2).sum())
+        for s in candidates
     ]
     return float(candidates[int(np.argmin(errors))])
 
@@ -216,7 +219,8 @@ class _Walk:
         rules = self._rules
         parts = values.reshape(len(values), -1) if rules.per_channel else values.reshape(1, -1)
         return tuple(
-            best_scale(p, np.ones(p.shape), rules.weight_low, rules.weight_high, rules.power_of_two) for p in parts
+            best_scale(p, np.ones(p.shape), rules.weight_low, rules.weight_high, rules.power_of_two)
+            for p in parts
         )
 
     def _columns(self, node: gs.Node, x: Array, groups: int) -> Array:
@@ -246,7 +250,11 @@ class _Walk:
         if output.name not in self._grids and len(output.outputs) == 1:
             output = output.outputs[0].outputs[0]
         grid = self._grids.get(output.name)
-        finest = self._grids[node.inputs[0].name].scale[0] * max(scales) if node.inputs[0].name in self._grids else 0.0
+        finest = (
+            self._grids[node.inputs[0].name].scale[0] * max(scales)
+            if node.inputs[0].name in self._grids
+            else 0.0
+        )
         if grid is not None and grid.scale[0] < finest:
             self._grids[output.name] = replace(grid, scale=(finest,))
 
@@ -270,6 +278,8 @@ def _execute(node: gs.Node, data: list[Array]) -> Array:
     runner = session(model, threads=2)
     pieces = []
     for start in range(0, len(data[0]), _BATCH):
-        feed = {v.name: np.ascontiguousarray(d[start : start + _BATCH]) for v, d in zip(fed, data, strict=True)}
+        feed = {
+            v.name: np.ascontiguousarray(d[start : start + _BATCH]) for v, d in zip(fed, data, strict=True)
+        }
         pieces.append(runner.run(None, feed)[0])
     return np.concatenate(pieces)

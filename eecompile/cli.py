@@ -145,13 +145,13 @@ def run(
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network, compile it for a target, and write the files of the run."""
-    from eecompile import api, terminal
+    from eecompile import answers, api, terminal
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
         progress=_progress(),
     )  # fmt: skip
-    terminal.show(result, as_json, terminal.run_result)
+    terminal.show(result, as_json, answers.run_result)
 
 
 @_verb
@@ -159,9 +159,9 @@ def inspect(
     model: MODEL, target: TARGET = "diana", cost_model: COST_MODEL = None, as_json: JSON = False
 ) -> None:
     """List nodes, layers, exits and mounts, and why what is not a mount, not fused or not placed is not."""
-    from eecompile import api, terminal
+    from eecompile import answers, api, terminal
 
-    terminal.show(api.inspect(model, target, cost_model), as_json, terminal.inspection)
+    terminal.show(api.inspect(model, target, cost_model), as_json, answers.inspection)
 
 
 @_verb
@@ -184,12 +184,12 @@ def opt(
     as_json: JSON = False,
 ) -> None:
     """Run passes on a network and say what each did. --data calibrates `quantize` by the scheme of --target."""
-    from eecompile import api, terminal
+    from eecompile import answers, api, terminal
 
     result = api.opt(
         model, pipeline, out, data, preprocess, target, verify_each, save_stages, seed, progress=_progress()
     )
-    terminal.show(result, as_json, terminal.optimized)
+    terminal.show(result, as_json, answers.optimized)
     if not result.passed:
         raise SystemExit(_complain("a pass changed what the network computes", result.failure, 1))
 
@@ -203,14 +203,13 @@ def cost(
     exits: EXITS = None,
     head: HEAD = "auto",
     host_scale: HOST_SCALE = 1.0,
-    seed: SEED = 0,
     as_json: JSON = False,
 ) -> None:
     """Tell what a network and each of its exits cost on a target; weights may be absent."""
-    from eecompile import api, terminal
+    from eecompile import answers, api, terminal
 
-    report = api.cost(model, target, objective, cost_model, exits, head, host_scale, seed)
-    terminal.show(report, as_json, terminal.cost_report)
+    report = api.cost(model, target, objective, cost_model, exits, head, host_scale)
+    terminal.show(report, as_json, answers.cost_report)
 
 
 @_verb
@@ -220,9 +219,9 @@ def report(
     as_json: JSON = False,
 ) -> None:
     """Write report.html of a run again from its files."""
-    from eecompile import api, terminal
+    from eecompile import answers, api, terminal
 
-    terminal.show(api.report(run_dir, out), as_json, terminal.written_report)
+    terminal.show(api.report(run_dir, out), as_json, answers.written_report)
 
 
 @_verb
@@ -236,12 +235,12 @@ def compare(
     as_json: JSON = False,
 ) -> None:
     """Compare two runs number by number, with gates for a continuous-integration job."""
-    from eecompile import api, terminal
+    from eecompile import answers, api, terminal
 
     comparison = api.compare(run_a, run_b, tuple(fail_if or ()))
-    terminal.show(comparison, as_json, terminal.comparison)
+    terminal.show(comparison, as_json, answers.comparison)
     if not comparison.passed:
-        violated = [terminal.gate_line(result) for result in comparison.gates if result.violated]
+        violated = [answers.gate_line(result) for result in comparison.gates if result.violated]
         raise SystemExit(_complain(f"{len(violated)} of {len(comparison.gates)} gates violated", "\n".join(violated), 1))
 
 
@@ -251,9 +250,9 @@ def targets(
     as_json: JSON = False,
 ) -> None:
     """List the targets, or what one supports on which core."""
-    from eecompile import api, terminal
+    from eecompile import answers, api, terminal
 
-    terminal.show(api.targets(name), as_json, terminal.target_list)
+    terminal.show(api.targets(name), as_json, answers.target_list)
 
 
 @_verb
@@ -262,18 +261,18 @@ def passes(
     as_json: JSON = False,
 ) -> None:
     """List the passes, or the rules and options of one."""
-    from eecompile import api, terminal
+    from eecompile import answers, api, terminal
 
-    terminal.show(api.passes(name), as_json, terminal.pass_list)
+    terminal.show(api.passes(name), as_json, answers.pass_list)
 
 
 @_verb
 def doctor(as_json: JSON = False) -> None:
     """Check that this machine has what eecompile needs."""
-    from eecompile import api, terminal
+    from eecompile import answers, api, terminal
 
     diagnosis = api.doctor()
-    terminal.show(diagnosis, as_json, terminal.diagnosis)
+    terminal.show(diagnosis, as_json, answers.diagnosis)
     if not diagnosis.healthy:
         raise SystemExit(1)
 

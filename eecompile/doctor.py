@@ -118,10 +118,10 @@ def _torchvision() -> Finding:
     needed_for = "needed for --data cifar10, cifar100 and svhn"
     if importlib.util.find_spec("torchvision") is None:
         return Finding("torchvision", WARN, f"not installed; {needed_for}", "pip install -c constraints.txt -e '.[train]'")
-    from eecompile.torchvision_import import import_datasets
+    from eecompile.torchvision_import import import_torchvision
 
     try:
-        import_datasets()
+        import_torchvision()
     except Exception as error:
         return Finding("torchvision", WARN, f"cannot be imported: {_first_line(error)}; {needed_for}", INSTALL)
     return Finding("torchvision", OK, metadata.version("torchvision"))
@@ -130,7 +130,7 @@ def _torchvision() -> Finding:
 def _targets() -> Finding:
     from eecompile.listing import list_targets
 
-    return Finding("targets", OK, ", ".join(target.name for target in list_targets()))
+    return Finding("targets", OK, ", ".join(target.name for target in list_targets().targets))
 
 
 def _example() -> Finding:

@@ -61,7 +61,12 @@ class TeacherData:
 
 
 def extract(
-    graph: gs.Graph, split: Split, preprocess: Preprocess, macs: int, seed: int, progress: Callable[[str], None]
+    graph: gs.Graph,
+    split: Split,
+    preprocess: Preprocess,
+    macs: int,
+    seed: int,
+    progress: Callable[[str], None],
 ) -> TeacherData:
     """Run the float network over augmented copies of the training images.
 
@@ -94,7 +99,9 @@ def extract(
     ranges = {n: (float(v.min()), float(v.max())) for n, v in zip(names[:-1], first[:-1], strict=True)}
     flips = spatial and _minds_no_mirror(evaluator, split, preprocess, final)
     bytes_per_copy = sum(len(images) * int(np.prod(v.shape[1:])) for v in first[:-1])
-    copies = int(min(MAX_COPIES, max(1, WORK_MACS // (macs * len(images))), max(1, _MAX_BYTES // bytes_per_copy)))
+    copies = int(
+        min(MAX_COPIES, max(1, WORK_MACS // (macs * len(images))), max(1, _MAX_BYTES // bytes_per_copy))
+    )
     stored: dict[str, list[NDArray[np.uint8]]] = {n: [] for n in names[:-1]}
     logits: list[Float32] = []
     for number in range(copies if spatial else 1):
@@ -160,7 +167,11 @@ def _minds_no_mirror(evaluator: Evaluator, split: Split, preprocess: Preprocess,
     images, labels = split.x[:count], split.y[:count]
     mirrored = np.flip(images, axis=_image_axes(images)[1])
     plain, mirror = (
-        float((evaluator.run(lambda s, p=p: preprocess.apply(p[s]), count, [final])[0].argmax(1) == labels).mean())  # type: ignore[misc]
+        float(
+            (
+                evaluator.run(lambda s, p=p: preprocess.apply(p[s]), count, [final])[0].argmax(1) == labels
+            ).mean()
+        )  # type: ignore[misc]
         for p in (images, mirrored)
     )
     return plain - mirror <= _FLIP_TOLERANCE

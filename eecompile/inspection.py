@@ -9,15 +9,14 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from eecompile.costing import fuse
-from passes.canonicalize import Canonicalize
 from passes.errors import EecompileError
 from passes.exits import recognise_exits
-from passes.fold_batchnorm import FoldBatchnorm
 from passes.graph import load
 from passes.mounts import Mount, find_mounts
+from passes.registry import parse_pipeline
 from passes.state import Decline, Exit, state_of
-from targets.base import Target, load_target
+from targets.base import Target
+from targets.registry import load_target
 from targets.report import CostReport, evaluate
 
 Shape = tuple[int, ...]
@@ -96,21 +95,20 @@ def inspect_network(model: Path, target: str, cost_model: str | None = None) -> 
 
     A network that cannot be compiled to the end is shown as far as it can be, with the reason in the notes.
     """
-    accelerator = load_target(target, cost_model)
+    accelerator = load_target(target, cost_model or "")
     graph = load(model)
     state = state_of(graph)
     originals = [node.name for node in graph.nodes]
     notes: list[str] = []
     exits_from = "metadata" if state.exits else "recognised"
+    parse_pipeline("canonicalize,fold-batchnorm")(graph)
     try:
         recognise_exits(graph)
     except EecompileError as error:
         exits_from = "none"
         notes.append(f"exits: {error.message}")
-    Canonicalize()(graph)
-    FoldBatchnorm()(graph)
     mounts = _mounts(graph, notes)
-    fuse(graph, accelerator)
+    parse_pipeline(accelerator.pipeline(quantized=False))(graph)
     costs = _costs(graph, accelerator, notes) if state.exits else None
     used = {name for node in graph.nodes for name in state.origins.get(node.name, ())}
     return Inspection(

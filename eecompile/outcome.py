@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
+from targets.report import CostReport, ExitCost
 
 from eecompile.dataset import Dataset
 from eecompile.results import (
@@ -28,7 +29,6 @@ from eecompile.thresholds import Limit, choose, leaves_at
 from eecompile.validation import Answers
 from passes.mounts import find_mounts
 from passes.state import state_of
-from targets.report import CostReport, ExitCost
 
 if TYPE_CHECKING:
     from eecompile.pipeline import RunOptions
@@ -66,7 +66,9 @@ class Evidence:
 
 def objective_value(costs: ExitCost, objective: str) -> float:
     """Return what is minimised: EDP (J x cycles), latency (cycles) or energy (pJ) of an exit path."""
-    return float({"edp": costs.edp_j_cycles, "latency": costs.latency_cycles, "energy": costs.energy_pj}[objective])
+    return float(
+        {"edp": costs.edp_j_cycles, "latency": costs.latency_cycles, "energy": costs.energy_pj}[objective]
+    )
 
 
 def _costs(source: ExitCost) -> dict[str, Any]:
@@ -100,7 +102,13 @@ def costs_only(options: RunOptions, graph: gs.Graph, costs: CostReport, static: 
     """Return the summary of a run without data: costs, no accuracy."""
     mounts = {m.tensor: m.name for m in find_mounts(graph)}
     exits = [
-        ExitResult(**_costs(c), name=e.name, mount=e.mount, mount_name=mounts.get(e.mount, ""), head=_head(options, e.name))
+        ExitResult(
+            **_costs(c),
+            name=e.name,
+            mount=e.mount,
+            mount_name=mounts.get(e.mount, ""),
+            head=_head(options, e.name),
+        )
         for c, e in zip(costs.exits, state_of(graph).exits, strict=True)
     ]
     return Summary(

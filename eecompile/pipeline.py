@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
+from targets.report import CostReport, evaluate
 
 from eecompile import artifacts, outcome
 from eecompile.calibration import IMAGES, calibrate
@@ -36,7 +37,6 @@ from passes.insert_exits import InsertExits, set_head_parameters
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.base import Target, load_target
-from targets.report import CostReport, evaluate
 
 OBJECTIVES = ("edp", "latency", "energy")
 DEFAULT_EXITS = "2"
@@ -66,7 +66,9 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
-            raise InputError(f"unknown objective '{self.objective}'", did_you_mean(self.objective, OBJECTIVES))
+            raise InputError(
+                f"unknown objective '{self.objective}'", did_you_mean(self.objective, OBJECTIVES)
+            )
         if self.head not in HEADS:
             raise InputError(f"unknown head '{self.head}'", did_you_mean(self.head, HEADS))
         if not math.isfinite(self.max_drop) or not 0 <= self.max_drop <= 100:
@@ -125,7 +127,12 @@ class Prepared:
 
 
 def prepare(
-    model: Path, target: Target, objective: str, exits: str | None, head: str, default_exits: str | None = None
+    model: Path,
+    target: Target,
+    objective: str,
+    exits: str | None,
+    head: str,
+    default_exits: str | None = None,
 ) -> Prepared:
     """Load a network, bring it into canonical form, insert exits, and cost it.
 
@@ -149,13 +156,16 @@ def prepare(
     if len(found) > 1:
         if exits is not None:
             raise InputError(
-                f"{model} has {len(found)} exits already", "leave --exits away, or give the network without exits"
+                f"{model} has {len(found)} exits already",
+                "leave --exits away, or give the network without exits",
             )
     elif spec is not None:
         state_of(graph).exits = []
         InsertExits(tuple(spec.split(",")), head)(graph)
         if len(state_of(graph).exits) - 1 > MAX_EXITS:
-            raise InputError(f"more than {MAX_EXITS} exits at once", "name fewer mounts, or give a smaller number")
+            raise InputError(
+                f"more than {MAX_EXITS} exits at once", "name fewer mounts, or give a smaller number"
+            )
     fused = copy_graph(graph)
     parse_pipeline(target.pipeline(quantized=False))(fused)
     return Prepared(plain, graph, target, evaluate(fused, target, objective))
@@ -212,7 +222,9 @@ class _Job:
         quantized, lowered, rounding = self._quantize(exited, dataset, preprocess)
         clock.step("evaluate")
         val = answers(lowered, dataset.val, preprocess)
-        test_float, test_quant, test = (answers(g, dataset.test, preprocess) for g in (exited, quantized, lowered))
+        test_float, test_quant, test = (
+            answers(g, dataset.test, preprocess) for g in (exited, quantized, lowered)
+        )
         clock.step("thresholds")
         static = self._cost_static(keep_exits(lowered, []), self.prepared.target)
         kept, thresholds, costs, removed = self._choose(lowered, val)
@@ -236,7 +248,9 @@ class _Job:
         self.warnings.extend(dataset.notes)
         if choice.warning:
             self.warnings.append(choice.warning)
-        summary = outcome.summarize(options, final["exits"], self.prepared.plain, costs, static, evidence, self.warnings)
+        summary = outcome.summarize(
+            options, final["exits"], self.prepared.plain, costs, static, evidence, self.warnings
+        )
         info = self._info(dataset, {
             "preprocess": preprocess.to_json(), "preprocess_tried": [list(t) for t in choice.tried],
             "training": training, "calibration": rounding, "agreement": asdict(agreement), "measured": measured,
@@ -257,13 +271,17 @@ class _Job:
             return evaluator.run(lambda s: images[s], len(images), [output])[0]
 
         choice = choose_preprocess(self.options.preprocess, predict, dataset.val.x, dataset.val.y, shape)
-        self.clock.progress(f"preprocessing: {choice.preprocess.name} ({100 * choice.accuracy:.1f} % on {choice.images})")
+        self.clock.progress(
+            f"preprocessing: {choice.preprocess.name} ({100 * choice.accuracy:.1f} % on {choice.images})"
+        )
         return dataset, choice.preprocess, choice
 
     def _train(self, graph: gs.Graph, dataset: Dataset, preprocess: Preprocess) -> dict[str, Any]:
         """Train the heads that ``insert-exits`` made; a network that brought exits keeps its own."""
         tensors = graph.tensors()
-        ours = [e for e in state_of(graph).exits[:-1] if e.output == e.name and e.name not in _user_names(graph)]
+        ours = [
+            e for e in state_of(graph).exits[:-1] if e.output == e.name and e.name not in _user_names(graph)
+        ]
         if not ours:
             return {"trained": []}
         macs = int(self.prepared.costs.total.macs)
@@ -279,7 +297,9 @@ class _Job:
                 self.clock.progress(f"head {name}: {line}")
 
             layers = head_layers(self.options.head, mount, classes)
-            set_head_parameters(graph, item.name, train_head(layers, shape, stored, data, seed, Recipe(), report))
+            set_head_parameters(
+                graph, item.name, train_head(layers, shape, stored, data, seed, Recipe(), report)
+            )
         return {"trained": [e.name for e in ours], "copies": len(data.logits), "mirrored": data.flips,
                 "recipe": asdict(Recipe()), "seed": seed}  # fmt: skip
 

@@ -154,10 +154,14 @@ def load_summary(run_dir: Path) -> Summary:
     try:
         return Summary.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{run_dir} is not a run directory: no summary.json", "give the --out of a run") from None
+        raise InputError(
+            f"{run_dir} is not a run directory: no summary.json", "give the --out of a run"
+        ) from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where}: {first['msg']}", "the file is damaged or from another tool") from None
+        raise InputError(
+            f"{path}: {where}: {first['msg']}", "the file is damaged or from another tool"
+        ) from None

@@ -37,7 +37,9 @@ def session(model: onnx.ModelProto | bytes | str | Path, threads: int = 1) -> or
         return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         reason = str(error).strip().splitlines()[0][:300]
-        raise InputError(f"onnxruntime cannot load the model: {reason}", "export it again; see eecompile doctor") from error
+        raise InputError(
+            f"onnxruntime cannot load the model: {reason}", "export it again; see eecompile doctor"
+        ) from error
 
 
 def batches(total: int, size: int = BATCH) -> Iterator[slice]:

@@ -6,8 +6,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from rich import box
 from rich.console import Console
@@ -24,6 +24,24 @@ def console() -> Console:
     """Return a console on stdout; escape codes only on a terminal, no markup in anybody's names."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
     return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+class Answer(Protocol):
+    """What a verb answers."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer as one JSON document."""
+
+
+A = TypeVar("A", bound=Answer)
+
+
+def show(answer: A, as_json: bool, write: Callable[[Console, A], None]) -> None:
+    """Print an answer: as one JSON document, or as ``write`` puts it."""
+    if as_json:
+        write_json(answer.to_json())
+    else:
+        write(console(), answer)
 
 
 def write_json(document: dict[str, Any]) -> None:

@@ -83,7 +83,9 @@ def leaves_at(confidence: NDArray[np.float32], thresholds: Sequence[np.float32])
     return where
 
 
-def choose(observed: Observed, costs: Sequence[float], limit: Limit, bound: DropBound | None = None) -> Choice:
+def choose(
+    observed: Observed, costs: Sequence[float], limit: Limit, bound: DropBound | None = None
+) -> Choice:
     """Return the thresholds of least mean cost within ``limit``.
 
     Args:

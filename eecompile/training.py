@@ -180,13 +180,17 @@ def _input_scaling(features: Features) -> tuple[float, float]:
     return 1 / deviation, features.offset / features.scale / deviation
 
 
-def _loss(torch: Any, answer: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> Any:
+def _loss(
+    torch: Any, answer: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor, recipe: Recipe
+) -> Any:
     """Hinton et al. 2015: cross entropy to softened answers of the teacher, and a little to the labels."""
     functional = torch.nn.functional
     t = recipe.temperature
     soft = functional.softmax(teacher / t, 1)
     distilled = -(soft * functional.log_softmax(answer / t, 1)).sum(1).mean() * t * t
-    return (1 - recipe.label_share) * distilled + recipe.label_share * functional.cross_entropy(answer, labels)
+    return (1 - recipe.label_share) * distilled + recipe.label_share * functional.cross_entropy(
+        answer, labels
+    )
 
 
 def _export(torch: Any, net: Any, features: Features) -> dict[str, Float32]:
@@ -210,5 +214,7 @@ def _export(torch: Any, net: Any, features: Features) -> dict[str, Float32]:
             found["gemm.bias"] = module.bias.detach().numpy().copy()
             gain = 1.0
     if not all(math.isfinite(float(np.abs(v).max())) for v in found.values()):
-        raise InputError("training a head diverged", "check the preprocessing of the images; try another seed")
+        raise InputError(
+            "training a head diverged", "check the preprocessing of the images; try another seed"
+        )
     return found

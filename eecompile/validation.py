@@ -146,5 +146,7 @@ def measure(
             dynamic_ms[repeat, index] = 1e3 * (time.perf_counter() - middle)
             static_ms[repeat, index] = 1e3 * (middle - start)
     typical = np.median(dynamic_ms, axis=0)
-    per_exit = tuple(float(np.median(typical[where == k])) if (where == k).any() else None for k in range(exits))
+    per_exit = tuple(
+        float(np.median(typical[where == k])) if (where == k).any() else None for k in range(exits)
+    )
     return Timing(count, float(np.median(static_ms)), float(typical.mean()), per_exit)

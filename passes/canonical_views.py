@@ -74,7 +74,7 @@ def _is_plain(node: gs.Node) -> bool:
         return bool(node.op == "Flatten" and node.attrs.get("axis", 1) == 1)
     wanted = constant_input(node, 1)
     plain = node.op == "Reshape" and not node.attrs.get("allowzero", 0)
-    return plain and wanted is not None and bool(wanted.tolist() == [0, *shape[1:]])
+    return bool(plain and wanted is not None and wanted.tolist() == [0, *shape[1:]])
 
 
 def write_view(rw: Rewriter, node: gs.Node, source: gs.Tensor) -> None:

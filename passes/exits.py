@@ -39,7 +39,7 @@ def recognise_exits(graph: gs.Graph) -> list[Exit]:
             f"not a classifier: every output must be [1, classes] with one class count, found {listed}",
             "eecompile compiles image classifiers; cut other outputs off before",
         )
-    paths = sorted(((ancestors(graph, [t]), t.name) for t in graph.outputs), key=lambda p: (len(p[0]), p[1]))
+    paths = sorted(((ancestors([t]), t.name) for t in graph.outputs), key=lambda p: (len(p[0]), p[1]))
     exits = []
     for index, (path, name) in enumerate(paths[:-1]):
         deeper = paths[index + 1][0]
@@ -53,30 +53,26 @@ def recognise_exits(graph: gs.Graph) -> list[Exit]:
         }
         if len(mounts) != 1:
             raise InputError(
-                f"output '{name}' leaves the rest of the network at {len(mounts)} tensors, an exit leaves at one",
+                f"output '{name}' leaves the network at {len(mounts)} tensors; an exit leaves at one",
                 "only networks whose outputs are exits of one backbone are understood",
             )
         exits.append(Exit(f"exit_{index}", mounts.pop(), name))
-    state.exits = [*exits, _final(graph, paths[-1][1])]
     by_name = {t.name: t for t in graph.outputs}
+    state.exits = [*exits, final_exit(by_name[paths[-1][1]])]
     graph.outputs = [by_name[e.output] for e in state.exits]
     return state.exits
 
 
-def final_exit(graph: gs.Graph) -> Exit:
-    """Return the final exit of a network with one output."""
-    return _final(graph, graph.outputs[0].name)
-
-
-def _final(graph: gs.Graph, output: str) -> Exit:
-    """The mount of the final exit is what its classifier (pool, flatten, fully connected) reads."""
-    node = next(n for n in graph.nodes if output in (t.name for t in n.outputs))
+def final_exit(output: gs.Tensor) -> Exit:
+    """Return the final exit; its mount is what its classifier (pool, flatten, fully connected) reads."""
+    node = output.inputs[0]
     while node.op in _HEAD_OPS and node.inputs[0].inputs:
         node = node.inputs[0].inputs[0]
-    return Exit(FINAL, node.outputs[0].name, output)
+    mounts = node.inputs[0] if node.op in _HEAD_OPS else node.outputs[0]
+    return Exit(FINAL, mounts.name, output.name)
 
 
-def ancestors(graph: gs.Graph, tensors: list[gs.Tensor]) -> set[str]:
+def ancestors(tensors: list[gs.Tensor]) -> set[str]:
     """Return the names of all nodes that ``tensors`` depend on."""
     found: set[str] = set()
     pending = [node for tensor in tensors for node in tensor.inputs]
@@ -121,9 +117,9 @@ def _rename_exit(graph: gs.Graph, number: int, new: str) -> None:
         if state.origins.get(node.name) != ():
             continue
         name = renamed(node.name)
-        for mapping in (state.layers, state.origins):
-            if node.name in mapping:
-                mapping[name] = mapping.pop(node.name)  # type: ignore[index]
+        state.origins[name] = state.origins.pop(node.name)
+        if node.name in state.layers:
+            state.layers[name] = state.layers.pop(node.name)
         node.name = name
         for tensor in [*node.outputs, *(t for t in node.inputs if isinstance(t, gs.Constant))]:
             tensor.name = renamed(tensor.name)

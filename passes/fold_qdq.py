@@ -57,6 +57,12 @@ def _dequantizer(tensor: gs.Tensor) -> gs.Node | None:
     return None
 
 
+def _dequantizers(node: gs.Node) -> list[gs.Node] | None:
+    """Return the DequantizeLinear behind every operand, or None if one lacks it."""
+    found = [_dequantizer(t) for t in node.inputs]
+    return None if any(f is None for f in found) else found
+
+
 def _only_reader(tensor: gs.Tensor, ops: tuple[str, ...], outputs: list[gs.Tensor]) -> gs.Node | None:
     if len(tensor.outputs) == 1 and tensor.outputs[0].op in ops and not any(tensor is o for o in outputs):
         return tensor.outputs[0]
@@ -64,8 +70,8 @@ def _only_reader(tensor: gs.Tensor, ops: tuple[str, ...], outputs: list[gs.Tenso
 
 
 def _fold_conv(graph: gs.Graph, node: gs.Node) -> bool:
-    operands = [_dequantizer(t) for t in node.inputs]
-    if any(o is None for o in operands):
+    operands = _dequantizers(node)
+    if operands is None:
         decline(graph, FoldQdq.name, node.name, "not all its operands are quantized")
         return False
     activation = _only_reader(node.outputs[0], ("Relu", "Clip"), graph.outputs)
@@ -89,7 +95,8 @@ def _fold_conv(graph: gs.Graph, node: gs.Node) -> bool:
     _replace(graph, [node, last, quantizer], folded, raw)
     if clips:
         bounds = [
-            gs.Constant(f"{result.name}_{side}", np.array(v, result.dtype)) for side, v in (("low", low), ("high", high))
+            gs.Constant(f"{result.name}_{side}", np.array(v, result.dtype))
+            for side, v in (("low", low), ("high", high))
         ]
         name = activation.name if activation is not None else f"{node.name}/clip"
         clip = gs.Node("Clip", name, {}, [raw, *bounds], [result])
@@ -124,9 +131,14 @@ def _scalar(node: gs.Node, index: int, default: float) -> float:
 
 
 def _fold_gemm(graph: gs.Graph, node: gs.Node) -> bool:
-    operands = [_dequantizer(t) for t in node.inputs]
-    if any(o is None for o in operands) or not node.attrs.get("transB", 0):
-        decline(graph, FoldQdq.name, node.name, "not all its operands are quantized, or its weights are not [out, in]")
+    operands = _dequantizers(node)
+    if operands is None or not node.attrs.get("transB", 0):
+        decline(
+            graph,
+            FoldQdq.name,
+            node.name,
+            "not all its operands are quantized, or its weights are not [out, in]",
+        )
         return False
     x, w = operands[0], operands[1]
     output = node.outputs[0]
@@ -161,7 +173,8 @@ def _fold_move(graph: gs.Graph, node: gs.Node) -> bool:
     if source is None or quantizer is None:
         return False
     same = all(
-        np.array_equal(a.values, b.values) for a, b in zip(source.inputs[1:3], quantizer.inputs[1:3], strict=True)
+        np.array_equal(a.values, b.values)
+        for a, b in zip(source.inputs[1:3], quantizer.inputs[1:3], strict=True)
     )
     if not same:
         decline(graph, FoldQdq.name, node.name, "its input and output have different grids")

@@ -11,10 +11,24 @@ import onnx_graphsurgeon as gs
 from passes.base import Pass
 from passes.state import decline, state_of
 
-LINEAR = {"Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "ConvInteger", "MatMulInteger", "QLinearMatMul"}
+LINEAR = {
+    "Conv",
+    "ConvTranspose",
+    "Gemm",
+    "MatMul",
+    "QLinearConv",
+    "ConvInteger",
+    "MatMulInteger",
+    "QLinearMatMul",
+}
 ACTIVATIONS = {"Relu", "Clip"}
 POOLS = {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
-FLOAT_NAMES = {"QLinearConv": "Conv", "ConvInteger": "Conv", "MatMulInteger": "Gemm", "QLinearMatMul": "MatMul"}
+FLOAT_NAMES = {
+    "QLinearConv": "Conv",
+    "ConvInteger": "Conv",
+    "MatMulInteger": "Gemm",
+    "QLinearMatMul": "MatMul",
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +108,9 @@ class FuseLayers(Pass):
 def _joins_add(graph: gs.Graph, node: gs.Node, producer: gs.Node) -> gs.Node | None:
     same = all(list(t.shape) == list(node.outputs[0].shape) for t in node.inputs)
     if producer.op not in LINEAR and producer.op != "QuantizeLinear":
-        decline(graph, FuseLayers.name, node.name, f"its later input comes from {producer.op}, not a linear layer")
+        decline(
+            graph, FuseLayers.name, node.name, f"its later input comes from {producer.op}, not a linear layer"
+        )
     elif not same:
         decline(graph, FuseLayers.name, node.name, "its inputs have different shapes (broadcasting)")
     elif not _read_once(producer):

@@ -117,7 +117,9 @@ def _read_state(graph: gs.Graph, model: onnx.ModelProto, symbolic: bool) -> None
         try:
             state.exits = [Exit(**entry) for entry in json.loads(exits)]
         except (TypeError, ValueError) as error:
-            raise InputError(f"metadata '{EXITS_KEY}' is damaged: {error}", "write the model again") from error
+            raise InputError(
+                f"metadata '{EXITS_KEY}' is damaged: {error}", "write the model again"
+            ) from error
     for node in model.graph.node:
         info = _node_info(node)
         state.origins[node.name] = tuple(json.loads(info.get(ORIGIN_KEY, "null")) or (node.name,))
@@ -131,7 +133,7 @@ def _check_shapes(graph: gs.Graph, where: str) -> None:
             shape = tensor.shape
             if shape is None or any(not isinstance(d, int) or d < 0 for d in shape):
                 raise InputError(
-                    f"{where}: the shape of '{tensor.name}' (from {node.op} '{node.name}') is not static: {shape}",
+                    f"{where}: '{tensor.name}' (from {node.op} '{node.name}') has no static shape: {shape}",
                     "export the model with fixed shapes, or simplify it with onnxsim first",
                 )
 
@@ -196,7 +198,7 @@ def to_proto_for_shapes(graph: gs.Graph) -> onnx.ModelProto:
         for tensor in node.outputs:
             tensor.shape = None
     light.inputs.extend(stand_ins.values())
-    model = gs.export_onnx(light, do_type_check=False, ir_version=loading.IR_VERSION)
+    model: onnx.ModelProto = gs.export_onnx(light, do_type_check=False, ir_version=loading.IR_VERSION)
     del model.graph.value_info[:]
     return model
 
@@ -210,7 +212,9 @@ def to_model(graph: gs.Graph, batch: int | str | None = None) -> onnx.ModelProto
             only fits graphs without a hard-coded batch (``canonicalize`` removes those it can).
     """
     state = state_of(graph)
-    model = gs.export_onnx(graph, ir_version=loading.IR_VERSION, producer_name="eecompile", producer_version="")
+    model: onnx.ModelProto = gs.export_onnx(
+        graph, ir_version=loading.IR_VERSION, producer_name="eecompile", producer_version=""
+    )
     del model.metadata_props[:]
     for key, value in state.metadata.items():
         model.metadata_props.add(key=key, value=value)
@@ -295,15 +299,19 @@ def write_atomic(path: Path, data: bytes) -> None:
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise InputError(f"cannot write to {path.parent}: {error.strerror}", "choose a folder you may write to") from None
+        raise InputError(
+            f"cannot write to {path.parent}: {error.strerror}", "choose a folder you may write to"
+        ) from None
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
-        os.chmod(temporary, 0o644)  # mkstemp makes files private; artefacts are for sharing
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o644)  # mkstemp makes files private; artefacts are for sharing
+        Path(temporary).replace(path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror}", "free some space or choose another folder") from None
+        raise InputError(
+            f"cannot write {path}: {error.strerror}", "free some space or choose another folder"
+        ) from None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -86,5 +86,7 @@ def head_layers(kind: str, shape: tuple[int, ...], classes: int) -> tuple[HeadLa
     if kind not in HEADS:
         raise InputError(f"unknown head '{kind}'", did_you_mean(kind, HEADS))
     if len(shape) not in (2, 3):
-        raise InputError(f"a head needs a mount with channels and 1 or 2 spatial axes, got shape {list(shape)}")
+        raise InputError(
+            f"a head needs a mount with channels and 1 or 2 spatial axes, got shape {list(shape)}"
+        )
     return HEADS[kind](shape, classes)

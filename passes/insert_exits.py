@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from passes.base import Pass
 from passes.exits import final_exit
 from passes.graph import tidy
 from passes.heads import HeadLayer, head_layers
-from passes.mounts import resolve_mounts
+from passes.mounts import find_mounts, resolve_mounts
 from passes.state import Exit, state_of
 
 Array = np.ndarray[Any, Any]
@@ -26,8 +26,8 @@ class InsertExits(Pass):
 
     1. ``at`` holds mounts (short names, tensor or node names), or one number: that many of the
        best-ranked mounts.
-    2. Each exit reads its mount through a head (``linear``, ``conv``, or by size: ``auto``) whose logits become a graph
-       output ``exit_<k>``, numbered from shallow to deep.
+    2. Each exit reads its mount through a head (``linear``, ``conv``, or by size: ``auto``) whose
+       logits become a graph output ``exit_<k>``, numbered from shallow to deep.
     3. Head weights are drawn from a seeded He normal distribution until training replaces them; in a
        shape-only graph they are symbolic.
     4. A mount that has an exit already is left as it is.
@@ -54,10 +54,9 @@ class InsertExits(Pass):
         mounts = [m for m in resolve_mounts(graph, ",".join(self.at)) if m.tensor not in taken]
         if not mounts:
             return False
-        final = state.exits[-1] if state.exits else final_exit(graph)
+        final = state.exits[-1] if state.exits else final_exit(graph.outputs[0])
         classes = int(next(t for t in graph.outputs if t.name == final.output).shape[-1])
-        depth = {m.tensor: m.macs for m in resolve_depths(graph, taken)}
-        depth.update({m.tensor: m.macs for m in mounts})
+        depth = {m.tensor: m.macs for m in find_mounts(graph)}
         tensors = graph.tensors()
         outputs = {e.mount: e.output for e in state.exits[:-1]}
         rng = np.random.default_rng(self.seed)
@@ -70,12 +69,6 @@ class InsertExits(Pass):
         graph.outputs = [by_name[e.output] for e in state.exits]
         tidy(graph)
         return True
-
-
-def resolve_depths(graph: gs.Graph, tensors: Iterable[str]) -> list[Any]:
-    """Return the mounts of ``tensors`` (with their MACs), in the order given."""
-    names = list(tensors)
-    return resolve_mounts(graph, ",".join(names)) if names else []
 
 
 def _build_head(
@@ -138,13 +131,15 @@ def _parameters(
 
 
 def head_parameters(graph: gs.Graph, name: str) -> dict[str, Array]:
-    """Return the weights of the head of exit ``name``, keyed ``conv.weight``, ``gemm.bias`` …"""
+    """Return the weights of the head of exit ``name``, keyed ``conv.weight``, ``gemm.bias`` and so on."""
     prefix = f"{name}/"
     return {t: c.values for t, c in _head_constants(graph, prefix).items()}
 
 
 def set_head_parameters(graph: gs.Graph, name: str, values: Mapping[str, Array]) -> None:
-    """Replace the weights of the head of exit ``name``; keys and shapes as in :func:`head_parameters`.
+    """Replace the weights of the head of exit ``name``.
+
+    Keys and shapes are those of :func:`head_parameters`.
 
     Raises:
         ValueError: A key or shape that the head does not have.

@@ -16,7 +16,11 @@ STANDARD_DOMAINS = ("", "ai.onnx")
 MAX_BYTES = 2**31 - 1
 
 _MAGIC = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive"}
-_MAGIC |= {b"\xfd7zXZ": "an xz archive", b"\x89HDF": "an HDF5 file (Keras?)", b"7z\xbc\xaf": "a 7-zip archive"}
+_MAGIC |= {
+    b"\xfd7zXZ": "an xz archive",
+    b"\x89HDF": "an HDF5 file (Keras?)",
+    b"7z\xbc\xaf": "a 7-zip archive",
+}
 
 
 def read_model(path: Path) -> tuple[onnx.ModelProto, bool]:
@@ -82,7 +86,9 @@ def _load_external(model: onnx.ModelProto, folder: Path) -> bool:
 
 
 def _read_external(tensor: TensorProto, target: Path, entries: dict[str, str]) -> None:
-    expected = int(np.prod(tensor.dims, dtype=np.int64)) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    expected = (
+        int(np.prod(tensor.dims, dtype=np.int64)) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    )
     try:
         offset, length = int(entries.get("offset", "0")), int(entries.get("length", str(expected)))
         if not target.is_file() or offset < 0 or length < 0 or length > target.stat().st_size:
@@ -108,7 +114,9 @@ def check_operators(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
         import onnx.inliner
 
         model = onnx.inliner.inline_local_functions(model)
-    custom = sorted({f"{n.domain}::{n.op_type}" for n in model.graph.node if n.domain not in STANDARD_DOMAINS})
+    custom = sorted(
+        {f"{n.domain}::{n.op_type}" for n in model.graph.node if n.domain not in STANDARD_DOMAINS}
+    )
     if custom:
         raise InputError(
             f"{where} uses custom operators: {', '.join(custom)}",
@@ -157,7 +165,9 @@ def fix_batch(model: onnx.ModelProto, where: str) -> None:
     inputs = [i for i in model.graph.input if i.name not in weights]
     if len(inputs) != 1:
         names = ", ".join(i.name for i in inputs) or "none"
-        raise InputError(f"{where} has {len(inputs)} inputs ({names})", "eecompile takes networks with one input")
+        raise InputError(
+            f"{where} has {len(inputs)} inputs ({names})", "eecompile takes networks with one input"
+        )
     tensor = inputs[0].type.tensor_type
     if not tensor.HasField("shape") or not tensor.shape.dim:
         raise InputError(f"input '{inputs[0].name}' of {where} has no shape", "export it with a fixed shape")
@@ -189,4 +199,6 @@ def infer(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
         return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:200]
-        raise InputError(f"{where}: shapes do not fit together: {reason}", "export the model again") from error
+        raise InputError(
+            f"{where}: shapes do not fit together: {reason}", "export the model again"
+        ) from error

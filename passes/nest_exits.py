@@ -83,6 +83,8 @@ def _branch(
         copies.append(gs.Node("Identity", f"{name}/leave/{kind}", {}, [tensor], [copied]))
         left.append(copied)
     leave = gs.Graph(copies, [], left, name=f"leave_{number}", opset=deeper.opset)
-    results = [gs.Variable(f"{name}/result/{k}", t.dtype, list(t.shape)) for t, k in zip(own, OUTPUTS, strict=True)]
+    results = [
+        gs.Variable(f"{name}/result/{k}", t.dtype, list(t.shape)) for t, k in zip(own, OUTPUTS, strict=True)
+    ]
     branches = {"then_branch": leave, "else_branch": deeper}
     return [*nodes, gs.Node("If", f"{name}/if", branches, [confident], results)], results

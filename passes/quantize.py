@@ -108,7 +108,9 @@ def _quantize_parameters(graph: gs.Graph, node: gs.Node, grids: dict[str, QuantG
         bias_grid = QuantGrid(scale, 0, -BITS32, BITS32 - 1, "int32", axis)
         wide = bias.values.astype(np.float64) / np.array(scale)
         values = np.clip(np.rint(wide), -BITS32, BITS32 - 1).astype(np.int32)
-        node.inputs[2] = _dequantize(graph, node, gs.Constant(f"{bias.name}_quantized", values), bias, bias_grid)
+        node.inputs[2] = _dequantize(
+            graph, node, gs.Constant(f"{bias.name}_quantized", values), bias, bias_grid
+        )
 
 
 def _dequantize(
@@ -130,7 +132,9 @@ def _dequantize(
 
 def _quantize_tensor(graph: gs.Graph, tensor: gs.Tensor, grid: QuantGrid, layers: dict[str, str]) -> None:
     state = state_of(graph)
-    readers = list(dict.fromkeys((n.name, i) for n in tensor.outputs for i, t in enumerate(n.inputs) if t is tensor))
+    readers = list(
+        dict.fromkeys((n.name, i) for n in tensor.outputs for i, t in enumerate(n.inputs) if t is tensor)
+    )
     by_name = {n.name: n for n in tensor.outputs}
     scale, zero = _scalars(tensor.name, grid)
     quantized = gs.Variable(f"{tensor.name}_quantized", np.dtype(grid.dtype), list(tensor.shape))

@@ -17,7 +17,6 @@ from passes.errors import InputError, did_you_mean
 TABLE: dict[str, str] = {
     "canonicalize": "passes.canonicalize:Canonicalize",
     "fold-batchnorm": "passes.fold_batchnorm:FoldBatchnorm",
-    "equalize": "passes.equalize:Equalize",
     "insert-exits": "passes.insert_exits:InsertExits",
     "quantize": "passes.quantize:Quantize",
     "fold-qdq": "passes.fold_qdq:FoldQdq",

@@ -38,7 +38,7 @@ def cut(graph: gs.Graph) -> list[Stage]:
     before: set[str] = set()
     stages = []
     for item in state_of(graph).exits:
-        nodes = ancestors(graph, [outputs[item.output]]) - before
+        nodes = ancestors([outputs[item.output]]) - before
         entries = {
             tensor.name
             for node in graph.nodes
@@ -68,7 +68,7 @@ def require_thresholds(step: Pass, graph: gs.Graph) -> None:
 
 
 def confidence_nodes(stem: str, logits: gs.Tensor, output: gs.Tensor) -> list[gs.Node]:
-    """Return nodes that compute the largest softmax probability of ``logits`` [1, classes] as ``output`` [1]."""
+    """Return nodes that write the largest softmax probability of ``logits`` to ``output``, shape [1]."""
     probabilities = gs.Variable(f"{stem}/probabilities", np.float32, list(logits.shape))
     axes = gs.Constant(f"{stem}/axes", np.array([1], np.int64))
     return [

@@ -48,14 +48,12 @@ class RunFiles:
     """The files of one run.
 
     Attributes:
-        name: Name of the run directory.
         summary: ``summary.json``.
         info: ``run.json``; empty if absent.
         layers: ``layers.csv``; empty if absent.
         events: Trace events of ``schedule.trace.json``; empty if absent.
     """
 
-    name: str
     summary: Summary
     info: Mapping[str, Any]
     layers: tuple[LayerRow, ...]
@@ -80,7 +78,7 @@ def read_run(run_dir: Path) -> RunFiles:
         raise InputError(
             f"{run_dir / 'schedule.trace.json'} holds no trace events", "the file is damaged; repeat the run"
         )
-    return RunFiles(run_dir.resolve().name, summary, info, _read_layers(run_dir / "layers.csv"), tuple(events))
+    return RunFiles(summary, info, _read_layers(run_dir / "layers.csv"), tuple(events))
 
 
 def _read_json(path: Path) -> Any:

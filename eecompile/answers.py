@@ -1,0 +1,151 @@
+"""What each verb prints when nobody asked for JSON."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from eecompile import wording
+from eecompile.api import WrittenReport
+from eecompile.compare import Comparison, Difference, GateResult
+from eecompile.doctor import Diagnosis
+from eecompile.listing import PassList
+from eecompile.optimize import OptResult
+from eecompile.pipeline import RunResult
+from eecompile.results import Costs, Summary
+from eecompile.terminal import bullets, line, table
+from passes.state import Decline
+
+SHOWN_DECLINES = 12
+
+
+def run_result(out: Console, result: RunResult) -> None:
+    """Print the headline, the exits and where the files are."""
+    summary = result.summary
+    line(out, wording.headline(summary))
+    _exits(out, summary)
+    if summary.saving is not None and summary.host_sensitivity:
+        rows = [
+            (f"x{row.host_scale:g}", *(wording.percent(s) for s in (row.saving.edp, row.saving.energy, row.saving.latency)))
+            for row in summary.host_sensitivity
+        ]
+        headings = ("host cost", "EDP saved", "energy saved", "latency saved")
+        table(out, "Savings when the placeholder cost of host work is scaled", headings, rows, headings[1:])
+    bullets(out, "Exits that are not in the files", ((f"{e.name} at {wording.shortened(e.mount_name)}", e.reason) for e in summary.removed_exits))
+    bullets(out, "Warnings", (("", text) for text in summary.warnings))
+    line(out, f"Files: {result.out}")
+    line(out, f"Report: {result.out / 'report.html'}")
+
+
+def _exits(out: Console, summary: Summary) -> None:
+    static = summary.static
+
+    def costs(row: Costs) -> tuple[str, ...]:
+        share = wording.percent(wording.ratio(row.edp_j_cycles, static.edp_j_cycles), 0)
+        return (wording.quantity(row.macs), wording.time(row), wording.energy(row.energy_pj), share)
+
+    columns = ["exit", "mount", "MACs", "latency", "energy", "EDP"]
+    rows = [(e.name, wording.shortened(e.mount_name or e.mount, 20), *costs(e)) for e in summary.exits]
+    if summary.expected is None:
+        rows.append(("static", "", *costs(static)))
+        table(out, "Exits (EDP as a share of static)", columns, rows, columns[2:], bold_last=1)
+        return
+    columns += ["ratio", "accuracy"]
+    rows = [
+        (*row, wording.percent(e.ratio, 0), wording.percent(e.accuracy) if e.ratio else wording.ABSENT)
+        for row, e in zip(rows, summary.exits, strict=True)
+    ]
+    rows.append(("expected", "", *costs(summary.expected), "100 %", wording.percent(summary.expected.accuracy)))
+    rows.append(("static", "", *costs(static), "", wording.percent(static.accuracy_quant)))
+    title = "Exits (EDP as a share of static; accuracy of the images that leave there)"
+    table(out, title, columns, rows, columns[2:], bold_last=2)
+
+
+def optimized(out: Console, result: OptResult) -> None:
+    """Print one row per pass, what was declined and what was written."""
+    verified = any(step.check is not None for step in result.steps)
+    columns = ["pass", "changed", "nodes", "ms"] + (["outputs", "max diff", "SQNR"] if verified else [])
+    rows = []
+    for step in result.steps:
+        nodes = f"{step.nodes_before} → {step.nodes_after}"
+        row = [step.text, "yes" if step.changed else "no", nodes, f"{step.seconds * 1e3:.1f}"]
+        if step.check is not None:
+            difference, sqnr = step.check.max_difference, step.check.sqnr_db
+            row.append(step.check.verdict)
+            row.append(wording.ABSENT if difference is None else f"{difference:.2g}")
+            row.append(wording.ABSENT if sqnr is None else f"{sqnr:.1f} dB")
+        rows.append(row)
+    table(out, "Passes", columns, rows, ("nodes", "ms", "max diff", "SQNR"))
+    _declined(out, result.declined)
+    bullets(out, "Notes", (("", note) for note in result.notes))
+    if result.stages:
+        line(out, f"Stages: {result.stages[0].parent} ({len(result.stages)} files)")
+    if result.out is not None:
+        line(out, f"Written: {result.out}")
+
+
+def _declined(out: Console, declined: tuple[Decline, ...]) -> None:
+    shown = declined[:SHOWN_DECLINES]
+    rows = [(d.pass_name, wording.shortened(d.subject), d.reason) for d in shown]
+    more = f" ({len(shown)} of {len(declined)}; all with --json)" if len(declined) > len(shown) else ""
+    table(out, f"Left alone, and why{more}", ("pass", "node or tensor", "reason"), rows)
+
+
+def written_report(out: Console, answer: WrittenReport) -> None:
+    """Print where the report is."""
+    line(out, f"Report: {answer.report}")
+
+
+def comparison(out: Console, result: Comparison) -> None:
+    """Print the numbers that differ, and the gates."""
+    bullets(out, "Compare with care", (("", note) for note in result.notes))
+    different = [d for d in result.differences if d.change != 0]
+    columns = ("number", "A", "B", "change", "relative")
+    title = f"{len(different)} of {len(result.differences)} numbers differ (A: {result.run_a}, B: {result.run_b})"
+    if different:
+        table(out, title, columns, (_difference(d) for d in different), columns[1:])
+    else:
+        line(out, f"All {len(result.differences)} numbers are the same.")
+    for letter, keys in (("A", result.only_a), ("B", result.only_b)):
+        if keys:
+            line(out, f"Only in {letter}: {', '.join(keys[:8])}{' …' if len(keys) > 8 else ''}")
+    bullets(out, "Gates", ((("violated" if r.violated else "passed"), gate_line(r)) for r in result.gates))
+
+
+def gate_line(result: GateResult) -> str:
+    """Return a gate and the numbers it was held against, on one line."""
+    difference = result.difference
+    _, a, b, change, relative = _difference(difference)
+    return f"{result.gate.text}: {a} → {b} (change {change}, {relative})"
+
+
+def _difference(difference: Difference) -> tuple[str, str, str, str, str]:
+    relative = wording.ABSENT if difference.relative is None else f"{difference.relative * 100:+.2f} %"
+    numbers = (f"{difference.a:.6g}", f"{difference.b:.6g}", f"{difference.change:+.4g}")
+    return (difference.key, *numbers, relative)
+
+
+def pass_list(out: Console, result: PassList) -> None:
+    """Print all passes with their options, or one with its rules."""
+    if not result.detailed:
+        rows = [(p.name, p.summary, ", ".join(o.name for o in p.options)) for p in result.passes]
+        table(out, "Passes, in the order they usually run", ("pass", "what it does", "options"), rows)
+        line(out, "`eecompile passes NAME` lists the rules of one.")
+        return
+    entry = result.passes[0]
+    line(out, entry.name, "bold")
+    line(out, entry.summary)
+    out.print()
+    bullets(out, "Rules", ((f"{number}", rule) for number, rule in enumerate(entry.rules, start=1)))
+    if entry.notes:
+        line(out, entry.notes)
+        out.print()
+    rows = [(o.name, o.type, o.default) for o in entry.options]
+    table(out, "Options", ("option", "type", "default"), rows)
+
+
+def diagnosis(out: Console, result: Diagnosis) -> None:
+    """Print one row per finding, and what to do about those that are not ok."""
+    rows = [(f.status, f.name, f.detail) for f in result.findings]
+    table(out, "This machine", ("", "what", "found"), rows)
+    bullets(out, "What to do", ((f.name, f.fix) for f in result.findings if f.fix))
+    line(out, "Ready." if result.healthy else "The main job cannot run here.")

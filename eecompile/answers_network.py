@@ -1,0 +1,3 @@
+"""What `inspect`, `cost` and `targets` print when nobody asked for JSON."""
+
+from __future__ import annotations

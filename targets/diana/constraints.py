@@ -1,0 +1,140 @@
+"""What DIANA's cores take: one function per rule, its docstring is the sentence users read.
+
+Sources: KU Leuven's and MATCH's public compiler checks; L1, L2 and weight memory of hardware.yaml.
+"""
+
+from __future__ import annotations
+
+from targets.arch import Architecture
+from targets.base import Constraint
+from targets.cost.base import ceil_div
+from targets.cost.elementwise import EXPONENTIAL, SIMPLE
+from targets.cost.tiling import linear_traffic
+from targets.layer import Layer
+
+KERNELS = (1, 3, 5, 7)
+TERNARY_BITS = 2
+INT8_BITS = 8
+
+
+def has_loops(layer: Layer, _arch: Architecture) -> bool:
+    """It has one or two spatial axes."""
+    return layer.dims is not None
+
+
+def has_constant_weights(layer: Layer, _arch: Architecture) -> bool:
+    """Its weights are constants."""
+    return layer.weight is not None
+
+
+def has_int8_weights(layer: Layer, _arch: Architecture) -> bool:
+    """Weights and inputs are int8."""
+    weight_fits = layer.weight is None or layer.weight.bits == INT8_BITS
+    return weight_fits and all(t.bits == INT8_BITS for t in layer.inputs)
+
+
+def has_ternary_weights(layer: Layer, _arch: Architecture) -> bool:
+    """Weights are ternary."""
+    return layer.weight is not None and layer.weight.bits == TERNARY_BITS
+
+
+def has_one_group(layer: Layer, _arch: Architecture) -> bool:
+    """The convolution has one group."""
+    return layer.dims is not None and layer.dims.g == 1
+
+
+def has_one_group_or_is_depthwise(layer: Layer, _arch: Architecture) -> bool:
+    """The convolution has one group, or is depthwise with as many outputs as inputs."""
+    return layer.dims is not None and (layer.dims.g == 1 or layer.dims.depthwise)
+
+
+def has_small_odd_kernel(layer: Layer, _arch: Architecture) -> bool:
+    """Kernels are 1, 3, 5 or 7 along each axis."""
+    return layer.dims is not None and layer.dims.fy in KERNELS and layer.dims.fx in KERNELS
+
+
+def has_stride_1_or_2(layer: Layer, _arch: Architecture) -> bool:
+    """Strides are 1 or 2."""
+    return layer.dims is not None and {layer.dims.stride_y, layer.dims.stride_x} <= {1, 2}
+
+
+def has_no_dilation(layer: Layer, _arch: Architecture) -> bool:
+    """Dilation is 1."""
+    return layer.dims is not None and layer.dims.dilation_y == layer.dims.dilation_x == 1
+
+
+def has_same_padding(layer: Layer, _arch: Architecture) -> bool:
+    """Padding is SAME: the output is as large as the input divided by the stride, rounded up."""
+    dims = layer.dims
+    return dims is not None and (
+        dims.oy == ceil_div(dims.iy, dims.stride_y) and dims.ox == ceil_div(dims.ix, dims.stride_x)
+    )
+
+
+def has_one_row(layer: Layer, _arch: Architecture) -> bool:
+    """The product has one row of inputs."""
+    return layer.dims is not None and layer.dims.b == 1 and layer.dims.g == 1
+
+
+def has_whole_words(layer: Layer, _arch: Architecture) -> bool:
+    """The size of every tensor is a multiple of 4 bytes."""
+    return all(t.size_bytes % 4 == 0 for t in (*layer.inputs, *layer.outputs))
+
+
+def adds_equal_shapes(layer: Layer, _arch: Architecture) -> bool:
+    """It adds two computed tensors of equal shape."""
+    return len(layer.inputs) == 2 and layer.inputs[0].shape == layer.inputs[1].shape
+
+
+def row_fits_l1(layer: Layer, arch: Architecture) -> bool:
+    """One output row and the inputs it needs fit L1."""
+    return linear_traffic(layer, arch.size_bytes("l1"), arch.size_bytes("digital_weights")) is not None
+
+
+def tensors_fit_l2(layer: Layer, arch: Architecture) -> bool:
+    """Every tensor fits L2."""
+    return largest_tensor_bytes(layer) <= arch.size_bytes("l2")
+
+
+def largest_tensor_bytes(layer: Layer) -> int:
+    """Return the size of the largest tensor the layer reads or writes, in bytes."""
+    return max((t.size_bytes for t in (*layer.inputs, *layer.outputs)), default=0)
+
+
+_CONV_SHAPE: tuple[Constraint, ...] = (
+    has_small_odd_kernel,
+    has_stride_1_or_2,
+    has_no_dilation,
+    has_same_padding,
+    has_whole_words,
+    tensors_fit_l2,
+    row_fits_l1,
+)
+_PRODUCT = (has_constant_weights, has_int8_weights, has_one_row, has_whole_words, tensors_fit_l2, row_fits_l1)
+_ADD: tuple[Constraint, ...] = (adds_equal_shapes, has_int8_weights, has_whole_words, tensors_fit_l2)
+_LANES: tuple[Constraint, ...] = (has_whole_words, tensors_fit_l2)
+_DIGITAL_CONV = (has_loops, has_constant_weights, has_one_group_or_is_depthwise, has_int8_weights, *_CONV_SHAPE)
+_ANALOG_CONV = (has_loops, has_constant_weights, has_one_group, has_ternary_weights, *_CONV_SHAPE)
+
+SUPPORT: dict[str, dict[str, tuple[Constraint, ...]]] = {
+    "digital": {"Conv": _DIGITAL_CONV, "Gemm": _PRODUCT, "MatMul": _PRODUCT, "Add": _ADD},
+    "analog": {"Conv": _ANALOG_CONV},
+    "pooling": {op: (has_loops, *_LANES) for op in ("MaxPool", "GlobalMaxPool")},
+    "simd": {"Add": _ADD, "Relu": _LANES, "Clip": _LANES, "BatchNormalization": _LANES},
+    "host": {op: (tensors_fit_l2,) for op in sorted(SIMPLE | EXPONENTIAL)},
+}
+
+HINTS: dict[Constraint, str] = {
+    has_constant_weights: "products of two computed tensors have no published cost on DIANA; replace them",
+    has_int8_weights: "cost the network at 8 bits, or quantize it with scheme int8-pow2",
+    has_one_group_or_is_depthwise: "use one group, or a depthwise convolution followed by a 1x1 convolution",
+    has_small_odd_kernel: "use kernels of 1, 3, 5 or 7, for instance two smaller ones in sequence",
+    has_stride_1_or_2: "use stride 1 or 2, for instance in two layers",
+    has_no_dilation: "use dilation 1 and a larger kernel",
+    has_same_padding: "export the convolution with SAME padding",
+    has_one_row: "use a 1x1 convolution for products with many rows",
+    has_whole_words: "make channels x height x width a multiple of 4",
+    row_fits_l1: "make the input narrower or use fewer channels",
+    tensors_fit_l2: "use a smaller input image or fewer channels in the first layers",
+    adds_equal_shapes: "expand the smaller operand when exporting",
+}

@@ -1,0 +1,185 @@
+"""DIANA: digital and analog in-memory cores, pooling, SIMD and a RISC-V host."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from targets.arch import Architecture, Known, load_architecture
+from targets.base import Constraint, CostModel, Support, Target
+from targets.cost import elementwise, match, odimo
+from targets.cost.base import LayerCost, energy_pj, scaled
+from targets.cost.tiling import Traffic, elementwise_traffic, linear_traffic
+from targets.diana import constraints
+from targets.layer import Layer, LoopDims
+from targets.workload import Workload
+
+_SPREAD = (
+    "unknown: no per-network silicon measurement could be read. Over convolutions and fully connected layers MATCH gives "
+    "1.4 times the cycles of ODiMO on ResNet8 and ResNet20, and 3.4 times on networks with depthwise layers"
+)
+_PLACEHOLDERS = "host, job, pooling, SIMD and add costs are placeholders of this project"
+
+
+@functools.cache
+def _architecture() -> Architecture:
+    return load_architecture(Path(__file__).parent / "hardware.yaml")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a core does for one layer, before energy."""
+
+    compute_cycles: int
+    traffic: Traffic
+    ideal_cycles: int
+    known: Known
+    dma_cycles: int
+
+
+@dataclass(frozen=True)
+class DianaTarget(Target):
+    """DIANA at 260 MHz; transfers, host and compute add up, as in its public flow."""
+
+    name: ClassVar[str] = "diana"
+    cost_models: ClassVar[Mapping[str, CostModel]] = {
+        "match": CostModel("MATCH, DIANA digital core and DMA", f"{_SPREAD}; {_PLACEHOLDERS}"),
+        "odimo": CostModel(
+            "ODiMO as implemented in PLiNIO",
+            f"{_SPREAD}; it has no DMA between L2 and L1; {_PLACEHOLDERS}",
+        ),
+    }
+    schemes: ClassVar[Mapping[str, str]] = {"digital": "int8-pow2", "analog": "ternary-pow2"}
+
+    @property
+    def arch(self) -> Architecture:
+        """The description in ``hardware.yaml``."""
+        return _architecture()
+
+    def support(self, core: str) -> Support:
+        """Return the operators of ``core`` and their rules."""
+        self.arch.core(core)
+        return constraints.SUPPORT[core]
+
+    def hint(self, constraint: Constraint) -> str:
+        """Return what helps against a broken rule."""
+        return constraints.HINTS.get(constraint, "")
+
+    def demand(self, constraint: Constraint, layer: Layer) -> str:
+        """Return demand and bound for L2."""
+        if constraint is not constraints.tensors_fit_l2:
+            return ""
+        need, bound = constraints.largest_tensor_bytes(layer), self.arch.size_bytes("l2")
+        return f" (needs {need:,} bytes, there are {bound:,})"
+
+    def pipeline(self, quantized: bool) -> str:
+        """Return the passes for this target; ``quantize`` needs calibrated ranges on the graph."""
+        integer = "quantize,fold-qdq," if quantized else ""
+        return f"canonicalize,fold-batchnorm,{integer}fuse-layers"
+
+    def warnings(self, workload: Workload) -> tuple[str, ...]:
+        """Warn about weights that do not stay on the chip."""
+        need = sum(layer.weight_bytes for layer in workload.layers)
+        bound = self.arch.size_bytes("l2")
+        if need <= bound:
+            return ()
+        return (f"the weights need {need:,} bytes, L2 has {bound:,}: fetching them from off chip is not modelled",)
+
+    def cost(self, layer: Layer, core: str) -> LayerCost:
+        """Return cycles and energy of ``layer`` on ``core``; see README.md for the formulas' sources."""
+        if core == "host":
+            return self._host_cost(layer)
+        work = self._work(layer, core)
+        host = self.arch.core("host")
+        job_cycles = scaled(work.traffic.jobs * host.rate("cycles_per_job"), self.host_scale)
+        bound = max(work.ideal_cycles, self._bound_transfer(layer) if work.dma_cycles else 0)
+        latency = work.compute_cycles + work.dma_cycles + job_cycles
+        energy = (
+            self._energy(core, work.compute_cycles)
+            + self._energy("digital", work.dma_cycles)
+            + self._energy("host", job_cycles)
+        )
+        return LayerCost(
+            compute_cycles=work.compute_cycles,
+            dma_cycles=work.dma_cycles,
+            host_cycles=0,
+            job_cycles=job_cycles,
+            energy_pj=energy,
+            utilization=min(1.0, work.ideal_cycles / latency),
+            bound_cycles=min(bound, latency),
+            known=work.known,
+        )
+
+    def _host_cost(self, layer: Layer) -> LayerCost:
+        host = self.arch.core("host")
+        full = elementwise.host_cycles(layer, host.rate("cycles_per_element"), host.rate("cycles_per_exponential"))
+        cycles = scaled(full, self.host_scale)
+        return LayerCost(
+            compute_cycles=0,
+            dma_cycles=0,
+            host_cycles=cycles,
+            job_cycles=0,
+            energy_pj=self._energy("host", cycles),
+            utilization=1.0 if cycles else 0.0,
+            bound_cycles=cycles,
+            known="placeholder",
+        )
+
+    def _work(self, layer: Layer, core: str) -> _Work:
+        if layer.macs and layer.dims is not None:
+            return self._analog(layer, layer.dims) if core == "analog" else self._digital(layer, layer.dims)
+        traffic = elementwise_traffic(layer, self.arch.size_bytes("l1"))
+        if core == "pooling" and layer.dims is not None:
+            columns = int(self.arch.core(core).rate("columns_per_cycle"))
+            compute = elementwise.pooling_core_cycles(layer.dims, columns)
+            ideal = math.ceil(layer.dims.iterations / (columns * elementwise.POOL_WINDOW**2))
+        else:
+            rate = "add_elements_per_cycle" if core == "digital" else "elements_per_cycle"
+            compute = elementwise.lane_cycles(layer, self.arch.core(core).rate(rate))
+            ideal = compute
+        return _Work(compute, traffic, ideal, "placeholder", self._transfer(traffic))
+
+    def _digital(self, layer: Layer, dims: LoopDims) -> _Work:
+        traffic = linear_traffic(layer, self.arch.size_bytes("l1"), self.arch.size_bytes("digital_weights"))
+        if traffic is None:
+            raise ValueError(f"layer '{layer.name}' does not fit the digital core; place() refuses it")
+        ideal = math.ceil(layer.macs / self.arch.core("digital").rate("macs_per_cycle"))
+        if self.cost_model == "odimo":
+            transfer = odimo.digital_transfer_cycles(dims)
+            return _Work(odimo.digital_compute_cycles(dims), traffic, ideal, "published", transfer)
+        # Parked partial sums go through the port of L1.
+        parked = math.ceil(traffic.partial_sum_bytes / self.arch.memory("l1").bandwidth_bytes_per_cycle.value)
+        compute = match.digital_compute_cycles(dims) + parked
+        return _Work(compute, traffic, ideal, "published", self._transfer(traffic))
+
+    def _analog(self, layer: Layer, dims: LoopDims) -> _Work:
+        """Both cost models use ODiMO's formula here: MATCH has none for the analog core."""
+        traffic = elementwise_traffic(layer, self.arch.size_bytes("l1"))
+        compute = math.ceil(odimo.analog_compute_cycles(dims)) + odimo.analog_weight_cycles(dims)
+        ideal = math.ceil(layer.macs / self.arch.core("analog").rate("macs_per_cycle"))
+        transfer = 0 if self.cost_model == "odimo" else self._transfer(traffic)
+        return _Work(compute, traffic, ideal, "published", transfer)
+
+    def _transfer(self, traffic: Traffic) -> int:
+        dma = self.arch.dma
+        if dma is None:
+            return 0
+        bandwidth, per_call = dma.bandwidth_bytes_per_cycle.value, dma.cycles_per_call.value
+        return match.transfer_cycles(traffic.size_bytes, traffic.calls, bandwidth, per_call)
+
+    def _bound_transfer(self, layer: Layer) -> int:
+        """Return cycles to move every operand once, unpadded and in one go."""
+        dma = self.arch.dma
+        if dma is None or (self.cost_model == "odimo" and layer.macs):
+            return 0
+        return math.ceil((layer.input_bytes + layer.output_bytes) / dma.bandwidth_bytes_per_cycle.value)
+
+    def _energy(self, core: str, cycles: int) -> float:
+        clock_hz = self.arch.clock_hz
+        if clock_hz is None:
+            raise ValueError("DIANA's energy is power times time and needs a clock")
+        return energy_pj(self.arch.core(core).active_power_mw.value, cycles, clock_hz)
