@@ -25,12 +25,19 @@ def run_result(out: Console, result: RunResult) -> None:
     _exits(out, summary)
     if summary.saving is not None and summary.host_sensitivity:
         rows = [
-            (f"x{row.host_scale:g}", *(wording.percent(s) for s in (row.saving.edp, row.saving.energy, row.saving.latency)))
+            (
+                f"x{row.host_scale:g}",
+                *(wording.percent(s) for s in (row.saving.edp, row.saving.energy, row.saving.latency)),
+            )
             for row in summary.host_sensitivity
         ]
         headings = ("host cost", "EDP saved", "energy saved", "latency saved")
         table(out, "Savings when the placeholder cost of host work is scaled", headings, rows, headings[1:])
-    bullets(out, "Exits that are not in the files", ((f"{e.name} at {wording.shortened(e.mount_name)}", e.reason) for e in summary.removed_exits))
+    bullets(
+        out,
+        "Exits that are not in the files",
+        ((f"{e.name} at {wording.shortened(e.mount_name)}", e.reason) for e in summary.removed_exits),
+    )
     bullets(out, "Warnings", (("", text) for text in summary.warnings))
     line(out, f"Files: {result.out}")
     line(out, f"Report: {result.out / 'report.html'}")
@@ -54,7 +61,9 @@ def _exits(out: Console, summary: Summary) -> None:
         (*row, wording.percent(e.ratio, 0), wording.percent(e.accuracy) if e.ratio else wording.ABSENT)
         for row, e in zip(rows, summary.exits, strict=True)
     ]
-    rows.append(("expected", "", *costs(summary.expected), "100 %", wording.percent(summary.expected.accuracy)))
+    rows.append(
+        ("expected", "", *costs(summary.expected), "100 %", wording.percent(summary.expected.accuracy))
+    )
     rows.append(("static", "", *costs(static), "", wording.percent(static.accuracy_quant)))
     title = "Exits (EDP as a share of static; accuracy of the images that leave there)"
     table(out, title, columns, rows, columns[2:], bold_last=2)
@@ -100,7 +109,9 @@ def comparison(out: Console, result: Comparison) -> None:
     bullets(out, "Compare with care", (("", note) for note in result.notes))
     different = [d for d in result.differences if d.change != 0]
     columns = ("number", "A", "B", "change", "relative")
-    title = f"{len(different)} of {len(result.differences)} numbers differ (A: {result.run_a}, B: {result.run_b})"
+    title = (
+        f"{len(different)} of {len(result.differences)} numbers differ (A: {result.run_a}, B: {result.run_b})"
+    )
     if different:
         table(out, title, columns, (_difference(d) for d in different), columns[1:])
     else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,13 +48,19 @@ class Calibration:
     rounding: dict[str, str]
 
 
-def calibrate(graph: gs.Graph, images: Float32, scheme_name: str = DEFAULT_SCHEME) -> Calibration:
+def calibrate(
+    graph: gs.Graph,
+    images: Float32,
+    scheme_name: str = DEFAULT_SCHEME,
+    schemes: Mapping[str, str] | None = None,
+) -> Calibration:
     """Fill ``state.grids`` of ``graph`` and put its weights onto their grids.
 
     Args:
         graph: Float graph; weights and biases are changed in place.
         images: Preprocessed float32 images, [N, …] in the layout of the model input. Neither val nor test.
-        scheme_name: Scheme of the target's cores.
+        scheme_name: Scheme of activations, and of weights unless ``schemes`` says otherwise.
+        schemes: Node name -> scheme of its weights, for layers on a core with a scheme of its own.
 
     Returns:
         What was done.
@@ -74,7 +81,8 @@ def calibrate(graph: gs.Graph, images: Float32, scheme_name: str = DEFAULT_SCHEM
             grids[node.outputs[0].name] = grids[node.inputs[0].name]
     state.grids = grids
     count = _walk_images(graph, images)
-    return Calibration(min(len(images), IMAGES), _Walk(graph, rules, images[:count]).run())
+    special = {node: scheme(name) for node, name in (schemes or {}).items()}
+    return Calibration(min(len(images), IMAGES), _Walk(graph, rules, special, images[:count]).run())
 
 
 def _has_grid(graph: gs.Graph, name: str) -> bool:
@@ -153,9 +161,12 @@ def _walk_images(graph: gs.Graph, images: Float32) -> int:
 class _Walk:
     """Runs the graph node by node on float and on quantized values, rounding weights on the way."""
 
-    def __init__(self, graph: gs.Graph, rules: Scheme, images: Float32) -> None:
+    def __init__(
+        self, graph: gs.Graph, rules: Scheme, special: Mapping[str, Scheme], images: Float32
+    ) -> None:
         self._graph = graph
         self._rules = rules
+        self._special = special
         self._grids = state_of(graph).grids
         self._real: dict[str, Array] = {graph.inputs[0].name: images}
         self._quantized: dict[str, Array] = {graph.inputs[0].name: self._snap(graph.inputs[0].name, images)}
@@ -195,13 +206,14 @@ class _Walk:
         if node.op == "Gemm" and not node.attrs.get("transB", 0):
             return
         groups = int(node.attrs.get("group", 1)) if node.op == "Conv" else 1
-        scales = self._weight_scales(values)
+        rules = self._special.get(node.name, self._rules)
+        scales = _weight_scales(values, rules)
         shaped = values.reshape(groups, values.shape[0] // groups, -1)
         steps = np.broadcast_to(np.array(scales), values.shape[:1]).reshape(groups, -1)
         seen = self._columns(node, self._quantized[name], groups)
         mean_quantized, covariance = gptq.moments(seen)
         mean_real = self._columns(node, self._real[name], groups).mean(axis=1, dtype=np.float64)
-        low, high = self._rules.weight_low, self._rules.weight_high
+        low, high = rules.weight_low, rules.weight_high
         if shaped.shape[2] <= MAX_DEPTH:
             rounded = gptq.round_weights(shaped, covariance, steps, low, high)
             self._rounding[node.name] = "gptq"
@@ -213,15 +225,8 @@ class _Walk:
         axis = 0 if len(scales) > 1 else None
         self._grids[weight.name] = QuantGrid(scales, 0, low, high, "int8", axis)
         self._shift_bias(node, change.reshape(-1))
-        self._keep_shift_positive(node, scales)
-
-    def _weight_scales(self, values: Array) -> tuple[float, ...]:
-        rules = self._rules
-        parts = values.reshape(len(values), -1) if rules.per_channel else values.reshape(1, -1)
-        return tuple(
-            best_scale(p, np.ones(p.shape), rules.weight_low, rules.weight_high, rules.power_of_two)
-            for p in parts
-        )
+        if rules.power_of_two:
+            self._keep_shift_positive(node, scales)
 
     def _columns(self, node: gs.Node, x: Array, groups: int) -> Array:
         if node.op == "Gemm":
@@ -244,8 +249,6 @@ class _Walk:
 
     def _keep_shift_positive(self, node: gs.Node, scales: tuple[float, ...]) -> None:
         """Requantization is a right shift: the output step must not be finer than the accumulator's."""
-        if not self._rules.power_of_two:
-            return
         output = node.outputs[0]
         if output.name not in self._grids and len(output.outputs) == 1:
             output = output.outputs[0].outputs[0]
@@ -257,6 +260,15 @@ class _Walk:
         )
         if grid is not None and grid.scale[0] < finest:
             self._grids[output.name] = replace(grid, scale=(finest,))
+
+
+def _weight_scales(values: Array, rules: Scheme) -> tuple[float, ...]:
+    """Return the step of a layer's weights, or one per output channel."""
+    parts = values.reshape(len(values), -1) if rules.per_channel else values.reshape(1, -1)
+    return tuple(
+        best_scale(p, np.ones(p.shape), rules.weight_low, rules.weight_high, rules.power_of_two)
+        for p in parts
+    )
 
 
 def _execute(node: gs.Node, data: list[Array]) -> Array:

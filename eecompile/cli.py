@@ -121,7 +121,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -132,7 +134,8 @@ def run(
     target: TARGET = "diana",
     data: DATA = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Run directory. [default: runs/MODEL-TARGET]")
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Run directory. [default: runs/MODEL-TARGET]"),
     ] = None,
     exits: EXITS = None,
     head: HEAD = "auto",
@@ -168,9 +171,18 @@ def inspect(
 def opt(
     model: MODEL,
     pipeline: Annotated[
-        str, typer.Option("--pipeline", "-p", metavar="TEXT", help="Passes, e.g. canonicalize,insert-exits{at=2}.", show_default=False)
+        str,
+        typer.Option(
+            "--pipeline",
+            "-p",
+            metavar="TEXT",
+            help="Passes, e.g. canonicalize,insert-exits{at=2}.",
+            show_default=False,
+        ),
     ],
-    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the resulting .onnx here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the resulting .onnx here.")
+    ] = None,
     data: DATA = None,
     preprocess: PREPROCESS = "auto",
     target: TARGET = "diana",
@@ -183,7 +195,7 @@ def opt(
     seed: SEED = 0,
     as_json: JSON = False,
 ) -> None:
-    """Run passes on a network and say what each did. --data calibrates `quantize` by the scheme of --target."""
+    """Run passes on a network and say what each did; --data calibrates `quantize` for --target."""
     from eecompile import answers, api, terminal
 
     result = api.opt(
@@ -215,7 +227,10 @@ def cost(
 @_verb
 def report(
     run_dir: RUN,
-    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to write. [default: RUN/report.html]")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Where to write. [default: RUN/report.html]"),
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """Write report.html of a run again from its files."""
@@ -226,11 +241,18 @@ def report(
 
 @_verb
 def compare(
-    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="Run directory: the reference.", show_default=False)],
-    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Run directory: the one that is judged.", show_default=False)],
+    run_a: Annotated[
+        Path, typer.Argument(metavar="RUN_A", help="Run directory: the reference.", show_default=False)
+    ],
+    run_b: Annotated[
+        Path,
+        typer.Argument(metavar="RUN_B", help="Run directory: the one that is judged.", show_default=False),
+    ],
     fail_if: Annotated[
         list[str] | None,
-        typer.Option(metavar="GATE", help="Exit with 1 if this holds, e.g. 'expected.edp_js>+2%'. May be repeated."),
+        typer.Option(
+            metavar="GATE", help="Exit with 1 if this holds, e.g. 'expected.edp_js>+2%'. May be repeated."
+        ),
     ] = None,
     as_json: JSON = False,
 ) -> None:
@@ -241,12 +263,16 @@ def compare(
     terminal.show(comparison, as_json, answers.comparison)
     if not comparison.passed:
         violated = [answers.gate_line(result) for result in comparison.gates if result.violated]
-        raise SystemExit(_complain(f"{len(violated)} of {len(comparison.gates)} gates violated", "\n".join(violated), 1))
+        raise SystemExit(
+            _complain(f"{len(violated)} of {len(comparison.gates)} gates violated", "\n".join(violated), 1)
+        )
 
 
 @_verb
 def targets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this target in full.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show this target in full.", show_default=False)
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """List the targets, or what one supports on which core."""
@@ -257,7 +283,9 @@ def targets(
 
 @_verb
 def passes(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this pass in full.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show this pass in full.", show_default=False)
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """List the passes, or the rules and options of one."""

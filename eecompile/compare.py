@@ -23,7 +23,10 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
 }
-EXAMPLE = "examples: 'expected.edp_js>+2%' (grew by more than 2 %), 'drop.points>+0.5' (grew by more than 0.5), 'drop.points>1.0' (is above 1.0)"
+EXAMPLE = (
+    "examples: 'expected.edp_js>+2%' (grew by more than 2 %), 'drop.points>+0.5' (grew by more than 0.5), "
+    "'drop.points>1.0' (is above 1.0)"
+)
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,17 @@ class Gate:
         elif self.kind == "absolute":
             observed = difference.change
         else:
-            observed = difference.relative if difference.relative is not None else math.copysign(math.inf, difference.change)
+            observed = (
+                difference.relative
+                if difference.relative is not None
+                else math.copysign(math.inf, difference.change)
+            )
         return _OPERATORS[self.op](observed, self.limit)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One number of both runs; ``relative`` is the change as a share of A, None where A is zero and B is not."""
+    """One number of both runs."""
 
     key: str
     a: float
@@ -84,7 +91,7 @@ class Difference:
 
     @property
     def relative(self) -> float | None:
-        """Change as a share of A."""
+        """Change as a share of A; None where A is zero and B is not."""
         if self.a == 0:
             return 0.0 if self.b == 0 else None
         return self.change / abs(self.a)
@@ -135,7 +142,8 @@ class Comparison:
             "passed": self.passed,
             "notes": list(self.notes),
             "gates": [
-                {"gate": r.gate.text, "violated": r.violated, **_difference_json(r.difference)} for r in self.gates
+                {"gate": r.gate.text, "violated": r.violated, **_difference_json(r.difference)}
+                for r in self.gates
             ],
             "differences": [_difference_json(d) for d in self.differences],
             "only_a": list(self.only_a),

@@ -6,7 +6,6 @@ import importlib
 import os
 import platform
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,7 +14,18 @@ from pathlib import Path
 from typing import Any
 
 OK, WARN, FAIL = "ok", "warn", "fail"
-REQUIRED = ("numpy", "onnx", "onnx_graphsurgeon", "onnxruntime", "pydantic", "yaml", "networkx", "sklearn", "jinja2", "rich")
+REQUIRED = (
+    "numpy",
+    "onnx",
+    "onnx_graphsurgeon",
+    "onnxruntime",
+    "pydantic",
+    "yaml",
+    "networkx",
+    "sklearn",
+    "jinja2",
+    "rich",
+)
 _DISTRIBUTIONS = {"onnx_graphsurgeon": "onnx-graphsurgeon", "yaml": "PyYAML", "sklearn": "scikit-learn"}
 INSTALL = "install again: pip install -c constraints.txt -e '.[train]'"
 _FREE_BYTES = 500 * 2**20
@@ -84,8 +94,6 @@ def _first_line(error: BaseException) -> str:
 
 def _python() -> Finding:
     detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if sys.version_info < (3, 11):
-        return Finding("python", FAIL, detail, "install Python 3.11 or newer")
     return Finding("python", OK, detail)
 
 
@@ -109,7 +117,9 @@ def _torch() -> Finding:
     try:
         torch = importlib.import_module("torch")
     except ImportError:
-        return Finding("torch", WARN, f"not installed; {needed_for}", "pip install -c constraints.txt -e '.[train]'")
+        return Finding(
+            "torch", WARN, f"not installed; {needed_for}", "pip install -c constraints.txt -e '.[train]'"
+        )
     device = "with an accelerator" if torch.cuda.is_available() else "on the CPU"
     return Finding("torch", OK, f"{torch.__version__}, {device}, {torch.get_num_threads()} threads")
 
@@ -117,13 +127,20 @@ def _torch() -> Finding:
 def _torchvision() -> Finding:
     needed_for = "needed for --data cifar10, cifar100 and svhn"
     if importlib.util.find_spec("torchvision") is None:
-        return Finding("torchvision", WARN, f"not installed; {needed_for}", "pip install -c constraints.txt -e '.[train]'")
+        return Finding(
+            "torchvision",
+            WARN,
+            f"not installed; {needed_for}",
+            "pip install -c constraints.txt -e '.[train]'",
+        )
     from eecompile.torchvision_import import import_torchvision
 
     try:
         import_torchvision()
     except Exception as error:
-        return Finding("torchvision", WARN, f"cannot be imported: {_first_line(error)}; {needed_for}", INSTALL)
+        return Finding(
+            "torchvision", WARN, f"cannot be imported: {_first_line(error)}; {needed_for}", INSTALL
+        )
     return Finding("torchvision", OK, metadata.version("torchvision"))
 
 
@@ -145,7 +162,8 @@ def _example() -> Finding:
     text = """<ir_version: 10, opset_import: ["": 21]>
         example (float[1,3,8,8] image) => (float[1,4] logits)
         <float[4,3,3,3] w, float[4,4] v> {
-            a = Conv<pads=[1,1,1,1]>(image, w)  b = Relu(a)  c = GlobalAveragePool(b)  d = Flatten(c)  logits = Gemm(d, v)
+            a = Conv<pads=[1,1,1,1]>(image, w)  b = Relu(a)
+            c = GlobalAveragePool(b)  d = Flatten(c)  logits = Gemm(d, v)
         }"""
     model = onnx.parser.parse_model(text)
     rng = np.random.default_rng(0)
@@ -158,7 +176,9 @@ def _example() -> Finding:
     parse_pipeline("canonicalize,fold-batchnorm,fuse-layers")(graph)
     after = session(to_model(graph)).run(None, image)[0]
     if not np.allclose(before, after, atol=1e-4):
-        return Finding("example", FAIL, "a compiled network computes something else than the original", INSTALL)
+        return Finding(
+            "example", FAIL, "a compiled network computes something else than the original", INSTALL
+        )
     return Finding("example", OK, "a small network compiles and runs in onnxruntime")
 
 
@@ -173,7 +193,12 @@ def _disk() -> Finding:
         with tempfile.NamedTemporaryFile(dir=folder):
             free = shutil.disk_usage(folder).free
     except OSError as error:
-        return Finding("disk", WARN, f"{folder} cannot be written to: {error.strerror}", "give --out a folder you may write to")
+        return Finding(
+            "disk",
+            WARN,
+            f"{folder} cannot be written to: {error.strerror}",
+            "give --out a folder you may write to",
+        )
     detail = f"{folder} is writable, {free / 2**30:.1f} GiB free"
     if free < _FREE_BYTES:
         return Finding("disk", WARN, detail, "free some space: a run can take some hundred megabytes")

@@ -183,7 +183,9 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make the folder {folder}: {error.strerror}", "choose a folder you may write to") from None
+        raise InputError(
+            f"cannot make the folder {folder}: {error.strerror}", "choose a folder you may write to"
+        ) from None
 
 
 def _images(

@@ -7,9 +7,15 @@ from typing import Annotated
 
 import typer
 
-MODEL = Annotated[Path, typer.Argument(metavar="MODEL", help="Trained classifier, an .onnx file.", show_default=False)]
-RUN = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory, the --out of a run.", show_default=False)]
-TARGET = Annotated[str, typer.Option("--target", "-t", metavar="NAME", help="Accelerator; see `eecompile targets`.")]
+MODEL = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Trained classifier, an .onnx file.", show_default=False)
+]
+RUN = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Run directory, the --out of a run.", show_default=False)
+]
+TARGET = Annotated[
+    str, typer.Option("--target", "-t", metavar="NAME", help="Accelerator; see `eecompile targets`.")
+]
 DATA = Annotated[
     str | None,
     typer.Option(
@@ -33,7 +39,10 @@ COST_MODEL = Annotated[
 ]
 MAX_DROP = Annotated[float, typer.Option(metavar="POINTS", help="Allowed accuracy drop, in points.")]
 OPTIMISTIC = Annotated[
-    bool, typer.Option("--optimistic", help="Hold the plain estimate of the drop to --max-drop, not its upper bound.")
+    bool,
+    typer.Option(
+        "--optimistic", help="Hold the plain estimate of the drop to --max-drop, not its upper bound."
+    ),
 ]
 HOST_SCALE = Annotated[float, typer.Option(metavar="FACTOR", help="Scale the placeholder cost of host work.")]
 SEED = Annotated[int, typer.Option(metavar="N", help="Seed of everything that is drawn at random.")]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
-from targets.report import CostReport, ExitCost
 
 from eecompile.dataset import Dataset
 from eecompile.results import (
@@ -29,6 +28,7 @@ from eecompile.thresholds import Limit, choose, leaves_at
 from eecompile.validation import Answers
 from passes.mounts import find_mounts
 from passes.state import state_of
+from targets.report import CostReport, ExitCost
 
 if TYPE_CHECKING:
     from eecompile.pipeline import RunOptions

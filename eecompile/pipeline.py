@@ -1,83 +1,24 @@
-"""The main job, step by step: prepare, exits, heads, quantize, thresholds, lower, prove, write."""
+"""The main job: from options to a run directory."""
 
 from __future__ import annotations
 
-import itertools
-import math
-import platform
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx_graphsurgeon as gs
-from targets.report import CostReport, evaluate
-
-from eecompile import artifacts, outcome
-from eecompile.calibration import IMAGES, calibrate
-from eecompile.data import load_data
-from eecompile.data_fit import fit_to_model
-from eecompile.dataset import Dataset
-from eecompile.features import extract
-from eecompile.preprocess import Preprocess
-from eecompile.preprocess_choice import choose_preprocess
+from eecompile import artifacts
+from eecompile.job import Clock, Job
+from eecompile.preparation import DEFAULT_EXITS, prepare
 from eecompile.results import Summary
-from eecompile.runtime import DynamicModel, Evaluator, Float32, StagedModel
-from eecompile.statistics import DropBound
-from eecompile.thresholds import NEVER, Choice, Limit, choose
-from eecompile.training import Recipe, import_torch, train_head
-from eecompile.validation import Agreement, Answers, answers, check_agreement, measure
-from passes.errors import InputError, did_you_mean
-from passes.exits import keep_exits, recognise_exits, set_thresholds
-from passes.graph import load, save, to_model
-from passes.heads import HEADS, head_layers
-from passes.insert_exits import InsertExits, set_head_parameters
-from passes.registry import parse_pipeline
-from passes.state import copy_graph, state_of
-from targets.base import Target, load_target
+from eecompile.run_options import RunOptions
+from eecompile.training import import_torch
+from passes.errors import InputError
+from passes.state import state_of
+from targets.registry import load_target
+from targets.report import CostReport
 
-OBJECTIVES = ("edp", "latency", "energy")
-DEFAULT_EXITS = "2"
-MAX_EXITS = 6
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """The options of ``eecompile run``; names as on the command line.
-
-    Raises:
-        InputError: A value outside its range, on construction.
-    """
-
-    model: Path
-    target: str = "diana"
-    data: str | None = None
-    out: Path | None = None
-    exits: str | None = None
-    head: str = "auto"
-    objective: str = "edp"
-    max_drop: float = 1.0
-    optimistic: bool = False
-    preprocess: str = "auto"
-    cost_model: str | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise InputError(
-                f"unknown objective '{self.objective}'", did_you_mean(self.objective, OBJECTIVES)
-            )
-        if self.head not in HEADS:
-            raise InputError(f"unknown head '{self.head}'", did_you_mean(self.head, HEADS))
-        if not math.isfinite(self.max_drop) or not 0 <= self.max_drop <= 100:
-            raise InputError(
-                f"--max-drop {self.max_drop} is not a number of points between 0 and 100",
-                "it is how much accuracy may be lost, in points: 1.0 allows 87.0 % to become 86.0 %",
-            )
-        if self.seed < 0:
-            raise InputError(f"--seed {self.seed} is negative", "give 0 or more")
+__all__ = ["RunOptions", "RunResult", "prepare", "run"]
 
 
 @dataclass(frozen=True)
@@ -97,80 +38,6 @@ class RunResult:
     info: dict[str, Any]
 
 
-@dataclass
-class Clock:
-    """Wall time per step, and progress lines."""
-
-    progress: Callable[[str], None]
-    seconds: dict[str, float] = field(default_factory=dict)
-    _step: str = ""
-    _start: float = 0.0
-
-    def step(self, name: str) -> None:
-        """Begin a step; ends the one before."""
-        now = time.perf_counter()
-        if self._step:
-            self.seconds[self._step] = round(self.seconds.get(self._step, 0.0) + now - self._start, 3)
-        self._step, self._start = name, now
-        if name:
-            self.progress(name)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A network with candidate exits, not yet trained, on a target."""
-
-    plain: gs.Graph
-    graph: gs.Graph
-    target: Target
-    costs: CostReport
-
-
-def prepare(
-    model: Path,
-    target: Target,
-    objective: str,
-    exits: str | None,
-    head: str,
-    default_exits: str | None = None,
-) -> Prepared:
-    """Load a network, bring it into canonical form, insert exits, and cost it.
-
-    Args:
-        model: The user's file.
-        target: Where it shall run.
-        objective: What layers are placed for.
-        exits: ``None``, a number, or mounts.
-        head: Kind of head.
-        default_exits: What ``None`` means for a network without exits; ``None``: insert none.
-
-    Raises:
-        InputError: A model or option that is wrong.
-        NoSolutionError: A layer that no core takes.
-    """
-    graph = load(model)
-    parse_pipeline("canonicalize,fold-batchnorm")(graph)
-    found = recognise_exits(graph)
-    plain = keep_exits(graph, [])
-    spec = exits or default_exits
-    if len(found) > 1:
-        if exits is not None:
-            raise InputError(
-                f"{model} has {len(found)} exits already",
-                "leave --exits away, or give the network without exits",
-            )
-    elif spec is not None:
-        state_of(graph).exits = []
-        InsertExits(tuple(spec.split(",")), head)(graph)
-        if len(state_of(graph).exits) - 1 > MAX_EXITS:
-            raise InputError(
-                f"more than {MAX_EXITS} exits at once", "name fewer mounts, or give a smaller number"
-            )
-    fused = copy_graph(graph)
-    parse_pipeline(target.pipeline(quantized=False))(fused)
-    return Prepared(plain, graph, target, evaluate(fused, target, objective))
-
-
 def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -> RunResult:
     """Run the main job and write the run directory.
 
@@ -181,245 +48,12 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
     clock = Clock(progress)
     clock.step("load and cost")
     out = options.out or Path("runs") / f"{options.model.stem}-{options.target}"
-    target = load_target(options.target, cost_model=options.cost_model)
+    target = load_target(options.target, cost_model=options.cost_model or "")
     if options.data is not None:
         import_torch()
     prepared = prepare(options.model, target, options.objective, options.exits, options.head, DEFAULT_EXITS)
     if options.data is not None and state_of(prepared.graph).symbolic:
         raise InputError(f"{options.model} has no weights", "without --data its costs can be reported")
     with artifacts.run_directory(out) as work:
-        job = _Job(options, prepared, clock, work)
+        job = Job(options, prepared, clock, work)
         return RunResult(out, *(job.costs_only() if options.data is None else job.full(options.data)))
-
-
-class _Job:
-    """One run in its work directory."""
-
-    def __init__(self, options: RunOptions, prepared: Prepared, clock: Clock, work: Path) -> None:
-        self.options = options
-        self.prepared = prepared
-        self.clock = clock
-        self.work = work
-        self.warnings: list[str] = []
-
-    def costs_only(self) -> tuple[Summary, CostReport, dict[str, Any]]:
-        """Report costs; nothing is trained, no accuracy claimed, no runnable early-exit file written."""
-        static = self._cost_static(self.prepared.plain, self.prepared.target)
-        summary = outcome.costs_only(self.options, self.prepared.graph, self.prepared.costs, static)
-        info = self._info(None, {})
-        self._write(summary, self.prepared.costs, info)
-        return summary, self.prepared.costs, info
-
-    def full(self, data: str) -> tuple[Summary, CostReport, dict[str, Any]]:
-        """Train, quantize, choose thresholds, lower, prove, write."""
-        options, clock = self.options, self.clock
-        clock.step("data")
-        dataset, preprocess, choice = self._data(data)
-        exited = self.prepared.graph
-        clock.step("train heads")
-        training = self._train(exited, dataset, preprocess)
-        clock.step("quantize")
-        quantized, lowered, rounding = self._quantize(exited, dataset, preprocess)
-        clock.step("evaluate")
-        val = answers(lowered, dataset.val, preprocess)
-        test_float, test_quant, test = (
-            answers(g, dataset.test, preprocess) for g in (exited, quantized, lowered)
-        )
-        clock.step("thresholds")
-        static = self._cost_static(keep_exits(lowered, []), self.prepared.target)
-        kept, thresholds, costs, removed = self._choose(lowered, val)
-        limit = Limit(options.max_drop, options.optimistic)
-        curve = outcome.curve(val.select(kept), test.select(kept), costs, static, options)
-        names = [e.name for e in state_of(exited).exits]
-        final = {k: keep_exits(g, [names[i] for i in kept]) for k, g in
-                 (("exits", exited), ("quant", quantized), ("lowered", lowered))}  # fmt: skip
-        for graph in final.values():
-            set_thresholds(graph, [float(t) for t in thresholds])
-        parse_pipeline(self._fusion())(final["lowered"])
-        clock.step("write and prove")
-        agreement, measured = self._lower(final, keep_exits(lowered, []), dataset, preprocess,
-                                          test_quant.select(kept), thresholds)  # fmt: skip
-        if not agreement.complete:
-            self.warnings.append(f"early-exit files and flat model disagree: {agreement}")
-        evidence = outcome.Evidence(
-            dataset, test_float.select(kept), test_quant.select(kept), test.select(kept), thresholds, limit,
-            removed, curve, self._sensitivity(final["lowered"], lowered, test.select(kept), thresholds),
-        )  # fmt: skip
-        self.warnings.extend(dataset.notes)
-        if choice.warning:
-            self.warnings.append(choice.warning)
-        summary = outcome.summarize(
-            options, final["exits"], self.prepared.plain, costs, static, evidence, self.warnings
-        )
-        info = self._info(dataset, {
-            "preprocess": preprocess.to_json(), "preprocess_tried": [list(t) for t in choice.tried],
-            "training": training, "calibration": rounding, "agreement": asdict(agreement), "measured": measured,
-        })  # fmt: skip
-        self._write(summary, costs, info)
-        return summary, costs, info
-
-    def _data(self, spec: str) -> tuple[Dataset, Preprocess, Any]:
-        graph = self.prepared.graph
-        classes = int(graph.outputs[-1].shape[-1])
-        shape = tuple(int(d) for d in graph.inputs[0].shape)
-        dataset = fit_to_model(load_data(spec, self.options.seed), shape, classes)
-        plain = self.prepared.plain
-        evaluator = Evaluator.of(lambda batch: to_model(plain, batch))
-        output = plain.outputs[0].name
-
-        def predict(images: Float32) -> Any:
-            return evaluator.run(lambda s: images[s], len(images), [output])[0]
-
-        choice = choose_preprocess(self.options.preprocess, predict, dataset.val.x, dataset.val.y, shape)
-        self.clock.progress(
-            f"preprocessing: {choice.preprocess.name} ({100 * choice.accuracy:.1f} % on {choice.images})"
-        )
-        return dataset, choice.preprocess, choice
-
-    def _train(self, graph: gs.Graph, dataset: Dataset, preprocess: Preprocess) -> dict[str, Any]:
-        """Train the heads that ``insert-exits`` made; a network that brought exits keeps its own."""
-        tensors = graph.tensors()
-        ours = [
-            e for e in state_of(graph).exits[:-1] if e.output == e.name and e.name not in _user_names(graph)
-        ]
-        if not ours:
-            return {"trained": []}
-        macs = int(self.prepared.costs.total.macs)
-        seed = self.options.seed
-        data = extract(graph, dataset.train, preprocess, macs, seed, self.clock.progress)
-        classes = int(graph.outputs[-1].shape[-1])
-        for item in ours:
-            mount = tuple(int(d) for d in tensors[item.mount].shape[1:])
-            stored = data.features[item.name]
-            shape = tuple(stored.copies[0].shape[1:])
-
-            def report(line: str, name: str = item.name) -> None:
-                self.clock.progress(f"head {name}: {line}")
-
-            layers = head_layers(self.options.head, mount, classes)
-            set_head_parameters(
-                graph, item.name, train_head(layers, shape, stored, data, seed, Recipe(), report)
-            )
-        return {"trained": [e.name for e in ours], "copies": len(data.logits), "mirrored": data.flips,
-                "recipe": asdict(Recipe()), "seed": seed}  # fmt: skip
-
-    def _quantize(
-        self, graph: gs.Graph, dataset: Dataset, preprocess: Preprocess
-    ) -> tuple[gs.Graph, gs.Graph, dict[str, Any]]:
-        images = dataset.train.x[np.unique(np.linspace(0, len(dataset.train) - 1, IMAGES).astype(int))]
-        quantized = copy_graph(graph)
-        done = calibrate(quantized, preprocess.apply(images), self.prepared.target.default_scheme)
-        parse_pipeline("quantize")(quantized)
-        lowered = copy_graph(quantized)
-        parse_pipeline("fold-qdq")(lowered)
-        parse_pipeline(self._fusion())(lowered)
-        return quantized, lowered, {"images": done.images, "rounding": done.rounding}
-
-    def _fusion(self) -> str:
-        return self.prepared.target.pipeline(quantized=False)
-
-    def _cost_static(self, graph: gs.Graph, target: Target) -> CostReport:
-        fused = copy_graph(graph)
-        parse_pipeline(self._fusion())(fused)
-        return evaluate(fused, target, self.options.objective)
-
-    def _choose(
-        self, lowered: gs.Graph, val: Answers
-    ) -> tuple[list[int], tuple[np.float32, ...], CostReport, list[tuple[str, str]]]:
-        """Try every subset of the candidate exits; the cheapest on val within the limit is kept."""
-        names = [e.name for e in state_of(lowered).exits[:-1]]
-        limit = Limit(self.options.max_drop, self.options.optimistic)
-        bound = DropBound(len(val.labels))
-        best: tuple[float, list[int], Choice, CostReport] | None = None
-        for size in range(len(names) + 1):
-            for subset in itertools.combinations(range(len(names)), size):
-                graph = keep_exits(lowered, [names[i] for i in subset])
-                costs = self._cost_static(graph, self.prepared.target)
-                values = [outcome.objective_value(e, self.options.objective) for e in costs.exits]
-                choice = choose(val.observed().select(subset), values, limit, bound)
-                if any(t == NEVER for t in choice.thresholds):
-                    continue  # the subset without that exit is cheaper still
-                if best is None or choice.cost < best[0]:
-                    best = (choice.cost, list(subset), choice, costs)
-        assert best is not None  # the empty subset is always allowed
-        removed = [(n, _why_removed(limit)) for i, n in enumerate(names) if i not in best[1]]
-        return best[1], best[2].thresholds, best[3], removed
-
-    def _sensitivity(
-        self, final: gs.Graph, lowered: gs.Graph, test: Answers, thresholds: Sequence[np.float32]
-    ) -> list[tuple[float, CostReport, CostReport]]:
-        """Costs of the chosen network and of static at host cost x0, x1, x4."""
-        result = []
-        for factor in (0.0, 1.0, 4.0):
-            target = load_target(self.options.target, cost_model=self.options.cost_model, host_scale=factor)
-            static = self._cost_static(keep_exits(lowered, []), target)
-            result.append((factor, self._cost_static(final, target), static))
-        return result
-
-    def _lower(
-        self, final: dict[str, gs.Graph], static: gs.Graph, dataset: Dataset, preprocess: Preprocess,
-        flat: Answers, thresholds: Sequence[np.float32],
-    ) -> tuple[Agreement, dict[str, Any]]:  # fmt: skip
-        """Write all model files and check them against the flat quantized model on every test image."""
-        batch = "N" if _batched(final["lowered"]) else None
-        for kind, graph in final.items():
-            save(graph, self.work / f"model.{kind}.onnx", batch)
-        (self.work / "stages").mkdir()
-        count = len(thresholds) + 1
-        paths = []
-        for number in range(count):
-            stage = copy_graph(final["lowered"])
-            parse_pipeline(f"split-stages{{stage={number}}}")(stage)
-            paths.append(save(stage, self.work / "stages" / f"stage_{number}.onnx"))
-        nested = copy_graph(final["lowered"])
-        parse_pipeline("nest-exits")(nested)
-        dynamic = DynamicModel(save(nested, self.work / "model.dynamic.onnx"))
-        staged = StagedModel(paths, [*thresholds, None])
-
-        def image(index: int) -> Float32:
-            return preprocess.apply(dataset.test.x[index : index + 1])
-
-        agreement = check_agreement(flat, thresholds, dynamic, staged, image)
-        timing = measure(static, dynamic, count, image, len(dataset.test))
-        return agreement, asdict(timing)
-
-    def _info(self, dataset: Dataset | None, more: dict[str, Any]) -> dict[str, Any]:
-        self.clock.step("")
-        options = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.options).items()}
-        return {
-            "options": options,
-            "versions": outcome.versions(),
-            "machine": {"python": platform.python_version(), "system": platform.system()},
-            "model_sha256": artifacts.sha256(self.options.model),
-            "data_sha256": dict(dataset.hashes) if dataset else {},
-            "seconds": self.clock.seconds,
-            **more,
-        }
-
-    def _write(self, summary: Summary, costs: CostReport, info: dict[str, Any]) -> None:
-        from eecompile.report import render
-
-        artifacts.write_atomic(self.work / "summary.json", summary.to_text().encode())
-        artifacts.write_json(self.work / "run.json", info)
-        artifacts.write_csv(self.work / "exits.csv", outcome.exit_rows(summary))
-        artifacts.write_csv(self.work / "layers.csv", outcome.layer_rows(costs))
-        artifacts.write_json(self.work / "schedule.trace.json", outcome.trace(costs))
-        artifacts.write_atomic(self.work / "report.html", render(self.work).encode())
-
-
-def _user_names(graph: gs.Graph) -> set[str]:
-    """Outputs that nodes of the user's own model write."""
-    origins = state_of(graph).origins
-    return {t.name for n in graph.nodes if origins.get(n.name) for t in n.outputs}
-
-
-def _batched(graph: gs.Graph) -> bool:
-    return Evaluator.of(lambda batch: to_model(graph, batch)).batch > 1
-
-
-def _why_removed(limit: Limit) -> str:
-    kind = "estimated drop" if limit.optimistic else "upper 90 % bound of the drop"
-    return (
-        f"no threshold at this exit makes the network cheaper while the {kind} on val stays within "
-        f"{limit.max_drop:g} points"
-    )

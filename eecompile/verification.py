@@ -61,7 +61,9 @@ class Verifier:
         """Run the graph as it is before the first pass."""
         if self._outputs is None:
             if state_of(graph).symbolic:
-                raise InputError("--verify-each runs the network, and this one has no weights", "leave it away")
+                raise InputError(
+                    "--verify-each runs the network, and this one has no weights", "leave it away"
+                )
             self._remember(graph)
 
     def after(self, step: Pass, graph: gs.Graph, changed: bool, seconds: float) -> None:  # noqa: ARG002
@@ -69,7 +71,9 @@ class Verifier:
         before, softmax, quantized, entry = self._outputs or {}, self._softmax, self._quantized, self._input
         if _entry(graph) != entry:
             self._outputs = None
-            self.checks.append(Check("not comparable", (), None, None, "the pass changed what the network reads"))
+            self.checks.append(
+                Check("not comparable", (), None, None, "the pass changed what the network reads")
+            )
             self._remember(graph)
             return
         self._remember(graph)
@@ -97,8 +101,10 @@ def _entry(graph: gs.Graph) -> tuple[str, tuple[int, ...], Any]:
     return tensor.name, tuple(tensor.shape), np.dtype(tensor.dtype)
 
 
-def _pairs(before: dict[str, Array], after: dict[str, Array], detached: bool) -> dict[str, tuple[Array, Array]]:
-    """Match outputs by name; by position where a Softmax was set apart; else logits with the exit they are."""
+def _pairs(
+    before: dict[str, Array], after: dict[str, Array], detached: bool
+) -> dict[str, tuple[Array, Array]]:
+    """Match outputs by name; by position where a Softmax went; logits with the exit they are."""
     pairs = {name: (before[name], after[name]) for name in after if name in before}
     if detached and len(before) == len(after):
         for (old, reference), (new, value) in zip(before.items(), after.items(), strict=True):
@@ -124,7 +130,9 @@ def _softmax(logits: Array) -> Array:
 
 def _judge(pairs: dict[str, tuple[Array, Array]], by_design: bool, integer: bool) -> Check:
     if not pairs:
-        return Check("not comparable", (), None, None, "no output of the network before is one of the network after")
+        return Check(
+            "not comparable", (), None, None, "no output of the network before is one of the network after"
+        )
     names = tuple(pairs)
     wide = [(a.astype(np.float64), b.astype(np.float64)) for a, b in pairs.values()]
     if any(a.shape != b.shape for a, b in wide):
@@ -138,10 +146,12 @@ def _judge(pairs: dict[str, tuple[Array, Array]], by_design: bool, integer: bool
     signal = sum(float((a**2).sum()) for a, _ in wide)
     sqnr_db = 10 * math.log10(signal / noise) if signal > 0 else -math.inf
     if by_design:
-        return Check("quantized", names, difference, sqnr_db, "the pass rounds by design; judge it by accuracy")
+        return Check(
+            "quantized", names, difference, sqnr_db, "the pass rounds by design; judge it by accuracy"
+        )
     if integer:
         detail = f"a quantized network may flip last bits: at least {INTEGER_SQNR_DB:g} dB is asked for"
         return Check("close" if sqnr_db >= INTEGER_SQNR_DB else "differs", names, difference, sqnr_db, detail)
-    allowed = RELATIVE_TOLERANCE * max(1.0, max(float(np.abs(a).max(initial=0.0)) for a, _ in wide))
+    allowed = RELATIVE_TOLERANCE * max(1.0, *(float(np.abs(a).max(initial=0.0)) for a, _ in wide))
     detail = f"a difference of up to {allowed:.2g} is allowed"
     return Check("close" if difference <= allowed else "differs", names, difference, sqnr_db, detail)

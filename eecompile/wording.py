@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from eecompile.results import Costs, Summary
 
 ABSENT = "–"  # noqa: RUF001 - an en dash stands for "no value"
-_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+_PREFIXES = (
+    (1e9, "G"),
+    (1e6, "M"),
+    (1e3, "k"),
+    (1.0, ""),
+    (1e-3, "m"),
+    (1e-6, "µ"),
+    (1e-9, "n"),
+    (1e-12, "p"),
+)
 
 
 def quantity(value: float | None, unit: str = "") -> str:
@@ -74,7 +83,7 @@ def signed(value: float, places: int) -> str:
 
 
 def shortened(name: str, length: int = 32) -> str:
-    """Return ``name`` with its middle cut out so that it fits in ``length``, and without control characters."""
+    """Return ``name`` without control characters, its middle cut out so that it fits in ``length``."""
     clean = printable(name)
     if len(clean) <= length:
         return clean
@@ -106,7 +115,7 @@ def headline(summary: Summary) -> str:
     first = (
         f"With {_exits(early)} an image takes {change(saved)} {what} on {summary.target} than without."
         if early
-        else "No early exit pays off within the allowed drop: the files hold the network with its final exit alone."
+        else "No early exit pays off within the allowed drop: the files hold the final exit alone."
     )
     return (
         f"{first} Accuracy is {percent(summary.expected.accuracy)} "
@@ -127,8 +136,8 @@ def _cost_headline(summary: Summary) -> str:
         return f"Without early exits the network takes {costs} on {summary.target}. {claim}"
     share = percent(ratio(summary.exits[0].energy_pj, summary.static.energy_pj), 0)
     return (
-        f"Costs of {_exits(early)} on {summary.target}: an image that leaves at {summary.exits[0].name} takes "
-        f"{share} of the energy of the network without exits. {claim}"
+        f"Costs of {_exits(early)} on {summary.target}: "
+        f"an image that leaves at {summary.exits[0].name} takes {share} of the energy of the network without exits. {claim}"
     )
 
 

@@ -38,7 +38,7 @@ class Network:
         self._names: dict[str, str] = {self.input.name: "input"}
         self._below: dict[str, int] = {self.input.name: 0}  # bit set of the MAC nodes behind a tensor
         self._macs: list[int] = []
-        self._flow = nx.DiGraph()
+        self._flow: nx.DiGraph[str] = nx.DiGraph()
         counts: dict[str, int] = {}
         for node in graph.nodes:
             number = counts.get(node.op, 0)

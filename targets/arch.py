@@ -112,7 +112,9 @@ class Architecture(_Frozen):
         for core in self.cores:
             if core.name == name:
                 return core
-        raise InputError(f"{self.name} has no core '{name}'", did_you_mean(name, (c.name for c in self.cores)))
+        raise InputError(
+            f"{self.name} has no core '{name}'", did_you_mean(name, (c.name for c in self.cores))
+        )
 
     def memory(self, name: str) -> Memory:
         """Return the memory called ``name``; raises InputError with a suggestion."""
@@ -130,6 +132,11 @@ class Architecture(_Frozen):
     def clock_hz(self) -> float | None:
         """Clock of the default operating point in Hz; ``None`` where no clock is known."""
         return self.operating_points[0].clock_hz.value if self.operating_points else None
+
+    @property
+    def host(self) -> str | None:
+        """Name of the host core; ``None`` without one."""
+        return next((c.name for c in self.cores if c.kind == "host"), None)
 
     def figures(self) -> dict[str, Figure]:
         """Return every figure by its path in the file, for listings and checks."""

@@ -85,7 +85,9 @@ class _Builder:
         self.groups: dict[str, list[gs.Node]] = {}
         for node in graph.nodes:
             self.groups.setdefault(self.state.layers.get(node.name, node.name), []).append(node)
-        self.group_of = {t.name: name for name, nodes in self.groups.items() for n in nodes for t in n.outputs}
+        self.group_of = {
+            t.name: name for name, nodes in self.groups.items() for n in nodes for t in n.outputs
+        }
         self.by_name = graph.tensors()
         self.alias: dict[str, str] = {}
         self.free: list[FreeLayer] = []
@@ -140,7 +142,11 @@ class _Builder:
         found: dict[str, gs.Tensor] = {}
         for node in nodes:
             for tensor in node.inputs:
-                if isinstance(tensor, gs.Constant) or tensor.is_empty() or self.group_of.get(tensor.name) == group:
+                if (
+                    isinstance(tensor, gs.Constant)
+                    or tensor.is_empty()
+                    or self.group_of.get(tensor.name) == group
+                ):
                     continue
                 found[tensor.name] = tensor
         return list(found.values())
@@ -213,7 +219,9 @@ class _Builder:
         final = {t.name for t in self.graph.outputs}
         produced = [t for n in nodes for t in n.outputs if not t.is_empty()]
         read = [
-            t for t in produced if t.name in final or any(self.group_of[r.outputs[0].name] != group for r in t.outputs)
+            t
+            for t in produced
+            if t.name in final or any(self.group_of[r.outputs[0].name] != group for r in t.outputs)
         ]
         return read or [main.outputs[0]]
 
@@ -229,7 +237,9 @@ class _Builder:
             roots = sorted(position[self.group_of[e]] for e in ends if e in self.group_of)
             members |= _ancestors(layers, roots)
             if not last or self.state.softmax:
-                logits = self._operand(self.by_name[self._resolve(leave.output)], {self._resolve(leave.output)})
+                logits = self._operand(
+                    self.by_name[self._resolve(leave.output)], {self._resolve(leave.output)}
+                )
                 members.add(len(layers))
                 layers.append(_decision(leave.name, logits, roots, last))
             macs = sum(layers[i].macs for i in members)

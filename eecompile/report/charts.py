@@ -32,7 +32,7 @@ class Scale:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Return about ``count`` round numbers that span ``low`` to ``high`` (1, 2, 2.5 or 5 times a power of ten)."""
+    """Return about ``count`` round numbers that span ``low`` to ``high``."""
     span = (high - low) or abs(high) or 1.0
     raw = span / count
     magnitude = 10.0 ** math.floor(math.log10(raw))
@@ -94,7 +94,11 @@ def curve_chart(summary: Summary, width: int = 640, height: int = 340) -> CurveC
     series = []
     for label, (css, points) in pairs.items():
         marks = [
-            Mark(x(drop), y(saved), f"{label}: {drop:.2f} points drop, {saved:.1f} % less EDP (chosen for {p.max_drop:g} points)")
+            Mark(
+                x(drop),
+                y(saved),
+                f"{label}: {drop:.2f} points drop, {saved:.1f} % less EDP (chosen for {p.max_drop:g} points)",
+            )
             for (drop, saved), p in zip(points, summary.curve, strict=True)
         ]
         series.append(Series(label, css, tuple(marks), None if chosen is None else marks[chosen]))

@@ -26,7 +26,10 @@ def measured(run: RunFiles) -> tuple[Fact, ...]:
     if not isinstance(times, Mapping):
         return ()
     facts = []
-    for key, label in (("static_ms", "static network"), ("dynamic_ms", "early-exit network, average over test images")):
+    for key, label in (
+        ("static_ms", "static network"),
+        ("dynamic_ms", "early-exit network, average over test images"),
+    ):
         if isinstance(times.get(key), int | float):
             facts.append(Fact(label, f"{times[key]:.3f} ms"))
     static, dynamic = times.get("static_ms"), times.get("dynamic_ms")
@@ -40,7 +43,9 @@ def measured(run: RunFiles) -> tuple[Fact, ...]:
             text = f"{value:.3f} ms" if isinstance(value, int | float) else wording.ABSENT
             facts.append(Fact(f"an image that leaves at {name}", text))
     known = {"static_ms", "dynamic_ms", "per_exit_ms"}
-    facts += [Fact(words(key), value) for key, value in _flat({k: v for k, v in times.items() if k not in known})]
+    facts += [
+        Fact(words(key), value) for key, value in _flat({k: v for k, v in times.items() if k not in known})
+    ]
     return tuple(facts)
 
 
@@ -49,11 +54,21 @@ def agreement(run: RunFiles) -> tuple[Fact, ...]:
     found = run.info.get("agreement")
     if found is None:
         return ()
+    if isinstance(found, Mapping) and isinstance(found.get("images"), int):
+        images = found["images"]
+        return tuple(
+            Fact(
+                words(str(key)),
+                f"{value:,} of {images:,} test images" if isinstance(value, int) else str(value),
+            )
+            for key, value in found.items()
+            if key != "images"
+        )
     return tuple(Fact(words(key) or "agreement", value) for key, value in _flat(found))
 
 
 def knowledge(run: RunFiles) -> tuple[Fact, ...]:
-    """Return the share of the energy and cycles behind each way of knowing: measured, published, placeholder."""
+    """Return the share of energy and cycles per way of knowing: measured, published, placeholder."""
     kinds = dict.fromkeys(layer.known for layer in run.layers if layer.known)
     total_energy = sum(layer.energy_pj for layer in run.layers)
     total_cycles = sum(layer.latency_cycles for layer in run.layers)
@@ -80,10 +95,13 @@ def facts(run: RunFiles) -> tuple[Fact, ...]:
         Fact("seed", str(summary.seed)),
     ]
     if summary.dataset:
-        sizes = f"{summary.dataset.train:,} train, {summary.dataset.val:,} validation, {summary.dataset.test:,} test"
-        lines.append(Fact("data", f"{summary.dataset.name} ({sizes})"))
+        data = summary.dataset
+        sizes = f"{data.train:,} train, {data.val:,} validation, {data.test:,} test"
+        lines.append(Fact("data", f"{data.name} ({sizes})"))
         rule = "plain estimate" if summary.optimistic else "upper 90 % bootstrap bound"
-        lines.append(Fact("allowed accuracy drop", f"{summary.max_drop:g} points ({rule}, on validation images)"))
+        lines.append(
+            Fact("allowed accuracy drop", f"{summary.max_drop:g} points ({rule}, on validation images)")
+        )
     named = {line.label for line in lines}
     rest = {key: value for key, value in run.info.items() if key not in _SHOWN_ELSEWHERE}
     lines += [Fact(label, value) for key, value in _flat(rest) if (label := words(key)) not in named]
@@ -99,12 +117,25 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, entry in value.items():
             yield from _flat(entry, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(value, list) and all(not isinstance(entry, Mapping | list) for entry in value):
-        yield prefix, ("\n" if any(len(str(e)) > 40 for e in value) else ", ").join(str(e) for e in value) or wording.ABSENT
+    elif isinstance(value, list) and all(_is_plain(entry) for entry in value):
+        separator = "\n" if any(isinstance(e, list) or len(str(e)) > 40 for e in value) else ", "
+        yield prefix, separator.join(_plain(e) for e in value) or wording.ABSENT
     elif isinstance(value, list):
         for index, entry in enumerate(value):
             yield from _flat(entry, f"{prefix}.{index}")
     elif isinstance(value, float):
-        yield prefix, f"{value:.6g}"
+        yield prefix, _plain(value)
     else:
         yield prefix, wording.ABSENT if value is None else str(value)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether ``value`` is a scalar, or a list of scalars such as a name and a number."""
+    entries = value if isinstance(value, list) else [value]
+    return not any(isinstance(entry, Mapping | list) for entry in entries)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ": ".join(_plain(entry) for entry in value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

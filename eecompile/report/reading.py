@@ -71,7 +71,9 @@ def read_run(run_dir: Path) -> RunFiles:
     summary = load_summary(run_dir)
     info = _read_json(run_dir / "run.json")
     if not isinstance(info, dict):
-        raise InputError(f"{run_dir / 'run.json'} holds no JSON object", "the file is damaged; repeat the run")
+        raise InputError(
+            f"{run_dir / 'run.json'} holds no JSON object", "the file is damaged; repeat the run"
+        )
     trace = _read_json(run_dir / "schedule.trace.json")
     events = trace.get("traceEvents", []) if isinstance(trace, dict) else trace
     if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):

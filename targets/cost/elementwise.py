@@ -15,14 +15,54 @@ POOL_WINDOW = 2
 
 # Host operators by the work one element takes.
 EXPONENTIAL = frozenset(
-    ("Softmax", "LogSoftmax", "Sigmoid", "Tanh", "Exp", "Log", "Elu", "Selu", "Celu", "Gelu", "Erf", "Softplus", "Mish")
+    (
+        "Softmax",
+        "LogSoftmax",
+        "Sigmoid",
+        "Tanh",
+        "Exp",
+        "Log",
+        "Elu",
+        "Selu",
+        "Celu",
+        "Gelu",
+        "Erf",
+        "Softplus",
+        "Mish",
+    )
 )
 SIMPLE = frozenset(
     (
         *("Add", "Sub", "Mul", "Div", "Min", "Max", "Sum", "Mean", "Pow", "Sqrt", "Reciprocal", "Abs", "Neg"),
-        *("Relu", "LeakyRelu", "PRelu", "Clip", "HardSwish", "HardSigmoid", "ThresholdedRelu", "Sign", "Floor", "Ceil"),
-        *("BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization", "LpNormalization"),
-        *("MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "ArgMax", "ArgMin", "LRN"),
+        *(
+            "Relu",
+            "LeakyRelu",
+            "PRelu",
+            "Clip",
+            "HardSwish",
+            "HardSigmoid",
+            "ThresholdedRelu",
+            "Sign",
+            "Floor",
+            "Ceil",
+        ),
+        *(
+            "BatchNormalization",
+            "InstanceNormalization",
+            "LayerNormalization",
+            "GroupNormalization",
+            "LpNormalization",
+        ),
+        *(
+            "MaxPool",
+            "AveragePool",
+            "LpPool",
+            "GlobalAveragePool",
+            "GlobalMaxPool",
+            "ArgMax",
+            "ArgMin",
+            "LRN",
+        ),
         *("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceL2", "ReduceSumSquare", "ReduceProd"),
         *("Concat", "Split", "Slice", "Pad", "Transpose", "Resize", "Upsample", "Expand", "Tile", "Gather"),
         *("DepthToSpace", "SpaceToDepth", "Cast", "QuantizeLinear", "DequantizeLinear", "Where", "Round"),

@@ -27,7 +27,9 @@ def digital_compute_cycles(dims: LoopDims) -> int:
     return dims.b * tiles * per_tile
 
 
-def transfer_cycles(size_bytes: int, calls: int, bandwidth_bytes_per_cycle: float, cycles_per_call: float) -> int:
+def transfer_cycles(
+    size_bytes: int, calls: int, bandwidth_bytes_per_cycle: float, cycles_per_call: float
+) -> int:
     """Return cycles to move ``size_bytes`` in ``calls`` DMA calls.
 
     Source: MATCH's DIANA target: 16 bytes per cycle between L2 and L1, 70 cycles per call.

@@ -120,6 +120,7 @@ def _row_tiles(layer: Layer, dims: LoopDims, inner_bytes: int) -> _Rows | None:
     for start in range(0, dims.oy, rows):
         count = min(rows, dims.oy - start)
         top = start * dims.stride_y - dims.pad_top
-        bottom = top + (count - 1) * dims.stride_y + dims.fy
+        # Rows a stride skips lie between those it reads and move along with them.
+        bottom = top + max((count - 1) * dims.stride_y + dims.fy, count * dims.stride_y)
         read += max(0, min(dims.iy, bottom) - max(0, top))
     return _Rows(ceil_div(dims.oy, rows), read * input_row)

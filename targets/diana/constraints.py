@@ -113,7 +113,13 @@ _CONV_SHAPE: tuple[Constraint, ...] = (
 _PRODUCT = (has_constant_weights, has_int8_weights, has_one_row, has_whole_words, tensors_fit_l2, row_fits_l1)
 _ADD: tuple[Constraint, ...] = (adds_equal_shapes, has_int8_weights, has_whole_words, tensors_fit_l2)
 _LANES: tuple[Constraint, ...] = (has_whole_words, tensors_fit_l2)
-_DIGITAL_CONV = (has_loops, has_constant_weights, has_one_group_or_is_depthwise, has_int8_weights, *_CONV_SHAPE)
+_DIGITAL_CONV = (
+    has_loops,
+    has_constant_weights,
+    has_one_group_or_is_depthwise,
+    has_int8_weights,
+    *_CONV_SHAPE,
+)
 _ANALOG_CONV = (has_loops, has_constant_weights, has_one_group, has_ternary_weights, *_CONV_SHAPE)
 
 SUPPORT: dict[str, dict[str, tuple[Constraint, ...]]] = {

@@ -87,7 +87,9 @@ class DianaTarget(Target):
         bound = self.arch.size_bytes("l2")
         if need <= bound:
             return ()
-        return (f"the weights need {need:,} bytes, L2 has {bound:,}: fetching them from off chip is not modelled",)
+        return (
+            f"the weights need {need:,} bytes, L2 has {bound:,}: fetching them from off chip is not modelled",
+        )
 
     def cost(self, layer: Layer, core: str) -> LayerCost:
         """Return cycles and energy of ``layer`` on ``core``; see README.md for the formulas' sources."""
@@ -96,8 +98,9 @@ class DianaTarget(Target):
         work = self._work(layer, core)
         host = self.arch.core("host")
         job_cycles = scaled(work.traffic.jobs * host.rate("cycles_per_job"), self.host_scale)
-        bound = max(work.ideal_cycles, self._bound_transfer(layer) if work.dma_cycles else 0)
         latency = work.compute_cycles + work.dma_cycles + job_cycles
+        # ODiMO's analog formula counts large kernels as one pass and so can beat the array.
+        ideal = min(work.ideal_cycles, latency)
         energy = (
             self._energy(core, work.compute_cycles)
             + self._energy("digital", work.dma_cycles)
@@ -109,14 +112,16 @@ class DianaTarget(Target):
             host_cycles=0,
             job_cycles=job_cycles,
             energy_pj=energy,
-            utilization=min(1.0, work.ideal_cycles / latency),
-            bound_cycles=min(bound, latency),
+            utilization=ideal / latency,
+            bound_cycles=max(ideal, self._bound_transfer(layer, core)),
             known=work.known,
         )
 
     def _host_cost(self, layer: Layer) -> LayerCost:
         host = self.arch.core("host")
-        full = elementwise.host_cycles(layer, host.rate("cycles_per_element"), host.rate("cycles_per_exponential"))
+        full = elementwise.host_cycles(
+            layer, host.rate("cycles_per_element"), host.rate("cycles_per_exponential")
+        )
         cycles = scaled(full, self.host_scale)
         return LayerCost(
             compute_cycles=0,
@@ -171,12 +176,14 @@ class DianaTarget(Target):
         bandwidth, per_call = dma.bandwidth_bytes_per_cycle.value, dma.cycles_per_call.value
         return match.transfer_cycles(traffic.size_bytes, traffic.calls, bandwidth, per_call)
 
-    def _bound_transfer(self, layer: Layer) -> int:
-        """Return cycles to move every operand once, unpadded and in one go."""
+    def _bound_transfer(self, layer: Layer, core: str) -> int:
+        """Return cycles to move every operand once, unpadded and without calls."""
         dma = self.arch.dma
         if dma is None or (self.cost_model == "odimo" and layer.macs):
             return 0
-        return math.ceil((layer.input_bytes + layer.output_bytes) / dma.bandwidth_bytes_per_cycle.value)
+        weight_bytes = layer.weight_bytes if core == "digital" else 0
+        size_bytes = layer.input_bytes + layer.output_bytes + weight_bytes
+        return math.ceil(size_bytes / dma.bandwidth_bytes_per_cycle.value)
 
     def _energy(self, core: str, cycles: int) -> float:
         clock_hz = self.arch.clock_hz

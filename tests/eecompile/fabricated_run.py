@@ -47,8 +47,20 @@ def costs(macs: float, cycles: float, energy_pj: float) -> dict[str, float]:
 def summary(with_data: bool = True) -> dict[str, Any]:
     """Return a ``summary.json`` of a network with two early exits."""
     exits: list[dict[str, Any]] = [
-        {"name": "exit_0", "mount": "model/add/add", "mount_name": "add_0", "head": "conv", **costs(5.3e6, 152e3, 5.1e6)},
-        {"name": "exit_1", "mount": "model/add_1/add", "mount_name": "add_1", "head": "conv", **costs(9.3e6, 262e3, 8.8e6)},
+        {
+            "name": "exit_0",
+            "mount": "model/add/add",
+            "mount_name": "add_0",
+            "head": "conv",
+            **costs(5.3e6, 152e3, 5.1e6),
+        },
+        {
+            "name": "exit_1",
+            "mount": "model/add_1/add",
+            "mount_name": "add_1",
+            "head": "conv",
+            **costs(9.3e6, 262e3, 8.8e6),
+        },
         {"name": "final", "mount": "model/add_2/add", "mount_name": "add_2", **costs(13.0e6, 371e3, 12.6e6)},
     ]
     document: dict[str, Any] = {
@@ -71,25 +83,56 @@ def summary(with_data: bool = True) -> dict[str, Any]:
     }
     if not with_data:
         return document
-    accuracy = ((0.931, 0.40, 0.62, 0.74, 0.741, 0.9127), (0.902, 0.27, 0.71, 0.82, 0.817, 0.8443), (0.788, 0.33, None, 0.871, 0.866, None))
+    accuracy = (
+        (0.931, 0.40, 0.62, 0.74, 0.741, 0.9127),
+        (0.902, 0.27, 0.71, 0.82, 0.817, 0.8443),
+        (0.788, 0.33, None, 0.871, 0.866, None),
+    )
     for entry, (leaving, ratio, _, floating, quantized, threshold) in zip(exits, accuracy, strict=True):
         entry.update(accuracy=leaving, ratio=ratio, accuracy_float=floating, accuracy_quant=quantized)
         entry.update(threshold=threshold, accuracy_quant_ci95=[quantized - 0.023, quantized + 0.022])
     document["dataset"] = {"name": "cifar10_subset", "train": 8068, "val": 611, "test": 1000}
     document["static"].update(accuracy_float=0.874, accuracy_quant=0.868, accuracy_quant_ci95=[0.846, 0.888])
-    document["expected"] = {**costs(8.92e6, 254e3, 8.57e6), "edp_js": 1.01e-8, "edp_j_cycles": 1.01e-8 * CLOCK_HZ, "accuracy": 0.8621, "accuracy_ci95": [0.839, 0.882]}
+    document["expected"] = {
+        **costs(8.92e6, 254e3, 8.57e6),
+        "edp_js": 1.01e-8,
+        "edp_j_cycles": 1.01e-8 * CLOCK_HZ,
+        "accuracy": 0.8621,
+        "accuracy_ci95": [0.839, 0.882],
+    }
     document["drop"] = {"points": 0.59, "ci95": [-0.41, 1.62]}
     document["saving"] = {"macs": 0.286, "latency": 0.272, "energy": 0.28, "edp": 0.368}
     document["host_sensitivity"] = [
-        {"host_scale": scale, "static_latency_cycles": 345e3 + 4e3 * scale, "saving": {"macs": 0.286, "latency": l, "energy": e, "edp": p}}
+        {
+            "host_scale": scale,
+            "static_latency_cycles": 345e3 + 4e3 * scale,
+            "saving": {"macs": 0.286, "latency": l, "energy": e, "edp": p},
+        }
         for scale, l, e, p in ((0, 0.281, 0.288, 0.377), (1, 0.272, 0.28, 0.368), (4, 0.241, 0.255, 0.331))
     ]
-    points = ((0, -0.2, 0.1, 0.15, 0.14), (0.25, 0.16, 0.3, 0.24, 0.23), (0.5, 0.33, 0.2, 0.29, 0.3), (1.0, 0.65, 0.59, 0.37, 0.368), (2.0, 1.5, 1.7, 0.47, 0.46), (4.0, 3.3, 3.9, 0.58, 0.57))
+    points = (
+        (0, -0.2, 0.1, 0.15, 0.14),
+        (0.25, 0.16, 0.3, 0.24, 0.23),
+        (0.5, 0.33, 0.2, 0.29, 0.3),
+        (1.0, 0.65, 0.59, 0.37, 0.368),
+        (2.0, 1.5, 1.7, 0.47, 0.46),
+        (4.0, 3.3, 3.9, 0.58, 0.57),
+    )
     document["curve"] = [
-        {"max_drop": d, "val_drop": v, "test_drop": t, "saving_edp_val": a, "saving_edp_test": b, "ratios": [0.3, 0.3, 0.4], "thresholds": [0.9, 0.9, None]}
+        {
+            "max_drop": d,
+            "val_drop": v,
+            "test_drop": t,
+            "saving_edp_val": a,
+            "saving_edp_test": b,
+            "ratios": [0.3, 0.3, 0.4],
+            "thresholds": [0.9, 0.9, None],
+        }
         for d, v, t, a, b in points
     ]
-    document["removed_exits"] = [{"name": "exit_2", "mount_name": "relu_1", "reason": "its head costs more than leaving there saves"}]
+    document["removed_exits"] = [
+        {"name": "exit_2", "mount_name": "relu_1", "reason": "its head costs more than leaving there saves"}
+    ]
     return document
 
 
@@ -104,17 +147,53 @@ def write_run(folder: Path, document: dict[str, Any] | None = None) -> Path:
     with (folder / "layers.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(
-            "name op_type origin core exit macs weight_bits activation_bits latency_cycles compute_cycles dma_cycles "
-            "host_cycles energy_pj share utilization bound_cycles known".split()
+            [
+                "name",
+                "op_type",
+                "origin",
+                "core",
+                "exit",
+                "macs",
+                "weight_bits",
+                "activation_bits",
+                "latency_cycles",
+                "compute_cycles",
+                "dma_cycles",
+                "host_cycles",
+                "energy_pj",
+                "share",
+                "utilization",
+                "bound_cycles",
+                "known",
+            ]
         )
         for name, op, core, leaves, macs, compute, _, dma, host in LAYERS:
             energy = 0.8 * compute + 30 * _ + 12 * dma
-            known = "placeholder" if core == "host" else "published model"
+            known = "placeholder" if core == "host" else "published"
             latency = max(compute, dma) + host + 400
             weight_bits = 8 if op in ("Conv", "Gemm") else ""
             writer.writerow(
-                [name, op, f"functional_1/{name}/BiasAdd;functional_1/{name}/Conv2D", core, leaves, macs, weight_bits, 8]
-                + [latency, compute, dma, host, energy, energy / total, min(1, macs / 256 / latency), macs / 256, known]
+                [
+                    name,
+                    op,
+                    f"functional_1/{name}/BiasAdd;functional_1/{name}/Conv2D",
+                    core,
+                    leaves,
+                    macs,
+                    weight_bits,
+                    8,
+                ]
+                + [
+                    latency,
+                    compute,
+                    dma,
+                    host,
+                    energy,
+                    energy / total,
+                    min(1, macs / 256 / latency),
+                    macs / 256,
+                    known,
+                ]
             )
     return folder
 
@@ -126,11 +205,26 @@ def run_info(with_data: bool) -> dict[str, Any]:
         "versions": {"eecompile": "0.1.0", "onnx": "1.23.2", "onnxruntime": "1.31.1", "python": "3.11.7"},
         "inputs": {"resnet8_cifar10.onnx": "9f2c" * 16},
         "wall_s": {"load": 0.21, "features": 11.4, "heads": 48.9, "thresholds": 3.1, "validation": 22.7},
-        "assumptions": ["weights are resident in the core after the first image", "the input is in L2 when the run starts"],
+        "preprocess_tried": [["raw", 0.1016], ["unit", 0.8633]],
+        "assumptions": [
+            "weights are resident in the core after the first image",
+            "the input is in L2 when the run starts",
+        ],
     }
     if with_data:
-        info["measured"] = {"static_ms": 0.412, "dynamic_ms": 0.291, "per_exit_ms": {"exit_0": 0.171, "exit_1": 0.288, "final": 0.442}}
-        info["agreement"] = {"images": 1000, "dynamic_same_class": 1000, "dynamic_same_exit": 1000, "stages_same_class": 1000}
+        info["measured"] = {
+            "static_ms": 0.412,
+            "dynamic_ms": 0.291,
+            "per_exit_ms": [0.171, 0.288, 0.442],
+            "images": 1000,
+        }
+        info["agreement"] = {
+            "images": 1000,
+            "dynamic_prediction": 1000,
+            "dynamic_exit": 1000,
+            "stages_prediction": 1000,
+            "stages_exit": 1000,
+        }
     return info
 
 
@@ -139,13 +233,30 @@ def trace() -> list[dict[str, Any]]:
     tracks = {"digital": 1, "simd": 2, "dma": 3, "host": 4}
     events: list[dict[str, Any]] = [
         {"ph": "M", "name": "process_name", "pid": 1, "tid": 0, "args": {"name": "full path, all exits"}},
-        *({"ph": "M", "name": "thread_name", "pid": 1, "tid": t, "args": {"name": n}} for n, t in tracks.items()),
+        *(
+            {"ph": "M", "name": "thread_name", "pid": 1, "tid": t, "args": {"name": n}}
+            for n, t in tracks.items()
+        ),
     ]
     now = 0
     for name, _, core, _, _, compute, _, dma, host in LAYERS:
-        for track, start, length in (("dma", now, dma), (core, now + 400, compute), ("host", now + 400 + max(compute, dma), host)):
+        for track, start, length in (
+            ("dma", now, dma),
+            (core, now + 400, compute),
+            ("host", now + 400 + max(compute, dma), host),
+        ):
             if length:
-                events.append({"ph": "X", "name": name, "pid": 1, "tid": tracks[track], "ts": start, "dur": length, "cat": track})
+                events.append(
+                    {
+                        "ph": "X",
+                        "name": name,
+                        "pid": 1,
+                        "tid": tracks[track],
+                        "ts": start,
+                        "dur": length,
+                        "cat": track,
+                    }
+                )
         now += 400 + max(compute, dma) + host
         if name.endswith("/gemm") or name == "gemm_0":
             leaves = "final" if name == "gemm_0" else name.split("/")[0]

@@ -12,7 +12,7 @@ from tests.passes.equivalence import check_passes, check_text_form
 from tests.passes.random_graphs import BLOCKS, ENDINGS, FLATTENS, LINEARS, POOLINGS, build, networks
 
 quick = settings(
-    max_examples=60,
+    max_examples=150,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -1,0 +1,80 @@
+"""From a user's file to a network with candidate exits, costed on a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_graphsurgeon as gs
+
+from passes.errors import InputError
+from passes.exits import keep_exits, recognise_exits
+from passes.graph import load
+from passes.insert_exits import InsertExits
+from passes.registry import parse_pipeline
+from passes.state import copy_graph, state_of
+from targets.base import Target
+from targets.report import CostReport, evaluate
+
+DEFAULT_EXITS = "2"
+MAX_EXITS = 6
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network with candidate exits, not yet trained, on a target."""
+
+    plain: gs.Graph
+    graph: gs.Graph
+    target: Target
+    costs: CostReport
+
+
+def prepare(
+    model: Path,
+    target: Target,
+    objective: str,
+    exits: str | None,
+    head: str,
+    default_exits: str | None = None,
+) -> Prepared:
+    """Load a network, bring it into canonical form, insert exits, and cost it.
+
+    Args:
+        model: The user's file.
+        target: Where it shall run.
+        objective: What layers are placed for.
+        exits: ``None``, a number, or mounts.
+        head: Kind of head.
+        default_exits: What ``None`` means for a network without exits; ``None``: insert none.
+
+    Raises:
+        InputError: A model or option that is wrong.
+        NoSolutionError: A layer that no core takes.
+    """
+    graph = load(model)
+    parse_pipeline("canonicalize,fold-batchnorm")(graph)
+    found = recognise_exits(graph)
+    plain = keep_exits(graph, [])
+    spec = exits or default_exits
+    if len(found) > 1:
+        if exits is not None:
+            raise InputError(
+                f"{model} has {len(found)} exits already",
+                "leave --exits away, or give the network without exits",
+            )
+    elif spec is not None:
+        state_of(graph).exits = []
+        InsertExits(tuple(spec.split(",")), head)(graph)
+        if len(state_of(graph).exits) - 1 > MAX_EXITS:
+            raise InputError(
+                f"more than {MAX_EXITS} exits at once", "name fewer mounts, or give a smaller number"
+            )
+    return Prepared(plain, graph, target, cost_of(graph, target, objective))
+
+
+def cost_of(graph: gs.Graph, target: Target, objective: str) -> CostReport:
+    """Return the costs of ``graph`` as it is, its layers named anew; ``graph`` is not changed."""
+    fused = copy_graph(graph)
+    parse_pipeline(target.pipeline(quantized=False))(fused)
+    return evaluate(fused, target, objective)

@@ -1,0 +1,49 @@
+"""The options of a run, checked where they are made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from passes.errors import InputError, did_you_mean
+from passes.heads import HEADS
+
+OBJECTIVES = ("edp", "latency", "energy")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of ``eecompile run``; names as on the command line.
+
+    Raises:
+        InputError: A value outside its range, on construction.
+    """
+
+    model: Path
+    target: str = "diana"
+    data: str | None = None
+    out: Path | None = None
+    exits: str | None = None
+    head: str = "auto"
+    objective: str = "edp"
+    max_drop: float = 1.0
+    optimistic: bool = False
+    preprocess: str = "auto"
+    cost_model: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise InputError(
+                f"unknown objective '{self.objective}'", did_you_mean(self.objective, OBJECTIVES)
+            )
+        if self.head not in HEADS:
+            raise InputError(f"unknown head '{self.head}'", did_you_mean(self.head, HEADS))
+        if not math.isfinite(self.max_drop) or not 0 <= self.max_drop <= 100:
+            raise InputError(
+                f"--max-drop {self.max_drop} is not a number of points between 0 and 100",
+                "it is how much accuracy may be lost, in points: 1.0 allows 87.0 % to become 86.0 %",
+            )
+        if self.seed < 0:
+            raise InputError(f"--seed {self.seed} is negative", "give 0 or more")

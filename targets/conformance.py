@@ -1,0 +1,184 @@
+"""The conformance kit: what every target must keep, as tests a third party inherits.
+
+A test file of a target holds ``class TestMine(TargetConformance)`` with a ``target``; pytest does the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import ClassVar
+
+from passes.registry import parse_pipeline
+from targets.base import Target, sentence
+from targets.layer import Layer, LoopDims, Operand
+from targets.operators import GLOBAL_POOLS, WINDOW_POOLS
+from targets.placement import OBJECTIVES, Placement, Refusal
+
+MIN_SENTENCE_WORDS = 3
+
+
+@dataclass(frozen=True)
+class SupportRow:
+    """One row of the generated support table."""
+
+    op_type: str
+    core: str
+    sentences: tuple[str, ...]
+
+
+def support_table(target: Target) -> Iterator[SupportRow]:
+    """Yield what each core of ``target`` runs and under which rules, by operator, then core."""
+    rows = [
+        SupportRow(op, core.name, tuple(sentence(rule) for rule in rules))
+        for core in target.arch.cores
+        for op, rules in target.support(core.name).items()
+    ]
+    yield from sorted(rows, key=lambda row: (row.op_type, row.core))
+
+
+def sample_layer(op_type: str, channels: int = 16, size: int = 8, weight_bits: int = 8) -> Layer:
+    """Return a small, ordinary layer of ``op_type``: ``channels`` x ``size`` x ``size``, int8."""
+    shape = (1, channels, size, size)
+    tensor = Operand("x", shape, 8)
+    plain = Layer("sample", op_type, ("sample",), 0, None, (tensor,), (replace(tensor, name="y"),))
+    if op_type == "Conv":
+        dims = LoopDims(1, 1, channels, channels, size, size, 3, 3, size, size, 1, 1, 1, 1, 1, 1, 1, 1)
+        return _linear(plain, dims, (channels, channels, 3, 3), weight_bits)
+    if op_type in ("Gemm", "MatMul"):
+        features = channels * size * size
+        flat = Operand("x", (1, features), 8)
+        dims = LoopDims(1, 1, channels, features, 1, 1, 1, 1, 1, 1)
+        row = replace(plain, inputs=(flat,), outputs=(Operand("y", (1, channels), 8),))
+        return _linear(row, dims, (channels, features), weight_bits)
+    if op_type in WINDOW_POOLS:
+        half = Operand("y", (1, channels, size // 2, size // 2), 8)
+        dims = LoopDims(1, channels, 1, 1, size // 2, size // 2, 2, 2, size, size, 2, 2)
+        return replace(plain, dims=dims, outputs=(half,))
+    if op_type in GLOBAL_POOLS:
+        dims = LoopDims(1, channels, 1, 1, 1, 1, size, size, size, size, size, size)
+        return replace(plain, dims=dims, outputs=(Operand("y", (1, channels, 1, 1), 8),))
+    if op_type in ("Add", "Sub", "Mul", "Div"):
+        return replace(plain, inputs=(tensor, replace(tensor, name="x2")))
+    return plain
+
+
+def _linear(layer: Layer, dims: LoopDims, weight_shape: tuple[int, ...], weight_bits: int) -> Layer:
+    weight = Operand("w", weight_shape, weight_bits)
+    bias = Operand("b", (dims.k,), 32)
+    return replace(layer, dims=dims, macs=dims.iterations, weight=weight, bias=bias)
+
+
+class TargetConformance:
+    """Tests of the Target contract; a subclass sets ``target``."""
+
+    target: ClassVar[Target]
+
+    def _placed(self, layer: Layer, objective: str = "edp") -> Placement:
+        result = self.target.place(layer, objective)
+        assert isinstance(result, Placement), f"an ordinary {layer.op_type} is refused: {result}"
+        return result
+
+    def _operators(self) -> list[str]:
+        return sorted({row.op_type for row in support_table(self.target)})
+
+    def test_every_constraint_has_a_sentence(self) -> None:
+        for core in self.target.arch.cores:
+            for rule in self.target.constraints(core.name):
+                text = sentence(rule)
+                assert len(text.split()) >= MIN_SENTENCE_WORDS, (
+                    f"{core.name}: {rule} needs a docstring users can read"
+                )
+
+    def test_every_figure_has_provenance(self) -> None:
+        figures = self.target.arch.figures()
+        assert figures, "the accelerator description has no figures"
+        for path, figure in figures.items():
+            assert figure.source.strip(), f"{path} has no source"
+
+    def test_every_cost_model_tells_source_and_error(self) -> None:
+        assert self.target.cost_model in self.target.cost_models
+        for name, model in self.target.cost_models.items():
+            assert model.source and model.known_error, f"cost model '{name}' hides its source or its error"
+
+    def test_schemes_belong_to_cores(self) -> None:
+        for core in self.target.schemes:
+            assert self.target.arch.core(core)
+
+    def test_pipelines_parse(self) -> None:
+        for quantized in (False, True):
+            names = [step.name for step in parse_pipeline(self.target.pipeline(quantized)).steps]
+            assert names[-1] == "fuse-layers", "the cost reads the layers fuse-layers makes"
+            assert ("quantize" in names) is quantized
+
+    def test_every_supported_operator_is_placed(self) -> None:
+        for op in self._operators():
+            assert self._placed(sample_layer(op)).core in {core.name for core in self.target.arch.cores}
+
+    def test_placement_is_legal_and_cheapest(self) -> None:
+        for op in self._operators():
+            for objective, key in OBJECTIVES.items():
+                placement = self._placed(sample_layer(op), objective)
+                costs = [key(candidate.cost) for candidate in placement.candidates]
+                assert costs == sorted(costs), f"{op}: candidates are not sorted by {objective}"
+                for candidate in placement.candidates:
+                    rules = self.target.support(candidate.core)[op]
+                    assert all(rule(sample_layer(op), self.target.arch) for rule in rules)
+
+    def test_no_layer_costs_zero(self) -> None:
+        for op in self._operators():
+            cost = self._placed(sample_layer(op, channels=4, size=2)).cost
+            assert cost.latency_cycles > 0 and cost.energy_pj > 0, f"{op} is free by accident"
+
+    def test_costs_are_consistent(self) -> None:
+        for op in self._operators():
+            for candidate in self._placed(sample_layer(op)).candidates:
+                cost = candidate.cost
+                assert math.isfinite(cost.energy_pj)
+                assert 0 <= cost.utilization <= 1, f"{op} on {candidate.core}: utilization {cost.utilization}"
+                assert 0 < cost.bound_cycles <= cost.latency_cycles, (
+                    f"{op} on {candidate.core} beats its bound"
+                )
+
+    def test_cost_grows_with_size(self) -> None:
+        for op in self._operators():
+            small, large = sample_layer(op), sample_layer(op, channels=32, size=16)
+            for candidate in self._placed(small).candidates:
+                bigger = self.target.cost(large, candidate.core)
+                where = f"{op} on {candidate.core}"
+                assert bigger.latency_cycles >= candidate.cost.latency_cycles, (
+                    f"{where}: more work takes less time"
+                )
+                assert bigger.energy_pj >= candidate.cost.energy_pj, f"{where}: more work takes less energy"
+
+    def test_placement_repeats(self) -> None:
+        again = type(self.target)(self.target.cost_model, self.target.host_scale)
+        for op in self._operators():
+            assert again.place(sample_layer(op)) == self.target.place(sample_layer(op))
+
+    def test_host_scale_scales_host_work_only(self) -> None:
+        kind = type(self.target)
+        free, plain = kind(self.target.cost_model, 0.0), kind(self.target.cost_model, 1.0)
+        for op in self._operators():
+            for candidate in self._placed(sample_layer(op)).candidates:
+                without = free.cost(sample_layer(op), candidate.core)
+                with_host = plain.cost(sample_layer(op), candidate.core)
+                assert without.host_cycles == without.job_cycles == 0
+                assert without.compute_cycles == with_host.compute_cycles
+                assert without.dma_cycles == with_host.dma_cycles
+
+    def test_an_unknown_operator_is_refused_with_reasons(self) -> None:
+        refusal = self.target.place(sample_layer("NoSuchOperator"))
+        assert isinstance(refusal, Refusal)
+        assert refusal.reasons and "NoSuchOperator" in str(refusal)
+
+    def test_readme_and_description_stand_beside_the_target(self) -> None:
+        module = import_module(type(self.target).__module__)
+        folder = module.__spec__.parent if module.__spec__ is not None else ""
+        assert folder, "a target is a package with target.py, hardware.yaml and README.md"
+        from importlib.resources import files
+
+        names = {entry.name for entry in files(folder).iterdir()}
+        assert {"hardware.yaml", "README.md"} <= names, f"{folder} lacks hardware.yaml or README.md"

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import copy
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from eecompile import report
+from eecompile.report.charts import ticks
+from eecompile.report.gantt import gantt_charts
+from passes.errors import InputError
+from tests.eecompile.fabricated_run import summary, trace, write_run
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Collects tags and text, and checks that every tag is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert self.open == [], f"left open: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return Page(report.render(write_run(tmp_path_factory.mktemp("run"))))
+
+
+def test_asks_for_nothing_outside_itself(page: Page) -> None:
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object", "base"}
+    for tag, attributes in page.tags:
+        assert not {"src", "href", "srcset", "data"} & attributes.keys(), tag
+    assert "url(" not in page.text
+    assert "@import" not in page.text
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        "36.8 % less energy-delay product", "86.2 %", "[83.9, 88.2]", "1,000 test images", "0.59 points", "[−0.41, 1.62]",  # noqa: RUF001
+        "0.9127", "40.0 %", "74.1 %", "[71.8, 76.3]", "5.10 µJ", "585 µs", "add_1", "its head costs more",
+        "× 4", "33.1 %", "0.291 ms", "1,000 of 1,000 test images", "9f2c9f2c", "1.31.1", "within 15 %",  # noqa: RUF001
+        "weights are resident", "placeholder", "conv_7", "raw: 0.1016",
+    ],
+)  # fmt: skip
+def test_shows(page: Page, figure: str) -> None:
+    assert figure in page.text
+
+
+def test_charts_are_there(page: Page) -> None:
+    labels = [attributes.get("aria-label") or "" for tag, attributes in page.tags if tag == "svg"]
+    assert "Saving in energy-delay product over accuracy drop" in labels
+    assert "Share of test images per exit" in labels
+    assert "Energy per core" in labels
+    assert "Schedule: full path, all exits" in labels
+    ratios = page.text.index("Where test images leave")
+    assert "exit_0: 40.0 %" in page.text[ratios:]
+
+
+def test_chosen_thresholds_are_marked(tmp_path: Path) -> None:
+    document = summary()
+    rings = report.render(write_run(tmp_path, document)).count('r="8"')
+    assert rings == 2, "one on the validation line, one on the test line"
+
+
+def test_without_data_claims_no_accuracy(tmp_path: Path) -> None:
+    text = Page(report.render(write_run(tmp_path, summary(with_data=False)))).text
+    assert "nothing was trained and no accuracy is claimed" in text
+    assert "43 % of the energy" in text
+    assert "accuracy of those leaving" not in text
+    assert "Accuracy against saving" not in text
+    assert "Measured on this machine" not in text
+
+
+def test_summary_alone_is_enough(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    for name in ("run.json", "layers.csv", "schedule.trace.json"):
+        (run / name).unlink()
+    text = Page(report.render(run)).text
+    assert "36.8 %" in text
+    assert "Where the energy goes" not in text
+
+
+def test_names_are_escaped(tmp_path: Path) -> None:
+    hostile = '<script>alert("x")</script>&'
+    document = copy.deepcopy(summary())
+    document["model"] = hostile
+    document["exits"][0].update(name=hostile, mount=f'"{hostile}', mount_name=hostile)
+    document["warnings"] = [hostile]
+    text = report.render(write_run(tmp_path, document))
+    assert "<script" not in text
+    assert hostile in Page(text).text
+
+
+def test_same_run_gives_the_same_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    assert report.render(run) == report.render(run)
+
+
+def test_write_replaces_the_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    assert report.write(run) == run / "report.html"
+    assert report.write(run, tmp_path / "other.html").read_text() == (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("run.json", "{", "is not JSON"),
+        ("run.json", "[]", "no JSON object"),
+        ("schedule.trace.json", '{"traceEvents": 3}', "no trace events"),
+        ("layers.csv", "name,macs\nconv_0,many\n", "is damaged"),
+        ("summary.json", "{}", "Field required"),
+    ],
+)
+def test_damaged_file_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
+    run = write_run(tmp_path)
+    (run / name).write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        report.render(run)
+    assert name in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (-0.2, 3.9, [-1, 0, 1, 2, 3, 4]),
+        (5, 5, [5, 6]),
+        (0, 0, [0, 0.2]),
+    ],
+)
+def test_ticks_are_round_and_span(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high) == expected
+
+
+def test_gantt_bars_lie_on_their_tracks() -> None:
+    (chart,) = gantt_charts(trace(), {"digital": "c0"})
+    assert [track.name for track in chart.tracks] == ["dma", "digital", "simd", "host"]
+    assert [mark.label for mark in chart.exits] == ["exit_0", "exit_1", "final"]
+    assert all(bar.x >= 108 and bar.x + bar.width <= chart.width for bar in chart.bars)
+    tops = {track.y + 5 for track in chart.tracks}
+    assert {bar.y for bar in chart.bars} == tops
