@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx_graphsurgeon as gs
+import pytest
+
+from eecompile import gptq
+from eecompile.calibration import best_scale, calibrate
+from eecompile.data import load_data
+from eecompile.preprocess import preprocesses
+from eecompile.validation import answers
+from passes.errors import InputError
+from passes.graph import load
+from passes.registry import parse_pipeline
+from passes.state import copy_graph, state_of
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_resnet.onnx"
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[gs.Graph, np.ndarray]:
+    graph = load(EXAMPLE)
+    parse_pipeline("canonicalize,fold-batchnorm,insert-exits{at=1}")(graph)
+    data = load_data("digits")
+    rule = preprocesses("unit", data.val.x, (1, 1, 8, 8))[0]
+    return graph, rule.apply(data.train.x[:128])
+
+
+def test_every_scale_of_the_digital_core_is_a_power_of_two(digits: tuple[gs.Graph, np.ndarray]) -> None:
+    graph = copy_graph(digits[0])
+    calibrate(graph, digits[1])
+    grids = state_of(graph).grids
+    assert len(grids) > 10
+    for name, grid in grids.items():
+        mantissa, _ = np.frexp(grid.scale)
+        assert (mantissa == 0.5).all(), name
+        assert len(grid.scale) == 1, f"{name}: one scale per tensor on DIANA"
+
+
+def test_requantization_is_a_right_shift(digits: tuple[gs.Graph, np.ndarray]) -> None:
+    graph = copy_graph(digits[0])
+    calibrate(graph, digits[1])
+    grids = state_of(graph).grids
+    for node in graph.nodes:
+        if node.op not in ("Conv", "Gemm"):
+            continue
+        output = node.outputs[0]
+        if output.name not in grids and output.outputs:
+            output = output.outputs[0].outputs[0]
+        if output.name in grids:
+            accumulator = grids[node.inputs[0].name].scale[0] * grids[node.inputs[1].name].scale[0]
+            shift = np.log2(grids[output.name].scale[0] / accumulator)
+            assert 0 <= shift <= 31
+
+
+def test_quantized_digits_stay_accurate(digits: tuple[gs.Graph, np.ndarray]) -> None:
+    data = load_data("digits")
+    rule = preprocesses("unit", data.val.x, (1, 1, 8, 8))[0]
+    graph = copy_graph(digits[0])
+    calibrate(graph, digits[1])
+    parse_pipeline("quantize,fold-qdq")(graph)
+    before = answers(digits[0], data.val, rule).correct[-1].mean()
+    after = answers(graph, data.val, rule).correct[-1].mean()
+    assert before - after <= 0.01
+
+
+def test_per_channel_scheme_gives_one_scale_per_channel(digits: tuple[gs.Graph, np.ndarray]) -> None:
+    graph = copy_graph(digits[0])
+    calibrate(graph, digits[1], "int8-channel")
+    conv = next(n for n in graph.nodes if n.op == "Conv")
+    grid = state_of(graph).grids[conv.inputs[1].name]
+    assert grid.axis == 0
+    assert len(grid.scale) == conv.inputs[1].shape[0]
+
+
+def test_schemes_may_differ_by_node(digits: tuple[gs.Graph, np.ndarray]) -> None:
+    graph = copy_graph(digits[0])
+    conv = next(n for n in graph.nodes if n.op == "Conv")
+    calibrate(graph, digits[1], schemes={conv.name: "ternary-pow2"})
+    grid = state_of(graph).grids[conv.inputs[1].name]
+    assert (grid.low, grid.high) == (-1, 1)
+    assert len(np.unique(conv.inputs[1].values)) <= 3
+
+
+def test_no_images_and_no_weights_are_refused(digits: tuple[gs.Graph, np.ndarray]) -> None:
+    with pytest.raises(InputError, match="at least one image"):
+        calibrate(copy_graph(digits[0]), digits[1][:0])
+    symbolic = copy_graph(digits[0])
+    state_of(symbolic).symbolic = True
+    with pytest.raises(InputError, match="no weights"):
+        calibrate(symbolic, digits[1])
+
+
+def test_best_scale_minimises_squared_error() -> None:
+    values = np.random.default_rng(0).normal(size=5000)
+    scale = best_scale(values, np.ones(5000), -128, 127, True)
+
+    def error(step: float) -> float:
+        return float(((np.clip(np.rint(values / step), -128, 127) * step - values) ** 2).sum())
+
+    assert error(scale) <= min(error(scale / 2), error(scale * 2))
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_gptq_loses_less_of_the_output_than_rounding(groups: int) -> None:
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(groups, 20, 20))
+    inputs = rng.normal(size=(groups, 4000, 20)) @ mixing  # correlated, as activations are
+    weights = rng.normal(size=(groups, 8, 20)) * 0.2
+    _, covariance = gptq.moments(inputs)
+    steps = np.full((groups, 8), 0.0625)
+    rounded = gptq.round_weights(weights, covariance, steps, -128, 127)
+    nearest = gptq.nearest_weights(weights, steps, -128, 127)
+
+    def loss(candidate: np.ndarray) -> float:
+        change = inputs @ (candidate - weights).transpose(0, 2, 1)
+        return float(change.var(axis=1).sum())
+
+    assert np.allclose(rounded / 0.0625, np.rint(rounded / 0.0625))
+    assert loss(rounded) < 0.7 * loss(nearest)
+
+
+def test_conv_columns_are_what_the_convolution_multiplies() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 4, 7, 6))
+    columns = gptq.conv_columns(x, [3, 2], [2, 1], [1, 0, 1, 1], [1, 2], 2, 10**6)
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (0, 1)))
+    patch = padded[0, 2:4, 2:5, 1:4:2]  # image 0, group 1, output (1, 1)
+    width = (6 + 1 - 3) + 1
+    assert columns.shape[0] == 2
+    assert np.allclose(columns[1, 1 * width + 1], patch.reshape(-1))

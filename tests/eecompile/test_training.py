@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+import onnxruntime as ort  # noqa: E402  after the skip: nothing here works without torch
+
+from eecompile.data import load_data  # noqa: E402
+from eecompile.features import TeacherData, extract  # noqa: E402
+from eecompile.preprocess import preprocesses  # noqa: E402
+from eecompile.training import Recipe, train_head  # noqa: E402
+from passes.graph import load, to_model  # noqa: E402
+from passes.heads import head_layers  # noqa: E402
+from passes.insert_exits import set_head_parameters  # noqa: E402
+from passes.registry import parse_pipeline  # noqa: E402
+from passes.state import state_of  # noqa: E402
+from tests.eecompile.test_calibration import EXAMPLE  # noqa: E402
+
+SHORT = Recipe(samples=9000)
+
+
+@pytest.fixture(scope="module")
+def setting() -> tuple[object, TeacherData, object]:
+    graph = load(EXAMPLE)
+    parse_pipeline("canonicalize,fold-batchnorm,insert-exits{at=2,head=conv}")(graph)
+    data = load_data("digits")
+    rule = preprocesses("unit", data.val.x, (1, 1, 8, 8))[0]
+    return graph, extract(graph, data.train, rule, 10**9, 0, lambda _: None), rule
+
+
+def train(setting: tuple[object, TeacherData, object], name: str, seed: int = 0) -> dict[str, np.ndarray]:
+    graph, data, _ = setting
+    exit_ = next(e for e in state_of(graph).exits if e.name == name)
+    shape = tuple(graph.tensors()[exit_.mount].shape[1:])  # type: ignore[attr-defined]
+    stored = data.features[name]
+    layers = head_layers("conv", shape, 10)
+    return train_head(layers, tuple(stored.copies[0].shape[1:]), stored, data, seed, SHORT, lambda _: None)
+
+
+def test_trained_head_classifies_and_the_graph_computes_what_was_trained(
+    setting: tuple[object, TeacherData, object],
+) -> None:
+    graph, _, rule = setting
+    values = train(setting, "exit_0")
+    set_head_parameters(graph, "exit_0", values)
+    session = ort.InferenceSession(to_model(graph, "N").SerializeToString(), providers=["CPUExecutionProvider"])
+    data = load_data("digits").val
+    logits = session.run(["exit_0"], {session.get_inputs()[0].name: rule.apply(data.x)})[0]  # type: ignore[attr-defined]
+    assert (logits.argmax(1) == data.y).mean() > 0.8
+
+
+def test_training_repeats_bit_for_bit_and_depends_on_the_seed(setting: tuple[object, TeacherData, object]) -> None:
+    first, second, other = train(setting, "exit_1"), train(setting, "exit_1"), train(setting, "exit_1", seed=1)
+    assert all(np.array_equal(first[k], second[k]) for k in first)
+    assert any(not np.array_equal(first[k], other[k]) for k in first)
+
+
+def test_copies_are_bounded_by_work(setting: tuple[object, TeacherData, object]) -> None:
+    data = setting[1]
+    assert len(data.logits) == 1, "10^9 MACs per image leave no work for augmented copies"
+    assert not data.flips, "a mirrored digit is another digit"
