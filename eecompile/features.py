@@ -166,12 +166,9 @@ def _minds_no_mirror(evaluator: Evaluator, split: Split, preprocess: Preprocess,
     count = min(1024, len(split))
     images, labels = split.x[:count], split.y[:count]
     mirrored = np.flip(images, axis=_image_axes(images)[1])
-    plain, mirror = (
-        float(
-            (
-                evaluator.run(lambda s, p=p: preprocess.apply(p[s]), count, [final])[0].argmax(1) == labels
-            ).mean()
-        )  # type: ignore[misc]
-        for p in (images, mirrored)
-    )
-    return plain - mirror <= _FLIP_TOLERANCE
+
+    def accuracy(x: Array) -> float:
+        logits = evaluator.run(lambda s: preprocess.apply(x[s]), count, [final])[0]
+        return float((logits.argmax(axis=1) == labels).mean())
+
+    return accuracy(images) - accuracy(mirrored) <= _FLIP_TOLERANCE

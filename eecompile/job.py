@@ -30,7 +30,7 @@ from eecompile.thresholds import NEVER, Choice, Limit, choose
 from eecompile.training import Recipe, train_head
 from eecompile.validation import Agreement, Answers, answers, check_agreement, measure
 from passes.exits import keep_exits, set_thresholds
-from passes.graph import save, to_model
+from passes.graph import save, to_model, write_atomic
 from passes.heads import head_layers
 from passes.insert_exits import set_head_parameters
 from passes.registry import parse_pipeline
@@ -245,7 +245,8 @@ class Job:
         nested = copy_graph(final["lowered"])
         parse_pipeline("nest-exits")(nested)
         dynamic = DynamicModel(save(nested, self.work / "model.dynamic.onnx"))
-        staged = StagedModel(paths, [*thresholds, None])
+        limits: list[float | None] = [*(float(t) for t in thresholds), None]
+        staged = StagedModel(paths, limits)
 
         def image(index: int) -> Float32:
             return preprocess.apply(dataset.test.x[index : index + 1])
@@ -270,12 +271,12 @@ class Job:
     def _write(self, summary: Summary, costs: CostReport, info: dict[str, Any]) -> None:
         from eecompile.report import render
 
-        artifacts.write_atomic(self.work / "summary.json", summary.to_text().encode())
+        write_atomic(self.work / "summary.json", summary.to_text().encode())
         artifacts.write_json(self.work / "run.json", info)
         artifacts.write_csv(self.work / "exits.csv", outcome.exit_rows(summary))
         artifacts.write_csv(self.work / "layers.csv", outcome.layer_rows(costs))
         artifacts.write_json(self.work / "schedule.trace.json", outcome.trace(costs))
-        artifacts.write_atomic(self.work / "report.html", render(self.work).encode())
+        write_atomic(self.work / "report.html", render(self.work).encode())
 
 
 def _user_names(graph: gs.Graph) -> set[str]:

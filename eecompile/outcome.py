@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,8 @@ from eecompile.thresholds import Limit, choose, leaves_at
 from eecompile.validation import Answers
 from passes.mounts import find_mounts
 from passes.state import state_of
-from targets.report import CostReport, ExitCost
+from targets.report import CostReport, PathCost
+from targets.schedule.trace import to_trace
 
 if TYPE_CHECKING:
     from eecompile.pipeline import RunOptions
@@ -64,14 +66,14 @@ class Evidence:
     sensitivity: list[tuple[float, CostReport, CostReport]]
 
 
-def objective_value(costs: ExitCost, objective: str) -> float:
+def objective_value(costs: PathCost, objective: str) -> float:
     """Return what is minimised: EDP (J x cycles), latency (cycles) or energy (pJ) of an exit path."""
     return float(
         {"edp": costs.edp_j_cycles, "latency": costs.latency_cycles, "energy": costs.energy_pj}[objective]
     )
 
 
-def _costs(source: ExitCost) -> dict[str, Any]:
+def _costs(source: PathCost) -> dict[str, Any]:
     return {key: getattr(source, key) for key in COST_KEYS}
 
 
@@ -238,6 +240,23 @@ def _operating_point(
 def exit_rows(summary: Summary) -> list[Mapping[str, Any]]:
     """Return the rows of ``exits.csv``."""
     return [e.model_dump(mode="json", exclude={"accuracy_quant_ci95"}) for e in summary.exits]
+
+
+def layer_rows(costs: CostReport) -> Sequence[Mapping[str, Any]]:
+    """Return the rows of ``layers.csv``, one per placed layer."""
+    rows = []
+    for layer in costs.layers:
+        row = {k: v for k, v in vars(layer).items() if k not in ("bits", "declined", "origin")}
+        weight, activation, output = layer.bits
+        row["origin"] = json.dumps(list(layer.origin))
+        row.update(weight_bits=weight, activation_bits=activation, output_bits=output)
+        rows.append(row)
+    return rows
+
+
+def trace(costs: CostReport) -> dict[str, Any]:
+    """Return the schedule as Chrome trace events."""
+    return to_trace(costs.timeline, costs.clock_hz, costs.target)
 
 
 def versions() -> dict[str, str]:

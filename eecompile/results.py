@@ -28,8 +28,8 @@ class DatasetInfo(_Frozen):
 class Costs(_Frozen):
     """Cost of one exit path, or an expectation over exits; ``None`` where the target has no clock."""
 
-    macs: float
-    latency_cycles: float
+    macs: int | float
+    latency_cycles: int | float
     latency_s: float | None
     energy_pj: float
     edp_js: float | None

@@ -137,7 +137,8 @@ def _cost_headline(summary: Summary) -> str:
     share = percent(ratio(summary.exits[0].energy_pj, summary.static.energy_pj), 0)
     return (
         f"Costs of {_exits(early)} on {summary.target}: "
-        f"an image that leaves at {summary.exits[0].name} takes {share} of the energy of the network without exits. {claim}"
+        f"an image that leaves at {summary.exits[0].name} takes {share} of the energy "
+        f"of the network without exits. {claim}"
     )
 
 

@@ -160,7 +160,7 @@ class _NoAliasLoader(yaml.SafeLoader):
     """Safe YAML without anchors: a few aliased lines can expand to gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
+        if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("anchors and aliases are not allowed")
         return super().compose_node(parent, index)
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
+from importlib.resources import files
 from typing import ClassVar
 
 from passes.registry import parse_pipeline
@@ -85,6 +86,7 @@ class TargetConformance:
         return sorted({row.op_type for row in support_table(self.target)})
 
     def test_every_constraint_has_a_sentence(self) -> None:
+        """Users read the docstring of a constraint as the reason of a refusal."""
         for core in self.target.arch.cores:
             for rule in self.target.constraints(core.name):
                 text = sentence(rule)
@@ -93,31 +95,37 @@ class TargetConformance:
                 )
 
     def test_every_figure_has_provenance(self) -> None:
+        """Every figure of the description says where it comes from."""
         figures = self.target.arch.figures()
         assert figures, "the accelerator description has no figures"
         for path, figure in figures.items():
             assert figure.source.strip(), f"{path} has no source"
 
     def test_every_cost_model_tells_source_and_error(self) -> None:
+        """A cost model names its source and its known error."""
         assert self.target.cost_model in self.target.cost_models
         for name, model in self.target.cost_models.items():
             assert model.source and model.known_error, f"cost model '{name}' hides its source or its error"
 
     def test_schemes_belong_to_cores(self) -> None:
+        """Quantization schemes are given for cores that exist."""
         for core in self.target.schemes:
             assert self.target.arch.core(core)
 
     def test_pipelines_parse(self) -> None:
+        """The pass pipelines parse, quantize only when asked, and end with layers."""
         for quantized in (False, True):
             names = [step.name for step in parse_pipeline(self.target.pipeline(quantized)).steps]
             assert names[-1] == "fuse-layers", "the cost reads the layers fuse-layers makes"
             assert ("quantize" in names) is quantized
 
     def test_every_supported_operator_is_placed(self) -> None:
+        """An ordinary layer of every supported operator finds a core."""
         for op in self._operators():
             assert self._placed(sample_layer(op)).core in {core.name for core in self.target.arch.cores}
 
     def test_placement_is_legal_and_cheapest(self) -> None:
+        """Candidates meet all rules of their core and come cheapest first."""
         for op in self._operators():
             for objective, key in OBJECTIVES.items():
                 placement = self._placed(sample_layer(op), objective)
@@ -128,11 +136,13 @@ class TargetConformance:
                     assert all(rule(sample_layer(op), self.target.arch) for rule in rules)
 
     def test_no_layer_costs_zero(self) -> None:
+        """Even a tiny layer costs time and energy."""
         for op in self._operators():
             cost = self._placed(sample_layer(op, channels=4, size=2)).cost
             assert cost.latency_cycles > 0 and cost.energy_pj > 0, f"{op} is free by accident"
 
     def test_costs_are_consistent(self) -> None:
+        """No cost beats its own bound."""
         for op in self._operators():
             for candidate in self._placed(sample_layer(op)).candidates:
                 cost = candidate.cost
@@ -143,6 +153,7 @@ class TargetConformance:
                 )
 
     def test_cost_grows_with_size(self) -> None:
+        """More work on the same core never costs less."""
         for op in self._operators():
             small, large = sample_layer(op), sample_layer(op, channels=32, size=16)
             for candidate in self._placed(small).candidates:
@@ -154,11 +165,13 @@ class TargetConformance:
                 assert bigger.energy_pj >= candidate.cost.energy_pj, f"{where}: more work takes less energy"
 
     def test_placement_repeats(self) -> None:
+        """A target with the same options decides the same."""
         again = type(self.target)(self.target.cost_model, self.target.host_scale)
         for op in self._operators():
             assert again.place(sample_layer(op)) == self.target.place(sample_layer(op))
 
     def test_host_scale_scales_host_work_only(self) -> None:
+        """The factor on placeholder host costs leaves compute and transfers alone."""
         kind = type(self.target)
         free, plain = kind(self.target.cost_model, 0.0), kind(self.target.cost_model, 1.0)
         for op in self._operators():
@@ -170,15 +183,15 @@ class TargetConformance:
                 assert without.dma_cycles == with_host.dma_cycles
 
     def test_an_unknown_operator_is_refused_with_reasons(self) -> None:
+        """What no core runs is refused, never free."""
         refusal = self.target.place(sample_layer("NoSuchOperator"))
         assert isinstance(refusal, Refusal)
         assert refusal.reasons and "NoSuchOperator" in str(refusal)
 
     def test_readme_and_description_stand_beside_the_target(self) -> None:
+        """A target folder holds README.md and hardware.yaml."""
         module = import_module(type(self.target).__module__)
         folder = module.__spec__.parent if module.__spec__ is not None else ""
         assert folder, "a target is a package with target.py, hardware.yaml and README.md"
-        from importlib.resources import files
-
         names = {entry.name for entry in files(folder).iterdir()}
         assert {"hardware.yaml", "README.md"} <= names, f"{folder} lacks hardware.yaml or README.md"

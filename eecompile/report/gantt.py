@@ -13,7 +13,7 @@ ROW_HEIGHT = 30
 BAR_HEIGHT = 20
 LEFT = 108
 TOP = 34
-_KINDS = (("dma", "kind-dma"), ("host", "kind-host"), ("cpu", "kind-host"))
+_KINDS = {"dma": "kind-dma", "host": "kind-host", "wait": "kind-wait"}
 
 
 @dataclass(frozen=True)
@@ -74,62 +74,74 @@ def _chart(
     bars = [e for e in events if e.get("ph") == "X"]
     names = {(e.get("name"), e.get("tid")): _argument(e, "name") for e in events if e.get("ph") == "M"}
     title = next((n for (kind, _), n in names.items() if kind == "process_name"), f"schedule {process}")
-    end = max(float(e["ts"]) + _duration(e) for e in bars) or 1.0
-    tick_values = [t for t in ticks(0.0, end, 8) if t <= end * 1.02]
+    end = max(_start(e) + _length(e) for e in bars) or 1.0
     x = Scale(0.0, end, LEFT, width - 12)
-    rows = {tid: index for index, tid in enumerate(dict.fromkeys(e.get("tid") for e in bars))}
-    height = TOP + ROW_HEIGHT * len(rows) + 26
-    tracks = tuple(
-        Track(
-            str(names.get(("thread_name", tid)) or tid),
-            TOP + ROW_HEIGHT * row,
-            wording.percent(sum(_duration(e) for e in bars if e.get("tid") == tid) / end, 0),
-        )
-        for tid, row in rows.items()
-    )
+    labels = {e.get("tid"): str(names.get(("thread_name", e.get("tid"))) or e.get("tid")) for e in bars}
+    order = sorted(labels, key=lambda tid: (_rank(labels[tid], colours), labels[tid]))
+    height = TOP + ROW_HEIGHT * len(order) + 26
+    tracks = {
+        tid: Track(labels[tid], TOP + ROW_HEIGHT * row, _busy(bars, tid, end))
+        for row, tid in enumerate(order)
+    }
     return GanttChart(
         str(title),
         width,
         height,
-        tracks,
-        tuple(_bar(e, x, tracks[rows[e.get("tid")]], colours) for e in bars),
-        tuple(Mark(x(value), height - 22, f"{value:,.0f}") for value in tick_values),
+        tuple(tracks.values()),
+        tuple(_bar(e, x, tracks[e.get("tid")], colours) for e in bars),
+        tuple(Mark(x(value), height - 22, f"{value:,.0f}") for value in ticks(0.0, end, 8) if value <= end),
         _exits(events, x),
     )
 
 
+def _rank(track: str, colours: Mapping[str, str]) -> str:
+    """Cores first, in the order of their colours, then what serves them."""
+    return colours.get(track, "kind")
+
+
+def _busy(bars: Sequence[Mapping[str, Any]], track: Any, end: float) -> str:
+    worked = sum(_length(e) for e in bars if e.get("tid") == track and e.get("cat") != "wait")
+    return wording.percent(worked / end, 0)
+
+
 def _bar(event: Mapping[str, Any], x: Scale, track: Track, colours: Mapping[str, str]) -> Bar:
-    start, duration = float(event["ts"]), _duration(event)
-    width = max(x(start + duration) - x(start), 0.6)
-    name = str(event.get("name", ""))
-    text = wording.shortened(name, 24)
+    start, length = _start(event), _length(event)
+    width = max(x(start + length) - x(start), 0.6)
+    name, kind = str(event.get("name", "")), str(event.get("cat", ""))
+    text = "" if kind == "wait" else wording.shortened(name, 24)
+    doing = "waits for" if kind == "wait" else "runs"
     return Bar(
         x(start),
         track.y + (ROW_HEIGHT - BAR_HEIGHT) / 2,
         round(width, 1),
-        colours.get(track.name) or _css(track.name, str(event.get("cat", ""))),
+        _KINDS.get(kind) or colours.get(track.name, "c0"),
         text if width > 7.0 * len(text) + 6 else "",
-        f"{name} on {track.name}: {start:,.0f} to {start + duration:,.0f} ({duration:,.0f} cycles)",
+        f"{track.name} {doing} {name}: cycles {start:,.0f} to {start + length:,.0f} ({length:,.0f})",
     )
 
 
 def _exits(events: Sequence[Mapping[str, Any]], x: Scale) -> tuple[Mark, ...]:
     """Place exit labels; one that would overlap the label before it moves down a line."""
     marks: list[Mark] = []
-    for event in sorted((e for e in events if str(e.get("ph")) in "iIR"), key=lambda e: float(e["ts"])):
-        at = x(float(event["ts"]))
+    for event in sorted((e for e in events if e.get("ph") == "i"), key=_start):
+        at = x(_start(event))
         crowded = bool(marks) and marks[-1].y == 12 and at - marks[-1].x < 64
         marks.append(Mark(at, 26 if crowded else 12, str(event.get("name", ""))))
     return tuple(marks)
 
 
-def _css(track: str, category: str) -> str:
-    words = f"{track} {category}".lower()
-    return next((css for word, css in _KINDS if word in words), "c0")
+def _start(event: Mapping[str, Any]) -> float:
+    """Return the cycle an event begins at; a trace without cycles counts one per microsecond."""
+    for key in ("start_cycle", "cycle"):
+        value = _argument(event, key)
+        if isinstance(value, int | float):
+            return float(value)
+    return float(event["ts"])
 
 
-def _duration(event: Mapping[str, Any]) -> float:
-    return float(event.get("dur") or 0.0)
+def _length(event: Mapping[str, Any]) -> float:
+    value = _argument(event, "cycles")
+    return float(value if isinstance(value, int | float) else event.get("dur") or 0.0)
 
 
 def _argument(event: Mapping[str, Any], key: str) -> Any:

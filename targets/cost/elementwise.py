@@ -88,7 +88,10 @@ def host_cycles(layer: Layer, cycles_per_element: float, cycles_per_exponential:
 
 
 def pooling_core_cycles(dims: LoopDims, columns: int) -> int:
-    """Return cycles of a core that takes ``columns`` 2x2 windows at once; larger windows take several passes."""
+    """Return cycles of a core that takes ``columns`` 2x2 windows at once.
+
+    A window of fy x fx takes ``ceil(fy/2) * ceil(fx/2)`` passes. Source: this project.
+    """
     passes = ceil_div(dims.fy, POOL_WINDOW) * ceil_div(dims.fx, POOL_WINDOW)
     return dims.b * dims.g * dims.oy * ceil_div(dims.ox, columns) * passes
 

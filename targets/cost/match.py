@@ -16,8 +16,8 @@ def digital_compute_cycles(dims: LoopDims) -> int:
     """Return compute cycles on the 16 (OX) x 16 (K) array.
 
     Per tile of 16 output columns and 16 output channels, ``C*FY*FX`` cycles of multiply-accumulate,
-    ``2*C*FY`` of operand fetch and 23 to start and drain. A depthwise layer is one such job per channel, so it uses 1/16
-    of the array.
+    ``2*C*FY`` of operand fetch and 23 to start and drain. A depthwise layer is one such job per
+    channel, so it uses 1/16 of the array.
 
     Source: MATCH (eml-eda/match, DIANA digital cost model), without its discount of
     up to two rows at the zero-padded border.

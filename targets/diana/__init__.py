@@ -1,0 +1,1 @@
+"""DIANA, a hybrid digital / analog in-memory SoC."""

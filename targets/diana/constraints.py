@@ -125,9 +125,9 @@ _ANALOG_CONV = (has_loops, has_constant_weights, has_one_group, has_ternary_weig
 SUPPORT: dict[str, dict[str, tuple[Constraint, ...]]] = {
     "digital": {"Conv": _DIGITAL_CONV, "Gemm": _PRODUCT, "MatMul": _PRODUCT, "Add": _ADD},
     "analog": {"Conv": _ANALOG_CONV},
-    "pooling": {op: (has_loops, *_LANES) for op in ("MaxPool", "GlobalMaxPool")},
+    "pooling": dict.fromkeys(("MaxPool", "GlobalMaxPool"), (has_loops, *_LANES)),
     "simd": {"Add": _ADD, "Relu": _LANES, "Clip": _LANES, "BatchNormalization": _LANES},
-    "host": {op: (tensors_fit_l2,) for op in sorted(SIMPLE | EXPONENTIAL)},
+    "host": dict.fromkeys(sorted(SIMPLE | EXPONENTIAL), (tensors_fit_l2,)),
 }
 
 HINTS: dict[Constraint, str] = {

@@ -1,0 +1,1 @@
+"""Many layers on many cores: timelines, and what each exit path costs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from targets.schedule.timeline import Job, Slot, Timeline
 
@@ -35,7 +36,7 @@ def _phase_problems(job: Job, slots: Sequence[Slot]) -> Iterator[str]:
     actual = [(s.resource, s.kind, s.end_cycle - s.start_cycle) for s in working]
     if actual != expected:
         yield f"'{job.name}': phases are {actual}, not {expected}"
-    for before, after in zip(working, working[1:], strict=False):
+    for before, after in pairwise(working):
         if before.end_cycle != after.start_cycle:
             yield f"'{job.name}': a gap or overlap at cycle {before.end_cycle}"
 
@@ -64,6 +65,6 @@ def _resource_problems(jobs: Sequence[Job], spans: dict[str, tuple[int, int]]) -
                 holders.setdefault(resource, []).append((*spans[job.name], job.name))
     for resource, held in sorted(holders.items()):
         held.sort()
-        for (_, end, first), (start, _, second) in zip(held, held[1:], strict=False):
+        for (_, end, first), (start, _, second) in pairwise(held):
             if start < end:
                 yield f"{resource} is held by '{first}' and '{second}' at cycle {start}"

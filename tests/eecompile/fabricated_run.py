@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 CLOCK_HZ = 260e6
+COLUMNS = (
+    "name op_type origin core exit macs weight_bits activation_bits latency_cycles compute_cycles dma_cycles "
+    "host_cycles energy_pj share utilization bound_cycles known"
+)
 LAYERS = (
     ("conv_0", "Conv", "digital", "exit_0", 442368, 16384, 4800, 16100, 0),
     ("conv_1", "Conv", "digital", "exit_0", 2359296, 46080, 5200, 18400, 0),
@@ -69,7 +73,7 @@ def summary(with_data: bool = True) -> dict[str, Any]:
         "target": "diana",
         "objective": "edp",
         "cost_model": "match",
-        "known_error": "Cycles of single layers on the digital core lie within 15 % of published measurements; energy and host work are not validated.",
+        "known_error": "Cycles of the digital core lie within 15 % of measurements; host work is a guess.",
         "max_drop": 1.0,
         "optimistic": False,
         "seed": 0,
@@ -106,9 +110,9 @@ def summary(with_data: bool = True) -> dict[str, Any]:
         {
             "host_scale": scale,
             "static_latency_cycles": 345e3 + 4e3 * scale,
-            "saving": {"macs": 0.286, "latency": l, "energy": e, "edp": p},
+            "saving": {"macs": 0.286, "latency": t, "energy": e, "edp": p},
         }
-        for scale, l, e, p in ((0, 0.281, 0.288, 0.377), (1, 0.272, 0.28, 0.368), (4, 0.241, 0.255, 0.331))
+        for scale, t, e, p in ((0, 0.281, 0.288, 0.377), (1, 0.272, 0.28, 0.368), (4, 0.241, 0.255, 0.331))
     ]
     points = (
         (0, -0.2, 0.1, 0.15, 0.14),
@@ -146,55 +150,16 @@ def write_run(folder: Path, document: dict[str, Any] | None = None) -> Path:
     total = sum(0.8 * row[5] + 30 * row[6] + 12 * row[7] for row in LAYERS)
     with (folder / "layers.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(
-            [
-                "name",
-                "op_type",
-                "origin",
-                "core",
-                "exit",
-                "macs",
-                "weight_bits",
-                "activation_bits",
-                "latency_cycles",
-                "compute_cycles",
-                "dma_cycles",
-                "host_cycles",
-                "energy_pj",
-                "share",
-                "utilization",
-                "bound_cycles",
-                "known",
-            ]
-        )
-        for name, op, core, leaves, macs, compute, _, dma, host in LAYERS:
-            energy = 0.8 * compute + 30 * _ + 12 * dma
+        writer.writerow(COLUMNS.split())
+        for name, op, core, leaves, macs, compute, scratch, dma, host in LAYERS:
+            energy = 0.8 * compute + 30 * scratch + 12 * dma
             known = "placeholder" if core == "host" else "published"
             latency = max(compute, dma) + host + 400
             weight_bits = 8 if op in ("Conv", "Gemm") else ""
-            writer.writerow(
-                [
-                    name,
-                    op,
-                    f"functional_1/{name}/BiasAdd;functional_1/{name}/Conv2D",
-                    core,
-                    leaves,
-                    macs,
-                    weight_bits,
-                    8,
-                ]
-                + [
-                    latency,
-                    compute,
-                    dma,
-                    host,
-                    energy,
-                    energy / total,
-                    min(1, macs / 256 / latency),
-                    macs / 256,
-                    known,
-                ]
-            )
+            origin = f"functional_1/{name}/BiasAdd;functional_1/{name}/Conv2D"
+            cycles = [latency, compute, dma, host]
+            rest = [energy, energy / total, min(1, macs / 256 / latency), macs / 256, known]
+            writer.writerow([name, op, origin, core, leaves, macs, weight_bits, 8, *cycles, *rest])
     return folder
 
 
@@ -229,36 +194,35 @@ def run_info(with_data: bool) -> dict[str, Any]:
 
 
 def trace() -> list[dict[str, Any]]:
-    """Return the trace events of the longest path: one track per core, one for DMA, exits as instants."""
-    tracks = {"digital": 1, "simd": 2, "dma": 3, "host": 4}
+    """Return the trace events of the longest path, as the scheduler writes them."""
+    tracks = {"digital": 1, "dma": 2, "host": 3, "simd": 4}
+    names = (
+        {"ph": "M", "name": "thread_name", "pid": 1, "tid": t, "args": {"name": n}} for n, t in tracks.items()
+    )
     events: list[dict[str, Any]] = [
         {"ph": "M", "name": "process_name", "pid": 1, "tid": 0, "args": {"name": "full path, all exits"}},
-        *(
-            {"ph": "M", "name": "thread_name", "pid": 1, "tid": t, "args": {"name": n}}
-            for n, t in tracks.items()
-        ),
+        *names,
     ]
+
+    def at(cycle: int) -> float:
+        return cycle * 1e6 / CLOCK_HZ
+
+    def slot(kind: str, layer: str, track: str, start: int, length: int) -> None:
+        spent = {"ts": at(start), "dur": at(length), "args": {"start_cycle": start, "cycles": length}}
+        events.append({"ph": "X", "name": layer, "cat": kind, "pid": 1, "tid": tracks[track], **spent})
+
     now = 0
     for name, _, core, _, _, compute, _, dma, host in LAYERS:
-        for track, start, length in (
-            ("dma", now, dma),
-            (core, now + 400, compute),
-            ("host", now + 400 + max(compute, dma), host),
-        ):
+        phases = [("dma", "dma", dma), ("compute", core, compute), ("host", "host", host)]
+        for kind, track, length in phases:
             if length:
-                events.append(
-                    {
-                        "ph": "X",
-                        "name": name,
-                        "pid": 1,
-                        "tid": tracks[track],
-                        "ts": start,
-                        "dur": length,
-                        "cat": track,
-                    }
-                )
-        now += 400 + max(compute, dma) + host
+                slot(kind, name, track, now, length)
+                if kind == "compute":
+                    slot("wait", name, "host", now, length)
+                now += length
         if name.endswith("/gemm") or name == "gemm_0":
             leaves = "final" if name == "gemm_0" else name.split("/")[0]
-            events.append({"ph": "i", "name": leaves, "pid": 1, "tid": 1, "ts": now, "s": "p"})
+            events.append(
+                {"ph": "i", "name": leaves, "pid": 1, "tid": 0, "ts": at(now), "args": {"cycle": now}}
+            )
     return events
