@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from rich.console import Console
 
 from eecompile import wording
@@ -18,10 +21,22 @@ from passes.state import Decline
 SHOWN_DECLINES = 12
 
 
-def run_result(out: Console, result: RunResult) -> None:
+@dataclass(frozen=True)
+class RunAnswer:
+    """What `run` answers: the summary and where the files are."""
+
+    result: RunResult
+
+    def to_json(self) -> dict[str, Any]:
+        """Return ``summary.json`` with the run directory as ``out``."""
+        return {**self.result.summary.model_dump(mode="json"), "out": str(self.result.out)}
+
+
+def run_result(out: Console, answer: RunAnswer) -> None:
     """Print the headline, the exits and where the files are."""
-    summary = result.summary
+    result, summary = answer.result, answer.result.summary
     line(out, wording.headline(summary))
+    out.print()
     _exits(out, summary)
     if summary.saving is not None and summary.host_sensitivity:
         rows = [

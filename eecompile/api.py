@@ -17,8 +17,10 @@ from eecompile.doctor import Diagnosis, examine
 from eecompile.inspection import Inspection, inspect_network
 from eecompile.listing import PassList, TargetList, list_passes, list_targets
 from eecompile.optimize import OptResult, optimize
-from eecompile.pipeline import RunOptions, RunResult, prepare
+from eecompile.pipeline import RunResult
 from eecompile.pipeline import run as run_pipeline
+from eecompile.preparation import prepare
+from eecompile.run_options import RunOptions
 from passes.errors import InputError, did_you_mean
 from passes.heads import HEADS
 from targets.registry import load_target
@@ -155,14 +157,14 @@ def cost(
         objective: What mapping and schedule minimize.
         cost_model: Latency model of the target; its default if absent.
         exits: Exits to insert first: how many, or mounts. Exits the network has already are costed.
-        head: Kind of head of inserted exits; ``auto`` is ``conv``.
+        head: Kind of head of inserted exits.
         host_scale: Factor on the placeholder cost of host work.
 
     Raises:
         NoSolutionError: A layer that no core of the target supports.
     """
-    if head != AUTO and head not in HEADS:
-        raise InputError(f"unknown head '{head}'", did_you_mean(head, [AUTO, *HEADS]))
+    if head not in HEADS:
+        raise InputError(f"unknown head '{head}'", did_you_mean(head, HEADS))
     accelerator = load_target(target, cost_model or "", host_scale)
     return prepare(Path(model), accelerator, objective, exits, head).costs
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import functools
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, ParamSpec
 
 import typer
 
+from eecompile.guard import complain, guarded, timed_progress
 from eecompile.options import (
     COST_MODEL,
     DATA,
@@ -28,11 +25,8 @@ from eecompile.options import (
     SEED,
     TARGET,
 )
-from passes.errors import EecompileError
 
 P = ParamSpec("P")
-INTERNAL_ERROR = 70
-INTERRUPTED = 130
 
 
 app = typer.Typer(
@@ -48,67 +42,14 @@ app = typer.Typer(
 
 def _verb(function: Callable[P, None]) -> Callable[P, None]:
     """Register a verb; what it raises becomes a message and an exit code."""
-
-    @functools.wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            function(*args, **kwargs)
-        except EecompileError as error:
-            raise SystemExit(_complain(error.message, error.hint, error.exit_code)) from None
-        except KeyboardInterrupt:
-            raise SystemExit(_complain("interrupted", "", INTERRUPTED)) from None
-        except OSError as error:
-            raise SystemExit(_disk_error(error)) from None
-        except Exception:
-            raise SystemExit(_internal_error()) from None
-
-    app.command()(guarded)
-    return guarded
+    safe = guarded(function)
+    app.command()(safe)
+    return safe
 
 
 def main() -> None:
     """Entry point of the ``eecompile`` command."""
     app(prog_name="eecompile")
-
-
-def _complain(message: str, hint: str, code: int) -> int:
-    from eecompile.terminal import write_error
-
-    write_error(message, hint)
-    return code
-
-
-def _disk_error(error: OSError) -> int:
-    if error.errno == errno.EPIPE:
-        raise error  # a closed pipe (`| head`) is typer's business
-    if error.errno == errno.ENOSPC:
-        hint = "free some space or choose another --out"
-        return _complain(f"the disk is full{f': {error.filename}' if error.filename else ''}", hint, 2)
-    return _internal_error()
-
-
-def _internal_error() -> int:
-    import traceback
-
-    from eecompile import __version__
-
-    traceback.print_exc()
-    hint = (
-        "This is a bug in eecompile, not in your input. Please report it with the trace above,\n"
-        f"the command you gave, and the output of `eecompile doctor` (version {__version__})."
-    )
-    return _complain("internal error", hint, INTERNAL_ERROR)
-
-
-def _progress() -> Callable[[str], None]:
-    start = time.monotonic()
-
-    def say(text: str) -> None:
-        from eecompile.wording import printable
-
-        print(f"{time.monotonic() - start:7.1f} s  {printable(text)}", file=sys.stderr, flush=True)
-
-    return say
 
 
 def _version(wanted: bool) -> None:
@@ -147,24 +88,30 @@ def run(
     seed: SEED = 0,
     as_json: JSON = False,
 ) -> None:
-    """Put exits into a network, compile it for a target, and write the files of the run."""
+    """Put exits into a network and compile it.
+
+    Without --data nothing is trained: costs are reported, no accuracy is claimed.
+    """
     from eecompile import answers, api, terminal
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
-        progress=_progress(),
+        progress=timed_progress(),
     )  # fmt: skip
-    terminal.show(result, as_json, answers.run_result)
+    terminal.show(answers.RunAnswer(result), as_json, answers.run_result)
 
 
 @_verb
 def inspect(
     model: MODEL, target: TARGET = "diana", cost_model: COST_MODEL = None, as_json: JSON = False
 ) -> None:
-    """List nodes, layers, exits and mounts, and why what is not a mount, not fused or not placed is not."""
-    from eecompile import answers, api, terminal
+    """List nodes, exits and mounts, with reasons.
 
-    terminal.show(api.inspect(model, target, cost_model), as_json, answers.inspection)
+    For each tensor or node it says why it is not a mount, not fused or not placed.
+    """
+    from eecompile import answers_network, api, terminal
+
+    terminal.show(api.inspect(model, target, cost_model), as_json, answers_network.inspection)
 
 
 @_verb
@@ -195,15 +142,27 @@ def opt(
     seed: SEED = 0,
     as_json: JSON = False,
 ) -> None:
-    """Run passes on a network and say what each did; --data calibrates `quantize` for --target."""
+    """Run passes and say what each did.
+
+    With --data, `quantize` is calibrated by the schemes of --target.
+    """
     from eecompile import answers, api, terminal
 
     result = api.opt(
-        model, pipeline, out, data, preprocess, target, verify_each, save_stages, seed, progress=_progress()
+        model,
+        pipeline,
+        out,
+        data,
+        preprocess,
+        target,
+        verify_each,
+        save_stages,
+        seed,
+        progress=timed_progress(),
     )
     terminal.show(result, as_json, answers.optimized)
     if not result.passed:
-        raise SystemExit(_complain("a pass changed what the network computes", result.failure, 1))
+        raise SystemExit(complain("a pass changed what the network computes", result.failure, 1))
 
 
 @_verb
@@ -217,11 +176,14 @@ def cost(
     host_scale: HOST_SCALE = 1.0,
     as_json: JSON = False,
 ) -> None:
-    """Tell what a network and each of its exits cost on a target; weights may be absent."""
-    from eecompile import answers, api, terminal
+    """Tell what a network and its exits cost.
+
+    Exits the network has already are recognised; weights may be absent.
+    """
+    from eecompile import answers_network, api, terminal
 
     report = api.cost(model, target, objective, cost_model, exits, head, host_scale)
-    terminal.show(report, as_json, answers.cost_report)
+    terminal.show(report, as_json, answers_network.cost_report)
 
 
 @_verb
@@ -256,7 +218,10 @@ def compare(
     ] = None,
     as_json: JSON = False,
 ) -> None:
-    """Compare two runs number by number, with gates for a continuous-integration job."""
+    """Compare two runs, with gates for CI.
+
+    Exits with 1 if a --fail-if holds.
+    """
     from eecompile import answers, api, terminal
 
     comparison = api.compare(run_a, run_b, tuple(fail_if or ()))
@@ -264,7 +229,7 @@ def compare(
     if not comparison.passed:
         violated = [answers.gate_line(result) for result in comparison.gates if result.violated]
         raise SystemExit(
-            _complain(f"{len(violated)} of {len(comparison.gates)} gates violated", "\n".join(violated), 1)
+            complain(f"{len(violated)} of {len(comparison.gates)} gates violated", "\n".join(violated), 1)
         )
 
 
@@ -276,9 +241,9 @@ def targets(
     as_json: JSON = False,
 ) -> None:
     """List the targets, or what one supports on which core."""
-    from eecompile import answers, api, terminal
+    from eecompile import answers_network, api, terminal
 
-    terminal.show(api.targets(name), as_json, answers.target_list)
+    terminal.show(api.targets(name), as_json, answers_network.target_list)
 
 
 @_verb

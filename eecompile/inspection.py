@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,10 @@ class NodeInfo:
         layer: Fused layer it belongs to.
         core: Core the layer is placed on; empty for what costs nothing or cannot be placed.
         weight_bits: Bits of the layer's weights on that core, None without weights.
-        activation_bits: Bits of the layer's activations on that core.
+        activation_bits: Bits of the layer's inputs on that core.
         input_shapes: Shapes of its computed inputs.
         output_shapes: Shapes of its outputs.
-        reasons: Why it was not rewritten, not fused or not placed.
+        reasons: Why it was not rewritten, not fused, or not placed on a core that runs such operators.
     """
 
     name: str
@@ -150,14 +149,20 @@ def _nodes(graph: gs.Graph, costs: CostReport | None) -> tuple[NodeInfo, ...]:
     for entry in state.declined:
         reasons.setdefault(entry.subject, []).append(f"{entry.pass_name}: {entry.reason}")
     layers = {} if costs is None else {layer.name: layer for layer in costs.layers}
-    refused: Mapping[str, str] = {} if costs is None else {r.layer: r.reason for r in costs.refusals}
+    refused = {} if costs is None else {r.layer: r for r in costs.refusals}
+    free = {} if costs is None else {f.name: f.reason for f in costs.free}
     found = []
     for node in graph.nodes:
         name = state.layers.get(node.name, "")
         layer = layers.get(name)
         why = list(reasons.get(node.name, ()))
         if name in refused:
-            why.append(f"not placed: {refused[name]}")
+            why += [f"not placed on {r.core}, by its rule: {r.rule}" for r in refused[name].reasons]
+            why += [f"to place it: {refused[name].hint}"] if refused[name].hint else []
+        if name in free:
+            why.append(f"costs nothing: {free[name]}")
+        if layer:
+            why += [f"not placed on {r.core}, by its rule: {r.rule}" for r in layer.declined]
         found.append(
             NodeInfo(
                 node.name,
@@ -165,8 +170,8 @@ def _nodes(graph: gs.Graph, costs: CostReport | None) -> tuple[NodeInfo, ...]:
                 state.origins.get(node.name, ()),
                 name,
                 layer.core if layer else "",
-                layer.weight_bits if layer else None,
-                layer.activation_bits if layer else None,
+                layer.bits[0] if layer else None,
+                layer.bits[1] if layer else None,
                 tuple(_shape(t) for t in node.inputs if isinstance(t, gs.Variable) and not t.is_empty()),
                 tuple(_shape(t) for t in node.outputs),
                 tuple(why),

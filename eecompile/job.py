@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,21 +17,24 @@ from eecompile.calibration import IMAGES, calibrate
 from eecompile.data import load_data
 from eecompile.data_fit import fit_to_model
 from eecompile.dataset import Dataset
+from eecompile.delivery import Forms, prove, write_models
+from eecompile.exit_choice import ExitChoice, choose_exits, oversized
 from eecompile.features import extract
 from eecompile.preparation import Prepared, cost_of
 from eecompile.preprocess import Preprocess
+from eecompile.preprocess_choice import Choice as PreprocessChoice
 from eecompile.preprocess_choice import choose_preprocess
 from eecompile.results import Summary
 from eecompile.run_options import RunOptions
-from eecompile.runtime import DynamicModel, Evaluator, Float32, StagedModel
-from eecompile.statistics import DropBound
-from eecompile.thresholds import NEVER, Choice, Limit, choose
+from eecompile.runtime import Evaluator, Float32
+from eecompile.thresholds import Limit
 from eecompile.training import Recipe, train_head
-from eecompile.validation import Agreement, Answers, answers, check_agreement, measure
+from eecompile.validation import answers
 from passes.exits import keep_exits, set_thresholds
-from passes.graph import save, to_model, write_atomic
+from passes.graph import to_model, write_atomic
 from passes.heads import head_layers
 from passes.insert_exits import set_head_parameters
+from passes.mounts import find_mounts
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.base import Target
@@ -67,65 +69,84 @@ class Job:
         self.prepared = prepared
         self.clock = clock
         self.work = work
-        self.warnings: list[str] = []
 
     def costs_only(self) -> tuple[Summary, CostReport, dict[str, Any]]:
         """Report costs; nothing is trained, no accuracy claimed, no runnable early-exit file written."""
         static = self._cost(self.prepared.plain)
-        summary = outcome.costs_only(self.options, self.prepared.graph, self.prepared.costs, static)
+        summary = outcome.costs_only(self.options, self.prepared, static, self._mount_names())
         info = self._info(None, {})
         self._write(summary, self.prepared.costs, info)
         return summary, self.prepared.costs, info
 
     def full(self, data: str) -> tuple[Summary, CostReport, dict[str, Any]]:
-        """Train, quantize, choose thresholds, lower, prove, write."""
-        options, clock = self.options, self.clock
+        """Train, quantize, choose exits and thresholds, lower, prove, write."""
+        options, clock, exited = self.options, self.clock, self.prepared.graph
         clock.step("data")
-        dataset, preprocess, choice = self._data(data)
-        exited = self.prepared.graph
+        dataset, preprocess, tried = self._data(data)
         clock.step("train heads")
         training = self._train(exited, dataset, preprocess)
         clock.step("quantize")
-        quantized, lowered, rounding = self._quantize(exited, dataset, preprocess)
+        quantized, lowered, calibration = self._quantize(exited, dataset, preprocess)
         clock.step("evaluate")
         val = answers(lowered, dataset.val, preprocess)
-        test_float, test_quant, test = (
-            answers(g, dataset.test, preprocess) for g in (exited, quantized, lowered)
+        float_test, quant_test, test = (
+            answers(graph, dataset.test, preprocess) for graph in (exited, quantized, lowered)
         )
-        clock.step("thresholds")
-        static = self._cost(keep_exits(lowered, []))
-        kept, thresholds, costs, removed = self._choose(lowered, val)
+        clock.step("choose exits and thresholds")
         limit = Limit(options.max_drop, options.optimistic)
-        curve = outcome.curve(val.select(kept), test.select(kept), costs, static, options)
-        names = [e.name for e in state_of(exited).exits]
-        final = {k: keep_exits(g, [names[i] for i in kept]) for k, g in
-                 (("exits", exited), ("quant", quantized), ("lowered", lowered))}  # fmt: skip
-        for graph in final.values():
-            set_thresholds(graph, [float(t) for t in thresholds])
-        parse_pipeline(self._fusion())(final["lowered"])
+        names = self._mount_names()
+        chosen = choose_exits(lowered, names, val, limit, options.objective, self._cost)
+        kept, thresholds = chosen.kept, chosen.thresholds
         clock.step("write and prove")
-        agreement, measured = self._lower(final, keep_exits(lowered, []), dataset, preprocess,
-                                          test_quant.select(kept), thresholds)  # fmt: skip
-        if not agreement.complete:
-            self.warnings.append(f"early-exit files and flat model disagree: {agreement}")
+        forms = self._forms(exited, quantized, lowered, chosen)
+        delivery = write_models(self.work, forms, thresholds)
+        flat = quant_test.select(kept)
+        agreement, measured = prove(delivery, forms, flat, thresholds, dataset.test, preprocess)
         evidence = outcome.Evidence(
-            dataset, test_float.select(kept), test_quant.select(kept), test.select(kept), thresholds, limit,
-            removed, curve, self._sensitivity(final["lowered"], lowered),
-        )  # fmt: skip
-        self.warnings.extend(dataset.notes)
-        if choice.warning:
-            self.warnings.append(choice.warning)
-        summary = outcome.summarize(
-            options, final["exits"], self.prepared.plain, costs, static, evidence, self.warnings
+            dataset=dataset,
+            val_answers=val.select(kept),
+            float_answers=float_test.select(kept),
+            quant_answers=flat,
+            lowered_answers=test.select(kept),
+            chosen=chosen,
+            mount_names=(*(names[k] for k in kept), names[-1]),
+            sensitivity=self._sensitivity(forms),
         )
-        info = self._info(dataset, {
-            "preprocess": preprocess.to_json(), "preprocess_tried": [list(t) for t in choice.tried],
-            "training": training, "calibration": rounding, "agreement": asdict(agreement), "measured": measured,
-        })  # fmt: skip
-        self._write(summary, costs, info)
-        return summary, costs, info
+        warnings = [*dataset.notes, *oversized(evidence.val_answers, thresholds)]
+        if not agreement.complete:
+            warnings.append(f"early-exit files and flat model disagree: {agreement}")
+        if tried.warning:
+            warnings.append(tried.warning)
+        summary = outcome.summarize(options, forms.exits, evidence, warnings)
+        info = self._info(
+            dataset,
+            {
+                "preprocess": preprocess.to_json(),
+                "preprocess_tried": [list(attempt) for attempt in tried.tried],
+                "training": training,
+                "calibration": calibration,
+                "agreement": asdict(agreement),
+                "measured": measured,
+            },
+        )
+        self._write(summary, chosen.costs, info)
+        return summary, chosen.costs, info
 
-    def _data(self, spec: str) -> tuple[Dataset, Preprocess, Any]:
+    def _mount_names(self) -> list[str]:
+        """Return the short name of the mount of every exit, the final one last."""
+        shown = {m.tensor: m.name for m in find_mounts(self.prepared.plain)}
+        return [shown.get(e.mount, e.mount) for e in state_of(self.prepared.graph).exits]
+
+    def _forms(self, exited: gs.Graph, quantized: gs.Graph, lowered: gs.Graph, chosen: ExitChoice) -> Forms:
+        names = [state_of(exited).exits[k].name for k in chosen.kept]
+        graphs = [keep_exits(graph, names) for graph in (exited, quantized, lowered)]
+        for graph in graphs:
+            set_thresholds(graph, [float(t) for t in chosen.thresholds])
+        parse_pipeline(self._fusion())(graphs[2])  # names the layers anew
+        exits, quant, flat = graphs
+        return Forms(exits, quant, flat, static=keep_exits(lowered, []))
+
+    def _data(self, spec: str) -> tuple[Dataset, Preprocess, PreprocessChoice]:
         graph = self.prepared.graph
         classes = int(graph.outputs[-1].shape[-1])
         shape = tuple(int(d) for d in graph.inputs[0].shape)
@@ -196,64 +217,13 @@ class Job:
     def _cost(self, graph: gs.Graph, target: Target | None = None) -> CostReport:
         return cost_of(graph, target or self.prepared.target, self.options.objective)
 
-    def _choose(
-        self, lowered: gs.Graph, val: Answers
-    ) -> tuple[list[int], tuple[np.float32, ...], CostReport, list[tuple[str, str]]]:
-        """Try every subset of the candidate exits; the cheapest on val within the limit is kept."""
-        names = [e.name for e in state_of(lowered).exits[:-1]]
-        limit = Limit(self.options.max_drop, self.options.optimistic)
-        bound = DropBound(len(val.labels))
-        best: tuple[float, list[int], Choice, CostReport] | None = None
-        for size in range(len(names) + 1):
-            for subset in itertools.combinations(range(len(names)), size):
-                graph = keep_exits(lowered, [names[i] for i in subset])
-                costs = self._cost(graph)
-                values = [outcome.objective_value(e, self.options.objective) for e in costs.exits]
-                choice = choose(val.observed().select(subset), values, limit, bound)
-                if any(t == NEVER for t in choice.thresholds):
-                    continue  # the subset without that exit is cheaper still
-                if best is None or choice.cost < best[0]:
-                    best = (choice.cost, list(subset), choice, costs)
-        assert best is not None  # the empty subset is always allowed
-        removed = [(n, _why_removed(limit)) for i, n in enumerate(names) if i not in best[1]]
-        return best[1], best[2].thresholds, best[3], removed
-
-    def _sensitivity(self, final: gs.Graph, lowered: gs.Graph) -> list[tuple[float, CostReport, CostReport]]:
-        """Costs of the chosen network and of static at host cost x0, x1, x4."""
+    def _sensitivity(self, forms: Forms) -> list[tuple[float, CostReport, CostReport]]:
+        """Return host scale, costs of the network, costs of static at host cost x0, x1 and x4."""
         result = []
         for factor in (0.0, 1.0, 4.0):
             target = load_target(self.options.target, self.options.cost_model or "", factor)
-            static = self._cost(keep_exits(lowered, []), target)
-            result.append((factor, self._cost(final, target), static))
+            result.append((factor, self._cost(forms.lowered, target), self._cost(forms.static, target)))
         return result
-
-    def _lower(
-        self, final: dict[str, gs.Graph], static: gs.Graph, dataset: Dataset, preprocess: Preprocess,
-        flat: Answers, thresholds: Sequence[np.float32],
-    ) -> tuple[Agreement, dict[str, Any]]:  # fmt: skip
-        """Write all model files and check them against the flat quantized model on every test image."""
-        batch = "N" if _batched(final["lowered"]) else None
-        for kind, graph in final.items():
-            save(graph, self.work / f"model.{kind}.onnx", batch)
-        (self.work / "stages").mkdir()
-        count = len(thresholds) + 1
-        paths = []
-        for number in range(count):
-            stage = copy_graph(final["lowered"])
-            parse_pipeline(f"split-stages{{stage={number}}}")(stage)
-            paths.append(save(stage, self.work / "stages" / f"stage_{number}.onnx"))
-        nested = copy_graph(final["lowered"])
-        parse_pipeline("nest-exits")(nested)
-        dynamic = DynamicModel(save(nested, self.work / "model.dynamic.onnx"))
-        limits: list[float | None] = [*(float(t) for t in thresholds), None]
-        staged = StagedModel(paths, limits)
-
-        def image(index: int) -> Float32:
-            return preprocess.apply(dataset.test.x[index : index + 1])
-
-        agreement = check_agreement(flat, thresholds, dynamic, staged, image)
-        timing = measure(static, dynamic, count, image, len(dataset.test))
-        return agreement, asdict(timing)
 
     def _info(self, dataset: Dataset | None, more: dict[str, Any]) -> dict[str, Any]:
         self.clock.step("")
@@ -287,11 +257,3 @@ def _user_names(graph: gs.Graph) -> set[str]:
 
 def _batched(graph: gs.Graph) -> bool:
     return Evaluator.of(lambda batch: to_model(graph, batch)).batch > 1
-
-
-def _why_removed(limit: Limit) -> str:
-    kind = "estimated drop" if limit.optimistic else "upper 90 % bound of the drop"
-    return (
-        f"no threshold at this exit makes the network cheaper while the {kind} on val stays within "
-        f"{limit.max_drop:g} points"
-    )

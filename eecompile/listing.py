@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_type_hints
 
 from passes.registry import TABLE, pass_class
+from targets.conformance import support_table
+from targets.registry import load_target, target_table
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,95 @@ def _default(item: dataclasses.Field[Any]) -> str:
         return "required"
     value = item.default
     return "+".join(str(v) for v in value) if isinstance(value, tuple) else str(value)
+
+
+@dataclass(frozen=True)
+class CoreInfo:
+    """One core of a target: its kind, its quantization scheme if it has one, and the operators it runs."""
+
+    name: str
+    kind: str
+    scheme: str | None
+    operators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SupportRule:
+    """One row of the support table: an operator on a core, and the rules a layer must meet there."""
+
+    op_type: str
+    core: str
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FigureInfo:
+    """One number of the hardware description, how it is known, and its source."""
+
+    path: str
+    value: float
+    known: str
+    source: str
+
+
+@dataclass(frozen=True)
+class TargetInfo:
+    """One target.
+
+    Attributes:
+        name: As in ``--target``.
+        summary: One sentence.
+        clock_hz: Clock, None where none is known.
+        cores: Its cores.
+        cost_models: Name -> source and known error; the first is the default.
+        support: What runs where, under which rules.
+        figures: Every number of the hardware description.
+    """
+
+    name: str
+    summary: str
+    clock_hz: float | None
+    cores: tuple[CoreInfo, ...]
+    cost_models: dict[str, dict[str, str]]
+    support: tuple[SupportRule, ...]
+    figures: tuple[FigureInfo, ...]
+
+
+@dataclass(frozen=True)
+class TargetList:
+    """Some targets, by name."""
+
+    targets: tuple[TargetInfo, ...]
+    detailed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the list as one JSON document."""
+        return {"schema_version": 1, "targets": [asdict(entry) for entry in self.targets]}
+
+
+def list_targets(name: str | None = None) -> TargetList:
+    """Return all targets, or the one called ``name``; raises InputError for an unknown name."""
+    names = list(target_table()) if name is None else [name]
+    return TargetList(tuple(_target(entry) for entry in names), name is not None)
+
+
+def _target(name: str) -> TargetInfo:
+    target = load_target(name)
+    cores = tuple(
+        CoreInfo(core.name, core.kind, target.schemes.get(core.name), tuple(target.support(core.name)))
+        for core in target.arch.cores
+    )
+    models = {
+        key: {"source": model.source, "known_error": model.known_error}
+        for key, model in target.cost_models.items()
+    }
+    figures = target.arch.figures().items()
+    return TargetInfo(
+        name,
+        (inspect.getdoc(type(target)) or "").partition("\n")[0],
+        target.arch.clock_hz,
+        cores,
+        models,
+        tuple(SupportRule(row.op_type, row.core, row.sentences) for row in support_table(target)),
+        tuple(FigureInfo(path, figure.value, figure.known, figure.source) for path, figure in figures),
+    )

@@ -17,7 +17,9 @@ from passes.errors import InputError
 from passes.exits import recognise_exits
 from passes.graph import load, save, to_model
 from passes.registry import parse_pipeline, to_text
-from passes.state import Decline, state_of
+from passes.state import Decline, copy_graph, state_of
+from targets.base import Target
+from targets.registry import load_target
 
 Float32 = NDArray[np.float32]
 Progress = Callable[[str], None]
@@ -120,15 +122,19 @@ class _Calibrator:
     """Observer that chooses the integer grids just before the first ``quantize``."""
 
     images: Float32
-    scheme: str
+    target: Target
     notes: list[str]
 
     def before(self, step: Pass, graph: gs.Graph) -> None:
         from eecompile.calibration import calibrate
 
         if step.name == "quantize" and not state_of(graph).grids:
-            done = calibrate(graph, self.images, self.scheme)
-            self.notes.append(f"calibrated on {done.images} training images, scheme {self.scheme}")
+            schemes = _schemes(graph, self.target)
+            done = calibrate(graph, self.images, schemes=schemes)
+            used = ", ".join(sorted(set(schemes.values()))) or "default"
+            self.notes.append(
+                f"calibrated on {done.images} training images, schemes of {self.target.name}: {used}"
+            )
 
     def after(self, step: Pass, graph: gs.Graph, changed: bool, seconds: float) -> None:
         pass
@@ -148,10 +154,8 @@ def optimize(
     progress: Progress,
 ) -> OptResult:
     """Run a pipeline; arguments as in `eecompile.api.opt`."""
-    from targets.base import load_target
-
     steps = parse_pipeline(pipeline)
-    scheme = load_target(target).scheme
+    accelerator = load_target(target)
     for path in (out.parent if out is not None else None, save_stages):
         if path is not None:
             _make_folder(path)
@@ -164,7 +168,7 @@ def optimize(
     saver = _Saver(save_stages or Path(), [])
     observers: list[Observer] = [recorder]
     observers += [verifier] if verify_each else []  # before calibration, which rounds weights
-    observers += [_Calibrator(images, scheme, notes)] if images is not None else []
+    observers += [_Calibrator(images, accelerator, notes)] if images is not None else []
     observers += [saver] if save_stages is not None else []
     steps(graph, observers)
     written = None if out is None else save(graph, out)
@@ -177,6 +181,17 @@ def optimize(
         tuple(saver.written),
         tuple(notes),
     )
+
+
+def _schemes(graph: gs.Graph, target: Target) -> dict[str, str]:
+    """Return node name -> scheme of the core its layer would run on; the graph is not changed."""
+    from targets.report import evaluate
+
+    named = copy_graph(graph)
+    parse_pipeline(target.pipeline(quantized=False))(named)
+    cores = {layer.name: layer.core for layer in evaluate(named, target, allow_refused=True).layers}
+    found = {node: target.schemes.get(cores.get(layer, "")) for node, layer in state_of(named).layers.items()}
+    return {node: name for node, name in found.items() if name is not None}
 
 
 def _make_folder(folder: Path) -> None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
+from numpy.typing import NDArray
 
 from eecompile.dataset import Dataset
+from eecompile.exit_choice import ExitChoice, objective_value
 from eecompile.results import (
     CurvePoint,
     DatasetInfo,
@@ -19,7 +21,6 @@ from eecompile.results import (
     ExitResult,
     Expected,
     HostSensitivity,
-    RemovedExit,
     Saving,
     StaticResult,
     Summary,
@@ -27,57 +28,49 @@ from eecompile.results import (
 from eecompile.statistics import DropBound, accuracy_interval, paired_drop
 from eecompile.thresholds import Limit, choose, leaves_at
 from eecompile.validation import Answers
-from passes.mounts import find_mounts
 from passes.state import state_of
 from targets.report import CostReport, PathCost
 from targets.schedule.trace import to_trace
 
 if TYPE_CHECKING:
-    from eecompile.pipeline import RunOptions
+    from eecompile.preparation import Prepared
+    from eecompile.run_options import RunOptions
 
 CURVE_DROPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+Array = NDArray[Any]
 COST_KEYS = ("macs", "latency_cycles", "latency_s", "energy_pj", "edp_js", "edp_j_cycles")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was seen on test images, and what was chosen on val.
+    """What was chosen on val, and what was then seen on test; all answers are of the kept exits.
 
     Attributes:
         dataset: The images.
-        float_answers: Answers of the float network with the kept exits.
-        quant_answers: Answers of the flat quantized network.
-        lowered_answers: Answers of the lowered network.
-        thresholds: One per kept early exit.
-        limit: The allowed drop.
-        removed: Name and reason of the candidate exits that were not kept.
-        curve: Operating points.
+        val_answers: Answers of the lowered network on val.
+        float_answers: Answers of the float network on test.
+        quant_answers: Answers of the flat quantized network on test.
+        lowered_answers: Answers of the lowered network on test.
+        chosen: Kept exits, thresholds, costs.
+        mount_names: Short name of the mount of each exit.
         sensitivity: (host scale, costs of the network, costs of static).
     """
 
     dataset: Dataset
+    val_answers: Answers
     float_answers: Answers
     quant_answers: Answers
     lowered_answers: Answers
-    thresholds: tuple[np.float32, ...]
-    limit: Limit
-    removed: list[tuple[str, str]]
-    curve: tuple[CurvePoint, ...]
+    chosen: ExitChoice
+    mount_names: tuple[str, ...]
     sensitivity: list[tuple[float, CostReport, CostReport]]
-
-
-def objective_value(costs: PathCost, objective: str) -> float:
-    """Return what is minimised: EDP (J x cycles), latency (cycles) or energy (pJ) of an exit path."""
-    return float(
-        {"edp": costs.edp_j_cycles, "latency": costs.latency_cycles, "energy": costs.energy_pj}[objective]
-    )
 
 
 def _costs(source: PathCost) -> dict[str, Any]:
     return {key: getattr(source, key) for key in COST_KEYS}
 
 
-def _expected_costs(costs: CostReport, ratios: np.ndarray[Any, Any]) -> dict[str, Any]:
+def _expected_costs(costs: CostReport, ratios: Array) -> dict[str, Any]:
     """Sum of ratio times the value at each exit; for EDP that is the expectation of the product."""
     result: dict[str, Any] = {}
     for key in COST_KEYS:
@@ -86,7 +79,7 @@ def _expected_costs(costs: CostReport, ratios: np.ndarray[Any, Any]) -> dict[str
     return result
 
 
-def _saving(costs: CostReport, static: CostReport, ratios: np.ndarray[Any, Any]) -> Saving:
+def _saving(costs: CostReport, static: CostReport, ratios: Array) -> Saving:
     expected, base = _expected_costs(costs, ratios), static.exits[-1]
     return Saving(
         macs=1 - expected["macs"] / base.macs,
@@ -96,27 +89,30 @@ def _saving(costs: CostReport, static: CostReport, ratios: np.ndarray[Any, Any])
     )
 
 
-def _ratios(where: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+def _ratios(where: Array, count: int) -> Array:
     return np.bincount(where, minlength=count) / len(where)
 
 
-def costs_only(options: RunOptions, graph: gs.Graph, costs: CostReport, static: CostReport) -> Summary:
+def costs_only(
+    options: RunOptions, prepared: Prepared, static: CostReport, mount_names: Sequence[str]
+) -> Summary:
     """Return the summary of a run without data: costs, no accuracy."""
-    mounts = {m.tensor: m.name for m in find_mounts(graph)}
     exits = [
-        ExitResult(
-            **_costs(c),
-            name=e.name,
-            mount=e.mount,
-            mount_name=mounts.get(e.mount, ""),
-            head=_head(options, e.name),
+        ExitResult(**_costs(costs), name=e.name, mount=e.mount, mount_name=mount, head=_head(options, e.name))
+        for costs, e, mount in zip(
+            prepared.costs.exits, state_of(prepared.graph).exits, mount_names, strict=True
         )
-        for c, e in zip(costs.exits, state_of(graph).exits, strict=True)
     ]
     return Summary(
-        **_common(options, costs), dataset=None, static=StaticResult(**_costs(static.exits[-1])), exits=tuple(exits),
-        expected=None, drop=None, saving=None, warnings=tuple(costs.warnings),
-    )  # fmt: skip
+        **_common(options, prepared.costs),
+        dataset=None,
+        static=StaticResult(**_costs(static.exits[-1])),
+        exits=tuple(exits),
+        expected=None,
+        drop=None,
+        saving=None,
+        warnings=prepared.costs.warnings,
+    )
 
 
 def _common(options: RunOptions, costs: CostReport) -> dict[str, Any]:
@@ -136,52 +132,61 @@ def _head(options: RunOptions, name: str) -> str:
     return options.head if name != "final" else ""
 
 
-def summarize(
-    options: RunOptions, graph: gs.Graph, plain: gs.Graph, costs: CostReport, static: CostReport,
-    evidence: Evidence, warnings: Sequence[str],
-) -> Summary:  # fmt: skip
-    """Return the summary of a run with data; every accuracy is on test images."""
-    test = evidence.lowered_answers
-    where = leaves_at(test.confidence, evidence.thresholds)
+def summarize(options: RunOptions, graph: gs.Graph, evidence: Evidence, warnings: Sequence[str]) -> Summary:
+    """Return the summary of a run with data; every accuracy is on test images.
+
+    Args:
+        options: Of the run.
+        graph: The network of the files, with thresholds.
+        evidence: What was seen.
+        warnings: What the user should be told.
+    """
+    costs, static = evidence.chosen.costs, evidence.chosen.static
+    test, data = evidence.lowered_answers, evidence.dataset
+    where = leaves_at(test.confidence, evidence.chosen.thresholds)
     correct = test.correct
-    count = len(correct)
     dynamic = correct[where, np.arange(len(where))]
-    ratios = _ratios(where, count)
+    ratios = _ratios(where, len(correct))
     accuracy, low, high = accuracy_interval(dynamic)
     drop = paired_drop(correct[-1], dynamic)
     quant, quant_low, quant_high = accuracy_interval(correct[-1])
     expected = _expected_costs(costs, ratios)
-    mean_energy, mean_time = expected["energy_pj"] * 1e-12, expected["latency_s"]
-    data = evidence.dataset
+    seconds = expected["latency_s"]
     return Summary(
         **_common(options, costs),
         dataset=DatasetInfo(name=data.name, train=len(data.train), val=len(data.val), test=len(data.test)),
         static=StaticResult(
-            **_costs(static.exits[-1]), accuracy_float=float(evidence.float_answers.correct[-1].mean()),
-            accuracy_quant=quant, accuracy_quant_ci95=(quant_low, quant_high),
+            **_costs(static.exits[-1]),
+            accuracy_float=float(evidence.float_answers.correct[-1].mean()),
+            accuracy_quant=quant,
+            accuracy_quant_ci95=(quant_low, quant_high),
         ),
-        exits=tuple(_exit_results(options, graph, plain, costs, evidence, where, dynamic)),
+        exits=tuple(_exit_results(options, graph, evidence, where, dynamic)),
         expected=Expected(
-            **expected, accuracy=accuracy, accuracy_ci95=(low, high),
-            edp_of_means_js=None if mean_time is None else mean_energy * mean_time,
+            **expected,
+            accuracy=accuracy,
+            accuracy_ci95=(low, high),
+            edp_of_means_js=None if seconds is None else expected["energy_pj"] * 1e-12 * seconds,
         ),
         drop=Drop(points=drop.points, ci95=(drop.lo95, drop.hi95)),
         saving=_saving(costs, static, ratios),
         host_sensitivity=tuple(
-            HostSensitivity(host_scale=f, static_latency_cycles=s.exits[-1].latency_cycles, saving=_saving(c, s, ratios))
-            for f, c, s in evidence.sensitivity
+            HostSensitivity(
+                host_scale=factor,
+                static_latency_cycles=base.exits[-1].latency_cycles,
+                saving=_saving(scaled, base, ratios),
+            )
+            for factor, scaled, base in evidence.sensitivity
         ),
-        curve=evidence.curve,
-        removed_exits=tuple(RemovedExit(name=n, mount_name="", reason=r) for n, r in evidence.removed),
+        curve=curve(evidence, options),
+        removed_exits=evidence.chosen.removed,
         warnings=(*warnings, *costs.warnings),
-    )  # fmt: skip
+    )
 
 
 def _exit_results(
-    options: RunOptions, graph: gs.Graph, plain: gs.Graph, costs: CostReport, evidence: Evidence,
-    where: np.ndarray[Any, Any], dynamic: np.ndarray[Any, Any],
-) -> list[ExitResult]:  # fmt: skip
-    mounts = {m.tensor: m.name for m in find_mounts(plain)}
+    options: RunOptions, graph: gs.Graph, evidence: Evidence, where: Array, dynamic: Array
+) -> list[ExitResult]:
     quant = evidence.quant_answers.correct
     results = []
     for number, item in enumerate(state_of(graph).exits):
@@ -189,10 +194,10 @@ def _exit_results(
         _, low, high = accuracy_interval(quant[number])
         results.append(
             ExitResult(
-                **_costs(costs.exits[number]),
+                **_costs(evidence.chosen.costs.exits[number]),
                 name=item.name,
                 mount=item.mount,
-                mount_name=mounts.get(item.mount, ""),
+                mount_name=evidence.mount_names[number],
                 head=_head(options, item.name),
                 threshold=item.threshold,
                 ratio=float(leaves.mean()),
@@ -206,23 +211,27 @@ def _exit_results(
     return results
 
 
-def curve(
-    val: Answers, test: Answers, costs: CostReport, static: CostReport, options: RunOptions
-) -> tuple[CurvePoint, ...]:
+def curve(evidence: Evidence, options: RunOptions) -> tuple[CurvePoint, ...]:
     """Choose thresholds on val for a row of allowed drops; show what each gives on val and on test."""
+    costs, static = evidence.chosen.costs, evidence.chosen.static
     values = [objective_value(e, options.objective) for e in costs.exits]
+    val, test = evidence.val_answers, evidence.lowered_answers
     bound = DropBound(len(val.labels))
     points = []
     for allowed in sorted({*CURVE_DROPS, options.max_drop}):
         choice = choose(val.observed(), values, Limit(allowed, options.optimistic), bound)
-        seen = [_operating_point(a, choice.thresholds, costs, static) for a in (val, test)]
+        on_val, on_test = (_operating_point(a, choice.thresholds, costs, static) for a in (val, test))
         points.append(
             CurvePoint(
-                max_drop=allowed, val_drop=seen[0][0], test_drop=seen[1][0], saving_edp_val=seen[0][1],
-                saving_edp_test=seen[1][1], ratios=seen[1][2],
+                max_drop=allowed,
+                val_drop=on_val[0],
+                test_drop=on_test[0],
+                saving_edp_val=on_val[1],
+                saving_edp_test=on_test[1],
+                ratios=on_test[2],
                 thresholds=tuple(float(t) for t in choice.thresholds),
             )
-        )  # fmt: skip
+        )
     return tuple(points)
 
 

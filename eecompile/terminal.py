@@ -57,13 +57,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_error(message: str, hint: str) -> None:
-    """Print a user's error on stderr: what and where, then what to do."""
-    print(f"error: {printable(message)}", file=sys.stderr)
-    for line in hint.splitlines():
-        print(f"  {printable(line)}", file=sys.stderr)
-
-
 def line(out: Console, text: str = "", style: str | None = None) -> None:
     """Print one line of text, wrapped at words."""
     out.print(Text(printable(text), style=style or ""))
@@ -90,13 +83,14 @@ def table(
     lines = [tuple(printable(cell) for cell in row) for row in rows]
     if not lines:
         return
-    grid = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         number = name in numbers
         grid.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for index, row in enumerate(lines):
         total = index >= len(lines) - bold_last
         grid.add_row(*(Text(cell) for cell in row), style="bold" if total else None)
+    line(out, title, "bold")
     out.print(grid)
 
 

@@ -14,6 +14,7 @@ from eecompile.runtime import session
 from passes.base import Pass
 from passes.errors import InputError
 from passes.graph import to_model
+from passes.split_stages import CONFIDENCE, LOGITS
 from passes.state import state_of
 
 Array = NDArray[Any]
@@ -104,17 +105,18 @@ def _entry(graph: gs.Graph) -> tuple[str, tuple[int, ...], Any]:
 def _pairs(
     before: dict[str, Array], after: dict[str, Array], detached: bool
 ) -> dict[str, tuple[Array, Array]]:
-    """Match outputs by name; by position where a Softmax went; logits with the exit they are."""
+    """Match outputs by name; by position where a Softmax was set apart."""
+    if CONFIDENCE in after and CONFIDENCE not in before:
+        # A network that decides by itself: whichever exit it took, the logits are that exit's.
+        logits = after[LOGITS]
+        known = [value for value in before.values() if value.shape == logits.shape]
+        rows = [_nearest(row, [value[i] for value in known]) for i, row in enumerate(logits)] if known else []
+        return {LOGITS: (np.stack(rows), logits)} if rows else {}
     pairs = {name: (before[name], after[name]) for name in after if name in before}
     if detached and len(before) == len(after):
         for (old, reference), (new, value) in zip(before.items(), after.items(), strict=True):
             if old != new and reference.shape == value.shape:
                 pairs[new] = (reference, _nearest(reference, [_softmax(value), np.log(_softmax(value))]))
-    if "logits" in after and "logits" not in before:
-        same_shape = [value for value in before.values() if value.shape == after["logits"].shape]
-        if same_shape:
-            rows = [_nearest(row, [v[i] for v in same_shape]) for i, row in enumerate(after["logits"])]
-            pairs["logits"] = (np.stack(rows), after["logits"])
     return pairs
 
 

@@ -49,9 +49,14 @@ def cycles(latency_cycles: float | None) -> str:
 
 def edp(costs: Costs) -> str:
     """Return the energy-delay product: in J·s, or in J·cycles on a target without a clock."""
-    if costs.edp_js is not None:
-        return quantity(costs.edp_js, "J·s")
-    return quantity(costs.edp_j_cycles, "J·cycles")
+    return product(costs.edp_js, costs.edp_j_cycles)
+
+
+def product(edp_js: float | None, edp_j_cycles: float) -> str:
+    """Return an energy-delay product in J·s, or in J·cycles where there is no clock."""
+    if edp_js is not None:
+        return quantity(edp_js, "J·s")
+    return quantity(edp_j_cycles, "J·cycles")
 
 
 def time(costs: Costs) -> str:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.graph import tidy
+from passes.quantize import SAME_GRID
 from passes.state import decline, set_origin, state_of
 
-MOVES = ("MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze")
-_WHY_LEFT = {
+Array = np.ndarray[Any, Any]
+
+_NO_INTEGER_FORM = {
     "Add": "ONNX has no integer addition that rescales; onnxruntime fuses DQ-Add-Q itself",
     "GlobalAveragePool": "ONNX has no integer average that rescales; onnxruntime fuses DQ-pool-Q itself",
     "AveragePool": "ONNX has no integer average that rescales; onnxruntime fuses DQ-pool-Q itself",
 }
+_BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
+_READ_AS_FLOAT = "its result is read as float too"
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class FoldQdq(Pass):
     """Replace Q/DQ around operators by integer operators.
 
     1. DQ-Conv-Q becomes QLinearConv. A Relu or Clip in between becomes an integer Clip behind it,
-       which is exact because quantization is monotone.
+       which is exact because quantization is monotone; a Clip of the integers behind the Q joins it.
     2. DQ-Gemm becomes MatMulInteger, an int32 bias Add, Cast and one scale; an activation and Q
        behind it stay behind it.
     3. DQ-move-Q with one grid on both sides (max pooling, views) works on the integers directly.
@@ -42,25 +46,66 @@ class FoldQdq(Pass):
                 changed |= _fold_conv(graph, node)
             elif node.op == "Gemm":
                 changed |= _fold_gemm(graph, node)
-            elif node.op in MOVES:
+            elif node.op in SAME_GRID:
                 changed |= _fold_move(graph, node)
-            elif node.op in _WHY_LEFT and _dequantizer(node.inputs[0]) is not None:
-                decline(graph, self.name, node.name, _WHY_LEFT[node.op])
+            elif node.op not in ("QuantizeLinear", "DequantizeLinear"):
+                self._explain(graph, node)
         if changed:
             tidy(graph)
         return changed
 
+    def _explain(self, graph: gs.Graph, node: gs.Node) -> None:
+        if any(t.inputs and t.inputs[0].op == "DequantizeLinear" for t in node.inputs):
+            reason = f"{node.op} has no integer form in ONNX: it computes on dequantized values"
+            decline(graph, self.name, node.name, _NO_INTEGER_FORM.get(node.op, reason))
 
-def _dequantizer(tensor: gs.Tensor) -> gs.Node | None:
-    if tensor.inputs and tensor.inputs[0].op == "DequantizeLinear":
-        return tensor.inputs[0]
-    return None
+
+@dataclass(frozen=True)
+class _Grid:
+    """What a QuantizeLinear or DequantizeLinear says: integers = real / scale + zero."""
+
+    node: gs.Node
+    scale: Array
+    zero: Array
+    dtype: np.dtype[Any]
+
+    @property
+    def integers(self) -> gs.Tensor:
+        return self.node.inputs[0] if self.node.op == "DequantizeLinear" else self.node.outputs[0]
+
+    @property
+    def one_scale(self) -> bool:
+        return bool(self.scale.size == 1)
+
+    @property
+    def per_output(self) -> bool:
+        """Whether there is one scale, or one per output channel (axis 0, which is not the default)."""
+        return self.one_scale or (self.scale.ndim == 1 and self.node.attrs.get("axis", 1) == 0)
+
+    def constants(self) -> list[gs.Constant]:
+        """Return scale and zero point; where the zero point is left out it is 0."""
+        if len(self.node.inputs) > 2:
+            return list(self.node.inputs[1:3])
+        return [self.node.inputs[1], gs.Constant(f"{self.node.name}/zero_point", self.zero)]
 
 
-def _dequantizers(node: gs.Node) -> list[gs.Node] | None:
-    """Return the DequantizeLinear behind every operand, or None if one lacks it."""
-    found = [_dequantizer(t) for t in node.inputs]
-    return None if any(f is None for f in found) else found
+def _grid(node: gs.Node | None) -> _Grid | None:
+    """Read a QuantizeLinear or DequantizeLinear; None where it is neither or not constant."""
+    if node is None or node.op not in ("QuantizeLinear", "DequantizeLinear"):
+        return None
+    if not all(isinstance(t, gs.Constant) for t in node.inputs[1:]):
+        return None
+    tensor = node.inputs[0] if node.op == "DequantizeLinear" else node.outputs[0]
+    scale = np.asarray(node.inputs[1].values)
+    dtype = np.dtype(tensor.dtype)
+    zero = np.asarray(node.inputs[2].values) if len(node.inputs) > 2 else np.zeros(scale.shape, dtype)
+    return _Grid(node, scale, zero, dtype)
+
+
+def _source(tensor: gs.Tensor) -> _Grid | None:
+    """Return the DequantizeLinear that writes ``tensor``."""
+    producer = tensor.inputs[0] if tensor.inputs else None
+    return _grid(producer) if producer is not None and producer.op == "DequantizeLinear" else None
 
 
 def _only_reader(tensor: gs.Tensor, ops: tuple[str, ...], outputs: list[gs.Tensor]) -> gs.Node | None:
@@ -69,133 +114,176 @@ def _only_reader(tensor: gs.Tensor, ops: tuple[str, ...], outputs: list[gs.Tenso
     return None
 
 
+def _operands(node: gs.Node) -> list[_Grid] | str:
+    """Return the grids of data, weights and bias, or why they do not make an integer product."""
+    found = [_source(t) for t in node.inputs if not t.is_empty()]
+    known = [grid for grid in found if grid is not None]
+    if len(known) != len(found):
+        return "not all its operands are quantized"
+    data, weight = known[0], known[1]
+    if not data.one_scale or not weight.per_output:
+        return "its scales are neither per tensor nor per output channel"
+    if data.dtype not in _BYTES or weight.dtype not in _BYTES:
+        return "its operands are not 8-bit integers"
+    if len(known) > 2:
+        bias = known[2]
+        expected = np.broadcast_to(data.scale.reshape(()) * weight.scale, bias.scale.shape or (1,))
+        if bias.dtype != np.int32 or bias.zero.any() or not np.allclose(bias.scale, expected, rtol=1e-5):
+            return "its bias is not int32 on the grid input scale x weight scale"
+    return known
+
+
 def _fold_conv(graph: gs.Graph, node: gs.Node) -> bool:
-    operands = _dequantizers(node)
-    if operands is None:
-        decline(graph, FoldQdq.name, node.name, "not all its operands are quantized")
+    operands = _operands(node)
+    if isinstance(operands, str):
+        decline(graph, FoldQdq.name, node.name, operands)
         return False
     activation = _only_reader(node.outputs[0], ("Relu", "Clip"), graph.outputs)
-    last = activation or node
-    quantizer = _only_reader(last.outputs[0], ("QuantizeLinear",), graph.outputs)
-    if quantizer is None:
-        decline(graph, FoldQdq.name, node.name, "its result is read as float too")
+    last = activation if activation is not None else node
+    result = _grid(_only_reader(last.outputs[0], ("QuantizeLinear",), graph.outputs))
+    if result is None or not result.one_scale or result.dtype not in _BYTES:
+        decline(graph, FoldQdq.name, node.name, _READ_AS_FLOAT)
         return False
-    x, w = operands[0], operands[1]
-    inputs = [*x.inputs[:3], *w.inputs[:3], *quantizer.inputs[1:3]]
-    if len(operands) > 2:
-        inputs.append(operands[2].inputs[0])
-    result = quantizer.outputs[0]
-    low, high = _bounds(activation, quantizer)
-    limits = np.iinfo(result.dtype)
-    clips = low > limits.min or high < limits.max
-    raw = gs.Variable(f"{result.name}_raw", result.dtype, list(result.shape)) if clips else result
-    folded = gs.Node("QLinearConv", node.name, dict(node.attrs), inputs)
-    sources = [node] if activation is None else [node, activation]
-    set_origin(graph, folded, sources)
-    _replace(graph, [node, last, quantizer], folded, raw)
-    if clips:
-        bounds = [
-            gs.Constant(f"{result.name}_{side}", np.array(v, result.dtype))
-            for side, v in (("low", low), ("high", high))
-        ]
-        name = activation.name if activation is not None else f"{node.name}/clip"
-        clip = gs.Node("Clip", name, {}, [raw, *bounds], [result])
-        _adopt(graph, folded, clip)
+    bounds = _bounds(activation, result)
+    if bounds is None:
+        decline(graph, FoldQdq.name, node.name, "the bounds of its Clip are not constant")
+        return False
+    output = result.integers
+    clip = _only_reader(output, ("Clip",), graph.outputs)
+    if clip is not None and (inner := _clip_bounds(clip)) is not None:
+        bounds = (max(bounds[0], int(inner[0])), min(bounds[1], int(inner[1])))
+        output = clip.outputs[0]
+        _detach(clip)
+    set_origin(graph, node, [node] if activation is None else [node, activation])
+    data, weight = operands[0], operands[1]
+    inputs = [data.integers, *data.constants(), weight.integers, *weight.constants(), *result.constants()]
+    inputs += [bias.integers for bias in operands[2:]]
+    _detach(result.node)
+    if activation is not None:
+        _detach(activation)
+    node.op = "QLinearConv"
+    node.inputs = inputs
+    _write(graph, node, output, bounds, activation.name if activation is not None else f"{node.name}/clip")
     return True
 
 
-def _bounds(activation: gs.Node | None, quantizer: gs.Node) -> tuple[int, int]:
+def _write(graph: gs.Graph, node: gs.Node, output: gs.Tensor, bounds: tuple[int, int], name: str) -> None:
+    """Let ``node`` write ``output``, through a Clip called ``name`` if ``bounds`` are narrower than its type."""
+    limits = np.iinfo(output.dtype)
+    if bounds == (limits.min, limits.max):
+        node.outputs = [output]
+        return
+    raw = gs.Variable(f"{output.name}_raw", output.dtype, list(output.shape))
+    node.outputs = [raw]
+    constants = [
+        gs.Constant(f"{output.name}_{side}", np.array(value, output.dtype))
+        for side, value in zip(("low", "high"), bounds, strict=True)
+    ]
+    _adopt(graph, node, gs.Node("Clip", name, {}, [raw, *constants], [output]))
+
+
+def _bounds(activation: gs.Node | None, result: _Grid) -> tuple[int, int] | None:
     """Return the integer range of the result: the type's, narrowed by the activation."""
-    zero = quantizer.inputs[2].values
-    limits = np.iinfo(zero.dtype)
+    limits = np.iinfo(result.dtype)
     low, high = int(limits.min), int(limits.max)
     if activation is None:
         return low, high
-    scale = np.float32(quantizer.inputs[1].values)
-    floor = 0.0
-    ceiling = np.inf
-    if activation.op == "Clip":
-        floor = _scalar(activation, 1, -np.inf)
-        ceiling = _scalar(activation, 2, np.inf)
-    if np.isfinite(floor):
-        low = max(low, int(np.rint(np.float32(floor) / scale)) + int(zero))
-    if np.isfinite(ceiling):
-        high = min(high, int(np.rint(np.float32(ceiling) / scale)) + int(zero))
-    return low, high
+    real = (0.0, np.inf) if activation.op == "Relu" else _clip_bounds(activation)
+    if real is None:
+        return None
+    floor, ceiling = (_to_integer(value, result, low, high) for value in real)
+    return floor, ceiling
 
 
-def _scalar(node: gs.Node, index: int, default: float) -> float:
-    if len(node.inputs) <= index or node.inputs[index].is_empty():
-        return default
-    return float(node.inputs[index].values)
+def _to_integer(value: float, grid: _Grid, low: int, high: int) -> int:
+    """Return where QuantizeLinear puts ``value``."""
+    if not np.isfinite(value):
+        return high if value > 0 else low
+    integer = int(np.rint(np.float32(value) / np.float32(grid.scale.reshape(())))) + int(
+        grid.zero.reshape(())
+    )
+    return min(max(integer, low), high)
+
+
+def _clip_bounds(clip: gs.Node) -> tuple[float, float] | None:
+    """Return the bounds of a Clip, or None if one is computed."""
+    bounds = [-np.inf, np.inf]
+    for index, tensor in enumerate(clip.inputs[1:]):
+        if isinstance(tensor, gs.Constant):
+            bounds[index] = float(np.asarray(tensor.values).reshape(()))
+        elif not tensor.is_empty():
+            return None
+    return bounds[0], bounds[1]
 
 
 def _fold_gemm(graph: gs.Graph, node: gs.Node) -> bool:
-    operands = _dequantizers(node)
-    if operands is None or not node.attrs.get("transB", 0):
-        decline(
-            graph,
-            FoldQdq.name,
-            node.name,
-            "not all its operands are quantized, or its weights are not [out, in]",
-        )
+    operands = _operands(node)
+    reason = operands if isinstance(operands, str) else _gemm_misfit(node, operands)
+    if isinstance(operands, str) or reason:
+        decline(graph, FoldQdq.name, node.name, reason)
         return False
-    x, w = operands[0], operands[1]
+    data, weight = operands[0], operands[1]
     output = node.outputs[0]
     shape = list(output.shape)
-    transposed = gs.Constant(f"{w.inputs[0].name}_t", np.ascontiguousarray(w.inputs[0].values.T))
-    scale = np.asarray(x.inputs[1].values * w.inputs[1].values, np.float32)
-    accumulator = gs.Variable(f"{output.name}/accumulator", np.int32, shape)
-    product = gs.Node("MatMulInteger", node.name, {}, [x.inputs[0], transposed, x.inputs[2], _zero_point(w)])
-    set_origin(graph, product, [node])
-    _replace(graph, [node], product, accumulator)
-    current = accumulator
-    if len(operands) > 2:
+    transposed = gs.Constant(f"{weight.integers.name}_t", np.ascontiguousarray(weight.integers.values.T))
+    # weights are symmetric: one scalar zero point serves all channels
+    weight_zero = gs.Constant(f"{node.name}/weight_zero_point", np.zeros((), weight.dtype))
+    factor = gs.Constant(f"{output.name}/scale", np.asarray(data.scale * weight.scale, np.float32))
+    node.op = "MatMulInteger"
+    node.attrs.clear()
+    node.inputs = [data.integers, transposed, data.constants()[1], weight_zero]
+    current = gs.Variable(f"{output.name}/accumulator", np.int32, shape)
+    node.outputs = [current]
+    for bias in operands[2:]:
         biased = gs.Variable(f"{output.name}/biased", np.int32, shape)
-        bias = gs.Node("Add", f"{node.name}/bias", {}, [current, operands[2].inputs[0]], [biased])
-        _adopt(graph, product, bias)
+        _adopt(graph, node, gs.Node("Add", f"{node.name}/bias", {}, [current, bias.integers], [biased]))
         current = biased
     real = gs.Variable(f"{output.name}/real", np.float32, shape)
-    _adopt(graph, product, gs.Node("Cast", f"{node.name}/cast", {"to": 1}, [current], [real]))
-    factor = gs.Constant(f"{output.name}/scale", scale)
-    _adopt(graph, product, gs.Node("Mul", f"{node.name}/scale", {}, [real, factor], [output]))
+    _adopt(graph, node, gs.Node("Cast", f"{node.name}/cast", {"to": 1}, [current], [real]))
+    _adopt(graph, node, gs.Node("Mul", f"{node.name}/scale", {}, [real, factor], [output]))
     return True
 
 
-def _zero_point(w: gs.Node) -> gs.Constant:
-    """Weights are symmetric: one scalar zero point serves all channels."""
-    return gs.Constant(f"{w.inputs[2].name}_scalar", np.zeros((), w.inputs[2].values.dtype))
+def _gemm_misfit(node: gs.Node, operands: list[_Grid]) -> str:
+    attrs = node.attrs
+    if not attrs.get("transB", 0) or attrs.get("transA", 0):
+        return "its weights are not [out, in]"
+    if attrs.get("alpha", 1.0) != 1.0 or attrs.get("beta", 1.0) != 1.0:
+        return "it scales its result or its bias (alpha, beta)"
+    weight = operands[1]
+    if weight.zero.any() or not isinstance(weight.integers, gs.Constant):
+        return "its weights are not symmetric constants"
+    return ""
 
 
 def _fold_move(graph: gs.Graph, node: gs.Node) -> bool:
-    source = _dequantizer(node.inputs[0])
-    quantizer = _only_reader(node.outputs[0], ("QuantizeLinear",), graph.outputs)
-    if source is None or quantizer is None:
+    source = _source(node.inputs[0])
+    if source is None:
         return False
-    same = all(
-        np.array_equal(a.values, b.values)
-        for a, b in zip(source.inputs[1:3], quantizer.inputs[1:3], strict=True)
+    result = _grid(_only_reader(node.outputs[0], ("QuantizeLinear",), graph.outputs))
+    if result is None:
+        decline(graph, FoldQdq.name, node.name, _READ_AS_FLOAT)
+        return False
+    same = (
+        source.dtype == result.dtype
+        and source.one_scale
+        and np.array_equal(source.scale, result.scale)
+        and np.array_equal(source.zero, result.zero)
     )
     if not same:
         decline(graph, FoldQdq.name, node.name, "its input and output have different grids")
         return False
-    node.inputs[0] = source.inputs[0]
-    result = quantizer.outputs[0]
-    quantizer.outputs.clear()
-    node.outputs[0] = result
-    graph.nodes.remove(quantizer)
+    node.inputs[0] = source.integers
+    output = result.integers
+    _detach(result.node)
+    node.outputs = [output]
     return True
 
 
-def _replace(graph: gs.Graph, old: list[gs.Node], new: gs.Node, output: gs.Tensor) -> None:
-    """Put ``new`` where ``old[0]`` stands, writing ``output``; drop the old nodes."""
-    position = next(i for i, n in enumerate(graph.nodes) if n is old[0])
-    for node in {id(n): n for n in old}.values():
-        node.outputs.clear()
-        node.inputs.clear()
-        del graph.nodes[next(i for i, n in enumerate(graph.nodes) if n is node)]
-    new.outputs = [output]
-    graph.nodes.insert(position, new)
+def _detach(node: gs.Node) -> None:
+    """Cut ``node`` out of the graph; tidy drops it."""
+    node.inputs.clear()
+    node.outputs.clear()
 
 
 def _adopt(graph: gs.Graph, leader: gs.Node, node: gs.Node) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -30,6 +30,8 @@ SOFTMAX_KEY = "eecompile.softmax"
 ORIGIN_KEY = "eecompile.origin"
 LAYER_KEY = "eecompile.layer"
 _LARGE = 1024
+
+Decoded = TypeVar("Decoded")
 
 G_LOGGER.severity = G_LOGGER.CRITICAL  # its warnings are about its own terminal colours
 _DROPPED_KEYS = ("pkg.torch", "namespace")
@@ -55,7 +57,8 @@ def from_model(model: onnx.ModelProto, where: str = "the model") -> gs.Graph:
 
 def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     model = loading.check_operators(model, where)
-    loading.check_values(model)
+    loading.check_order(model, where)
+    loading.check_values(model, where)
     symbolic = symbolic_weights.declare_absent_weights(model, where) or missing
     node_info = [_node_info(node) for node in model.graph.node]
     loading.fix_batch(model, where)
@@ -90,6 +93,7 @@ def _drop_training_outputs(model: onnx.ModelProto) -> None:
 def _name_nodes(model: onnx.ModelProto, info: list[dict[str, str]]) -> None:
     """Give every node a unique name; the converter keeps order, so metadata is matched by position."""
     same = len(info) == len(model.graph.node)
+    given = {node.name for node in _all_nodes(model.graph)}
     taken: set[str] = set()
     counts: dict[str, int] = {}
     for index, node in enumerate(model.graph.node):
@@ -98,6 +102,7 @@ def _name_nodes(model: onnx.ModelProto, info: list[dict[str, str]]) -> None:
             number = counts.get(node.op_type, 0)
             counts[node.op_type] = number + 1
             name = f"{node.op_type.lower()}_{number}"
+            name = "" if name in given else name  # it belongs to a node the user named
         node.name = name
         taken.add(name)
         del node.metadata_props[:]
@@ -114,23 +119,41 @@ def _read_state(graph: gs.Graph, model: onnx.ModelProto, symbolic: bool) -> None
     state.softmax = metadata.pop(SOFTMAX_KEY, "false") == "true"
     state.metadata = {k: v for k, v in metadata.items() if not k.startswith(_DROPPED_KEYS)}
     if exits:
-        try:
-            state.exits = [Exit(**entry) for entry in json.loads(exits)]
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"metadata '{EXITS_KEY}' is damaged: {error}", "write the model again"
-            ) from error
-    for node in model.graph.node:
+        state.exits = _decode(EXITS_KEY, exits, lambda found: [_exit(entry) for entry in found])
+    for node in _all_nodes(model.graph):
         info = _node_info(node)
-        state.origins[node.name] = tuple(json.loads(info.get(ORIGIN_KEY, "null")) or (node.name,))
+        origin = info.get(ORIGIN_KEY)
+        state.origins[node.name] = (node.name,) if origin is None else _decode(ORIGIN_KEY, origin, _names)
         if LAYER_KEY in info:
             state.layers[node.name] = info[LAYER_KEY]
+
+
+def _decode(key: str, text: str, build: Callable[[Any], Decoded]) -> Decoded:
+    try:
+        return build(json.loads(text))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"metadata '{key}' is damaged: {error}", "write the model again") from error
+
+
+def _names(found: Any) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ValueError(f"expected a list of names, got {str(found)[:40]!r}")
+    return tuple(found)
+
+
+def _exit(entry: dict[str, Any]) -> Exit:
+    made = Exit(**entry)
+    _names([made.name, made.mount, made.output, made.confidence])
+    threshold = None if made.threshold is None else float(made.threshold)
+    return replace(made, threshold=threshold)
 
 
 def _check_shapes(graph: gs.Graph, where: str) -> None:
     for node in graph.nodes:
         for tensor in node.outputs:
             shape = tensor.shape
+            if tensor.is_empty():  # an optional output left out
+                continue
             if shape is None or any(not isinstance(d, int) or d < 0 for d in shape):
                 raise InputError(
                     f"{where}: '{tensor.name}' (from {node.op} '{node.name}') has no static shape: {shape}",

@@ -46,21 +46,25 @@ class HeadLayer:
 
 
 def _pool_to(spatial: tuple[int, ...], size: int) -> tuple[HeadLayer, ...]:
-    kernel = tuple(max(1, s // size) for s in spatial)
+    """Max-pool, kernel = stride, so that at most ``size`` is left per axis; nothing if it is already."""
+    kernel = tuple(math.ceil(s / size) for s in spatial)
     return (HeadLayer("MaxPool", kernel, kernel),) if max(kernel) > 1 else ()
 
 
 def linear_head(shape: tuple[int, ...], classes: int) -> tuple[HeadLayer, ...]:
-    """Max-pool to about 4 per axis, flatten, one fully connected layer (the paper's head)."""
+    """Max-pool to at most 4 per axis, flatten, one fully connected layer (the head of arXiv 2512.04705)."""
     return (*_pool_to(shape[1:], 4), HeadLayer("Flatten"), HeadLayer("Gemm", channels=classes))
 
 
 def conv_head(shape: tuple[int, ...], classes: int) -> tuple[HeadLayer, ...]:
-    """Max-pool to about 8 per axis, 3x3 convolution of stride 2, then the linear head."""
+    """Max-pool to at most 8 per axis, 3x3 convolution of stride 2, then the linear head.
+
+    An image that does not leave pays for the head as well, so it is kept narrow: 32 to 64 channels.
+    """
     rank = len(shape) - 1
     first = _pool_to(shape[1:], 8)
     pooled = first[0].output_shape(shape) if first else shape
-    width = min(128, max(32, -(-2 * shape[0] // 16) * 16))
+    width = min(64, max(32, math.ceil(2 * shape[0] / 16) * 16))
     conv = HeadLayer("Conv", (3,) * rank, (2,) * rank, width)
     return (*first, conv, *linear_head(conv.output_shape(pooled), classes))
 

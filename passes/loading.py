@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference, version_converter
 
 from passes.errors import InputError
+from passes.external_data import load_external, tensors
 
 OPSET = 21
 IR_VERSION = 10
 STANDARD_DOMAINS = ("", "ai.onnx")
 MAX_BYTES = 2**31 - 1
 
-_MAGIC = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive"}
+_MAGIC = {
+    b"PK\x03\x04": "a zip archive (PyTorch checkpoints are, too)",
+    b"\x1f\x8b": "a gzip archive",
+    b"BZh": "a bzip2 archive",
+}
+_TAR_MAGIC = slice(257, 262)
 _MAGIC |= {
     b"\xfd7zXZ": "an xz archive",
     b"\x89HDF": "an HDF5 file (Keras?)",
@@ -39,16 +46,31 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, bool]:
     if path.is_dir():
         raise InputError(f"{path} is a directory, not an ONNX model", "give the .onnx file inside it")
     try:
+        if not path.exists():
+            raise InputError(f"no such file: {path}", "check the path to the model")
+        if not path.is_file():
+            raise InputError(f"{path} is not a regular file", "give an .onnx file")
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(
+                f"{path} is larger than 2 GB, more than an ONNX file can hold",
+                "export it with external data, or give a smaller model",
+            )
         data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}", "check the path to the model") from None
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-    for magic, what in _MAGIC.items():
-        if data.startswith(magic):
-            raise InputError(f"{path} is {what}, not an ONNX model", "unpack it and give the .onnx file")
+        raise InputError(
+            f"cannot read {path}: {error.strerror}", "check the path and its permissions"
+        ) from None
+    _refuse_archives(data, path)
     model = parse_model(data, str(path))
-    return model, _load_external(model, path.resolve().parent)
+    return model, load_external(model, path.resolve().parent)
+
+
+def _refuse_archives(data: bytes, path: Path) -> None:
+    found = [what for magic, what in _MAGIC.items() if data.startswith(magic)]
+    if data[_TAR_MAGIC] == b"ustar":
+        found.append("a tar archive")
+    if found:
+        raise InputError(f"{path} is {found[0]}, not an ONNX model", "unpack it and give the .onnx file")
 
 
 def parse_model(data: bytes, where: str) -> onnx.ModelProto:
@@ -64,80 +86,85 @@ def parse_model(data: bytes, where: str) -> onnx.ModelProto:
     return model
 
 
-def _load_external(model: onnx.ModelProto, folder: Path) -> bool:
-    missing = False
-    for tensor in model.graph.initializer:
-        if tensor.data_location != TensorProto.EXTERNAL:
-            continue
-        entries = {e.key: e.value for e in tensor.external_data}
-        location = entries.get("location", "")
-        absolute = PurePosixPath(location).is_absolute() or PureWindowsPath(location).is_absolute()
-        target = (folder / location).resolve()
-        if not location or absolute or not target.is_relative_to(folder):
-            raise InputError(
-                f"weights of '{tensor.name}' lie outside the model's folder: {location!r}",
-                "put the data file beside the model and export with a relative path",
-            )
-        if not target.exists():
-            missing = True
-            continue
-        _read_external(tensor, target, entries)
-    return missing
-
-
-def _read_external(tensor: TensorProto, target: Path, entries: dict[str, str]) -> None:
-    expected = (
-        int(np.prod(tensor.dims, dtype=np.int64)) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    )
-    try:
-        offset, length = int(entries.get("offset", "0")), int(entries.get("length", str(expected)))
-        if not target.is_file() or offset < 0 or length < 0 or length > target.stat().st_size:
-            raise ValueError
-        with target.open("rb") as stream:
-            stream.seek(offset)
-            raw = stream.read(length)
-    except (OSError, ValueError):
-        raw = b""
-    if len(raw) != expected:
-        raise InputError(
-            f"external data of '{tensor.name}' in {target.name} does not hold {expected} bytes",
-            "copy the data file again, or export the model again",
-        )
-    tensor.raw_data = raw
-    del tensor.external_data[:]
-    tensor.data_location = TensorProto.DEFAULT
-
-
 def check_operators(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     """Inline model-local functions and refuse operators outside the ONNX standard."""
     if model.functions:
-        import onnx.inliner
+        from onnx import inliner
 
-        model = onnx.inliner.inline_local_functions(model)
-    custom = sorted(
-        {f"{n.domain}::{n.op_type}" for n in model.graph.node if n.domain not in STANDARD_DOMAINS}
-    )
+        try:
+            model = inliner.inline_local_functions(model)
+        except Exception as error:  # the C++ inliner raises what it likes
+            raise InputError(
+                f"the functions of {where} cannot be inlined: {_reason(error)}", "export it without functions"
+            ) from error
+    nodes = list(_nodes(model.graph))
+    custom = sorted({f"{n.domain}::{n.op_type}" for n in nodes if n.domain not in STANDARD_DOMAINS})
     if custom:
         raise InputError(
             f"{where} uses custom operators: {', '.join(custom)}",
             "export it with standard ONNX operators only, or replace these nodes",
         )
+    unknown = sorted({n.op_type for n in nodes if not onnx.defs.has(n.op_type)})
+    if unknown:
+        raise InputError(
+            f"{where} uses operators ONNX does not have: {', '.join(repr(u) for u in unknown)}",
+            "export it with standard ONNX operators only, or replace these nodes",
+        )
     return model
 
 
-def check_values(model: onnx.ModelProto) -> None:
+def check_order(model: onnx.ModelProto, where: str) -> None:
+    """Refuse graphs whose nodes are not in an order they can run in, or that write a tensor twice."""
+    made = {t.name for t in [*model.graph.input, *model.graph.initializer]}
+    waiting = {name for node in model.graph.node for name in node.output if name}
+    for node in model.graph.node:
+        early = [name for name in node.input if name in waiting and name not in made]
+        twice = [name for name in node.output if name in made]
+        if early or twice:
+            what = f"reads '{early[0]}' before it is made" if early else f"writes '{twice[0]}' once more"
+            raise InputError(
+                f"{where} is no valid graph: {node.op_type} '{node.name}' {what}",
+                "export it again; onnx.checker.check_model tells more",
+            )
+        made.update(name for name in node.output if name)
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for body in [attribute.g, *attribute.graphs]:
+                yield from _nodes(body)
+
+
+def check_values(model: onnx.ModelProto, where: str) -> None:
     """Refuse NaN and infinite weights (constant bounds such as Clip's may be infinite)."""
-    for tensor in model.graph.initializer:
-        if tensor.data_type not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
-            continue
+    for tensor in tensors(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:
             continue
-        values = numpy_helper.to_array(tensor)
-        if np.isnan(values).any() or (values.size > 1 and np.isinf(values).any()):
+        try:
+            values = numpy_helper.to_array(tensor)
+        except Exception as error:  # numpy and onnx raise several kinds for bytes that do not fit
             raise InputError(
-                f"weights '{tensor.name}' hold NaN or infinite values",
+                f"{where}: the values of '{tensor.name}' do not fit its shape {list(tensor.dims)}: {error}",
+                "the file is damaged: export it again",
+            ) from error
+        if values.dtype.kind != "f":
+            continue
+        # a sum is finite only if all are: no mask of the size of the weights is needed
+        with np.errstate(all="ignore"):
+            suspicious = not np.isfinite(values.sum(dtype=np.float64))
+        if suspicious and (np.isnan(values).any() or (values.size > 1 and np.isinf(values).any())):
+            raise InputError(
+                f"weights '{tensor.name or 'of a Constant'}' of {where} hold NaN or infinite values",
                 "the training diverged or the export is broken: export a healthy checkpoint",
             )
+
+
+def _reason(error: Exception) -> str:
+    """Return what the C++ of onnx says, without its source line and assertion."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1].rpartition("failed: ")[2].strip()[:200]
 
 
 def convert(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
@@ -148,9 +175,8 @@ def convert(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
         try:
             model = version_converter.convert_version(model, OPSET)
         except Exception as error:  # the C++ converter raises RuntimeError and ConvertError alike
-            reason = str(error).strip().splitlines()[-1][:200]
             raise InputError(
-                f"{where} (opset {version}) cannot be converted to opset {OPSET}: {reason}",
+                f"{where} (opset {version}) cannot be converted to opset {OPSET}: {_reason(error)}",
                 f"export it again with opset {OPSET}",
             ) from error
         if not model.metadata_props:
@@ -168,7 +194,15 @@ def fix_batch(model: onnx.ModelProto, where: str) -> None:
         raise InputError(
             f"{where} has {len(inputs)} inputs ({names})", "eecompile takes networks with one input"
         )
+    if not model.graph.output:
+        raise InputError(f"{where} has no outputs", "export it again")
     tensor = inputs[0].type.tensor_type
+    if tensor.elem_type != TensorProto.FLOAT:
+        known = TensorProto.DataType.Name(tensor.elem_type).lower()
+        raise InputError(
+            f"input '{inputs[0].name}' of {where} is {known}, not float32",
+            "export the network with a float32 input and float32 weights",
+        )
     if not tensor.HasField("shape") or not tensor.shape.dim:
         raise InputError(f"input '{inputs[0].name}' of {where} has no shape", "export it with a fixed shape")
     dims = tensor.shape.dim
@@ -198,7 +232,6 @@ def infer(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     try:
         return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200]
         raise InputError(
-            f"{where}: shapes do not fit together: {reason}", "export the model again"
+            f"{where}: shapes do not fit together: {_reason(error)}", "export the model again"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +24,8 @@ class Quantize(Pass):
     """Turn a calibrated float graph into Q/DQ form; every number becomes one its grid can hold.
 
     1. The graph input and every tensor with a grid gets QuantizeLinear; every reader gets a
-       DequantizeLinear of its own, so that a cut at any exit falls on the integer tensor.
+       DequantizeLinear of its own, so that a cut at any exit falls on the integer tensor. A grid
+       narrower than its type gets an integer Clip in between.
     2. Weights with a grid become integer initializers behind a DequantizeLinear.
     3. Biases become int32 on the grid input scale x weight scale.
     4. Tensors of operators that move values but compute none (max pooling, views) keep their
@@ -48,23 +50,25 @@ class Quantize(Pass):
         """Insert Q/DQ on all tensors with a grid."""
         if _is_quantized(graph):
             return False
-        state = state_of(graph)
-        layers: dict[str, str] = state.layers
+        grids = state_of(graph).grids
+        before = len(graph.nodes)
         for node in list(graph.nodes):
             if node.op in QUANTIZED_LINEAR:
-                _quantize_parameters(graph, node, state.grids)
+                _quantize_parameters(graph, node, grids)
         outputs = {t.name for t in graph.outputs}
-        for tensor in [*graph.inputs, *(t for n in list(graph.nodes) for t in n.outputs)]:
-            grid = state.grids.get(tensor.name)
-            if tensor.inputs and tensor.inputs[0].op in ("DequantizeLinear", "QuantizeLinear"):
+        activations = [*graph.inputs, *(t for n in graph.nodes for t in n.outputs)]
+        for tensor in activations:
+            written_by_us = tensor.inputs and tensor.inputs[0].op == "DequantizeLinear"
+            if written_by_us or tensor.is_empty() or tensor.name in outputs:
                 continue
-            if grid is None or tensor.name in outputs:
-                if grid is None and tensor.name not in outputs and not _fused_away(tensor):
-                    decline(graph, self.name, tensor.name, "calibration gave it no range")
-                continue
-            _quantize_tensor(graph, tensor, grid, layers)
-        tidy(graph)
-        return True
+            if tensor.name in grids:
+                _quantize_tensor(graph, tensor, grids[tensor.name])
+            elif not _fused_away(tensor):
+                decline(graph, self.name, tensor.name, "calibration gave it no range")
+        changed = len(graph.nodes) > before
+        if changed:
+            tidy(graph)
+        return changed
 
 
 def _is_quantized(graph: gs.Graph) -> bool:
@@ -93,32 +97,55 @@ def to_integers(values: Array, grid: QuantGrid) -> Array:
 
 
 def _quantize_parameters(graph: gs.Graph, node: gs.Node, grids: dict[str, QuantGrid]) -> None:
-    weight = node.inputs[1]
-    grid = grids.get(weight.name)
-    input_grid = grids.get(node.inputs[0].name)
-    if grid is None or input_grid is None or not isinstance(weight, gs.Constant):
-        decline(graph, Quantize.name, node.name, "its weights are not constant or have no calibrated range")
+    reason = _why_not(node, grids)
+    if reason:
+        decline(graph, Quantize.name, node.name, reason)
         return
+    weight, grid = node.inputs[1], grids[node.inputs[1].name]
+    input_grid = grids[node.inputs[0].name]
     integers = gs.Constant(f"{weight.name}_quantized", to_integers(weight.values, grid))
     node.inputs[1] = _dequantize(graph, node, integers, weight, grid)
-    if len(node.inputs) > 2:
+    if _has_bias(node):
         bias = node.inputs[2]
         scale = tuple(float(np.float32(input_grid.scale[0]) * np.float32(s)) for s in grid.scale)
         axis = 0 if len(scale) > 1 else None
         bias_grid = QuantGrid(scale, 0, -BITS32, BITS32 - 1, "int32", axis)
         wide = bias.values.astype(np.float64) / np.array(scale)
         values = np.clip(np.rint(wide), -BITS32, BITS32 - 1).astype(np.int32)
-        node.inputs[2] = _dequantize(
-            graph, node, gs.Constant(f"{bias.name}_quantized", values), bias, bias_grid
-        )
+        # named by its reader: layers that share a bias have it on different grids
+        wide_integers = gs.Constant(f"{bias.name}/{node.name}_quantized", values)
+        node.inputs[2] = _dequantize(graph, node, wide_integers, bias, bias_grid)
+
+
+def _why_not(node: gs.Node, grids: dict[str, QuantGrid]) -> str:
+    """Return why the parameters of ``node`` stay float, or nothing."""
+    data, weight = node.inputs[0], node.inputs[1]
+    if not isinstance(weight, gs.Constant) or weight.name not in grids:
+        return "its weights are not constant or have no calibrated range"
+    if data.name not in grids:
+        return f"its input '{data.name}' has no calibrated range"
+    if not _has_bias(node):
+        return ""
+    if not isinstance(node.inputs[2], gs.Constant) or len(node.inputs[2].shape) != 1:
+        return "its bias is not a constant vector"
+    if float(node.attrs.get("alpha", 1.0)) != 1.0 or float(node.attrs.get("beta", 1.0)) != 1.0:
+        return "its bias is on another grid than its products (alpha, beta)"
+    return ""
+
+
+def _has_bias(node: gs.Node) -> bool:
+    return len(node.inputs) > 2 and not node.inputs[2].is_empty()
 
 
 def _dequantize(
-    graph: gs.Graph, reader: gs.Node, integers: gs.Tensor, real: gs.Tensor, grid: QuantGrid
+    graph: gs.Graph, reader: gs.Node, integers: gs.Tensor, real: gs.Tensor, grid: QuantGrid, slot: int = 0
 ) -> gs.Variable:
-    """Return a float tensor that ``reader`` alone reads, dequantized from ``integers``."""
+    """Return a float tensor that ``reader`` alone reads, dequantized from ``integers``.
+
+    ``slot`` tells several reads of one tensor by one node (Add(x, x)) apart.
+    """
     state = state_of(graph)
-    stem = f"{integers.name}/{reader.name}"
+    stem = f"{integers.name}/{reader.name}" + (f"/{slot}" if slot else "")
     scale, zero = _scalars(stem, grid)
     output = gs.Variable(f"{stem}/dequantized", np.float32, list(real.shape))
     attributes = {} if grid.axis is None else {"axis": grid.axis}
@@ -130,19 +157,40 @@ def _dequantize(
     return output
 
 
-def _quantize_tensor(graph: gs.Graph, tensor: gs.Tensor, grid: QuantGrid, layers: dict[str, str]) -> None:
-    state = state_of(graph)
-    readers = list(
-        dict.fromkeys((n.name, i) for n in tensor.outputs for i, t in enumerate(n.inputs) if t is tensor)
-    )
-    by_name = {n.name: n for n in tensor.outputs}
+def _quantize_tensor(graph: gs.Graph, tensor: gs.Tensor, grid: QuantGrid) -> None:
+    readers = [
+        (node, i) for node in _unique(tensor.outputs) for i, t in enumerate(node.inputs) if t is tensor
+    ]
+    dtype = np.dtype(grid.dtype)
     scale, zero = _scalars(tensor.name, grid)
-    quantized = gs.Variable(f"{tensor.name}_quantized", np.dtype(grid.dtype), list(tensor.shape))
-    node = gs.Node("QuantizeLinear", f"{tensor.name}/quantize", {}, [tensor, scale, zero], [quantized])
-    graph.nodes.append(node)
-    state.origins[node.name] = ()
-    if tensor.inputs and tensor.inputs[0].name in layers:
-        layers[node.name] = layers[tensor.inputs[0].name]
-    for name, index in readers:
-        reader = by_name[name]
-        reader.inputs[index] = _dequantize(graph, reader, quantized, tensor, grid)
+    integers = gs.Variable(f"{tensor.name}_quantized", dtype, list(tensor.shape))
+    _add(graph, "QuantizeLinear", f"{tensor.name}/quantize", [tensor, scale, zero], integers)
+    limits = np.iinfo(dtype)
+    # moved values were clipped where they were computed
+    computed = not tensor.inputs or tensor.inputs[0].op not in SAME_GRID
+    if computed and (grid.low > limits.min or grid.high < limits.max):
+        narrow = gs.Variable(f"{tensor.name}_clipped", dtype, list(tensor.shape))
+        bounds = [
+            gs.Constant(f"{tensor.name}_{side}", np.array(value, dtype))
+            for side, value in (("lowest", grid.low), ("highest", grid.high))
+        ]
+        _add(graph, "Clip", f"{tensor.name}/clip", [integers, *bounds], narrow)
+        integers = narrow
+    for node, index in readers:
+        first = next(i for reader, i in readers if reader is node)
+        slot = 0 if index == first else index
+        node.inputs[index] = _dequantize(graph, node, integers, tensor, grid, slot)
+
+
+def _add(graph: gs.Graph, op: str, name: str, inputs: list[gs.Tensor], output: gs.Tensor) -> None:
+    """Append a node that belongs to the layer of the operator whose result it rounds."""
+    state = state_of(graph)
+    producer = inputs[0].inputs[0].name if inputs[0].inputs else ""
+    graph.nodes.append(gs.Node(op, name, {}, inputs, [output]))
+    state.origins[name] = ()
+    if producer in state.layers:
+        state.layers[name] = state.layers[producer]
+
+
+def _unique(nodes: Iterable[gs.Node]) -> list[gs.Node]:
+    return list({id(node): node for node in nodes}.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from passes.errors import InputError, did_you_mean
@@ -99,17 +99,20 @@ class Target(ABC):
     def place(self, layer: Layer, objective: str = "edp") -> Placement | Refusal:
         """Put ``layer`` on the cheapest core that takes it, ties by core name.
 
+        Cores are compared at the nominal host cost, so that scaling it changes costs but moves nothing.
+
         Args:
             layer: The layer.
             objective: ``edp``, ``latency`` or ``energy`` of the layer alone.
         """
         key = objective_key(objective)
+        nominal = replace(self, host_scale=1.0)
         candidates, declined, absent = [], [], []
         hints: dict[str, None] = {}
         for core in self.arch.cores:
             rules = self.support(core.name).get(layer.op_type)
             if rules is None:
-                absent.append(Reason(core.name, f"it does not run {layer.op_type}"))
+                absent.append(Reason(core.name, f"It does not run {layer.op_type}"))
                 continue
             broken = next((rule for rule in rules if not rule(layer, self.arch)), None)
             if broken is None:
@@ -119,7 +122,7 @@ class Target(ABC):
             if self.hint(broken):
                 hints[self.hint(broken)] = None
         if candidates:
-            candidates.sort(key=lambda c: (key(c.cost), c.core))
+            candidates.sort(key=lambda c: (key(nominal.cost(layer, c.core)), c.core))
             return Placement(layer.name, tuple(candidates), tuple(declined))
         reasons = tuple(declined) or tuple(absent)
         return Refusal(layer.name, layer.op_type, layer.origin, reasons, "; or ".join(hints))

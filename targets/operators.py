@@ -75,19 +75,6 @@ def loop_dims(node: gs.Node) -> LoopDims | None:
     return None
 
 
-def macs_of(node: gs.Node) -> int:
-    """Return the multiply-accumulates of a node: those of linear operators; others count 0."""
-    op = float_name(node.op)
-    if op not in LINEAR:
-        return 0
-    if op in ("Gemm", "MatMul"):
-        return _matmul(node).iterations
-    weight = [int(d) for d in node.inputs[_WEIGHT_INPUT.get(node.op, 1)].shape]
-    # A transposed convolution does its window once per input pixel, a convolution once per output pixel.
-    pixels = node.inputs[0] if op == "ConvTranspose" else node.outputs[0]
-    return int(pixels.shape[0]) * math.prod(weight) * math.prod(int(d) for d in pixels.shape[2:])
-
-
 def _matmul(node: gs.Node) -> LoopDims:
     left = [int(d) for d in node.inputs[0].shape]
     right = [int(d) for d in node.inputs[_WEIGHT_INPUT.get(node.op, 1)].shape]

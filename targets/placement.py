@@ -36,7 +36,7 @@ class Placement:
     """The chosen core, all legal cores, and why the others declined.
 
     Attributes:
-        candidates: Legal cores, cheapest first; the first is the chosen one.
+        candidates: Legal cores, cheapest first at nominal host cost; the first is the chosen one.
         declined: Cores that run such operators but not this layer.
     """
 
@@ -67,9 +67,9 @@ class Refusal:
 
     def __str__(self) -> str:
         why = "; ".join(f"{r.core}: {r.rule}" for r in self.reasons)
-        origin = f" (from {self.origin[0]})" if self.origin else ""
+        origin = f", from {self.origin[0]}" if self.origin else ""
         hint = f" To help: {self.hint}." if self.hint else ""
-        return f"layer '{self.layer}' ({self.op_type}){origin} cannot be placed: {why}.{hint}"
+        return f"no core takes layer '{self.layer}' ({self.op_type}{origin}). Broken rules: {why}.{hint}"
 
 
 def objective_key(name: str) -> Callable[[LayerCost], float]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
+from passes.macs import node_macs
 from passes.state import Exit, state_of
 from targets import operators
 from targets.layer import Bits, Layer, Operand
@@ -194,7 +195,7 @@ class _Builder:
             name=name,
             op_type=operators.float_name(main.op),
             origin=self._origin(nodes),
-            macs=operators.macs_of(main),
+            macs=node_macs(main),
             dims=operators.loop_dims(main),
             inputs=tuple(self._operand(t, logits) for t in inputs),
             outputs=tuple(self._operand(t, logits) for t in self._group_outputs(name, nodes, main)),

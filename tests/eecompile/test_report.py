@@ -65,7 +65,8 @@ def test_asks_for_nothing_outside_itself(page: Page) -> None:
         "36.8 % less energy-delay product", "86.2 %", "[83.9, 88.2]", "1,000 test images", "0.59 points",
         "[\N{MINUS SIGN}0.41, 1.62]",
         "0.9127", "40.0 %", "74.1 %", "[71.8, 76.3]", "5.10 µJ", "585 µs", "add_1", "its head costs more",
-        "\N{MULTIPLICATION SIGN} 4", "33.1 %", "0.291 ms", "1,000 of 1,000 test images", "9f2c9f2c", "1.31.1", "within 15 %",
+        "\N{MULTIPLICATION SIGN} 4", "33.1 %", "0.291 ms", "1,000 of 1,000 test images",
+        "9f2c9f2c", "1.31.1", "within 15 %",
         "weights are resident", "placeholder", "conv_7", "raw: 0.1016",
     ],
 )  # fmt: skip
@@ -161,7 +162,7 @@ def test_ticks_are_round_and_span(low: float, high: float, expected: list[float]
 
 
 def test_gantt_bars_lie_on_their_tracks() -> None:
-    (chart,) = gantt_charts(trace(), {"digital": "c0"})
+    (chart,) = gantt_charts(trace(), {"digital": "c0", "simd": "c1"})
     assert [track.name for track in chart.tracks] == ["digital", "simd", "dma", "host"]
     assert [mark.label for mark in chart.exits] == ["exit_0", "exit_1", "final"]
     assert all(bar.x >= 108 and bar.x + bar.width <= chart.width for bar in chart.bars)

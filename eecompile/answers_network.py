@@ -1,0 +1,170 @@
+"""What `inspect`, `cost` and `targets` print when nobody asked for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from eecompile import wording
+from eecompile.inspection import Inspection, NodeInfo
+from eecompile.listing import TargetInfo, TargetList
+from eecompile.terminal import bullets, line, table
+from passes.mounts import Mount
+from targets.report import CostReport, PathCost
+
+SHOWN_LAYERS = 40
+SHOWN_REASONS = 24
+SHOWN_SUBJECTS = 4
+WIDE = 110
+"""Columns from which names are shown at length."""
+NARROW_NAME, WIDE_NAME = 18, 44
+
+
+def cost_report(out: Console, report: CostReport) -> None:
+    """Print exits, layers and what the figures leave out."""
+    line(out, f"{report.target}, objective {report.objective}, cost model {report.cost_model}", "bold")
+    line(out, f"Known error: {report.known_error}.")
+    out.print()
+    columns = ("exit", "MACs", "cycles", "latency", "energy", "EDP", "energy share")
+    table(
+        out,
+        "Exit paths: all that runs when an image leaves there",
+        columns,
+        [_path(path, report.total) for path in report.exits],
+        columns[1:],
+    )
+    shown = report.layers[:SHOWN_LAYERS]
+    rows = [
+        (
+            wording.shortened(layer.name, 20),
+            layer.core,
+            layer.exit,
+            wording.quantity(layer.macs),
+            wording.cycles(layer.latency_cycles),
+            wording.energy(layer.energy_pj),
+            wording.percent(layer.share),
+            wording.percent(layer.utilization, 0),
+        )
+        for layer in shown
+    ]
+    headings = ("layer", "core", "exit", "MACs", "cycles", "energy", "share", "used")
+    more = (
+        f" (the first {len(shown)} of {len(report.layers)}; all with --json)"
+        if len(report.layers) > len(shown)
+        else ""
+    )
+    table(out, f"Layers{more}", headings, rows, headings[3:])
+    bullets(out, "Warnings", (("", warning) for warning in report.warnings))
+
+
+def _path(path: PathCost, total: PathCost) -> Sequence[str]:
+    return (
+        path.name if path.complete else f"{path.name} (incomplete)",
+        wording.quantity(path.macs),
+        wording.cycles(path.latency_cycles),
+        wording.ABSENT if path.latency_s is None else wording.quantity(path.latency_s, "s"),
+        wording.energy(path.energy_pj),
+        wording.product(path.edp_js, path.edp_j_cycles),
+        wording.percent(wording.ratio(path.energy_pj, total.energy_pj), 0),
+    )
+
+
+def inspection(out: Console, found: Inspection) -> None:
+    """Print what the network is, its exits, mounts and nodes, and the reasons for what is not."""
+    weights = "with weights" if found.weights else "shapes only: the weights are absent"
+    classes = f", {found.classes} classes" if found.classes is not None else ""
+    line(out, f"{found.model}: input {_shape(found.input_shape)}{classes}, {weights}", "bold")
+    counts = f"{found.nodes_in_file} nodes in the file, {len(found.nodes)} in canonical form"
+    line(out, f"{counts}, placed on {found.target}.")
+    out.print()
+    bullets(out, "Not found out", (("", note) for note in found.notes))
+    room = NARROW_NAME if out.width < WIDE else WIDE_NAME
+    exits = [
+        (e.name, wording.shortened(e.mount, room), wording.shortened(e.output, room), _threshold(e.threshold))
+        for e in found.exits
+    ]
+    table(out, f"Exits ({found.exits_from})", ("exit", "mount", "output", "threshold"), exits, ("threshold",))
+    _mounts(out, found.mounts, room)
+    nodes = [_node(node, room) for node in found.nodes]
+    table(out, "Nodes", ("node", "op", "layer", "core", "bits w/a", "output"), nodes)
+    _reasons(out, "Not a mount", [(m.name, m.reason) for m in found.mounts if not m.ok])
+    why = [(node.layer or node.name, reason) for node in found.nodes for reason in node.reasons]
+    known = {node.name for node in found.nodes}
+    why += [(d.subject, f"{d.pass_name}: {d.reason}") for d in found.declined if d.subject not in known]
+    _reasons(out, "Not rewritten, not fused or not placed", why)
+
+
+def _mounts(out: Console, mounts: Sequence[Mount], room: int) -> None:
+    ranked = sorted((m for m in mounts if m.rank is not None), key=lambda m: m.rank or 0)
+    rows = [(str(m.rank), m.name, wording.shortened(m.tensor, room), m.reason) for m in ranked]
+    table(out, "Mounts, best first", ("rank", "mount", "tensor", "why"), rows, ("rank",))
+
+
+def _reasons(out: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """Print each reason once, with the layers or tensors it holds for."""
+    subjects: dict[str, dict[str, None]] = {}
+    for subject, reason in rows:
+        subjects.setdefault(reason, {})[wording.shortened(subject, NARROW_NAME)] = None
+    grouped = []
+    for reason, names in subjects.items():
+        more = f" … ({len(names)} in all)" if len(names) > SHOWN_SUBJECTS else ""
+        grouped.append((", ".join(list(names)[:SHOWN_SUBJECTS]) + more, reason))
+    shown = grouped[:SHOWN_REASONS]
+    rest = f" (the first {len(shown)} of {len(grouped)} reasons; all with --json)"
+    table(out, f"{title}{rest if len(grouped) > len(shown) else ''}", ("what", "why"), shown)
+
+
+def _node(node: NodeInfo, room: int) -> Sequence[str]:
+    bits = wording.ABSENT
+    if node.activation_bits is not None:
+        bits = f"{node.weight_bits or wording.ABSENT} / {node.activation_bits}"
+    shapes = ", ".join(_shape(s) for s in node.output_shapes)
+    core = node.core or wording.ABSENT
+    return (wording.shortened(node.name, room), node.op_type, node.layer, core, bits, shapes)
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(str(d) for d in shape)
+
+
+def _threshold(threshold: float | None) -> str:
+    return wording.ABSENT if threshold is None else f"{threshold:.4f}"
+
+
+def target_list(out: Console, result: TargetList) -> None:
+    """Print all targets, or one with its cores, cost models and support table."""
+    if not result.detailed:
+        rows = [
+            (t.name, t.summary, ", ".join(c.name for c in t.cores), ", ".join(t.cost_models))
+            for t in result.targets
+        ]
+        table(out, "Targets", ("target", "what it is", "cores", "cost models"), rows)
+        line(out, "`eecompile targets NAME` shows what one supports on which core.")
+        return
+    _target(out, result.targets[0])
+
+
+def _alike(target: TargetInfo) -> dict[tuple[str, tuple[str, ...]], list[str]]:
+    """Group the operators of a core that share their rules, in the order of the cores."""
+    order = {core.name: index for index, core in enumerate(target.cores)}
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for row in sorted(target.support, key=lambda row: order[row.core]):
+        found.setdefault((row.core, row.rules), []).append(row.op_type)
+    return found
+
+
+def _target(out: Console, target: TargetInfo) -> None:
+    line(out, f"{target.name}: {target.summary}", "bold")
+    line(out, f"Clock: {wording.quantity(target.clock_hz, 'Hz')}")
+    out.print()
+    cores = [(c.name, c.kind, c.scheme or wording.ABSENT) for c in target.cores]
+    table(out, "Cores", ("core", "kind", "quantization"), cores)
+    models = [(name, m["source"], m["known_error"]) for name, m in target.cost_models.items()]
+    table(out, "Cost models; the first is the default", ("model", "source", "known error"), models)
+    support = [
+        (core, ", ".join(operators), "; ".join(rules)) for (core, rules), operators in _alike(target).items()
+    ]
+    table(out, "Support: what a layer must be", ("core", "operators", "rules"), support)
+    figures = [(f.path, f"{f.value:g}", f.known) for f in target.figures]
+    table(out, "Figures; sources with --json", ("figure", "value", "known"), figures, ("value",))

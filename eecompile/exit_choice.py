@@ -1,0 +1,113 @@
+"""Which of the candidate exits a network keeps, and with which thresholds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from eecompile.results import RemovedExit
+from eecompile.statistics import DropBound
+from eecompile.thresholds import NEVER, Choice, Limit, choose, leaves_at
+from eecompile.validation import Answers
+from passes.exits import keep_exits
+from passes.state import state_of
+from targets.report import CostReport, PathCost
+
+
+@dataclass(frozen=True)
+class ExitChoice:
+    """The exits of the files.
+
+    Attributes:
+        kept: Indices of the kept early exits among the candidates.
+        thresholds: One per kept early exit.
+        costs: Costs of the network with these exits.
+        static: Costs of the network without exits.
+        removed: The other candidates, with the reason.
+    """
+
+    kept: tuple[int, ...]
+    thresholds: tuple[np.float32, ...]
+    costs: CostReport
+    static: CostReport
+    removed: tuple[RemovedExit, ...]
+
+
+def objective_value(costs: PathCost, objective: str) -> float:
+    """Return what is minimised: EDP (J x cycles), latency (cycles) or energy (pJ) of an exit path."""
+    values = {"edp": costs.edp_j_cycles, "latency": costs.latency_cycles, "energy": costs.energy_pj}
+    return float(values[objective])
+
+
+def choose_exits(
+    graph: gs.Graph,
+    mount_names: Sequence[str],
+    val: Answers,
+    limit: Limit,
+    objective: str,
+    cost: Callable[[gs.Graph], CostReport],
+) -> ExitChoice:
+    """Try every subset of the candidate exits; the cheapest on val within the limit is kept.
+
+    A head costs every image that passes it, so each subset is costed as a network of its own.
+
+    Args:
+        graph: Network with all candidate exits.
+        mount_names: Short name of the mount of each candidate.
+        val: Its answers on validation images.
+        limit: Allowed drop.
+        objective: ``edp``, ``latency`` or ``energy``.
+        cost: Costs a network on the target.
+    """
+    names = [e.name for e in state_of(graph).exits[:-1]]
+    bound = DropBound(len(val.labels))
+    found: dict[tuple[int, ...], tuple[Choice, CostReport]] = {}
+    for size in range(len(names) + 1):
+        for subset in itertools.combinations(range(len(names)), size):
+            costs = cost(keep_exits(graph, [names[i] for i in subset]))
+            values = [objective_value(e, objective) for e in costs.exits]
+            choice = choose(val.observed().select(subset), values, limit, bound)
+            if all(t != NEVER for t in choice.thresholds):  # else a smaller subset is cheaper still
+                found[subset] = choice, costs
+    kept = min(found, key=lambda subset: (found[subset][0].cost, subset))
+    choice, costs = found[kept]
+    return ExitChoice(kept, choice.thresholds, costs, found[()][1], _removed(mount_names, kept, found, limit))
+
+
+def _removed(
+    mount_names: Sequence[str],
+    kept: tuple[int, ...],
+    found: dict[tuple[int, ...], tuple[Choice, CostReport]],
+    limit: Limit,
+) -> tuple[RemovedExit, ...]:
+    removed = []
+    for index, mount in enumerate(mount_names):
+        if index in kept:
+            continue
+        rivals = [choice.cost for subset, (choice, _) in found.items() if index in subset]
+        reason = _why_removed(limit, min(rivals, default=None), found[kept][0].cost, found[()][0].cost)
+        # Kept exits are numbered anew, so the old number would be another exit's.
+        removed.append(RemovedExit(name=f"exit@{mount}", mount_name=mount, reason=reason))
+    return tuple(removed)
+
+
+def _why_removed(limit: Limit, with_it: float | None, without: float, static: float) -> str:
+    kind = "estimated drop" if limit.optimistic else "upper 90 % bound of the drop"
+    if with_it is None:
+        return f"no image may leave here while the {kind} on val stays within {limit.max_drop:g} points"
+    return (
+        f"the best network with it costs {100 * with_it / static:.1f} % of static on val, "
+        f"the one without it {100 * without / static:.1f} %"
+    )
+
+
+def oversized(val: Answers, thresholds: Sequence[np.float32]) -> list[str]:
+    """Return a warning if nothing ever reaches the final exit."""
+    deepest = int(leaves_at(val.confidence, thresholds).max())
+    if deepest == len(thresholds):
+        return []
+    return [f"no val image gets past exit_{deepest}: within the allowed drop this task needs nothing deeper"]

@@ -1,0 +1,80 @@
+"""From exceptions to messages and exit codes, and progress on stderr."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import sys
+import time
+from collections.abc import Callable
+from typing import ParamSpec
+
+from passes.errors import EecompileError
+
+P = ParamSpec("P")
+BAD_USE = 2
+INTERNAL_ERROR = 70
+INTERRUPTED = 130
+
+
+def guarded(function: Callable[P, None]) -> Callable[P, None]:
+    """Return ``function`` so that what it raises becomes a message on stderr and an exit code."""
+
+    @functools.wraps(function)
+    def safe(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except EecompileError as error:
+            raise SystemExit(complain(error.message, error.hint, error.exit_code)) from None
+        except KeyboardInterrupt:
+            raise SystemExit(complain("interrupted", "", INTERRUPTED)) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # `| head` closed the pipe: typer ends quietly
+                raise
+            raise SystemExit(_disk_error(error)) from None
+        except Exception:
+            raise SystemExit(_internal_error()) from None
+
+    return safe
+
+
+def complain(message: str, hint: str, code: int) -> int:
+    """Print an error on stderr: what and where, then what to do; returns ``code``."""
+    from eecompile.wording import printable
+
+    print(f"error: {printable(message)}", file=sys.stderr)
+    for line in hint.splitlines():
+        print(f"  {printable(line)}", file=sys.stderr)
+    return code
+
+
+def _disk_error(error: OSError) -> int:
+    if error.errno != errno.ENOSPC:
+        return _internal_error()
+    where = f": {error.filename}" if error.filename else ""
+    return complain(f"the disk is full{where}", "free some space or choose another --out", BAD_USE)
+
+
+def _internal_error() -> int:
+    import traceback
+
+    from eecompile import __version__
+
+    traceback.print_exc()
+    hint = (
+        "This is a bug in eecompile, not in your input. Please report it with the trace above,\n"
+        f"the command you gave, and the output of `eecompile doctor` (version {__version__})."
+    )
+    return complain("internal error", hint, INTERNAL_ERROR)
+
+
+def timed_progress() -> Callable[[str], None]:
+    """Return a function that prints a line on stderr with the seconds since now."""
+    start = time.monotonic()
+
+    def say(text: str) -> None:
+        from eecompile.wording import printable
+
+        print(f"{time.monotonic() - start:7.1f} s  {printable(text)}", file=sys.stderr, flush=True)
+
+    return say

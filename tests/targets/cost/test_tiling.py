@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from targets.cost.tiling import elementwise_traffic, linear_traffic
+from targets.layer import Operand
+from tests.targets.networks import linear_layer, loops, square
+
+L1, WEIGHTS = 262144, 65536
+
+
+def test_a_small_layer_moves_every_operand_once() -> None:
+    traffic = linear_traffic(linear_layer(square(32, 16, 16, 3)), L1, WEIGHTS)
+    assert traffic is not None
+    assert (traffic.input_bytes, traffic.output_bytes) == (16 * 256, 32 * 256)
+    assert traffic.weight_bytes == 32 * 16 * 9 + 32 * 4
+    assert (traffic.calls, traffic.jobs, traffic.partial_sum_bytes) == (3, 1, 0)
+
+
+def test_weights_are_padded_to_16_channels() -> None:
+    traffic = linear_traffic(linear_layer(square(10, 64, 1, 1), "Gemm"), L1, WEIGHTS)
+    assert traffic is not None and traffic.weight_bytes == 16 * 64 + 16 * 4
+
+
+def test_rows_shared_by_tiles_are_read_twice() -> None:
+    layer = linear_layer(replace(square(16, 16, 112, 3), pad_top=1, pad_bottom=1, pad_left=1, pad_right=1))
+    traffic = linear_traffic(layer, L1, WEIGHTS)
+    assert traffic is not None
+    row = 16 * 112
+    # 72 output rows need 73 input rows: 145 rows of 1,792 bytes fit 262,144; the rest is a second tile.
+    assert traffic.jobs == 2 and traffic.calls == 2 + 1 + 2
+    assert traffic.input_bytes == layer.input_bytes + 2 * row
+
+
+def test_large_weights_come_in_pieces_of_channels() -> None:
+    traffic = linear_traffic(linear_layer(square(64, 256, 4, 3)), L1, WEIGHTS)
+    # 16 channels are 36,864 bytes, so the 64 kB memory takes one block at a time.
+    assert traffic is not None and traffic.jobs == 4 and traffic.calls == 1 + 4 + 1
+    assert traffic.partial_sum_bytes == 0
+
+
+def test_too_many_input_channels_park_partial_sums() -> None:
+    traffic = linear_traffic(linear_layer(square(16, 512, 4, 3)), L1, WEIGHTS)
+    # 16 * 512 * 9 = 73,728 bytes: two pieces of input channels; 256 int32 sums are written and read once.
+    assert traffic is not None and traffic.jobs == 2 and traffic.partial_sum_bytes == 2 * 256 * 4
+    head = linear_traffic(linear_layer(loops(10, 5120, 1, 1, 1, 1), "Gemm"), L1, WEIGHTS)
+    assert head is not None and head.jobs == 2 and head.partial_sum_bytes == 0, (
+        "one pixel stays in the accumulators"
+    )
+
+
+def test_the_cheaper_loop_order_is_taken() -> None:
+    layer = linear_layer(square(256, 256, 48, 3))
+    traffic = linear_traffic(layer, L1, WEIGHTS)
+    assert traffic is not None and traffic.jobs > 16
+    once = linear_traffic(layer, 1 << 30, WEIGHTS)
+    assert once is not None and (
+        traffic.input_bytes == once.input_bytes or traffic.weight_bytes > once.weight_bytes
+    )
+
+
+def test_a_row_that_does_not_fit_is_told() -> None:
+    assert linear_traffic(linear_layer(square(64, 64, 32, 3)), 1000, WEIGHTS) is None
+    assert linear_traffic(linear_layer(square(64, 64, 32, 3, groups=64)), 1000, WEIGHTS) is None
+
+
+def test_depthwise_is_one_job_per_channel() -> None:
+    traffic = linear_traffic(linear_layer(square(64, 64, 32, 3, groups=64)), L1, WEIGHTS)
+    assert traffic is not None and traffic.jobs == 64
+    assert traffic.weight_bytes == 64 * 16 * (9 + 4), "weights and bias are padded 16 times"
+    assert traffic.calls == 2 + 64
+
+
+@given(
+    st.integers(1, 64),
+    st.integers(1, 64),
+    st.integers(1, 48),
+    st.sampled_from((1, 3, 7)),
+    st.integers(4096, 65536),
+)
+def test_tiling_moves_at_least_every_operand_once(k: int, c: int, size: int, kernel: int, l1: int) -> None:
+    layer = linear_layer(square(k, c, size, kernel))
+    traffic = linear_traffic(layer, l1, 4096)
+    if traffic is None:
+        return
+    assert traffic.input_bytes >= layer.input_bytes
+    assert traffic.weight_bytes >= layer.weight_bytes
+    assert traffic.output_bytes == layer.output_bytes
+    roomy = linear_traffic(layer, 1 << 30, 4096)
+    assert roomy is not None and roomy.calls <= traffic.calls, "a larger L1 never needs more calls"
+
+
+def test_elementwise_pieces() -> None:
+    layer = linear_layer(square(16, 16, 32, 1))
+    two = replace(layer, inputs=(layer.inputs[0], Operand("z", layer.inputs[0].shape, 8)))
+    assert elementwise_traffic(two, L1).calls == 3
+    assert elementwise_traffic(two, 30000).calls == 2 * 3

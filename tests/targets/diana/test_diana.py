@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from targets.conformance import TargetConformance, sample_layer
+from targets.diana.target import DianaTarget
+from targets.layer import Layer, LoopDims, Operand
+from targets.placement import Placement, Refusal
+from tests.targets.networks import linear_layer, loops, square
+
+DIANA = DianaTarget()
+
+
+class TestMatch(TargetConformance):
+    target = DIANA
+
+
+class TestOdimo(TargetConformance):
+    target = DianaTarget("odimo")
+
+
+def refusal(layer: Layer) -> Refusal:
+    result = DIANA.place(layer)
+    assert isinstance(result, Refusal)
+    return result
+
+
+def placed(layer: Layer, objective: str = "edp") -> Placement:
+    result = DIANA.place(layer, objective)
+    assert isinstance(result, Placement)
+    return result
+
+
+def conv(**changes: int) -> Layer:
+    dims = replace(square(16, 16, 16, 3), **changes)
+    return linear_layer(dims)
+
+
+def test_an_ordinary_convolution_runs_on_the_digital_core() -> None:
+    placement = placed(conv())
+    assert placement.core == "digital"
+    assert [(r.core, r.rule) for r in placement.declined] == [("analog", "Weights are ternary")]
+    cost = placement.cost
+    assert cost.compute_cycles == 16 * 263, "MATCH: 16*9 + 2*16*3 + 23 cycles per row"
+    assert cost.dma_cycles == (4096 + 4096 + 16 * 144 + 64) // 16 + 3 * 70
+    assert cost.job_cycles == 300 and cost.host_cycles == 0
+    expected_pj = 24.96 * cost.latency_cycles / 260e6 * 1e9
+    assert cost.energy_pj == pytest.approx(expected_pj), "ODiMO: the digital core draws 24.96 mW"
+
+
+def test_ternary_weights_open_the_analog_core() -> None:
+    layer = conv()
+    assert layer.weight is not None
+    ternary = replace(layer, weight=replace(layer.weight, bits=2))
+    placement = placed(ternary)
+    assert placement.core == "analog"
+    assert [r.rule for r in placement.declined] == ["Weights and inputs are int8"]
+    # C=16 counts as 64 channels, so u=4; 256 pixels / 4 * 18.2 cycles, plus 8 cycles for each of 144 rows.
+    assert placement.cost.compute_cycles == math.ceil(64 * 18.2) + 8 * 144
+    active = 28.74 * placement.cost.compute_cycles + 24.96 * (placement.cost.dma_cycles + 300)
+    assert placement.cost.energy_pj == pytest.approx(active / 260e6 * 1e9), (
+        "ODiMO: the analog core draws 28.74 mW"
+    )
+
+
+@pytest.mark.parametrize(
+    ("layer", "core", "rule"),
+    [
+        (conv(fy=2, fx=2), "digital", "Kernels are 1, 3, 5 or 7 along each axis"),
+        (conv(stride_y=3, iy=48), "digital", "Strides are 1 or 2"),
+        (conv(dilation_y=2), "digital", "Dilation is 1"),
+        (conv(iy=18, ix=18), "digital", "Padding is SAME: "),
+        (
+            linear_layer(square(16, 16, 16, 3, groups=4)),
+            "digital",
+            "The convolution has one group, or is depthwise",
+        ),
+        (linear_layer(square(3, 3, 15, 3)), "digital", "The size of every tensor is a multiple of 4 bytes"),
+        (linear_layer(square(64, 3, 112, 3)), "digital", "Every tensor fits L2 (needs 802,816 bytes"),
+        (
+            linear_layer(loops(1, 1024, 1, 256, 3, 3)),
+            "digital",
+            "One output row and the inputs it needs fit L1",
+        ),
+        (replace(conv(), weight=None), "digital", "Its weights are constants"),
+        (replace(conv(), dims=None), "digital", "It has one or two spatial axes"),
+        (
+            linear_layer(replace(loops(8, 8, 1, 1, 1, 1), b=4), "Gemm"),
+            "digital",
+            "The product has one row of inputs",
+        ),
+    ],
+)
+def test_refusals_name_rule_and_remedy(layer: Layer, core: str, rule: str) -> None:
+    found = refusal(layer)
+    assert any(r.core == core and r.rule.startswith(rule) for r in found.reasons), found.reasons
+    if layer.dims is not None:
+        assert found.hint and found.hint in str(found)
+
+
+def test_a_convolution_without_a_core_is_refused_not_put_on_the_host() -> None:
+    assert "host" not in {r.core for r in refusal(conv(fy=2, fx=2)).reasons}
+
+
+def test_uneven_padding_at_stride_2_is_same() -> None:
+    dims = LoopDims(1, 1, 16, 8, 16, 16, 3, 3, 32, 32, 2, 2, 1, 1, 0, 0, 1, 1)
+    assert placed(linear_layer(dims)).core == "digital"
+
+
+def test_adds_of_equal_shape_run_on_simd_others_on_the_host() -> None:
+    equal = sample_layer("Add", channels=64, size=16)
+    candidates = {c.core for c in placed(equal).candidates}
+    assert candidates == {"digital", "simd", "host"} and placed(equal).core == "simd"
+    wide = replace(equal, inputs=(equal.inputs[0], Operand("b", (1, 64, 1, 1), 8)))
+    assert placed(wide).core == "host"
+    assert {r.rule for r in placed(wide).declined} == {"It adds two computed tensors of equal shape"}
+
+
+def test_a_free_host_attracts_no_layers() -> None:
+    layer = sample_layer("Add", channels=64, size=16)
+    free_host = DianaTarget(host_scale=0.0).place(layer)
+    assert isinstance(free_host, Placement)
+    assert free_host.core == "simd" and free_host.cost.job_cycles == 0
+
+
+def test_large_weights_are_warned_about() -> None:
+    from targets.workload import ExitPath, Workload
+
+    big = linear_layer(loops(1024, 1024, 1, 1, 1, 1), "Gemm")
+    (warning,) = DIANA.warnings(Workload((big,), (ExitPath("final", "", (0,), 0, False),), ()))
+    assert "1,052,672 bytes" in warning and "not modelled" in warning
+
+
+def test_odimo_has_no_dma_for_products_but_placeholders_stay() -> None:
+    odimo = DianaTarget("odimo")
+    cost = odimo.cost(conv(), "digital")
+    assert (cost.compute_cycles, cost.dma_cycles) == (16 * 9 * 16, 256 * 32 // 8)
+    assert odimo.cost(sample_layer("Add"), "simd") == DIANA.cost(sample_layer("Add"), "simd")
+
+
+@given(
+    st.integers(1, 16).map(lambda n: 4 * n),
+    st.integers(1, 16).map(lambda n: 4 * n),
+    st.integers(1, 32),
+    st.sampled_from((1, 3, 5, 7)),
+    st.booleans(),
+    st.sampled_from(("match", "odimo")),
+    st.sampled_from((0.0, 1.0, 4.0)),
+)
+def test_costs_respect_their_bounds(
+    k: int, c: int, size: int, kernel: int, depthwise: bool, model: str, host_scale: float
+) -> None:
+    layer = linear_layer(square(c, c, size, kernel, groups=c) if depthwise else square(k, c, size, kernel))
+    cost = DianaTarget(model, host_scale).cost(layer, "digital")
+    assert 0 < cost.bound_cycles <= cost.latency_cycles
+    assert 0 < cost.utilization <= 1
+    assert cost.latency_cycles * 256 >= layer.macs

@@ -1,0 +1,100 @@
+"""A third party's target: two equal cores, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+
+from targets.arch import Architecture, parse_architecture
+from targets.base import CostModel, Support, Target, sentence
+from targets.conformance import TargetConformance, sample_layer
+from targets.cost.base import LayerCost
+from targets.layer import Layer
+from targets.placement import Placement, Refusal
+from targets.report import evaluate
+from tests.targets.graphs import graph_of
+
+HARDWARE = """
+name: twins
+cores:
+  - {name: right, kind: simd, active_power_mw: {value: 1, known: placeholder, source: "test"}}
+  - {name: left, kind: simd, active_power_mw: {value: 1, known: placeholder, source: "test"}}
+"""
+
+
+def is_small(layer: Layer, _arch: Architecture) -> bool:
+    """The result has at most 2,000 elements."""
+    return layer.output_elements <= 2000
+
+
+@dataclass(frozen=True)
+class Twins(Target):
+    name: ClassVar[str] = "twins"
+    cost_models: ClassVar[Mapping[str, CostModel]] = {"flat": CostModel("none", "all of it")}
+    schemes: ClassVar[Mapping[str, str]] = {}
+
+    cycles_per_element: int = 1
+
+    @property
+    def arch(self) -> Architecture:
+        return parse_architecture(HARDWARE, "twins.yaml")
+
+    def support(self, core: str) -> Support:
+        return {"Relu": (is_small,)} if core == "left" else {"Relu": (is_small,), "Tanh": ()}
+
+    def cost(self, layer: Layer, core: str) -> LayerCost:
+        self.arch.core(core)
+        cycles = self.cycles_per_element * layer.output_elements
+        return LayerCost(cycles, 0, 0, 0, float(cycles), 1.0, cycles, "placeholder")
+
+    def pipeline(self, quantized: bool) -> str:
+        return "quantize,fuse-layers" if quantized else "fuse-layers"
+
+
+def test_the_first_cost_model_is_the_default() -> None:
+    assert Twins().cost_model == "flat"
+
+
+def test_ties_are_broken_by_name() -> None:
+    placement = Twins().place(sample_layer("Relu"))
+    assert isinstance(placement, Placement)
+    assert placement.core == "left" and [c.core for c in placement.candidates] == ["left", "right"]
+
+
+def test_refusals_list_broken_rules_or_missing_operators() -> None:
+    large = Twins().place(sample_layer("Relu", channels=64))
+    assert isinstance(large, Refusal)
+    assert {(r.core, r.rule) for r in large.reasons} == {
+        ("left", "The result has at most 2,000 elements"),
+        ("right", "The result has at most 2,000 elements"),
+    }
+    unknown = Twins().place(sample_layer("Gelu"))
+    assert isinstance(unknown, Refusal)
+    assert {r.rule for r in unknown.reasons} == {"It does not run Gelu"}
+    assert str(unknown).startswith("no core takes layer 'sample' (Gelu, from sample). Broken rules: ")
+
+
+def test_each_constraint_is_listed_once_with_its_sentence() -> None:
+    assert [sentence(rule) for rule in Twins().constraints("right")] == [
+        "The result has at most 2,000 elements"
+    ]
+
+
+def test_without_a_clock_costs_are_in_cycles_and_cores_run_side_by_side() -> None:
+    text = "n (float[1,8] x) => (float[1,8] y, float[1,8] z) { y = Relu(x) z = Tanh(x) }"
+    total = evaluate(graph_of(text), Twins()).total
+    assert total.latency_s is None and total.edp_js is None
+    assert total.latency_cycles == 8 and total.energy_pj == 16
+    assert total.edp_j_cycles == 8 * 16e-12
+
+
+def test_the_conformance_kit_finds_free_layers_and_missing_files() -> None:
+    kit = TargetConformance()
+    kit.target = Twins(cycles_per_element=0)  # type: ignore[misc]
+    with pytest.raises(AssertionError, match="Relu is free by accident"):
+        kit.test_no_layer_costs_zero()
+    with pytest.raises(AssertionError, match=r"lacks hardware\.yaml or README\.md"):
+        kit.test_readme_and_description_stand_beside_the_target()

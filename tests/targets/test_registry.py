@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from passes.errors import InputError
+from targets import registry
+from targets.conformance import support_table
+from targets.diana.target import DianaTarget
+
+
+def test_load_by_name_with_options() -> None:
+    target = registry.load_target("diana", cost_model="odimo", host_scale=4.0)
+    assert target == DianaTarget("odimo", 4.0)
+    assert registry.load_target("diana").cost_model == "match"
+
+
+def test_unknown_targets_get_a_suggestion() -> None:
+    with pytest.raises(InputError, match=r"unknown target 'daina'\ndid you mean 'diana'\?"):
+        registry.load_target("daina")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("no.such.module:X", "cannot be loaded"),
+        ("targets.layer:Nope", "cannot be loaded"),
+        ("json:loads", "not a Target"),
+    ],
+)
+def test_broken_entry_points_are_told(value: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.BUILTIN, "broken", value)
+    with pytest.raises(InputError, match=message):
+        registry.load_target("broken")
+
+
+def test_the_support_table_prints_the_sentences_of_the_rules() -> None:
+    rows = list(support_table(DianaTarget()))
+    assert rows == sorted(rows, key=lambda row: (row.op_type, row.core))
+    conv = {row.core: row.sentences for row in rows if row.op_type == "Conv"}
+    assert set(conv) == {"analog", "digital"}
+    assert "Weights are ternary" in conv["analog"] and "Dilation is 1" in conv["digital"]

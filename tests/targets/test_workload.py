@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from passes.errors import InputError
+from passes.state import state_of
+from targets.layer import Bits, Layer, Operand
+from targets.workload import INPUT_REASON, VIEW_REASON, build_workload
+from tests.targets.graphs import graph_of, lowered, residual
+
+
+def without_names(layer: Layer) -> Layer:
+    """Integer tensors have other names than the float ones they stand for."""
+
+    def plain(operand: Operand | None) -> Operand | None:
+        return operand and Operand("", (operand.elements,), operand.bits)
+
+    inputs = tuple(Operand("", t.shape, t.bits) for t in layer.inputs)
+    outputs = tuple(Operand("", t.shape, t.bits) for t in layer.outputs)
+    return replace(layer, inputs=inputs, outputs=outputs, weight=plain(layer.weight), bias=plain(layer.bias))
+
+
+def test_float_and_lowered_graph_give_the_same_layers() -> None:
+    graph = residual(softmax=True)
+    plain, integer = build_workload(graph), build_workload(lowered(graph))
+    assert [without_names(x) for x in plain.layers] == [without_names(x) for x in integer.layers]
+    assert [(p.layers, p.macs) for p in plain.exits] == [(p.layers, p.macs) for p in integer.exits]
+
+
+def test_layers_of_a_residual_network() -> None:
+    workload = build_workload(residual())
+    by_name = {layer.name: layer for layer in workload.layers}
+    stem = by_name["conv_0"]
+    assert stem.op_type == "Conv" and stem.origin == ("stem", "stem_relu") and stem.activation
+    assert stem.macs == 8 * 4 * 9 * 64
+    assert stem.dims is not None and stem.macs == stem.dims.iterations
+    assert stem.weight is not None and stem.weight.elements == 8 * 4 * 9 and stem.weight.bits == 8
+    assert stem.bias is not None and stem.bias.size_bytes == 8 * 4
+    assert [workload.layers[i].name for i in by_name["add_0"].producers] == ["conv_0", "conv_1"]
+    # The view between pooling and Gemm is no layer, the dependency stays.
+    assert [workload.layers[i].name for i in by_name["gemm_0"].producers] == ["maxpool_0"]
+    assert all(layer.macs == 0 for layer in workload.layers if layer.op_type not in ("Conv", "Gemm"))
+
+
+def test_logits_leave_as_accumulators_and_bits_are_given() -> None:
+    layers = build_workload(residual(), Bits(weight=2, activation=7, accumulator=24)).layers
+    by_name = {layer.name: layer for layer in layers}
+    assert by_name["gemm_1"].outputs[0].bits == 24
+    assert by_name["conv_1"].inputs[0].bits == 7
+    assert by_name["conv_1"].weight is not None and by_name["conv_1"].weight.bits == 2
+
+
+def test_free_layers_say_why() -> None:
+    reasons = {f.name: f.reason for f in build_workload(lowered(residual())).free}
+    assert reasons == {"flatten_0": VIEW_REASON, "flatten_1": VIEW_REASON, "quantize_input": INPUT_REASON}
+
+
+def test_exit_paths_are_nested_and_decide() -> None:
+    workload = build_workload(residual())
+    early, final = workload.exits
+    names = [workload.layers[i].name for i in early.layers]
+    assert names == ["conv_0", "maxpool_0", "gemm_0", "exit_0.decide"]
+    assert early.decides and not final.decides and early.mount == "r0"
+    assert set(early.layers) < set(final.layers) and len(final.layers) == len(workload.layers)
+    assert early.macs == 18432 + 12 * 128
+    assert sorted(i for stage in workload.stages() for i in stage) == list(final.layers)
+    decision = workload.layers[early.layers[-1]]
+    assert decision.exit_name == "exit_0" and decision.op_type == "Softmax" and decision.input_elements == 12
+
+
+def test_a_plain_network_has_one_exit_and_its_softmax() -> None:
+    workload = build_workload(residual(exits=False, softmax=True))
+    assert [path.name for path in workload.exits] == ["final"]
+    assert workload.layers[-1].name == "final.softmax" and workload.layers[-1].exit_name is None
+    assert len(workload.exits[0].layers) == len(workload.layers)
+
+
+def test_nodes_without_a_layer_stand_alone() -> None:
+    graph = graph_of(
+        "n (float[1,4,4,4] x) => (float[1,4,4,4] y) { [a] t = Relu(x) [b] y = Sigmoid(t) }", fuse=False
+    )
+    assert [layer.name for layer in build_workload(graph).layers] == ["a", "b"]
+
+
+def test_layers_that_wait_for_each_other_are_an_input_error() -> None:
+    graph = graph_of(
+        "n (float[1,4] x) => (float[1,4] y) { [a] s = Relu(x) [b] t = Sigmoid(s) [c] y = Add(s, t) }"
+    )
+    state_of(graph).layers.update({"a": "one", "b": "two", "c": "one"})
+    with pytest.raises(InputError, match="depend on each other"):
+        build_workload(graph)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "n (float[1,4,10,6] x) => (float[1,8,5,3] y) <float[8,2,3,5] w> "
+            "{ y = Conv<group=2, strides=[2,2], pads=[1,2,1,2]>(x, w) }",
+            {
+                "g": 2,
+                "k": 4,
+                "c": 2,
+                "oy": 5,
+                "ox": 3,
+                "fy": 3,
+                "fx": 5,
+                "stride_y": 2,
+                "pad_left": 2,
+                "iy": 10,
+            },
+        ),
+        (
+            "n (float[1,4,9] x) => (float[1,4,9] y) <float[4,1,3] w> { y = Conv<group=4, pads=[1,1]>(x, w) }",
+            {
+                "g": 4,
+                "k": 1,
+                "c": 1,
+                "oy": 1,
+                "ox": 9,
+                "fy": 1,
+                "fx": 3,
+                "ix": 9,
+                "pad_right": 1,
+                "depthwise": True,
+            },
+        ),
+        (
+            "n (float[1,3,7,7] x) => (float[1,4,4,4] y) <float[4,3,2,2] w> "
+            '{ y = Conv<auto_pad="SAME_UPPER", strides=[2,2]>(x, w) }',
+            {"oy": 4, "pad_top": 0, "pad_bottom": 1},
+        ),
+        (
+            "n (float[1,5,6] x) => (float[1,5,3] y) <float[6,3] w> { y = MatMul(x, w) }",
+            {"b": 5, "g": 1, "k": 3, "c": 6},
+        ),
+        (
+            "n (float[1,2,5,6] x) => (float[1,2,5,5] y) "
+            "{ z = Transpose<perm=[0,1,3,2]>(x) y = MatMul(x, z) }",
+            {"b": 5, "g": 2, "k": 5, "c": 6},
+        ),
+        (
+            "n (float[1,4,8,6] x) => (float[1,4,1,1] y) { y = GlobalMaxPool(x) }",
+            {"g": 4, "oy": 1, "ox": 1, "fy": 8, "fx": 6},
+        ),
+    ],
+)
+def test_loop_dims(text: str, expected: dict[str, int]) -> None:
+    layer = build_workload(graph_of(text)).layers[-1]
+    assert layer.dims is not None
+    assert {key: getattr(layer.dims, key) for key in expected} == expected
+    assert layer.macs in (0, layer.dims.iterations)
+
+
+@pytest.mark.parametrize(
+    ("perm", "shape", "free"),
+    [("[0,2,3,1]", "1,1,1,16", True), ("[0,2,3,1]", "1,16,1,1", True), ("[0,2,3,1]", "1,4,2,2", False)],
+)
+def test_a_transpose_is_free_only_if_it_moves_nothing(perm: str, shape: str, free: bool) -> None:
+    dims = [int(d) for d in shape.split(",")]
+    moved = ",".join(str(dims[int(a)]) for a in perm.strip("[]").split(","))
+    text = f"n (float[{shape}] x) => (float[{moved}] z) {{ y = Transpose<perm={perm}>(x) z = Relu(y) }}"
+    assert ("Transpose" not in [layer.op_type for layer in build_workload(graph_of(text)).layers]) is free
