@@ -14,7 +14,7 @@ from eecompile.doctor import Diagnosis
 from eecompile.listing import PassList
 from eecompile.optimize import OptResult
 from eecompile.pipeline import RunResult
-from eecompile.results import Costs, Summary
+from eecompile.results import Costs, RemovedExit, Summary
 from eecompile.terminal import bullets, line, table
 from passes.state import Decline
 
@@ -51,11 +51,17 @@ def run_result(out: Console, answer: RunAnswer) -> None:
     bullets(
         out,
         "Exits that are not in the files",
-        ((f"{e.name} at {wording.shortened(e.mount_name)}", e.reason) for e in summary.removed_exits),
+        ((_candidate(e), e.reason) for e in summary.removed_exits),
     )
     bullets(out, "Warnings", (("", text) for text in summary.warnings))
     line(out, f"Files: {result.out}")
     line(out, f"Report: {result.out / 'report.html'}")
+
+
+def _candidate(removed: RemovedExit) -> str:
+    return (
+        f"{removed.name} at {wording.shortened(removed.mount_name)}" if removed.mount_name else removed.name
+    )
 
 
 def _exits(out: Console, summary: Summary) -> None:

@@ -80,11 +80,19 @@ def inspection(out: Console, found: Inspection) -> None:
     out.print()
     bullets(out, "Not found out", (("", note) for note in found.notes))
     room = NARROW_NAME if out.width < WIDE else WIDE_NAME
+    short = {m.tensor: m.name for m in found.mounts}
     exits = [
-        (e.name, wording.shortened(e.mount, room), wording.shortened(e.output, room), _threshold(e.threshold))
+        (
+            e.name,
+            short.get(e.mount, ""),
+            wording.shortened(e.mount, room),
+            wording.shortened(e.output, room),
+            _threshold(e.threshold),
+        )
         for e in found.exits
     ]
-    table(out, f"Exits ({found.exits_from})", ("exit", "mount", "output", "threshold"), exits, ("threshold",))
+    columns = ("exit", "mount", "tensor", "output", "threshold")
+    table(out, f"Exits ({found.exits_from})", columns, exits, columns[4:])
     _mounts(out, found.mounts, room)
     nodes = [_node(node, room) for node in found.nodes]
     table(out, "Nodes", ("node", "op", "layer", "core", "bits w/a", "output"), nodes)

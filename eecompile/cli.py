@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, ParamSpec
@@ -49,6 +51,11 @@ def _verb(function: Callable[P, None]) -> Callable[P, None]:
 
 def main() -> None:
     """Entry point of the ``eecompile`` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="replace"
+            )  # a name no encoding of the terminal holds is no reason to fail
     app(prog_name="eecompile")
 
 
@@ -188,7 +195,7 @@ def cost(
 
 @_verb
 def report(
-    run_dir: RUN,
+    run: RUN,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Where to write. [default: RUN/report.html]"),
@@ -198,7 +205,7 @@ def report(
     """Write report.html of a run again from its files."""
     from eecompile import answers, api, terminal
 
-    terminal.show(api.report(run_dir, out), as_json, answers.written_report)
+    terminal.show(api.report(run, out), as_json, answers.written_report)
 
 
 @_verb

@@ -126,7 +126,15 @@ def headline(summary: Summary) -> str:
         f"{first} Accuracy is {percent(summary.expected.accuracy)} "
         f"(95 % interval {interval(summary.expected.accuracy_ci95, 100)}){images}, "
         f"a drop of {signed(summary.drop.points, 2)} points {interval(summary.drop.ci95, places=2)}."
+        f"{_above(summary)}"
     )
+
+
+def _above(summary: Summary) -> str:
+    """Say it where test images show a larger drop than was allowed on validation images."""
+    if summary.drop is None or summary.drop.points <= summary.max_drop:
+        return ""
+    return f" That is above the {summary.max_drop} points allowed, which validation images kept to."
 
 
 def _exits(count: int) -> str:

@@ -27,10 +27,12 @@ def recognise_exits(graph: gs.Graph) -> list[Exit]:
     with the deeper exits.
 
     Raises:
-        InputError: Outputs that are not [1, classes] with one class count, or not nested.
+        InputError: Outputs that are not [1, classes] with one class count, or not nested; metadata
+            that speaks of other outputs than the file has.
     """
     state = state_of(graph)
     if state.exits:
+        _check_outputs(graph)
         return state.exits
     shapes = {t.name: list(t.shape) for t in graph.outputs}
     if any(len(s) != 2 for s in shapes.values()) or len({s[-1] for s in shapes.values()}) != 1:
@@ -61,6 +63,17 @@ def recognise_exits(graph: gs.Graph) -> list[Exit]:
     state.exits = [*exits, final_exit(by_name[paths[-1][1]])]
     graph.outputs = [by_name[e.output] for e in state.exits]
     return state.exits
+
+
+def _check_outputs(graph: gs.Graph) -> None:
+    outputs = [t.name for t in graph.outputs]
+    found = ", ".join(outputs)
+    for item in state_of(graph).exits:
+        if item.output not in outputs:
+            raise InputError(
+                f"exit '{item.name}' should be output '{item.output}', but the outputs are {found}",
+                "give the flat network (model.exits.onnx), not one that was nested or split already",
+            )
 
 
 def final_exit(output: gs.Tensor) -> Exit:
@@ -95,13 +108,20 @@ def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
     by_name = {t.name: t for t in clone.outputs}
     clone.outputs = [by_name[e.output] for e in state.exits]
     clone.cleanup(remove_unused_graph_inputs=False)
-    for number, item in enumerate(state.exits[:-1]):
-        if item.name != f"exit_{number}":
-            _rename_exit(clone, number, f"exit_{number}")
+    number_exits(clone)
     left = {n.name for n in clone.nodes}
     state.layers = {n: layer for n, layer in state.layers.items() if n in left}
     state.origins = {n: origin for n, origin in state.origins.items() if n in left}
     return clone
+
+
+def number_exits(graph: gs.Graph) -> None:
+    """Name the early exits ``exit_0``, ``exit_1`` … in their order, and the heads that are ours with them."""
+    exits = state_of(graph).exits
+    wrong = [number for number, item in enumerate(exits[:-1]) if item.name != f"exit_{number}"]
+    for stem in ("exit_moved", "exit"):  # in two steps, for exits that change places
+        for number in wrong:
+            _rename_exit(graph, number, f"{stem}_{number}")
 
 
 def _rename_exit(graph: gs.Graph, number: int, new: str) -> None:
@@ -124,7 +144,8 @@ def _rename_exit(graph: gs.Graph, number: int, new: str) -> None:
         for tensor in [*node.outputs, *(t for t in node.inputs if isinstance(t, gs.Constant))]:
             tensor.name = renamed(tensor.name)
     state.grids = {renamed(name): grid for name, grid in state.grids.items()}
-    output = new if item.output == old else item.output
+    state.declined = [replace(d, subject=renamed(d.subject)) for d in state.declined]
+    output = new if item.output == old else item.output  # the head's last tensor has the exit's name
     state.exits[number] = replace(item, name=new, output=output)
 
 

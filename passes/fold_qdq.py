@@ -127,7 +127,7 @@ def _operands(node: gs.Node) -> list[_Grid] | str:
         return "its operands are not 8-bit integers"
     if len(known) > 2:
         bias = known[2]
-        expected = np.broadcast_to(data.scale.reshape(()) * weight.scale, bias.scale.shape or (1,))
+        expected = data.scale.reshape(()) * weight.scale
         if bias.dtype != np.int32 or bias.zero.any() or not np.allclose(bias.scale, expected, rtol=1e-5):
             return "its bias is not int32 on the grid input scale x weight scale"
     return known
@@ -168,7 +168,7 @@ def _fold_conv(graph: gs.Graph, node: gs.Node) -> bool:
 
 
 def _write(graph: gs.Graph, node: gs.Node, output: gs.Tensor, bounds: tuple[int, int], name: str) -> None:
-    """Let ``node`` write ``output``, through a Clip called ``name`` if ``bounds`` are narrower than its type."""
+    """Let ``node`` write ``output``, through a Clip where ``bounds`` are narrower than its type."""
     limits = np.iinfo(output.dtype)
     if bounds == (limits.min, limits.max):
         node.outputs = [output]

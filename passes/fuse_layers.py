@@ -23,6 +23,12 @@ LINEAR = {
 }
 ACTIVATIONS = {"Relu", "Clip"}
 POOLS = {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
+# what moves or picks values but computes none
+MOVES = {
+    "MaxPool", "GlobalMaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Concat",
+    "Slice", "Pad", "Identity",
+}  # fmt: skip
+QUANTIZATION = ("QuantizeLinear", "DequantizeLinear")
 FLOAT_NAMES = {
     "QLinearConv": "Conv",
     "ConvInteger": "Conv",
@@ -42,7 +48,8 @@ class FuseLayers(Pass):
     3. ``activation``: Relu or Clip joins the layer whose output it alone reads.
     4. ``add``: a residual Add joins the linear layer before it: the later one of its two producers,
        if the Add alone reads it.
-    5. ``pool``: a pooling joins the linear layer whose output it alone reads.
+    5. ``pool``: a pooling joins the linear layer (with its activation or add) whose output it alone
+       reads; a second pooling does not.
     6. Everything else is a layer of its own. Layers are named ``conv_0``, ``add_1`` … by main
        operator and topological order.
     """
@@ -54,115 +61,135 @@ class FuseLayers(Pass):
 
     def run(self, graph: gs.Graph) -> bool:
         """Annotate all nodes; returns whether any annotation changed."""
-        leader: dict[str, str] = {}  # node name -> name of the main node of its layer
-        by_name = {node.name: node for node in graph.nodes}
-        order = {node.name: index for index, node in enumerate(graph.nodes)}
-        for node in graph.nodes:
-            if node.op == "DequantizeLinear":
-                continue
-            producer = self._joins(graph, node, order)
-            leader[node.name] = leader[producer.name] if producer is not None else node.name
-        for node in reversed(graph.nodes):
-            if node.op == "DequantizeLinear":
-                readers = node.outputs[0].outputs
-                leader[node.name] = leader[readers[0].name] if readers else node.name
-        names = _layer_names(graph, leader, by_name)
-        layers = {node.name: names[leader[node.name]] for node in graph.nodes}
+        leaders = _Grouping(self, graph).leaders()
+        names = _layer_names(graph, leaders)
+        layers = {node.name: names[leaders[node.name].name] for node in graph.nodes}
         state = state_of(graph)
         changed = layers != state.layers
         state.layers = layers
         return changed
 
-    def _joins(self, graph: gs.Graph, node: gs.Node, order: dict[str, int]) -> gs.Node | None:
-        """Return the node whose layer ``node`` joins, or None if it starts a layer."""
-        producers = [t.inputs[0] for t in node.inputs if t.inputs]
-        producers = [_past_dequantize(p) for p in producers]
-        known = [p for p in producers if p is not None]
-        if not known:
-            return None
+
+class _Grouping:
+    """Finds the main node of every node's layer."""
+
+    def __init__(self, options: FuseLayers, graph: gs.Graph) -> None:
+        self._options = options
+        self._graph = graph
+        self._order = {node.name: index for index, node in enumerate(graph.nodes)}
+        self._outputs = {t.name for t in graph.outputs}
+        self._leaders: dict[str, gs.Node] = {}
+
+    def leaders(self) -> dict[str, gs.Node]:
+        """Return node name -> main node of its layer."""
+        leaders = self._leaders
+        for node in self._graph.nodes:
+            if node.op == "DequantizeLinear":
+                continue
+            joined = self._joins(node)
+            leaders[node.name] = node if joined is None else leaders[joined.name]
+        for node in reversed(self._graph.nodes):
+            if node.op == "DequantizeLinear":
+                readers = node.outputs[0].outputs
+                leaders[node.name] = leaders[readers[0].name] if readers else node
+        return leaders
+
+    def _joins(self, node: gs.Node) -> gs.Node | None:
+        """Return a node whose layer ``node`` joins, or None if it starts one."""
         if node.op == "QuantizeLinear" or _is_integer_tail(node):
-            return known[0]
+            return _writer(node.inputs[0])
+        options = self._options
         if node.op in ACTIVATIONS:
-            return self._joins_activation(graph, node, known[0])
-        if node.op == "Add" and self.add and len(known) == 2:
-            return _joins_add(graph, node, max(known, key=lambda p: order[p.name]))
-        if node.op in POOLS and self.pool:
-            if _main(known[0]).op in LINEAR and _read_once(known[0]):
-                return known[0]
-            decline(graph, self.name, node.name, "its input is not the sole result of a linear layer")
+            return self._activation(node)
+        if node.op == "Add" and options.add:
+            return self._add(node)
+        if node.op in POOLS and options.pool:
+            return self._pool(node)
         return None
 
-    def _joins_activation(self, graph: gs.Graph, node: gs.Node, producer: gs.Node) -> gs.Node | None:
-        if not self.activation:
-            decline(graph, self.name, node.name, "activations are not fused on this target")
+    def _activation(self, node: gs.Node) -> gs.Node | None:
+        producer = _computes(node.inputs[0])
+        if producer is None:
             return None
-        if producer.op in ("MaxPool", "Flatten", "Reshape", "Transpose"):
-            decline(graph, self.name, node.name, f"{producer.op} does no arithmetic an activation could join")
-            return None
-        if not _read_once(producer):
-            decline(graph, self.name, node.name, f"'{producer.outputs[0].name}' is read by other nodes too")
-            return None
+        if not self._options.activation:
+            return self._decline(node, "activations are not fused on this target")
+        if producer.op in MOVES:
+            return self._decline(node, f"{producer.op} does no arithmetic an activation could join")
+        return self._alone(node, producer)
+
+    def _add(self, node: gs.Node) -> gs.Node | None:
+        found = [_computes(t) for t in node.inputs]
+        producers = [p for p in found if p is not None]
+        if len(producers) < 2:
+            return self._decline(node, "it does not join two computed tensors")
+        later = max(producers, key=lambda p: self._order[p.name])
+        if later.op not in LINEAR and not _is_integer_tail(later):
+            return self._decline(node, f"its later input comes from {later.op}, not a linear layer")
+        if any(list(t.shape) != list(node.outputs[0].shape) for t in node.inputs):
+            return self._decline(node, "its inputs have different shapes (broadcasting)")
+        return self._alone(node, later)
+
+    def _pool(self, node: gs.Node) -> gs.Node | None:
+        producer = _computes(node.inputs[0])
+        if producer is None or producer.op in POOLS or self._leaders[producer.name].op not in LINEAR:
+            return self._decline(node, "its input does not come from a linear layer")
+        return self._alone(node, producer)
+
+    def _alone(self, node: gs.Node, producer: gs.Node) -> gs.Node | None:
+        """Return ``producer`` if ``node`` alone reads what it writes."""
+        tensor = producer.outputs[0]
+        while self._read_once(tensor) and tensor.outputs[0].op in QUANTIZATION:
+            tensor = tensor.outputs[0].outputs[0]
+        if not self._read_once(tensor):
+            return self._decline(node, f"'{producer.outputs[0].name}' is read by other nodes too")
         return producer
 
+    def _read_once(self, tensor: gs.Tensor) -> bool:
+        return len(tensor.outputs) == 1 and tensor.name not in self._outputs
 
-def _joins_add(graph: gs.Graph, node: gs.Node, producer: gs.Node) -> gs.Node | None:
-    same = all(list(t.shape) == list(node.outputs[0].shape) for t in node.inputs)
-    if producer.op not in LINEAR and producer.op != "QuantizeLinear":
-        decline(
-            graph, FuseLayers.name, node.name, f"its later input comes from {producer.op}, not a linear layer"
-        )
-    elif not same:
-        decline(graph, FuseLayers.name, node.name, "its inputs have different shapes (broadcasting)")
-    elif not _read_once(producer):
-        decline(graph, FuseLayers.name, node.name, f"'{producer.outputs[0].name}' is read by other nodes too")
-    else:
-        return producer
-    return None
+    def _decline(self, node: gs.Node, reason: str) -> gs.Node | None:
+        """Record the reason; returns None, so that rules can return it."""
+        decline(self._graph, FuseLayers.name, node.name, reason)
+        return None
 
 
-def _past_dequantize(node: gs.Node) -> gs.Node | None:
-    """Return ``node``, or for a DequantizeLinear the producer of what it dequantizes (None: a constant)."""
-    if node.op != "DequantizeLinear":
-        return node
-    sources = node.inputs[0].inputs
-    return sources[0] if sources else None
+def _writer(tensor: gs.Tensor) -> gs.Node | None:
+    """Return the node that writes ``tensor``, looked at behind its DequantizeLinear."""
+    while tensor.inputs and tensor.inputs[0].op == "DequantizeLinear":
+        tensor = tensor.inputs[0].inputs[0]
+    return tensor.inputs[0] if tensor.inputs else None
+
+
+def _computes(tensor: gs.Tensor) -> gs.Node | None:
+    """Return the node that computes the values of ``tensor``, behind Q and DQ; None: input or constant."""
+    while tensor.inputs and tensor.inputs[0].op in QUANTIZATION:
+        tensor = tensor.inputs[0].inputs[0]
+    return tensor.inputs[0] if tensor.inputs else None
 
 
 def _is_integer_tail(node: gs.Node) -> bool:
     """Bias add in int32, the cast behind it, and the scale behind the cast."""
-    first = node.inputs[0]
+    producer = _writer(node.inputs[0]) if node.inputs else None
+    if producer is None:
+        return False
     if node.op in ("Add", "Cast"):
-        return bool(first.dtype == np.dtype(np.int32))
-    return bool(node.op == "Mul" and first.inputs and first.inputs[0].op == "Cast")
+        integer = bool(node.inputs[0].dtype == np.dtype(np.int32))
+        return integer and (producer.op in LINEAR or _is_integer_tail(producer))
+    return node.op == "Mul" and producer.op == "Cast" and _is_integer_tail(producer)
 
 
-def _read_once(node: gs.Node) -> bool:
-    readers = node.outputs[0].outputs
-    while len(readers) == 1 and readers[0].op in ("QuantizeLinear", "DequantizeLinear"):
-        readers = readers[0].outputs[0].outputs
-    return len(readers) == 1
-
-
-def _main(node: gs.Node) -> gs.Node:
-    while node.op in (*ACTIVATIONS, "QuantizeLinear", "Cast") or _is_integer_tail(node):
-        if not node.inputs[0].inputs:
-            break
-        node = node.inputs[0].inputs[0]
-    return node
-
-
-def _layer_names(graph: gs.Graph, leader: dict[str, str], by_name: dict[str, gs.Node]) -> dict[str, str]:
+def _layer_names(graph: gs.Graph, leaders: dict[str, gs.Node]) -> dict[str, str]:
+    """Return name of the main node -> name of its layer."""
     counts: dict[str, int] = {}
     names: dict[str, str] = {}
     for node in graph.nodes:
-        main = leader[node.name]
-        if main in names:
+        main = leaders[node.name]
+        if main.name in names:
             continue
-        op = by_name[main].op
-        if op == "QuantizeLinear":
-            names[main] = "quantize_input"
+        if main.op == "QuantizeLinear":
+            names[main.name] = "quantize_input"
             continue
-        kind = FLOAT_NAMES.get(op, op).lower()
-        names[main] = f"{kind}_{counts.get(kind, 0)}"
+        kind = FLOAT_NAMES.get(main.op, main.op).lower()
+        names[main.name] = f"{kind}_{counts.get(kind, 0)}"
         counts[kind] = counts.get(kind, 0) + 1
     return names

@@ -11,10 +11,11 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.exits import final_exit
+from passes.errors import InputError
+from passes.exits import number_exits, recognise_exits
 from passes.graph import tidy
 from passes.heads import HeadLayer, head_layers
-from passes.mounts import find_mounts, resolve_mounts
+from passes.mounts import Mount, find_mounts, resolve_mounts
 from passes.state import Exit, state_of
 
 Array = np.ndarray[Any, Any]
@@ -24,13 +25,13 @@ Array = np.ndarray[Any, Any]
 class InsertExits(Pass):
     """Add an early exit at each of the given mounts; the network's own classifier becomes ``final``.
 
-    1. ``at`` holds mounts (short names, tensor or node names), or one number: that many of the
-       best-ranked mounts.
+    1. ``at`` holds mounts (short names, tensor or node names), or one number: so many early exits in
+       all, on the best-ranked mounts.
     2. Each exit reads its mount through a head (``linear``, ``conv``, or by size: ``auto``) whose
        logits become a graph output ``exit_<k>``, numbered from shallow to deep.
     3. Head weights are drawn from a seeded He normal distribution until training replaces them; in a
        shape-only graph they are symbolic.
-    4. A mount that has an exit already is left as it is.
+    4. A mount that has an exit already is left as it is; all exits are then numbered anew.
     """
 
     name: ClassVar[str] = "insert-exits"
@@ -50,31 +51,50 @@ class InsertExits(Pass):
     def run(self, graph: gs.Graph) -> bool:
         """Insert the heads, shallow to deep."""
         state = state_of(graph)
-        taken = {e.mount for e in state.exits[:-1]}
-        mounts = [m for m in resolve_mounts(graph, ",".join(self.at)) if m.tensor not in taken]
+        *early, final = recognise_exits(graph)
+        mounts = self._free_mounts(graph, {e.mount for e in early})
         if not mounts:
             return False
-        final = state.exits[-1] if state.exits else final_exit(graph.outputs[0])
-        classes = int(next(t for t in graph.outputs if t.name == final.output).shape[-1])
-        depth = {m.tensor: m.macs for m in find_mounts(graph)}
         tensors = graph.tensors()
-        outputs = {e.mount: e.output for e in state.exits[:-1]}
+        classes = int(tensors[final.output].shape[-1])
+        order = {mount.tensor: index for index, mount in enumerate(find_mounts(graph))}
         rng = np.random.default_rng(self.seed)
-        for number, mount in enumerate(mounts, start=len(taken)):
+        for number, mount in enumerate(mounts, start=len(early)):
+            name = f"exit_{number}"
+            if name in tensors:
+                raise InputError(
+                    f"the network has a tensor called '{name}', which is the name of an exit", "rename it"
+                )
             layers = head_layers(self.head, tuple(tensors[mount.tensor].shape[1:]), classes)
-            outputs[mount.tensor] = _build_head(graph, tensors[mount.tensor], f"exit_{number}", layers, rng)
-        ordered = sorted(outputs, key=lambda tensor: (depth[tensor], tensor))
-        state.exits = [Exit(outputs[tensor], tensor, outputs[tensor]) for tensor in ordered] + [final]
+            _build_head(graph, tensors[mount.tensor], name, layers, rng)
+            early.append(Exit(name, mount.tensor, name))
+        state.exits = [*sorted(early, key=lambda e: order[e.mount]), final]
+        number_exits(graph)
         by_name = {t.name: t for t in graph.outputs}
         graph.outputs = [by_name[e.output] for e in state.exits]
         tidy(graph)
         return True
 
+    def _free_mounts(self, graph: gs.Graph, taken: set[str]) -> list[Mount]:
+        """Return the mounts asked for that have no exit yet."""
+        if len(self.at) == 1 and self.at[0].isdigit() and taken:
+            left = int(self.at[0]) - len(taken)
+            return resolve_mounts(graph, str(left)) if left > 0 else []
+        writers = {n.outputs[0].name: n.name for n in graph.nodes}
+        names = {
+            name
+            for mount in find_mounts(graph)
+            if mount.tensor in taken
+            for name in (mount.name, mount.tensor, writers.get(mount.tensor))
+        }
+        wanted = [name for name in self.at if name not in names]
+        return resolve_mounts(graph, ",".join(wanted)) if wanted else []
+
 
 def _build_head(
     graph: gs.Graph, mount: gs.Tensor, name: str, layers: tuple[HeadLayer, ...], rng: np.random.Generator
-) -> str:
-    """Append the nodes of one head reading ``mount``; returns the name of the logits output."""
+) -> None:
+    """Append the nodes of one head reading ``mount``; its logits become the output ``name``."""
     state = state_of(graph)
     current = mount
     shape = tuple(int(d) for d in mount.shape[1:])
@@ -95,7 +115,6 @@ def _build_head(
             state.origins[relu.name] = ()
             current = activated
     graph.outputs.append(current)
-    return name
 
 
 def _attributes(layer: HeadLayer, shape: tuple[int, ...]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +10,8 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.stages import Stage, confidence_nodes, cut, require_thresholds
+from passes.stages import Stage, confidence_nodes, cut, free_names, require_thresholds
+from passes.state import state_of
 
 OUTPUTS = ("logits", "exit", "confidence")
 
@@ -35,7 +37,9 @@ class NestExits(Pass):
         if _is_nested(graph):
             return False
         stages = cut(graph)
+        known = {n.name for n in graph.nodes}
         bodies = [_body(graph, number, stage) for number, stage in enumerate(stages)]
+        free_names(graph.nodes, OUTPUTS, [])
         nodes, results = bodies[-1]
         for number in range(len(stages) - 2, -1, -1):
             deeper = gs.Graph(nodes, [], results, name=f"stage_{number + 1}", opset=graph.opset)
@@ -45,11 +49,19 @@ class NestExits(Pass):
             tensor.name = name
         graph.nodes = nodes
         graph.outputs = results
+        state_of(graph).origins.update((n.name, ()) for n in _all_nodes(graph) if n.name not in known)
         return True
 
 
 def _is_nested(graph: gs.Graph) -> bool:
     return tuple(t.name for t in graph.outputs) == OUTPUTS
+
+
+def _all_nodes(graph: gs.Graph) -> Iterator[gs.Node]:
+    for node in graph.nodes:
+        yield node
+        for body in node.subgraphs():
+            yield from _all_nodes(body)
 
 
 def _body(graph: gs.Graph, number: int, stage: Stage) -> tuple[list[gs.Node], list[gs.Tensor]]:

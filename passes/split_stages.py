@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 from passes.base import Pass
 from passes.errors import InputError
 from passes.graph import tidy
-from passes.stages import confidence_nodes, cut, require_thresholds
+from passes.stages import confidence_nodes, cut, free_names, require_thresholds
 from passes.state import state_of
 
 LOGITS, CONFIDENCE = "logits", "confidence"
@@ -49,17 +49,23 @@ class SplitStages(Pass):
         logits = tensors[stage.exit.output]
         confidence = gs.Variable(CONFIDENCE, np.float32, [1])
         kept = [n for n in graph.nodes if n.name in stage.nodes]
+        following = stages[self.stage + 1].entry if self.stage + 1 < len(stages) else None
         if self.stage > 0:
             entry = tensors[stage.entry]
             entry.inputs.clear()
             graph.inputs = [entry]
+        for node in graph.nodes:
+            if node.name not in stage.nodes:  # tensors of the stage must not know it as a reader
+                node.inputs.clear()
+        free_names(graph.nodes, (LOGITS, CONFIDENCE), [logits])
         logits.name = LOGITS
         decision = confidence_nodes(stage.exit.name, logits, confidence)
         graph.nodes = [*kept, *decision]
         graph.outputs = [logits, confidence]
-        if self.stage + 1 < len(stages):
-            graph.outputs.append(tensors[stages[self.stage + 1].entry])
-        state.exits = [type(stage.exit)(stage.exit.name, stage.exit.mount, LOGITS, stage.exit.threshold)]
+        if following is not None:
+            graph.outputs.append(tensors[following])
+        state.origins.update((n.name, ()) for n in decision)
+        state.exits = [replace(stage.exit, output=LOGITS)]
         tidy(graph)
         left = {n.name for n in graph.nodes}
         state.layers = {n: layer for n, layer in state.layers.items() if n in left}

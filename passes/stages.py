@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,21 @@ def require_thresholds(step: Pass, graph: gs.Graph) -> None:
         raise step.broken(graph, what, "choose thresholds first: eecompile run with --data does")
     if state_of(graph).symbolic:
         raise step.broken(graph, "the weights are absent", "a shape-only model cannot be run")
+    outputs = {t.name for t in graph.outputs}
+    if not all(e.output in outputs for e in exits):
+        raise step.broken(graph, "its exits are no outputs", "give the flat network: model.exits.onnx")
+    try:
+        cut(graph)
+    except ValueError as error:
+        raise step.broken(graph, str(error), "put exits on mounts: `eecompile inspect` lists them") from error
+
+
+def free_names(nodes: Iterable[gs.Node], names: Sequence[str], kept: Sequence[gs.Tensor]) -> None:
+    """Rename the tensors ``nodes`` write under one of ``names``, which the outputs need; not ``kept``."""
+    for node in nodes:
+        for tensor in node.outputs:
+            if tensor.name in names and not any(tensor is k for k in kept):
+                tensor.name = f"{tensor.name}/{node.name}"
 
 
 def confidence_nodes(stem: str, logits: gs.Tensor, output: gs.Tensor) -> list[gs.Node]:

@@ -176,6 +176,10 @@ def core_colours(layers: Sequence[LayerRow]) -> dict[str, str]:
     return colours
 
 
+def _drawn_cycles(layer: LayerRow) -> float:
+    return layer.compute_cycles + layer.dma_cycles + layer.host_cycles + layer.job_cycles
+
+
 def energy_by_core(layers: Sequence[LayerRow], colours: Mapping[str, str]) -> tuple[Part, ...]:
     """Return the bar of energy per core."""
     sums = dict.fromkeys(colours, 0.0)
@@ -189,14 +193,14 @@ def cycle_parts(layer: LayerRow, total: float, core_css: str) -> tuple[Part, ...
     values = {
         "compute": (layer.compute_cycles, core_css),
         "DMA": (layer.dma_cycles, "kind-dma"),
-        "host": (layer.host_cycles, "kind-host"),
+        "host": (layer.host_cycles + layer.job_cycles, "kind-host"),
     }
     return stacked({k: (v, css, f"{wording.cycles(v)} cycles") for k, (v, css) in values.items()}, total)
 
 
 def cycle_scale(layers: Sequence[LayerRow]) -> float:
     """Return the cycles a whole bar of :func:`cycle_parts` stands for: those of the longest layer."""
-    return max((x.compute_cycles + x.dma_cycles + x.host_cycles for x in layers), default=0.0)
+    return max((_drawn_cycles(layer) for layer in layers), default=0.0)
 
 
 def busiest(layers: Sequence[LayerRow], count: int = 20) -> tuple[LayerRow, ...]:

@@ -18,7 +18,7 @@ class LayerRow:
     """One line of ``layers.csv``; a number the file leaves empty is 0.
 
     ``exit`` is the shallowest exit whose path contains the layer; ``known`` says how the figures are
-    known: measured, published model, or placeholder.
+    known: measured, published, or placeholder. ``job_cycles`` are those in which the host starts jobs.
     """
 
     name: str
@@ -33,6 +33,7 @@ class LayerRow:
     compute_cycles: float = 0.0
     dma_cycles: float = 0.0
     host_cycles: float = 0.0
+    job_cycles: float = 0.0
     energy_pj: float = 0.0
     share: float = 0.0
     utilization: float = 0.0

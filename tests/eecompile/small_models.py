@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -46,7 +47,9 @@ def write_images(path: Path) -> Path:
     """Write random images of the classifier's input shape and classes as an ``.npz``."""
     rng = np.random.default_rng(1)
     sizes = {"train": 64, "val": 32, "test": 32}
-    arrays = {f"{name}_x": rng.normal(0, 1, (n, 3, 16, 16)).astype(np.float32) for name, n in sizes.items()}
-    arrays |= {f"{name}_y": np.arange(n) % 4 for name, n in sizes.items()}
+    arrays: dict[str, Any] = {}
+    for name, count in sizes.items():
+        arrays[f"{name}_x"] = rng.normal(0, 1, (count, 3, 16, 16)).astype(np.float32)
+        arrays[f"{name}_y"] = np.arange(count) % 4
     np.savez(path, **arrays)
     return path

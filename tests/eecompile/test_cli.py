@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -69,6 +70,13 @@ def test_every_verb_has_help_and_json(verb: str) -> None:
     result = call(verb, "--help")
     assert result.exit_code == 0
     assert "--json" in result.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_verb_and_api_have_the_same_parameters(verb: str) -> None:
+    of_api = [name for name in inspect.signature(getattr(api, verb)).parameters if name != "progress"]
+    of_cli = [name for name in inspect.signature(getattr(cli, verb)).parameters if name != "as_json"]
+    assert of_api == of_cli
 
 
 def test_version() -> None:
@@ -230,6 +238,25 @@ def test_tables_fit_80_columns_without_escape_codes(model: Path, verb: str) -> N
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
     assert "\x1b" not in done.stdout
     assert "conv_0" in done.stdout
+
+
+def test_terminal_that_cannot_show_a_character(model: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "eecompile.cli", "inspect", str(model)],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert "conv_0" in done.stdout
+
+
+def test_run_without_data_reports_costs_only(model: Path, tmp_path: Path) -> None:
+    result = call("run", model, "-o", tmp_path / "run", "--exits", "1", "--json")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["out"] == str(tmp_path / "run")
+    assert document["expected"] is None
+    assert json.loads((tmp_path / "run" / "summary.json").read_text()).items() <= document.items()
+    assert "no accuracy is claimed" in (tmp_path / "run" / "report.html").read_text()
+    assert "load and cost" in result.stderr
 
 
 def test_compare_gate_exits_with_1_and_names_it(tmp_path: Path) -> None:

@@ -99,6 +99,13 @@ def test_without_data_claims_no_accuracy(tmp_path: Path) -> None:
     assert "Measured on this machine" not in text
 
 
+def test_drop_above_what_was_allowed_is_said(tmp_path: Path) -> None:
+    document = copy.deepcopy(summary())
+    document["drop"] = {"points": 1.3, "ci95": [0.4, 2.3]}
+    text = Page(report.render(write_run(tmp_path, document))).text
+    assert "above the 1.0 points allowed" in text
+
+
 def test_summary_alone_is_enough(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     for name in ("run.json", "layers.csv", "schedule.trace.json"):
