@@ -28,7 +28,7 @@ from eecompile.results import Summary
 from eecompile.run_options import RunOptions
 from eecompile.runtime import Evaluator, Float32
 from eecompile.thresholds import Limit
-from eecompile.training import Recipe, train_head
+from eecompile.training import Head, Recipe, train_heads
 from eecompile.validation import answers
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import to_model, write_atomic
@@ -176,20 +176,20 @@ class Job:
         seed = self.options.seed
         data = extract(graph, dataset.train, preprocess, macs, seed, self.clock.progress)
         classes = int(graph.outputs[-1].shape[-1])
+        heads = []
         for item in ours:
             mount = tuple(int(d) for d in tensors[item.mount].shape[1:])
-            stored = data.features[item.name]
-            shape = tuple(stored.copies[0].shape[1:])
-
-            def report(line: str, name: str = item.name) -> None:
-                self.clock.progress(f"head {name}: {line}")
-
             layers = head_layers(self.options.head, mount, classes)
-            set_head_parameters(
-                graph, item.name, train_head(layers, shape, stored, data, seed, Recipe(), report)
-            )
-        return {"trained": [e.name for e in ours], "copies": len(data.logits), "mirrored": data.flips,
-                "recipe": asdict(Recipe()), "seed": seed}  # fmt: skip
+            heads.append(Head(item.name, layers, mount, data.features[item.name]))
+        for name, values in train_heads(heads, data, seed, Recipe(), self.clock.progress).items():
+            set_head_parameters(graph, name, values)
+        return {
+            "trained": [e.name for e in ours],
+            "copies": len(data.logits),
+            "mirrored": data.flips,
+            "recipe": asdict(Recipe()),
+            "seed": seed,
+        }
 
     def _quantize(
         self, graph: gs.Graph, dataset: Dataset, preprocess: Preprocess

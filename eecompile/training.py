@@ -1,15 +1,17 @@
 """Train exit heads: distillation from the final exit on frozen features.
 
 Heads see stored features and the final exit's logits; the backbone is never touched, so its own
-accuracy cannot change. :func:`train_heads` is the one entry: joint training will be another trainer of
-the same signature.
+accuracy cannot change. Heads are trained side by side, each on one thread with random numbers of its
+own: small layers gain nothing from more threads, and one head never changes another.
+:func:`train_heads` is the one entry: joint training will be another trainer of the same signature.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,50 +69,58 @@ def import_torch() -> Any:
     return torch
 
 
-def train_head(
-    layers: tuple[HeadLayer, ...], shape: tuple[int, ...], features: Features, data: TeacherData,
-    seed: int, recipe: Recipe, progress: Callable[[str], None],
-) -> dict[str, Float32]:  # fmt: skip
-    """Train one head.
+@dataclass(frozen=True)
+class Head:
+    """One head to train.
+
+    Attributes:
+        name: Name of its exit.
+        layers: The head, from its mount on.
+        mount: Shape of the mount (channels first, no batch).
+        features: What it sees: at the mount, or behind the head's leading max pooling.
+    """
+
+    name: str
+    layers: tuple[HeadLayer, ...]
+    mount: tuple[int, ...]
+    features: Features
+
+
+def train_heads(
+    heads: Sequence[Head], data: TeacherData, seed: int, recipe: Recipe, progress: Callable[[str], None]
+) -> dict[str, dict[str, Float32]]:
+    """Train heads; the same arguments give the same weights, bit for bit, on the same machine.
 
     Args:
-        layers: The head, from its mount on.
-        shape: Shape of the stored features (channels first, no batch).
-        features: The stored features: at the mount, or behind the head's leading max pooling.
+        heads: What to train.
         data: Teacher's answers and labels.
-        seed: Of initialisation and order.
+        seed: Of initialisation, order and dropout.
         recipe: Hyperparameters.
-        progress: Told after each epoch.
+        progress: Told now and then.
 
     Returns:
-        Parameters by name, as :func:`passes.insert_exits.set_head_parameters` takes them; batch
-        normalization and the scaling of stored features are folded in.
+        By exit name: parameters as :func:`passes.insert_exits.set_head_parameters` takes them, with
+        batch normalization and the scaling of stored features folded in.
     """
     torch = import_torch()
-    _make_deterministic(torch, seed)
-    if layers[0].op == "MaxPool" and shape == layers[0].output_shape(_mount_shape(layers[0], shape)):
-        layers = layers[1:]
-    net = _build(torch, layers, shape, recipe)
-    has_conv = any(layer.op == "Conv" for layer in layers)
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average), use_buffers=True
-    )
-    _fit(torch, net, average, features, data, seed, recipe, has_conv, progress)
-    return _export(torch, average.module, features)
-
-
-def _mount_shape(pool: HeadLayer, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A mount shape that ``pool`` brings to ``shape``."""
-    return (shape[0], *(s * k for s, k in zip(shape[1:], pool.kernel, strict=True)))
-
-
-def _make_deterministic(torch: Any, seed: int) -> None:
-    torch.manual_seed(seed)
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
     torch.use_deterministic_algorithms(True)
+    jobs = []
+    for head in heads:  # built here, one after the other: initialisation draws from torch's one generator
+        torch.manual_seed(seed)
+        jobs.append(_Trainer(torch, head, data, seed, recipe, progress))
+    with ThreadPoolExecutor(max_workers=min(len(jobs), os.cpu_count() or 1)) as pool:
+        results = list(pool.map(_Trainer.run, jobs))
+    return {head.name: result for head, result in zip(heads, results, strict=True)}
 
 
-def _build(torch: Any, layers: tuple[HeadLayer, ...], shape: tuple[int, ...], recipe: Recipe) -> Any:
+def _stored_layers(head: Head) -> tuple[HeadLayer, ...]:
+    """The layers behind what is stored: a leading max pooling was done before storing."""
+    shape = tuple(head.features.copies[0].shape[1:])
+    pooled = head.layers[0].op == "MaxPool" and shape == head.layers[0].output_shape(head.mount)
+    return head.layers[1:] if pooled and shape != head.mount else head.layers
+
+
+def _build(torch: Any, layers: tuple[HeadLayer, ...], shape: tuple[int, ...], dropout: Any) -> Any:
     nn = torch.nn
     modules: list[Any] = []
     for layer in layers:
@@ -129,49 +139,96 @@ def _build(torch: Any, layers: tuple[HeadLayer, ...], shape: tuple[int, ...], re
         elif layer.op == "Flatten":
             modules.append(nn.Flatten())
         else:
-            modules.extend([nn.Dropout(recipe.dropout), nn.Linear(shape[0], layer.channels)])
+            modules.extend([dropout, nn.Linear(shape[0], layer.channels)])
         shape = layer.output_shape(shape)
-    return nn.Sequential(*modules)
+    net = nn.Sequential(*modules)
+    return net.to(memory_format=torch.channels_last) if len(layers) > 2 else net
 
 
-def _fit(
-    torch: Any, net: Any, average: Any, features: Features, data: TeacherData, seed: int, recipe: Recipe,
-    has_conv: bool, progress: Callable[[str], None],
-) -> None:  # fmt: skip
-    labels = torch.from_numpy(data.labels)
-    copies = [torch.from_numpy(c) for c in features.copies]
-    logits = [torch.from_numpy(z) for z in data.logits]
-    count = len(labels)
-    batch = min(recipe.batch, count)
-    samples = recipe.samples * (1.0 if has_conv else recipe.linear_share)
-    epochs = int(min(120, max(3, round(samples / count))))
-    rate = recipe.rate if has_conv else recipe.linear_rate
-    groups = [
-        {"params": [p for p in net.parameters() if p.dim() > 1], "weight_decay": recipe.decay},
-        {"params": [p for p in net.parameters() if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=rate)
-    steps = epochs * (count // batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
-    )
-    generator = torch.Generator().manual_seed(seed)
-    factor, offset = _input_scaling(features)
-    net.train()
-    for epoch in range(epochs):
-        number = epoch % len(copies)
-        order = torch.randperm(count, generator=generator)
-        for step in range(count // batch):
-            picked = order[step * batch : (step + 1) * batch]
-            x = copies[number][picked].float().mul_(factor).add_(offset)
-            loss = _loss(torch, net(x), logits[number][picked], labels[picked], recipe)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            average.update_parameters(net)
-        progress(f"epoch {epoch + 1} of {epochs}")
-    average.eval()
+def _seeded_dropout(torch: Any, share: float, generator: Any) -> Any:
+    """Dropout that draws from ``generator``, so that heads trained side by side repeat."""
+
+    class SeededDropout(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if not self.training:
+                return x
+            kept = torch.empty_like(x).bernoulli_(1 - share, generator=generator)
+            return x * kept / (1 - share)
+
+    return SeededDropout()
+
+
+class _Trainer:
+    """Trains one head on one thread."""
+
+    def __init__(
+        self,
+        torch: Any,
+        head: Head,
+        data: TeacherData,
+        seed: int,
+        recipe: Recipe,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._torch = torch
+        self._head = head
+        self._data = data
+        self._recipe = recipe
+        self._progress = progress
+        self._generator = torch.Generator().manual_seed(seed)
+        layers = _stored_layers(head)
+        shape = tuple(head.features.copies[0].shape[1:])
+        self._net = _build(torch, layers, shape, _seeded_dropout(torch, recipe.dropout, self._generator))
+        self._has_conv = any(layer.op == "Conv" for layer in layers)
+
+    def run(self) -> dict[str, Float32]:
+        """Train, and return the averaged weights."""
+        torch, recipe, features = self._torch, self._recipe, self._head.features
+        torch.set_num_threads(1)  # of the calling thread
+        labels = torch.from_numpy(self._data.labels)
+        copies = [torch.from_numpy(c) for c in features.copies]
+        logits = [torch.from_numpy(z) for z in self._data.logits]
+        count, batch = len(labels), min(recipe.batch, len(labels))
+        samples = recipe.samples * (1.0 if self._has_conv else recipe.linear_share)
+        epochs = int(min(120, max(3, round(samples / count))))
+        optimizer, schedule = self._optimizer(epochs * (count // batch))
+        average = torch.optim.swa_utils.AveragedModel(
+            self._net,
+            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average),
+            use_buffers=True,
+        )
+        factor, offset = _input_scaling(features)
+        layout = torch.channels_last if copies[0].dim() == 4 else torch.contiguous_format
+        self._net.train()
+        for epoch in range(epochs):
+            number = epoch % len(copies)
+            order = torch.randperm(count, generator=self._generator)
+            for step in range(count // batch):
+                picked = order[step * batch : (step + 1) * batch]
+                x = copies[number][picked].float().mul_(factor).add_(offset).contiguous(memory_format=layout)
+                loss = _loss(torch, self._net(x), logits[number][picked], labels[picked], recipe)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                average.update_parameters(self._net)
+            self._progress(f"head {self._head.name}: epoch {epoch + 1} of {epochs}")
+        average.eval()
+        return _export(torch, average.module, features)
+
+    def _optimizer(self, steps: int) -> tuple[Any, Any]:
+        torch, recipe = self._torch, self._recipe
+        rate = recipe.rate if self._has_conv else recipe.linear_rate
+        parameters = list(self._net.parameters())
+        groups = [
+            {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.decay},
+            {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
+        )
+        return optimizer, schedule
 
 
 def _input_scaling(features: Features) -> tuple[float, float]:

@@ -41,7 +41,9 @@ def brute_force(seen: Observed, costs: list[float], limit: Limit) -> float:
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000), st.sampled_from([2, 3]), st.booleans(), st.sampled_from([0.0, 2.0, 5.0]))
-def test_one_and_two_exits_are_searched_exhaustively(seed: int, exits: int, optimistic: bool, drop: float) -> None:
+def test_one_and_two_exits_are_searched_exhaustively(
+    seed: int, exits: int, optimistic: bool, drop: float
+) -> None:
     seen = random_answers(seed, exits, 40)
     costs = [1.0, 2.5, 4.2][:exits]
     limit = Limit(drop, optimistic)

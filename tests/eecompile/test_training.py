@@ -10,7 +10,7 @@ import onnxruntime as ort  # noqa: E402  after the skip: nothing here works with
 from eecompile.data import load_data  # noqa: E402
 from eecompile.features import TeacherData, extract  # noqa: E402
 from eecompile.preprocess import preprocesses  # noqa: E402
-from eecompile.training import Recipe, train_head  # noqa: E402
+from eecompile.training import Head, Recipe, train_heads  # noqa: E402
 from passes.graph import load, to_model  # noqa: E402
 from passes.heads import head_layers  # noqa: E402
 from passes.insert_exits import set_head_parameters  # noqa: E402
@@ -34,9 +34,8 @@ def train(setting: tuple[object, TeacherData, object], name: str, seed: int = 0)
     graph, data, _ = setting
     exit_ = next(e for e in state_of(graph).exits if e.name == name)
     shape = tuple(graph.tensors()[exit_.mount].shape[1:])  # type: ignore[attr-defined]
-    stored = data.features[name]
-    layers = head_layers("conv", shape, 10)
-    return train_head(layers, tuple(stored.copies[0].shape[1:]), stored, data, seed, SHORT, lambda _: None)
+    head = Head(name, head_layers("conv", shape, 10), shape, data.features[name])
+    return train_heads([head], data, seed, SHORT, lambda _: None)[name]
 
 
 def test_trained_head_classifies_and_the_graph_computes_what_was_trained(
@@ -45,14 +44,22 @@ def test_trained_head_classifies_and_the_graph_computes_what_was_trained(
     graph, _, rule = setting
     values = train(setting, "exit_0")
     set_head_parameters(graph, "exit_0", values)
-    session = ort.InferenceSession(to_model(graph, "N").SerializeToString(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(
+        to_model(graph, "N").SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     data = load_data("digits").val
     logits = session.run(["exit_0"], {session.get_inputs()[0].name: rule.apply(data.x)})[0]  # type: ignore[attr-defined]
     assert (logits.argmax(1) == data.y).mean() > 0.8
 
 
-def test_training_repeats_bit_for_bit_and_depends_on_the_seed(setting: tuple[object, TeacherData, object]) -> None:
-    first, second, other = train(setting, "exit_1"), train(setting, "exit_1"), train(setting, "exit_1", seed=1)
+def test_training_repeats_bit_for_bit_and_depends_on_the_seed(
+    setting: tuple[object, TeacherData, object],
+) -> None:
+    first, second, other = (
+        train(setting, "exit_1"),
+        train(setting, "exit_1"),
+        train(setting, "exit_1", seed=1),
+    )
     assert all(np.array_equal(first[k], second[k]) for k in first)
     assert any(not np.array_equal(first[k], other[k]) for k in first)
 
@@ -61,3 +68,18 @@ def test_copies_are_bounded_by_work(setting: tuple[object, TeacherData, object])
     data = setting[1]
     assert len(data.logits) == 1, "10^9 MACs per image leave no work for augmented copies"
     assert not data.flips, "a mirrored digit is another digit"
+
+
+def test_heads_trained_side_by_side_are_those_trained_alone(
+    setting: tuple[object, TeacherData, object],
+) -> None:
+    graph, data, _ = setting
+    heads = []
+    for name in ("exit_0", "exit_1"):
+        mount = next(e.mount for e in state_of(graph).exits if e.name == name)
+        shape = tuple(graph.tensors()[mount].shape[1:])  # type: ignore[attr-defined]
+        heads.append(Head(name, head_layers("conv", shape, 10), shape, data.features[name]))
+    together = train_heads(heads, data, 0, SHORT, lambda _: None)
+    for name in ("exit_0", "exit_1"):
+        alone = train(setting, name)
+        assert all(np.array_equal(alone[key], together[name][key]) for key in alone)

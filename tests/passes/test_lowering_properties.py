@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from passes.exits import keep_exits, recognise_exits, set_thresholds
@@ -41,7 +41,8 @@ def exited(model: onnx.ModelProto, exits: int, head: str = "auto") -> gs.Graph:
     graph = from_model(model)
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     count = min(exits, mount_count(graph))
-    assume(count > 0)
+    if not count:
+        reject()
     InsertExits(at=(str(count),), head=head)(graph)
     return graph
 
@@ -119,7 +120,9 @@ def thresholds_for(flat: list[list[Array]], exits: int) -> list[float]:
 def test_dynamic_forms_decide_like_the_flat_network(model: onnx.ModelProto, form: str) -> None:
     images = batch_of(model, 9)
     graph = in_form(exited(model, 2, "linear"), form, images)
-    flat = [run_model(to_model(graph), image[None], optimize=True) for image in images]
+    # optimized float graphs of other extent may differ in the last bit: other nodes are fused
+    optimize = form != "float"
+    flat = [run_model(to_model(graph), image[None], optimize) for image in images]
     count = len(state_of(graph).exits)
     set_thresholds(graph, thresholds_for(flat, count))
     thresholds = [float(e.threshold or 0.0) for e in state_of(graph).exits]
@@ -138,11 +141,11 @@ def test_dynamic_forms_decide_like_the_flat_network(model: onnx.ModelProto, form
     assert not {t.name for t in dynamic.graph.initializer} & {t.name for t in stages[1].graph.initializer}
     for image, logits in zip(images, flat, strict=True):
         expected = decide(logits, thresholds)
-        found = run_model(dynamic, image[None], optimize=True)
+        found = run_model(dynamic, image[None], optimize)
         _same(found[0], int(found[1][0]), found[2], expected)
         carried: Array = image[None]
         for number, stage_model in enumerate(stages):
-            result = run_model(stage_model, carried, optimize=True)
+            result = run_model(stage_model, carried, optimize)
             if number == expected[1]:
                 _same(result[0], number, result[1], expected)
                 break
