@@ -17,6 +17,8 @@ from passes.exits import keep_exits
 from passes.state import state_of
 from targets.report import CostReport, PathCost
 
+MIN_GAIN = 0.02
+
 
 @dataclass(frozen=True)
 class ExitChoice:
@@ -53,7 +55,9 @@ def choose_exits(
 ) -> ExitChoice:
     """Try every subset of the candidate exits; the cheapest on val within the limit is kept.
 
-    A head costs every image that passes it, so each subset is costed as a network of its own.
+    A head costs every image that passes it, so each subset is costed as a network of its own. An exit
+    more must save at least ``MIN_GAIN`` of static: less is within the noise of a validation set, and
+    not worth its weights.
 
     Args:
         graph: Network with all candidate exits.
@@ -73,9 +77,15 @@ def choose_exits(
             choice = choose(val.observed().select(subset), values, limit, bound)
             if all(t != NEVER for t in choice.thresholds):  # else a smaller subset is cheaper still
                 found[subset] = choice, costs
-    kept = min(found, key=lambda subset: (found[subset][0].cost, subset))
+    kept = _sparing(found)
     choice, costs = found[kept]
     return ExitChoice(kept, choice.thresholds, costs, found[()][1], _removed(mount_names, kept, found, limit))
+
+
+def _sparing(found: dict[tuple[int, ...], tuple[Choice, CostReport]]) -> tuple[int, ...]:
+    """Return the cheapest subset, an exit counting as ``MIN_GAIN`` of static."""
+    static = found[()][0].cost
+    return min(found, key=lambda subset: (found[subset][0].cost + MIN_GAIN * static * len(subset), subset))
 
 
 def _removed(
@@ -100,8 +110,8 @@ def _why_removed(limit: Limit, with_it: float | None, without: float, static: fl
     if with_it is None:
         return f"no image may leave here while the {kind} on val stays within {limit.max_drop:g} points"
     return (
-        f"the best network with it costs {100 * with_it / static:.1f} % of static on val, "
-        f"the one without it {100 * without / static:.1f} %"
+        f"the best network with it costs {100 * with_it / static:.1f} % of static on val, the one without it "
+        f"{100 * without / static:.1f} %; an exit must save {100 * MIN_GAIN:g} %"
     )
 
 

@@ -1,4 +1,4 @@
-"""What heads are trained on: features at the mounts and the network's own answers, out of onnxruntime once."""
+"""What heads are trained on: features at the mounts and the network's own answers, computed once."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def extract(
 
 
 def _tap(graph: gs.Graph, name: str, mount: str) -> str:
-    """Where features are read: behind the head's first max pooling if it starts with one (it has no weights)."""
+    """Where features are read: behind the head's leading max pooling, if it has one."""
     pool = next((n for n in graph.nodes if n.name == f"{name}/maxpool" and n.inputs[0].name == mount), None)
     return mount if pool is None else str(pool.outputs[0].name)
 

@@ -95,7 +95,7 @@ class Job:
         clock.step("choose exits and thresholds")
         limit = Limit(options.max_drop, options.optimistic)
         names = self._mount_names()
-        chosen = choose_exits(lowered, names, val, limit, options.objective, self._cost)
+        chosen = choose_exits(lowered, names[:-1], val, limit, options.objective, self._cost)
         kept, thresholds = chosen.kept, chosen.thresholds
         clock.step("write and prove")
         forms = self._forms(exited, quantized, lowered, chosen)

@@ -3,6 +3,10 @@
 Thresholds only matter through which images leave where, so the candidates are the midpoints between
 observed confidences: nothing lies between them. One and two exits are searched exhaustively; with
 more, every pair in turn is, the others held, until no pair gets better.
+
+As a threshold falls, the observed drop wanders upwards; where it dips back under the limit for a few
+images is luck that a search would find and a test set would not repeat. So the limit must also hold
+for the mean drop over neighbouring thresholds.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ Bools = NDArray[np.bool_]
 NEVER = np.float32(2.0)  # no softmax probability reaches it
 _CHUNK_CELLS = 4_000_000
 _EPSILON = 1e-9
+NEIGHBOUR_SHARE = 0.05
+MAX_NEIGHBOURS = 32
 
 
 @dataclass(frozen=True)
@@ -166,9 +172,11 @@ def _search_pair(
     ends = np.searchsorted(-conf_b[order], -steps_b, side="right")
     static_cost, lost0, gained0 = cost[fallback].sum(), int((base == -1).sum()), int((base == 1).sum())
     best: tuple[float, np.float32, np.float32] | None = None
-    rows = max(1, _CHUNK_CELLS // (total + 1))
+    reach = min(MAX_NEIGHBOURS, round(NEIGHBOUR_SHARE * total))
+    rows = max(2 * reach + 1, _CHUNK_CELLS // (total + 1))
     for start in range(0, len(steps_a), rows):
-        piece = steps_a[start : start + rows]
+        halo = min(reach, start)  # neighbours of the first rows
+        piece = steps_a[start - halo : start + rows + reach]
         leaves = conf_a[None, :] >= piece[:, None]
         stays = ~leaves[:, order]
 
@@ -179,15 +187,31 @@ def _search_pair(
 
         mean = (static_cost - total_of(saved_a, saved_b)) / total
         lost, gained = lost0 + total_of(lost_a, lost_b), gained0 + total_of(gained_a, gained_b)
+        around = _neighbour_mean(_neighbour_mean(100.0 * (lost - gained) / total, reach, 0), reach, 1)
+        own = slice(halo, halo + rows)
+        mean, lost, gained, around = mean[own], lost[own], gained[own], around[own]
+        mean = np.where(around <= limit.max_drop + _EPSILON, mean, np.inf)
         # Cheap first: only cells that could win are put before the bootstrap bound.
         ranking = np.argsort(mean, axis=None, kind="stable")
+        ranking = ranking[: np.count_nonzero(np.isfinite(mean))]
         found = _first_allowed(ranking, lost.ravel(), gained.ravel(), limit, bound)
         if found is not None:
             row, column = divmod(int(found), mean.shape[1])
             value = float(mean[row, column])
             if best is None or value < best[0]:
-                best = (value, piece[row], steps_b[column])
+                best = (value, steps_a[start + row], steps_b[column])
     return best
+
+
+def _neighbour_mean(values: Float64, reach: int, axis: int) -> Float64:
+    """Return the mean over up to ``reach`` neighbours on either side along ``axis``, fewer at the ends."""
+    count = values.shape[axis]
+    sums = np.concatenate([np.zeros_like(values.take([0], axis)), values.cumsum(axis)], axis)
+    low = np.maximum(np.arange(count) - reach, 0)
+    high = np.minimum(np.arange(count) + reach + 1, count)
+    shape = [-1 if a == axis else 1 for a in range(values.ndim)]
+    result: Float64 = (sums.take(high, axis) - sums.take(low, axis)) / (high - low).reshape(shape)
+    return result
 
 
 def _first_allowed(ranking: Array, lost: Array, gained: Array, limit: Limit, bound: DropBound) -> int | None:

@@ -29,7 +29,6 @@ EXITS_KEY = "eecompile.exits"
 SOFTMAX_KEY = "eecompile.softmax"
 ORIGIN_KEY = "eecompile.origin"
 LAYER_KEY = "eecompile.layer"
-_LARGE = 1024
 
 Decoded = TypeVar("Decoded")
 
@@ -63,8 +62,10 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     node_info = [_node_info(node) for node in model.graph.node]
     loading.fix_batch(model, where)
     _drop_training_outputs(model)
+    weights = loading.set_aside_weights(model)
     model = loading.convert(model, where)
     model = loading.infer(model, where)
+    loading.put_weights_back(model, weights)
     _name_nodes(model, node_info)
     graph = gs.import_onnx(model)
     graph.ir_version = loading.IR_VERSION
@@ -72,6 +73,7 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     if symbolic:
         symbolic_weights.fill(graph)
     _check_shapes(graph, where)
+    _check_channels(graph, where)
     tidy(graph)
     return graph
 
@@ -161,6 +163,24 @@ def _check_shapes(graph: gs.Graph, where: str) -> None:
                 )
 
 
+def _check_channels(graph: gs.Graph, where: str) -> None:
+    """Refuse weights of another depth than their input, which ONNX's shape inference lets pass."""
+    for node in graph.nodes:
+        if node.op not in ("Conv", "Gemm"):
+            continue
+        data, weight = list(node.inputs[0].shape), list(node.inputs[1].shape)
+        if node.op == "Conv":
+            have, need = data[1], weight[1] * int(node.attrs.get("group", 1))
+        else:
+            have = data[0 if node.attrs.get("transA", 0) else 1]
+            need = weight[1 if node.attrs.get("transB", 0) else 0]
+        if have != need:
+            raise InputError(
+                f"{where}: shapes do not fit: {node.op} '{node.name}' reads {data} with weights {weight}",
+                "export the model again",
+            )
+
+
 def tidy(graph: gs.Graph) -> None:
     """Drop what nothing uses and sort nodes topologically.
 
@@ -214,7 +234,7 @@ def to_proto_for_shapes(graph: gs.Graph) -> onnx.ModelProto:
     stand_ins: dict[str, gs.Variable] = {}
     for node in light.nodes:
         for index, tensor in enumerate(node.inputs):
-            if isinstance(tensor, gs.Constant) and int(np.prod(tensor.shape)) > _LARGE:
+            if isinstance(tensor, gs.Constant) and int(np.prod(tensor.shape)) > loading.LARGE:
                 if tensor.name not in stand_ins:
                     stand_ins[tensor.name] = gs.Variable(tensor.name, tensor.dtype, list(tensor.shape))
                 node.inputs[index] = stand_ins[tensor.name]

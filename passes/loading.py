@@ -16,6 +16,7 @@ OPSET = 21
 IR_VERSION = 10
 STANDARD_DOMAINS = ("", "ai.onnx")
 MAX_BYTES = 2**31 - 1
+LARGE = 1024
 
 _MAGIC = {
     b"PK\x03\x04": "a zip archive (PyTorch checkpoints are, too)",
@@ -183,6 +184,32 @@ def convert(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
             helper.set_model_props(model, dict(metadata))
     model.ir_version = IR_VERSION
     return model
+
+
+def set_aside_weights(model: onnx.ModelProto) -> dict[str, TensorProto]:
+    """Take large weights out of ``model``: conversion and inference copy it and need their shapes only.
+
+    Returns:
+        Name -> the weight, for :func:`put_weights_back`.
+    """
+    aside: dict[str, TensorProto] = {}
+    for tensor in model.graph.initializer:
+        large = int(np.prod(tensor.dims, dtype=np.int64)) > LARGE
+        if large and tensor.data_location != TensorProto.EXTERNAL:
+            aside[tensor.name] = TensorProto()
+            aside[tensor.name].CopyFrom(tensor)
+            for field in ("raw_data", "float_data", "int32_data", "int64_data", "double_data"):
+                tensor.ClearField(field)
+            tensor.data_location = TensorProto.EXTERNAL
+            tensor.external_data.add(key="location", value="set aside")
+    return aside
+
+
+def put_weights_back(model: onnx.ModelProto, aside: dict[str, TensorProto]) -> None:
+    """Undo :func:`set_aside_weights`."""
+    for tensor in model.graph.initializer:
+        if tensor.name in aside:
+            tensor.CopyFrom(aside[tensor.name])
 
 
 def fix_batch(model: onnx.ModelProto, where: str) -> None:

@@ -5,18 +5,18 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
-import onnxruntime as ort  # noqa: E402  after the skip: nothing here works without torch
+import onnxruntime as ort
 
-from eecompile.data import load_data  # noqa: E402
-from eecompile.features import TeacherData, extract  # noqa: E402
-from eecompile.preprocess import preprocesses  # noqa: E402
-from eecompile.training import Head, Recipe, train_heads  # noqa: E402
-from passes.graph import load, to_model  # noqa: E402
-from passes.heads import head_layers  # noqa: E402
-from passes.insert_exits import set_head_parameters  # noqa: E402
-from passes.registry import parse_pipeline  # noqa: E402
-from passes.state import state_of  # noqa: E402
-from tests.eecompile.test_calibration import EXAMPLE  # noqa: E402
+from eecompile.data import load_data
+from eecompile.features import TeacherData, extract
+from eecompile.preprocess import preprocesses
+from eecompile.training import Head, Recipe, train_heads
+from passes.graph import load, to_model
+from passes.heads import head_layers
+from passes.insert_exits import set_head_parameters
+from passes.registry import parse_pipeline
+from passes.state import state_of
+from tests.eecompile.test_calibration import EXAMPLE
 
 SHORT = Recipe(samples=9000)
 

@@ -1,4 +1,9 @@
-"""Golden tests: each ``golden/*.onnxtxt`` holds a graph, the passes to RUN and what to CHECK behind them."""
+"""Golden tests: each ``golden/*.onnxtxt`` holds a graph, the passes to RUN and what to CHECK behind them.
+
+Comment lines set what calibration would: ``# GRID: tensor scale [low high]`` (uint8 around 128) and
+``# WEIGHT_GRID: tensor scale …`` (int8; several scales are per output channel). Exits come from the
+model's metadata.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +22,7 @@ from filecheck.parser import Parser, pattern_for_opts
 from passes.graph import from_model, to_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
+from tests.passes.grids import activation_grid, weight_grid
 
 FILES = sorted((Path(__file__).parent / "golden").glob("*.onnxtxt"))
 
@@ -26,10 +32,18 @@ def transform(text: str) -> str:
     pipeline = re.search(r"#\s*RUN:\s*(.+)", text)
     assert pipeline is not None, "a golden file needs a line '# RUN: <pipeline>'"
     graph = from_model(onnx.parser.parse_model(text))
-    parse_pipeline(pipeline.group(1).strip())(graph)
     state = state_of(graph)
+    for kind, name, numbers in re.findall(r"# (GRID|WEIGHT_GRID): (\S+) (.+)", text):
+        values = [float(number) for number in numbers.split()]
+        if kind == "WEIGHT_GRID":
+            state.grids[name] = weight_grid(*values)
+        else:
+            state.grids[name] = activation_grid(values[0], *(int(v) for v in values[1:]))
+    parse_pipeline(pipeline.group(1).strip())(graph)
     lines = [onnx.printer.to_text(to_model(graph))]
     lines += [f"# origin {node.name}: {' '.join(state.origins[node.name])}" for node in graph.nodes]
+    lines += [f"# layer {node.name}: {state.layers[node.name]}" for node in graph.nodes if state.layers]
+    lines += [f"# exit {e.name}: {e.mount} -> {e.output} at {e.threshold}" for e in state.exits]
     lines += [f"# declined {d.subject}: {d.reason}" for d in state.declined]
     return "\n".join(lines) + "\n"
 

@@ -52,7 +52,7 @@ class Writer:
         """Add Conv and BatchNormalization (NHWC: Mul and Add, as TensorFlow's folding leaves them)."""
         shape = (cout, cin // group, kernel, kernel)
         deviation = np.sqrt(2.0 / np.prod(shape[1:]))
-        weight = self.constant((self.rng.standard_normal(shape, np.float32) * np.float32(deviation)))
+        weight = self.constant(self.rng.standard_normal(shape, np.float32) * np.float32(deviation))
         attrs = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "group": group}
         if self.nhwc:
             x = self.spatial("Conv", x, weight, auto_pad="SAME_UPPER", **attrs)
@@ -65,8 +65,7 @@ class Writer:
     def classifier(self, x: str, channels: int) -> onnx.ModelProto:
         """Add mean, linear layer and Softmax; return the model."""
         if self.nhwc:
-            axes = self.constant(np.array([1, 2], np.int64))
-            x = self.op("ReduceMean", x, axes, keepdims=0)
+            x = self.op("ReduceMean", x, axes=[1, 2], keepdims=0)
         else:
             x = self.op("Flatten", self.op("GlobalAveragePool", x))
         weight = self.rng.standard_normal((channels, CLASSES), np.float32) * np.float32(channels**-0.5)

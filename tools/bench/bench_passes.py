@@ -95,7 +95,7 @@ def run_pipeline(path: Path, folder: Path, exits: int) -> float:
     return table.total
 
 
-def peers(model: onnx.ModelProto, path: Path) -> dict[str, float]:
+def peers(path: Path) -> dict[str, float]:
     """Return the seconds others need on the same model."""
 
     def check() -> None:
@@ -135,7 +135,7 @@ def main() -> None:
             path.write_bytes(model.SerializeToString())
             for _ in range(arguments.repeat):
                 total = run_pipeline(path, Path(folder), arguments.exits)
-            for what, seconds in peers(model, path).items():
+            for what, seconds in peers(path).items():
                 print(f"  {total / seconds:6.2f} x  {what} ({1e3 * seconds:.0f} ms)")
             print(f"  {total / BOUND_S:6.2f} x  the bound of {BOUND_S:g} s")
 

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from passes.errors import InputError
+from passes.graph import from_model, infer_shapes
+from passes.heads import HEADS, HeadLayer, head_layers
+from passes.insert_exits import InsertExits
+from tests.passes.net_builder import NetBuilder
+
+
+def words(kind: str, *shape: int) -> list[str]:
+    return [f"{layer.op}{list(layer.kernel) or ''}" for layer in head_layers(kind, shape, 10)]
+
+
+def test_linear_head_pools_to_about_four() -> None:
+    assert words("linear", 16, 32, 32) == ["MaxPool[8, 8]", "Flatten", "Gemm"]
+    assert words("linear", 16, 4, 4) == words("linear", 16, 7, 7) == ["Flatten", "Gemm"]
+
+
+def test_conv_head_pools_to_about_eight() -> None:
+    assert words("conv", 16, 32, 32) == ["MaxPool[4, 4]", "Conv[3, 3]", "Flatten", "Gemm"]
+    assert words("conv", 16, 8, 8) == ["Conv[3, 3]", "Flatten", "Gemm"]
+
+
+@pytest.mark.parametrize(("channels", "width"), [(1, 32), (16, 32), (17, 48), (64, 128), (500, 128)])
+def test_conv_head_is_twice_as_wide_in_steps_of_16(channels: int, width: int) -> None:
+    assert next(k for k in head_layers("conv", (channels, 8, 8), 10) if k.op == "Conv").channels == width
+
+
+def test_auto_goes_by_size() -> None:
+    assert head_layers("auto", (16, 8, 8), 3) == head_layers("conv", (16, 8, 8), 3)
+    assert head_layers("auto", (16, 7, 9), 3) == head_layers("linear", (16, 7, 9), 3)
+
+
+def test_one_spatial_axis() -> None:
+    assert words("conv", 4, 16) == ["MaxPool[2]", "Conv[3]", "Flatten", "Gemm"]
+
+
+@pytest.mark.parametrize("size", range(1, 9))
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_same_pads_keep_the_size(size: int, stride: int) -> None:
+    layer = HeadLayer("Conv", (3, 3), (stride, stride), 4)
+    begin_y, begin_x, end_y, end_x = layer.pads((size, size))
+    assert (begin_y, end_y) == (begin_x, end_x)
+    assert end_y - begin_y in (0, 1), "SAME_UPPER pads the end"
+    out = layer.output_shape((1, size, size))[1]
+    assert out == -(-size // stride)
+    assert max(0, (out - 1) * stride + 3 - size) == begin_y + end_y
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 2, 3, 4)])
+def test_mounts_without_space(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="1 or 2 spatial axes"):
+        head_layers("linear", shape, 2)
+
+
+def test_unknown_kind() -> None:
+    with pytest.raises(InputError, match="unknown head 'con'"):
+        head_layers("con", (1, 2, 2), 2)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(1, 6), st.integers(1, 40), st.integers(1, 40), st.sampled_from(sorted(HEADS)))
+def test_shapes_are_those_of_the_graph(channels: int, height: int, width: int, kind: str) -> None:
+    net = NetBuilder((1, 2, height, width))
+    stem = net.op("Relu", net.conv("x", 2, channels))
+    pooled = net.op("Flatten", net.op("GlobalAveragePool", net.op("Relu", net.conv(stem, channels, 2))))
+    graph = from_model(net.model(net.op("Gemm", pooled, net.normal(3, 2), transB=1)))
+    InsertExits(at=("relu_0",), head=kind)(graph)
+    written = {t.name: list(t.shape) for t in graph.tensors().values()}
+    infer_shapes(graph)
+    assert {t.name: list(t.shape) for t in graph.tensors().values()} == written

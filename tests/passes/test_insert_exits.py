@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from passes.errors import InputError, PassError
+from passes.exits import recognise_exits, set_thresholds
+from passes.graph import from_model
+from passes.insert_exits import InsertExits, head_parameters, set_head_parameters
+from passes.state import state_of
+from tests.passes.equivalence import check_text_form, printed
+from tests.passes.net_builder import NetBuilder
+from tests.passes.small_nets import chain, two_exits
+
+
+def test_seed_decides_the_weights() -> None:
+    texts = []
+    for seed in (0, 0, 1):
+        graph = from_model(chain())
+        InsertExits(seed=seed)(graph)
+        texts.append(printed(graph))
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_a_number_counts_the_exits_there_are() -> None:
+    graph = from_model(chain(5))
+    assert InsertExits(at=("1",))(graph)
+    set_thresholds(graph, [0.5])
+    assert not InsertExits(at=("1",))(graph)
+    first = state_of(graph).exits[0].mount
+    assert InsertExits(at=("3",))(graph)
+    exits = state_of(graph).exits
+    assert [e.name for e in exits] == ["exit_0", "exit_1", "exit_2", "final"]
+    assert [e.output for e in exits] == [t.name for t in graph.outputs]
+    assert [e.threshold for e in exits if e.mount == first] == [0.5]
+
+
+def test_new_exits_before_old_ones_change_their_numbers() -> None:
+    graph = from_model(chain(4))
+    InsertExits(at=("relu_2",), head="linear")(graph)
+    weights = head_parameters(graph, "exit_0")["gemm.weight"]
+    assert InsertExits(at=("relu_2", "relu_0"), head="linear")(graph)
+    assert [e.mount for e in state_of(graph).exits[:2]] == ["n1_Relu_out", "n5_Relu_out"]
+    assert [t.name for t in graph.outputs[:2]] == ["exit_0", "exit_1"]
+    np.testing.assert_array_equal(head_parameters(graph, "exit_1")["gemm.weight"], weights)
+
+
+def test_head_parameters_are_set_by_name() -> None:
+    graph = from_model(chain())
+    InsertExits(at=("relu_0",), head="conv")(graph)
+    found = head_parameters(graph, "exit_0")
+    assert set(found) == {"conv.weight", "conv.bias", "gemm.weight", "gemm.bias"}
+    set_head_parameters(graph, "exit_0", {"gemm.bias": np.array([1.0, 2.0])})
+    assert head_parameters(graph, "exit_0")["gemm.bias"].tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError, match="no parameter 'gemm.bias' of shape"):
+        set_head_parameters(graph, "exit_0", {"gemm.bias": np.zeros(3)})
+
+
+def test_several_outputs_that_were_not_recognised() -> None:
+    graph = from_model(two_exits())
+    with pytest.raises(PassError, match="2 outputs, so its exits are there already"):
+        InsertExits()(graph)
+    recognise_exits(graph)
+    assert not InsertExits(at=("1",))(graph)
+
+
+def test_no_classifier() -> None:
+    net = NetBuilder((1, 2, 8, 8))
+    graph = from_model(net.model(net.op("Relu", net.conv("x", 2, 3))))
+    with pytest.raises(InputError, match="not a classifier"):
+        InsertExits()(graph)
+
+
+def test_names_of_exits_are_taken() -> None:
+    model = chain()
+    for node in model.graph.node:
+        names = ["exit_0" if name == "n0_Conv_out" else name for name in node.input]
+        del node.input[:]
+        node.input.extend(names)
+    model.graph.node[0].output[0] = "exit_0"
+    model.graph.ClearField("value_info")
+    with pytest.raises(InputError, match="a tensor called 'exit_0'"):
+        InsertExits()(from_model(model))
+
+
+def test_unknown_head() -> None:
+    with pytest.raises(InputError, match="did you mean 'linear'"):
+        InsertExits(head="linea")(from_model(chain()))
+
+
+@pytest.mark.parametrize("step", [InsertExits(), InsertExits(("relu_0", "a;b c"), "conv", 7)])
+def test_text_form(step: InsertExits) -> None:
+    check_text_form(step)

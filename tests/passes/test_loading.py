@@ -1,0 +1,337 @@
+"""Bad files, each refused with one message that says what and where, and what to do."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from passes.errors import InputError
+from passes.graph import from_model, load
+from passes.state import state_of
+from tests.passes.small_nets import chain
+
+Change = Callable[[onnx.ModelProto], object]
+
+
+def refused(path: Path) -> str:
+    """Return the message a user gets for the file at ``path``."""
+    with pytest.raises(InputError) as error:
+        load(path)
+    assert error.value.exit_code == 2
+    assert error.value.hint, "the message must say what to do"
+    assert "\n" not in error.value.message and len(str(error.value)) < 600
+    return str(error.value)
+
+
+def refused_model(model: onnx.ModelProto, folder: Path) -> str:
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    return refused(path)
+
+
+def in_zip(data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("model.onnx", data)
+    return buffer.getvalue()
+
+
+def in_tar(data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo("model.onnx")
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert "no such file" in refused(tmp_path / "model.onnx")
+
+
+def test_directory(tmp_path: Path) -> None:
+    assert "is a directory" in refused(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_named_pipe_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "not a regular file" in refused(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    ("pack", "name"), [(in_zip, "zip"), (gzip.compress, "gzip"), (in_tar, "tar")], ids=["zip", "gzip", "tar"]
+)
+def test_archives(tmp_path: Path, pack: Callable[[bytes], bytes], name: str) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(pack(chain().SerializeToString()))
+    assert f"is a {name} archive" in refused(path)
+
+
+def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"x")
+
+    def denied(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", denied)  # root may read everything
+    assert f"cannot read {path}: Permission denied" in refused(path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_bytes(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(np.random.default_rng(seed).bytes(3000))
+    assert "is not an ONNX model" in refused(path)
+
+
+def test_truncated_everywhere(tmp_path: Path) -> None:
+    data = chain(1).SerializeToString()
+    path = tmp_path / "model.onnx"
+    for end in [*range(0, len(data), 17), len(data) - 1]:
+        path.write_bytes(data[:end])
+        assert "is not an ONNX model" in refused(path)
+
+
+def set_input(model: onnx.ModelProto, axis: int, size: int | str) -> None:
+    dim = model.graph.input[0].type.tensor_type.shape.dim[axis]
+    if isinstance(size, str):
+        dim.dim_param = size
+    else:
+        dim.dim_value = size
+
+
+def poison(value: float, as_node: bool) -> Change:
+    def change(model: onnx.ModelProto) -> None:
+        old = model.graph.initializer[0]
+        values = numpy_helper.to_array(old).copy()
+        values.flat[3] = value
+        new = numpy_helper.from_array(values, old.name)
+        if as_node:
+            model.graph.node.insert(0, helper.make_node("Constant", [], [old.name], value=new))
+            del model.graph.initializer[0]
+        else:
+            old.CopyFrom(new)
+
+    return change
+
+
+def unknown_domain(model: onnx.ModelProto) -> None:
+    model.graph.node[1].domain = "com.acme"
+    model.opset_import.add(domain="com.acme", version=1)
+
+
+def hidden_custom_operator(model: onnx.ModelProto) -> None:
+    result = model.graph.node[-1].output[0]
+    node = helper.make_node("Act", [result], ["z"], domain="com.acme")
+    body = helper.make_graph([node], "b", [], [helper.make_tensor_value_info("z", 1, None)])
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    branch = helper.make_node("If", ["yes"], ["chosen"], then_branch=body, else_branch=body)
+    model.graph.node.append(branch)
+
+
+def old_gemm(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 6
+    model.graph.node[-1].input.pop()
+
+
+def cycle(model: onnx.ModelProto) -> None:
+    model.graph.node[0].input[0] = model.graph.node[1].output[0]
+
+
+def reversed_nodes(model: onnx.ModelProto) -> None:
+    nodes = list(model.graph.node)[::-1]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def written_twice(model: onnx.ModelProto) -> None:
+    model.graph.node[1].output[0] = model.graph.node[0].output[0]
+
+
+def metadata(value: str) -> Change:
+    return lambda m: m.metadata_props.add(key="eecompile.exits", value=value)
+
+
+BROKEN: dict[str, tuple[Change, str]] = {
+    "custom domain": (unknown_domain, "custom operators: com.acme::Relu"),
+    "custom in a body": (hidden_custom_operator, "custom operators: com.acme::Act"),
+    "no such operator": (
+        lambda m: setattr(m.graph.node[1], "op_type", "FooBar"),
+        "operators ONNX does not have: 'FooBar'",
+    ),
+    "dynamic spatial": (lambda m: set_input(m, 2, "H"), "dynamic dimensions: [1, 2, 'H', 16]"),
+    "unknown channels": (lambda m: set_input(m, 1, -1), "dynamic dimensions: [1, -1, 16, 16]"),
+    "batch 4": (lambda m: set_input(m, 0, 4), "fixed batch of 4"),
+    "no input": (lambda m: m.graph.ClearField("input"), "0 inputs (none)"),
+    "two inputs": (
+        lambda m: m.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, [1])),
+        "2 inputs (x, z)",
+    ),
+    "no output": (lambda m: m.graph.ClearField("output"), "has no outputs"),
+    "input without shape": (
+        lambda m: m.graph.input[0].type.tensor_type.ClearField("shape"),
+        "input 'x' of model.onnx has no shape",
+    ),
+    "float16 input": (
+        lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", TensorProto.FLOAT16),
+        "is float16, not float32",
+    ),
+    "nan": (poison(np.nan, False), "weights 'const_0' of model.onnx hold NaN or infinite"),
+    "inf": (poison(np.inf, False), "weights 'const_0' of model.onnx hold NaN or infinite"),
+    "-inf in a node": (poison(-np.inf, True), "hold NaN or infinite"),
+    "short values": (
+        lambda m: setattr(m.graph.initializer[0], "raw_data", m.graph.initializer[0].raw_data[:-4]),
+        "the values of 'const_0' do not fit its shape [4, 2, 3, 3]",
+    ),
+    "wrong shapes": (
+        lambda m: m.graph.initializer[2].CopyFrom(
+            numpy_helper.from_array(np.ones((4, 5, 3, 3), np.float32), m.graph.initializer[2].name)
+        ),
+        "Conv 'n2_Conv' reads [1, 4, 8, 8] with weights [4, 5, 3, 3]",
+    ),
+    "opset 99": (lambda m: setattr(m.opset_import[0], "version", 99), "(opset 99) cannot be converted"),
+    "opset 6 with two inputs of Gemm": (old_gemm, "(opset 6) cannot be converted to opset 21: Gemm in opset"),
+    "no graph": (lambda m: m.graph.ClearField("node"), "it holds no graph"),
+    "cycle": (cycle, "reads 'n1_Relu_out' before it is made"),
+    "unsorted": (reversed_nodes, "before it is made"),
+    "written twice": (written_twice, "writes 'n0_Conv_out' once more"),
+    "reads nothing": (
+        lambda m: m.graph.node[1].input.__setitem__(0, "ghost"),
+        "tensor 'ghost' (input 0 of Relu 'n1_Relu') has neither a producer, nor values, nor a shape",
+    ),
+    "metadata": (metadata("[{]"), "metadata 'eecompile.exits' is damaged"),
+    "metadata of other types": (
+        metadata('[{"name": 1, "mount": [], "output": "y"}]'),
+        "metadata 'eecompile.exits' is damaged",
+    ),
+    "metadata keys": (metadata('[{"nom": "x"}]'), "metadata 'eecompile.exits' is damaged"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_models(tmp_path: Path, case: str) -> None:
+    change, message = BROKEN[case]
+    model = chain()
+    change(model)
+    assert message in refused_model(model, tmp_path)
+
+
+def external(model: onnx.ModelProto, **entries: str) -> bytes:
+    """Move the first weight of ``model`` out; returns its bytes."""
+    tensor = model.graph.initializer[0]
+    raw: bytes = tensor.raw_data
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=value)
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("/etc/passwd", "outside the model's folder"),
+        ("../weights.bin", "outside the model's folder"),
+        ("sub/../../weights.bin", "outside the model's folder"),
+        ("C:\\weights.bin", "outside the model's folder"),
+        ("link.bin", "outside the model's folder"),
+        ("", "outside the model's folder"),
+        ("w\0.bin", "impossible name"),
+        ("w" * 300, "impossible name"),
+        (".", "does not hold 288 bytes"),
+        ("short.bin", "does not hold 288 bytes"),
+    ],
+)
+def test_external_data_that_is_refused(tmp_path: Path, location: str, message: str) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    model = chain()
+    raw = external(model, location=location)
+    (tmp_path / "weights.bin").write_bytes(raw)
+    (folder / "short.bin").write_bytes(raw[:-1])
+    (folder / "link.bin").symlink_to(tmp_path / "weights.bin")
+    assert message in refused_model(model, folder)
+
+
+@pytest.mark.parametrize("entries", [{"offset": "9999"}, {"offset": "-4"}, {"offset": "x"}, {"length": "4"}])
+def test_external_data_with_bad_ranges(tmp_path: Path, entries: dict[str, str]) -> None:
+    model = chain()
+    (tmp_path / "weights.bin").write_bytes(external(model, location="weights.bin", **entries))
+    assert "does not hold 288 bytes" in refused_model(model, tmp_path)
+
+
+def test_external_data_of_constants_is_not_read_from_elsewhere(tmp_path: Path) -> None:
+    model = chain()
+    external(model, location="../../etc/passwd")
+    tensor = model.graph.initializer[0]
+    model.graph.node.insert(0, helper.make_node("Constant", [], [tensor.name], value=tensor))
+    del model.graph.initializer[0]
+    assert "outside the model's folder" in refused_model(model, tmp_path)
+
+
+def test_external_data_is_read(tmp_path: Path) -> None:
+    plain, model = chain(), chain()
+    raw = external(model, location="sub/weights.bin", offset="8", length="288")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "weights.bin").write_bytes(bytes(8) + raw)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    weights = load(tmp_path / "model.onnx").tensors()["const_0"].values
+    np.testing.assert_array_equal(weights, numpy_helper.to_array(plain.graph.initializer[0]))
+
+
+def test_missing_external_data_makes_a_shape_only_model(tmp_path: Path) -> None:
+    model = chain()
+    external(model, location="weights.bin")
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    graph = load(tmp_path / "model.onnx")
+    assert state_of(graph).symbolic
+    assert not any(graph.tensors()["const_0"].values.strides)
+
+
+def test_infinite_bounds_are_no_broken_weights() -> None:
+    model = chain()
+    model.graph.node[1].op_type = "Clip"
+    model.graph.node[1].input.extend(["zero", "top"])
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(0), "zero"))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(np.inf), "top"))
+    assert from_model(model).nodes[1].op == "Clip"
+
+
+def test_functions_are_inlined() -> None:
+    model = chain()
+    opset = [helper.make_opsetid("", 21)]
+    relu = helper.make_node("Relu", ["a"], ["b"])
+    model.functions.append(helper.make_function("local", "Act", ["a"], ["b"], [relu], opset))
+    model.opset_import.add(domain="local", version=1)
+    model.graph.node[1].op_type, model.graph.node[1].domain = "Act", "local"
+    assert [n.op for n in from_model(model).nodes[:2]] == ["Conv", "Relu"]
+
+
+def test_initializers_may_be_listed_as_inputs() -> None:
+    model = chain()
+    for tensor in model.graph.initializer:
+        info = helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+        model.graph.input.append(info)
+    assert [t.name for t in from_model(model).inputs] == ["x"]
+
+
+@pytest.mark.parametrize("version", [9, 13, 18, 22, 26])
+def test_other_opsets_are_converted(version: int) -> None:
+    model = chain()
+    model.opset_import[0].version = version
+    model.metadata_props.add(key="author", value="a user")
+    graph = from_model(model)
+    assert graph.opset == 21
+    assert state_of(graph).metadata == {"author": "a user"}
