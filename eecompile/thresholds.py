@@ -114,7 +114,8 @@ def choose(
     while improved:
         improved = False
         for first, second in pairs:
-            found = _search_pair(observed, costs, limit, bound, thresholds, first, second)
+            surface = _Surface(observed, costs, thresholds, first, second)
+            found = _search_pair(surface, limit, bound)
             if found is not None and found[0] < cost * (1 - 1e-12):
                 cost, chosen_first, chosen_second = found
                 thresholds[second] = chosen_second
@@ -132,74 +133,83 @@ def candidates(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([[NEVER], middle, [np.float32(0)]]).astype(np.float32)
 
 
-def _search_pair(
-    observed: Observed, costs: Sequence[float], limit: Limit, bound: DropBound,
-    thresholds: list[np.float32], first: int, second: int,
-) -> tuple[float, np.float32, np.float32] | None:  # fmt: skip
-    """Search both thresholds of one pair exhaustively, the others held; ``first == second``: one alone.
+class _Surface:
+    """Cost and drop of the network over both thresholds of one pair of exits, the others held.
 
     Each image has three outcomes: it leaves at ``first``, at ``second``, or where the held thresholds
-    send it; an exit behind that place cannot catch it any more.
+    send it; an exit behind that place cannot catch it any more. ``first == second``: one exit alone.
     """
-    total = observed.confidence.shape[1]
-    held = list(thresholds)
-    held[first] = held[second] = NEVER
-    fallback = leaves_at(observed.confidence, held)
-    cost = np.asarray(costs, np.float64)
-    static = observed.correct[-1]
-    images = np.arange(total)
-    change = observed.correct.astype(np.int64) - static.astype(np.int64)  # +1 gained, -1 lost
-    base = change[fallback, images]
 
-    def effect(number: int) -> tuple[NDArray[np.float32], Float64, Array, Array]:
-        reach = number < fallback
-        confidence = np.where(reach, observed.confidence[number], np.float32(-1))
-        saved = np.where(reach, cost[fallback] - cost[number], 0.0)
-        gained = np.where(reach, (change[number] == 1).astype(np.int64) - (base == 1), 0)
-        lost = np.where(reach, (change[number] == -1).astype(np.int64) - (base == -1), 0)
-        return confidence, saved, lost, gained
+    def __init__(
+        self, observed: Observed, costs: Sequence[float], held: Sequence[np.float32], first: int, second: int
+    ) -> None:
+        self._observed = observed
+        self._cost = np.asarray(costs, np.float64)
+        self.total = observed.confidence.shape[1]
+        others = [NEVER if n in (first, second) else t for n, t in enumerate(held)]
+        self._fallback = leaves_at(observed.confidence, others)
+        # +1 gained, -1 lost against the static network
+        self._change = observed.correct.astype(np.int64) - observed.correct[-1].astype(np.int64)
+        self._base = self._change[self._fallback, np.arange(self.total)]
+        self._confidence, self._first = self._effect(first)
+        self.steps = candidates(observed.confidence[first]), np.array([NEVER])
+        confidence, second_effect = self._effect(second)
+        if first != second:
+            self.steps = self.steps[0], candidates(observed.confidence[second])
+        # Sorted by falling confidence, the images that leave at second are a prefix; its end per step.
+        self._order = np.argsort(-confidence, kind="stable")
+        self._ends = np.searchsorted(-confidence[self._order], -self.steps[1], side="right")
+        self._second = second_effect[:, self._order]
 
-    conf_a, saved_a, lost_a, gained_a = effect(first)
-    steps_a = candidates(observed.confidence[first])
-    if first == second:
-        steps_b, conf_b = np.array([NEVER]), np.full(total, -1, np.float32)
-        saved_b, lost_b, gained_b = np.zeros(total), np.zeros(total, np.int64), np.zeros(total, np.int64)
-    else:
-        conf_b, saved_b, lost_b, gained_b = effect(second)
-        steps_b = candidates(observed.confidence[second])
-    # Images sorted by falling confidence at b: those that leave at b are a prefix; its end per candidate.
-    order = np.argsort(-conf_b, kind="stable")
-    ends = np.searchsorted(-conf_b[order], -steps_b, side="right")
-    static_cost, lost0, gained0 = cost[fallback].sum(), int((base == -1).sum()), int((base == 1).sum())
+    def _effect(self, number: int) -> tuple[NDArray[np.float32], Float64]:
+        """Return confidence [n], and what leaving at exit ``number`` adds to (cost, lost, gained) [3, n]."""
+        reached = number < self._fallback
+        confidence = np.where(reached, self._observed.confidence[number], np.float32(-1))
+        change = self._change[number]
+        added = np.stack(
+            [
+                self._cost[number] - self._cost[self._fallback],
+                (change == -1).astype(np.float64) - (self._base == -1),
+                (change == 1).astype(np.float64) - (self._base == 1),
+            ]
+        )
+        return confidence, np.where(reached, added, 0.0)
+
+    def rows(self, start: int, stop: int) -> Float64:
+        """Return (cost, lost, gained) [3, rows, steps of second], summed over images."""
+        leaves = self._confidence[None, :] >= self.steps[0][start:stop, None]
+        stays = ~leaves[:, self._order]
+        base = [self._cost[self._fallback].sum(), (self._base == -1).sum(), (self._base == 1).sum()]
+        sums = []
+        for start_value, first, second in zip(base, self._first, self._second, strict=True):
+            prefix = np.zeros((len(leaves), self.total + 1))
+            np.cumsum(stays * second, axis=1, out=prefix[:, 1:])
+            sums.append(start_value + (leaves @ first)[:, None] + prefix[:, self._ends])
+        return np.stack(sums)
+
+
+def _search_pair(
+    surface: _Surface, limit: Limit, bound: DropBound
+) -> tuple[float, np.float32, np.float32] | None:
+    """Return mean cost and both thresholds of the cheapest allowed point, or None."""
+    total, (first, second) = surface.total, surface.steps
     best: tuple[float, np.float32, np.float32] | None = None
     reach = min(MAX_NEIGHBOURS, round(NEIGHBOUR_SHARE * total))
-    rows = max(2 * reach + 1, _CHUNK_CELLS // (total + 1))
-    for start in range(0, len(steps_a), rows):
+    size = max(2 * reach + 1, _CHUNK_CELLS // (total + 1))
+    for start in range(0, len(first), size):
         halo = min(reach, start)  # neighbours of the first rows
-        piece = steps_a[start - halo : start + rows + reach]
-        leaves = conf_a[None, :] >= piece[:, None]
-        stays = ~leaves[:, order]
-
-        def total_of(a: Array, b: Array, leaves: Bools = leaves, stays: Bools = stays) -> Array:
-            prefix = np.zeros((len(leaves), total + 1), np.result_type(a, b))
-            np.cumsum(stays * b[order], axis=1, out=prefix[:, 1:])
-            return (leaves @ a)[:, None] + prefix[:, ends]
-
-        mean = (static_cost - total_of(saved_a, saved_b)) / total
-        lost, gained = lost0 + total_of(lost_a, lost_b), gained0 + total_of(gained_a, gained_b)
+        cost, lost, gained = surface.rows(start - halo, start + size + reach)
         around = _neighbour_mean(_neighbour_mean(100.0 * (lost - gained) / total, reach, 0), reach, 1)
-        own = slice(halo, halo + rows)
-        mean, lost, gained, around = mean[own], lost[own], gained[own], around[own]
-        mean = np.where(around <= limit.max_drop + _EPSILON, mean, np.inf)
-        # Cheap first: only cells that could win are put before the bootstrap bound.
-        ranking = np.argsort(mean, axis=None, kind="stable")
-        ranking = ranking[: np.count_nonzero(np.isfinite(mean))]
-        found = _first_allowed(ranking, lost.ravel(), gained.ravel(), limit, bound)
+        own = slice(halo, halo + size)
+        value = np.where(around <= limit.max_drop + _EPSILON, cost / total, np.inf)[own]
+        # Cheap first: only points that could win are put before the bootstrap bound.
+        ranking = np.argsort(value, axis=None, kind="stable")[: np.count_nonzero(np.isfinite(value))]
+        counts = lost[own].ravel().astype(np.int64), gained[own].ravel().astype(np.int64)
+        found = _first_allowed(ranking, *counts, limit, bound)
         if found is not None:
-            row, column = divmod(int(found), mean.shape[1])
-            value = float(mean[row, column])
-            if best is None or value < best[0]:
-                best = (value, steps_a[start + row], steps_b[column])
+            row, column = divmod(found, value.shape[1])
+            if best is None or value[row, column] < best[0]:
+                best = (float(value[row, column]), first[start + row], second[column])
     return best
 
 

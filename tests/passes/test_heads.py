@@ -15,18 +15,19 @@ def words(kind: str, *shape: int) -> list[str]:
     return [f"{layer.op}{list(layer.kernel) or ''}" for layer in head_layers(kind, shape, 10)]
 
 
-def test_linear_head_pools_to_about_four() -> None:
+def test_linear_head_pools_to_at_most_four() -> None:
     assert words("linear", 16, 32, 32) == ["MaxPool[8, 8]", "Flatten", "Gemm"]
-    assert words("linear", 16, 4, 4) == words("linear", 16, 7, 7) == ["Flatten", "Gemm"]
+    assert words("linear", 16, 7, 7) == ["MaxPool[2, 2]", "Flatten", "Gemm"]
+    assert words("linear", 16, 4, 4) == ["Flatten", "Gemm"]
 
 
-def test_conv_head_pools_to_about_eight() -> None:
+def test_conv_head_pools_to_at_most_eight() -> None:
     assert words("conv", 16, 32, 32) == ["MaxPool[4, 4]", "Conv[3, 3]", "Flatten", "Gemm"]
     assert words("conv", 16, 8, 8) == ["Conv[3, 3]", "Flatten", "Gemm"]
 
 
-@pytest.mark.parametrize(("channels", "width"), [(1, 32), (16, 32), (17, 48), (64, 128), (500, 128)])
-def test_conv_head_is_twice_as_wide_in_steps_of_16(channels: int, width: int) -> None:
+@pytest.mark.parametrize(("channels", "width"), [(1, 32), (16, 32), (17, 48), (24, 48), (64, 64), (500, 64)])
+def test_conv_head_is_twice_as_wide_within_32_and_64(channels: int, width: int) -> None:
     assert next(k for k in head_layers("conv", (channels, 8, 8), 10) if k.op == "Conv").channels == width
 
 
@@ -63,7 +64,7 @@ def test_unknown_kind() -> None:
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(st.integers(1, 6), st.integers(1, 40), st.integers(1, 40), st.sampled_from(sorted(HEADS)))
+@given(st.integers(2, 6), st.integers(3, 40), st.integers(3, 40), st.sampled_from(sorted(HEADS)))
 def test_shapes_are_those_of_the_graph(channels: int, height: int, width: int, kind: str) -> None:
     net = NetBuilder((1, 2, height, width))
     stem = net.op("Relu", net.conv("x", 2, channels))

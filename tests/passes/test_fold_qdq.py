@@ -1,0 +1,169 @@
+"""Networks that were quantized elsewhere: what folds exactly, and every reason why something does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from passes.fold_qdq import FoldQdq
+from passes.graph import from_model, to_model
+from passes.state import state_of
+from tests.passes.equivalence import batch_of, check_text_form, run_model
+from tests.passes.net_builder import NetBuilder
+
+
+class QdqNet(NetBuilder):
+    """Writes Q/DQ as other tools do: int8 activations, zero points left out, DQ shared by readers."""
+
+    def grid(self, scale: Any, dtype: Any, zero: int | None) -> list[str]:
+        scales = [self.const(scale)]
+        return scales if zero is None else [*scales, self.const(np.full(np.shape(scale), zero), dtype)]
+
+    def snap(self, x: str, scale: float = 0.125, dtype: Any = np.int8, zero: int | None = 3) -> str:
+        """Quantize and dequantize an activation."""
+        grid = self.grid(scale, dtype, zero)
+        return self.op("DequantizeLinear", self.op("QuantizeLinear", x, *grid), *grid)
+
+    def weight(
+        self, *shape: int, scale: Any = 0.25, zero: int | None = 0, dtype: Any = np.int8, **attrs: Any
+    ) -> str:
+        values = self.rng.integers(-60, 60, shape)
+        return self.op("DequantizeLinear", self.const(values, dtype), *self.grid(scale, dtype, zero), **attrs)
+
+    def bias(self, count: int, scale: Any = 0.125 * 0.25, **attrs: Any) -> str:
+        values = self.const(self.rng.integers(-500, 500, count), np.int32)
+        return self.op("DequantizeLinear", values, self.const(scale), **attrs)
+
+
+def folded(model: onnx.ModelProto) -> list[str]:
+    """Fold ``model``, check that it computes the same bits, and return the operators but Q/DQ."""
+    graph = from_model(model)
+    changed = FoldQdq()(graph)
+    assert not FoldQdq()(graph)
+    x = batch_of(model, 1)
+    for a, b in zip(run_model(model, x), run_model(to_model(graph), x), strict=True):
+        np.testing.assert_array_equal(a, b)
+    operators = [n.op for n in graph.nodes if n.op not in ("QuantizeLinear", "DequantizeLinear")]
+    assert changed == any(op in ("QLinearConv", "MatMulInteger") for op in operators)
+    return operators
+
+
+def reasons(model: onnx.ModelProto) -> list[str]:
+    graph = from_model(model)
+    FoldQdq()(graph)
+    return [d.reason for d in state_of(graph).declined]
+
+
+@pytest.mark.parametrize("zero", [None, 0, 3])
+def test_conv_with_int8_activations(zero: int | None) -> None:
+    net = QdqNet((1, 2, 4, 4))
+    x = net.snap("x", dtype=np.int8 if zero is not None else np.uint8, zero=zero)
+    conv = net.op("Conv", x, net.weight(4, 2, 3, 3), net.bias(4))
+    dtype = np.int8 if zero is not None else np.uint8
+    assert (
+        folded(net.model(net.snap(net.op("Relu", conv), 4.0, dtype, zero))) == ["QLinearConv", "Clip"]
+        or zero is None
+    )
+
+
+def test_conv_per_channel() -> None:
+    net = QdqNet((1, 2, 4, 4))
+    scales = np.array([0.25, 0.5, 1.0, 2.0])
+    weight = net.weight(4, 2, 3, 3, scale=scales, axis=0)
+    conv = net.op("Conv", net.snap("x"), weight, net.bias(4, 0.125 * scales, axis=0))
+    assert folded(net.model(net.snap(conv, 4.0))) == ["QLinearConv"]
+
+
+def test_gemm_per_channel_without_bias() -> None:
+    net = QdqNet((1, 8))
+    weight = net.weight(3, 8, scale=np.array([0.25, 0.5, 1.0]), axis=0)
+    made = net.op("Gemm", net.snap("x"), weight, transB=1)
+    assert folded(net.model(made)) == ["MatMulInteger", "Cast", "Mul"]
+
+
+def test_shared_dequantize_and_move() -> None:
+    net = QdqNet((1, 2, 4, 4))
+    x = net.snap("x")
+    pool = net.snap(net.op("MaxPool", x, kernel_shape=[2, 2]))
+    left = net.snap(net.op("Conv", pool, net.weight(2, 2, 1, 1)), 4.0)
+    right = net.snap(net.op("Conv", pool, net.weight(2, 2, 1, 1)), 4.0)
+    joined = net.op("Add", left, right)
+    assert folded(net.model(joined)) == ["MaxPool", "QLinearConv", "QLinearConv", "Add"]
+
+
+@pytest.mark.parametrize(
+    ("bias", "attrs"),
+    [
+        ({"scale": 0.5}, {}),
+        ({"scale": 0.125 * np.full(4, 0.25), "axis": 0}, {"folds": True}),
+    ],
+)
+def test_bias_grid(bias: dict[str, Any], attrs: dict[str, Any]) -> None:
+    net = QdqNet((1, 2, 4, 4))
+    conv = net.op("Conv", net.snap("x"), net.weight(4, 2, 3, 3), net.bias(4, **bias))
+    model = net.model(net.snap(conv, 4.0))
+    if attrs:
+        assert folded(model) == ["QLinearConv"]
+    else:
+        assert folded(model) == ["Conv"]
+        assert reasons(model) == ["its bias is not int32 on the grid input scale x weight scale"]
+
+
+def gemm(**changes: Any) -> onnx.ModelProto:
+    net = QdqNet((1, 3))
+    weight = {k: v for k, v in changes.items() if k in ("scale", "zero", "dtype", "axis")}
+    attrs = {"transB": 1} | {k: v for k, v in changes.items() if k not in weight and k != "x"}
+    return net.model(
+        net.op("Gemm", net.snap("x", **changes.get("x", {})), net.weight(3, 3, **weight), **attrs)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"transB": 0}, "its weights are not [out, in]"),
+        ({"alpha": 0.5}, "it scales its result or its bias (alpha, beta)"),
+        ({"zero": 5}, "its weights are not symmetric constants"),
+        (
+            {"scale": np.array([0.5, 1.0, 2.0]), "axis": 1},
+            "its scales are neither per tensor nor per output channel",
+        ),
+        ({"dtype": np.int16}, "its operands are not 8-bit integers"),
+        ({"x": {"dtype": np.int16}}, "its operands are not 8-bit integers"),
+    ],
+)
+def test_gemms_that_stay(changes: dict[str, Any], reason: str) -> None:
+    model = gemm(**changes)
+    assert folded(model) == ["Gemm"]
+    assert reasons(model) == [reason]
+
+
+def test_clip_with_computed_bounds() -> None:
+    net = QdqNet((1, 2, 4, 4))
+    conv = net.op("Conv", net.snap("x"), net.weight(2, 2, 1, 1))
+    top = net.op("ReduceMax", "x", keepdims=0)
+    model = net.model(net.snap(net.op("Clip", conv, "", top), 4.0))
+    assert folded(model) == ["Conv", "ReduceMax", "Clip"]
+    assert "the bounds of its Clip are not constant" in reasons(model)
+
+
+def test_a_bound_beyond_the_type_stays_inside_it() -> None:
+    net = QdqNet((1, 2, 4, 4))
+    conv = net.op("Conv", net.snap("x"), net.weight(2, 2, 1, 1))
+    model = net.model(net.snap(net.op("Clip", conv, net.const(1000.0)), 0.125))
+    assert folded(model) == ["QLinearConv", "Clip"]
+
+
+def test_read_before_and_behind_the_quantizer() -> None:
+    net = QdqNet((1, 2, 4, 4))
+    conv = net.op("Conv", net.snap("x"), net.weight(2, 2, 1, 1))
+    model = net.model(net.snap(conv, 4.0), conv)
+    assert folded(model) == ["Conv"]
+    assert reasons(model) == ["its result is read as float too"]
+
+
+def test_text_form() -> None:
+    check_text_form(FoldQdq())
