@@ -10,7 +10,7 @@ EARLY, FINAL = "n3_Gemm_out", "n8_Gemm_out"
 
 
 def chain(convs: int = 3, classes: int = 2) -> onnx.ModelProto:
-    """Return ``convs`` times Conv and Relu (two of stride 2), then the classifier; mounts are the inner Relus."""
+    """Return ``convs`` times Conv and Relu (two of stride 2), then the classifier; inner Relus are mounts."""
     net = NetBuilder((1, 2, 16, 16))
     x, channels = "x", 2
     for index in range(convs):

@@ -55,7 +55,7 @@ def test_exits_must_separate(step: SplitStages | NestExits) -> None:
     late = net.op("Gemm", net.op("Flatten", net.op("Add", two, one)), net.normal(2, 32), transB=1)
     graph = from_model(net.model(early, late))
     state_of(graph).exits = [Exit("exit_0", two, early, 0.5), Exit("final", two, late)]
-    with pytest.raises(PassError, match="stage of exit 'final' reads .*, expected one tensor"):
+    with pytest.raises(PassError, match=r"stage of exit 'final' reads .*, expected one tensor"):
         step(graph)
 
 

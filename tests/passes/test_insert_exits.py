@@ -52,7 +52,7 @@ def test_head_parameters_are_set_by_name() -> None:
     assert set(found) == {"conv.weight", "conv.bias", "gemm.weight", "gemm.bias"}
     set_head_parameters(graph, "exit_0", {"gemm.bias": np.array([1.0, 2.0])})
     assert head_parameters(graph, "exit_0")["gemm.bias"].tolist() == [1.0, 2.0]
-    with pytest.raises(ValueError, match="no parameter 'gemm.bias' of shape"):
+    with pytest.raises(ValueError, match=r"no parameter 'gemm\.bias' of shape"):
         set_head_parameters(graph, "exit_0", {"gemm.bias": np.zeros(3)})
 
 
