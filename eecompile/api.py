@@ -20,7 +20,7 @@ from eecompile.optimize import OptResult, optimize
 from eecompile.pipeline import RunResult
 from eecompile.pipeline import run as run_pipeline
 from eecompile.preparation import prepare
-from eecompile.run_options import RunOptions
+from eecompile.run_options import RunOptions, check_seed
 from passes.errors import InputError, did_you_mean
 from passes.heads import HEADS
 from targets.registry import load_target
@@ -135,7 +135,7 @@ def opt(
         target=target,
         verify_each=verify_each,
         save_stages=None if save_stages is None else Path(save_stages),
-        seed=_checked_seed(seed),
+        seed=check_seed(seed),
         progress=progress,
     )
 
@@ -208,9 +208,3 @@ def passes(name: str | None = None) -> PassList:
 def doctor() -> Diagnosis:
     """Return whether this machine has what eecompile needs."""
     return examine()
-
-
-def _checked_seed(seed: int) -> int:
-    if not 0 <= seed < 2**32:
-        raise InputError(f"--seed must be between 0 and 4294967295, not {seed}", "example: --seed 0")
-    return seed

@@ -30,10 +30,10 @@ def run_directory(out: Path) -> Iterator[Path]:
     Raises:
         InputError: The folder cannot be made or written to, or is a file; the disk is full.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file", "give a folder")
     made: list[Path] = []
     try:
+        if out.exists() and not out.is_dir():
+            raise InputError(f"--out {out} is a file", "give a folder")
         for folder in [*reversed(out.parents), out]:
             if not folder.exists():
                 folder.mkdir()

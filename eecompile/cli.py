@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,7 @@ def main() -> None:
             stream.reconfigure(
                 errors="replace"
             )  # a name no encoding of the terminal holds is no reason to fail
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # killed politely: clean up as after Ctrl-C
     app(prog_name="eecompile")
 
 

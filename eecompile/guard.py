@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +26,7 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
     def safe(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
+            sys.stdout.flush()  # a full disk shows here, not when the interpreter ends
         except EecompileError as error:
             raise SystemExit(complain(error.message, error.hint, error.exit_code)) from None
         except KeyboardInterrupt:
@@ -52,7 +55,15 @@ def _disk_error(error: OSError) -> int:
     if error.errno != errno.ENOSPC:
         return _internal_error()
     where = f": {error.filename}" if error.filename else ""
+    if not error.filename:
+        _give_up_stdout()
     return complain(f"the disk is full{where}", "free some space or choose another --out", BAD_USE)
+
+
+def _give_up_stdout() -> None:
+    """Keep the interpreter from writing again, at its end, what could not be written."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _internal_error() -> int:

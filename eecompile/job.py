@@ -42,6 +42,9 @@ from targets.registry import load_target
 from targets.report import CostReport
 
 
+DETAIL_SECONDS = 2.0
+
+
 @dataclass
 class Clock:
     """Wall time per step, and progress lines."""
@@ -50,15 +53,23 @@ class Clock:
     seconds: dict[str, float] = field(default_factory=dict)
     _step: str = ""
     _start: float = 0.0
+    _told: float = 0.0
 
     def step(self, name: str) -> None:
         """Begin a step; ends the one before."""
         now = time.perf_counter()
         if self._step:
             self.seconds[self._step] = round(self.seconds.get(self._step, 0.0) + now - self._start, 3)
-        self._step, self._start = name, now
+        self._step, self._start, self._told = name, now, now
         if name:
             self.progress(name)
+
+    def detail(self, text: str) -> None:
+        """Tell how far a step is, at most every ``DETAIL_SECONDS``."""
+        now = time.perf_counter()
+        if now - self._told >= DETAIL_SECONDS:
+            self._told = now
+            self.progress(text)
 
 
 class Job:
@@ -109,6 +120,7 @@ class Job:
             quant_answers=flat,
             lowered_answers=test.select(kept),
             chosen=chosen,
+            inserted=self.prepared.inserted,
             mount_names=(*(names[k] for k in kept), names[-1]),
             sensitivity=self._sensitivity(forms),
         )
@@ -165,23 +177,21 @@ class Job:
         return dataset, choice.preprocess, choice
 
     def _train(self, graph: gs.Graph, dataset: Dataset, preprocess: Preprocess) -> dict[str, Any]:
-        """Train the heads that ``insert-exits`` made; a network that brought exits keeps its own."""
-        tensors = graph.tensors()
-        ours = [
-            e for e in state_of(graph).exits[:-1] if e.output == e.name and e.name not in _user_names(graph)
-        ]
-        if not ours:
+        """Train the heads that were inserted; a network that brought exits keeps its own."""
+        if not self.prepared.inserted:
             return {"trained": []}
+        tensors = graph.tensors()
+        ours = state_of(graph).exits[:-1]
         macs = int(self.prepared.costs.total.macs)
         seed = self.options.seed
-        data = extract(graph, dataset.train, preprocess, macs, seed, self.clock.progress)
+        data = extract(graph, dataset.train, preprocess, macs, seed, self.clock.detail)
         classes = int(graph.outputs[-1].shape[-1])
         heads = []
         for item in ours:
             mount = tuple(int(d) for d in tensors[item.mount].shape[1:])
             layers = head_layers(self.options.head, mount, classes)
             heads.append(Head(item.name, layers, mount, data.features[item.name]))
-        for name, values in train_heads(heads, data, seed, Recipe(), self.clock.progress).items():
+        for name, values in train_heads(heads, data, seed, Recipe(), self.clock.detail).items():
             set_head_parameters(graph, name, values)
         return {
             "trained": [e.name for e in ours],
@@ -247,13 +257,3 @@ class Job:
         artifacts.write_csv(self.work / "layers.csv", outcome.layer_rows(costs))
         artifacts.write_json(self.work / "schedule.trace.json", outcome.trace(costs))
         write_atomic(self.work / "report.html", render(self.work).encode())
-
-
-def _user_names(graph: gs.Graph) -> set[str]:
-    """Outputs that nodes of the user's own model write."""
-    origins = state_of(graph).origins
-    return {t.name for n in graph.nodes if origins.get(n.name) for t in n.outputs}
-
-
-def _batched(graph: gs.Graph) -> bool:
-    return Evaluator.of(lambda batch: to_model(graph, batch)).batch > 1

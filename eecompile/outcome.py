@@ -52,6 +52,7 @@ class Evidence:
         quant_answers: Answers of the flat quantized network on test.
         lowered_answers: Answers of the lowered network on test.
         chosen: Kept exits, thresholds, costs.
+        inserted: Whether the exits are ours, not the network's own.
         mount_names: Short name of the mount of each exit.
         sensitivity: (host scale, costs of the network, costs of static).
     """
@@ -62,6 +63,7 @@ class Evidence:
     quant_answers: Answers
     lowered_answers: Answers
     chosen: ExitChoice
+    inserted: bool
     mount_names: tuple[str, ...]
     sensitivity: list[tuple[float, CostReport, CostReport]]
 
@@ -98,7 +100,13 @@ def costs_only(
 ) -> Summary:
     """Return the summary of a run without data: costs, no accuracy."""
     exits = [
-        ExitResult(**_costs(costs), name=e.name, mount=e.mount, mount_name=mount, head=_head(options, e.name))
+        ExitResult(
+            **_costs(costs),
+            name=e.name,
+            mount=e.mount,
+            mount_name=mount,
+            head=_head(options, prepared.inserted, e.name),
+        )
         for costs, e, mount in zip(
             prepared.costs.exits, state_of(prepared.graph).exits, mount_names, strict=True
         )
@@ -128,8 +136,9 @@ def _common(options: RunOptions, costs: CostReport) -> dict[str, Any]:
     }
 
 
-def _head(options: RunOptions, name: str) -> str:
-    return options.head if name != "final" else ""
+def _head(options: RunOptions, inserted: bool, name: str) -> str:
+    """Return the kind of head that was asked for; heads that the network brought have none."""
+    return options.head if inserted and name != "final" else ""
 
 
 def summarize(options: RunOptions, graph: gs.Graph, evidence: Evidence, warnings: Sequence[str]) -> Summary:
@@ -198,7 +207,7 @@ def _exit_results(
                 name=item.name,
                 mount=item.mount,
                 mount_name=evidence.mount_names[number],
-                head=_head(options, item.name),
+                head=_head(options, evidence.inserted, item.name),
                 threshold=item.threshold,
                 ratio=float(leaves.mean()),
                 accuracy=float(dynamic[leaves].mean()) if leaves.any() else 0.0,

@@ -11,21 +11,31 @@ from passes.errors import InputError
 from passes.exits import keep_exits, recognise_exits
 from passes.graph import load
 from passes.insert_exits import InsertExits
+from passes.mounts import find_mounts
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.base import Target
 from targets.report import CostReport, evaluate
 
-DEFAULT_EXITS = "2"
+DEFAULT_EXITS = 2
 MAX_EXITS = 6
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A network with candidate exits, not yet trained, on a target."""
+    """A network with candidate exits on a target.
+
+    Attributes:
+        plain: The network without early exits.
+        graph: The network with them.
+        inserted: Whether the exits are ours, their heads not yet trained; else the network brought them.
+        target: Where it shall run.
+        costs: Costs of ``graph``.
+    """
 
     plain: gs.Graph
     graph: gs.Graph
+    inserted: bool
     target: Target
     costs: CostReport
 
@@ -36,7 +46,7 @@ def prepare(
     objective: str,
     exits: str | None,
     head: str,
-    default_exits: str | None = None,
+    default_exits: int = 0,
 ) -> Prepared:
     """Load a network, bring it into canonical form, insert exits, and cost it.
 
@@ -46,7 +56,7 @@ def prepare(
         objective: What layers are placed for.
         exits: ``None``, a number, or mounts.
         head: Kind of head.
-        default_exits: What ``None`` means for a network without exits; ``None``: insert none.
+        default_exits: How many exits ``None`` means for a network without, if it has as many mounts.
 
     Raises:
         InputError: A model or option that is wrong.
@@ -56,21 +66,25 @@ def prepare(
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     found = recognise_exits(graph)
     plain = keep_exits(graph, [])
-    spec = exits or default_exits
+    inserted = False
+    if exits is None and default_exits and len(found) == 1:
+        mounts = sum(mount.ok for mount in find_mounts(plain))
+        exits = str(min(default_exits, max(1, mounts)))
     if len(found) > 1:
         if exits is not None:
             raise InputError(
                 f"{model} has {len(found)} exits already",
                 "leave --exits away, or give the network without exits",
             )
-    elif spec is not None:
+    elif exits is not None:
         state_of(graph).exits = []
-        InsertExits(tuple(spec.split(",")), head)(graph)
+        InsertExits(tuple(exits.split(",")), head)(graph)
+        inserted = True
         if len(state_of(graph).exits) - 1 > MAX_EXITS:
             raise InputError(
                 f"more than {MAX_EXITS} exits at once", "name fewer mounts, or give a smaller number"
             )
-    return Prepared(plain, graph, target, cost_of(graph, target, objective))
+    return Prepared(plain, graph, inserted, target, cost_of(graph, target, objective))
 
 
 def cost_of(graph: gs.Graph, target: Target, objective: str) -> CostReport:

@@ -45,5 +45,11 @@ class RunOptions:
                 f"--max-drop {self.max_drop} is not a number of points between 0 and 100",
                 "it is how much accuracy may be lost, in points: 1.0 allows 87.0 % to become 86.0 %",
             )
-        if self.seed < 0:
-            raise InputError(f"--seed {self.seed} is negative", "give 0 or more")
+        check_seed(self.seed)
+
+
+def check_seed(seed: int) -> int:
+    """Return ``seed``; raises InputError for one that not every generator of random numbers takes."""
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed must be between 0 and 4294967295, not {seed}", "example: --seed 0")
+    return seed

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -105,11 +106,16 @@ def train_heads(
     torch = import_torch()
     torch.use_deterministic_algorithms(True)
     jobs = []
+    stop = threading.Event()
     for head in heads:  # built here, one after the other: initialisation draws from torch's one generator
         torch.manual_seed(seed)
-        jobs.append(_Trainer(torch, head, data, seed, recipe, progress))
+        jobs.append(_Trainer(torch, head, data, seed, recipe, progress, stop))
     with ThreadPoolExecutor(max_workers=min(len(jobs), os.cpu_count() or 1)) as pool:
-        results = list(pool.map(_Trainer.run, jobs))
+        try:
+            results = list(pool.map(_Trainer.run, jobs))
+        except BaseException:  # an interrupt, or one head failed: the pool would wait for the others
+            stop.set()
+            raise
     return {head.name: result for head, result in zip(heads, results, strict=True)}
 
 
@@ -169,12 +175,14 @@ class _Trainer:
         seed: int,
         recipe: Recipe,
         progress: Callable[[str], None],
+        stop: threading.Event,
     ) -> None:
         self._torch = torch
         self._head = head
         self._data = data
         self._recipe = recipe
         self._progress = progress
+        self._stop = stop
         self._generator = torch.Generator().manual_seed(seed)
         layers = _stored_layers(head)
         shape = tuple(head.features.copies[0].shape[1:])
@@ -182,7 +190,7 @@ class _Trainer:
         self._has_conv = any(layer.op == "Conv" for layer in layers)
 
     def run(self) -> dict[str, Float32]:
-        """Train, and return the averaged weights."""
+        """Train, and return the averaged weights; they are of no use once ``stop`` is set."""
         torch, recipe, features = self._torch, self._recipe, self._head.features
         torch.set_num_threads(1)  # of the calling thread
         labels = torch.from_numpy(self._data.labels)
@@ -204,6 +212,8 @@ class _Trainer:
             number = epoch % len(copies)
             order = torch.randperm(count, generator=self._generator)
             for step in range(count // batch):
+                if self._stop.is_set():
+                    return {}
                 picked = order[step * batch : (step + 1) * batch]
                 x = copies[number][picked].float().mul_(factor).add_(offset).contiguous(memory_format=layout)
                 loss = _loss(torch, self._net(x), logits[number][picked], labels[picked], recipe)

@@ -35,10 +35,11 @@ def recognise_exits(graph: gs.Graph) -> list[Exit]:
         _check_outputs(graph)
         return state.exits
     shapes = {t.name: list(t.shape) for t in graph.outputs}
-    if any(len(s) != 2 for s in shapes.values()) or len({s[-1] for s in shapes.values()}) != 1:
+    if any(len(s) != 2 or s[1] < 2 for s in shapes.values()) or len({s[1] for s in shapes.values()}) != 1:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise InputError(
-            f"not a classifier: every output must be [1, classes] with one class count, found {listed}",
+            "not a classifier: every output must be [1, classes] with one class count of at least 2, "
+            f"found {listed}",
             "eecompile compiles image classifiers; cut other outputs off before",
         )
     paths = sorted(((ancestors([t]), t.name) for t in graph.outputs), key=lambda p: (len(p[0]), p[1]))

@@ -33,7 +33,8 @@ class FoldQdq(Pass):
     2. DQ-Gemm becomes MatMulInteger, an int32 bias Add, Cast and one scale; an activation and Q
        behind it stay behind it.
     3. DQ-move-Q with one grid on both sides (max pooling, views) works on the integers directly.
-    4. What has no integer form in ONNX keeps its Q/DQ, and is declined with the reason.
+    4. What has no integer form in ONNX keeps its Q/DQ, and is declined with the reason. A Relu or Clip
+       between it and its Q moves behind the Q as an integer Clip, so that runtimes see DQ-op-Q.
     """
 
     name: ClassVar[str] = "fold-qdq"
@@ -50,6 +51,7 @@ class FoldQdq(Pass):
                 changed |= _fold_move(graph, node)
             elif node.op not in ("QuantizeLinear", "DequantizeLinear"):
                 self._explain(graph, node)
+                changed |= node.op in _NO_INTEGER_FORM and _defer_activation(graph, node)
         if changed:
             tidy(graph)
         return changed
@@ -164,6 +166,23 @@ def _fold_conv(graph: gs.Graph, node: gs.Node) -> bool:
     node.op = "QLinearConv"
     node.inputs = inputs
     _write(graph, node, output, bounds, activation.name if activation is not None else f"{node.name}/clip")
+    return True
+
+
+def _defer_activation(graph: gs.Graph, node: gs.Node) -> bool:
+    activation = _only_reader(node.outputs[0], ("Relu", "Clip"), graph.outputs)
+    if activation is None:
+        return False
+    result = _grid(_only_reader(activation.outputs[0], ("QuantizeLinear",), graph.outputs))
+    bounds = _bounds(activation, result) if result is not None and result.one_scale else None
+    if result is None or bounds is None:
+        return False
+    origins = state_of(graph).origins
+    origin, output = origins.get(activation.name, ()), result.integers
+    _detach(activation)
+    result.node.inputs[0] = node.outputs[0]
+    _write(graph, result.node, output, bounds, activation.name)
+    origins[activation.name] = origin
     return True
 
 

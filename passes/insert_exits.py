@@ -77,7 +77,7 @@ class InsertExits(Pass):
 
     def _free_mounts(self, graph: gs.Graph, taken: set[str]) -> list[Mount]:
         """Return the mounts asked for that have no exit yet."""
-        if len(self.at) == 1 and self.at[0].isdigit() and taken:
+        if len(self.at) == 1 and self.at[0].isdecimal() and taken:
             left = int(self.at[0]) - len(taken)
             return resolve_mounts(graph, str(left)) if left > 0 else []
         writers = {n.outputs[0].name: n.name for n in graph.nodes}

@@ -44,9 +44,9 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, bool]:
         InputError: No such file, a directory, an archive, not an ONNX, truncated, or external data
             that points out of the model's folder.
     """
-    if path.is_dir():
-        raise InputError(f"{path} is a directory, not an ONNX model", "give the .onnx file inside it")
     try:
+        if path.is_dir():
+            raise InputError(f"{path} is a directory, not an ONNX model", "give the .onnx file inside it")
         if not path.exists():
             raise InputError(f"no such file: {path}", "check the path to the model")
         if not path.is_file():
@@ -224,7 +224,9 @@ def fix_batch(model: onnx.ModelProto, where: str) -> None:
     if not model.graph.output:
         raise InputError(f"{where} has no outputs", "export it again")
     tensor = inputs[0].type.tensor_type
-    if tensor.elem_type != TensorProto.FLOAT:
+    raw_bytes = any(n.op_type == "Cast" and inputs[0].name in n.input for n in model.graph.node)
+    integers = tensor.elem_type in (TensorProto.UINT8, TensorProto.INT8)  # later stages read such
+    if tensor.elem_type != TensorProto.FLOAT and (raw_bytes or not integers):
         known = TensorProto.DataType.Name(tensor.elem_type).lower()
         raise InputError(
             f"input '{inputs[0].name}' of {where} is {known}, not float32",

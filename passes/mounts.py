@@ -6,6 +6,7 @@ tensor, counted per type in topological order: ``relu_3``, ``add_2``, ``conv_0``
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 import onnx_graphsurgeon as gs
@@ -87,7 +88,7 @@ def resolve_mounts(graph: gs.Graph, spec: str) -> list[Mount]:
             f"for example: {joined}" if joined else "`eecompile inspect` gives the reason for each tensor",
         )
     text = spec.strip()
-    if text.lstrip("+-").isdigit():
+    if re.fullmatch(r"[+-]?[0-9]+", text):
         return _best(legal, int(text))
     keys = _keys(graph, found)
     wanted = [text] if text in keys else [part.strip() for part in text.split(",")]

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.stages import Stage, confidence_nodes, cut, free_names, require_thresholds
+from passes.stages import Stage, confidence_nodes, cut_apart, free_names, require_thresholds
 from passes.state import state_of
 
 OUTPUTS = ("logits", "exit", "confidence")
@@ -36,7 +36,7 @@ class NestExits(Pass):
         """Nest from the deepest stage outwards."""
         if _is_nested(graph):
             return False
-        stages = cut(graph)
+        stages = cut_apart(graph)
         known = {n.name for n in graph.nodes}
         bodies = [_body(graph, number, stage) for number, stage in enumerate(stages)]
         free_names(graph.nodes, OUTPUTS, [])

@@ -28,6 +28,7 @@ TABLE: dict[str, str] = {
 _PLAIN = re.compile(r"[\w./:\-]+")
 _STEP = re.compile(r"\s*([A-Za-z][\w-]*)\s*(\{)?")
 _ITEM = re.compile(r"\s*([a-z_]\w*)\s*=\s*")
+_SPACE = re.compile(r"\s*")
 
 
 def pass_class(name: str) -> type[Pass]:
@@ -84,11 +85,14 @@ def parse_pipeline(text: str) -> Pipeline:
 def _parse_options(text: str, position: int) -> tuple[int, dict[str, str | list[str]]]:
     options: dict[str, str | list[str]] = {}
     while True:
+        position = _skip_space(text, position)
         if text[position : position + 1] == "}":
             return position + 1, options
         match = _ITEM.match(text, position)
         if match is None:
             raise _syntax(text, position, "expected option=value or '}'")
+        if match.group(1) in options:
+            raise _syntax(text, position, f"option '{match.group(1)}' is given twice")
         position = match.end()
         values = []
         while True:
@@ -98,10 +102,16 @@ def _parse_options(text: str, position: int) -> tuple[int, dict[str, str | list[
                 break
             position += 1
         options[match.group(1)] = values
+        position = _skip_space(text, position)
         if text[position : position + 1] == ",":
             position += 1
         elif text[position : position + 1] != "}":
             raise _syntax(text, position, "expected ',' or '}'")
+
+
+def _skip_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
 
 
 def _parse_value(text: str, position: int) -> tuple[int, str]:

@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 from passes.base import Pass
 from passes.errors import InputError
 from passes.graph import tidy
-from passes.stages import confidence_nodes, cut, free_names, require_thresholds
+from passes.stages import confidence_nodes, cut_apart, free_names, require_thresholds
 from passes.state import state_of
 
 LOGITS, CONFIDENCE = "logits", "confidence"
@@ -43,7 +43,7 @@ class SplitStages(Pass):
         if _is_stage(graph):
             return False
         state = state_of(graph)
-        stages = cut(graph)
+        stages = cut_apart(graph)
         stage = stages[self.stage]
         tensors = graph.tensors()
         logits = tensors[stage.exit.output]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.exits import ancestors
+from passes.graph import tidy
 from passes.state import Exit, state_of
 
 
@@ -53,6 +55,32 @@ def cut(graph: gs.Graph) -> list[Stage]:
         stages.append(Stage(item, frozenset(nodes), entries.pop()))
         before |= nodes
     return stages
+
+
+def cut_apart(graph: gs.Graph) -> list[Stage]:
+    """Cut ``graph`` into stages, each head reading a Clip of its own instead of what the stage hands on.
+
+    A tensor that leaves a graph has its channels first; one that does not may stay in the order the
+    runtime computes in. On onnxruntime the repeated Clip costs a tenth of the pooling it speeds up.
+    """
+    tensors = graph.tensors()
+    state = state_of(graph)
+    for stage, deeper in pairwise(cut(graph)):
+        mount = tensors[deeper.entry]
+        clip = mount.inputs[0] if mount.inputs else None
+        readers = [node for node in mount.outputs if node.name in stage.nodes]
+        if clip is None or clip.op != "Clip" or not readers:
+            continue
+        own = gs.Variable(f"{mount.name}/{stage.exit.name}", mount.dtype, list(mount.shape))
+        again = gs.Node("Clip", f"{clip.name}/{stage.exit.name}", {}, list(clip.inputs), [own])
+        for reader in readers:
+            reader.inputs = [own if tensor is mount else tensor for tensor in reader.inputs]
+        graph.nodes.append(again)
+        state.origins[again.name] = state.origins.get(clip.name, ())
+        if clip.name in state.layers:
+            state.layers[again.name] = state.layers[clip.name]
+    tidy(graph)
+    return cut(graph)
 
 
 def require_thresholds(step: Pass, graph: gs.Graph) -> None:

@@ -13,11 +13,13 @@ from passes.exits import recognise_exits, set_thresholds
 from passes.graph import from_model, load, save, to_model
 from passes.insert_exits import InsertExits
 from passes.nest_exits import NestExits
+from passes.registry import parse_pipeline
 from passes.rewriting import Array
 from passes.split_stages import SplitStages
 from passes.stages import cut
 from passes.state import Exit, copy_graph, state_of
-from tests.passes.equivalence import batch_of, check_text_form, run_model
+from tests.passes.equivalence import batch_of, check_text_form, printed, run_model
+from tests.passes.grids import add_grids
 from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain, two_exits
 
@@ -139,3 +141,12 @@ def test_recognised_exits_split() -> None:
 @pytest.mark.parametrize("step", [SplitStages(), SplitStages(2), NestExits()])
 def test_text_forms(step: SplitStages | NestExits) -> None:
     check_text_form(step)
+
+
+def test_stages_that_read_integers_load_again(tmp_path: Path) -> None:
+    graph, images = ready()
+    add_grids(graph, images)
+    parse_pipeline("quantize,fold-qdq,split-stages{stage=1}")(graph)
+    again = load(save(graph, tmp_path / "stage.onnx"))
+    assert again.inputs[0].dtype == np.uint8
+    assert printed(again) == printed(graph)

@@ -146,6 +146,12 @@ def old_gemm(model: onnx.ModelProto) -> None:
     model.graph.node[-1].input.pop()
 
 
+def byte_images(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    model.graph.node.insert(0, helper.make_node("Cast", ["x"], ["real"], "cast", to=TensorProto.FLOAT))
+    model.graph.node[1].input[0] = "real"
+
+
 def cycle(model: onnx.ModelProto) -> None:
     model.graph.node[0].input[0] = model.graph.node[1].output[0]
 
@@ -188,6 +194,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
         lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", TensorProto.FLOAT16),
         "is float16, not float32",
     ),
+    "byte images": (byte_images, "is uint8, not float32"),
     "nan": (poison(np.nan, False), "weights 'const_0' of model.onnx hold NaN or infinite"),
     "inf": (poison(np.inf, False), "weights 'const_0' of model.onnx hold NaN or infinite"),
     "-inf in a node": (poison(-np.inf, True), "hold NaN or infinite"),
@@ -304,8 +311,8 @@ def test_infinite_bounds_are_no_broken_weights() -> None:
     model = chain()
     model.graph.node[1].op_type = "Clip"
     model.graph.node[1].input.extend(["zero", "top"])
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(0), "zero"))
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(np.inf), "top"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0, np.float32), "zero"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(np.inf, np.float32), "top"))
     assert from_model(model).nodes[1].op == "Clip"
 
 

@@ -83,9 +83,7 @@ def test_layers_take_their_quantizers_along() -> None:
 
 def test_schemes() -> None:
     assert scheme("int8-pow2") is SCHEMES["int8-pow2"]
-    with pytest.raises(
-        InputError, match=r"unknown quantization scheme 'int8_pow2'\ndid you mean 'int8-pow2'"
-    ):
+    with pytest.raises(InputError, match=r"unknown .* 'int8_pow2'\ndid you mean 'int8-pow2'"):
         scheme("int8_pow2")
 
 

@@ -57,7 +57,7 @@ def test_any_name_round_trips(names: list[str], number: int) -> None:
         ("insert-exits{at=", "column 17: expected a value"),
         ("insert-exits{at=2", "column 18: expected ',' or '}'"),
         ('insert-exits{at="2', "column 17: unfinished string"),
-        ("insert-exits{at=2} quantize", "column 20: expected ',' or the end"),
+        ("insert-exits{at=2} quantize", "column 19: expected ',' or the end"),
         ("insert-exits{2}", "column 14: expected option=value or '}'"),
         ("quantize,,quantize", "column 10: expected a pass name"),
     ],

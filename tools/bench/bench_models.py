@@ -72,7 +72,7 @@ class Writer:
         product = self.op("MatMul", x, self.constant(weight))
         x = self.op("Add", product, self.constant(np.zeros(CLASSES, np.float32)))
         x = self.op("Softmax", x, axis=-1)
-        shape = ["N", SIZE, SIZE, 3] if self.nhwc else ["N", 3, SIZE, SIZE]
+        shape: list[str | int | None] = ["N", SIZE, SIZE, 3] if self.nhwc else ["N", 3, SIZE, SIZE]
         given = helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)
         made = helper.make_tensor_value_info(x, TensorProto.FLOAT, ["N", CLASSES])
         graph = helper.make_graph(self.nodes, "bench", [given], [made], self.weights)

@@ -1,6 +1,6 @@
 """Time every pass of the whole pipeline on ImageNet-size networks, beside what others need for less.
 
-    python tools/bench/bench_passes.py [--model resnet50-pytorch] [--exits 2] [--repeat 1]
+    python -m tools.bench.bench_passes [--model resnet50-pytorch] [--exits 2] [--repeat 1]
 
 Peers, on the same model in the same run: onnx's checker with shape inference and one serialization (the
 least a tool must do that reads, checks and writes the file), and onnxruntime's own graph optimizer at its

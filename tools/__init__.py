@@ -1,0 +1,1 @@
+"""Benchmarks, comparisons and generators: nothing here is imported by the packages."""

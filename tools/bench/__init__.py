@@ -1,0 +1,1 @@
+"""Benchmarks: speed beside a peer or a bound of the same run."""
