@@ -30,38 +30,55 @@ def run_directory(out: Path) -> Iterator[Path]:
     Raises:
         InputError: The folder cannot be made or written to, or is a file; the disk is full.
     """
+    with folders(out):
+        try:
+            work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
+        except OSError as error:
+            raise _unwritable(out, error) from None
+        try:
+            yield work
+            for name in OWNED:
+                _replace(work / name, out / name)
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {out}: {error.strerror}", "free some space or choose another folder"
+            ) from error
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def folders(*wanted: Path) -> Iterator[None]:
+    """Make folders and their parents; those that are still empty at the end, as after a failure, go again.
+
+    Raises:
+        InputError: One cannot be made, or is a file.
+    """
     made: list[Path] = []
     try:
-        if out.exists() and not out.is_dir():
-            raise InputError(f"--out {out} is a file", "give a folder")
-        for folder in [*reversed(out.parents), out]:
-            if not folder.exists():
-                folder.mkdir()
-                made.append(folder)
-        work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
-    except OSError as error:
-        _remove_empty(made)
-        raise InputError(
-            f"cannot write to {out}: {error.strerror}", "choose a folder you may write to"
-        ) from None
-    try:
-        yield work
-        for name in OWNED:
-            _replace(work / name, out / name)
-    except OSError as error:
-        raise InputError(
-            f"cannot write to {out}: {error.strerror}", "free some space or choose another folder"
-        ) from error
+        for folder in wanted:
+            _make(folder, made)
+        yield
     finally:
-        shutil.rmtree(work, ignore_errors=True)
-        _remove_empty(made)
+        for folder in reversed(made):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
-def _remove_empty(folders: list[Path]) -> None:
-    """Leave no empty folder of ours behind a failed run."""
-    for folder in reversed(folders):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+def _make(folder: Path, made: list[Path]) -> None:
+    try:
+        if folder.is_file():
+            raise InputError(f"{folder} is a file", "give a folder")
+        for part in [*reversed(folder.parents), folder]:
+            if not part.exists():
+                part.mkdir()
+                made.append(part)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"cannot write to {folder}: {error.strerror}", "choose a folder you may write to")
 
 
 def _replace(new: Path, old: Path) -> None:

@@ -223,7 +223,9 @@ class _Walk:
         change = np.einsum("gkd,gd->gk", shaped, mean_real) - np.einsum("gkd,gd->gk", rounded, mean_quantized)
         weight.values = rounded.reshape(values.shape).astype(np.float32)
         axis = 0 if len(scales) > 1 else None
-        self._grids[weight.name] = QuantGrid(scales, 0, low, high, "int8", axis)
+        self._grids[weight.name] = QuantGrid(
+            scales, ZERO_POINT, ZERO_POINT + low, ZERO_POINT + high, "uint8", axis
+        )
         self._shift_bias(node, change.reshape(-1))
         if rules.power_of_two:
             self._keep_shift_positive(node, scales)

@@ -245,7 +245,7 @@ def compare(
 @_verb
 def targets(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Show this target in full.", show_default=False)
+        str | None, typer.Argument(metavar="NAME", help="Show this target in full.", show_default=False)
     ] = None,
     as_json: JSON = False,
 ) -> None:
@@ -258,7 +258,7 @@ def targets(
 @_verb
 def passes(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Show this pass in full.", show_default=False)
+        str | None, typer.Argument(metavar="NAME", help="Show this pass in full.", show_default=False)
     ] = None,
     as_json: JSON = False,
 ) -> None:

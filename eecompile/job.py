@@ -41,7 +41,6 @@ from targets.base import Target
 from targets.registry import load_target
 from targets.report import CostReport
 
-
 DETAIL_SECONDS = 2.0
 
 

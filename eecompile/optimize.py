@@ -11,6 +11,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
+from eecompile.artifacts import folders
 from eecompile.verification import Check, Verifier
 from passes.base import Observer, Pass
 from passes.errors import InputError
@@ -156,9 +157,6 @@ def optimize(
     """Run a pipeline; arguments as in `eecompile.api.opt`."""
     steps = parse_pipeline(pipeline)
     accelerator = load_target(target)
-    for path in (out.parent if out is not None else None, save_stages):
-        if path is not None:
-            _make_folder(path)
     graph = load(model)
     recognise_exits(graph)
     notes: list[str] = []
@@ -170,8 +168,10 @@ def optimize(
     observers += [verifier] if verify_each else []  # before calibration, which rounds weights
     observers += [_Calibrator(images, accelerator, notes)] if images is not None else []
     observers += [saver] if save_stages is not None else []
-    steps(graph, observers)
-    written = None if out is None else save(graph, out)
+    wanted = [path for path in (out.parent if out is not None else None, save_stages) if path is not None]
+    with folders(*wanted):
+        steps(graph, observers)
+        written = None if out is None else save(graph, out)
     checks: Sequence[Check | None] = verifier.checks or [None] * len(recorder.rows)
     return OptResult(
         str(model),
@@ -192,15 +192,6 @@ def _schemes(graph: gs.Graph, target: Target) -> dict[str, str]:
     cores = {layer.name: layer.core for layer in evaluate(named, target, allow_refused=True).layers}
     found = {node: target.schemes.get(cores.get(layer, "")) for node, layer in state_of(named).layers.items()}
     return {node: name for node, name in found.items() if name is not None}
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot make the folder {folder}: {error.strerror}", "choose a folder you may write to"
-        ) from None
 
 
 def _images(

@@ -30,12 +30,16 @@ PREPROCESS = Annotated[
 ]
 EXITS = Annotated[
     str | None,
-    typer.Option(metavar="N|MOUNTS", help="How many exits, or where: relu_3,add_2; see `eecompile inspect`."),
+    typer.Option(
+        metavar="N|MOUNTS",
+        help="How many exits (run: 2 if not told), or where: relu_3,add_2; see `eecompile inspect`.",
+    ),
 ]
 HEAD = Annotated[str, typer.Option(metavar="KIND", help="Kind of head: auto, linear or conv.")]
 OBJECTIVE = Annotated[str, typer.Option(metavar="NAME", help="What to minimize: edp, latency or energy.")]
 COST_MODEL = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Latency model of the target (diana: match or odimo).")
+    str | None,
+    typer.Option(metavar="NAME", help="Latency model of the target (diana: match, its default, or odimo)."),
 ]
 MAX_DROP = Annotated[float, typer.Option(metavar="POINTS", help="Allowed accuracy drop, in points.")]
 OPTIMISTIC = Annotated[

@@ -246,7 +246,7 @@ def _fold_gemm(graph: gs.Graph, node: gs.Node) -> bool:
     shape = list(output.shape)
     transposed = gs.Constant(f"{weight.integers.name}_t", np.ascontiguousarray(weight.integers.values.T))
     # weights are symmetric: one scalar zero point serves all channels
-    weight_zero = gs.Constant(f"{node.name}/weight_zero_point", np.zeros((), weight.dtype))
+    weight_zero = gs.Constant(f"{node.name}/weight_zero_point", np.asarray(weight.zero.reshape(-1)[0]))
     factor = gs.Constant(f"{output.name}/scale", np.asarray(data.scale * weight.scale, np.float32))
     node.op = "MatMulInteger"
     node.attrs.clear()
@@ -270,8 +270,8 @@ def _gemm_misfit(node: gs.Node, operands: list[_Grid]) -> str:
     if attrs.get("alpha", 1.0) != 1.0 or attrs.get("beta", 1.0) != 1.0:
         return "it scales its result or its bias (alpha, beta)"
     weight = operands[1]
-    if weight.zero.any() or not isinstance(weight.integers, gs.Constant):
-        return "its weights are not symmetric constants"
+    if np.ptp(weight.zero) or not isinstance(weight.integers, gs.Constant):
+        return "its weights are no constants with one zero point"
     return ""
 
 

@@ -51,7 +51,7 @@ class FuseLayers(Pass):
     5. ``pool``: a pooling joins the linear layer (with its activation or add) whose output it alone
        reads; a second pooling does not.
     6. Everything else is a layer of its own. Layers are named ``conv_0``, ``add_1`` … by main
-       operator and topological order.
+       operator and topological order, those of an inserted head by their node: ``exit_0/conv``.
     """
 
     name: ClassVar[str] = "fuse-layers"
@@ -180,6 +180,7 @@ def _is_integer_tail(node: gs.Node) -> bool:
 
 def _layer_names(graph: gs.Graph, leaders: dict[str, gs.Node]) -> dict[str, str]:
     """Return name of the main node -> name of its layer."""
+    heads = [f"{item.name}/" for item in state_of(graph).exits]
     counts: dict[str, int] = {}
     names: dict[str, str] = {}
     for node in graph.nodes:
@@ -188,6 +189,9 @@ def _layer_names(graph: gs.Graph, leaders: dict[str, gs.Node]) -> dict[str, str]
             continue
         if main.op == "QuantizeLinear":
             names[main.name] = "quantize_input"
+            continue
+        if any(main.name.startswith(prefix) for prefix in heads):
+            names[main.name] = main.name
             continue
         kind = FLOAT_NAMES.get(main.op, main.op).lower()
         names[main.name] = f"{kind}_{counts.get(kind, 0)}"

@@ -44,8 +44,9 @@ SCHEMES: dict[str, Scheme] = {
 }
 DEFAULT_SCHEME = "int8-pow2"
 
-# Activations are stored as uint8 around zero point 128: the same numbers as int8 around 0, and the
-# form for which onnxruntime has a fast integer convolution on x86.
+# Activations and weights are stored as uint8 around zero point 128: the same numbers as int8 around 0,
+# and the form onnxruntime computes fast and exactly on every x86. With int8 weights its kernels for
+# processors without VNNI add pairs of products in 16 bits, which saturate.
 ZERO_POINT = 128
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -65,7 +65,8 @@ def cut_apart(graph: gs.Graph) -> list[Stage]:
     """
     tensors = graph.tensors()
     state = state_of(graph)
-    for stage, deeper in pairwise(cut(graph)):
+    stages = cut(graph)
+    for number, (stage, deeper) in enumerate(pairwise(stages)):
         mount = tensors[deeper.entry]
         clip = mount.inputs[0] if mount.inputs else None
         readers = [node for node in mount.outputs if node.name in stage.nodes]
@@ -79,8 +80,9 @@ def cut_apart(graph: gs.Graph) -> list[Stage]:
         state.origins[again.name] = state.origins.get(clip.name, ())
         if clip.name in state.layers:
             state.layers[again.name] = state.layers[clip.name]
+        stages[number] = replace(stage, nodes=stage.nodes | {again.name})
     tidy(graph)
-    return cut(graph)
+    return stages
 
 
 def require_thresholds(step: Pass, graph: gs.Graph) -> None:

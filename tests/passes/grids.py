@@ -23,9 +23,9 @@ def weight_grid(*scales: float) -> QuantGrid:
     return QuantGrid(scales, 0, -128, 127, "int8", 0 if len(scales) > 1 else None)
 
 
-# onnxruntime's uint8 x int8 kernels add pairs of products in int16 and saturate on x86 without VNNI:
-# 2 * 255 * 64 is the largest sum that always fits, so tests that compare bits use 7-bit weights.
-WEIGHT_STEPS = 64
+def byte_weight_grid(*scales: float) -> QuantGrid:
+    """Return the grid calibration gives weights: uint8 around 128, one scale or one per output channel."""
+    return QuantGrid(scales, 128, 0, 255, "uint8", 0 if len(scales) > 1 else None)
 
 
 def power_of_two(values: Array, steps: int = 127) -> float:
@@ -46,7 +46,7 @@ def add_grids(graph: gs.Graph, images: Array, per_channel: bool = False) -> None
         if node.op in QUANTIZED_LINEAR and isinstance(node.inputs[1], gs.Constant):
             weights = node.inputs[1].values
             parts = list(weights) if per_channel else [weights]
-            grids[node.inputs[1].name] = weight_grid(*(power_of_two(part, WEIGHT_STEPS) for part in parts))
+            grids[node.inputs[1].name] = byte_weight_grid(*(power_of_two(part) for part in parts))
 
 
 def _activations(graph: gs.Graph, images: Array) -> dict[str, Array]:

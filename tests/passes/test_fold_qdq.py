@@ -18,7 +18,7 @@ from tests.passes.net_builder import NetBuilder
 class QdqNet(NetBuilder):
     """Writes Q/DQ as other tools do: int8 activations, zero points left out, DQ shared by readers."""
 
-    def grid(self, scale: Any, dtype: Any, zero: int | None) -> list[str]:
+    def grid(self, scale: Any, dtype: Any, zero: Any) -> list[str]:
         scales = [self.const(scale)]
         return scales if zero is None else [*scales, self.const(np.full(np.shape(scale), zero), dtype)]
 
@@ -28,7 +28,7 @@ class QdqNet(NetBuilder):
         return self.op("DequantizeLinear", self.op("QuantizeLinear", x, *grid), *grid)
 
     def weight(
-        self, *shape: int, scale: Any = 0.25, zero: int | None = 0, dtype: Any = np.int8, **attrs: Any
+        self, *shape: int, scale: Any = 0.25, zero: Any = 0, dtype: Any = np.int8, **attrs: Any
     ) -> str:
         values = self.rng.integers(-60, 60, shape)
         return self.op("DequantizeLinear", self.const(values, dtype), *self.grid(scale, dtype, zero), **attrs)
@@ -127,7 +127,10 @@ def gemm(**changes: Any) -> onnx.ModelProto:
     [
         ({"transB": 0}, "its weights are not [out, in]"),
         ({"alpha": 0.5}, "it scales its result or its bias (alpha, beta)"),
-        ({"zero": 5}, "its weights are not symmetric constants"),
+        (
+            {"zero": np.array([5, 5, 4]), "scale": np.array([0.5, 1.0, 2.0]), "axis": 0},
+            "its weights are no constants with one zero point",
+        ),
         (
             {"scale": np.array([0.5, 1.0, 2.0]), "axis": 1},
             "its scales are neither per tensor nor per output channel",
@@ -140,6 +143,10 @@ def test_gemms_that_stay(changes: dict[str, Any], reason: str) -> None:
     model = gemm(**changes)
     assert folded(model) == ["Gemm"]
     assert reasons(model) == [reason]
+
+
+def test_a_zero_point_of_the_weights_is_kept() -> None:
+    assert folded(gemm(zero=5)) == ["MatMulInteger", "Cast", "Mul"]
 
 
 def test_clip_with_computed_bounds() -> None:

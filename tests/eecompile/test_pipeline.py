@@ -1,0 +1,339 @@
+"""The main job on the embedded example: every file and every figure of the run directory, by other means."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from eecompile import api, cli, job
+from eecompile.data import load_data
+from eecompile.preprocess import Preprocess
+from eecompile.training import Recipe
+
+ROOT = Path(__file__).parents[2]
+DIGITS = ROOT / "examples" / "digits_resnet.onnx"
+Array = NDArray[Any]
+
+MODELS = ("exits", "quant", "lowered", "dynamic")
+FILES = {
+    "run.json", "summary.json", "exits.csv", "layers.csv", "schedule.trace.json", "report.html", "stages",
+    *(f"model.{name}.onnx" for name in MODELS),
+}  # fmt: skip
+COSTS = ("macs", "latency_cycles", "latency_s", "energy_pj", "edp_js", "edp_j_cycles")
+# Trained so briefly that no head is perfect: images then leave at each of the three exits.
+EPOCHS, IMAGES = 8, 898
+BRIEF = functools.partial(Recipe, samples=EPOCHS * IMAGES, linear_share=1.0)
+OPTIONS = (
+    "--data", "digits", "--exits", "relu_2,relu_4", "--head", "linear", "--objective", "latency",
+    "--max-drop", "0", "--optimistic",
+)  # fmt: skip
+
+
+def call(*arguments: object) -> str:
+    """Return what the command line answers."""
+    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, and the images it was reported on, as its files take them."""
+
+    out: Path
+    summary: dict[str, Any]
+    answer: dict[str, Any]
+    images: Array
+    labels: Array
+
+    def model(self, name: str) -> onnx.ModelProto:
+        return onnx.load(self.out / f"model.{name}.onnx")
+
+    def logits(self, name: str) -> Array:
+        """Return the logits of every exit of a flat model on every test image, [exits, N, classes]."""
+        session = ort.InferenceSession(self.out / f"model.{name}.onnx", providers=["CPUExecutionProvider"])
+        names = [entry["output"] for entry in exits_of(self.model(name))]
+        return np.stack(session.run(names, {session.get_inputs()[0].name: self.images}))
+
+    @property
+    def thresholds(self) -> list[np.float32]:
+        return [np.float32(e["threshold"]) for e in self.summary["exits"][:-1]]
+
+
+def exits_of(model: onnx.ModelProto) -> list[dict[str, Any]]:
+    (text,) = [p.value for p in model.metadata_props if p.key == "eecompile.exits"]
+    found: list[dict[str, Any]] = json.loads(text)
+    return found
+
+
+def softmax_top(logits: Array) -> Array:
+    wide = logits.astype(np.float64)
+    powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
+    top: Array = powers.max(axis=-1) / powers.sum(axis=-1)
+    return top
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("pipeline") / "new" / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "Recipe", BRIEF)
+        answer = json.loads(call("run", DIGITS, *OPTIONS, "--out", out, "--json"))
+    info = json.loads((out / "run.json").read_text())
+    test = load_data("digits").test
+    images = Preprocess.from_json(info["preprocess"]).apply(test.x)
+    return Run(out, json.loads((out / "summary.json").read_text()), answer, images, test.y)
+
+
+def test_every_file_is_there(run: Run) -> None:
+    assert {p.name for p in run.out.iterdir()} == FILES
+    assert sorted(p.name for p in (run.out / "stages").iterdir()) == [f"stage_{k}.onnx" for k in range(3)]
+    json.loads((run.out / "schedule.trace.json").read_text())
+    assert (run.out / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_answer_is_the_summary(run: Run) -> None:
+    assert run.answer == {**run.summary, "out": str(run.out)}
+
+
+def test_models_pass_the_full_checker(run: Run) -> None:
+    for path in run.out.rglob("*.onnx"):
+        model = onnx.load(path)
+        onnx.checker.check_model(model, full_check=True)
+        assert {o.domain: o.version for o in model.opset_import} == {"": 21}, path.name
+        assert model.ir_version == 10, path.name
+
+
+def test_exits_travel_in_the_models(run: Run) -> None:
+    for name in ("exits", "quant", "lowered"):
+        found = exits_of(run.model(name))
+        assert [e["name"] for e in found] == ["exit_0", "exit_1", "final"]
+        assert [e["output"] for e in found] == [o.name for o in run.model(name).graph.output]
+        assert [e["threshold"] for e in found] == [e["threshold"] for e in run.summary["exits"]]
+        assert {e["confidence"] for e in found} == {"max_softmax"}
+    assert [e["mount"] for e in exits_of(run.model("exits"))] == [e["mount"] for e in run.summary["exits"]]
+
+
+def test_summary_adds_up(run: Run) -> None:
+    summary = run.summary
+    exits, expected, static = summary["exits"], summary["expected"], summary["static"]
+    ratios = np.array([e["ratio"] for e in exits])
+    assert ratios.sum() == pytest.approx(1, abs=1e-12)
+    assert (ratios > 0.02).all(), "else the tests below see only one way through the network"
+    for key in COSTS:
+        values = [e[key] for e in exits]
+        assert expected[key] == pytest.approx(float(ratios @ np.array(values))), key
+        assert values == sorted(set(values)), f"{key} must grow from exit to exit"
+        assert static[key] < exits[-1][key], f"{key} of static must be without the heads"
+    for entry in [*exits, static]:
+        assert entry["edp_j_cycles"] == pytest.approx(entry["energy_pj"] * 1e-12 * entry["latency_cycles"])
+        assert entry["edp_js"] == pytest.approx(entry["energy_pj"] * 1e-12 * entry["latency_s"])
+    assert expected["edp_of_means_js"] == pytest.approx(expected["energy_pj"] * 1e-12 * expected["latency_s"])
+    for key, of in (
+        ("macs", "macs"), ("latency", "latency_cycles"), ("energy", "energy_pj"), ("edp", "edp_j_cycles")
+    ):  # fmt: skip
+        assert summary["saving"][key] == pytest.approx(1 - expected[of] / static[of]), key
+    assert [e["threshold"] is None for e in exits] == [False, False, True]
+    drop = summary["drop"]
+    assert drop["points"] == pytest.approx(100 * (static["accuracy_quant"] - expected["accuracy"]))
+    assert drop["ci95"][0] <= drop["points"] <= drop["ci95"][1]
+    assert expected["accuracy_ci95"][0] <= expected["accuracy"] <= expected["accuracy_ci95"][1]
+    assert summary["dataset"] == {"name": "digits", "train": 898, "val": 449, "test": 450}
+
+
+def test_tables_say_what_the_summary_says(run: Run) -> None:
+    rows = list(csv.DictReader((run.out / "exits.csv").read_text().splitlines()))
+    assert [r["name"] for r in rows] == [e["name"] for e in run.summary["exits"]]
+    assert [float(r["energy_pj"]) for r in rows] == [e["energy_pj"] for e in run.summary["exits"]]
+    layers = list(csv.DictReader((run.out / "layers.csv").read_text().splitlines()))
+    last = run.summary["exits"][-1]
+    assert sum(int(r["macs"]) for r in layers) == last["macs"]
+    assert sum(float(r["energy_pj"]) for r in layers) == pytest.approx(last["energy_pj"])
+    assert all(json.loads(r["origin"]) for r in layers if r["exit"] == "")
+
+
+def test_accuracies_are_those_of_the_files(run: Run) -> None:
+    right = {name: run.logits(name).argmax(axis=2) == run.labels for name in ("exits", "quant", "lowered")}
+    for number, entry in enumerate(run.summary["exits"]):
+        assert entry["accuracy_float"] == right["exits"][number].mean()
+        assert entry["accuracy_quant"] == right["quant"][number].mean()
+        assert entry["accuracy_lowered"] == right["lowered"][number].mean()
+    assert run.summary["static"]["accuracy_float"] == right["exits"][-1].mean()
+    assert run.summary["static"]["accuracy_quant"] == right["quant"][-1].mean()
+
+
+def test_early_exit_files_agree_with_the_flat_model_on_every_image(run: Run) -> None:
+    """The rule of the design, written anew in numpy on model.quant.onnx, against both early-exit forms."""
+    logits = run.logits("quant")
+    confidence = softmax_top(logits)
+    confident = confidence[:-1].astype(np.float32) >= np.array(run.thresholds)[:, None]
+    where = np.where(confident.any(axis=0), confident.argmax(axis=0), len(confident))
+    images = np.arange(len(run.labels))
+    np.testing.assert_array_equal(np.bincount(where) / len(where), [e["ratio"] for e in run.summary["exits"]])
+    taken = logits[where, images]
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    dynamic = ort.InferenceSession(run.out / "model.dynamic.onnx", options)
+    stages = [
+        ort.InferenceSession(run.out / "stages" / f"stage_{k}.onnx", options) for k in range(len(logits))
+    ]
+    for index in images:
+        image = run.images[index : index + 1]
+        scores, left_at, sure = dynamic.run(
+            ["logits", "exit", "confidence"], {dynamic.get_inputs()[0].name: image}
+        )
+        np.testing.assert_array_equal(scores[0], taken[index])
+        assert left_at[0] == where[index]
+        assert sure[0] == pytest.approx(confidence[where[index], index], rel=1e-5)
+
+        carried: Any = image
+        for number, stage in enumerate(stages):
+            scores, sure, *carried = stage.run(None, {stage.get_inputs()[0].name: _one(carried)})
+            if number == len(stages) - 1 or sure[0] >= run.thresholds[number]:
+                break
+        np.testing.assert_array_equal(scores[0], taken[index])
+        assert number == where[index]
+
+    right = taken.argmax(axis=1) == run.labels
+    assert run.summary["expected"]["accuracy"] == right.mean()
+    for number, entry in enumerate(run.summary["exits"]):
+        assert entry["accuracy"] == right[where == number].mean()
+
+
+def _one(carried: Any) -> Array:
+    """Return the one tensor a stage reads: the image, or what the stage before handed on."""
+    if isinstance(carried, list):
+        (carried,) = carried
+    result: Array = carried
+    return result
+
+
+def test_early_exit_files_have_the_agreed_form(run: Run) -> None:
+    session = ort.InferenceSession(run.out / "model.dynamic.onnx")
+    (given,) = session.get_inputs()
+    assert (given.type, given.shape) == ("tensor(float)", [1, 1, 8, 8])
+    assert [(o.name, o.type, o.shape) for o in session.get_outputs()] == [
+        ("logits", "tensor(float)", [1, 10]),
+        ("exit", "tensor(int64)", [1]),
+        ("confidence", "tensor(float)", [1]),
+    ]
+    assert any(node.op_type == "If" for node in run.model("dynamic").graph.node)
+    first = ort.InferenceSession(run.out / "stages" / "stage_0.onnx").get_inputs()
+    assert [(i.type, i.shape) for i in first] == [("tensor(float)", [1, 1, 8, 8])]
+
+
+def test_run_says_how_it_was_made(run: Run) -> None:
+    info = json.loads((run.out / "run.json").read_text())
+    assert info["options"]["model"] == str(DIGITS)
+    assert len(info["model_sha256"]) == 64
+    assert {"eecompile", "onnxruntime", "torch"} <= info["versions"].keys()
+    assert info["training"]["trained"] == ["exit_0", "exit_1"]
+    agreement = info["agreement"]
+    assert set(agreement.values()) == {len(run.labels)}, "both early-exit forms were proved on every image"
+    assert info["measured"]["static_ms"] > 0
+
+
+def test_another_process_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
+    """In a process with another hash seed, over an earlier run: replaced, beside what is the user's."""
+    out = tmp_path / "out"
+    (out / "stages").mkdir(parents=True)
+    (out / "stages" / "stage_7.onnx").write_text("of an earlier run")
+    (out / "summary.json").write_text("of an earlier run")
+    (out / "notes.txt").write_text("the user's")
+    code = (
+        "from tests.eecompile.test_pipeline import BRIEF; import eecompile.job as job\n"
+        "job.Recipe = BRIEF; from eecompile.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", str(DIGITS), *OPTIONS, "-o", str(out)],
+        cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": "4711", "COLUMNS": "80"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert {p.name for p in out.iterdir()} == {*FILES, "notes.txt"}
+    assert (out / "notes.txt").read_text() == "the user's"
+    measured = {"run.json", "report.html"}  # they hold wall times
+    for path in (p for p in run.out.rglob("*") if p.is_file() and p.name not in measured):
+        again = out / path.relative_to(run.out)
+        assert again.read_bytes() == path.read_bytes(), path.name
+    assert [p.name for p in (out / "stages").iterdir()] == [p.name for p in (run.out / "stages").iterdir()]
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "exit_1" in done.stdout
+    assert "write and prove" in done.stderr
+
+
+def test_files_reopened_cost_the_same(run: Run) -> None:
+    for name in ("exits", "lowered"):
+        costs = json.loads(call("cost", run.out / f"model.{name}.onnx", "--objective", "latency", "--json"))
+        assert [e["name"] for e in costs["exits"]] == [e["name"] for e in run.summary["exits"]]
+        for key in COSTS:
+            want = [e[key] for e in run.summary["exits"]]
+            assert [e[key] for e in costs["exits"]] == pytest.approx(want), (name, key)
+
+
+def test_files_reopened_show_their_exits(run: Run) -> None:
+    found = json.loads(call("inspect", run.out / "model.exits.onnx", "--json"))
+    want = [(e["name"], e["mount"], e["threshold"]) for e in run.summary["exits"]]
+    assert [(e["name"], e["mount"], e["threshold"]) for e in found["exits"]] == want
+    assert f"{run.thresholds[0]:.4f}" in call("inspect", run.out / "model.exits.onnx")
+
+
+def test_exits_of_the_network_are_kept_with_their_heads(run: Run, tmp_path: Path) -> None:
+    """A run on a network with exits trains nothing, and chooses thresholds anew."""
+    given = run.out / "model.exits.onnx"
+    result = api.run(given, data="digits", out=tmp_path, max_drop=0.0, objective="latency", optimistic=True)
+    assert result.info["training"] == {"trained": []}
+    for entry, before in zip(result.summary.exits, run.summary["exits"], strict=True):
+        assert entry.accuracy_float == before["accuracy_float"]
+        assert entry.threshold == before["threshold"]
+        assert entry.head == ""
+    weights = {t.name: t.raw_data for t in run.model("exits").graph.initializer}
+    again = {t.name: t.raw_data for t in onnx.load(tmp_path / "model.exits.onnx").graph.initializer}
+    assert again == weights
+    lenient = api.run(given, data="digits", out=tmp_path, max_drop=20.0, objective="latency", optimistic=True)
+    assert lenient.summary.exits[0].threshold != run.summary["exits"][0]["threshold"]
+
+
+def test_without_data_there_are_costs_and_no_models(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    document = json.loads(call("run", DIGITS, "--out", out, "--json"))
+    assert not list(out.rglob("*.onnx"))
+    assert {p.name for p in out.iterdir()} == {f for f in FILES if "model" not in f and f != "stages"}
+    for key in ("dataset", "expected", "drop", "saving"):
+        assert document[key] is None
+    assert [e["mount_name"] for e in document["exits"]] == ["relu_2", "relu_4", "relu_6"]
+    assert all(e["accuracy"] is e["ratio"] is e["threshold"] is None for e in document["exits"])
+    assert document["static"]["macs"] == run.summary["static"]["macs"]
+    assert "no accuracy is claimed" in call("run", DIGITS, "--out", out)
+
+
+@pytest.mark.parametrize("objective", ["latency", "energy"])
+def test_objective_and_mount_of_the_user(tmp_path: Path, objective: str) -> None:
+    result = api.run(DIGITS, out=tmp_path, exits="relu_2", objective=objective)
+    assert result.summary.objective == objective
+    assert [e.mount_name for e in result.summary.exits] == ["relu_2", "relu_6"]
+    value = {"latency": "latency_cycles", "energy": "energy_pj"}[objective]
+    edp = api.run(DIGITS, out=tmp_path, exits="relu_2", objective="edp")
+    assert getattr(result.summary.static, value) <= getattr(edp.summary.static, value)
+
+
+def test_one_mount_is_enough_for_the_default(tmp_path: Path) -> None:
+    from tests.passes.small_nets import chain
+
+    onnx.save(chain(2), tmp_path / "net.onnx")
+    result = api.run(tmp_path / "net.onnx", out=tmp_path / "out")
+    assert [e.mount_name for e in result.summary.exits] == ["relu_0", "relu_1"]
