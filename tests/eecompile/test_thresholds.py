@@ -56,7 +56,7 @@ def brute_force(seen: Observed, costs: list[float], limit: Limit) -> float:
     for index in np.ndindex(*drops.shape):
         around = drops[tuple(slice(max(0, i - reach), i + reach + 1) for i in index)]
         if allowed[index] and around.mean() <= limit.max_drop + 1e-9:
-            best = min(best, values[index])
+            best = min(best, float(values[index]))
     return best
 
 

@@ -1,0 +1,1 @@
+"""Long experiments; their results pages are in docs/results/."""
