@@ -59,9 +59,7 @@ def run_result(out: Console, answer: RunAnswer) -> None:
 
 
 def _candidate(removed: RemovedExit) -> str:
-    return (
-        f"{removed.name} at {wording.shortened(removed.mount_name)}" if removed.mount_name else removed.name
-    )
+    return wording.shortened(removed.mount_name or removed.name)
 
 
 def _exits(out: Console, summary: Summary) -> None:

@@ -104,7 +104,7 @@ def inspect_network(model: Path, target: str, cost_model: str | None = None) -> 
     try:
         recognise_exits(graph)
     except EecompileError as error:
-        exits_from = "none"
+        exits_from, state.exits = "none", []
         notes.append(f"exits: {error.message}")
     mounts = _mounts(graph, notes)
     parse_pipeline(accelerator.pipeline(quantized=False))(graph)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx_graphsurgeon as gs
+
 from eecompile import artifacts
 from eecompile.job import Clock, Job
 from eecompile.preparation import DEFAULT_EXITS, prepare
@@ -52,8 +54,19 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
     if options.data is not None:
         import_torch()
     prepared = prepare(options.model, target, options.objective, options.exits, options.head, DEFAULT_EXITS)
-    if options.data is not None and state_of(prepared.graph).symbolic:
-        raise InputError(f"{options.model} has no weights", "without --data its costs can be reported")
+    if options.data is not None:
+        _check_trainable(prepared.graph, options.model)
     with artifacts.run_directory(out) as work:
         job = Job(options, prepared, clock, work)
         return RunResult(out, *(job.costs_only() if options.data is None else job.full(options.data)))
+
+
+def _check_trainable(graph: gs.Graph, model: Path) -> None:
+    if state_of(graph).symbolic:
+        raise InputError(f"{model} has no weights", "without --data its costs can be reported")
+    if any(node.op in ("QuantizeLinear", "DynamicQuantizeLinear") for node in graph.nodes):
+        raise InputError(
+            f"{model} is quantized already",
+            "give the float network: it is quantized by the rules of the target; "
+            "without --data costs can be reported",
+        )

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
-from passes.exits import keep_exits, recognise_exits
+from passes.exits import check_recorded, keep_exits, recognise_exits
 from passes.graph import load
 from passes.insert_exits import InsertExits
 from passes.mounts import find_mounts
@@ -63,6 +63,7 @@ def prepare(
         NoSolutionError: A layer that no core takes.
     """
     graph = load(model)
+    check_recorded(graph)
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     found = recognise_exits(graph)
     plain = keep_exits(graph, [])

@@ -101,5 +101,7 @@ def bullets(out: Console, title: str, entries: Iterable[tuple[str, str]]) -> Non
         return
     line(out, title, "bold")
     for subject, text in lines:
-        line(out, f"  {subject}: {text}" if subject else f"  {text}")
+        entry = Text(printable(f"{subject}: {text}" if subject else text))
+        for number, part in enumerate(entry.wrap(out, max(20, out.width - 4))):
+            out.print(Text("    " if number else "  ") + part)
     out.print()

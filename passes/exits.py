@@ -32,7 +32,7 @@ def recognise_exits(graph: gs.Graph) -> list[Exit]:
     """
     state = state_of(graph)
     if state.exits:
-        _check_outputs(graph)
+        check_recorded(graph)
         return state.exits
     shapes = {t.name: list(t.shape) for t in graph.outputs}
     if any(len(s) != 2 or s[1] < 2 for s in shapes.values()) or len({s[1] for s in shapes.values()}) != 1:
@@ -66,15 +66,15 @@ def recognise_exits(graph: gs.Graph) -> list[Exit]:
     return state.exits
 
 
-def _check_outputs(graph: gs.Graph) -> None:
-    outputs = [t.name for t in graph.outputs]
-    found = ", ".join(outputs)
-    for item in state_of(graph).exits:
-        if item.output not in outputs:
-            raise InputError(
-                f"exit '{item.name}' should be output '{item.output}', but the outputs are {found}",
-                "give the flat network (model.exits.onnx), not one that was nested or split already",
-            )
+def check_recorded(graph: gs.Graph) -> None:
+    """Refuse a file whose outputs are not the exits that its metadata speaks of."""
+    outputs, exits = [t.name for t in graph.outputs], state_of(graph).exits
+    if exits and sorted(e.output for e in exits) != sorted(outputs):
+        recorded = ", ".join(f"'{e.name}' at output '{e.output}'" for e in exits)
+        raise InputError(
+            f"the file records the exits {recorded}, but its outputs are {', '.join(outputs)}",
+            "give the flat network (model.exits.onnx), not one that was nested or split already",
+        )
 
 
 def final_exit(output: gs.Tensor) -> Exit:

@@ -67,7 +67,10 @@ class Network:
     def _find_final(self) -> gs.Tensor:
         reached = [t for t in self.graph.outputs if t.name in self._below]
         if not reached:
-            raise InputError("no output of the network depends on its input", "check the exported model")
+            raise InputError(
+                "no output of the network depends on its input",
+                "check the exported model; what control flow (If, Loop) reads is not followed",
+            )
         exits = state_of(self.graph).exits
         for tensor in reached:
             if exits and tensor.name == exits[-1].output:

@@ -73,8 +73,15 @@ def build_workload(graph: gs.Graph, bits: Bits | None = None) -> Workload:
         bits: Precision of float tensors; integer tensors keep that of their type.
 
     Raises:
-        InputError: The layer annotation puts a layer before one it depends on and after it too.
+        InputError: Control flow; or the layer annotation puts a layer before one it depends on and after
+            it too.
     """
+    for node in graph.nodes:
+        if next(iter(node.subgraphs()), None) is not None:
+            raise InputError(
+                f"{node.op} '{node.name}' is control flow: what it costs depends on the image",
+                "export the network without it; of an early-exit network give the flat model.exits.onnx",
+            )
     return _Builder(graph, bits or Bits()).build()
 
 
@@ -222,7 +229,7 @@ class _Builder:
         read = [
             t
             for t in produced
-            if t.name in final or any(self.group_of[r.outputs[0].name] != group for r in t.outputs)
+            if t.name in final or any(self.group_of.get(r.outputs[0].name) != group for r in t.outputs)
         ]
         return read or [main.outputs[0]]
 

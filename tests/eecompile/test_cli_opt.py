@@ -118,4 +118,4 @@ def test_folder_that_cannot_be_made(model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = call(model, "-p", "canonicalize", "--save-stages", tmp_path / "file" / "stages")
     assert result.exit_code == 2
-    assert "cannot make the folder" in result.stderr
+    assert "cannot write to" in result.stderr

@@ -31,8 +31,8 @@ IMAGES = "data/cifar10_lossless_subset.npz"
 HEAD = """# ResNet8 on DIANA
 
 MLPerf Tiny ResNet8 (float ONNX, mlcommons), real CIFAR-10 images: 8,068 train, 611 val, 1,000 test, seed 0.
-Exits and thresholds are chosen on val; figures are on test unless said; intervals are 95 %. Costs are those of
-the published model MATCH with this project's placeholders for host, pooling and adds
+Exits and thresholds are chosen on val; figures are on test unless said; intervals are 95 %. Costs are
+those of the published model MATCH with this project's placeholders for host, pooling and adds
 ([sources](../../targets/diana/README.md)).
 
 Printed by `python -m tools.experiments.main_job` on 2 cores.
