@@ -10,7 +10,7 @@ run: $(STAMP)
 	$(BIN)/eecompile run examples/digits_resnet.onnx --target diana --data digits --out runs/digits
 
 test: $(STAMP)
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -93,7 +93,6 @@ class Job:
         options, clock, exited = self.options, self.clock, self.prepared.graph
         clock.step("data")
         dataset, preprocess, tried = self._data(data)
-        clock.step("train heads")
         training = self._train(exited, dataset, preprocess)
         clock.step("quantize")
         quantized, lowered, calibration = self._quantize(exited, dataset, preprocess)
@@ -179,6 +178,7 @@ class Job:
         """Train the heads that were inserted; a network that brought exits keeps its own."""
         if not self.prepared.inserted:
             return {"trained": []}
+        self.clock.step("train heads")
         tensors = graph.tensors()
         ours = state_of(graph).exits[:-1]
         macs = int(self.prepared.costs.total.macs)

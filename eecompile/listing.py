@@ -77,7 +77,9 @@ def _pass(name: str) -> PassInfo:
         PassOption(item.name, _type_name(hints[item.name]), _default(item))
         for item in dataclasses.fields(cls)  # type: ignore[arg-type]
     )
-    return PassInfo(name, summary, tuple(_plain(r) for r in rules), _plain("\n".join(notes).strip()), options)
+    return PassInfo(
+        name, _plain(summary), tuple(_plain(r) for r in rules), _plain("\n".join(notes).strip()), options
+    )
 
 
 def _plain(text: str) -> str:

@@ -103,5 +103,6 @@ def bullets(out: Console, title: str, entries: Iterable[tuple[str, str]]) -> Non
     for subject, text in lines:
         entry = Text(printable(f"{subject}: {text}" if subject else text))
         for number, part in enumerate(entry.wrap(out, max(20, out.width - 4))):
+            part.rstrip()
             out.print(Text("    " if number else "  ") + part)
     out.print()

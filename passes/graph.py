@@ -72,6 +72,7 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     _read_state(graph, model, symbolic)
     if symbolic:
         symbolic_weights.fill(graph)
+    _resolve_shapes(graph)
     _check_shapes(graph, where)
     _check_channels(graph, where)
     tidy(graph)
@@ -150,17 +151,36 @@ def _exit(entry: dict[str, Any]) -> Exit:
     return replace(made, threshold=threshold)
 
 
+def _resolve_shapes(graph: gs.Graph) -> None:
+    """Compute constants that shapes depend on: PyTorch writes pads and targets as little programs."""
+    unknown = _without_shape(graph)
+    while unknown:
+        graph.fold_constants(error_ok=True)
+        tidy(graph)
+        infer_shapes(graph)
+        left = _without_shape(graph)
+        if len(left) >= len(unknown):
+            return
+        unknown = left
+
+
+def _without_shape(graph: gs.Graph) -> list[tuple[gs.Node, gs.Tensor]]:
+    """Return node and output for every tensor whose shape is not static; optional outputs may be left out."""
+    return [
+        (node, tensor)
+        for node in graph.nodes
+        for tensor in node.outputs
+        if not tensor.is_empty()
+        if tensor.shape is None or any(not isinstance(d, int) or d < 0 for d in tensor.shape)
+    ]
+
+
 def _check_shapes(graph: gs.Graph, where: str) -> None:
-    for node in graph.nodes:
-        for tensor in node.outputs:
-            shape = tensor.shape
-            if tensor.is_empty():  # an optional output left out
-                continue
-            if shape is None or any(not isinstance(d, int) or d < 0 for d in shape):
-                raise InputError(
-                    f"{where}: '{tensor.name}' (from {node.op} '{node.name}') has no static shape: {shape}",
-                    "export the model with fixed shapes, or simplify it with onnxsim first",
-                )
+    for node, tensor in _without_shape(graph):
+        raise InputError(
+            f"{where}: '{tensor.name}' (from {node.op} '{node.name}') has no static shape: {tensor.shape}",
+            "export the model with fixed shapes, or simplify it with onnxsim first",
+        )
 
 
 def _check_channels(graph: gs.Graph, where: str) -> None:
@@ -224,7 +244,8 @@ def infer_shapes(graph: gs.Graph) -> None:
         for tensor in node.outputs:
             value = info.get(tensor.name)
             if value is not None:
-                tensor.shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
+                dims = value.type.tensor_type.shape.dim
+                tensor.shape = [d.dim_value if d.HasField("dim_value") else d.dim_param for d in dims]
                 tensor.dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
 
 

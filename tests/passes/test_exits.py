@@ -52,7 +52,7 @@ def test_an_exit_that_leaves_at_two_tensors() -> None:
 def test_metadata_of_another_network() -> None:
     graph = from_model(chain())
     state_of(graph).exits = [Exit("final", "m", "gone")]
-    with pytest.raises(InputError, match="exit 'final' should be output 'gone'"):
+    with pytest.raises(InputError, match="exits 'final' at output 'gone'"):
         recognise_exits(graph)
 
 

@@ -172,3 +172,25 @@ def test_four_bit_constants() -> None:
     values = np.array([[-8, 7, 3]]).astype(helper.tensor_dtype_to_np_dtype(onnx.TensorProto.INT4))
     tensor = constant("w", values)
     assert list(tensor.shape) == [1, 3]
+
+
+def test_shapes_that_hang_on_a_little_program_are_computed() -> None:
+    """PyTorch writes the pads of F.pad as Constant, Reshape, Transpose, Cast."""
+    text = """
+    <ir_version: 8, opset_import: ["": 17]>
+    main (float[N,2,4,4] x) => (float[N,2,5,5] y)
+    <int64[2] order = {-1, 2}>
+    {
+      begin_first = Constant <value = int64[8] {0, 0, 0, 0, 1, 0, 1, 0}> ()
+      pairs = Reshape (begin_first, order)
+      turned = Transpose <perm = [1, 0]> (pairs)
+      flat_order = Constant <value = int64[1] {-1}> ()
+      flat = Reshape (turned, flat_order)
+      kept = Cast <to = 7> (flat)
+      y0 = Pad (x, kept)
+      y = Relu (y0)
+    }
+    """
+    graph = from_model(onnx.parser.parse_model(text))
+    assert [n.op for n in graph.nodes] == ["Pad", "Relu"]
+    assert list(graph.nodes[0].outputs[0].shape) == [1, 2, 5, 5]
