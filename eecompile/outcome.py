@@ -28,6 +28,7 @@ from eecompile.results import (
 from eecompile.statistics import DropBound, accuracy_interval, paired_drop
 from eecompile.thresholds import Limit, choose, leaves_at
 from eecompile.validation import Answers
+from passes.exits import FINAL
 from passes.state import state_of
 from targets.report import CostReport, PathCost
 from targets.schedule.trace import to_trace
@@ -105,7 +106,7 @@ def costs_only(
             name=e.name,
             mount=e.mount,
             mount_name=mount,
-            head=_head(options, prepared.inserted, e.name),
+            head=_head(prepared.graph, prepared.inserted, e.name),
         )
         for costs, e, mount in zip(
             prepared.costs.exits, state_of(prepared.graph).exits, mount_names, strict=True
@@ -136,9 +137,11 @@ def _common(options: RunOptions, costs: CostReport) -> dict[str, Any]:
     }
 
 
-def _head(options: RunOptions, inserted: bool, name: str) -> str:
-    """Return the kind of head that was asked for; heads that the network brought have none."""
-    return options.head if inserted and name != "final" else ""
+def _head(graph: gs.Graph, inserted: bool, name: str) -> str:
+    """Return the kind of head of an exit of ours; empty for the final exit and exits of the user."""
+    if not inserted or name == FINAL:
+        return ""
+    return "conv" if any(node.name == f"{name}/conv" for node in graph.nodes) else "linear"
 
 
 def summarize(options: RunOptions, graph: gs.Graph, evidence: Evidence, warnings: Sequence[str]) -> Summary:
@@ -170,7 +173,7 @@ def summarize(options: RunOptions, graph: gs.Graph, evidence: Evidence, warnings
             accuracy_quant=quant,
             accuracy_quant_ci95=(quant_low, quant_high),
         ),
-        exits=tuple(_exit_results(options, graph, evidence, where, dynamic)),
+        exits=tuple(_exit_results(graph, evidence, where, dynamic)),
         expected=Expected(
             **expected,
             accuracy=accuracy,
@@ -193,9 +196,7 @@ def summarize(options: RunOptions, graph: gs.Graph, evidence: Evidence, warnings
     )
 
 
-def _exit_results(
-    options: RunOptions, graph: gs.Graph, evidence: Evidence, where: Array, dynamic: Array
-) -> list[ExitResult]:
+def _exit_results(graph: gs.Graph, evidence: Evidence, where: Array, dynamic: Array) -> list[ExitResult]:
     quant = evidence.quant_answers.correct
     results = []
     for number, item in enumerate(state_of(graph).exits):
@@ -207,7 +208,7 @@ def _exit_results(
                 name=item.name,
                 mount=item.mount,
                 mount_name=evidence.mount_names[number],
-                head=_head(options, evidence.inserted, item.name),
+                head=_head(graph, evidence.inserted, item.name),
                 threshold=item.threshold,
                 ratio=float(leaves.mean()),
                 accuracy=float(dynamic[leaves].mean()) if leaves.any() else 0.0,

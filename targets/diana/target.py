@@ -20,8 +20,8 @@ from targets.workload import Workload
 
 _SPREAD = (
     "not measured: no cycle count of a whole network on silicon could be read. Over convolutions and fully "
-    "connected layers MATCH gives 1.4 times the cycles of ODiMO on ResNet8 and ResNet20, and 3.4 times on networks "
-    "with depthwise layers"
+    "connected layers MATCH gives 1.4 times the cycles of ODiMO on ResNet8 and ResNet20, and 3.4 times on "
+    "networks with depthwise layers"
 )
 _PLACEHOLDERS = "host, job, pooling, SIMD and add costs are placeholders of this project"
 
