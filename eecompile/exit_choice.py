@@ -21,6 +21,14 @@ MIN_GAIN = 0.02
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """An exit that may be kept: short name of its mount, kind of its head (empty: the user's own)."""
+
+    mount: str
+    head: str
+
+
+@dataclass(frozen=True)
 class ExitChoice:
     """The exits of the files.
 
@@ -47,7 +55,7 @@ def objective_value(costs: PathCost, objective: str) -> float:
 
 def choose_exits(
     graph: gs.Graph,
-    mount_names: Sequence[str],
+    candidates: Sequence[Candidate],
     val: Answers,
     limit: Limit,
     objective: str,
@@ -61,7 +69,7 @@ def choose_exits(
 
     Args:
         graph: Network with all candidate exits.
-        mount_names: Short name of the mount of each candidate.
+        candidates: What these exits are; of those on one mount, one at most is kept.
         val: Its answers on validation images.
         limit: Allowed drop.
         objective: ``edp``, ``latency`` or ``energy``.
@@ -72,6 +80,8 @@ def choose_exits(
     found: dict[tuple[int, ...], tuple[Choice, CostReport]] = {}
     for size in range(len(names) + 1):
         for subset in itertools.combinations(range(len(names)), size):
+            if len({candidates[i].mount for i in subset}) < size:
+                continue
             costs = cost(keep_exits(graph, [names[i] for i in subset]))
             values = [objective_value(e, objective) for e in costs.exits]
             choice = choose(val.observed().select(subset), values, limit, bound)
@@ -79,7 +89,7 @@ def choose_exits(
                 found[subset] = choice, costs
     kept = _sparing(found)
     choice, costs = found[kept]
-    return ExitChoice(kept, choice.thresholds, costs, found[()][1], _removed(mount_names, kept, found, limit))
+    return ExitChoice(kept, choice.thresholds, costs, found[()][1], _removed(candidates, kept, found, limit))
 
 
 def _sparing(found: dict[tuple[int, ...], tuple[Choice, CostReport]]) -> tuple[int, ...]:
@@ -89,19 +99,20 @@ def _sparing(found: dict[tuple[int, ...], tuple[Choice, CostReport]]) -> tuple[i
 
 
 def _removed(
-    mount_names: Sequence[str],
+    candidates: Sequence[Candidate],
     kept: tuple[int, ...],
     found: dict[tuple[int, ...], tuple[Choice, CostReport]],
     limit: Limit,
 ) -> tuple[RemovedExit, ...]:
     removed = []
-    for index, mount in enumerate(mount_names):
+    for index, candidate in enumerate(candidates):
         if index in kept:
             continue
         rivals = [choice.cost for subset, (choice, _) in found.items() if index in subset]
         reason = _why_removed(limit, min(rivals, default=None), found[kept][0].cost, found[()][0].cost)
         # Kept exits are numbered anew, so the old number would be another exit's.
-        removed.append(RemovedExit(name=f"exit@{mount}", mount_name=mount, reason=reason))
+        name = f"{candidate.head}@{candidate.mount}" if candidate.head else f"exit@{candidate.mount}"
+        removed.append(RemovedExit(name=name, mount_name=candidate.mount, reason=reason))
     return tuple(removed)
 
 

@@ -18,7 +18,7 @@ from eecompile.data import load_data
 from eecompile.data_fit import fit_to_model
 from eecompile.dataset import Dataset
 from eecompile.delivery import Forms, prove, write_models
-from eecompile.exit_choice import ExitChoice, choose_exits, oversized
+from eecompile.exit_choice import Candidate, ExitChoice, choose_exits, oversized
 from eecompile.features import extract
 from eecompile.preparation import Prepared, cost_of
 from eecompile.preprocess import Preprocess
@@ -32,8 +32,8 @@ from eecompile.training import Head, Recipe, train_heads
 from eecompile.validation import answers
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import to_model, write_atomic
-from passes.heads import head_layers
-from passes.insert_exits import set_head_parameters
+from passes.heads import AUTO, head_layers
+from passes.insert_exits import add_rival_heads, head_kind, set_head_parameters
 from passes.mounts import find_mounts
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
@@ -42,6 +42,8 @@ from targets.registry import load_target
 from targets.report import CostReport
 
 DETAIL_SECONDS = 2.0
+# Up to so many mounts, `auto` tries both kinds of head on each: every choice is costed and searched.
+MAX_RIVALS = 4
 
 
 @dataclass
@@ -104,7 +106,11 @@ class Job:
         clock.step("choose exits and thresholds")
         limit = Limit(options.max_drop, options.optimistic)
         names = self._mount_names()
-        chosen = choose_exits(lowered, names[:-1], val, limit, options.objective, self._cost)
+        candidates = [
+            Candidate(name, head_kind(exited, e.name) if self.prepared.inserted else "")
+            for name, e in zip(names[:-1], state_of(exited).exits[:-1], strict=True)
+        ]
+        chosen = choose_exits(lowered, candidates, val, limit, options.objective, self._cost)
         kept, thresholds = chosen.kept, chosen.thresholds
         clock.step("write and prove")
         forms = self._forms(exited, quantized, lowered, chosen)
@@ -179,16 +185,18 @@ class Job:
         if not self.prepared.inserted:
             return {"trained": []}
         self.clock.step("train heads")
+        seed = self.options.seed
+        if self.options.head == AUTO and len(state_of(graph).exits) <= MAX_RIVALS + 1:
+            add_rival_heads(graph, ("linear", "conv"), seed)
         tensors = graph.tensors()
         ours = state_of(graph).exits[:-1]
         macs = int(self.prepared.costs.total.macs)
-        seed = self.options.seed
         data = extract(graph, dataset.train, preprocess, macs, seed, self.clock.detail)
         classes = int(graph.outputs[-1].shape[-1])
         heads = []
         for item in ours:
             mount = tuple(int(d) for d in tensors[item.mount].shape[1:])
-            layers = head_layers(self.options.head, mount, classes)
+            layers = head_layers(head_kind(graph, item.name), mount, classes)
             heads.append(Head(item.name, layers, mount, data.features[item.name]))
         for name, values in train_heads(heads, data, seed, Recipe(), self.clock.detail).items():
             set_head_parameters(graph, name, values)
@@ -216,7 +224,7 @@ class Job:
         """Return node name -> quantization scheme of the core its layer runs on."""
         named = copy_graph(graph)
         parse_pipeline(self._fusion())(named)
-        target, cores = self.prepared.target, {c.name: c.core for c in self.prepared.costs.layers}
+        target, cores = self.prepared.target, {c.name: c.core for c in self._cost(graph).layers}
         found = {n: target.schemes.get(cores.get(layer, "")) for n, layer in state_of(named).layers.items()}
         return {node: name for node, name in found.items() if name is not None}
 

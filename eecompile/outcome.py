@@ -29,6 +29,7 @@ from eecompile.statistics import DropBound, accuracy_interval, paired_drop
 from eecompile.thresholds import Limit, choose, leaves_at
 from eecompile.validation import Answers
 from passes.exits import FINAL
+from passes.insert_exits import head_kind
 from passes.state import state_of
 from targets.report import CostReport, PathCost
 from targets.schedule.trace import to_trace
@@ -141,7 +142,7 @@ def _head(graph: gs.Graph, inserted: bool, name: str) -> str:
     """Return the kind of head of an exit of ours; empty for the final exit and exits of the user."""
     if not inserted or name == FINAL:
         return ""
-    return "conv" if any(node.name == f"{name}/conv" for node in graph.nodes) else "linear"
+    return head_kind(graph, name)
 
 
 def summarize(options: RunOptions, graph: gs.Graph, evidence: Evidence, warnings: Sequence[str]) -> Summary:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from passes.errors import InputError, did_you_mean
 
+AUTO = "auto"
+
 
 @dataclass(frozen=True)
 class HeadLayer:
@@ -75,7 +77,7 @@ def auto_head(shape: tuple[int, ...], classes: int) -> tuple[HeadLayer, ...]:
 
 
 HEADS: dict[str, Callable[[tuple[int, ...], int], tuple[HeadLayer, ...]]] = {
-    "auto": auto_head,
+    AUTO: auto_head,
     "linear": linear_head,
     "conv": conv_head,
 }

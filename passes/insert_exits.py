@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -89,6 +89,37 @@ class InsertExits(Pass):
         }
         wanted = [name for name in self.at if name not in names]
         return resolve_mounts(graph, ",".join(wanted)) if wanted else []
+
+
+def head_kind(graph: gs.Graph, name: str) -> str:
+    """Return the kind of the inserted head of exit ``name``: ``conv`` or ``linear``."""
+    return "conv" if any(node.name == f"{name}/conv" for node in graph.nodes) else "linear"
+
+
+def add_rival_heads(graph: gs.Graph, kinds: Sequence[str], seed: int = 0) -> None:
+    """Give every mount with one inserted exit another exit for each of ``kinds`` it lacks.
+
+    Such a graph is material to choose from: of the exits of one mount, one at most is to be kept.
+    """
+    state = state_of(graph)
+    tensors = graph.tensors()
+    rng = np.random.default_rng(seed)
+    *early, final = state.exits
+    classes = int(tensors[final.output].shape[-1])
+    exits = []
+    for item in early:
+        exits.append(item)
+        shape = tuple(tensors[item.mount].shape[1:])
+        for kind in kinds:
+            if kind != head_kind(graph, item.name):
+                name = f"exit_{len(early) + len(exits)}"  # numbered anew below
+                _build_head(graph, tensors[item.mount], name, head_layers(kind, shape, classes), rng)
+                exits.append(Exit(name, item.mount, name))
+    state.exits = [*exits, final]
+    number_exits(graph)
+    by_name = {t.name: t for t in graph.outputs}
+    graph.outputs = [by_name[e.output] for e in state.exits]
+    tidy(graph)
 
 
 def _build_head(

@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 
 from passes.errors import InputError, PassError
-from passes.exits import recognise_exits, set_thresholds
-from passes.graph import from_model
-from passes.insert_exits import InsertExits, head_parameters, set_head_parameters
+from passes.exits import keep_exits, recognise_exits, set_thresholds
+from passes.graph import from_model, to_model
+from passes.insert_exits import (
+    InsertExits,
+    add_rival_heads,
+    head_kind,
+    head_parameters,
+    set_head_parameters,
+)
 from passes.state import state_of
-from tests.passes.equivalence import check_text_form, printed
+from tests.passes.equivalence import batch_of, check_text_form, printed, run_model
 from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain, two_exits
 
@@ -91,3 +97,23 @@ def test_unknown_head() -> None:
 @pytest.mark.parametrize("step", [InsertExits(), InsertExits(("relu_0", "a;b c"), "conv", 7)])
 def test_text_form(step: InsertExits) -> None:
     check_text_form(step)
+
+
+def test_rival_heads_hang_on_the_same_mounts_and_change_nothing_else() -> None:
+    graph = from_model(chain())
+    InsertExits(at=("relu_0", "relu_1"), head="linear")(graph)
+    x = batch_of(to_model(graph), 1)
+    before = run_model(to_model(graph), x)
+    add_rival_heads(graph, ("linear", "conv"))
+    exits = state_of(graph).exits
+    assert [e.name for e in exits] == ["exit_0", "exit_1", "exit_2", "exit_3", "final"]
+    assert [head_kind(graph, e.name) for e in exits[:-1]] == ["linear", "conv", "linear", "conv"]
+    assert exits[0].mount == exits[1].mount != exits[2].mount == exits[3].mount
+    after = run_model(to_model(graph), x)
+    for old, new in zip(before, (after[0], after[2], after[4]), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert [e.name for e in state_of(keep_exits(graph, ["exit_1", "exit_2"])).exits] == [
+        "exit_0",
+        "exit_1",
+        "final",
+    ]
