@@ -28,8 +28,9 @@ class RunAnswer:
     result: RunResult
 
     def to_json(self) -> dict[str, Any]:
-        """Return ``summary.json`` with the run directory as ``out``."""
-        return {**self.result.summary.model_dump(mode="json"), "out": str(self.result.out)}
+        """Return ``summary.json`` with the run directory as ``out``, and whether its files agree."""
+        summary = self.result.summary.model_dump(mode="json")
+        return {**summary, "out": str(self.result.out), "passed": self.result.passed}
 
 
 def run_result(out: Console, answer: RunAnswer) -> None:
@@ -59,7 +60,7 @@ def run_result(out: Console, answer: RunAnswer) -> None:
 
 
 def _candidate(removed: RemovedExit) -> str:
-    return wording.shortened(removed.mount_name or removed.name)
+    return wording.shortened(removed.name, 40)
 
 
 def _exits(out: Console, summary: Summary) -> None:
@@ -77,7 +78,7 @@ def _exits(out: Console, summary: Summary) -> None:
         return
     columns += ["ratio", "accuracy"]
     rows = [
-        (*row, wording.percent(e.ratio, 0), wording.percent(e.accuracy) if e.ratio else wording.ABSENT)
+        (*row, wording.percent(e.ratio, 0), wording.percent(e.accuracy))
         for row, e in zip(rows, summary.exits, strict=True)
     ]
     rows.append(

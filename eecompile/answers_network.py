@@ -92,7 +92,8 @@ def inspection(out: Console, found: Inspection) -> None:
         for e in found.exits
     ]
     columns = ("exit", "mount", "tensor", "output", "threshold")
-    table(out, f"Exits ({found.exits_from})", columns, exits, columns[4:])
+    source = found.exits_from if len(exits) > 1 else "none but the network's own"
+    table(out, f"Exits ({source})", columns, exits, columns[4:])
     _mounts(out, found.mounts, room)
     nodes = [_node(node, room) for node in found.nodes]
     table(out, "Nodes", ("node", "op", "layer", "core", "bits w/a", "output"), nodes)

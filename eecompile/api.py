@@ -63,14 +63,16 @@ def run(
         head: Kind of head: ``auto``, ``linear`` or ``conv``.
         objective: What to minimize: ``edp``, ``latency`` or ``energy``.
         max_drop: Allowed accuracy drop against the static network, in points.
-        optimistic: Hold the plain estimate of the drop to ``max_drop``, not its upper 90 % bound.
+        optimistic: Hold the plain estimate of the drop to ``max_drop``, not its upper 90 % bound; the mean
+            drop over neighbouring thresholds is held to it in both cases.
         preprocess: ``auto`` or a rule, see `eecompile.preprocess.parse_rule`.
         cost_model: Latency model of the target; its default if absent.
         seed: Seed of everything drawn at random.
         progress: Called with one line of text per step.
 
     Returns:
-        The run directory, the summary, the costs and what ``run.json`` holds.
+        The run directory, the summary, the costs, what ``run.json`` holds, and whether the early-exit
+        files ``passed``: answered every test image as the flat model did.
     """
     options = RunOptions(
         model=Path(model),

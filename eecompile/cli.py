@@ -99,7 +99,8 @@ def run(
 ) -> None:
     """Put exits into a network and compile it.
 
-    Without --data nothing is trained: costs are reported, no accuracy is claimed.
+    Without --data nothing is trained: costs are reported, no accuracy is claimed. Exits with 1 if an
+    early-exit file and the flat model disagree on any test image.
     """
     from eecompile import answers, api, terminal
 
@@ -108,6 +109,8 @@ def run(
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(answers.RunAnswer(result), as_json, answers.run_result)
+    if not result.passed:
+        raise SystemExit(complain("early-exit files and flat model disagree", result.failure, 1))
 
 
 @_verb

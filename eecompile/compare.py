@@ -198,7 +198,8 @@ def _find(gate: Gate, shared: dict[str, Difference], documents: list[dict[str, A
     for letter, document in zip("AB", documents, strict=True):
         if key in _leaves(document) and key not in _numbers(document):
             raise InputError(
-                f"--fail-if: '{gate.key}' has no number in run {letter}", "was that run made without --data?"
+                f"--fail-if: '{gate.key}' has no number in run {letter}",
+                "was that run made without --data, or does no test image leave at that exit?",
             )
     raise InputError(f"--fail-if: '{gate.key}' is not a number both runs have", did_you_mean(key, shared))
 

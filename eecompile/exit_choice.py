@@ -111,7 +111,9 @@ def _removed(
         rivals = [choice.cost for subset, (choice, _) in found.items() if index in subset]
         reason = _why_removed(limit, min(rivals, default=None), found[kept][0].cost, found[()][0].cost)
         # Kept exits are numbered anew, so the old number would be another exit's.
-        name = f"{candidate.head}@{candidate.mount}" if candidate.head else f"exit@{candidate.mount}"
+        name = (
+            f"{candidate.head} head at {candidate.mount}" if candidate.head else f"exit at {candidate.mount}"
+        )
         removed.append(RemovedExit(name=name, mount_name=candidate.mount, reason=reason))
     return tuple(removed)
 
@@ -119,7 +121,10 @@ def _removed(
 def _why_removed(limit: Limit, with_it: float | None, without: float, static: float) -> str:
     kind = "estimated drop" if limit.optimistic else "upper 90 % bound of the drop"
     if with_it is None:
-        return f"no image may leave here while the {kind} on val stays within {limit.max_drop:g} points"
+        return (
+            f"no thresholds here keep the {kind} on val (and the mean drop over neighbouring thresholds) "
+            f"within {limit.max_drop:g} points"
+        )
     return (
         f"the best network with it costs {100 * with_it / static:.1f} % of static on val, the one without it "
         f"{100 * without / static:.1f} %; an exit must save {100 * MIN_GAIN:g} %"

@@ -128,12 +128,12 @@ class Job:
             mount_names=(*(names[k] for k in kept), names[-1]),
             sensitivity=self._sensitivity(forms),
         )
-        warnings = [*dataset.notes, *oversized(evidence.val_answers, thresholds)]
-        if not agreement.complete:
-            warnings.append(f"early-exit files and flat model disagree: {agreement}")
-        if tried.warning:
-            warnings.append(tried.warning)
-        summary = outcome.summarize(options, forms.exits, evidence, warnings)
+        warnings = [tried.warning] if tried.warning else []
+        if different := outcome.disagreement(agreement):
+            warnings.append(f"early-exit files and flat model disagree: {different}")
+        warnings += outcome.few_images(len(dataset.val), options.max_drop)
+        warnings += [*dataset.notes, *oversized(evidence.val_answers, thresholds)]
+        summary = outcome.summarize(options, forms.exits, evidence, warnings, outcome.caution(tried))
         info = self._info(
             dataset,
             {
@@ -246,7 +246,9 @@ class Job:
         self.clock.step("")
         options = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.options).items()}
         return {
+            "command": outcome.command(self.options),
             "options": options,
+            "seeds": {"seed": self.options.seed},
             "versions": outcome.versions(),
             "machine": {"python": platform.python_version(), "system": platform.system()},
             "model_sha256": artifacts.sha256(self.options.model),

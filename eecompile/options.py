@@ -39,13 +39,15 @@ HEAD = Annotated[str, typer.Option(metavar="KIND", help="Kind of head: auto, lin
 OBJECTIVE = Annotated[str, typer.Option(metavar="NAME", help="What to minimize: edp, latency or energy.")]
 COST_MODEL = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Latency model of the target (diana: match, its default, or odimo)."),
+    typer.Option(metavar="NAME", help="Latency model of the target; see `eecompile targets NAME`."),
 ]
 MAX_DROP = Annotated[float, typer.Option(metavar="POINTS", help="Allowed accuracy drop, in points.")]
 OPTIMISTIC = Annotated[
     bool,
     typer.Option(
-        "--optimistic", help="Hold the plain estimate of the drop to --max-drop, not its upper bound."
+        "--optimistic",
+        help="Hold the plain estimate of the drop to --max-drop, not its upper 90 % bound; "
+        "the mean drop over neighbouring thresholds is held to it in both cases.",
     ),
 ]
 HOST_SCALE = Annotated[float, typer.Option(metavar="FACTOR", help="Scale the placeholder cost of host work.")]

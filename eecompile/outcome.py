@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from eecompile.results import (
 )
 from eecompile.statistics import DropBound, accuracy_interval, paired_drop
 from eecompile.thresholds import Limit, choose, leaves_at
-from eecompile.validation import Answers
+from eecompile.validation import Agreement, Answers
 from passes.exits import FINAL
 from passes.insert_exits import head_kind
 from passes.state import state_of
@@ -36,10 +37,12 @@ from targets.schedule.trace import to_trace
 
 if TYPE_CHECKING:
     from eecompile.preparation import Prepared
+    from eecompile.preprocess_choice import Choice as PreprocessChoice
     from eecompile.run_options import RunOptions
 
 CURVE_DROPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 Array = NDArray[Any]
+MIN_VAL_IMAGES = 100
 COST_KEYS = ("macs", "latency_cycles", "latency_s", "energy_pj", "edp_js", "edp_j_cycles")
 
 
@@ -145,7 +148,13 @@ def _head(graph: gs.Graph, inserted: bool, name: str) -> str:
     return head_kind(graph, name)
 
 
-def summarize(options: RunOptions, graph: gs.Graph, evidence: Evidence, warnings: Sequence[str]) -> Summary:
+def summarize(
+    options: RunOptions,
+    graph: gs.Graph,
+    evidence: Evidence,
+    warnings: Sequence[str],
+    caution: str | None = None,
+) -> Summary:
     """Return the summary of a run with data; every accuracy is on test images.
 
     Args:
@@ -153,6 +162,7 @@ def summarize(options: RunOptions, graph: gs.Graph, evidence: Evidence, warnings
         graph: The network of the files, with thresholds.
         evidence: What was seen.
         warnings: What the user should be told.
+        caution: Why the savings mean nothing, if they do.
     """
     costs, static = evidence.chosen.costs, evidence.chosen.static
     test, data = evidence.lowered_answers, evidence.dataset
@@ -193,6 +203,7 @@ def summarize(options: RunOptions, graph: gs.Graph, evidence: Evidence, warnings
         ),
         curve=curve(evidence, options),
         removed_exits=evidence.chosen.removed,
+        caution=caution,
         warnings=(*warnings, *costs.warnings),
     )
 
@@ -212,7 +223,7 @@ def _exit_results(graph: gs.Graph, evidence: Evidence, where: Array, dynamic: Ar
                 head=_head(graph, evidence.inserted, item.name),
                 threshold=item.threshold,
                 ratio=float(leaves.mean()),
-                accuracy=float(dynamic[leaves].mean()) if leaves.any() else 0.0,
+                accuracy=float(dynamic[leaves].mean()) if leaves.any() else None,
                 accuracy_float=float(evidence.float_answers.correct[number].mean()),
                 accuracy_quant=float(quant[number].mean()),
                 accuracy_lowered=float(evidence.lowered_answers.correct[number].mean()),
@@ -277,6 +288,53 @@ def layer_rows(costs: CostReport) -> Sequence[Mapping[str, Any]]:
 def trace(costs: CostReport) -> dict[str, Any]:
     """Return the schedule as Chrome trace events."""
     return to_trace(costs.timeline, costs.clock_hz, costs.target)
+
+
+def few_images(val_images: int, max_drop: float) -> list[str]:
+    """Return a warning if validation images are too few to hold a drop to ``max_drop`` points.
+
+    A limit of 0 asks for no lost image at all, which is no finer than any validation set.
+    """
+    step = 100 / val_images
+    if val_images >= MIN_VAL_IMAGES and not 0 < max_drop < step:
+        return []
+    return [
+        f"val has only {val_images} images: one image is {step:.2g} points, so a bound of {max_drop:g} "
+        "points on the drop means little; give more validation images"
+    ]
+
+
+def caution(tried: PreprocessChoice) -> str | None:
+    """Return what stands before the savings of a network that answers near chance."""
+    if tried.warning is None:
+        return None
+    seen = f"{100 * tried.accuracy:.1f} % on {tried.images} validation images"
+    return f"Accuracy is near chance ({seen}): the savings below mean nothing."
+
+
+def disagreement(agreement: Agreement) -> str:
+    """Return on what the early-exit files differ from the flat model; empty if on nothing."""
+    if agreement.complete:
+        return ""
+    counts = asdict(agreement)
+    images = counts.pop("images")
+    return "; ".join(
+        f"{key.replace('_', ' ')} the same on {same} of {images} test images"
+        for key, same in counts.items()
+        if same != images
+    )
+
+
+def command(options: RunOptions) -> str:
+    """Return the command line of a run, every option spelt out."""
+    words = ["eecompile", "run", str(options.model)]
+    for name, value in asdict(options).items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(flag)
+        elif name != "model" and value is not None and value is not False:
+            words += [flag, str(value)]
+    return shlex.join(words)
 
 
 def versions() -> dict[str, str]:

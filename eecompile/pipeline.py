@@ -9,12 +9,13 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from eecompile import artifacts
+from eecompile import artifacts, outcome
 from eecompile.job import Clock, Job
 from eecompile.preparation import DEFAULT_EXITS, prepare
 from eecompile.results import Summary
 from eecompile.run_options import RunOptions
 from eecompile.training import import_torch
+from eecompile.validation import Agreement
 from passes.errors import InputError
 from passes.state import state_of
 from targets.registry import load_target
@@ -38,6 +39,17 @@ class RunResult:
     summary: Summary
     costs: CostReport
     info: dict[str, Any]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the early-exit files answered every test image as the flat model did, if there were any."""
+        return not self.failure
+
+    @property
+    def failure(self) -> str:
+        """On what the early-exit files and the flat model disagree; empty if on nothing."""
+        counts = self.info.get("agreement")
+        return outcome.disagreement(Agreement(**counts)) if counts else ""
 
 
 def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -> RunResult:

@@ -12,6 +12,7 @@ from passes.exits import check_recorded, keep_exits, recognise_exits
 from passes.graph import load
 from passes.insert_exits import InsertExits
 from passes.mounts import find_mounts
+from passes.nest_exits import OUTPUTS
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.base import Target
@@ -64,6 +65,7 @@ def prepare(
     """
     graph = load(model)
     check_recorded(graph)
+    _check_input_name(graph)
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     found = recognise_exits(graph)
     plain = keep_exits(graph, [])
@@ -86,6 +88,15 @@ def prepare(
                 f"more than {MAX_EXITS} exits at once", "name fewer mounts, or give a smaller number"
             )
     return Prepared(plain, graph, inserted, target, cost_of(graph, target, objective))
+
+
+def _check_input_name(graph: gs.Graph) -> None:
+    name = graph.inputs[0].name
+    if name in OUTPUTS:
+        raise InputError(
+            f"the model's input is called '{name}', which is the name of an output of the early-exit model",
+            "rename the input, for instance to 'image'",
+        )
 
 
 def cost_of(graph: gs.Graph, target: Target, objective: str) -> CostReport:

@@ -47,7 +47,7 @@ class StaticResult(Costs):
 class ExitResult(Costs):
     """One exit of the files; accuracies are ``None`` without data.
 
-    ``accuracy`` is that of the test images that leave here (0 when none do); ``accuracy_float``,
+    ``accuracy`` is that of the test images that leave here (``None`` when none do); ``accuracy_float``,
     ``accuracy_quant`` and ``accuracy_lowered`` are over all test images.
     """
 
@@ -92,7 +92,7 @@ class HostSensitivity(_Frozen):
     """Savings when the placeholder cost of host work is scaled."""
 
     host_scale: float
-    static_latency_cycles: float
+    static_latency_cycles: int | float
     saving: Saving
 
 
@@ -117,7 +117,10 @@ class RemovedExit(_Frozen):
 
 
 class Summary(_Frozen):
-    """``summary.json``; without data only costs are present."""
+    """``summary.json``; without data only costs are present.
+
+    ``caution`` says why the savings of this run mean nothing, and stands before them; usually ``None``.
+    """
 
     schema_version: int = SCHEMA_VERSION
     model: str
@@ -137,6 +140,7 @@ class Summary(_Frozen):
     host_sensitivity: tuple[HostSensitivity, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
     removed_exits: tuple[RemovedExit, ...] = ()
+    caution: str | None = None
     warnings: tuple[str, ...] = ()
 
     def to_text(self) -> str:

@@ -12,19 +12,13 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from passes.errors import InputError
-
 Float32 = NDArray[np.float32]
 Array = NDArray[Any]
 BATCH = 128
 
 
 def session(model: onnx.ModelProto | bytes | str | Path, threads: int = 1) -> ort.InferenceSession:
-    """Return a CPU session with a fixed number of threads that do not spin.
-
-    Raises:
-        InputError: onnxruntime does not accept the model.
-    """
+    """Return a CPU session with a fixed number of threads that do not spin."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -33,13 +27,7 @@ def session(model: onnx.ModelProto | bytes | str | Path, threads: int = 1) -> or
     source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     if isinstance(source, Path):
         source = str(source)
-    try:
-        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no base class of their own
-        reason = str(error).strip().splitlines()[0][:300]
-        raise InputError(
-            f"onnxruntime cannot load the model: {reason}", "export it again; see eecompile doctor"
-        ) from error
+    return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def batches(total: int, size: int = BATCH) -> Iterator[slice]:

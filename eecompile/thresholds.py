@@ -2,7 +2,9 @@
 
 Thresholds only matter through which images leave where, so the candidates are the midpoints between
 observed confidences: nothing lies between them. One and two exits are searched exhaustively; with
-more, every pair in turn is, the others held, until no pair gets better.
+more, every pair in turn is, the others held, until no pair gets better. Of more than ``MAX_STEPS``
+midpoints every so many is taken, evenly in images, so that the time of a pair does not grow with the
+square of the validation set.
 
 As a threshold falls, the observed drop wanders upwards; where it dips back under the limit for a few
 images is luck that a search would find and a test set would not repeat. So the limit must also hold
@@ -30,6 +32,7 @@ _CHUNK_CELLS = 4_000_000
 _EPSILON = 1e-9
 NEIGHBOUR_SHARE = 0.05
 MAX_NEIGHBOURS = 32
+MAX_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,14 @@ def candidates(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([[NEVER], middle, [np.float32(0)]]).astype(np.float32)
 
 
+def _thinned(steps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return at most ``MAX_STEPS`` of ``steps``, evenly by rank, both ends included."""
+    if len(steps) <= MAX_STEPS:
+        return steps
+    kept: NDArray[np.float32] = steps[np.unique(np.linspace(0, len(steps) - 1, MAX_STEPS).astype(int))]
+    return kept
+
+
 class _Surface:
     """Cost and drop of the network over both thresholds of one pair of exits, the others held.
 
@@ -152,10 +163,12 @@ class _Surface:
         self._change = observed.correct.astype(np.int64) - observed.correct[-1].astype(np.int64)
         self._base = self._change[self._fallback, np.arange(self.total)]
         self._confidence, self._first = self._effect(first)
-        self.steps = candidates(observed.confidence[first]), np.array([NEVER])
+        alone = first == second
+        steps = candidates(observed.confidence[first])
+        self.steps = (steps if alone else _thinned(steps)), np.array([NEVER])
         confidence, second_effect = self._effect(second)
-        if first != second:
-            self.steps = self.steps[0], candidates(observed.confidence[second])
+        if not alone:
+            self.steps = self.steps[0], _thinned(candidates(observed.confidence[second]))
         # Sorted by falling confidence, the images that leave at second are a prefix; its end per step.
         self._order = np.argsort(-confidence, kind="stable")
         self._ends = np.searchsorted(-confidence[self._order], -self.steps[1], side="right")

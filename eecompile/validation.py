@@ -108,9 +108,10 @@ def check_agreement(
 
 @dataclass(frozen=True)
 class Timing:
-    """Median wall-clock milliseconds per image in onnxruntime on one thread.
+    """Wall-clock milliseconds per image in onnxruntime on one thread.
 
-    ``dynamic_ms`` is the mean over images of their median, so it weighs exits as they were taken.
+    ``static_ms`` and ``dynamic_ms`` are means over images of their medians over repeats, so exits weigh as
+    they were taken; ``per_exit_ms`` are medians over the images that left there.
     """
 
     images: int
@@ -149,4 +150,4 @@ def measure(
     per_exit = tuple(
         float(np.median(typical[where == k])) if (where == k).any() else None for k in range(exits)
     )
-    return Timing(count, float(np.median(static_ms)), float(typical.mean()), per_exit)
+    return Timing(count, float(np.median(static_ms, axis=0).mean()), float(typical.mean()), per_exit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from eecompile.results import Costs, Summary
@@ -122,12 +123,25 @@ def headline(summary: Summary) -> str:
         if early
         else "No early exit pays off within the allowed drop: the files hold the final exit alone."
     )
+    if summary.caution:
+        first = summary.caution
     return (
         f"{first} Accuracy is {percent(summary.expected.accuracy)} "
         f"(95 % interval {interval(summary.expected.accuracy_ci95, 100)}){images}, "
         f"a drop of {signed(summary.drop.points, 2)} points {interval(summary.drop.ci95, places=2)}."
         f"{_above(summary)}"
     )
+
+
+def power_note(summary: Summary) -> str:
+    """Say it where latency and energy tell the same: no path has another mean power than static."""
+    static, paths = summary.static, summary.exits
+    same = (
+        math.isclose(e.energy_pj * static.latency_cycles, static.energy_pj * e.latency_cycles) for e in paths
+    )
+    if len(paths) < 2 or not all(same):
+        return ""
+    return "All powers in use are equal, so energy is proportional to latency."
 
 
 def _above(summary: Summary) -> str:

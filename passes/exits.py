@@ -7,14 +7,18 @@ from dataclasses import replace
 
 import onnx_graphsurgeon as gs
 
+from passes.canonicalize import Canonicalize
 from passes.errors import InputError
-from passes.state import Exit, copy_graph, state_of
+from passes.state import Exit, copy_graph, decline, state_of
 
 _HEAD_OPS = {
     "Gemm", "MatMul", "Flatten", "Reshape", "Squeeze", "GlobalAveragePool", "GlobalMaxPool", "AveragePool",
     "MaxPool", "ReduceMean", "Softmax", "Identity", "DequantizeLinear", "QuantizeLinear", "MatMulInteger",
     "Cast", "Dropout", "Transpose",
 }  # fmt: skip
+_PICKS = {"ArgMax", "TopK"}
+_VIEWS_OF_PICKS = {"Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
+_PICKING = {*_PICKS, *_VIEWS_OF_PICKS, "Softmax", "LogSoftmax"}
 FINAL = "final"
 
 
@@ -24,7 +28,8 @@ def recognise_exits(graph: gs.Graph) -> list[Exit]:
     They come from the graph's metadata where it has any; else a network with one output has one
     exit, ``final``, and one with several outputs of the same class count has one exit per output,
     ordered by how many nodes it needs; the mount of such an exit is the last tensor its path shares
-    with the deeper exits.
+    with the deeper exits. Outputs beside the classifiers that lie on the way to them, or are an ArgMax
+    or TopK of them, are dropped and recorded as declined.
 
     Raises:
         InputError: Outputs that are not [1, classes] with one class count, or not nested; metadata
@@ -34,9 +39,10 @@ def recognise_exits(graph: gs.Graph) -> list[Exit]:
     if state.exits:
         check_recorded(graph)
         return state.exits
-    shapes = {t.name: list(t.shape) for t in graph.outputs}
-    if any(len(s) != 2 or s[1] < 2 for s in shapes.values()) or len({s[1] for s in shapes.values()}) != 1:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    if not _are_classifiers(graph.outputs):
+        _drop_side_outputs(graph)
+    if not _are_classifiers(graph.outputs):
+        listed = ", ".join(f"{t.name} {list(t.shape)}" for t in graph.outputs)
         raise InputError(
             "not a classifier: every output must be [1, classes] with one class count of at least 2, "
             f"found {listed}",
@@ -64,6 +70,53 @@ def recognise_exits(graph: gs.Graph) -> list[Exit]:
     state.exits = [*exits, final_exit(by_name[paths[-1][1]])]
     graph.outputs = [by_name[e.output] for e in state.exits]
     return state.exits
+
+
+def _are_classifiers(outputs: Sequence[gs.Tensor]) -> bool:
+    """Whether there are outputs and all are [1, classes] with one class count."""
+    shapes = [list(t.shape) for t in outputs]
+    return all(len(s) == 2 and s[1] >= 2 for s in shapes) and len({s[1] for s in shapes}) == 1
+
+
+def _drop_side_outputs(graph: gs.Graph) -> None:
+    """Drop the outputs beside the classifiers if each has its reason; else leave all as they are."""
+    needs = {t.name: ancestors([t]) for t in graph.outputs}
+
+    def feeds(tensor: gs.Tensor, other: gs.Tensor) -> bool:
+        return any(reader.name in needs[other.name] for reader in tensor.outputs)
+
+    computed = [t for t in graph.outputs if not _is_pick(t)]
+    ends = [t for t in computed if not any(feeds(t, other) for other in computed)]
+    if not _are_classifiers(ends):
+        return
+    ops = {node.name: node.op for node in graph.nodes}
+    reasons: dict[str, str] = {}
+    for side in graph.outputs:
+        if any(side is end for end in ends):
+            continue
+        if _is_pick(side):
+            close = [e for e in ends if {ops[n] for n in needs[e.name] ^ needs[side.name]} <= _PICKING]
+            reason = "picks from the logits '{}': no exit, the output is dropped"
+        else:
+            # One with the class count of the ends may be an exit that a deeper one reads.
+            close = [e for e in ends if feeds(side, e) and list(side.shape) != list(e.shape)]
+            reason = "lies on the way to '{}': no exit, the output is dropped"
+        if not close:
+            return
+        reasons[side.name] = reason.format(close[0].name)
+    for name, reason in reasons.items():
+        decline(graph, "exits", name, reason)
+    graph.outputs = ends
+    graph.cleanup(remove_unused_graph_inputs=False)
+    if Canonicalize.name in state_of(graph).history:
+        Canonicalize()(graph)  # a Softmax that ArgMax read, for one, can be set apart only now
+
+
+def _is_pick(tensor: gs.Tensor) -> bool:
+    """Whether ``tensor`` is the result of ArgMax or TopK, or a view of one."""
+    while tensor.inputs and tensor.inputs[0].op in _VIEWS_OF_PICKS:
+        tensor = tensor.inputs[0].inputs[0]
+    return bool(tensor.inputs) and tensor.inputs[0].op in _PICKS
 
 
 def check_recorded(graph: gs.Graph) -> None:
@@ -144,7 +197,11 @@ def _rename_exit(graph: gs.Graph, number: int, new: str) -> None:
         node.name = name
         for tensor in [*node.outputs, *(t for t in node.inputs if isinstance(t, gs.Constant))]:
             tensor.name = renamed(tensor.name)
-    state.grids = {renamed(name): grid for name, grid in state.grids.items()}
+    # Only tensors of the head itself have grids of ours; a user's tensor may contain the name by chance.
+    state.grids = {
+        renamed(name) if name == old or name.startswith(f"{old}/") else name: grid
+        for name, grid in state.grids.items()
+    }
     state.declined = [replace(d, subject=renamed(d.subject)) for d in state.declined]
     output = new if item.output == old else item.output  # the head's last tensor has the exit's name
     state.exits[number] = replace(item, name=new, output=output)

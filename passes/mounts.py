@@ -82,11 +82,7 @@ def resolve_mounts(graph: gs.Graph, spec: str) -> list[Mount]:
     found = find_mounts(graph)
     legal = [mount for mount in found if mount.ok]
     if not legal:
-        joined = next((m.reason for m in found if m.reason.startswith("bypassed")), "")
-        raise InputError(
-            "this network has no tensor an exit could read: none alone separates the input from the output",
-            f"for example: {joined}" if joined else "`eecompile inspect` gives the reason for each tensor",
-        )
+        raise _no_mount(found)
     text = spec.strip()
     if re.fullmatch(r"[+-]?[0-9]+", text):
         return _best(legal, int(text))
@@ -102,6 +98,26 @@ def resolve_mounts(graph: gs.Graph, spec: str) -> list[Mount]:
             )
         chosen[mount.tensor] = name
     return [mount for mount in legal if mount.tensor in chosen]
+
+
+def _no_mount(found: list[Mount]) -> InputError:
+    """Return the error for a network without mounts: the two most frequent reasons, each with its tensors."""
+    by_kind: dict[str, list[Mount]] = {}
+    for mount in found[1:] or found:  # the first is the model input
+        by_kind.setdefault(mount.reason.partition(":")[0], []).append(mount)
+    frequent = sorted(by_kind.values(), key=len, reverse=True)[:2]
+    what = "this network has no tensor an exit could read: "
+    if frequent[0][0].reason.startswith("bypassed"):
+        return InputError(
+            f"{what}none alone separates the input from the output", f"for example: {frequent[0][0].reason}"
+        )
+    reasons = [f"{_listed(mounts)}: {mounts[0].reason}" for mounts in frequent]
+    return InputError(what + "; ".join(reasons), "`eecompile inspect` gives the reason for each tensor")
+
+
+def _listed(mounts: list[Mount]) -> str:
+    names = ", ".join(mount.name for mount in mounts[:3])
+    return names if len(mounts) <= 3 else f"{names} and {len(mounts) - 3} more"
 
 
 def _best(legal: list[Mount], count: int) -> list[Mount]:

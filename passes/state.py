@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import onnx_graphsurgeon as gs
 
@@ -124,17 +123,3 @@ def decline(graph: gs.Graph, pass_name: str, subject: str, reason: str) -> None:
     declined = state_of(graph).declined
     if entry not in declined:
         declined.append(entry)
-
-
-def unique_name(graph: gs.Graph, stem: str) -> str:
-    """Return ``stem``, or ``stem_2``, ``stem_3`` …: a name no node or tensor of ``graph`` has."""
-    taken: set[Any] = {node.name for node in graph.nodes}
-    for node in graph.nodes:
-        taken.update(t.name for t in [*node.inputs, *node.outputs])
-    taken.update(t.name for t in graph.inputs)
-    if stem not in taken:
-        return stem
-    number = 2
-    while f"{stem}_{number}" in taken:
-        number += 1
-    return f"{stem}_{number}"

@@ -6,7 +6,7 @@ A test file of a target holds ``class TestMine(TargetConformance)`` with a ``tar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.resources import files
@@ -17,6 +17,9 @@ from targets.base import Target, sentence
 from targets.layer import Layer, LoopDims, Operand
 from targets.operators import GLOBAL_POOLS, WINDOW_POOLS
 from targets.placement import OBJECTIVES, Placement, Refusal
+from targets.schedule.checker import problems
+from targets.schedule.exit_paths import jobs_of, schedule_exits
+from targets.workload import ExitPath, Workload
 
 MIN_SENTENCE_WORDS = 3
 
@@ -64,6 +67,19 @@ def sample_layer(op_type: str, channels: int = 16, size: int = 8, weight_bits: i
     if op_type in ("Add", "Sub", "Mul", "Div"):
         return replace(plain, inputs=(tensor, replace(tensor, name="x2")))
     return plain
+
+
+def sample_workload(op_types: Sequence[str]) -> Workload:
+    """Return one ordinary layer per operator in two chains side by side, with an exit half way."""
+    layers = tuple(
+        replace(sample_layer(op), name=f"sample_{index}", producers=(index - 2,) if index >= 2 else ())
+        for index, op in enumerate(op_types)
+    )
+    paths = [
+        ExitPath(name, "", tuple(range(end)), sum(layer.macs for layer in layers[:end]), name != "final")
+        for name, end in (("exit_0", len(layers) // 2), ("final", len(layers)))
+    ]
+    return Workload(layers, tuple(paths), ())
 
 
 def _linear(layer: Layer, dims: LoopDims, weight_shape: tuple[int, ...], weight_bits: int) -> Layer:
@@ -170,6 +186,14 @@ class TargetConformance:
         again = replace(self.target)
         for op in self._operators():
             assert again.place(sample_layer(op)) == self.target.place(sample_layer(op))
+
+    def test_timelines_are_valid(self) -> None:
+        """A workload of all operators is scheduled, and the checker finds nothing wrong with the timeline."""
+        workload = sample_workload(self._operators())
+        placements = {layer.name: self._placed(layer) for layer in workload.layers}
+        timeline = schedule_exits(workload, placements, self.target.arch)
+        found = problems(jobs_of(workload, placements, self.target.arch), timeline)
+        assert not found, f"the timeline is no valid schedule: {'; '.join(found)}"
 
     def test_host_scale_scales_host_work_only(self) -> None:
         """The factor on placeholder host costs leaves compute and transfers alone."""

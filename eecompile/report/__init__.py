@@ -62,6 +62,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "run": run,
         "summary": run.summary,
         "headline": wording.headline(run.summary),
+        "power_note": wording.power_note(run.summary),
         "static": run.summary.static,
         "ratio": wording.ratio,
         "signed": wording.signed,

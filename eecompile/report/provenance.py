@@ -100,7 +100,11 @@ def facts(run: RunFiles) -> tuple[Fact, ...]:
         lines.append(Fact("data", f"{data.name} ({sizes})"))
         rule = "plain estimate" if summary.optimistic else "upper 90 % bootstrap bound"
         lines.append(
-            Fact("allowed accuracy drop", f"{summary.max_drop:g} points ({rule}, on validation images)")
+            Fact(
+                "allowed accuracy drop",
+                f"{summary.max_drop:g} points ({rule} and mean over neighbouring thresholds, "
+                "on validation images)",
+            )
         )
     named = {line.label for line in lines}
     rest = {key: value for key, value in run.info.items() if key not in _SHOWN_ELSEWHERE}

@@ -14,60 +14,22 @@ from targets.layer import Layer, LoopDims
 POOL_WINDOW = 2
 
 # Host operators by the work one element takes.
-EXPONENTIAL = frozenset(
-    (
-        "Softmax",
-        "LogSoftmax",
-        "Sigmoid",
-        "Tanh",
-        "Exp",
-        "Log",
-        "Elu",
-        "Selu",
-        "Celu",
-        "Gelu",
-        "Erf",
-        "Softplus",
-        "Mish",
-    )
-)
-SIMPLE = frozenset(
-    (
-        *("Add", "Sub", "Mul", "Div", "Min", "Max", "Sum", "Mean", "Pow", "Sqrt", "Reciprocal", "Abs", "Neg"),
-        *(
-            "Relu",
-            "LeakyRelu",
-            "PRelu",
-            "Clip",
-            "HardSwish",
-            "HardSigmoid",
-            "ThresholdedRelu",
-            "Sign",
-            "Floor",
-            "Ceil",
-        ),
-        *(
-            "BatchNormalization",
-            "InstanceNormalization",
-            "LayerNormalization",
-            "GroupNormalization",
-            "LpNormalization",
-        ),
-        *(
-            "MaxPool",
-            "AveragePool",
-            "LpPool",
-            "GlobalAveragePool",
-            "GlobalMaxPool",
-            "ArgMax",
-            "ArgMin",
-            "LRN",
-        ),
-        *("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceL2", "ReduceSumSquare", "ReduceProd"),
-        *("Concat", "Split", "Slice", "Pad", "Transpose", "Resize", "Upsample", "Expand", "Tile", "Gather"),
-        *("DepthToSpace", "SpaceToDepth", "Cast", "QuantizeLinear", "DequantizeLinear", "Where", "Round"),
-    )
-)
+# fmt: off
+EXPONENTIAL = frozenset({
+    "Celu", "Elu", "Erf", "Exp", "Gelu", "Log", "LogSoftmax", "Mish", "Selu", "Sigmoid", "Softmax",
+    "Softplus", "Tanh",
+})
+SIMPLE = frozenset({
+    "Abs", "Add", "ArgMax", "ArgMin", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat",
+    "DepthToSpace", "DequantizeLinear", "Div", "Expand", "Floor", "Gather", "GlobalAveragePool",
+    "GlobalMaxPool", "GroupNormalization", "HardSigmoid", "HardSwish", "InstanceNormalization", "LRN",
+    "LayerNormalization", "LeakyRelu", "LpNormalization", "LpPool", "Max", "MaxPool", "Mean", "Min", "Mul",
+    "Neg", "PRelu", "Pad", "Pow", "QuantizeLinear", "Reciprocal", "ReduceL2", "ReduceMax", "ReduceMean",
+    "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Resize", "Round", "Sign", "Slice",
+    "SpaceToDepth", "Split", "Sqrt", "Sub", "Sum", "ThresholdedRelu", "Tile", "Transpose", "Upsample",
+    "Where",
+})
+# fmt: on
 
 
 def processed_elements(layer: Layer) -> int:

@@ -46,8 +46,10 @@ def linear_traffic(layer: Layer, inner_bytes: int, weight_memory_bytes: int) -> 
 
     Activations are cut along output rows (rows that windows share are read again), weights along
     output channels, and along input channels where 16 output channels alone are too large. With
-    both cut, the cheaper loop order is taken: weights stay and inputs come again, or the other way.
-    A depthwise layer is cut along channels, which share nothing, and is one job per channel.
+    both cut, the loop order that moves fewer bytes is taken: weights stay, inputs come again and every
+    piece of output channels is written by itself, or the other way. Split input channels always
+    take the other way: the int32 sums of 16 output channels wait in L1, which holds those of the rows
+    at hand only. A depthwise layer is cut along channels, which share nothing, and is one job per channel.
 
     Source: L1 and weight memory of MATCH's DIANA target; the order of cuts is this project's.
     """
@@ -56,10 +58,13 @@ def linear_traffic(layer: Layer, inner_bytes: int, weight_memory_bytes: int) -> 
         return None
     if dims.depthwise:
         return _depthwise_traffic(layer, dims, inner_bytes)
-    rows = _row_tiles(layer, dims, inner_bytes)
+    per_block = CHANNEL_BLOCK * dims.c * dims.fy * dims.fx
+    one_pixel = dims.b * dims.oy * dims.ox == 1  # it stays in the accumulators
+    parks = per_block > weight_memory_bytes and not one_pixel
+    sums_row = CHANNEL_BLOCK * dims.ox * PARTIAL_SUM_BYTES if parks else 0
+    rows = _row_tiles(layer, dims, inner_bytes, sums_row)
     if rows is None:
         return None
-    per_block = CHANNEL_BLOCK * dims.c * dims.fy * dims.fx
     blocks = ceil_div(dims.k, CHANNEL_BLOCK)
     weight_bytes = blocks * per_block + (blocks * CHANNEL_BLOCK * BIAS_BYTES if layer.bias else 0)
     parked = 0
@@ -68,16 +73,16 @@ def linear_traffic(layer: Layer, inner_bytes: int, weight_memory_bytes: int) -> 
     else:
         splits = ceil_div(dims.c, max(1, weight_memory_bytes // (CHANNEL_BLOCK * dims.fy * dims.fx)))
         chunks = blocks * splits
-        if dims.b * dims.oy * dims.ox > 1:  # a single pixel stays in the accumulators
+        if parks:
             parked = 2 * (splits - 1) * layer.output_elements * PARTIAL_SUM_BYTES
-    input_bytes, input_calls, weight_calls = rows.input_bytes, rows.tiles, chunks
+    input_bytes, input_calls, weight_calls, output_calls = rows.input_bytes, rows.tiles, chunks, rows.tiles
     if rows.tiles > 1 and chunks > 1:
-        if weight_bytes * rows.tiles <= rows.input_bytes * chunks:
+        if parks or weight_bytes * rows.tiles <= rows.input_bytes * chunks:
             weight_bytes, weight_calls = weight_bytes * rows.tiles, chunks * rows.tiles
         else:
-            input_bytes, input_calls = rows.input_bytes * chunks, rows.tiles * chunks
+            input_bytes = rows.input_bytes * chunks
+            input_calls = output_calls = rows.tiles * chunks
     jobs = rows.tiles * chunks
-    output_calls = rows.tiles
     return Traffic(
         input_bytes, weight_bytes, layer.output_bytes, input_calls + weight_calls + output_calls, jobs, parked
     )
@@ -103,13 +108,13 @@ def _depthwise_traffic(layer: Layer, dims: LoopDims, inner_bytes: int) -> Traffi
     return Traffic(layer.input_bytes, weight_bytes, layer.output_bytes, calls, dims.g)
 
 
-def _row_tiles(layer: Layer, dims: LoopDims, inner_bytes: int) -> _Rows | None:
+def _row_tiles(layer: Layer, dims: LoopDims, inner_bytes: int, sums_row: int) -> _Rows | None:
     input_row = ceil_div(layer.input_bytes, dims.iy)
     output_row = ceil_div(layer.output_bytes, dims.oy)
 
     def fits(rows: int) -> bool:
         window_rows = min(dims.iy, (rows - 1) * dims.stride_y + dims.fy)
-        return window_rows * input_row + rows * output_row <= inner_bytes
+        return window_rows * input_row + rows * (output_row + sums_row) <= inner_bytes
 
     if fits(dims.oy):
         return _Rows(1, layer.input_bytes)

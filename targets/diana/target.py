@@ -23,7 +23,10 @@ _SPREAD = (
     "connected layers MATCH gives 1.4 times the cycles of ODiMO on ResNet8 and ResNet20, and 3.4 times on "
     "networks with depthwise layers"
 )
-_PLACEHOLDERS = "host, job, pooling, SIMD and add costs are placeholders of this project"
+_PLACEHOLDERS = (
+    "host, job, pooling, SIMD and add costs are placeholders of this project; with only the digital power "
+    "published for the cores in use, energy is proportional to latency and EDP to latency squared"
+)
 
 
 @functools.cache

@@ -7,14 +7,16 @@ import onnx_graphsurgeon as gs
 import pytest
 
 from eecompile import gptq
-from eecompile.calibration import best_scale, calibrate
+from eecompile.calibration import calibrate, evenly
 from eecompile.data import load_data
 from eecompile.preprocess import preprocesses
+from eecompile.rounding import best_scale
 from eecompile.validation import answers
 from passes.errors import InputError
-from passes.graph import load
+from passes.graph import from_model, load
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
+from tests.passes.net_builder import NetBuilder
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_resnet.onnx"
 
@@ -131,3 +133,46 @@ def test_conv_columns_are_what_the_convolution_multiplies() -> None:
     width = (6 + 1 - 3) + 1
     assert columns.shape[0] == 2
     assert np.allclose(columns[1, 1 * width + 1], patch.reshape(-1))
+
+
+def test_operators_with_several_outputs_are_walked() -> None:
+    net = NetBuilder((1, 4, 8, 8))
+    first = net.op("Split", net.conv("x", 4, 4), axis=1, num_outputs=2)
+    net.nodes[-1].output.append("second")
+    joined = net.op("Concat", net.op("Relu", first), net.op("Relu", "second"), axis=1)
+    flat = net.op("Flatten", net.op("GlobalAveragePool", net.conv(joined, 4, 8)))
+    graph = from_model(net.model(net.op("Gemm", flat, net.normal(3, 8), transB=1)))
+    calibrate(graph, np.random.default_rng(0).normal(size=(70, 4, 8, 8)).astype(np.float32))
+    parse_pipeline("quantize,fold-qdq")(graph)
+    assert [n.op for n in graph.nodes].count("QLinearConv") == 2
+
+
+def test_pooling_writes_the_grid_it_reads_even_where_a_layer_coarsened_it() -> None:
+    net = NetBuilder((1, 2, 8, 8))
+    tiny = net.op("Conv", "x", net.const(np.full((2, 2, 1, 1), 1e-4)), net.const(np.zeros(2)))
+    pooled = net.op("MaxPool", net.op("Relu", tiny), kernel_shape=[2, 2], strides=[2, 2])
+    flat = net.op("Flatten", net.conv(pooled, 2, 2))
+    graph = from_model(net.model(net.op("Gemm", flat, net.normal(3, 32), transB=1)))
+    calibrate(graph, np.full((8, 2, 8, 8), 100.0, np.float32))
+    grids = state_of(graph).grids
+    pool = next(n for n in graph.nodes if n.op == "MaxPool")
+    assert grids[pool.inputs[0].name] == grids[pool.outputs[0].name]
+
+
+def test_a_large_bias_on_small_weights_fits_its_bits() -> None:
+    net = NetBuilder((1, 2, 4, 4))
+    conv = net.op("Conv", "x", net.const(np.full((2, 2, 1, 1), 1e-7)), net.const(np.full(2, 50.0)))
+    flat = net.op("Flatten", net.op("Relu", conv))
+    graph = from_model(net.model(net.op("Gemm", flat, net.normal(3, 32), transB=1)))
+    calibrate(graph, np.random.default_rng(0).normal(size=(8, 2, 4, 4)).astype(np.float32))
+    parse_pipeline("quantize")(graph)
+    constants = [t for t in graph.tensors().values() if isinstance(t, gs.Constant)]
+    biases = [c.values for c in constants if c.dtype == np.int32]
+    assert biases
+    assert all(np.abs(b.astype(np.int64)).max() < 2**31 - 1 for b in biases)
+
+
+def test_images_are_taken_evenly() -> None:
+    images = np.arange(100, dtype=np.float32)
+    assert evenly(images, 4).tolist() == [0, 33, 66, 99]
+    assert evenly(images, 200) is images

@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from eecompile import api, cli
+from eecompile import api, cli, outcome
+from eecompile.run_options import RunOptions
 from tests.eecompile.fabricated_run import write_run
 from tests.eecompile.small_models import SKIP_NET, write_skip_net
 
@@ -257,6 +259,30 @@ def test_run_without_data_reports_costs_only(model: Path, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "run" / "summary.json").read_text()).items() <= document.items()
     assert "no accuracy is claimed" in (tmp_path / "run" / "report.html").read_text()
     assert "load and cost" in result.stderr
+
+
+@pytest.mark.parametrize("more", [{}, {"exits": "2", "optimistic": True, "cost_model": "odimo"}])
+def test_recorded_command_gives_the_same_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    options = RunOptions(tmp_path / "my net.onnx", data="digits", out=tmp_path, max_drop=0.5, **more)
+    words = shlex.split(outcome.command(options))
+    taken: list[RunOptions] = []
+
+    def stop(given: RunOptions, _: object) -> None:
+        taken.append(given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "run_pipeline", stop)
+    assert words[0] == "eecompile"
+    call(*words[1:])
+    assert taken == [options]
+
+
+def test_help_of_run_names_no_target_in_options_of_all() -> None:
+    text = " ".join(call("run", "--help").stdout.split())
+    assert "see `eecompile targets NAME`" in text
+    assert "mean drop over neighbouring thresholds" in text
 
 
 def test_compare_gate_exits_with_1_and_names_it(tmp_path: Path) -> None:

@@ -99,6 +99,15 @@ def test_gate_on_a_number_that_is_absent_is_refused(run_a: Path, tmp_path: Path)
         compare_runs(run_a, without_data, ["exits.exit_0.ratio<0.5"])
 
 
+def test_exit_that_no_image_takes_has_no_accuracy_to_compare(run_a: Path, tmp_path: Path) -> None:
+    document = copy.deepcopy(summary())
+    document["exits"][0].update(ratio=0.0, accuracy=None)
+    run_b = write_run(tmp_path, document)
+    assert "exits.exit_0.accuracy" in compare_runs(run_a, run_b).only_a
+    with pytest.raises(InputError, match="does no test image leave at that exit"):
+        compare_runs(run_a, run_b, ["exits.exit_0.accuracy<-1%"])
+
+
 def test_other_model_is_noted(run_a: Path, tmp_path: Path) -> None:
     result = compare_runs(run_a, changed(tmp_path, model="other"))
     assert result.notes == ("model differs: resnet8_cifar10 and other",)

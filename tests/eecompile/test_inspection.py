@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from eecompile import answers_network
 from eecompile.inspection import Inspection, inspect_network
+from eecompile.terminal import console
 from passes.errors import InputError
 from tests.eecompile.small_models import SKIP_NET, write_skip_net
 
@@ -67,6 +69,13 @@ def test_exits_are_recognised_or_read_from_metadata(found: Inspection, tmp_path:
     again = inspect_network(out, "diana")
     assert [e.name for e in again.exits] == ["exit_0", "final"]
     assert again.exits_from == "metadata"
+
+
+def test_a_network_without_early_exits_is_not_said_to_have_any(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers_network.inspection(console(), found)
+    assert "Exits (none but the network's own)" in capsys.readouterr().out
 
 
 def test_a_layer_no_core_takes_is_shown_with_its_rules(tmp_path: Path) -> None:

@@ -19,10 +19,11 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from eecompile import api, cli, job
+from eecompile import api, cli, job, outcome, wording
 from eecompile.data import load_data
 from eecompile.preprocess import Preprocess
 from eecompile.training import Recipe
+from eecompile.validation import Agreement
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("EECOMPILE_SHARED", "../shared"))
@@ -108,7 +109,7 @@ def test_every_file_is_there(run: Run) -> None:
 
 
 def test_answer_is_the_summary(run: Run) -> None:
-    assert run.answer == {**run.summary, "out": str(run.out)}
+    assert run.answer == {**run.summary, "out": str(run.out), "passed": True}
 
 
 def test_models_pass_the_full_checker(run: Run) -> None:
@@ -241,6 +242,9 @@ def test_early_exit_files_have_the_agreed_form(run: Run) -> None:
 def test_run_says_how_it_was_made(run: Run) -> None:
     info = json.loads((run.out / "run.json").read_text())
     assert info["options"]["model"] == str(DIGITS)
+    assert info["command"].startswith(f"eecompile run {DIGITS} --target diana --data digits --out {run.out}")
+    assert info["seeds"] == {"seed": 0}
+    assert info["command"] in (run.out / "report.html").read_text()
     assert len(info["model_sha256"]) == 64
     assert {"eecompile", "onnxruntime", "torch"} <= info["versions"].keys()
     assert info["training"]["trained"] == ["exit_0", "exit_1"]
@@ -307,6 +311,51 @@ def test_exits_of_the_network_are_kept_with_their_heads(run: Run, tmp_path: Path
     assert again == weights
     lenient = api.run(given, data="digits", out=tmp_path, max_drop=20.0, objective="latency", optimistic=True)
     assert lenient.summary.exits[0].threshold != run.summary["exits"][0]["threshold"]
+
+
+def test_files_that_disagree_fail_the_run_but_stay(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prove(*_: object) -> tuple[Agreement, dict[str, Any]]:
+        return Agreement(450, 450, 449, 450, 450), {}
+
+    monkeypatch.setattr(job, "prove", prove)
+    options = ["--data", "digits", "--out", tmp_path / "out", "--json"]
+    result = CliRunner().invoke(cli.app, ["run", str(run.out / "model.exits.onnx"), *map(str, options)])
+    assert result.exit_code == 1
+    told = "early-exit files and flat model disagree"
+    different = "dynamic exit the same on 449 of 450 test images"
+    assert result.stderr.endswith(f"error: {told}\n  {different}\n")
+    document = json.loads(result.stdout)
+    assert document["passed"] is False
+    assert f"{told}: {different}" in document["warnings"]
+    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES
+
+
+def test_wrong_labels_and_few_images_are_said_first(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels drawn at random: near chance, so no image count makes the savings mean anything."""
+    digits, rng = load_data("digits"), np.random.default_rng(0)
+    splits = {"train": digits.train, "val": digits.val, "test": digits.test}
+    arrays: dict[str, Any] = {f"{name}_x": split.x[:60] for name, split in splits.items()}
+    arrays |= {f"{name}_y": rng.permutation(np.arange(60) % 10) for name in splits}
+    np.savez(tmp_path / "random.npz", **arrays)
+    monkeypatch.chdir(tmp_path)
+    result = api.run(run.out / "model.exits.onnx", data="random.npz", out="out")
+    summary = result.summary
+    assert "near chance" in summary.warnings[0]
+    assert summary.warnings[1].startswith("val has only 60 images: one image is 1.7 points")
+    assert wording.headline(summary).startswith("Accuracy is near chance (")
+    assert "than without" not in wording.headline(summary)
+
+
+@pytest.mark.parametrize(
+    ("images", "max_drop", "warned"),
+    [(99, 5.0, True), (100, 1.0, False), (100, 0.9, True), (611, 1.0, False), (10_000, 0.0, False)],
+)
+def test_few_validation_images_are_warned_of(images: int, max_drop: float, warned: bool) -> None:
+    assert bool(outcome.few_images(images, max_drop)) is warned
 
 
 def test_without_data_there_are_costs_and_no_models(run: Run, tmp_path: Path) -> None:

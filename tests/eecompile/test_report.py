@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eecompile import report
+from eecompile import report, wording
 from eecompile.report.charts import ticks
 from eecompile.report.gantt import gantt_charts
 from passes.errors import InputError
@@ -68,6 +68,7 @@ def test_asks_for_nothing_outside_itself(page: Page) -> None:
         "\N{MULTIPLICATION SIGN} 4", "33.1 %", "0.291 ms", "1,000 of 1,000 test images",
         "9f2c9f2c", "1.31.1", "within 15 %",
         "weights are resident", "placeholder", "conv_7", "raw: 0.1016",
+        "eecompile run resnet8_cifar10.onnx --target diana --data cifar10_subset.npz",
     ],
 )  # fmt: skip
 def test_shows(page: Page, figure: str) -> None:
@@ -104,6 +105,31 @@ def test_drop_above_what_was_allowed_is_said(tmp_path: Path) -> None:
     document["drop"] = {"points": 1.3, "ci95": [0.4, 2.3]}
     text = Page(report.render(write_run(tmp_path, document))).text
     assert "above the 1.0 points allowed" in text
+
+
+def test_near_chance_is_said_instead_of_the_saving(tmp_path: Path) -> None:
+    document = copy.deepcopy(summary())
+    document["caution"] = "Accuracy is near chance (11.0 % on 100 validation images): it means nothing."
+    markup = report.render(write_run(tmp_path, document))
+    assert '<p class="headline">Accuracy is near chance (11.0 %' in markup
+    assert "less energy-delay product" not in markup
+    assert 'class="good"' not in markup
+
+
+def test_exit_that_no_image_takes_has_no_accuracy(tmp_path: Path) -> None:
+    document = copy.deepcopy(summary())
+    document["exits"][0].update(ratio=0.0, accuracy=None)
+    text = Page(report.render(write_run(tmp_path, document))).text
+    assert f"0.9127 0.0 % {wording.ABSENT} 74.1 %" in text
+
+
+def test_equal_powers_are_said_only_where_they_are(page: Page, tmp_path: Path) -> None:
+    said = "All powers in use are equal, so energy is proportional to latency."
+    assert said not in page.text
+    document = copy.deepcopy(summary())
+    for path in (document["static"], *document["exits"]):
+        path["energy_pj"] = 34.1 * path["latency_cycles"]
+    assert said in Page(report.render(write_run(tmp_path, document))).text
 
 
 def test_summary_alone_is_enough(tmp_path: Path) -> None:

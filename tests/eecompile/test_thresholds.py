@@ -131,3 +131,16 @@ def test_comparison_is_in_float32_and_includes_equality() -> None:
     # 0.2 in double precision lies below float32(0.2): compared as doubles nothing would change here,
     # but 0.1 in double precision lies below float32(0.1) too, and float32 makes them equal.
     assert leaves_at(confidence, [np.float32(0.1)]).tolist() == [0, 0, 0]
+
+
+def test_many_images_are_searched_on_every_so_many_midpoints() -> None:
+    rng = np.random.default_rng(0)
+    correct = rng.random((3, 6000)) < np.array([[0.7], [0.8], [0.9]])
+    confidence = (rng.random((2, 6000)) * 0.5 + 0.5 * correct[:-1]).astype(np.float32)
+    seen = Observed(confidence, correct)
+    found = choose(seen, [1.0, 2.0, 4.0], Limit(1.0, True))
+    lost, gained = drop_counts(seen, found.thresholds)
+    assert 100 * (lost - gained) / 6000 <= 1.0 + 1e-9
+    # One exit alone is exact whatever the number of images; two may not be worse by more than a step.
+    alone = min(choose(seen.select([k]), [1.0 + k, 4.0], Limit(1.0, True)).cost for k in (0, 1))
+    assert found.cost <= alone * 1.002

@@ -38,6 +38,77 @@ def test_outputs_of_other_class_counts() -> None:
         recognise_exits(from_model(net.model(*outputs)))
 
 
+def embedding_net(classes: int = 3, width: int = 64) -> tuple[NetBuilder, str, str]:
+    """Return a network with the names of its embedding [1, width] and of its logits."""
+    net = NetBuilder((1, 2, 4, 4))
+    flat = net.op("Flatten", net.op("Relu", net.conv("x", 2, 2)))
+    embedding = net.op("Gemm", flat, net.normal(width, 32), transB=1)
+    return net, embedding, net.op("Gemm", embedding, net.normal(classes, width), transB=1)
+
+
+def picks(net: NetBuilder, scores: str) -> list[str]:
+    """Add ArgMax (cast to float) and TopK of ``scores``; return their outputs."""
+    best = net.op("Cast", net.op("ArgMax", scores, axis=1), to=1)
+    top = net.op("TopK", scores, net.const([2], np.int64))
+    net.nodes[-1].output.append("indices")
+    return [best, top]
+
+
+def test_side_outputs_on_the_way_and_picks_of_the_logits_are_dropped() -> None:
+    net, embedding, logits = embedding_net()
+    graph = from_model(net.model(embedding, *(made := picks(net, logits)), logits))
+    assert [e.output for e in recognise_exits(graph)] == [logits]
+    assert [t.name for t in graph.outputs] == [logits]
+    assert not any(node.op in ("ArgMax", "TopK", "Cast") for node in graph.nodes)
+    reasons = {d.subject: d.reason for d in state_of(graph).declined if d.pass_name == "exits"}
+    assert reasons == {
+        embedding: f"lies on the way to '{logits}': no exit, the output is dropped",
+        **dict.fromkeys(made, f"picks from the logits '{logits}': no exit, the output is dropped"),
+    }
+
+
+def test_a_label_beside_probabilities() -> None:
+    net, _, logits = embedding_net()
+    probabilities = net.op("Softmax", logits, axis=1)
+    graph = from_model(net.model(probabilities, *picks(net, probabilities)))
+    parse_pipeline("canonicalize,fold-batchnorm")(graph)
+    assert [e.output for e in recognise_exits(graph)] == [logits]
+    assert state_of(graph).softmax, "the Softmax is set apart once ArgMax does not read it"
+    assert [t.name for t in graph.outputs] == [logits]
+
+
+def test_side_outputs_beside_several_exits() -> None:
+    net = NetBuilder((1, 2, 4, 4))
+    stem = net.op("Relu", net.conv("x", 2, 4))
+    early = net.op("Gemm", net.op("Flatten", stem), net.normal(3, 64), transB=1)
+    deep = net.op("Relu", net.conv(stem, 4, 4))
+    pooled = net.op("Flatten", net.op("GlobalAveragePool", deep))
+    final = net.op("Gemm", pooled, net.normal(3, 4), transB=1)
+    graph = from_model(net.model(pooled, final, deep, early, *picks(net, early)))
+    assert [e.output for e in recognise_exits(graph)] == [early, final]
+
+
+def ambiguous_outputs(case: str) -> tuple[NetBuilder, list[str]]:
+    net, embedding, logits = embedding_net(width=3 if case == "may be an exit" else 64)
+    if case == "off the way":
+        return net, [logits, net.op("Sigmoid", embedding)]
+    if case == "picks from the embedding":
+        return net, [logits, *picks(net, embedding)]
+    if case == "only picks":
+        return net, picks(net, logits)
+    return net, [embedding, logits, *picks(net, logits)]
+
+
+@pytest.mark.parametrize("case", ["may be an exit", "off the way", "picks from the embedding", "only picks"])
+def test_side_outputs_with_a_second_reading_stay(case: str) -> None:
+    net, outputs = ambiguous_outputs(case)
+    graph = from_model(net.model(*outputs))
+    with pytest.raises(InputError, match="not a classifier"):
+        recognise_exits(graph)
+    assert [t.name for t in graph.outputs] == outputs
+    assert not state_of(graph).declined
+
+
 def test_an_exit_that_leaves_at_two_tensors() -> None:
     net = NetBuilder((1, 2, 4, 4))
     one = net.op("Relu", net.conv("x", 2, 2))

@@ -124,7 +124,38 @@ def test_network_without_mounts() -> None:
     with pytest.raises(InputError, match="no tensor an exit could read") as error:
         resolve_mounts(graph, "1")
     assert error.value.exit_code == 2
+    assert "add_0, globalaveragepool_0: only the final classifier is left behind it" in str(error.value)
+    assert "conv_0: bypassed by a skip connection: add_0 joins around it" in str(error.value)
+    assert "none alone separates" not in str(error.value), "add_0 does"
+
+
+def test_network_whose_tensors_are_all_bypassed() -> None:
+    net = NetBuilder((1, 3, 4, 4))
+    left, right = (net.op("Relu", net.conv("x", 3, 3)) for _ in range(2))
+    flat = [net.op("Gemm", net.op("Flatten", t), net.normal(2, 48), transB=1) for t in (left, right)]
+    graph = canonical(from_model(net.model(net.op("Add", *flat))))
+    with pytest.raises(InputError, match="none alone separates the input from the output") as error:
+        resolve_mounts(graph, "1")
     assert "add_0 joins around it" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("layers", "reason"),
+    [
+        (4, "gemm_0, relu_0, gemm_1 and 3 more: only the final classifier is left behind it"),
+        (1, "gemm_0: the logits themselves"),
+    ],
+)
+def test_plain_mlp(layers: int, reason: str) -> None:
+    net = NetBuilder((1, 8))
+    x = "x"
+    for _ in range(layers - 1):
+        x = net.op("Relu", net.op("Gemm", x, net.normal(8, 8), transB=1))
+    graph = canonical(from_model(net.model(net.op("Gemm", x, net.normal(3, 8), transB=1))))
+    with pytest.raises(InputError, match="no tensor an exit could read") as error:
+        resolve_mounts(graph, "1")
+    assert reason in str(error.value)
+    assert "none alone separates" not in str(error.value)
 
 
 def test_several_outputs_lead_to_the_last_exit() -> None:

@@ -52,6 +52,31 @@ def test_too_many_input_channels_park_partial_sums() -> None:
     )
 
 
+def test_parked_sums_take_their_room_in_l1() -> None:
+    layer = linear_layer(square(16, 512, 4, 3))
+    tensors = 512 * 16 + 16 * 16
+    whole = linear_traffic(layer, tensors + 16 * 16 * 4, WEIGHTS)
+    assert whole is not None and whole.jobs == 2
+    cut = linear_traffic(layer, tensors, WEIGHTS)
+    # Two rows need all 4 rows of inputs and 128 + 512 bytes; one needs 3 rows and 64 + 256 bytes.
+    assert cut is not None and cut.jobs == 4 * 2
+    assert cut.weight_bytes == 4 * whole.weight_bytes and cut.calls == 4 + 4 * 2 + 4, (
+        "the sums of one row are finished before the next, so weights come again"
+    )
+    pixel = linear_traffic(linear_layer(loops(16, 5120, 1, 1, 1, 1)), 5120 + 16, WEIGHTS)
+    assert pixel is not None and pixel.jobs == 2, "one pixel needs no room for sums"
+
+
+def test_pieces_of_weights_that_stay_write_their_own_outputs() -> None:
+    layer = linear_layer(square(1024, 16, 16, 3))
+    traffic = linear_traffic(layer, L1, WEIGHTS)
+    # 15 output rows of 16,384 bytes fit: two tiles; 64 blocks of 2,304 bytes are 3 pieces of weights.
+    assert traffic is not None and traffic.jobs == 2 * 3
+    assert traffic.weight_bytes == layer.weight_bytes, "the weights stay"
+    assert traffic.calls == 2 * 3 + 3 + 2 * 3, "per piece and tile one input and one output"
+    assert traffic.output_bytes == layer.output_bytes
+
+
 def test_the_cheaper_loop_order_is_taken() -> None:
     layer = linear_layer(square(256, 256, 48, 3))
     traffic = linear_traffic(layer, L1, WEIGHTS)

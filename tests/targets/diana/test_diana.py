@@ -136,6 +136,18 @@ def test_large_weights_are_warned_about() -> None:
     assert "1,052,672 bytes" in warning and "not modelled" in warning
 
 
+@pytest.mark.parametrize("model", ["match", "odimo"])
+def test_energy_is_proportional_to_latency_without_the_analog_core(model: str) -> None:
+    target = DianaTarget(model)
+    assert "energy is proportional to latency" in target.cost_models[model].known_error
+    for layer in (conv(), sample_layer("Add"), sample_layer("MaxPool"), sample_layer("Softmax")):
+        placement = target.place(layer)
+        assert isinstance(placement, Placement)
+        for candidate in placement.candidates:
+            cost = candidate.cost
+            assert cost.energy_pj == pytest.approx(cost.latency_cycles * 24.96 / 260e6 * 1e9)
+
+
 def test_odimo_has_no_dma_for_products_but_placeholders_stay() -> None:
     odimo = DianaTarget("odimo")
     cost = odimo.cost(conv(), "digital")

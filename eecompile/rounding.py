@@ -1,0 +1,220 @@
+"""Walk a network layer by layer, float values beside quantized ones, and put its weights onto their grids.
+
+Each linear layer's weights are rounded by GPTQ against the quantized inputs it will really see, and its
+bias takes up the change of the channel means.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx_graphsurgeon as gs
+from numpy.typing import NDArray
+
+from eecompile import gptq
+from eecompile.runtime import session
+from passes.quantize import QUANTIZED_LINEAR, SAME_GRID, to_integers
+from passes.schemes import ZERO_POINT, Scheme
+from passes.state import QuantGrid, state_of
+
+Array = NDArray[Any]
+Float32 = NDArray[np.float32]
+
+ROWS = 16384
+GPTQ_IMAGES = 128
+MAX_DEPTH = 2304
+_BATCH = 64
+
+
+def best_scale(values: Array, counts: Array, low: int, high: int, power_of_two: bool) -> float:
+    """Return the step of least squared error for ``values`` occurring ``counts`` times on [low, high]."""
+    top = float(np.abs(values).max(initial=0.0)) or 1.0
+    exact = top / high
+    if power_of_two:
+        first = int(np.ceil(np.log2(exact)))
+        candidates = [2.0**e for e in range(first - 4, first + 1)]
+    else:
+        candidates = [exact * f for f in np.linspace(0.3, 1.0, 36)]
+    errors = [
+        float((counts * (np.clip(np.rint(values / s), low, high) * s - values) ** 2).sum())
+        for s in candidates
+    ]
+    return float(candidates[int(np.argmin(errors))])
+
+
+def hand_on_grid(node: gs.Node, grids: dict[str, QuantGrid]) -> None:
+    """Let operators that move values but compute none write the grid they read."""
+    if node.op in SAME_GRID and node.inputs[0].name in grids:
+        grids[node.outputs[0].name] = grids[node.inputs[0].name]
+
+
+class RoundingWalk:
+    """Runs a graph node by node on float and on quantized values, rounding weights on the way.
+
+    Args:
+        graph: Float graph with activation grids in its state; weights and biases are changed in place.
+        rules: Scheme of the weights.
+        special: Node name -> scheme, where it differs.
+        images: Preprocessed images, [N, …].
+    """
+
+    def __init__(
+        self, graph: gs.Graph, rules: Scheme, special: Mapping[str, Scheme], images: Float32
+    ) -> None:
+        self._graph = graph
+        self._rules = rules
+        self._special = special
+        self._grids = state_of(graph).grids
+        self._real: dict[str, Array] = {graph.inputs[0].name: images}
+        self._quantized: dict[str, Array] = {graph.inputs[0].name: self._snap(graph.inputs[0].name, images)}
+        self._readers = {t.name: len(t.outputs) for t in graph.tensors().values()}
+        self._rounding: dict[str, str] = {}
+
+    def run(self) -> dict[str, str]:
+        """Walk all nodes; returns node name -> kind of rounding."""
+        for node in self._graph.nodes:
+            data = [t.name for t in node.inputs if isinstance(t, gs.Variable) and not t.is_empty()]
+            real = _execute(node, [self._real[d] for d in data])
+            if node.op in QUANTIZED_LINEAR and isinstance(node.inputs[1], gs.Constant):
+                self._round(node)
+            hand_on_grid(node, self._grids)  # again: a layer may have coarsened the grid
+            if node.op == "Add":
+                self._coarsen(node, min(self._steps(data), default=0.0))
+            quantized = _execute(node, [self._quantized[d] for d in data])
+            for name, value in real.items():
+                self._real[name], self._quantized[name] = value, self._snap(name, quantized[name])
+            self._release(data)
+        return self._rounding
+
+    def _release(self, names: list[str]) -> None:
+        for name in names:
+            self._readers[name] -= 1
+            if self._readers[name] == 0:
+                del self._real[name], self._quantized[name]
+
+    def _steps(self, names: list[str]) -> list[float]:
+        return [self._grids[n].scale[0] for n in names if n in self._grids]
+
+    def _snap(self, name: str, values: Array) -> Array:
+        grid = self._grids.get(name)
+        if grid is None:
+            return values
+        integers = to_integers(values, grid).astype(np.float32) - grid.zero_point
+        snapped: Array = integers * np.float32(grid.scale[0])
+        return snapped
+
+    def _round(self, node: gs.Node) -> None:
+        weight = node.inputs[1]
+        if weight.name in self._grids:  # shared by an earlier layer, which rounded it
+            return
+        if node.op == "Gemm" and not node.attrs.get("transB", 0):
+            return
+        name = node.inputs[0].name
+        values = weight.values.astype(np.float64)
+        groups = int(node.attrs.get("group", 1)) if node.op == "Conv" else 1
+        rules = self._special.get(node.name, self._rules)
+        scales = self._weight_scales(node, values, rules)
+        shaped = values.reshape(groups, values.shape[0] // groups, -1)
+        steps = np.broadcast_to(np.array(scales), values.shape[:1]).reshape(groups, -1)
+        mean_quantized, covariance = gptq.moments(self._columns(node, self._quantized[name], groups))
+        mean_real = self._columns(node, self._real[name], groups).mean(axis=1, dtype=np.float64)
+        low, high = rules.weight_low, rules.weight_high
+        if shaped.shape[2] <= MAX_DEPTH:
+            rounded = gptq.round_weights(shaped, covariance, steps, low, high)
+            self._rounding[node.name] = "gptq"
+        else:
+            rounded = gptq.nearest_weights(shaped, steps, low, high)
+            self._rounding[node.name] = "nearest"
+        change = np.einsum("gkd,gd->gk", shaped, mean_real) - np.einsum("gkd,gd->gk", rounded, mean_quantized)
+        weight.values = rounded.reshape(values.shape).astype(np.float32)
+        axis = 0 if len(scales) > 1 else None
+        self._grids[weight.name] = QuantGrid(
+            scales, ZERO_POINT, ZERO_POINT + low, ZERO_POINT + high, "uint8", axis
+        )
+        _shift_bias(node, change.reshape(-1))
+        if rules.power_of_two:
+            self._coarsen(node, max(self._steps([name]), default=0.0) * max(scales))
+
+    def _weight_scales(self, node: gs.Node, values: Array, rules: Scheme) -> tuple[float, ...]:
+        """Return the step of a layer's weights, or one per output channel.
+
+        A step is at least so large that the bias, on the grid input step x weight step, fits its bits
+        with one to spare for what rounding adds to it.
+        """
+        parts = values.reshape(len(values), -1) if rules.per_channel else values.reshape(1, -1)
+        bias = np.zeros(len(values))
+        if len(node.inputs) > 2:
+            bias = np.abs(node.inputs[2].values.astype(np.float64))
+        largest = bias if rules.per_channel else bias.max(keepdims=True)
+        least = largest / (
+            max(self._steps([node.inputs[0].name]), default=1.0) * 2.0 ** (rules.bias_bits - 2)
+        )
+        scales = []
+        for part, floor in zip(parts, least, strict=True):
+            step = best_scale(
+                part, np.ones(part.shape), rules.weight_low, rules.weight_high, rules.power_of_two
+            )
+            if floor > step:
+                step = 2.0 ** math.ceil(math.log2(floor)) if rules.power_of_two else float(floor)
+            scales.append(step)
+        return tuple(scales)
+
+    def _columns(self, node: gs.Node, x: Array, groups: int) -> Array:
+        if node.op == "Gemm":
+            return x[None]
+        kernel = list(node.inputs[1].shape[2:])
+        ones = [1] * len(kernel)
+        attrs = node.attrs
+        pads = attrs.get("pads", [0] * (2 * len(kernel)))
+        strides, dilations = attrs.get("strides", ones), attrs.get("dilations", ones)
+        picked = x[:: max(1, len(x) // GPTQ_IMAGES)]
+        return gptq.conv_columns(picked, kernel, strides, pads, dilations, groups, ROWS)
+
+    def _coarsen(self, node: gs.Node, finest: float) -> None:
+        """Requantization is a right shift: an output step must not be finer than the accumulator's."""
+        output = node.outputs[0]
+        if output.name not in self._grids and len(output.outputs) == 1:
+            output = output.outputs[0].outputs[0]
+        grid = self._grids.get(output.name)
+        if grid is not None and grid.scale[0] < finest:
+            self._grids[output.name] = replace(grid, scale=(finest,))
+
+
+def _shift_bias(node: gs.Node, change: Array) -> None:
+    if len(node.inputs) > 2:
+        bias = node.inputs[2]
+        if len(bias.outputs) > 1:  # another layer reads the old values
+            node.inputs[2] = bias = gs.Constant(f"{bias.name}/{node.name}", bias.values)
+        bias.values = (bias.values.astype(np.float64) + change).astype(np.float32)
+    else:
+        node.inputs.append(gs.Constant(f"{node.name}/bias", change.astype(np.float32)))
+
+
+def _execute(node: gs.Node, data: list[Array]) -> dict[str, Array]:
+    """Run one node in onnxruntime on float arrays with a batch axis; returns its outputs by name."""
+    inputs: list[gs.Tensor] = []
+    fed: list[gs.Variable] = []
+    for tensor in node.inputs:
+        if isinstance(tensor, gs.Constant):
+            inputs.append(gs.Constant(tensor.name, tensor.values))
+        elif tensor.is_empty():
+            inputs.append(gs.Variable.empty())
+        else:
+            fed.append(gs.Variable(f"x{len(fed)}", np.float32, ["N", *tensor.shape[1:]]))
+            inputs.append(fed[-1])
+    written = [t for t in node.outputs if not t.is_empty()]
+    outputs = [gs.Variable(f"y{i}", np.float32, ["N", *t.shape[1:]]) for i, t in enumerate(written)]
+    copy = gs.Node(node.op, node.name, dict(node.attrs), inputs, outputs)
+    model = gs.export_onnx(gs.Graph([copy], fed, outputs, opset=21), ir_version=10)
+    runner = session(model, threads=2)
+    pieces: list[list[Array]] = []
+    for start in range(0, len(data[0]), _BATCH):
+        feed = {
+            v.name: np.ascontiguousarray(d[start : start + _BATCH]) for v, d in zip(fed, data, strict=True)
+        }
+        pieces.append(runner.run(None, feed))
+    return {t.name: np.concatenate(p) for t, p in zip(written, zip(*pieces, strict=True), strict=True)}
