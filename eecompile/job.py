@@ -30,6 +30,7 @@ from eecompile.runtime import Evaluator, Float32
 from eecompile.thresholds import Limit
 from eecompile.training import Head, Recipe, train_heads
 from eecompile.validation import answers
+from passes.errors import InputError
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import to_model, write_atomic
 from passes.heads import AUTO, head_layers
@@ -168,7 +169,14 @@ class Job:
         shape = tuple(int(d) for d in graph.inputs[0].shape)
         dataset = fit_to_model(load_data(spec, self.options.seed), shape, classes)
         plain = self.prepared.plain
-        evaluator = Evaluator.of(lambda batch: to_model(plain, batch))
+        try:
+            evaluator = Evaluator.of(lambda batch: to_model(plain, batch))
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            reason = str(error).strip().splitlines()[0][:300]
+            raise InputError(
+                f"onnxruntime cannot run {self.options.model}: {reason}",
+                "export it again with standard operators",
+            ) from error
         output = plain.outputs[0].name
 
         def predict(images: Float32) -> Any:
