@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eecompile.dataset import Split
 from eecompile.preprocess import Preprocess
-from eecompile.runtime import Evaluator
+from eecompile.runtime import Evaluator, batches
 from passes.graph import to_model
 from passes.state import copy_graph, state_of
 
@@ -25,6 +25,7 @@ WORK_MACS = 1.0e12
 MAX_COPIES = 9
 _MAX_BYTES = 900 * 2**20
 _PROBE = 256
+_PIECE = 2048
 _FLIP_TOLERANCE = 0.05
 
 
@@ -95,7 +96,10 @@ def extract(
     spatial = images.ndim == 4
     rng = np.random.default_rng(seed)
 
-    first = evaluator.run(lambda s: preprocess.apply(images[:_PROBE][s]), min(_PROBE, len(images)), names)
+    def values_of(piece: Array) -> list[Array]:
+        return evaluator.run(lambda s: preprocess.apply(piece[s]), len(piece), names)
+
+    first = values_of(images[:_PROBE])
     ranges = {n: (float(v.min()), float(v.max())) for n, v in zip(names[:-1], first[:-1], strict=True)}
     flips = spatial and _minds_no_mirror(evaluator, split, preprocess, final)
     bytes_per_copy = sum(len(images) * int(np.prod(v.shape[1:])) for v in first[:-1])
@@ -108,10 +112,8 @@ def extract(
         progress(f"features of {len(images)} training images, copy {number + 1} of {copies}")
         plain = images if number == 0 else _augment(images, rng, flips, _image_axes(images))
         parts: dict[str, list[Array]] = {n: [] for n in names}
-        for start in range(0, len(plain), 2048):  # in pieces, so that float features never exist as a whole
-            piece = plain[start : start + 2048]
-            values = evaluator.run(lambda s, p=piece: preprocess.apply(p[s]), len(piece), names)  # type: ignore[misc]
-            for name, value in zip(names, values, strict=True):
+        for piece in batches(len(plain), _PIECE):  # float features never exist as a whole
+            for name, value in zip(names, values_of(plain[piece]), strict=True):
                 parts[name].append(_pack(value, ranges[name]) if name in ranges else value)
         for name in ranges:
             stored[name].append(np.concatenate(parts[name]))
