@@ -124,6 +124,10 @@ def written_report(out: Console, answer: WrittenReport) -> None:
     line(out, f"Report: {answer.report}")
 
 
+# Numbers in rows of tables of their own, which would bury the others.
+DETAIL_KEYS = ("curve.", "host_sensitivity.")
+
+
 def comparison(out: Console, result: Comparison) -> None:
     """Print the numbers that differ, and the gates."""
     bullets(out, "Compare with care", (("", note) for note in result.notes))
@@ -132,8 +136,12 @@ def comparison(out: Console, result: Comparison) -> None:
     title = (
         f"{len(different)} of {len(result.differences)} numbers differ (A: {result.run_a}, B: {result.run_b})"
     )
+    shown = [d for d in different if not d.key.startswith(DETAIL_KEYS)]
     if different:
-        table(out, title, columns, (_difference(d) for d in different), columns[1:])
+        table(out, title, columns, (_difference(d) for d in shown), columns[1:])
+        if len(shown) < len(different):
+            line(out, f"{len(different) - len(shown)} more of the curve and of host costs; all with --json")
+            out.print()
     else:
         line(out, f"All {len(result.differences)} numbers are the same.")
     for letter, keys in (("A", result.only_a), ("B", result.only_b)):
