@@ -20,10 +20,11 @@ import onnx
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
+from eecompile.dataset import evenly
 from eecompile.rounding import RoundingWalk, best_scale, hand_on_grid
 from passes.errors import InputError
 from passes.graph import to_model
-from passes.quantize import SAME_GRID
+from passes.quantize import SAME_GRID, fused_away
 from passes.schemes import DEFAULT_SCHEME, ZERO_POINT, Scheme, scheme
 from passes.state import QuantGrid, state_of
 
@@ -93,9 +94,8 @@ def _gridded(graph: gs.Graph) -> set[str]:
     found = {graph.inputs[0].name}
     for node in graph.nodes:
         for tensor in node.outputs:
-            readers = tensor.outputs
-            fused = len(readers) == 1 and readers[0].op in ("Relu", "Clip")
-            if readers and not fused and node.op not in SAME_GRID and tensor.name not in outputs:
+            moved = node.op in SAME_GRID
+            if tensor.outputs and not fused_away(tensor) and not moved and tensor.name not in outputs:
                 found.add(tensor.name)
     return found
 
@@ -137,14 +137,6 @@ def _activation_grid(counts: Array, centers: Array, rules: Scheme) -> QuantGrid:
     )
     low, high = ZERO_POINT + rules.activation_low, ZERO_POINT + rules.activation_high
     return QuantGrid((scale,), ZERO_POINT, low, high, "uint8")
-
-
-def evenly(images: Float32, count: int) -> Float32:
-    """Return at most ``count`` of ``images``, evenly spread: data sets are often sorted by class."""
-    if len(images) <= count:
-        return images
-    spread: Float32 = images[np.linspace(0, len(images) - 1, count).astype(int)]
-    return spread
 
 
 def _walk_images(graph: gs.Graph) -> int:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ Labels = NDArray[np.int64]
 SPLITS = ("train", "val", "test")
 VAL_SHARE = 0.1
 _CHUNK = 4096
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,14 @@ def sha256_of(source: Path | Iterable[bytes | memoryview]) -> str:
     for piece in source:
         digest.update(piece)
     return digest.hexdigest()
+
+
+def evenly(values: NDArray[_Scalar], count: int) -> NDArray[_Scalar]:
+    """Return at most ``count`` of ``values`` [N, …], evenly spread: data sets are often sorted by class."""
+    if len(values) <= count:
+        return values
+    spread: NDArray[_Scalar] = values[np.linspace(0, len(values) - 1, count).astype(int)]
+    return spread
 
 
 def checked_images(x: NDArray[Any], where: str) -> Images:

@@ -108,7 +108,7 @@ def _package(name: str) -> Finding:
     try:
         importlib.import_module(name)
         return Finding(distribution, OK, metadata.version(distribution))
-    except Exception as error:
+    except Exception as error:  # a broken package may raise anything when imported
         return Finding(distribution, FAIL, f"cannot be imported: {_first_line(error)}", INSTALL)
 
 
@@ -137,7 +137,7 @@ def _torchvision() -> Finding:
 
     try:
         import_torchvision()
-    except Exception as error:
+    except Exception as error:  # as above
         return Finding(
             "torchvision", WARN, f"cannot be imported: {_first_line(error)}; {needed_for}", INSTALL
         )

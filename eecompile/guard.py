@@ -35,7 +35,7 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
             if error.errno == errno.EPIPE:  # `| head` closed the pipe: typer ends quietly
                 raise
             raise SystemExit(_disk_error(error)) from None
-        except Exception:
+        except Exception:  # whatever is left is our fault, and is told so with its trace
             raise SystemExit(_internal_error()) from None
 
     return safe

@@ -9,30 +9,25 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx_graphsurgeon as gs
 
 from eecompile import artifacts, outcome
 from eecompile.calibration import IMAGES, calibrate
-from eecompile.data import load_data
-from eecompile.data_fit import fit_to_model
-from eecompile.dataset import Dataset
+from eecompile.dataset import Dataset, evenly
 from eecompile.delivery import Forms, prove, write_models
 from eecompile.exit_choice import Candidate, ExitChoice, choose_exits, oversized
 from eecompile.features import extract
-from eecompile.preparation import Prepared, cost_of
+from eecompile.network_data import open_data
+from eecompile.preparation import Prepared, cost_of, schemes_of
 from eecompile.preprocess import Preprocess
 from eecompile.preprocess_choice import Choice as PreprocessChoice
-from eecompile.preprocess_choice import choose_preprocess
 from eecompile.results import Summary
 from eecompile.run_options import RunOptions
-from eecompile.runtime import Evaluator, Float32
 from eecompile.thresholds import Limit
 from eecompile.training import Head, Recipe, train_heads
 from eecompile.validation import answers
-from passes.errors import InputError
 from passes.exits import keep_exits, set_thresholds
-from passes.graph import to_model, write_atomic
+from passes.graph import write_atomic
 from passes.heads import AUTO, head_layers
 from passes.insert_exits import add_rival_heads, head_kind, set_head_parameters
 from passes.mounts import find_mounts
@@ -164,25 +159,10 @@ class Job:
         return Forms(exits, quant, flat, static=keep_exits(lowered, []))
 
     def _data(self, spec: str) -> tuple[Dataset, Preprocess, PreprocessChoice]:
-        graph = self.prepared.graph
-        classes = int(graph.outputs[-1].shape[-1])
-        shape = tuple(int(d) for d in graph.inputs[0].shape)
-        dataset = fit_to_model(load_data(spec, self.options.seed), shape, classes)
-        plain = self.prepared.plain
-        try:
-            evaluator = Evaluator.of(lambda batch: to_model(plain, batch))
-        except Exception as error:  # onnxruntime's exceptions share no base class of their own
-            reason = str(error).strip().splitlines()[0][:300]
-            raise InputError(
-                f"onnxruntime cannot run {self.options.model}: {reason}",
-                "export it again with standard operators",
-            ) from error
-        output = plain.outputs[0].name
-
-        def predict(images: Float32) -> Any:
-            return evaluator.run(lambda s: images[s], len(images), [output])[0]
-
-        choice = choose_preprocess(self.options.preprocess, predict, dataset.val.x, dataset.val.y, shape)
+        options = self.options
+        dataset, choice = open_data(
+            self.prepared.plain, spec, options.preprocess, options.seed, str(options.model)
+        )
         self.clock.progress(
             f"preprocessing: {choice.preprocess.name} ({100 * choice.accuracy:.1f} % on {choice.images})"
         )
@@ -219,22 +199,14 @@ class Job:
     def _quantize(
         self, graph: gs.Graph, dataset: Dataset, preprocess: Preprocess
     ) -> tuple[gs.Graph, gs.Graph, dict[str, Any]]:
-        images = dataset.train.x[np.unique(np.linspace(0, len(dataset.train) - 1, IMAGES).astype(int))]
+        images = evenly(dataset.train.x, IMAGES)
         quantized = copy_graph(graph)
-        done = calibrate(quantized, preprocess.apply(images), schemes=self._schemes(graph))
+        schemes = schemes_of(graph, self.prepared.target, self.options.objective)
+        done = calibrate(quantized, preprocess.apply(images), schemes=schemes)
         parse_pipeline("quantize")(quantized)
         lowered = copy_graph(quantized)
         parse_pipeline("fold-qdq")(lowered)
-        parse_pipeline(self._fusion())(lowered)
         return quantized, lowered, {"images": done.images, "rounding": done.rounding}
-
-    def _schemes(self, graph: gs.Graph) -> dict[str, str]:
-        """Return node name -> quantization scheme of the core its layer runs on."""
-        named = copy_graph(graph)
-        parse_pipeline(self._fusion())(named)
-        target, cores = self.prepared.target, {c.name: c.core for c in self._cost(graph).layers}
-        found = {n: target.schemes.get(cores.get(layer, "")) for n, layer in state_of(named).layers.items()}
-        return {node: name for node, name in found.items() if name is not None}
 
     def _fusion(self) -> str:
         return self.prepared.target.pipeline(quantized=False)

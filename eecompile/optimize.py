@@ -12,20 +12,22 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.artifacts import folders
+from eecompile.calibration import IMAGES, calibrate
+from eecompile.dataset import evenly
+from eecompile.network_data import open_data
+from eecompile.preparation import schemes_of
 from eecompile.verification import Check, Verifier
 from passes.base import Observer, Pass
 from passes.errors import InputError
 from passes.exits import recognise_exits
-from passes.graph import load, save, to_model
+from passes.graph import load, save
 from passes.registry import parse_pipeline, to_text
-from passes.state import Decline, copy_graph, state_of
+from passes.state import Decline, state_of
 from targets.base import Target
 from targets.registry import load_target
 
 Float32 = NDArray[np.float32]
 Progress = Callable[[str], None]
-
-CALIBRATION_IMAGES = 512
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,8 @@ class _Calibrator:
     notes: list[str]
 
     def before(self, step: Pass, graph: gs.Graph) -> None:
-        from eecompile.calibration import calibrate
-
         if step.name == "quantize" and not state_of(graph).grids:
-            schemes = _schemes(graph, self.target)
+            schemes = schemes_of(graph, self.target, allow_refused=True)
             done = calibrate(graph, self.images, schemes=schemes)
             used = ", ".join(sorted(set(schemes.values()))) or "default"
             self.notes.append(
@@ -183,38 +183,14 @@ def optimize(
     )
 
 
-def _schemes(graph: gs.Graph, target: Target) -> dict[str, str]:
-    """Return node name -> scheme of the core its layer would run on; the graph is not changed."""
-    from targets.report import evaluate
-
-    named = copy_graph(graph)
-    parse_pipeline(target.pipeline(quantized=False))(named)
-    cores = {layer.name: layer.core for layer in evaluate(named, target, allow_refused=True).layers}
-    found = {node: target.schemes.get(cores.get(layer, "")) for node, layer in state_of(named).layers.items()}
-    return {node: name for node, name in found.items() if name is not None}
-
-
 def _images(
     graph: gs.Graph, data: str, preprocess: str, seed: int, notes: list[str], progress: Progress
 ) -> Float32:
     """Return training images as the model takes them; says which preprocessing was taken."""
-    from eecompile.data import load_data
-    from eecompile.data_fit import fit_to_model
-    from eecompile.preprocess_choice import choose_preprocess
-    from eecompile.runtime import Evaluator
-
     if state_of(graph).symbolic:
         raise InputError("--data needs a network with weights, and this one has none", "leave --data away")
     progress(f"reading {data}")
-    shape = tuple(graph.inputs[0].shape)
-    dataset = fit_to_model(load_data(data, seed), shape, int(graph.outputs[-1].shape[-1]))
-    evaluator = Evaluator.of(lambda batch: to_model(graph, batch))
-    final = graph.outputs[-1].name
-
-    def predict(x: Float32) -> Float32:
-        return np.asarray(evaluator.run(lambda piece: x[piece], len(x), [final])[0], np.float32)
-
-    choice = choose_preprocess(preprocess, predict, dataset.val.x, dataset.val.y, shape)
+    dataset, choice = open_data(graph, data, preprocess, seed, "the network")
     notes.append(f"preprocessing {choice.preprocess.name}")
     notes.extend([choice.warning] if choice.warning else [])
-    return choice.preprocess.apply(dataset.train.x[:CALIBRATION_IMAGES])
+    return choice.preprocess.apply(evenly(dataset.train.x, IMAGES))

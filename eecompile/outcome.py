@@ -7,7 +7,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from eecompile.dataset import Dataset
 from eecompile.exit_choice import ExitChoice, objective_value
+from eecompile.preparation import Prepared
+from eecompile.preprocess_choice import Choice as PreprocessChoice
 from eecompile.results import (
     CurvePoint,
     DatasetInfo,
@@ -26,19 +28,15 @@ from eecompile.results import (
     StaticResult,
     Summary,
 )
+from eecompile.run_options import RunOptions
 from eecompile.statistics import DropBound, accuracy_interval, paired_drop
-from eecompile.thresholds import Limit, choose, leaves_at
+from eecompile.thresholds import Limit, choose
 from eecompile.validation import Agreement, Answers
 from passes.exits import FINAL
 from passes.insert_exits import head_kind
 from passes.state import state_of
 from targets.report import CostReport, PathCost
 from targets.schedule.trace import to_trace
-
-if TYPE_CHECKING:
-    from eecompile.preparation import Prepared
-    from eecompile.preprocess_choice import Choice as PreprocessChoice
-    from eecompile.run_options import RunOptions
 
 CURVE_DROPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 Array = NDArray[Any]
@@ -166,9 +164,8 @@ def summarize(
     """
     costs, static = evidence.chosen.costs, evidence.chosen.static
     test, data = evidence.lowered_answers, evidence.dataset
-    where = leaves_at(test.confidence, evidence.chosen.thresholds)
+    where, dynamic = test.leaving(evidence.chosen.thresholds)
     correct = test.correct
-    dynamic = correct[where, np.arange(len(where))]
     ratios = _ratios(where, len(correct))
     accuracy, low, high = accuracy_interval(dynamic)
     drop = paired_drop(correct[-1], dynamic)
@@ -260,9 +257,8 @@ def curve(evidence: Evidence, options: RunOptions) -> tuple[CurvePoint, ...]:
 def _operating_point(
     seen: Answers, thresholds: Sequence[np.float32], costs: CostReport, static: CostReport
 ) -> tuple[float, float, tuple[float, ...]]:
-    where = leaves_at(seen.confidence, thresholds)
+    where, dynamic = seen.leaving(thresholds)
     correct = seen.correct
-    dynamic = correct[where, np.arange(len(where))]
     ratios = _ratios(where, len(correct))
     points = 100 * float(correct[-1].mean() - dynamic.mean())
     return points, _saving(costs, static, ratios).edp, tuple(float(r) for r in ratios)

@@ -104,3 +104,18 @@ def cost_of(graph: gs.Graph, target: Target, objective: str) -> CostReport:
     fused = copy_graph(graph)
     parse_pipeline(target.pipeline(quantized=False))(fused)
     return evaluate(fused, target, objective)
+
+
+def schemes_of(
+    graph: gs.Graph, target: Target, objective: str = "edp", allow_refused: bool = False
+) -> dict[str, str]:
+    """Return node name -> quantization scheme of the core its layer runs on; ``graph`` is not changed.
+
+    With ``allow_refused`` layers no core takes are left out instead of being an error.
+    """
+    named = copy_graph(graph)
+    parse_pipeline(target.pipeline(quantized=False))(named)
+    placed = evaluate(named, target, objective, allow_refused=allow_refused).layers
+    cores = {layer.name: layer.core for layer in placed}
+    found = {node: target.schemes.get(cores.get(layer, "")) for node, layer in state_of(named).layers.items()}
+    return {node: name for node, name in found.items() if name is not None}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.dataset import Images, Labels
+from eecompile.dataset import Images, Labels, evenly
 from eecompile.preprocess import RULES, Float32, Preprocess, preprocesses, white_of
 from passes.errors import InputError
 
@@ -58,7 +58,7 @@ def choose_preprocess(
     Raises:
         InputError: A rule that does not fit the images or the model.
     """
-    index = np.unique(np.linspace(0, len(y_val) - 1, min(IMAGES_TRIED, len(y_val))).astype(int))
+    index = evenly(np.arange(len(y_val)), IMAGES_TRIED)
     x, labels = x_val[index], y_val[index]
     answers: list[tuple[float, Preprocess, NDArray[Any]]] = []
 

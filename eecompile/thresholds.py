@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eecompile.dataset import evenly
 from eecompile.statistics import DropBound
 
 Array = NDArray[Any]
@@ -136,14 +137,6 @@ def candidates(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([[NEVER], middle, [np.float32(0)]]).astype(np.float32)
 
 
-def _thinned(steps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return at most ``MAX_STEPS`` of ``steps``, evenly by rank, both ends included."""
-    if len(steps) <= MAX_STEPS:
-        return steps
-    kept: NDArray[np.float32] = steps[np.unique(np.linspace(0, len(steps) - 1, MAX_STEPS).astype(int))]
-    return kept
-
-
 class _Surface:
     """Cost and drop of the network over both thresholds of one pair of exits, the others held.
 
@@ -165,10 +158,10 @@ class _Surface:
         self._confidence, self._first = self._effect(first)
         alone = first == second
         steps = candidates(observed.confidence[first])
-        self.steps = (steps if alone else _thinned(steps)), np.array([NEVER])
+        self.steps = (steps if alone else evenly(steps, MAX_STEPS)), np.array([NEVER])
         confidence, second_effect = self._effect(second)
         if not alone:
-            self.steps = self.steps[0], _thinned(candidates(observed.confidence[second]))
+            self.steps = self.steps[0], evenly(candidates(observed.confidence[second]), MAX_STEPS)
         # Sorted by falling confidence, the images that leave at second are a prefix; its end per step.
         self._order = np.argsort(-confidence, kind="stable")
         self._ends = np.searchsorted(-confidence[self._order], -self.steps[1], side="right")

@@ -52,6 +52,11 @@ class Answers:
         """What the threshold choice looks at."""
         return Observed(self.confidence, self.correct)
 
+    def leaving(self, thresholds: Sequence[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return for each image the exit it leaves at, and whether the answer there is right."""
+        where = leaves_at(self.confidence, thresholds)
+        return where, self.correct[where, np.arange(len(where))]
+
     def select(self, kept: Sequence[int]) -> Answers:
         """Return the answers of the early exits ``kept`` and the final one."""
         return Answers(tuple(self.logits[k] for k in (*kept, len(self.logits) - 1)), self.labels)

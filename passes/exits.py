@@ -66,10 +66,16 @@ def recognise_exits(graph: gs.Graph) -> list[Exit]:
                 "only networks whose outputs are exits of one backbone are understood",
             )
         exits.append(Exit(f"exit_{index}", mounts.pop(), name))
-    by_name = {t.name: t for t in graph.outputs}
-    state.exits = [*exits, final_exit(by_name[paths[-1][1]])]
-    graph.outputs = [by_name[e.output] for e in state.exits]
+    deepest = next(t for t in graph.outputs if t.name == paths[-1][1])
+    state.exits = [*exits, final_exit(deepest)]
+    order_outputs(graph)
     return state.exits
+
+
+def order_outputs(graph: gs.Graph) -> None:
+    """Let the outputs of ``graph`` be those of its exits, in their order."""
+    by_name = {t.name: t for t in graph.outputs}
+    graph.outputs = [by_name[e.output] for e in state_of(graph).exits]
 
 
 def _are_classifiers(outputs: Sequence[gs.Tensor]) -> bool:
@@ -159,8 +165,7 @@ def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
     clone = copy_graph(graph)
     state = state_of(clone)
     state.exits = [e for e in state.exits if e.name in names or e is state.exits[-1]]
-    by_name = {t.name: t for t in clone.outputs}
-    clone.outputs = [by_name[e.output] for e in state.exits]
+    order_outputs(clone)
     clone.cleanup(remove_unused_graph_inputs=False)
     number_exits(clone)
     left = {n.name for n in clone.nodes}

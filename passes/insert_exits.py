@@ -12,7 +12,7 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.errors import InputError
-from passes.exits import number_exits, recognise_exits
+from passes.exits import number_exits, order_outputs, recognise_exits
 from passes.graph import tidy
 from passes.heads import HeadLayer, head_layers
 from passes.mounts import Mount, find_mounts, resolve_mounts
@@ -70,8 +70,7 @@ class InsertExits(Pass):
             early.append(Exit(name, mount.tensor, name))
         state.exits = [*sorted(early, key=lambda e: order[e.mount]), final]
         number_exits(graph)
-        by_name = {t.name: t for t in graph.outputs}
-        graph.outputs = [by_name[e.output] for e in state.exits]
+        order_outputs(graph)
         tidy(graph)
         return True
 
@@ -117,8 +116,7 @@ def add_rival_heads(graph: gs.Graph, kinds: Sequence[str], seed: int = 0) -> Non
                 exits.append(Exit(name, item.mount, name))
     state.exits = [*exits, final]
     number_exits(graph)
-    by_name = {t.name: t for t in graph.outputs}
-    graph.outputs = [by_name[e.output] for e in state.exits]
+    order_outputs(graph)
     tidy(graph)
 
 

@@ -260,7 +260,7 @@ def infer(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     """Run shape inference; raises InputError when shapes contradict each other."""
     try:
         return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-    except Exception as error:
+    except Exception as error:  # the C++ inference raises InferenceError and RuntimeError alike
         raise InputError(
             f"{where}: shapes do not fit together: {_reason(error)}", "export the model again"
         ) from error

@@ -63,7 +63,7 @@ class Quantize(Pass):
                 continue
             if tensor.name in grids:
                 _quantize_tensor(graph, tensor, grids[tensor.name])
-            elif not _fused_away(tensor):
+            elif not fused_away(tensor):
                 decline(graph, self.name, tensor.name, "calibration gave it no range")
         changed = len(graph.nodes) > before
         if changed:
@@ -75,7 +75,7 @@ def _is_quantized(graph: gs.Graph) -> bool:
     return any(n.op in ("QuantizeLinear", "QLinearConv") for n in graph.nodes)
 
 
-def _fused_away(tensor: gs.Tensor) -> bool:
+def fused_away(tensor: gs.Tensor) -> bool:
     """A linear result that only its activation reads lives in the accumulator."""
     return len(tensor.outputs) == 1 and tensor.outputs[0].op in ("Relu", "Clip")
 

@@ -19,7 +19,6 @@ class Scheme:
         activation_high: Largest activation integer, counted from the zero point.
         bias_bits: Width of the bias, on the grid input scale x weight scale.
         power_of_two: Scales are powers of two, so requantization is a shift.
-        max_shift: Largest right shift of the requantization; 0 where it is not a shift.
         per_channel: Weights have one scale per output channel.
     """
 
@@ -30,16 +29,15 @@ class Scheme:
     activation_high: int
     bias_bits: int
     power_of_two: bool
-    max_shift: int
     per_channel: bool
 
 
 SCHEMES: dict[str, Scheme] = {
     s.name: s
     for s in (
-        Scheme("int8-pow2", -128, 127, -128, 127, 32, True, 31, False),
-        Scheme("int8-channel", -127, 127, -128, 127, 32, False, 0, True),
-        Scheme("ternary-pow2", -1, 1, -64, 63, 32, True, 31, False),
+        Scheme("int8-pow2", -128, 127, -128, 127, 32, True, False),
+        Scheme("int8-channel", -127, 127, -128, 127, 32, False, True),
+        Scheme("ternary-pow2", -1, 1, -64, 63, 32, True, False),
     )
 }
 DEFAULT_SCHEME = "int8-pow2"

@@ -7,8 +7,9 @@ import onnx_graphsurgeon as gs
 import pytest
 
 from eecompile import gptq
-from eecompile.calibration import calibrate, evenly
+from eecompile.calibration import calibrate
 from eecompile.data import load_data
+from eecompile.dataset import evenly
 from eecompile.preprocess import preprocesses
 from eecompile.rounding import best_scale
 from eecompile.validation import answers

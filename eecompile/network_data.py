@@ -1,0 +1,43 @@
+"""Images for a network: loaded, checked against it, and the preprocessing it wants."""
+
+from __future__ import annotations
+
+import onnx_graphsurgeon as gs
+
+from eecompile.data import load_data
+from eecompile.data_fit import fit_to_model
+from eecompile.dataset import Dataset
+from eecompile.preprocess_choice import Choice, choose_preprocess
+from eecompile.runtime import Array, Evaluator, Float32
+from passes.errors import InputError
+from passes.graph import to_model
+
+
+def open_data(graph: gs.Graph, spec: str, rule: str, seed: int, where: str) -> tuple[Dataset, Choice]:
+    """Load images and choose how they become the network's input, on validation images.
+
+    Args:
+        graph: A classifier with weights; its last output is the final one.
+        spec: What `eecompile.data.load_data` takes.
+        rule: ``auto`` or a preprocessing rule.
+        seed: Of a validation split that has to be carved.
+        where: Name of the network in messages.
+
+    Raises:
+        InputError: Data that cannot be read or does not fit, or a network onnxruntime cannot run.
+    """
+    shape = tuple(int(d) for d in graph.inputs[0].shape)
+    final = graph.outputs[-1]
+    dataset = fit_to_model(load_data(spec, seed), shape, int(final.shape[-1]))
+    try:
+        evaluator = Evaluator.of(lambda batch: to_model(graph, batch))
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        reason = str(error).strip().splitlines()[0][:300]
+        raise InputError(
+            f"onnxruntime cannot run {where}: {reason}", "export it again with standard operators"
+        ) from error
+
+    def predict(images: Float32) -> Array:
+        return evaluator.run(lambda piece: images[piece], len(images), [final.name])[0]
+
+    return dataset, choose_preprocess(rule, predict, dataset.val.x, dataset.val.y, shape)
