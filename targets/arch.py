@@ -6,33 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from passes.errors import InputError, did_you_mean
+from targets.figure import Figure, Frozen
+from targets.hierarchy import Hierarchy, MacArray, MemoryLevel, Size
 
-Known = Literal["measured", "published", "placeholder"]
 MAX_FILE_BYTES = 1 << 20
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Figure(_Frozen):
-    """A number and how it is known.
-
-    Attributes:
-        value: The number, in the unit its key names.
-        known: ``measured`` on silicon, ``published`` (a paper or public tool), or ``placeholder``.
-        source: Where it comes from, or why this placeholder.
-    """
-
-    value: Annotated[float, Field(gt=0)]
-    known: Known
-    source: Annotated[str, Field(min_length=1)]
-
-
-class Core(_Frozen):
+class Core(Frozen):
     """One compute resource.
 
     Attributes:
@@ -40,12 +23,24 @@ class Core(_Frozen):
         kind: What it is; the cost functions of a target dispatch on the name, not on this.
         active_power_mw: Power while it works, in mW.
         rates: Throughputs and cycle counts by name, units in the names (``macs_per_cycle``).
+        array: Its multipliers, where the cost engine prices it.
+        memories: Its memories by name, innermost first.
+        dataflow: Unrolling per array dimension it is built for, such as ``{"D1": {"K": 16}}``.
     """
 
     name: Annotated[str, Field(min_length=1)]
     kind: Literal["mac_array", "imc_array", "pooling", "simd", "host"]
-    active_power_mw: Figure
+    active_power_mw: Figure | None = None
     rates: dict[str, Figure] = {}
+    array: MacArray | None = None
+    memories: dict[str, MemoryLevel] = {}
+    dataflow: dict[str, dict[str, Size]] = {}
+
+    @model_validator(mode="after")
+    def _array_has_memories(self) -> Core:
+        if self.array is None and (self.memories or self.dataflow):
+            raise ValueError("memories and dataflow need an array")
+        return self
 
     def rate(self, key: str) -> float:
         """Return the rate called ``key``; raises InputError if the description lacks it."""
@@ -54,7 +49,7 @@ class Core(_Frozen):
         return self.rates[key].value
 
 
-class Memory(_Frozen):
+class Memory(Frozen):
     """One memory: size in bytes, bandwidth in bytes per cycle."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -62,7 +57,7 @@ class Memory(_Frozen):
     bandwidth_bytes_per_cycle: Figure
 
 
-class Dma(_Frozen):
+class Dma(Frozen):
     """The engine that moves tensors between the outer and the inner memory."""
 
     name: Annotated[str, Field(min_length=1)] = "dma"
@@ -70,17 +65,18 @@ class Dma(_Frozen):
     cycles_per_call: Figure
 
 
-class OperatingPoint(_Frozen):
+class OperatingPoint(Frozen):
     """A clock the chip runs at."""
 
     name: Annotated[str, Field(min_length=1)]
     clock_hz: Figure
 
 
-class Architecture(_Frozen):
+class Architecture(Frozen):
     """A whole accelerator.
 
     Attributes:
+        offchip: Memories above those of every core that has an array, innermost first.
         overlap: Transfers may run beside compute.
         host_waits: The host is busy while any other core works.
         operating_points: Empty where no clock is known; the first is the default.
@@ -89,6 +85,7 @@ class Architecture(_Frozen):
     name: Annotated[str, Field(min_length=1)]
     cores: Annotated[tuple[Core, ...], Field(min_length=1)]
     memories: tuple[Memory, ...] = ()
+    offchip: dict[str, MemoryLevel] = {}
     dma: Dma | None = None
     operating_points: tuple[OperatingPoint, ...] = ()
     overlap: bool = False
@@ -106,6 +103,30 @@ class Architecture(_Frozen):
             if twice:
                 raise ValueError(f"{group}: the name '{twice[0]}' is used twice")
         return self
+
+    @model_validator(mode="after")
+    def _hierarchies_are_complete(self) -> Architecture:
+        for index, core in enumerate(self.cores):
+            if core.array is None:
+                continue
+            try:
+                hierarchy = self.hierarchy(core.name)
+            except ValidationError as error:
+                found = "; ".join(_message(e) for e in error.errors())
+                raise ValueError(f"cores[{index}].{found}") from None
+            if core.kind in {"mac_array", "imc_array"} and hierarchy is not None and not hierarchy.levels("W"):
+                raise ValueError(f"cores[{index}].memories: no memory holds operand W; add it to the operands of one")
+        return self
+
+    def hierarchy(self, name: str) -> Hierarchy | None:
+        """Return the array of core ``name`` with its memories and those off chip; ``None`` without an array."""
+        core = self.core(name)
+        if core.array is None:
+            return None
+        clash = sorted(set(core.memories) & set(self.offchip))
+        if clash:
+            raise InputError(f"core '{name}' has a memory named '{clash[0]}' as there is one off chip")
+        return Hierarchy(array=core.array, memories=core.memories | self.offchip, dataflow=core.dataflow)
 
     def core(self, name: str) -> Core:
         """Return the core called ``name``; raises InputError with a suggestion."""
