@@ -1,0 +1,61 @@
+"""What a mapping is, and what a user may ask of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass, field
+
+# Loops unrolled per array dimension: {"D1": {"K": 8}, "D2": {"C": 4, "FX": 2}}.
+Unrolling = MappingType[str, MappingType[str, int]]
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A complete mapping of one layer onto one core.
+
+    Attributes:
+        spatial: Loops unrolled over each array dimension, whole factors.
+        loops: Temporal loops with their factors, innermost first.
+        levels: Per operand (``W``, ``I``, ``O``), for each memory of its chain from the inside, how many
+            of ``loops`` run at or below it; the last is all of them.
+    """
+
+    spatial: Unrolling
+    loops: tuple[tuple[str, int], ...]
+    levels: MappingType[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class MappingRule:
+    """What a user asks of the mapping of some layers.
+
+    Attributes:
+        name: Name of a layer, else an ONNX operator, else ``default``.
+        spatial: Given unrollings; array dimensions left out are searched.
+        hint: Per array dimension, the loops a search may unroll there; left out means any.
+        order: Temporal loops from the innermost, each with its factor or ``None`` for any factor; an entry
+            ``("*", None)`` stands for all loops between, so that those after it are outermost.
+        links: Which operand's memories each operand uses, such as ``{"W": "I"}``; left out means its own.
+        cores: Indices of the cores that may run the layer; empty means any.
+        fixed: A complete mapping, as saved before.
+    """
+
+    name: str
+    spatial: Unrolling = field(default_factory=dict)
+    hint: MappingType[str, tuple[str, ...]] = field(default_factory=dict)
+    order: tuple[tuple[str, int | None], ...] = ()
+    links: MappingType[str, str] = field(default_factory=dict)
+    cores: tuple[int, ...] = ()
+    fixed: Mapping | None = None
+
+
+DEFAULT_RULE = MappingRule("default")
+
+
+def rule_for(rules: tuple[MappingRule, ...], layer: str, operator: str) -> MappingRule:
+    """Return the rule of a layer: by its name, else its operator, else ``default``, else no wishes."""
+    by_name = {rule.name: rule for rule in reversed(rules)}
+    for name in (layer, operator, "default"):
+        if name in by_name:
+            return by_name[name]
+    return DEFAULT_RULE
