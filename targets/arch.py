@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from passes.errors import InputError, did_you_mean
-from targets.figure import Figure, Frozen
-from targets.hierarchy import Hierarchy, MacArray, MemoryLevel, Size
+from targets.array_access import check_array_access
+from targets.figure import Figure, Frozen, Known
+from targets.hierarchy import Energy, Hierarchy, MacArray, MemoryLevel, Name, Size
+from targets.validation import explain
+from targets.yaml_text import parse_yaml, read_yaml
 
-MAX_FILE_BYTES = 1 << 20
+# What a link calls the memories off chip, which are no core.
+OFFCHIP = "offchip"
 
 
 class Core(Frozen):
@@ -72,11 +75,46 @@ class OperatingPoint(Frozen):
     clock_hz: Figure
 
 
+class Link(Frozen):
+    """Wires between cores, or between cores and the memories off chip.
+
+    Attributes:
+        kind: ``point_to_point`` joins two and has wires for each direction; the transfers of a ``bus``,
+            in whichever direction, share its bandwidth.
+        cores: Names of what it joins; ``offchip`` stands for the memories off chip.
+        bandwidth_bits_per_cycle: Bits it moves per cycle; ``None`` is no limit.
+        energy_pj_per_bit: Energy of moving one bit, without that of reading and writing memories.
+        direction: Whether data leave the memories off chip, go there, or both.
+        known: How its numbers are known.
+        source: Where they come from.
+    """
+
+    kind: Literal["point_to_point", "bus"]
+    cores: Annotated[tuple[Name, ...], Field(min_length=2)]
+    bandwidth_bits_per_cycle: Annotated[float, Field(gt=0)] | None = None
+    energy_pj_per_bit: Energy = 0.0
+    direction: Literal["both", "from_offchip", "to_offchip"] = "both"
+    known: Known = "placeholder"
+    source: Name = "not told"
+
+    @model_validator(mode="after")
+    def _joins_different_cores(self) -> Link:
+        if len(set(self.cores)) < len(self.cores):
+            raise ValueError("cores: one is named twice")
+        if self.kind == "point_to_point" and len(self.cores) != 2:
+            raise ValueError(f"cores: {len(self.cores)} of them need a bus; point_to_point joins two")
+        if self.direction != "both" and OFFCHIP not in self.cores:
+            raise ValueError(f"direction: '{self.direction}' needs '{OFFCHIP}' among the cores")
+        return self
+
+
 class Architecture(Frozen):
     """A whole accelerator.
 
     Attributes:
-        offchip: Memories above those of every core that has an array, innermost first.
+        offchip: Memories above those of every core that has an array, innermost first. Each serves every
+            array whole, so ``served_dimensions`` is left out.
+        links: What moves data between cores; empty where the description does not tell.
         overlap: Transfers may run beside compute.
         host_waits: The host is busy while any other core works.
         operating_points: Empty where no clock is known; the first is the default.
@@ -86,6 +124,7 @@ class Architecture(Frozen):
     cores: Annotated[tuple[Core, ...], Field(min_length=1)]
     memories: tuple[Memory, ...] = ()
     offchip: dict[str, MemoryLevel] = {}
+    links: tuple[Link, ...] = ()
     dma: Dma | None = None
     operating_points: tuple[OperatingPoint, ...] = ()
     overlap: bool = False
@@ -105,28 +144,61 @@ class Architecture(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _links_join_what_is_there(self) -> Architecture:
+        names = {core.name for core in self.cores}
+        if self.offchip and OFFCHIP in names:
+            raise ValueError(f"cores: the name '{OFFCHIP}' stands for the memories off chip; rename the core")
+        known = names | {OFFCHIP} if self.offchip else names
+        for index, link in enumerate(self.links):
+            for name in link.cores:
+                if name not in known:
+                    hint = did_you_mean(name, known)
+                    raise ValueError(f"links[{index}].cores: there is no core '{name}'; {hint}")
+        return self
+
+    @model_validator(mode="after")
     def _hierarchies_are_complete(self) -> Architecture:
+        for name, level in self.offchip.items():
+            if level.served_dimensions:
+                raise ValueError(f"offchip.{name}.served_dimensions: leave it out; it serves every array whole")
         for index, core in enumerate(self.cores):
-            if core.array is None:
-                continue
             try:
                 hierarchy = self.hierarchy(core.name)
             except ValidationError as error:
-                found = "; ".join(_message(e) for e in error.errors())
-                raise ValueError(f"cores[{index}].{found}") from None
-            if core.kind in {"mac_array", "imc_array"} and hierarchy is not None and not hierarchy.levels("W"):
+                raise ValueError(f"cores[{index}].{explain(error)}") from None
+            except InputError as error:
+                raise ValueError(f"cores[{index}]: {error.message}; {error.hint}") from None
+            if hierarchy is None:
+                continue
+            if core.kind in {"mac_array", "imc_array"} and not hierarchy.levels("W"):
                 raise ValueError(f"cores[{index}].memories: no memory holds operand W; add it to the operands of one")
+            try:
+                check_array_access(hierarchy)
+            except ValueError as error:
+                raise ValueError(f"cores[{index}].{error}") from None
         return self
 
     def hierarchy(self, name: str) -> Hierarchy | None:
-        """Return the array of core ``name`` with its memories and those off chip; ``None`` without an array."""
+        """Return the array of core ``name`` with its memories and those off chip; ``None`` without an array.
+
+        A core whose outermost memory has the name of one off chip describes that memory itself, as files
+        made for one core do: then its own numbers count and nothing is added above.
+
+        Raises:
+            InputError: No such core, or an inner memory has the name of one off chip.
+        """
         core = self.core(name)
         if core.array is None:
             return None
-        clash = sorted(set(core.memories) & set(self.offchip))
-        if clash:
-            raise InputError(f"core '{name}' has a memory named '{clash[0]}' as there is one off chip")
-        return Hierarchy(array=core.array, memories=core.memories | self.offchip, dataflow=core.dataflow)
+        clash = [memory for memory in core.memories if memory in self.offchip]
+        if clash and clash != list(core.memories)[-1:]:
+            raise InputError(
+                f"memory '{clash[0]}' of core '{name}' has the name of one off chip but is not its outermost",
+                "rename one of them, or list it last in the core",
+            )
+        whole = {"served_dimensions": tuple(core.array.dimensions)}
+        above = {} if clash else {n: level.model_copy(update=whole) for n, level in self.offchip.items()}
+        return Hierarchy(array=core.array, memories=core.memories | above, dataflow=core.dataflow)
 
     def core(self, name: str) -> Core:
         """Return the core called ``name``; raises InputError with a suggestion."""
@@ -177,60 +249,25 @@ def _figures(value: Any, path: str) -> list[tuple[str, Figure]]:
     return []
 
 
-class _NoAliasLoader(yaml.SafeLoader):
-    """Safe YAML without anchors: a few aliased lines can expand to gigabytes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("anchors and aliases are not allowed")
-        return super().compose_node(parent, index)
-
-
 def load_architecture(path: Path) -> Architecture:
     """Read a ``hardware.yaml``.
 
     Raises:
         InputError: No such file, not YAML, or a wrong value, with the path of the value.
     """
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"{path}: larger than 1 MiB", "an accelerator description is a short YAML file")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the accelerator description {path}: {error}") from None
-    return parse_architecture(text, str(path))
+    return architecture_of(read_yaml(path, "accelerator description"), str(path))
 
 
 def parse_architecture(text: str, where: str) -> Architecture:
     """Parse the text of a ``hardware.yaml``; ``where`` names it in messages. Raises InputError."""
-    try:
-        # A subclass of SafeLoader, so no Python objects are built.
-        data = yaml.load(text, Loader=_NoAliasLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{where}: not readable as YAML: {error}") from None
+    return architecture_of(parse_yaml(text, where), where)
+
+
+def architecture_of(data: object, where: str) -> Architecture:
+    """Build an accelerator from the content of a ``hardware.yaml``. Raises InputError."""
     if not isinstance(data, dict):
         raise InputError(f"{where}: expected keys and values such as 'name:' and 'cores:'")
     try:
         return Architecture.model_validate(data)
     except ValidationError as error:
-        lines = [f"{_path(e['loc'])}{_message(e)}" for e in error.errors()]
-        raise InputError(f"{where}: " + "; ".join(lines)) from None
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    text = text.removeprefix(".").removesuffix(".value")
-    return f"{text}: " if text else ""
-
-
-def _message(error: Any) -> str:
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "greater_than":
-        return f"must be > {context['gt']:g}"
-    if kind == "missing":
-        return "is missing"
-    if kind == "extra_forbidden":
-        return "unknown key"
-    return str(error["msg"]).removeprefix("Value error, ")
+        raise InputError(f"{where}: {explain(error)}") from None

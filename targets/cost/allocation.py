@@ -1,0 +1,94 @@
+"""Which loops run below which memory: orders of loops allocated bottom-up, many at once."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+
+from targets.cost.batch import Batch, Bools, at
+from targets.cost.nest import Floats
+from targets.cost.orderings import Ints
+from targets.cost.unrolling import Placed
+from targets.hierarchy import Hierarchy, MemoryLevel
+
+# Per operand, per memory of its chain, [N]: how many loops run at or below it.
+Levels = dict[str, list[Ints]]
+
+
+def allocate(batch: Batch, hierarchy: Hierarchy, placed: Placed, links: dict[str, str]) -> tuple[Levels, Bools]:
+    """Give every memory, from the inside, as many loops of each operand as pay.
+
+    A memory takes the combination of prefixes that fits it and leaves the fewest bits to fetch from the
+    memory above (iterations left x bits held, summed over its operands); of equal ones, the one that holds
+    most of the first operand, then of the second. Outermost memories take all that is left. Source: ZigZag's
+    loop-order based memory allocation.
+
+    Returns:
+        Levels per operand and which orders fit at all.
+    """
+    users: dict[str, str] = {links.get(op, op): op for op in batch.shape.nest.operands}
+    top = {op: hierarchy.levels(links.get(op, op))[-1][0] for op in batch.shape.nest.operands}
+    below = {op: np.zeros(batch.count, np.int64) for op in batch.shape.nest.operands}
+    levels: Levels = {op: [] for op in batch.shape.nest.operands}
+    fits = np.ones(batch.count, bool)
+    for name, memory in hierarchy.memories.items():
+        held = [users[op] for op in memory.operands if op in users]
+        if not held:
+            continue
+        sizes = {op: _bits_held(batch, placed, op, len(levels[op]), below[op]) for op in held}
+        tops = [op for op in held if top[op] == name]
+        chosen = {op: np.full(batch.count, batch.length) for op in tops}
+        used = sum((sizes[op][:, -1] for op in tops), np.zeros(batch.count))
+        others = [op for op in held if op not in tops]
+        if others:
+            picks, feasible = _best_prefixes(batch, memory, others, sizes, below, used)
+            chosen |= picks
+            fits &= feasible
+        else:
+            fits &= used <= memory.size_bits
+        for op in held:
+            below[op] = chosen[op]
+            levels[op].append(chosen[op])
+    return levels, fits
+
+
+def _bits_held(batch: Batch, placed: Placed, operand: str, level: int, below: Ints) -> Floats:
+    """Return ``[N, n + 1]``, bits of ``operand`` in one instance of its memory ``level`` per prefix."""
+    bits = batch.shape.bits
+    elements = batch.footprint(operand, placed.mean[operand].inside[level + 1])
+    if operand != "O":
+        return elements * bits[operand]
+    partial = (below < batch.reduced_from["O"]) | placed.mean["O"].reduces[level + 1]
+    return elements * np.where(partial, bits["O"], bits["O_final"])[:, None]
+
+
+def _best_prefixes(
+    batch: Batch,
+    memory: MemoryLevel,
+    operands: list[str],
+    sizes: dict[str, Floats],
+    below: dict[str, Ints],
+    used: Floats,
+) -> tuple[dict[str, Ints], Bools]:
+    """Return the prefix of each operand that ``memory`` takes, and which orders fit."""
+    prefixes = batch.length + 1
+    positions = np.arange(prefixes)
+    left = batch.cycles[:, -1:] / batch.cycles
+    size_terms, fetch_terms = [], []
+    for axis, op in enumerate(operands):
+        allowed = positions >= below[op][:, None]
+        size = np.where(allowed, sizes[op], np.inf)
+        shape = [batch.count] + [1] * len(operands)
+        shape[axis + 1] = prefixes
+        size_terms.append(size.reshape(shape))
+        fetch_terms.append((left * sizes[op]).reshape(shape))
+    total: Floats = reduce(np.add, size_terms)
+    total = total + used.reshape([batch.count] + [1] * len(operands))
+    fetched: Floats = np.where(total <= memory.size_bits, reduce(np.add, fetch_terms), np.inf)
+    flat = fetched.reshape(batch.count, -1)
+    # The last of equal minima, in row-major order, holds most.
+    best = flat.shape[1] - 1 - flat[:, ::-1].argmin(axis=1)
+    where = np.unravel_index(best, (prefixes,) * len(operands))
+    feasible = np.isfinite(at(flat, best).astype(float))
+    return {op: where[axis].astype(np.int64) for axis, op in enumerate(operands)}, feasible

@@ -1,0 +1,49 @@
+"""Cost of mappings on one core, a batch at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from targets.cost.allocation import Levels
+from targets.cost.batch import Batch
+from targets.cost.energy import Access, accesses
+from targets.cost.latency import Latency, latency
+from targets.cost.nest import Floats
+from targets.cost.traffic import both_chains
+from targets.cost.unrolling import Placed
+from targets.hierarchy import Hierarchy
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Latency and energy of N mappings.
+
+    Attributes:
+        latency: Its parts, in cycles.
+        accesses: Memory accesses with their energy.
+        operation_energy_pj: Energy of the array, the same for all of them.
+    """
+
+    latency: Latency
+    accesses: list[Access]
+    operation_energy_pj: float
+
+    @property
+    def energy_pj(self) -> Floats:
+        """Energy of the array and of all accesses, ``[N]``."""
+        return np.asarray(self.operation_energy_pj + sum(a.energy_pj for a in self.accesses))
+
+
+def evaluate(
+    batch: Batch, levels: Levels, hierarchy: Hierarchy, placed: Placed, links: dict[str, str], array_energy_pj: float
+) -> Costs:
+    """Return the costs of a batch of orders with their allocation."""
+    mean, whole = both_chains(batch, levels, placed)
+    imc = hierarchy.array.imc
+    return Costs(
+        latency(hierarchy, mean, whole, links, imc.cycles_per_operation if imc else 1.0),
+        accesses(hierarchy, mean, links),
+        array_energy_pj,
+    )

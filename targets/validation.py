@@ -1,0 +1,43 @@
+"""What pydantic found wrong, in words for the person who wrote the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+
+def explain(error: ValidationError) -> str:
+    """Return all complaints, each with the path of the value, joined by semicolons."""
+    return "; ".join(f"{_path(e['loc'])}{_message(e)}" for e in _first_causes(error))
+
+
+def _first_causes(error: ValidationError) -> list[Any]:
+    """Drop complaints that a sequence is too short where one of its own items was found wrong."""
+    errors = error.errors()
+    locations = [e["loc"] for e in errors]
+    return [
+        e
+        for e in errors
+        if e["type"] != "too_short"
+        or not any(len(other) > len(e["loc"]) and other[: len(e["loc"])] == e["loc"] for other in locations)
+    ]
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    text = text.removeprefix(".").removesuffix(".value")
+    return f"{text}: " if text else ""
+
+
+def _message(error: Any) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "greater_than":
+        return f"must be > {context['gt']:g}"
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        return "unknown key"
+    return str(error["msg"]).removeprefix("Value error, ")
