@@ -26,15 +26,15 @@ def load_external(model: onnx.ModelProto, folder: Path) -> bool:
         InputError: Data outside ``folder`` (absolute paths, ``..``, links), unreadable or too short.
     """
     missing = False
-    initializers = {id(t) for t in model.graph.initializer}
-    for tensor in tensors(model.graph):
+    weights = len(model.graph.initializer)
+    for position, tensor in enumerate(tensors(model.graph)):
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         entries = {e.key: e.value for e in tensor.external_data}
         target = _inside(folder, entries.get("location", ""), tensor.name)
         if target.exists():
             _read(tensor, target, entries)
-        elif id(tensor) in initializers:
+        elif position < weights:
             missing = True
         else:
             raise InputError(
@@ -45,7 +45,7 @@ def load_external(model: onnx.ModelProto, folder: Path) -> bool:
 
 
 def tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
-    """Yield every tensor that holds values: initializers and attributes, bodies included."""
+    """Yield every tensor that holds values: initializers first, then attributes, bodies included."""
     yield from graph.initializer
     for node in graph.node:
         for attribute in node.attribute:

@@ -160,7 +160,9 @@ class Architecture(Frozen):
     def _hierarchies_are_complete(self) -> Architecture:
         for name, level in self.offchip.items():
             if level.served_dimensions:
-                raise ValueError(f"offchip.{name}.served_dimensions: leave it out; it serves every array whole")
+                raise ValueError(
+                    f"offchip.{name}.served_dimensions: leave it out; it serves every array whole"
+                )
         for index, core in enumerate(self.cores):
             try:
                 hierarchy = self.hierarchy(core.name)
@@ -171,7 +173,9 @@ class Architecture(Frozen):
             if hierarchy is None:
                 continue
             if core.kind in {"mac_array", "imc_array"} and not hierarchy.levels("W"):
-                raise ValueError(f"cores[{index}].memories: no memory holds operand W; add it to the operands of one")
+                raise ValueError(
+                    f"cores[{index}].memories: no memory holds operand W; add it to the operands of one"
+                )
             try:
                 check_array_access(hierarchy)
             except ValueError as error:

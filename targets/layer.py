@@ -8,11 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bits:
-    """Precision a float graph is costed at, in bits; integer tensors keep that of their type."""
+    """Precision a float graph is costed at, in bits; integer tensors keep that of their type.
+
+    Attributes:
+        logits: Of the network's outputs; ``None`` leaves them as they are accumulated.
+    """
 
     weight: int = 8
     activation: int = 8
     accumulator: int = 32
+    logits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class Layer:
         activation: It ends in an activation.
         producers: Indices of the layers it depends on, in :class:`targets.workload.Workload`.
         exit_name: For a decision, the exit it decides.
+        accumulator_bits: Precision of its partial sums.
     """
 
     name: str
@@ -103,6 +109,7 @@ class Layer:
     activation: bool = False
     producers: tuple[int, ...] = ()
     exit_name: str | None = None
+    accumulator_bits: int = 32
 
     @property
     def input_elements(self) -> int:

@@ -190,7 +190,8 @@ class _Builder:
         return done
 
     def _operand(self, tensor: gs.Tensor, logits: set[str]) -> Operand:
-        bits = self.bits.accumulator if tensor.name in logits else _bits(tensor, self.bits.activation)
+        wide = self.bits.accumulator if self.bits.logits is None else self.bits.logits
+        bits = wide if tensor.name in logits else _bits(tensor, self.bits.activation)
         return Operand(tensor.name, tuple(int(d) for d in tensor.shape), bits)
 
     def _layer(self, name: str, position: dict[str, int], logits: set[str]) -> Layer:
@@ -208,6 +209,7 @@ class _Builder:
             outputs=tuple(self._operand(t, logits) for t in self._group_outputs(name, nodes, main)),
             activation=any(n.op in operators.ACTIVATIONS for n in nodes if n is not main),
             producers=tuple(sorted(position[p] for p in self._producers(name))),
+            accumulator_bits=self.bits.accumulator,
         )
         return self._with_weights(layer, nodes, main) if layer.op_type in operators.LINEAR else layer
 

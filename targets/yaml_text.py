@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import yaml
 from passes.errors import InputError
 
 MAX_FILE_BYTES = 1 << 20
+
+# Tells of a key that is there twice whether its earlier value is a known left-over to drop.
+LeftOver = Callable[[object, object], bool]
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
@@ -20,6 +24,10 @@ class _PlainLoader(yaml.SafeLoader):
     equal keys the parser would keep the last without a word: all three are refused.
     """
 
+    def __init__(self, text: str, is_left_over: LeftOver) -> None:
+        super().__init__(text)
+        self.is_left_over = is_left_over
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "anchor", None) is not None:
@@ -29,19 +37,29 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = set()
-        for key, _ in node.value:
+        earlier: dict[object, Any] = {}
+        for pair in node.value:
+            key = pair[0]
             if key.tag == _MERGE_TAG:
                 raise yaml.MarkedYAMLError(None, None, "merge keys are not allowed", key.start_mark)
             # Keys that are no scalars are refused by the base class.
-            name = self.construct_object(key) if isinstance(key, yaml.ScalarNode) else None
-            if name is not None and name in seen:
-                raise yaml.MarkedYAMLError(None, None, f"the key '{name}' is there twice", key.start_mark)
-            seen.add(name)
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            name = self.construct_object(key)
+            if name in earlier:
+                if not self.is_left_over(name, self.construct_object(earlier[name][1], deep=True)):
+                    message = f"the key '{name}' is there twice; remove one"
+                    raise yaml.MarkedYAMLError(None, None, message, key.start_mark)
+                node.value = [other for other in node.value if other is not earlier[name]]
+            earlier[name] = pair
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(path: Path, what: str) -> object:
+def _nothing(_key: object, _value: object) -> bool:
+    return False
+
+
+def read_yaml(path: Path, what: str, is_left_over: LeftOver = _nothing) -> object:
     """Return the content of a YAML file; ``what`` names its kind in messages.
 
     Raises:
@@ -53,18 +71,19 @@ def read_yaml(path: Path, what: str) -> object:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
-            raise InputError(f"{path}: larger than 1 MiB", f"the {what} is a short YAML file; is it another file?")
+            raise InputError(
+                f"{path}: larger than 1 MiB", f"the {what} is a short YAML file; is it another file?"
+            )
         text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the {what} {path}: {error}") from None
-    return parse_yaml(text, str(path))
+    return parse_yaml(text, str(path), is_left_over)
 
 
-def parse_yaml(text: str, where: str) -> object:
+def parse_yaml(text: str, where: str, is_left_over: LeftOver = _nothing) -> object:
     """Return the content of YAML text; ``where`` names it in messages. Raises InputError."""
     try:
-        # A subclass of SafeLoader, so no Python objects are built.
-        return yaml.load(text, Loader=_PlainLoader)
+        return _PlainLoader(text, is_left_over).get_single_data()
     except RecursionError:
         raise InputError(f"{where}: not readable as YAML: nested too deeply") from None
     except yaml.MarkedYAMLError as error:

@@ -26,32 +26,28 @@ from itertools import chain, product
 from pathlib import Path
 
 import onnx
-import zigzag
 import zigzag.api
 from onnx import TensorProto, helper
+from zigzag.api import (
+    AcceleratorParserStage,
+    CostModelStage,
+    ExploitInterLayerDataLocalityStage,
+    ONNXModelParserStage,
+    SearchInterLayerDataLocalityStage,
+    SpatialMappingGeneratorStage,
+    TemporalMappingGeneratorStage,
+    WorkloadStage,
+)
 from zigzag.cost_model.cost_model import CostModelEvaluation
 from zigzag.cost_model.cost_model_imc import CostModelEvaluationForIMC
 from zigzag.hardware.architecture.imc_array import ImcArray
 from zigzag.mapping.data_movement import DataDirection
 from zigzag.mapping.temporal_mapping import TemporalMappingType
+from zigzag.opt.loma import memory_allocator
 from zigzag.opt.loma.engine import LomaEngine
-from zigzag.opt.loma.memory_allocator import (
-    MemoryAllocator,
-    MemoryHierarchyTooSmallException,
-    MemoryTooSmallException,
-)
 from zigzag.parser.onnx.onnx_model_parser import ONNXModelParser
-from zigzag.stages.evaluation.cost_model_evaluation import CostModelStage
-from zigzag.stages.exploit_data_locality_stages import (
-    ExploitInterLayerDataLocalityStage,
-    SearchInterLayerDataLocalityStage,
-)
 from zigzag.stages.mapping.spatial_mapping_conversion import SpatialMappingConversionStage
-from zigzag.stages.mapping.spatial_mapping_generation import SpatialMappingGeneratorStage
-from zigzag.stages.mapping.temporal_mapping_generator_stage import TemporalMappingGeneratorStage
-from zigzag.stages.parser.accelerator_parser import AcceleratorParserStage
-from zigzag.stages.parser.onnx_model_parser import ONNXModelParserStage
-from zigzag.stages.workload_iterator import WorkloadStage
+from zigzag.stages.stage import Stage
 from zigzag.workload.layer_node import LayerNode
 
 SEED = 2024
@@ -66,15 +62,17 @@ MAPPING_OF = {
     "eyeriss_like": "default",
 }
 IMC = ("aimc", "dimc")
+KINDS = ("pairs", "best", "imc")
 NETWORKS = ("resnet8", "resnet18", "mobilenetv1", "mobilenetv2")
 GEMM_MAPPING = "- name: default\n  spatial_mapping: {D1: ['K, 8'], D2: ['C, 8'], D3: ['D, 8']}\n"
+TOO_SMALL = (memory_allocator.MemoryTooSmallException, memory_allocator.MemoryHierarchyTooSmallException)
 DIRECTIONS = (
     DataDirection.RD_OUT_TO_LOW,
     DataDirection.WR_IN_BY_LOW,
     DataDirection.RD_OUT_TO_HIGH,
     DataDirection.WR_IN_BY_HIGH,
 )
-# Made-up convolutions: batch, channels in, channels out, height, width, kernel, stride, dilation, groups, bits.
+# Made-up convolutions: batch, channels in and out, height, width, kernel, stride, dilation, groups, bits.
 CONVS = (
     (2, 10, 20, 33, 33, (5, 5), (2, 2), (2, 2), 1, {}),
     (1, 10, 20, 17, 17, (5, 5), (1, 1), (1, 1), 1, {}),
@@ -118,12 +116,36 @@ class NotingCostModelStage(CostModelStage):
             for opt, key in (("latency", pair), ("energy", pair[::-1])):
                 kept = self.best.get((opt, self.layer.id))
                 if kept is None or key < kept[0]:
-                    self.best[opt, self.layer.id] = (key, cme)
+                    self.best[opt, self.layer.id] = (key, cme, self.layer.name)
             yield cme, extra
 
 
+class DistinctLayerStage(Stage):
+    """Search a layer unless an equal one met an equal memory hierarchy before; then note the same best."""
+
+    seen: dict = {}
+
+    def __init__(self, list_of_callables, *, accelerator, layer, **kwargs):
+        super().__init__(list_of_callables, **kwargs)
+        self.accelerator = accelerator
+        self.layer = layer
+
+    def run(self):
+        """Yield what the stages below yield, and nothing for a layer already known."""
+        hierarchy = self.accelerator.memory_hierarchy.mem_level_list
+        levels = [(level.name, str(level.operands)) for level in hierarchy]
+        first = self.seen.setdefault(json.dumps([layer_record(self.layer), levels]), self.layer.id)
+        if first == self.layer.id:
+            options = {"accelerator": self.accelerator, "layer": self.layer}
+            yield from self.list_of_callables[0](self.list_of_callables[1:], **options, **self.kwargs).run()
+            return
+        best = NotingCostModelStage.best
+        for opt in ("latency", "energy"):
+            best[opt, self.layer.id] = (*best[opt, first][:2], self.layer.name)
+
+
 def load_model(path):
-    """Load a model without its weights, with all shapes inferred and node names short enough for a file name."""
+    """Load a model without its weights, with shapes inferred and node names short enough for a file name."""
     model = onnx.load(str(path), load_external_data=False)
     for index, node in enumerate(model.graph.node):
         if len(node.name) > 100:
@@ -149,9 +171,9 @@ def matmul_model(left, columns, constant):
     """Build a model of one matrix product; a right operand that is not constant comes from a node."""
     right = (*(() if constant else left[:-2]), left[-1], columns)
     op = "Gemm" if constant and len(left) == 2 else "MatMul"
-    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node(op, ["a", "w" if constant else "b"], ["y"])]
-    if not constant:
-        nodes.insert(1, helper.make_node("Relu", ["w"], ["b"]))
+    nodes = [helper.make_node("Relu", [name], [out]) for name, out in (("x", "a"), ("w", "b"))]
+    nodes = nodes[:1] if constant else nodes
+    nodes.append(helper.make_node(op, ["a", "w" if constant else "b"], ["y"]))
     shapes = {"x": left, "w": right, "a": left, "b": right, "y": (*left[:-1], columns)}
     infos = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, s) for name, s in shapes.items()}
     inner = [infos["a"]] + ([] if constant else [infos["b"]])
@@ -206,7 +228,10 @@ def mapping_record(cme):
 
 def figures_record(cme):
     """Collect energy, latency and accesses of an evaluation; clock and area too for an in-memory core."""
-    accesses = cme.memory_word_access.items()
+    accesses = {
+        str(op): [[level.get(direction) for direction in DIRECTIONS] for level in levels]
+        for op, levels in cme.memory_word_access.items()
+    }
     figures = {
         "energy": cme.energy_total,
         "mac_energy": cme.mac_energy,
@@ -216,13 +241,13 @@ def figures_record(cme):
         "stall": cme.stall_slack_comb,
         "onload": cme.data_onloading_cycle,
         "offload": cme.data_offloading_cycle,
-        "word_accesses": {str(op): [[lv.get(d) for d in DIRECTIONS] for lv in levels] for op, levels in accesses},
+        "word_accesses": accesses,
         "mem_energy": {str(op): levels for op, levels in cme.mem_energy_breakdown.items()},
     }
     if isinstance(cme, CostModelEvaluationForIMC):
-        figures |= {"tclk": cme.tclk, "mac_energy_breakdown": cme.mac_energy_breakdown}
-        figures |= {"tclk_breakdown": cme.tclk_breakdown, "area": cme.area_total}
-        figures |= {"imc_area_breakdown": cme.imc_area_breakdown, "mem_area_breakdown": cme.mem_area_breakdown}
+        figures |= {"tclk": cme.tclk, "tclk_breakdown": cme.tclk_breakdown, "area": cme.area_total}
+        for name in ("mac_energy_breakdown", "imc_area_breakdown", "mem_area_breakdown"):
+            figures[name] = getattr(cme, name)
     return figures
 
 
@@ -282,8 +307,10 @@ def random_pairs(accelerator, layer, rng, count):
             if len(seen) == count or ordering in seen:
                 continue
             try:
-                temporal = MemoryAllocator(accelerator, mapped, spatial, ordering, uneven).run()
-            except (MemoryTooSmallException, MemoryHierarchyTooSmallException):
+                temporal = memory_allocator.MemoryAllocator(
+                    accelerator, mapped, spatial, ordering, uneven
+                ).run()
+            except TOO_SMALL:
                 continue
             seen.append(ordering)
             yield evaluation(**options, spatial_mapping_int=spatial_int, temporal_mapping=temporal), limit
@@ -329,12 +356,15 @@ def files(core):
 
 
 def search(model, core, locality=False):
-    """Search the mappings of a network with ZigZag's stages, but for those that print, save and keep results."""
+    """Search the mappings of a network with ZigZag's stages, without those that print and save."""
     accelerator, mapping = files(core)
     stages = [ONNXModelParserStage, AcceleratorParserStage, WorkloadStage]
     if locality:
         stages[2:] = [SearchInterLayerDataLocalityStage, WorkloadStage, ExploitInterLayerDataLocalityStage]
-    stages += [SpatialMappingGeneratorStage, TemporalMappingGeneratorStage, NotingCostModelStage]
+    stages += [DistinctLayerStage, SpatialMappingGeneratorStage, TemporalMappingGeneratorStage]
+    stages.append(NotingCostModelStage)
+    NotingCostModelStage.best.clear()
+    DistinctLayerStage.seen.clear()
     first = stages[0](
         stages[1:],
         accelerator=accelerator,
@@ -345,11 +375,8 @@ def search(model, core, locality=False):
         enable_mix_spatial_mapping_generation=core in IMC,
         temporal_mapping_type=TemporalMappingType.UNEVEN,
     )
-    NotingCostModelStage.best.clear()
-    start = time.process_time()
     for _ in first.run():
         pass
-    return time.process_time() - start
 
 
 def call_api(model, core, opt):
@@ -366,36 +393,44 @@ def call_api(model, core, opt):
 
 def result(where, opt, cpu):
     """Describe the noted best evaluations of a network; layers with equal records are given once."""
-    layers, cmes = {}, [(node, cme) for (of, node), (_, cme) in NotingCostModelStage.best.items() if of == opt]
-    for node, cme in sorted(cmes, key=lambda item: item[0]):
+    best = sorted(NotingCostModelStage.best.items(), key=lambda item: item[0][1])
+    cmes = [(node, name, cme) for (of, node), (_, cme, name) in best if of == opt]
+    layers = {}
+    for node, name, cme in cmes:
         body = record(cme)
         same = layers.setdefault(json.dumps(body, default=plain), {"nodes": [], "names": []} | body)
         same["nodes"].append(node)
-        same["names"].append(cme.layer.name)
-    totals = {"energy": sum(c.energy_total for _, c in cmes), "latency": sum(c.latency_total2 for _, c in cmes)}
-    return where | {"opt": opt, "cpu_s": cpu} | totals | {"layers": list(layers.values())}
+        same["names"].append(name)
+    energy, latency = sum(cme.energy_total for *_, cme in cmes), sum(cme.latency_total2 for *_, cme in cmes)
+    totals = {"opt": opt, "cpu_s": cpu, "energy": energy, "latency": latency}
+    return where | totals | {"layers": list(layers.values())}
 
 
-def record_best(out, models, hardware, opts):
+def record_best(out, models, args):
     """Record the best mappings of every network on every core, keeping what an earlier run has written.
 
-    One pass over the mappings yields the best for both criteria, so the run for latency also writes the
-    record for energy, without CPU seconds; the run for energy then adds these.
+    One pass over the mappings yields the best for both criteria, so the call for latency also writes the
+    record for energy, without CPU seconds; the call for energy then adds these. A network in `args.quick` is
+    searched by its distinct layers only, and has no CPU seconds.
     """
     path = out / "zigzag_best.json.gz"
     old = json.loads(gzip.decompress(path.read_bytes()))["records"] if path.exists() else []
     records = {(r["hardware"], r["network"], r["opt"]): r for r in old}
     groups = [NETWORKS[:2], NETWORKS[2:3], NETWORKS[3:]]
-    for opt, group, core in product(opts, groups, hardware):
+    for opt, group, core in product(args.opts, groups, args.hardware):
         for network in (name for name in group if name in models):
-            if records.get((core, network, opt), {}).get("cpu_s") is not None:
+            known = records.get((core, network, opt))
+            if known and (network in args.quick or known["cpu_s"] is not None):
                 continue
             where = {"hardware": core, "mapping_file": Path(files(core)[1]).stem, "network": network}
-            try:
-                cpu = call_api(models[network], core, opt)
-            except Exception as error:  # whatever the outside tool raises is the finding
-                where["error"] = repr(error)
-                cpu = search(models[network], core)
+            cpu = None
+            if network not in args.quick:
+                try:
+                    cpu = call_api(models[network], core, opt)
+                except Exception as error:  # whatever the outside tool raises is the finding
+                    where["error"] = repr(error)
+            if cpu is None:
+                search(models[network], core)
             for of in ("latency", "energy"):
                 if of == opt or (core, network, of) not in records:
                     records[core, network, of] = result(where, of, cpu if of == opt else None)
@@ -405,26 +440,27 @@ def record_best(out, models, hardware, opts):
 
 def record_imc(out, models):
     """Record the best mappings on the in-memory cores, without and with data kept between layers."""
-    records = []
-    for locality, network, core in product((False, True), ("resnet8", "resnet18"), IMC):
+    records, path = [], out / "zigzag_imc.json.gz"
+    for locality, network, core in product((False, True), ("resnet18", "resnet8"), IMC):
         where = {"hardware": core, "mapping_file": "default_imc", "network": network, "locality": locality}
         try:
-            cpu = search(models[network], core, locality)
-            records += [result(where, opt, cpu) for opt in ("latency", "energy")]
+            search(models[network], core, locality)
+            records += [result(where, opt, None) for opt in ("latency", "energy")]
         except Exception as error:  # whatever the outside tool raises is the finding
             records.append(where | {"error": repr(error)})
         print(where, records[-1].get("error", ""), flush=True)
-        write(out / "zigzag_imc.json.gz", "imc", records)
+        write(path, "imc", records)
 
 
 def main():
     """Record what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--what", nargs="+", choices=("pairs", "best", "imc"), default=["pairs", "best", "imc"])
+    parser.add_argument("--what", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--model", action="append", default=[], metavar="NAME=PATH", help="add a network")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
     parser.add_argument("--hardware", nargs="+", choices=list(MAPPING_OF), default=list(MAPPING_OF))
+    parser.add_argument("--quick", nargs="*", default=[], help="networks searched without CPU seconds")
     parser.add_argument("--opts", nargs="+", choices=("latency", "energy"), default=["latency", "energy"])
     args = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -435,7 +471,7 @@ def main():
     if "pairs" in args.what:
         record_pairs(args.out, models, args.hardware)
     if "best" in args.what:
-        record_best(args.out, models, args.hardware, args.opts)
+        record_best(args.out, models, args)
     if "imc" in args.what:
         record_imc(args.out, models)
 

@@ -1,0 +1,134 @@
+"""Mapping files: what a user asks of the mapping of layers, in ZigZag's, Stream's or our saved form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from targets.cost.mapping import MappingRule
+from targets.readers.entry import Entry
+from targets.readers.loops import read_loop, read_unrolling
+from targets.readers.saved_mapping import read_saved
+from targets.readers.zigzag_memories import OPERANDS
+from targets.yaml_text import parse_yaml, read_yaml
+
+# How Stream cuts layers into parts before it maps them; here that is the scheduler's decision.
+_NOT_USED = ("intra_core_tiling", "inter_core_tiling")
+_KEYS = (
+    *(
+        "spatial_mapping",
+        "spatial_mapping_hint",
+        "temporal_ordering",
+        "memory_operand_links",
+        "core_allocation",
+    ),
+    *_NOT_USED,
+)
+_ANY = "*"
+
+
+def read_mapping(path: Path, cores: Sequence[str]) -> tuple[tuple[MappingRule, ...], tuple[str, ...]]:
+    """Read a mapping file.
+
+    Args:
+        path: The file.
+        cores: Names of the accelerator's cores in their order, which core ids index.
+
+    Returns:
+        The rules in the order of the file, and a note on each wish in it that is not followed.
+
+    Raises:
+        InputError: The file cannot be read or says something wrong, with the path of the value and the fix.
+    """
+    return mapping_of(read_yaml(path, "mapping file"), str(path), cores)
+
+
+def parse_mapping(
+    text: str, where: str, cores: Sequence[str]
+) -> tuple[tuple[MappingRule, ...], tuple[str, ...]]:
+    """Parse the text of a mapping file as ``read_mapping`` does; ``where`` names it in messages."""
+    return mapping_of(parse_yaml(text, where), where, cores)
+
+
+def mapping_of(
+    document: object, where: str, cores: Sequence[str]
+) -> tuple[tuple[MappingRule, ...], tuple[str, ...]]:
+    """Return rules and notes of the content of a mapping file, as ``read_mapping`` does."""
+    entry = Entry(document, where)
+    if isinstance(document, dict):
+        return read_saved(entry, cores), ()
+    if not isinstance(document, list):
+        raise entry.wrong("expected a list of entries with 'name', or 'layers' as saved by a run")
+    rules: list[MappingRule] = []
+    unused: dict[str, list[str]] = {}
+    for item in entry.elements(least=1):
+        fields = item.fields(("name",), _KEYS)
+        rule = _read_rule(fields, cores)
+        if any(rule.name == other.name for other in rules):
+            raise fields["name"].wrong(f"'{rule.name}' is there twice", "remove one of the entries")
+        rules.append(rule)
+        for key in _NOT_USED:
+            if key in fields:
+                unused.setdefault(key, []).append(rule.name)
+    notes = [f"{where}: {key} of {', '.join(names)} is not used" for key, names in unused.items()]
+    return tuple(rules), tuple(notes)
+
+
+def _read_rule(fields: dict[str, Entry], cores: Sequence[str]) -> MappingRule:
+    spatial, hint = fields.get("spatial_mapping"), fields.get("spatial_mapping_hint")
+    order, links = fields.get("temporal_ordering"), fields.get("memory_operand_links")
+    allocation = fields.get("core_allocation")
+    return MappingRule(
+        name=fields["name"].text(),
+        spatial=read_unrolling(spatial) if spatial else {},
+        hint={d: tuple(map(read_loop, e.elements(least=1))) for d, e in hint.items().items()} if hint else {},
+        order=_read_order(order) if order else (),
+        links=_read_links(links) if links else {},
+        cores=_read_allocation(allocation, cores) if allocation else (),
+    )
+
+
+def _read_order(entry: Entry) -> tuple[tuple[str, int | None], ...]:
+    """Return loops from the innermost.
+
+    ``[K, "*"]`` leaves a factor open, ``["*", "*"]`` all loops between, so that those after it are outermost.
+    """
+    order: list[tuple[str, int | None]] = []
+    for item in entry.elements():
+        pair = item.elements()
+        if len(pair) != 2:
+            raise item.wrong(
+                f"has {len(pair)} entries", "write a loop and its factor, such as [OX, 8] or [K, '*']"
+            )
+        factor = None if pair[1].value == _ANY else pair[1].integer()
+        if pair[0].value == _ANY:
+            if factor is not None:
+                raise pair[1].wrong("loops left open have no factor", "write ['*', '*']")
+            if (_ANY, None) in order:
+                raise item.wrong("['*', '*'] is there twice", "leave one")
+            order.append((_ANY, None))
+        else:
+            order.append((read_loop(pair[0]), factor))
+    return tuple(order)
+
+
+def _read_links(entry: Entry) -> dict[str, str]:
+    fields = entry.fields(("O", "W", "I"))
+    links = {operand: OPERANDS[item.choice(OPERANDS)] for operand, item in fields.items()}
+    if len(set(links.values())) < len(links) or links["O"] != "O":
+        raise entry.wrong(
+            "O keeps its memories, and W and I use different ones",
+            "write O: O, W: I2, I: I1, or W: I1, I: I2",
+        )
+    return {operand: memory for operand, memory in sorted(links.items()) if operand != memory}
+
+
+def _read_allocation(entry: Entry, cores: Sequence[str]) -> tuple[int, ...]:
+    items = entry.elements(least=1) if isinstance(entry.value, list) else [entry]
+    allocation = []
+    for item in items:
+        index = item.integer(least=0)
+        if index >= len(cores):
+            raise item.wrong(f"there is no core {index}", f"the ids are 0 to {len(cores) - 1}")
+        allocation.append(index)
+    return tuple(dict.fromkeys(allocation))
