@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import ValidationError
 
+# A model names the field at fault itself where several are compared, as in "cores: one is named twice".
+_STARTS_WITH_PATH = re.compile(r"[a-z_]+[\w.\[\]]*: ")
+
 
 def explain(error: ValidationError) -> str:
     """Return all complaints, each with the path of the value, joined by semicolons."""
-    return "; ".join(f"{_path(e['loc'])}{_message(e)}" for e in _first_causes(error))
+    return "; ".join(_sentence(_path(e["loc"]), _message(e)) for e in _first_causes(error))
 
 
 def _first_causes(error: ValidationError) -> list[Any]:
@@ -24,12 +28,17 @@ def _first_causes(error: ValidationError) -> list[Any]:
     ]
 
 
+def _sentence(path: str, message: str) -> str:
+    if not path:
+        return message
+    return f"{path}.{message}" if _STARTS_WITH_PATH.match(message) else f"{path}: {message}"
+
+
 def _path(location: tuple[int | str, ...]) -> str:
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    text = text.removeprefix(".").removesuffix(".value")
-    return f"{text}: " if text else ""
+    return text.removeprefix(".").removesuffix(".value")
 
 
 def _message(error: Any) -> str:

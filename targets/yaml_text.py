@@ -38,6 +38,7 @@ class _PlainLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         earlier: dict[object, Any] = {}
+        dropped = set()
         for pair in node.value:
             key = pair[0]
             if key.tag == _MERGE_TAG:
@@ -50,8 +51,9 @@ class _PlainLoader(yaml.SafeLoader):
                 if not self.is_left_over(name, self.construct_object(earlier[name][1], deep=True)):
                     message = f"the key '{name}' is there twice; remove one"
                     raise yaml.MarkedYAMLError(None, None, message, key.start_mark)
-                node.value = [other for other in node.value if other is not earlier[name]]
+                dropped.add(id(earlier[name]))
             earlier[name] = pair
+        node.value = [pair for pair in node.value if id(pair) not in dropped]
         return super().construct_mapping(node, deep)
 
 

@@ -9,7 +9,7 @@ from targets.cost.mapping import MappingRule
 from targets.readers.entry import Entry
 from targets.readers.loops import read_loop, read_unrolling
 from targets.readers.saved_mapping import read_saved
-from targets.readers.zigzag_memories import OPERANDS
+from targets.readers.zigzag_ports import OPERANDS
 from targets.yaml_text import parse_yaml, read_yaml
 
 # How Stream cuts layers into parts before it maps them; here that is the scheduler's decision.

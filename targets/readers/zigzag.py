@@ -75,10 +75,8 @@ def read_core(entry: Entry) -> CoreFile:
     memories = {
         name: read_memory(item, dimensions, source) for name, item in fields["memories"].items().items()
     }
-    if array and array.imc and array.imc.cells not in memories:
-        raise fields["memories"].wrong(
-            "an in-memory array needs a memory called 'cells'", "add the one of its weights"
-        )
+    if array and array.imc:
+        _check_cells(fields["memories"], memories.get(array.imc.cells))
     dataflow = read_unrolling(fields["dataflows"]) if array and "dataflows" in fields else {}
     for dimension in dataflow:
         if dimension not in dimensions:
@@ -139,3 +137,13 @@ def _read_imc(entry: Entry, fields: dict[str, Entry]) -> Imc:
         bits_per_cycle=per_cycle,
         adc_bits=fields["adc_resolution"].integer(least=0) if "adc_resolution" in fields else 0,
     )
+
+
+def _check_cells(entry: Entry, cells: MemoryLevel | None) -> None:
+    if cells is None:
+        raise entry.wrong("an in-memory array needs a memory called 'cells'", "add the one of its weights")
+    if cells.operands != ("W",) or cells.served_dimensions:
+        raise entry.items()["cells"].wrong(
+            "the cells of an in-memory array hold the weights of one multiplier each",
+            "set operands to [I2] and served_dimensions to []",
+        )

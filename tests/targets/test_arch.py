@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from passes.errors import InputError
-from targets.arch import load_architecture, parse_architecture
+from targets.arch import Architecture, load_architecture, parse_architecture
 
 DESCRIPTION = """
 name: toy
@@ -28,7 +28,8 @@ def describe(power: str = "5", **more: str) -> str:
 
 def test_reads_figures_with_provenance() -> None:
     arch = parse_architecture(describe(), "toy.yaml")
-    assert arch.core("array").active_power_mw.value == 5
+    power = arch.core("array").active_power_mw
+    assert power is not None and power.value == 5
     assert arch.core("array").rate("macs_per_cycle") == 16
     assert arch.size_bytes("l1") == 1024
     assert arch.clock_hz is None and arch.host is None
@@ -39,7 +40,7 @@ def test_reads_figures_with_provenance() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (describe("0"), "cores[0].active_power_mw: must be > 0"),
+        (describe("0"), "toy.yaml: cores[0].active_power_mw: must be > 0"),
         (describe(".nan"), "cores[0].active_power_mw: "),
         (describe(colour="red"), "colour: unknown key"),
         ("name: toy\n", "cores: is missing"),
@@ -77,3 +78,101 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     large.write_text("#" * (2 << 20))
     with pytest.raises(InputError, match="larger than 1 MiB"):
         load_architecture(large)
+
+
+LEVEL = "size_bits: 8192, read_energy_pj: 1, write_energy_pj: 1, operands: [W, I, O], "
+PORTS = (
+    "ports: [{name: rw, bandwidth_bits_per_cycle: 64, serves: [W to_below, W from_above, I to_below, "
+    "I from_above, O to_below, O from_below, O to_above, O from_above]}]"
+)
+ARRAY = f"""
+name: toy
+cores:
+  - name: array
+    kind: mac_array
+    array: {{dimensions: {{D1: 8, D2: 1}}}}
+    memories:
+      l1: {{{LEVEL}{PORTS}, served_dimensions: [D1]}}
+  - name: host
+    kind: host
+offchip:
+  dram: {{{LEVEL}{PORTS}}}
+links:
+  - {{kind: bus, cores: [array, host, offchip], bandwidth_bits_per_cycle: 32, energy_pj_per_bit: 0.5}}
+"""
+
+
+def array(old: str = "", new: str = "") -> Architecture:
+    assert old in ARRAY
+    return parse_architecture(ARRAY.replace(old, new, 1), "toy.yaml")
+
+
+def test_memories_off_chip_lie_above_and_serve_the_whole_array() -> None:
+    hierarchy = array().hierarchy("array")
+    assert hierarchy is not None and list(hierarchy.memories) == ["l1", "dram"]
+    assert hierarchy.memories["dram"].served_dimensions == ("D1", "D2")
+    assert array().hierarchy("host") is None
+
+
+def test_a_core_that_describes_the_memory_off_chip_keeps_its_own() -> None:
+    hierarchy = array("l1: {size_bits: 8192", "dram: {size_bits: 4096").hierarchy("array")
+    assert hierarchy is not None
+    assert [(name, level.size_bits) for name, level in hierarchy.memories.items()] == [("dram", 4096)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "served_dimensions: [D1]",
+            "served_dimensions: [D3]",
+            "cores[0].memories.l1.served_dimensions: the array has",
+        ),
+        (
+            "  l1: {size_bits: 8192",
+            "  l1: {size_bits: 9000",
+            "cores[0].memories.dram: smaller than l1 below it",
+        ),
+        ("I to_below, ", "", "cores[0].memories.l1.ports: no port serves 'I to_below'"),
+        ("O from_below, ", "", "cores[0].memories.l1.ports: no port serves 'O from_below'"),
+        ("O to_above, ", "", "cores[0].memories.l1.ports: no port serves 'O to_above'"),
+        ("size_bits: 8192", "size_bits: 0", "toy.yaml: cores[0].memories.l1.size_bits: must be > 0"),
+        (
+            "offchip:\n  dram: {",
+            "offchip:\n  dram: {served_dimensions: [D1], ",
+            "offchip.dram.served_dimensions: leave",
+        ),
+        ("[array, host", "[aray, host", "links[0].cores: there is no core 'aray'; did you mean 'array'"),
+        ("[array, host, offchip]", "[array, array]", "links[0].cores: one is named twice"),
+        ("bus", "point_to_point", "links[0].cores: 3 of them need a bus"),
+        ("offchip], ", "array], ", "links[0].cores: one is named twice"),
+        (
+            "host, offchip], ",
+            "host], direction: to_offchip, ",
+            "links[0].direction: 'to_offchip' needs 'offchip'",
+        ),
+        ("per_cycle: 32", "per_cycle: 0", "links[0].bandwidth_bits_per_cycle: must be > 0"),
+        ("- name: host", "- name: offchip", "cores: the name 'offchip' stands for the memories off chip"),
+    ],
+)
+def test_wrong_hierarchies_and_links_name_the_path(old: str, new: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        array(old, new)
+    assert caught.value.message.startswith("toy.yaml: ") and message in caught.value.message
+
+
+def test_dimensions_that_no_memory_serves() -> None:
+    text = ARRAY[: ARRAY.index("offchip:")].replace("served_dimensions: [D1]", "served_dimensions: [D2]")
+    with pytest.raises(
+        InputError, match=r"cores\[0\]\.memories: none serves array dimension 'D1'; add it to"
+    ):
+        parse_architecture(text, "toy.yaml")
+
+
+def test_only_first_causes_are_told() -> None:
+    with pytest.raises(InputError) as caught:
+        array("W to_below", "W to_bellow")
+    assert "cores[0].memories.l1.ports[0].serves[0]: " in caught.value.message
+    assert "at least 1 item" not in caught.value.message
+    with pytest.raises(InputError, match=r"links\[0\]\.cores: .*at least 2 items"):
+        array("[array, host, offchip]", "[array]")

@@ -44,7 +44,10 @@ def test_both_generations_say_the_same(text: str, tmp_path: Path) -> None:
 
 
 def test_ports_that_read_and_write_are_as_wide_as_reading(tmp_path: Path) -> None:
-    text = NAMED[: NAMED.index("  sram:")] + OFFCHIP.partition("memories:\n")[2].partition("operational_array")[0]
+    text = (
+        NAMED[: NAMED.index("  sram:")]
+        + OFFCHIP.partition("memories:\n")[2].partition("operational_array")[0]
+    )
     dram = read(text + NAMED[NAMED.index("operational_array") :], tmp_path).cores[0].memories["dram"]
     assert [(port.name, port.bandwidth_bits_per_cycle) for port in dram.ports] == [("rw_port_1", 64)]
 
@@ -65,7 +68,7 @@ def test_a_table_of_the_older_generation_above_named_ports_is_a_left_over(tmp_pa
 
 
 WRONG = {
-    "memories.sram: unknown key": (NAMED, "    area: 1.5\n", "    arae: 1.5\n", "memories.sram.arae: unknown key"),
+    "unknown key": (NAMED, "    area: 1.5\n", "    arae: 1.5\n", "memories.sram.arae: unknown key"),
     "suggested": (NAMED, "    area: 1.5\n", "    arae: 1.5\n", "did you mean 'area'"),
     "top": (NAMED, "dataflows:", "dataflow:", "dataflow: unknown key"),
     "missing size": (NAMED, "    size: 8192\n", "", "memories.sram.size: is missing"),
@@ -78,41 +81,107 @@ WRONG = {
     "nan": (NAMED, "r_cost: 4", "r_cost: .nan", "memories.sram.r_cost: must be a finite number"),
     "yes": (NAMED, "r_cost: 4", "r_cost: yes", "memories.sram.r_cost: expected a number, not True"),
     "no cost": (NAMED, "    r_cost: 4\n", "", "memories.sram: r_cost is missing"),
-    "no memories": (NAMED, NAMED[NAMED.index("  rf:") : NAMED.index("operational")], "", "memories: is missing"),
-    "memory list": (COUNTED, "  rf:\n", "  rf: []\n  sram_2:\n", "memories.rf: expected keys with values, not a list"),
+    "no memories": (
+        NAMED,
+        NAMED[NAMED.index("  rf:") : NAMED.index("operational")],
+        "",
+        "memories: is missing",
+    ),
+    "memory list": (
+        COUNTED,
+        "  rf:\n",
+        "  rf: []\n  sram_2:\n",
+        "memories.rf: expected keys with values, not a list",
+    ),
     "operand": (NAMED, "[I2, I1, O]", "[I2, I3, O]", "memories.sram.operands[1]: 'I3' is not known here"),
     "operand twice": (NAMED, "[I2, I1, O]", "[I2, I2, O]", "memories.sram.operands[1]: 'I2' is named twice"),
-    "dimension": (NAMED, "served_dimensions: [D2]", "served_dimensions: [D3]", "memories.rf.served_dimensions[0]: 'D3'"),
+    "dimension": (
+        NAMED,
+        "served_dimensions: [D2]",
+        "served_dimensions: [D3]",
+        "memories.rf.served_dimensions[0]: 'D3'",
+    ),
     "unserved": (
         *(NAMED, "served_dimensions: [D1, D2]", "served_dimensions: [D2]"),
         "memories: none serves array dimension 'D1'",
     ),
     "order of levels": (NAMED, "size: 16", "size: 10000", "memories.sram: smaller than rf below it"),
-    "allocation": (NAMED, '"I1, tl"', '"I1: tl"', "memories.sram.ports[0].allocation[1]: 'I1: tl' is no operand"),
-    "not held": (NAMED, "[I2, I1, O]", "[I2, O]", "memories.sram.ports[0].allocation[1]: the memory does not hold I1"),
-    "twice": (NAMED, '"I1, fh", "I2', '"I1, fh", "I1, tl", "I2', "memories.sram.ports[1].allocation[1]: 'I1, tl'"),
-    "direction": (NAMED, '"O, fh", "O, fl"', '"O, fl", "O, th"', "memories.rf.ports[1].allocation[1]: 'O, th'"),
+    "allocation": (
+        NAMED,
+        '"I1, tl"',
+        '"I1: tl"',
+        "memories.sram.ports[0].allocation[1]: 'I1: tl' is no operand",
+    ),
+    "not held": (
+        NAMED,
+        "[I2, I1, O]",
+        "[I2, O]",
+        "memories.sram.ports[0].allocation[1]: the memory does not hold I1",
+    ),
+    "twice": (
+        NAMED,
+        '"I1, fh", "I2',
+        '"I1, fh", "I1, tl", "I2',
+        "memories.sram.ports[1].allocation[1]: 'I1, tl'",
+    ),
+    "direction": (
+        NAMED,
+        '"O, fh", "O, fl"',
+        '"O, fl", "O, th"',
+        "memories.rf.ports[1].allocation[1]: 'O, th'",
+    ),
     "port type": (NAMED, "type: read,", "type: reads,", "memories.rf.ports[0].type: 'reads' is not known"),
-    "port name": (NAMED, "name: w_port_1", "name: r_port_1", "memories.rf.ports[1].name: another port is called"),
-    "granularity": (NAMED, "bandwidth_min: 8\n", "bandwidth_min: 65\n", "memories.sram.ports[0].bandwidth_min: exceeds"),
+    "port name": (
+        NAMED,
+        "name: w_port_1",
+        "name: r_port_1",
+        "memories.rf.ports[1].name: another port is called",
+    ),
+    "granularity": (
+        NAMED,
+        "bandwidth_min: 8\n",
+        "bandwidth_min: 65\n",
+        "memories.sram.ports[0].bandwidth_min: exceeds",
+    ),
     "old granularity": (
         *(COUNTED, "min_r_granularity: 8", "min_r_granularity: 65"),
         "memories.sram.min_r_granularity: exceeds r_bw (65 > 64)",
     ),
-    "old port": (COUNTED, "fl: w_port_1}", "fl: w_port_2}", "memories.rf.ports[0].fl: there is no port 'w_port_2'"),
+    "old port": (
+        COUNTED,
+        "fl: w_port_1}",
+        "fl: w_port_2}",
+        "memories.rf.ports[0].fl: there is no port 'w_port_2'",
+    ),
     "old tables": (COUNTED, "[I2, I1, O]", "[I2, I1]", "memories.sram.ports: has 3 entries for 2 operands"),
-    "old reading": (COUNTED, "tl: r_port_1,", "tl: w_port_1,", "memories.rf.ports[0].tl: 'O, tl' reads the memory"),
+    "old reading": (
+        COUNTED,
+        "tl: r_port_1,",
+        "tl: w_port_1,",
+        "memories.rf.ports[0].tl: 'O, tl' reads the memory",
+    ),
     "no level": (
         *(IMC, '"I2, tl"]}]', '"I2, fl"]}]'),
         "memories.cells.ports: no port serves 'W to_below'",
     ),
-    "way up": (IMC, '["I2, fh", "I2, tl"]', '["I2, tl"]', "memories.cells.ports: no port serves 'W from_above'"),
+    "way up": (
+        IMC,
+        '["I2, fh", "I2, tl"]',
+        '["I2, tl"]',
+        "memories.cells.ports: no port serves 'W from_above'",
+    ),
     "in ZigZag's words": (IMC, '["I2, fh", "I2, tl"]', '["I2, tl"]', "from_above is fh"),
     "no operand": (
         *(NAMED.replace(', "I1, tl"', "").replace('"I1, fh", ', ""), "[I2, I1, O]", "[I2, O]"),
         "memories: no memory holds operand I",
     ),
     "cells": (IMC, "  cells:", "  weights:", "memories: an in-memory array needs a memory called 'cells'"),
+    "cells served": (
+        IMC,
+        "served_dimensions: []",
+        "served_dimensions: [D1]",
+        "memories.cells: the cells of",
+    ),
     "compiler": (
         *(NAMED, "    area: 1.5\n", "    auto_cost_extraction: true\n"),
         "memories.sram.auto_cost_extraction: the costs would need an external memory compiler",
@@ -121,12 +190,32 @@ WRONG = {
         *(NAMED, "    area: 1.5\n", "    auto_cost_extraction: true\n"),
         "give r_cost, w_cost and area of sram",
     ),
-    "sizes": (NAMED, "sizes: [8, 4]", "sizes: [8]", "operational_array.sizes: has 1 entries for 2 dimensions"),
-    "negative": (NAMED, "sizes: [8, 4]", "sizes: [8, -4]", "operational_array.sizes[1]: must be a finite number >= 0"),
-    "dimensions": (NAMED, "dimensions: [D1, D2]\n  sizes", "dimensions: [D1, D1]\n  sizes", "operational_array.dim"),
+    "sizes": (
+        NAMED,
+        "sizes: [8, 4]",
+        "sizes: [8]",
+        "operational_array.sizes: has 1 entries for 2 dimensions",
+    ),
+    "negative": (
+        NAMED,
+        "sizes: [8, 4]",
+        "sizes: [8, -4]",
+        "operational_array.sizes[1]: must be a finite number >= 0",
+    ),
+    "dimensions": (
+        NAMED,
+        "dimensions: [D1, D2]\n  sizes",
+        "dimensions: [D1, D1]\n  sizes",
+        "operational_array.dim",
+    ),
     "energy": (NAMED, "  unit_energy: 0.04\n", "", "operational_array: unit_energy is missing"),
     "imc_type": (IMC, "analog", "optical", "operational_array.imc_type: 'optical' is not known here"),
-    "serial": (IMC, "bit_serial_precision: 2", "bit_serial_precision: 9", "operational_array.bit_serial_precision: exc"),
+    "serial": (
+        IMC,
+        "bit_serial_precision: 2",
+        "bit_serial_precision: 9",
+        "operational_array.bit_serial_precision: exc",
+    ),
     "precision": (IMC, "[8, 4]", "[8]", "operational_array.input_precision: expected two numbers"),
     "dataflow": (NAMED, '"K, 8"', '"K 8"', "dataflows.D1[0]: 'K 8' is no loop with a factor"),
     "dataflow zero": (NAMED, '"K, 8"', '"K, 0"', "dataflows.D1[0]: must be a finite number >= 1"),

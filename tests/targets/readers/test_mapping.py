@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from passes.errors import InputError
+from targets.cost.mapping import Mapping, MappingRule
+from targets.readers.mapping import parse_mapping, read_mapping
+from targets.readers.saved_mapping import SavedMapping, mapping_text
+from tests.targets.readers.files import changed
+
+SHARED = Path(os.environ.get("EECOMPILE_SHARED", "../shared"))
+CORES = ("digital", "analog", "pooling")
+
+WISHES = """
+- name: default
+  spatial_mapping: {D1: ["K, 8"], D2: ["C, 2", "FX, 3"]}
+  spatial_mapping_hint: {D3: [OX, OY]}
+  temporal_ordering:
+    - [OX, 112]
+    - [FX, "*"]
+    - ["*", "*"]
+    - [K, 2]
+  memory_operand_links: {O: O, W: I2, I: I1}
+- name: Add
+  spatial_mapping:
+  memory_operand_links: {O: O, W: I1, I: I2}
+  core_allocation: [2, 0]
+  intra_core_tiling: ["OY, all"]
+- name: conv_1
+  core_allocation: 1
+  intra_core_tiling: ["OY, all"]
+  inter_core_tiling: ["K, 4"]
+"""
+
+SAVED = """
+layers:
+  - layer: conv_1
+    core: analog
+    spatial: {D1: {K: 8}, D2: {C: 2, FX: 3}}
+    loops: [[C, 2], [OX, 4], [K, 3]]
+    levels: {W: [0, 3], I: [2, 3], O: [1, 1, 3]}
+"""
+
+
+def test_wishes() -> None:
+    rules, notes = parse_mapping(WISHES, "wishes.yaml", CORES)
+    assert rules == (
+        MappingRule(
+            "default",
+            spatial={"D1": {"K": 8}, "D2": {"C": 2, "FX": 3}},
+            hint={"D3": ("OX", "OY")},
+            order=(("OX", 112), ("FX", None), ("*", None), ("K", 2)),
+        ),
+        MappingRule("Add", links={"W": "I", "I": "W"}, cores=(2, 0)),
+        MappingRule("conv_1", cores=(1,)),
+    )
+    assert notes == (
+        "wishes.yaml: intra_core_tiling of Add, conv_1 is not used",
+        "wishes.yaml: inter_core_tiling of conv_1 is not used",
+    )
+
+
+def test_saved_mappings_are_fixed(tmp_path: Path) -> None:
+    path = tmp_path / "saved.yaml"
+    path.write_text(SAVED)
+    fixed = Mapping(
+        spatial={"D1": {"K": 8}, "D2": {"C": 2, "FX": 3}},
+        loops=(("C", 2), ("OX", 4), ("K", 3)),
+        levels={"W": (0, 3), "I": (2, 3), "O": (1, 1, 3)},
+    )
+    assert read_mapping(path, CORES) == ((MappingRule("conv_1", cores=(1,), fixed=fixed),), ())
+
+
+NAMES = st.text(min_size=1, max_size=8).map(str.strip).filter(bool).filter(str.isprintable)
+LOOPS = st.lists(
+    st.tuples(st.sampled_from(["K", "C", "OX", "OY", "FX", "FY"]), st.integers(1, 512)), max_size=5
+)
+
+
+@st.composite
+def mappings(draw: st.DrawFn) -> Mapping:
+    loops = tuple(draw(LOOPS))
+    inner = st.lists(st.integers(0, len(loops)), max_size=3).map(sorted)
+    operands = draw(st.sampled_from(["WIO", "IO"]))
+    return Mapping(
+        spatial=draw(st.dictionaries(st.sampled_from(["D1", "D2"]), LOOPS.map(dict))),
+        loops=loops,
+        levels={operand: (*draw(inner), len(loops)) for operand in operands},
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(NAMES, mappings(), max_size=3))
+def test_text_reads_back_as_written(layers: dict[str, Mapping]) -> None:
+    saved = [SavedMapping(layer, "digital", mapping) for layer, mapping in layers.items()]
+    rules, notes = parse_mapping(mapping_text(saved), "saved.yaml", CORES)
+    assert rules == tuple(MappingRule(s.layer, cores=(0,), fixed=s.mapping) for s in saved)
+    again = [SavedMapping(rule.name, CORES[rule.cores[0]], rule.fixed) for rule in rules if rule.fixed]
+    assert mapping_text(again) == mapping_text(saved) and not notes
+
+
+WRONG = {
+    "dict": ("name: default\n", "", "", "name: unknown key"),
+    "text": ("default\n", "", "", "expected a list of entries"),
+    "empty": ("[]\n", "", "", "needs 1 or more entries"),
+    "no name": (WISHES, "name: Add\n  spatial_mapping:", "spatial_mapping:", "[1].name: is missing"),
+    "twice": (WISHES, "name: Add", "name: default", "[1].name: 'default' is there twice"),
+    "key": (WISHES, "core_allocation: 1", "core_alocation: 1", "did you mean 'core_allocation'"),
+    "factor": (WISHES, '"K, 8"', '"K, x"', "[0].spatial_mapping.D1[0]: 'K, x' is no loop with a factor"),
+    "negative": (WISHES, '"K, 8"', '"K, -8"', "[0].spatial_mapping.D1[0]: 'K, -8' is no loop with a factor"),
+    "loop": (WISHES, '"K, 8"', '"k, 8"', "[0].spatial_mapping.D1[0]: 'k' is no loop name"),
+    "hint": (WISHES, "[OX, OY]", "[OX, 8]", "[0].spatial_mapping_hint.D3[1]: expected text, not 8"),
+    "order factor": (
+        WISHES,
+        "[OX, 112]",
+        "[OX, 0]",
+        "[0].temporal_ordering[0][1]: must be a finite number >= 1",
+    ),
+    "order text": (
+        WISHES,
+        "[OX, 112]",
+        "[OX, all]",
+        "[0].temporal_ordering[0][1]: expected a number, not 'all'",
+    ),
+    "order pair": (WISHES, "[OX, 112]", "[OX]", "[0].temporal_ordering[0]: has 1 entries"),
+    "order any": (
+        WISHES,
+        "[OX, 112]",
+        '["*", 112]',
+        "[0].temporal_ordering[0][1]: loops left open have no factor",
+    ),
+    "order any twice": (
+        WISHES,
+        "[OX, 112]",
+        '["*", "*"]',
+        "[0].temporal_ordering[2]: ['*', '*'] is there twice",
+    ),
+    "link": (WISHES, "W: I2, I: I1", "W: I2, I: I3", "[0].memory_operand_links.I: 'I3' is not known here"),
+    "links": (WISHES, "W: I2, I: I1", "W: I1, I: I1", "[0].memory_operand_links: O keeps its memories"),
+    "missing link": (WISHES, "W: I2, I: I1", "W: I2", "[0].memory_operand_links.I: is missing"),
+    "core": (WISHES, "[2, 0]", "[2, 3]", "[1].core_allocation[1]: there is no core 3\nthe ids are 0 to 2"),
+    "saved layer": (SAVED, "layer: conv_1", "layer:", "layers[0].layer: is missing"),
+    "saved core": (SAVED, "core: analog", "core: analogue", "did you mean 'analog'"),
+    "saved twice": (SAVED + SAVED[9:], "", "", "layers[1].layer: 'conv_1' is there twice"),
+    "saved factor": (SAVED, "{K: 8}", "{K: 0}", "layers[0].spatial.D1.K: must be a finite number >= 1"),
+    "saved loop": (SAVED, "[C, 2]", "[C]", "layers[0].loops[0]: has 1 entries"),
+    "saved levels": (SAVED, "I: [2, 3], ", "", "layers[0].levels.I: is missing"),
+    "saved order": (SAVED, "O: [1, 1, 3]", "O: [2, 1, 3]", "layers[0].levels.O[1]: 1 is less than 2"),
+    "saved outermost": (
+        SAVED,
+        "W: [0, 3]",
+        "W: [0, 2]",
+        "layers[0].levels.W[1]: the outermost level must hold all 3",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "old", "new", "message"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_mappings_name_the_path(text: str, old: str, new: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_mapping(changed(text, old, new), "map.yaml", CORES)
+    assert caught.value.message.startswith("map.yaml: ") and message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "notes"),
+    [
+        ("eenn/mapping/edge_tpu_like_quad_core.yaml", 0),
+        ("stream_quad_tpu/mapping/tpu_like_quad_core_ga.yaml", 2),
+    ],
+)
+def test_published_mappings(path: str, notes: int) -> None:
+    file = SHARED / "reference" / path
+    if not file.exists():
+        pytest.skip(f"{file} is not here (set EECOMPILE_SHARED)")
+    rules, told = read_mapping(file, [f"core_{i}" for i in range(6)])
+    assert {rule.name: rule.cores for rule in rules} == {
+        **dict.fromkeys(("default", "Conv", "Gemm"), (0, 1, 2, 3)),
+        **dict.fromkeys(("Pool", "MaxPool", "AveragePool", "GlobalAveragePool"), (4,)),
+        "Add": (5,),
+    }
+    assert len(told) == notes
