@@ -11,7 +11,7 @@ from typing import ClassVar
 from passes.errors import InputError, did_you_mean
 from targets.arch import Architecture
 from targets.cost.base import LayerCost
-from targets.layer import Layer
+from targets.layer import Bits, Layer
 from targets.placement import Candidate, Placement, Reason, Refusal, objective_key
 from targets.workload import Workload
 
@@ -88,6 +88,24 @@ class Target(ABC):
         """Return demand and bound of a broken capacity constraint; empty for other constraints."""
         return ""
 
+    @property
+    def title(self) -> str:
+        """Name of the accelerator in reports."""
+        return self.name
+
+    @property
+    def precision(self) -> Bits:
+        """Bits that float networks are costed at."""
+        return Bits()
+
+    def for_workload(self, workload: Workload, objective: str) -> Target:  # noqa: ARG002
+        """Return this target with what it decides for a network as a whole, such as what stays on chip."""
+        return self
+
+    def declines(self, layer: Layer, core: str) -> str:  # noqa: ARG002
+        """Return why ``core`` does not take ``layer`` though it meets all constraints; empty if it does."""
+        return ""
+
     def warnings(self, workload: Workload) -> tuple[str, ...]:  # noqa: ARG002
         """Return what the cost of ``workload`` leaves out, as sentences."""
         return ()
@@ -115,6 +133,9 @@ class Target(ABC):
                 absent.append(Reason(core.name, f"It does not run {layer.op_type}"))
                 continue
             broken = next((rule for rule in rules if not rule(layer, self.arch)), None)
+            if broken is None and (reason := self.declines(layer, core.name)):
+                declined.append(Reason(core.name, reason))
+                continue
             if broken is None:
                 candidates.append(Candidate(core.name, self.cost(layer, core.name)))
                 continue

@@ -48,11 +48,19 @@ class ExitPath:
 
 @dataclass(frozen=True)
 class Workload:
-    """Layers in topological order, the exit paths shallow to deep, and what is free and why."""
+    """A network as layers.
+
+    Attributes:
+        layers: In topological order.
+        exits: The exit paths, shallow to deep.
+        free: What costs nothing, and why.
+        outputs: Tensors that leave the accelerator.
+    """
 
     layers: tuple[Layer, ...]
     exits: tuple[ExitPath, ...]
     free: tuple[FreeLayer, ...]
+    outputs: frozenset[str] = frozenset()
 
     def stages(self) -> tuple[tuple[int, ...], ...]:
         """Return, per exit, the layers its path has beyond the path before it."""
@@ -110,7 +118,7 @@ class _Builder:
         position = {name: index for index, name in enumerate(order)}
         layers = [self._layer(name, position, logits) for name in order]
         paths = self._paths(layers, exits, position)
-        return Workload(tuple(layers), tuple(paths), tuple(self.free))
+        return Workload(tuple(layers), tuple(paths), tuple(self.free), frozenset(logits))
 
     def _is_free(self, name: str, nodes: list[gs.Node]) -> bool:
         """Recognise what costs nothing; a view's output is another name of its input."""

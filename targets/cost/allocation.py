@@ -53,6 +53,19 @@ def allocate(batch: Batch, hierarchy: Hierarchy, placed: Placed, links: dict[str
     return levels, fits
 
 
+def fitting(batch: Batch, hierarchy: Hierarchy, placed: Placed, links: dict[str, str], levels: Levels) -> Bools:
+    """Return which mappings, orders with their levels, fit all memories; the rule of :func:`allocate`."""
+    used: dict[str, Floats] = {}
+    for op in batch.shape.nest.operands:
+        below = np.zeros(batch.count, np.int64)
+        for level, (name, _) in enumerate(hierarchy.levels(links.get(op, op))):
+            end = levels[op][level]
+            held = at(_bits_held(batch, placed, op, level, below), end).astype(float)
+            used[name] = used.get(name, 0.0) + held
+            below = end
+    return np.all([bits <= hierarchy.memories[name].size_bits for name, bits in used.items()], axis=0)
+
+
 def _bits_held(batch: Batch, placed: Placed, operand: str, level: int, below: Ints) -> Floats:
     """Return ``[N, n + 1]``, bits of ``operand`` in one instance of its memory ``level`` per prefix."""
     bits = batch.shape.bits

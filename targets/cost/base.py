@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from targets.arch import Known
+from targets.cost.solution import Solution
+from targets.figure import Known
 
 PJ_PER_MW_S = 1e9
 
@@ -16,13 +19,17 @@ class LayerCost:
 
     Attributes:
         compute_cycles: The core computes.
-        dma_cycles: Operands move between the outer memory and the core's.
+        dma_cycles: A DMA engine moves operands between the outer memory and the core's.
         host_cycles: The host computes.
         job_cycles: The host starts jobs.
         energy_pj: Energy of all parts, in pJ.
         utilization: Cycles an ideal core needs for the arithmetic, over the latency; 0 to 1.
         bound_cycles: Roofline: no schedule of this layer on this core is faster.
         known: How the cost of the layer's arithmetic is known.
+        stall_cycles: The core waits for operands in the midst of computing.
+        load_cycles: First operands come in before the core computes.
+        store_cycles: Last results leave after it has computed.
+        detail: The mapping behind the figures, where the cost engine chose one.
     """
 
     compute_cycles: int
@@ -33,11 +40,16 @@ class LayerCost:
     utilization: float
     bound_cycles: int
     known: Known
+    stall_cycles: int = 0
+    load_cycles: int = 0
+    store_cycles: int = 0
+    detail: Solution | None = None
 
     @property
     def latency_cycles(self) -> int:
         """Cycles from start to end of the layer: nothing overlaps."""
-        return self.compute_cycles + self.dma_cycles + self.host_cycles + self.job_cycles
+        on_core = self.load_cycles + self.compute_cycles + self.stall_cycles + self.store_cycles
+        return on_core + self.dma_cycles + self.host_cycles + self.job_cycles
 
 
 def energy_pj(power_mw: float, cycles: float, clock_hz: float) -> float:
@@ -54,3 +66,9 @@ def scaled(cycles: float, scale: float) -> int:
 def ceil_div(a: int, b: int) -> int:
     """Return a / b rounded up."""
     return -(-a // b)
+
+
+def whole_parts(parts: Sequence[float]) -> list[int]:
+    """Return ``parts`` as whole cycles that add up to their sum, rounded up."""
+    ends = [math.ceil(round(total, 6)) for total in itertools.accumulate(parts)]
+    return [end - start for start, end in itertools.pairwise([0, *ends])]

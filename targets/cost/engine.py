@@ -29,6 +29,10 @@ CHUNK = 2048
 MAX_ORDERS = 2_000_000
 
 
+class NoMappingError(InputError):
+    """A layer of which no mapping fits the memories of a core."""
+
+
 @dataclass
 class Engine:
     """Searches mappings on one core; equal questions are answered once.
@@ -54,7 +58,8 @@ class Engine:
             rule: What the user asks of the mapping.
 
         Raises:
-            InputError: No mapping fits the memories, or a given one does not belong to this layer and core.
+            NoMappingError: No mapping fits the memories.
+            InputError: A given mapping does not belong to this layer and core.
         """
         key = (nest, objective, repr(rule))
         if self.memo is not None and key in self.memo:
@@ -87,7 +92,7 @@ class Engine:
                 if candidate is not None and (best is None or candidate.values < best.values):
                     best = candidate
         if best is None:
-            raise InputError(
+            raise NoMappingError(
                 f"no mapping fits the memories: {', '.join(f'{n} {s}' for n, s in nest.loops if s > 1)}",
                 "a single tile of an operand is larger than a memory, or the outermost memory cannot hold the layer",
             )

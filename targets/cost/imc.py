@@ -10,21 +10,24 @@ cycles an input takes. Source: see ``targets.cost.imc_circuits``; equal to ZigZa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from passes.errors import InputError
-from targets.cost.imc_circuits import Technology, active_tree_adders, depth, place_value_adders, tree_adders
+from targets.cost.imc_array import ImcArray
+from targets.cost.imc_check import check
+from targets.cost.imc_circuits import TECHNOLOGY, depth, place_value_adders, tree_adders
 from targets.cost.mapping import Unrolling
 from targets.cost.nest import LoopNest
-from targets.hierarchy import Hierarchy, Imc
+from targets.hierarchy import Hierarchy
 
-TECHNOLOGY = Technology()
+# fmt: off
+__all__ = [
+    "Peak", "array_area_mm2", "array_energy_pj", "check", "clock_ns", "peak", "precharge_pj", "used_rows",
+]
+# fmt: on
 
 
 class Peak(NamedTuple):
-    """What a fully used array reaches without ever changing a weight; a multiply-accumulate is two operations.
+    """What a fully used array reaches with its weights in place; a multiply-accumulate is two operations.
 
     Attributes:
         tops: Tera-operations per second at the shortest clock period.
@@ -57,15 +60,35 @@ def array_energy_pj(
     Raises:
         InputError: As :func:`check`.
     """
-    array = _array(hierarchy)
-    wordline, bitline = (dict(unrolling.get(name, {})) for name in (array.wordline, array.bitline))
-    columns = math.prod(wordline.values())
-    activations = nest.operations / (columns * math.prod(bitline.values()))
+    array = ImcArray.of(hierarchy)
+    columns, summed = (math.prod(unrolling.get(d, {}).values()) for d in (array.wordline, array.bitline))
+    activations = nest.operations / (columns * summed)
     cycles = array.imc.cycles_per_operation * activations
     switches = nest.operations if weight_switches is None else weight_switches
-    per_cycle = array.cycle_energy_pj(_rows(nest, wordline, bitline), columns)
+    per_cycle = array.cycle_energy_pj(used_rows(hierarchy, nest, unrolling), columns)
     precharging = {"precharging": precharge_pj(hierarchy) * switches}
     return precharging | {name: energy * cycles for name, energy in per_cycle.items()}
+
+
+def used_rows(hierarchy: Hierarchy, nest: LoopNest, unrolling: Unrolling) -> int:
+    """Return the rows of a bank that a layer uses; more than it has cannot be.
+
+    Columns that share weights but not inputs (OX along the wordlines) hold these weights on a diagonal: with
+    FX along the bitlines over ``OX + FX - 1`` rows, else over one row each. Source: the formula stated in
+    ZigZag 3.8.5, ``C (OX + FX - 1) (OY + FY - 1)``; loops without a window, such as B, count as ``FX = 1``.
+
+    Raises:
+        InputError: As :func:`check`.
+    """
+    array = ImcArray.of(hierarchy)
+    wordline, bitline = (unrolling.get(name, {}) for name in (array.wordline, array.bitline))
+    weights = dict(nest.relevant).get("W", wordline.keys())
+    partners = dict(pair for w in nest.windows for pair in ((w.outer, w.inner), (w.inner, w.outer)))
+    rows = math.prod(bitline.values())
+    for loop in wordline.keys() - weights:
+        along = bitline.get(partners.get(loop, ""), 1)
+        rows = rows // along * (along + wordline[loop] - 1)
+    return rows
 
 
 def precharge_pj(hierarchy: Hierarchy) -> float:
@@ -77,7 +100,7 @@ def precharge_pj(hierarchy: Hierarchy) -> float:
     Raises:
         InputError: As :func:`check`.
     """
-    array = _array(hierarchy)
+    array = ImcArray.of(hierarchy)
     weights = hierarchy.memories[array.imc.cells].size_bits // array.imc.weight_bits
     if weights == 1:
         return 0.0
@@ -91,7 +114,7 @@ def array_area_mm2(hierarchy: Hierarchy) -> dict[str, float]:
     Raises:
         InputError: As :func:`check`.
     """
-    array = _array(hierarchy)
+    array = ImcArray.of(hierarchy)
     imc, columns = array.imc, array.columns * array.banks
     tree = 0 if array.analog else tree_adders(array.rows, imc.weight_bits) * imc.bits_per_cycle
     place_value = place_value_adders(*array.place_value_inputs)
@@ -108,14 +131,14 @@ def array_area_mm2(hierarchy: Hierarchy) -> dict[str, float]:
 
 
 def clock_ns(hierarchy: Hierarchy) -> dict[str, float]:
-    """Return the delay of every component on the way of a cycle, in ns; their sum is the shortest clock period.
+    """Return the delay of every component a cycle passes, in ns; their sum is the shortest clock period.
 
-    Reading the cells and the DACs are not on that way.
+    Reading the cells is not on that way; the delay of DACs is neglected.
 
     Raises:
         InputError: As :func:`check`.
     """
-    array = _array(hierarchy)
+    array = ImcArray.of(hierarchy)
     imc = array.imc
     inputs, bits = array.place_value_inputs
     levels = 0 if array.analog else depth(array.rows)
@@ -139,165 +162,8 @@ def peak(hierarchy: Hierarchy) -> Peak:
     Raises:
         InputError: As :func:`check`.
     """
-    array = _array(hierarchy)
+    array = ImcArray.of(hierarchy)
     operations = 2 * hierarchy.array.units / array.imc.cycles_per_operation
     tops = operations / sum(clock_ns(hierarchy).values()) / 1000
     energy_pj = sum(array.cycle_energy_pj(array.rows, array.columns).values()) * array.banks
     return Peak(tops, operations / energy_pj, tops / sum(array_area_mm2(hierarchy).values()))
-
-
-def check(hierarchy: Hierarchy) -> None:
-    """Check that the model covers the array of ``hierarchy``.
-
-    Raises:
-        InputError: It is no in-memory array or has fewer than two dimensions; a tree of adders would not have
-            a power of two inputs; the bits do not fit together; or the cells are not the weights' own.
-    """
-    imc, dimensions = hierarchy.array.imc, hierarchy.array.dimensions
-    if imc is None:
-        raise InputError("array.imc: missing, so this is no in-memory array", "describe it under array.imc")
-    if len(dimensions) < 2:
-        raise InputError(
-            f"array.dimensions: only {', '.join(dimensions)}; an in-memory array has wordlines and bitlines",
-            "give two dimensions or more; the first in sorted order lies along the wordlines",
-        )
-    if imc.activation_bits % imc.bits_per_cycle:
-        raise InputError(
-            f"array.imc.bits_per_cycle: {imc.bits_per_cycle} does not divide the {imc.activation_bits} bits "
-            "of an activation",
-            "take a divisor, so that every cycle takes as many bits",
-        )
-    if (imc.kind == "analog") != (imc.adc_bits > 0):
-        raise InputError(
-            f"array.imc.adc_bits: {imc.adc_bits} in {'an analog' if imc.kind == 'analog' else 'a digital'} array",
-            "analog arrays have converters, digital ones do not: give 1 or more for the former, 0 for the latter",
-        )
-    if imc.kind == "analog":
-        _power_of_two("array.imc.weight_bits", imc.weight_bits)
-    else:
-        bitline = sorted(dimensions)[1]
-        _power_of_two(f"array.dimensions.{bitline}", dimensions[bitline])
-        _power_of_two("array.imc.bits_per_cycle", imc.bits_per_cycle)
-    _check_cells(hierarchy, imc)
-
-
-def _power_of_two(where: str, value: int) -> None:
-    if value & (value - 1):
-        lower = 1 << value.bit_length() - 1
-        raise InputError(
-            f"{where}: {value} is no power of two, but so many inputs meet in a tree of adders",
-            f"use {lower} or {2 * lower}",
-        )
-
-
-def _check_cells(hierarchy: Hierarchy, imc: Imc) -> None:
-    where, cells = f"memories.{imc.cells}", hierarchy.memories[imc.cells]
-    if cells.operands != ("W",) or hierarchy.levels("W")[0][0] != imc.cells:
-        raise InputError(
-            f"{where}: the cells of an in-memory array are the innermost memory of W and hold nothing else",
-            f"set {where}.operands to [W] and list it before other memories of W",
-        )
-    if cells.served_dimensions:
-        raise InputError(
-            f"{where}.served_dimensions: {', '.join(cells.served_dimensions)}, but every multiplier has its own cells",
-            "leave it empty",
-        )
-    if cells.size_bits % imc.weight_bits:
-        raise InputError(
-            f"{where}.size_bits: {cells.size_bits} bits hold no whole number of {imc.weight_bits}-bit weights",
-            f"size_bits is per multiplier: use a multiple of {imc.weight_bits}",
-        )
-
-
-@dataclass(frozen=True)
-class _Array:
-    """The parts of a checked array.
-
-    Attributes:
-        imc: As described.
-        wordline: Name of the dimension along the wordlines.
-        bitline: Name of the dimension along the bitlines.
-        columns: Its multipliers along a wordline.
-        rows: Its multipliers along a bitline.
-        banks: How many of these it has.
-    """
-
-    imc: Imc
-    wordline: str
-    bitline: str
-    columns: int
-    rows: int
-    banks: int
-
-    @property
-    def analog(self) -> bool:
-        return self.imc.kind == "analog"
-
-    @property
-    def bit_products(self) -> int:
-        """One-bit multipliers per cell group: a digital one takes all bits of a cycle side by side."""
-        return self.imc.weight_bits * (1 if self.analog else self.imc.bits_per_cycle)
-
-    @property
-    def place_value_inputs(self) -> tuple[int, int]:
-        """Numbers a column adds by place value, and their bits: one per weight bit, or per input bit."""
-        if self.analog:
-            return self.imc.weight_bits, self.imc.adc_bits
-        return self.imc.bits_per_cycle, self.imc.weight_bits + depth(self.rows)
-
-    @property
-    def accumulator_bits(self) -> int:
-        """Bits of a column's accumulator; 0 where one cycle takes a whole input."""
-        if self.imc.bits_per_cycle == self.imc.activation_bits:
-            return 0
-        summed = self.imc.adc_bits if self.analog else depth(self.rows)
-        return self.imc.activation_bits + summed + self.imc.weight_bits
-
-    def cycle_energy_pj(self, rows: int, columns: int) -> dict[str, float]:
-        """Return the energy of one cycle of one bank that uses these rows and columns."""
-        imc = self.imc
-        both, one = (0, 0) if self.analog else active_tree_adders(self.rows, imc.weight_bits, rows)
-        tree_pj = both * TECHNOLOGY.adder_pj + one * TECHNOLOGY.half_adder_pj
-        place_value = place_value_adders(*self.place_value_inputs)
-        bitline_pj = TECHNOLOGY.switching_pj(TECHNOLOGY.bitline_pf) * imc.weight_bits * self.rows
-        multiplied_rows = rows if self.analog else self.rows
-        return {
-            "dacs": TECHNOLOGY.dac_pj(imc.bits_per_cycle) * rows if self.analog else 0.0,
-            "adcs": TECHNOLOGY.adc_pj(imc.adc_bits) * imc.weight_bits * columns,
-            "multipliers": TECHNOLOGY.multiplier_pj * self.bit_products * self.columns * multiplied_rows,
-            "bitline_addition": bitline_pj * columns if self.analog else 0.0,
-            "adder_trees": tree_pj * imc.bits_per_cycle * columns,
-            "place_value_adders": TECHNOLOGY.adder_pj * place_value * columns,
-            "accumulators": (TECHNOLOGY.adder_pj + TECHNOLOGY.register_pj) * self.accumulator_bits * columns,
-        }
-
-
-def _array(hierarchy: Hierarchy) -> _Array:
-    check(hierarchy)
-    assert hierarchy.array.imc is not None
-    dimensions = hierarchy.array.dimensions
-    wordline, bitline, *banks = sorted(dimensions)
-    return _Array(
-        hierarchy.array.imc,
-        wordline,
-        bitline,
-        dimensions[wordline],
-        dimensions[bitline],
-        math.prod(dimensions[name] for name in banks),
-    )
-
-
-def _rows(nest: LoopNest, wordline: Mapping[str, int], bitline: Mapping[str, int]) -> int:
-    """Return the rows in use.
-
-    Columns that compute neighbouring outputs with the same weights (a loop such as OX along the wordlines)
-    need inputs shifted against each other: their weights lie on a diagonal, over ``FX + OX - 1`` rows where FX
-    lies along the bitlines. As published, that takes no more rows where FX does not.
-    """
-    weights = dict(nest.relevant).get("W", frozenset())
-    shifted: dict[str, int] = {}
-    for window in nest.windows:
-        for across, along in ((window.outer, window.inner), (window.inner, window.outer)):
-            if across not in weights:
-                shifted[along] = wordline.get(across, 1) - 1
-    return math.prod(f + (shifted.get(loop, 0) if f > 1 else 0) for loop, f in bitline.items())

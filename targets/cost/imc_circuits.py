@@ -1,7 +1,7 @@
 """Gates, adders and converters of in-SRAM computing: energy in pJ, area in mm2, delay in ns.
 
 Source of formulas and constants: J. Sun, P. Houshmand, M. Verhelst, "Analog or Digital In-Memory Computing?
-Benchmarking through Quantitative Modeling", ICCAD 2023, with the values of its implementation in ZigZag 3.8.5.
+Benchmarking through Quantitative Modeling", ICCAD 2023, with the values it has in ZigZag 3.8.5.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ class Technology:
         return 3 * self.nand_mm2 + 2 * self.xor_mm2
 
     def ripple_ns(self, additions: int, carries: int) -> float:
-        """Return the delay of ``additions`` ripple-carry adders in a row, the last with ``carries`` more bits.
+        """Return the delay of ``additions`` ripple-carry adders in a row; 0 take no time.
 
-        All but the last pass on their first sum bit; the last makes a carry, which ripples. None take no time.
+        All but the last pass on a sum bit; the last makes a carry, which ripples over ``carries`` bits more.
         """
         if additions == 0:
             return 0.0
@@ -88,12 +88,15 @@ class Technology:
         return bits * (0.00653 * rows + 0.640)
 
     def adc_mm2(self, bits: int) -> float:
-        """Return the area of a converter, ``10^(1.206 - 0.0369 n) 2^n`` um2; one bit is a comparator, neglected."""
+        """Return the area of a converter, ``10^(1.206 - 0.0369 n) 2^n`` um2; that of one bit is neglected."""
         return 10 ** (1.206 - 0.0369 * bits) * 2**bits * 1e-6 if bits > 1 else 0.0
 
     def dac_pj(self, bits: int) -> float:
         """Return the energy of driving one row, ``n 50 fF V^2``; one bit needs no converter."""
         return self.switching_pj(0.05 * bits) if bits > 1 else 0.0
+
+
+TECHNOLOGY = Technology()
 
 
 def depth(inputs: int) -> int:
@@ -102,7 +105,7 @@ def depth(inputs: int) -> int:
 
 
 def tree_adders(inputs: int, bits: int) -> int:
-    """Return the one-bit adders of a tree that sums ``inputs`` numbers of ``bits``, one bit wider per level."""
+    """Return the one-bit adders of a tree that sums ``inputs`` numbers of ``bits``, a bit more per level."""
     return inputs * (bits + 1) - (bits + depth(inputs) + 1)
 
 

@@ -47,7 +47,10 @@ def _job(
     phases = (
         Phase(host, cost.job_cycles, "host"),
         Phase(dma, cost.dma_cycles, "dma"),
+        Phase(core, cost.load_cycles, "load"),
         Phase(core, cost.compute_cycles, "compute"),
+        Phase(core, cost.stall_cycles, "stall"),
+        Phase(core, cost.store_cycles, "store"),
         Phase(host, cost.host_cycles, "host"),
     )
     used = tuple(phase for phase in phases if phase.cycles)

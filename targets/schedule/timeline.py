@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["compute", "dma", "host", "wait"]
+Kind = Literal["compute", "stall", "load", "store", "dma", "host", "wait"]
 
 
 @dataclass(frozen=True)

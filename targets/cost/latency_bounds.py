@@ -1,0 +1,207 @@
+"""A lower bound on the latency of every order and allocation of a layer's prime factors.
+
+Whatever the order, a mapping takes ``X + onload + offload`` cycles, where X, iterations with stalls, is at
+least the iterations, and at least what any port moves after the first periods. First loads and last
+write-backs, and the traffic of a port, are sums of prices at the boundaries, so the path solver bounds any
+weighted sum of them. What is loaded only once may overlap with X; those boundaries lie at the top of
+the lattice, and each set of them is a case of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from targets.cost.bounds import WEIGHTS, Bounds
+from targets.cost.lattice import Boundary
+from targets.cost.nest import Floats
+from targets.cost.paths import Key, Path
+
+FIRST_LOADS = {"from_above", "to_below"}
+LAST_WRITES = {"to_above", "from_below"}
+PortKey = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Once:
+    """A transfer that happens once: its cycles, and the least that must come before the first operation."""
+
+    key: Key
+    port: PortKey
+    cycles: float
+    least: float
+
+
+class LatencyBounds:
+    """Latency bounds for one layer, core and spatial mapping."""
+
+    def __init__(self, bounds: Bounds, cycles_per_operation: float) -> None:
+        self.bounds = bounds
+        self.top = bounds.lattice.count - 1
+        self.compute = float(bounds.lattice.cycles[-1]) * cycles_per_operation
+        self.levels = {op: [b for b in bs if b.level >= 0] for op, bs in bounds.boundaries.items()}
+        self.inputs = [op for op in self.levels if op != "O"]
+        self.weight = {key: self._pair_weight(b) for key, b in bounds.by_key.items()}
+        self.ports = sorted({f.port for b in bounds.by_key.values() for f in b.flows})
+
+    def _pair_weight(self, boundary: Boundary) -> float:
+        """Return 0 for a pair of ports whose load the onload rule overwrites by one further out, else 1."""
+        if boundary.operand == "O" or boundary.level < 0:
+            return 1.0
+        kinds = [self._half_shared(b) for b in self.levels[boundary.operand]]
+        last = max((i for i, half in enumerate(kinds) if half), default=-1)
+        return 0.0 if kinds[boundary.level] and boundary.level != last else 1.0
+
+    def _half_shared(self, boundary: Boundary) -> bool:
+        shared = {self._shared(f.port) for f in boundary.flows}
+        return len(shared) == 2
+
+    def _shared(self, port: PortKey) -> bool:
+        memory = self.bounds.hierarchy.memories[port[0]]
+        serves = next(p.serves for p in memory.ports if p.name == port[1])
+        return {"W", "I"} <= {transfer.split()[0] for transfer in serves}
+
+    def lower(self, known: float) -> tuple[float, list[Path]]:
+        """Return a lower bound, at most ``known``, and paths worth costing, most promising first.
+
+        Args:
+            known: Latency of a mapping already found, in cycles.
+        """
+        least = known
+        found: list[tuple[float, Path]] = []
+        for once in self._cases():
+            value, paths = self._case(once, known)
+            least = min(least, value)
+            found += [(value, path) for path in paths]
+        found.sort(key=lambda entry: entry[0])
+        return max(least, self.compute), [path for _, path in found]
+
+    def _cases(self) -> Iterator[frozenset[Key]]:
+        """Yield which boundaries lie at the top: per operand, its outermost ones."""
+        options = []
+        for op, levels in self.levels.items():
+            keys = [(op, b.level) for b in levels]
+            options.append([frozenset(keys[i:]) for i in range(len(keys), -1, -1)])
+        for choice in itertools.product(*options):
+            case = frozenset().union(*choice)
+            if all(self.bounds.allowed[key][self.top] for key in case):
+                yield case
+
+    def _case(self, once: frozenset[Key], known: float) -> tuple[float, list[Path]]:
+        edges = self._edges_of(once)
+        free = [key for key in self.bounds.by_key if key not in once]
+        loads = {key: self._first_cycles(self.bounds.by_key[key]) * self.weight[key] for key in free}
+        traffic = {port: self._traffic(port, free) for port in self.ports}
+        # Without regard to a common path first: cheap, and enough for most cases.
+        start = max(self.compute, *(sum(float(t.min()) for t in prices.values()) for prices in traffic.values()))
+        simple = {key: float(np.where(self._space(key, once), loads[key], np.inf).min()) for key in free}
+        if not all(math.isfinite(v) for v in simple.values()):
+            return math.inf, []
+        value = start
+        for weights in self._weights():
+            fixed = sum(simple[key] * weights[key[0]] for key in free)
+            value = max(value, self._least(edges, weights, start, fixed, 0.0))
+        if value >= known:
+            return value, []
+        paths: list[Path] = []
+        for weights in self._weights():
+            prices = {key: loads[key] * weights[key[0]] for key in free}
+            plain = self._solve(prices, once)
+            if plain is None:
+                return math.inf, []
+            paths.append(plain)
+            value = max(value, self._least(edges, weights, start, plain.value, 0.0))
+            for port in self.ports:
+                busy = traffic[port]
+                if value >= known or sum(float(t.max()) for t in busy.values()) <= self.compute:
+                    continue
+                joint = self._solve({key: prices[key] + busy[key] for key in free}, once)
+                if joint is not None:
+                    paths.append(joint)
+                    value = max(value, self._least(edges, weights, start, plain.value, joint.value))
+            if value >= known:
+                return value, paths
+        return value, paths
+
+    def _weights(self) -> list[dict[str, float]]:
+        """Return convex weights on the two inputs: the first loads take as long as the longer of them."""
+        if len(self.inputs) == 1:
+            return [{self.inputs[0]: 1.0, "O": 1.0}]
+        first, second = self.inputs
+        return [{first: w, second: 1 - w, "O": 1.0} for w in WEIGHTS]
+
+    def _space(self, key: Key, once: frozenset[Key]) -> np.ndarray:
+        allowed = self.bounds.allowed[key].copy()
+        if key in once:
+            allowed[: self.top] = False
+        elif key[1] >= 0:
+            allowed[self.top] = False
+        return allowed
+
+    def _solve(self, prices: dict[Key, Floats], once: frozenset[Key]) -> Path | None:
+        zero = np.zeros(self.top + 1)
+        return self.bounds.solver.solve({
+            key: np.where(self._space(key, once), prices.get(key, zero), np.inf) for key in self.bounds.by_key
+        })
+
+    def _first_cycles(self, boundary: Boundary) -> Floats:
+        """Return the cycles of the first load or last write-back across a boundary, ``[S]``."""
+        if boundary.level < 0:
+            return np.zeros(self.top + 1)
+        wanted = LAST_WRITES if boundary.operand == "O" else FIRST_LOADS
+        cycles = [f.real for f in boundary.flows if f.direction in wanted]
+        return np.max(np.stack(cycles), axis=0) if cycles else np.zeros(self.top + 1)
+
+    def _traffic(self, port: PortKey, keys: list[Key]) -> dict[Key, Floats]:
+        """Return per boundary the cycles a port is busy after the first period, ``[S]``."""
+        result = {}
+        for key in keys:
+            flows = [f for f in self.bounds.by_key[key].flows if f.port == port]
+            busy = sum((f.real * np.maximum(0, f.count - 1) for f in flows), np.zeros(self.top + 1))
+            result[key] = busy
+        return result
+
+    def _edges_of(self, once: frozenset[Key]) -> list[_Once]:
+        edges = []
+        for key in sorted(once):
+            boundary = self.bounds.by_key[key]
+            wanted = LAST_WRITES if key[0] == "O" else FIRST_LOADS
+            first = self.levels[key[0]][0]
+            for flow in boundary.flows:
+                if flow.direction in wanted:
+                    bandwidth = next(
+                        p.bandwidth_bits_per_cycle
+                        for p in self.bounds.hierarchy.memories[flow.port[0]].ports
+                        if p.name == flow.port[1]
+                    )
+                    least = math.ceil(float(first.held_bits[0]) / bandwidth)
+                    edges.append(_Once(key, flow.port, float(flow.real[self.top]), least))
+        return edges
+
+    def _least(
+        self, edges: list[_Once], weights: dict[str, float], start: float, rest: float, joint: float
+    ) -> float:
+        """Return the least of ``max(X + rest, joint) + what loads once`` over all X from ``start`` on.
+
+        All is convex and piecewise linear in X, so a corner has the least.
+        """
+        corners = {start, max(start, joint - rest)}
+        corners |= {max(start, e.cycles - low) for e in edges for low in (0.0, e.least, self._floor(e, edges))}
+        return min(max(x + rest, joint) + self._once(edges, weights, x) for x in corners)
+
+    @staticmethod
+    def _floor(edge: _Once, edges: list[_Once]) -> float:
+        """Return what is left of a load at least; cuts of others on its port may take more off it."""
+        rivals = sum(max(0.0, e.cycles - e.least) for e in edges if e.port == edge.port and e is not edge)
+        return min(edge.cycles, edge.least) - rivals
+
+    def _once(self, edges: list[_Once], weights: dict[str, float], x: float) -> float:
+        pairs: dict[Key, float] = {}
+        for edge in edges:
+            left = max(self._floor(edge, edges), edge.cycles - x)
+            pairs[edge.key] = max(pairs.get(edge.key, -math.inf), left)
+        return sum(left * weights[key[0]] * self.weight[key] for key, left in pairs.items())

@@ -1,0 +1,58 @@
+"""Which operators a core runs by its kind, where nothing but the description is known."""
+
+from __future__ import annotations
+
+from targets.arch import Architecture, Core
+from targets.base import Constraint, Support
+from targets.cost.elementwise import EXPONENTIAL, SIMPLE
+from targets.layer import Layer
+from targets.operators import GLOBAL_POOLS, WINDOW_POOLS
+
+POOLINGS = (*WINDOW_POOLS, *GLOBAL_POOLS)
+ELEMENTWISE = tuple(sorted((SIMPLE | EXPONENTIAL) - set(POOLINGS)))
+_ARRAYS = ("mac_array", "imc_array")
+
+
+def has_loops(layer: Layer, _arch: Architecture) -> bool:
+    """It has one or two spatial axes."""
+    return layer.dims is not None
+
+
+HINTS: dict[Constraint, str] = {
+    has_loops: "3-D convolutions and poolings have no loop nest here; split them into 2-D ones",
+}
+_HELP = {
+    "ConvTranspose": "transposed convolutions have no loop nest here; use a Resize and a Conv instead",
+}
+
+
+def help_with(layer: Layer) -> str:
+    """Return what helps with a layer no core takes."""
+    return _HELP.get(
+        layer.op_type,
+        "give it an operator in the list of `eecompile targets`, or a core with memories large enough",
+    )
+
+
+def support(arch: Architecture, name: str) -> Support:
+    """Return the operators of core ``name``.
+
+    Arrays run convolutions and matrix products, pooling cores poolings, SIMD cores (and hosts with an
+    array) the rest. Work that has no core of its own kind runs on the arrays.
+    """
+    core = arch.core(name)
+    if core.array is None:
+        return {}
+    kinds = {other.kind for other in arch.cores if other.array is not None}
+    found: dict[str, tuple[Constraint, ...]] = {}
+    if core.kind in _ARRAYS:
+        found |= {"Conv": (has_loops,), "Gemm": (), "MatMul": ()}
+    if _runs(core, kinds, "pooling"):
+        found |= dict.fromkeys(POOLINGS, (has_loops,))
+    if _runs(core, kinds, "simd", "host"):
+        found |= dict.fromkeys(ELEMENTWISE, ())
+    return found
+
+
+def _runs(core: Core, kinds: set[str], *own: str) -> bool:
+    return core.kind in own or (core.kind in _ARRAYS and not kinds & set(own))

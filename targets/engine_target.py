@@ -1,0 +1,235 @@
+"""Any accelerator whose cores have arrays and memories, costed by the engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from passes.errors import InputError
+from targets import engine_support
+from targets.arch import Architecture
+from targets.base import Constraint, CostModel, Support, Target
+from targets.cost.aliases import rule_on
+from targets.cost.base import LayerCost, whole_parts
+from targets.cost.engine import DEFAULT_LPF_LIMIT, NoMappingError
+from targets.cost.engines import Engines
+from targets.cost.locality import Stores, plan_residency
+from targets.cost.mapping import MappingRule, rule_for
+from targets.cost.nests import nest_of
+from targets.cost.residency import Residency
+from targets.cost.solution import Solution
+from targets.layer import Bits, Layer
+from targets.placement import Placement, Refusal, objective_key
+from targets.workload import Workload
+
+ENGINE_MODEL = CostModel(
+    "the mapping and cost model of ZigZag 3.8.5",
+    "none against that tool, which it reproduces exactly; how far from silicon depends on the numbers of "
+    "the description, and nobody has measured it here",
+)
+
+
+@dataclass(frozen=True)
+class EngineTarget(Target):
+    """An accelerator described by arrays and memories; mappings are searched layer by layer.
+
+    Attributes:
+        architecture: The description.
+        rules: What the user asks of the mapping of some layers.
+        lpf_limit: Most temporal factors per layer; ``None`` takes all prime factors.
+        locality: Tensors may stay on chip between layers; else each layer reads and writes off chip.
+        objective: What mappings minimise: ``edp``, ``latency`` or ``energy``.
+        resident: Per layer, what stays on chip around it; planned by :meth:`for_workload`.
+        engines: What was found out so far.
+    """
+
+    name: ClassVar[str] = "file"
+    cost_models: ClassVar[Mapping[str, CostModel]] = {"engine": ENGINE_MODEL}
+    schemes: ClassVar[Mapping[str, str]] = {}
+
+    architecture: Architecture | None = None
+    rules: tuple[MappingRule, ...] = ()
+    lpf_limit: int | None = DEFAULT_LPF_LIMIT
+    locality: bool = True
+    objective: str = "edp"
+    resident: Mapping[str, Residency] = field(default_factory=dict)
+    engines: Engines | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            InputError: A wrong option, or no core with an array.
+        """
+        super().__post_init__()
+        objective_key(self.objective)
+        if self.lpf_limit is not None and self.lpf_limit < 1:
+            raise InputError(f"the limit of temporal factors must be at least 1, not {self.lpf_limit}")
+        if self.engines is None:
+            object.__setattr__(self, "engines", Engines(self.arch))
+        if not any(self._engines.has(core.name) for core in self.arch.cores):
+            raise InputError(
+                f"no core of {self.arch.name} has an array", "give a core 'array' and 'memories' in its file"
+            )
+
+    @property
+    def _engines(self) -> Engines:
+        if self.engines is None:
+            raise ValueError("engines are made on construction")
+        return self.engines
+
+    @property
+    def arch(self) -> Architecture:
+        """The description."""
+        if self.architecture is None:
+            raise InputError(f"target '{self.name}' needs an accelerator description")
+        return self.architecture
+
+    @property
+    def title(self) -> str:
+        """Name of the description."""
+        return self.arch.name
+
+    @property
+    def precision(self) -> Bits:
+        """8-bit operands and results, 16-bit partial sums."""
+        return Bits(8, 8, 16, logits=8)
+
+    def pipeline(self, quantized: bool) -> str:
+        """Return the passes; ``quantize`` needs calibrated ranges on the graph."""
+        integer = "quantize,fold-qdq," if quantized else ""
+        return f"canonicalize,fold-batchnorm,{integer}fuse-layers"
+
+    def support(self, core: str) -> Support:
+        """Return what a core of its kind runs."""
+        self.arch.core(core)
+        return engine_support.support(self.arch, core)
+
+    def hint(self, constraint: Constraint) -> str:
+        """Return what helps against a broken rule."""
+        return engine_support.HINTS.get(constraint, "")
+
+    def declines(self, layer: Layer, core: str) -> str:
+        """Return why the mapping file, the plan or the memories keep ``layer`` off ``core``."""
+        allowed = self._allowed(layer)
+        if allowed and core not in allowed:
+            return f"The mapping file allows {', '.join(allowed)}"
+        planned = self.resident.get(layer.name)
+        if planned is not None and planned.operands and planned.core != core:
+            return f"Tensors it shares with other layers stay in the memories of {planned.core}"
+        try:
+            self.solution(layer, core)
+        except NoMappingError as error:
+            return error.message[:1].upper() + error.message[1:]
+        return ""
+
+    def place(self, layer: Layer, objective: str = "edp") -> Placement | Refusal:
+        """Put ``layer`` on the core where its best mapping for ``objective`` is cheapest."""
+        bound = self if objective == self.objective else replace(self, objective=objective)
+        placed = super(EngineTarget, bound).place(layer, objective)
+        if isinstance(placed, Refusal) and not placed.hint:
+            return replace(placed, hint=engine_support.help_with(layer))
+        return placed
+
+    def cost(self, layer: Layer, core: str) -> LayerCost:
+        """Return the cost of the best mapping of ``layer`` on ``core``.
+
+        Raises:
+            NoMappingError: No mapping fits the memories.
+            InputError: A rule asks for what cannot be.
+        """
+        found = self.solution(layer, core)
+        load, compute, stall, store = whole_parts(
+            (found.onload_cycles, found.compute_cycles, found.stall_cycles, found.offload_cycles)
+        )
+        return LayerCost(
+            compute_cycles=compute,
+            dma_cycles=0,
+            host_cycles=0,
+            job_cycles=0,
+            energy_pj=found.energy_pj,
+            utilization=min(1.0, found.utilization),
+            bound_cycles=max(1, math.floor(found.bound_cycles)),
+            known=self._engines.hierarchy(core).array.known,
+            stall_cycles=stall,
+            load_cycles=load,
+            store_cycles=store,
+            detail=found,
+        )
+
+    def solution(self, layer: Layer, core: str, residency: Residency | None = None) -> Solution:
+        """Return the best mapping; ``residency`` takes the place of what is planned for the layer.
+
+        Raises:
+            NoMappingError: No mapping fits the memories.
+            InputError: A rule asks for what cannot be; the message names the layer.
+        """
+        planned = residency or self.resident.get(layer.name)
+        around = planned if planned is not None and planned.core == core else Residency(core)
+        nest = nest_of(layer)
+        rule = rule_on(nest, self.rule(layer), self._engines.hierarchy(core).dataflow)
+        try:
+            return self._engines.best(nest, rule, self.objective, self.lpf_limit, around)
+        except NoMappingError:
+            raise
+        except InputError as error:
+            raise InputError(f"layer '{layer.name}' on core '{core}': {error.message}", error.hint) from None
+
+    def rule(self, layer: Layer) -> MappingRule:
+        """Return the rule of a layer: by its name or that of a node it came from, its operator, or default."""
+        names = {rule.name for rule in self.rules}
+        named = next((name for name in (layer.name, *layer.origin) if name in names), layer.name)
+        return rule_for(self.rules, named, layer.op_type)
+
+    def _allowed(self, layer: Layer) -> tuple[str, ...]:
+        """Return the cores a rule restricts ``layer`` to; empty for all.
+
+        A ``default`` rule is about no operator in particular: it does not bind what none of its cores runs.
+        """
+        rule = self.rule(layer)
+        cores = tuple(self.arch.cores[index].name for index in rule.cores)
+        if rule.name == "default" and not any(layer.op_type in self.support(core) for core in cores):
+            return ()
+        return cores
+
+    def for_workload(self, workload: Workload, objective: str) -> EngineTarget:
+        """Return this target with the tensors that stay on chip between the layers of ``workload``."""
+        bound = replace(self, objective=objective, resident={})
+        if not self.locality:
+            return bound
+        core_of = {}
+        for layer in workload.layers:
+            core = bound._likely_core(layer)
+            if core is not None:
+                core_of[layer.name] = core
+        resident = plan_residency(workload, core_of, bound._stores, bound._can_run)
+        return replace(bound, resident=resident)
+
+    def _likely_core(self, layer: Layer) -> str | None:
+        """Return where ``layer`` runs if nothing stays on chip, without costing it where all cores are alike."""
+        rules = {core.name: self.support(core.name).get(layer.op_type) for core in self.arch.cores}
+        legal = [n for n, r in rules.items() if r is not None and all(rule(layer, self.arch) for rule in r)]
+        allowed = self._allowed(layer)
+        legal = sorted(name for name in legal if not allowed or name in allowed)
+        if len({self._engines.alike(name) for name in legal}) == 1:
+            return legal[0]
+        placed = self.place(layer, self.objective) if legal else None
+        return placed.core if isinstance(placed, Placement) else None
+
+    def _stores(self, layer: Layer, core: str) -> Stores:
+        return self._engines.stores(core, self.rule(layer))
+
+    def _can_run(self, layer: Layer, residency: Residency) -> bool:
+        try:
+            self.solution(layer, residency.core, residency)
+        except NoMappingError:
+            return False
+        return True
+
+    def warnings(self, workload: Workload) -> tuple[str, ...]:
+        """Name the rules no layer follows."""
+        followed = {self.rule(layer).name for layer in workload.layers}
+        idle = [rule.name for rule in self.rules if rule.name not in {*followed, "default"}]
+        return (f"no layer follows the mapping of: {', '.join(idle)}",) if idle else ()
