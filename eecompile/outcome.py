@@ -273,7 +273,7 @@ def layer_rows(costs: CostReport) -> Sequence[Mapping[str, Any]]:
     """Return the rows of ``layers.csv``, one per placed layer."""
     rows = []
     for layer in costs.layers:
-        row = {k: v for k, v in vars(layer).items() if k not in ("bits", "declined", "origin")}
+        row = {k: v for k, v in vars(layer).items() if k not in ("bits", "declined", "origin", "detail")}
         weight, activation, output = layer.bits
         row["origin"] = json.dumps(list(layer.origin))
         row.update(weight_bits=weight, activation_bits=activation, output_bits=output)

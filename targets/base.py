@@ -34,6 +34,19 @@ class CostModel:
 
 
 @dataclass(frozen=True)
+class Search:
+    """How a target searches mappings.
+
+    Attributes:
+        lpf_limit: Most temporal factors per layer; ``None`` takes all prime factors.
+        locality: Tensors may stay on chip between layers.
+    """
+
+    lpf_limit: int | None
+    locality: bool
+
+
+@dataclass(frozen=True)
 class Target(ABC):
     """An accelerator. Subclasses are frozen dataclasses whose fields are the options.
 
@@ -92,6 +105,11 @@ class Target(ABC):
     def title(self) -> str:
         """Name of the accelerator in reports."""
         return self.name
+
+    @property
+    def search(self) -> Search | None:
+        """How mappings are searched; ``None`` where the cost model has none."""
+        return None
 
     @property
     def precision(self) -> Bits:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from passes.errors import InputError
 from targets import engine_support
 from targets.arch import Architecture
-from targets.base import Constraint, CostModel, Support, Target
+from targets.base import Constraint, CostModel, Search, Support, Target
 from targets.cost.aliases import rule_on
 from targets.cost.base import LayerCost, whole_parts
 from targets.cost.engine import DEFAULT_LPF_LIMIT, NoMappingError
@@ -91,6 +91,11 @@ class EngineTarget(Target):
     def title(self) -> str:
         """Name of the description."""
         return self.arch.name
+
+    @property
+    def search(self) -> Search:
+        """How mappings are searched."""
+        return Search(self.lpf_limit, self.locality)
 
     @property
     def precision(self) -> Bits:

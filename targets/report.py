@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import onnx_graphsurgeon as gs
 
 from passes.errors import NoSolutionError
 from targets.arch import Known
-from targets.base import Target
+from targets.base import Search, Target
+from targets.cost.solution import Solution
 from targets.layer import Bits, Layer
 from targets.placement import Placement, Reason, Refusal, objective_key
 from targets.schedule.exit_paths import schedule_exits
@@ -30,6 +32,7 @@ class LayerReport:
         exit: First exit whose path contains the layer.
         known: How the cost of its arithmetic is known.
         declined: Cores that run such operators but not this layer, and the rule it breaks.
+        detail: The mapping behind the figures, where the cost engine chose one.
     """
 
     name: str
@@ -49,7 +52,11 @@ class LayerReport:
     share: float
     exit: str
     known: Known
+    stall_cycles: int = 0
+    load_cycles: int = 0
+    store_cycles: int = 0
     declined: tuple[Reason, ...] = ()
+    detail: Solution | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,11 @@ class CostReport:
         warnings: What the figures leave out.
         timeline: The schedule behind the latencies.
         clock_hz: Clock of the target in Hz, if known.
+        bits: Precision of float tensors.
+        search: How mappings were searched; ``None`` where the cost model has none.
+        fusion: Layers hold the activations that follow them.
+        models: Cycles by each cost model of the target; ``None`` for one that cannot cost the network.
+        notes: What was assumed for lack of better knowledge.
     """
 
     target: str
@@ -101,6 +113,11 @@ class CostReport:
     warnings: tuple[str, ...]
     timeline: Timeline
     clock_hz: float | None
+    bits: Bits = Bits()
+    search: Search | None = None
+    fusion: bool = True
+    models: Mapping[str, int | None] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``eecompile cost --json``."""
@@ -112,12 +129,23 @@ class CostReport:
             "known_error": self.known_error,
             "host_scale": self.host_scale,
             "clock_hz": self.clock_hz,
+            "bits": {
+                "weight": self.bits.weight,
+                "activation": self.bits.activation,
+                "partial_sum": self.bits.accumulator,
+                "logits": self.bits.logits,
+            },
+            "locality": None if self.search is None else ("on" if self.search.locality else "off"),
+            "fusion": "on" if self.fusion else "off",
+            "lpf_limit": None if self.search is None else (self.search.lpf_limit or "full"),
+            "models": dict(self.models),
             "layers": [_layer_json(layer) for layer in self.layers],
             "exits": [_path_json(path) for path in self.exits],
             "total": {k: v for k, v in _path_json(self.total).items() if k not in ("name", "mount")},
             "free": [{"name": f.name, "origin": list(f.origin), "reason": f.reason} for f in self.free],
             "refusals": [_refusal_json(refusal) for refusal in self.refusals],
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
         }
 
 
@@ -135,7 +163,7 @@ def evaluate(
         graph: Batch 1, static shapes, float or lowered, after ``fuse-layers``.
         target: The accelerator with its options.
         objective: What placement minimises per layer: ``edp``, ``latency`` or ``energy``.
-        bits: Precision of float tensors; 8 bit with 32-bit accumulators if not given.
+        bits: Precision of float tensors; that of the target if not given.
         allow_refused: Report layers no core takes instead of raising.
 
     Raises:
@@ -143,19 +171,21 @@ def evaluate(
         NoSolutionError: Some layer cannot be placed; the message lists each with the rule it breaks.
     """
     objective_key(objective)
+    bits = bits or target.precision
     workload = build_workload(graph, bits)
+    target = target.for_workload(workload, objective)
     results = [target.place(layer, objective) for layer in workload.layers]
     refusals = tuple(r for r in results if isinstance(r, Refusal))
     if refusals and not allow_refused:
         raise NoSolutionError(
-            f"{len(refusals)} of {len(results)} layers cannot be placed on {target.name}",
+            f"{len(refusals)} of {len(results)} layers cannot be placed on {target.title}",
             "\n".join(str(refusal) for refusal in refusals),
         )
     placements = {r.layer: r for r in results if isinstance(r, Placement)}
     timeline = schedule_exits(workload, placements, target.arch)
     exits = _exit_costs(workload, placements, timeline, target.arch.clock_hz)
     return CostReport(
-        target=target.name,
+        target=target.title,
         objective=objective,
         cost_model=target.cost_model,
         known_error=target.cost_models[target.cost_model].known_error,
@@ -168,6 +198,8 @@ def evaluate(
         warnings=(*_incomplete(refusals), *target.warnings(workload)),
         timeline=timeline,
         clock_hz=target.arch.clock_hz,
+        bits=bits,
+        search=target.search,
     )
 
 
@@ -244,7 +276,11 @@ def _layer_report(layer: Layer, placement: Placement, exit_name: str, total_pj: 
         share=cost.energy_pj / total_pj if total_pj else 0.0,
         exit=exit_name,
         known=cost.known,
+        stall_cycles=cost.stall_cycles,
+        load_cycles=cost.load_cycles,
+        store_cycles=cost.store_cycles,
         declined=placement.declined,
+        detail=cost.detail,
     )
 
 
@@ -254,7 +290,32 @@ def _layer_json(layer: LayerReport) -> dict[str, Any]:
     fields["origin"] = list(layer.origin)
     fields["bits"] = {"weight": weight, "input": inputs, "output": outputs}
     fields["declined"] = [{"core": r.core, "rule": r.rule} for r in layer.declined]
-    return fields
+    return fields | _detail_json(fields.pop("detail"))
+
+
+def _detail_json(detail: Solution | None) -> dict[str, Any]:
+    if detail is None:
+        return {}
+    mapping = detail.mapping
+    return {
+        "mapping": {
+            "spatial": {dimension: dict(loops) for dimension, loops in mapping.spatial.items()},
+            "loops": [list(loop) for loop in mapping.loops],
+            "levels": {operand: list(levels) for operand, levels in mapping.levels.items()},
+        },
+        "latency": {
+            "compute": detail.compute_cycles,
+            "stall": detail.stall_cycles,
+            "onload": detail.onload_cycles,
+            "offload": detail.offload_cycles,
+            "stalling_port": detail.stalls[0][0] if detail.stalls and detail.stall_cycles else None,
+        },
+        "energy": {
+            "operations_pj": detail.operation_energy_pj,
+            "accesses": [dict(vars(access)) for access in detail.accesses],
+        },
+        "gap": detail.gap,
+    }
 
 
 def _path_json(path: PathCost) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from targets.cost.batch import Bools
 from targets.cost.bounds import WEIGHTS, Bounds
 from targets.cost.lattice import Boundary
 from targets.cost.nest import Floats
@@ -47,6 +48,30 @@ class LatencyBounds:
         self.inputs = [op for op in self.levels if op != "O"]
         self.weight = {key: self._pair_weight(b) for key, b in bounds.by_key.items()}
         self.ports = sorted({f.port for b in bounds.by_key.values() for f in b.flows})
+        self.excess = {key: self._excess(b) for key, b in bounds.by_key.items()}
+        zero = np.zeros(bounds.lattice.count)
+        self.excess_of = {key: sum(found.values(), zero) for key, found in self.excess.items()}
+        self.slack = math.inf
+
+    def _excess(self, boundary: Boundary) -> dict[PortKey, Floats]:
+        """Return per port the cycles its transfers exceed their windows by, at best, ``[S]``.
+
+        The window is the whole period where the memory may double-buffer. It cannot where it is more than half
+        full with data that nothing below it replaces in parts; if only irrelevant loops run below,
+        all of them hold the data still, and one iteration is left.
+        """
+        lattice = self.bounds.lattice
+        period = lattice.cycles * self.compute / lattice.cycles[-1]
+        window = period
+        if boundary.level == 0:
+            size = self.bounds.hierarchy.memories[boundary.memory].size_bits
+            still = lattice.untouched(~self.bounds.shape.irrelevant[boundary.operand])
+            window = np.where(still & (boundary.held_bits > size / 2), period / lattice.cycles, period)
+        found: dict[PortKey, Floats] = {}
+        for flow in boundary.flows:
+            over = np.maximum(0, (flow.real - np.ceil(window)) * np.maximum(0, flow.count - 1))
+            found[flow.port] = found.get(flow.port, 0.0) + over
+        return found
 
     def _pair_weight(self, boundary: Boundary) -> float:
         """Return 0 for a pair of ports whose load the onload rule overwrites by one further out, else 1."""
@@ -71,6 +96,8 @@ class LatencyBounds:
         Args:
             known: Latency of a mapping already found, in cycles.
         """
+        # More than this, no boundary may stall.
+        self.slack = known - self.compute
         least = known
         found: list[tuple[float, Path]] = []
         for once in self._cases():
@@ -117,15 +144,62 @@ class LatencyBounds:
             value = max(value, self._least(edges, weights, start, plain.value, 0.0))
             for port in self.ports:
                 busy = traffic[port]
-                if value >= known or sum(float(t.max()) for t in busy.values()) <= self.compute:
-                    continue
-                joint = self._solve({key: prices[key] + busy[key] for key in free}, once)
-                if joint is not None:
-                    paths.append(joint)
-                    value = max(value, self._least(edges, weights, start, plain.value, joint.value))
+                if value < known and sum(float(t.max()) for t in busy.values()) > self.compute:
+                    joint = self._solve({key: prices[key] + busy[key] for key in free}, once)
+                    if joint is not None:
+                        paths.append(joint)
+                        value = max(value, self._least(edges, weights, start, plain.value, joint.value))
+                over = {key: self.excess[key][port] for key in free if port in self.excess[key]}
+                if value < known and any(o.any() for o in over.values()):
+                    stalled = self._solve({key: prices[key] + over.get(key, 0.0) for key in free}, once)
+                    if stalled is not None:
+                        paths.append(stalled)
+                        joint_value = self.compute + stalled.value
+                        value = max(value, self._least(edges, weights, start, plain.value, joint_value))
+                if value < known and any(e.port == port for e in edges):
+                    value = max(value, self._shared_cut(edges, weights, port, prices, once, paths))
             if value >= known:
                 return value, paths
         return value, paths
+
+    def _shared_cut(
+        self,
+        edges: list[_Once],
+        weights: dict[str, float],
+        port: PortKey,
+        prices: dict[Key, Floats],
+        once: frozenset[Key],
+        paths: list[Path],
+    ) -> float:
+        """Bound by what one port must load or write once: all cuts together are at most what it has to spare.
+
+        With w the weights of the loads, X - max(w) * spare + sum(w * cycles) is left, and spare is X less what
+        the transfers of every period take.
+        """
+        here = {e.key: e.cycles * weights[e.key[0]] * self.weight[e.key] for e in edges if e.port == port}
+        share = max(weights[key[0]] * self.weight[key] for key in here)
+        elsewhere: dict[Key, float] = {}
+        for edge in edges:
+            if edge.key not in here:
+                floor = self._floor(edge, edges) * weights[edge.key[0]] * self.weight[edge.key]
+                elsewhere[edge.key] = max(elsewhere.get(edge.key, -math.inf), floor)
+        busy = {key: prices[key] + share * self._steady(port, self.bounds.by_key[key]) for key in prices}
+        path = self._solve(busy, once)
+        if path is None:
+            return math.inf
+        paths.append(path)
+        return self.compute * (1 - share) + sum(here.values()) + sum(elsewhere.values()) + path.value
+
+    def _steady(self, port: PortKey, boundary: Boundary) -> Floats:
+        """Return cycles the repeated loads of a boundary surely keep a port busy beside compute, ``[S]``."""
+        wanted = LAST_WRITES if boundary.operand == "O" else FIRST_LOADS
+        lattice = self.bounds.lattice
+        busy = np.zeros(lattice.count)
+        for flow in boundary.flows:
+            if flow.port == port and flow.direction in wanted:
+                per_cycle = np.floor(flow.bits / lattice.cycles) / flow.bandwidth
+                busy += np.maximum(0, lattice.cycles[-1] * per_cycle - flow.real) * (flow.count > 1)
+        return busy
 
     def _weights(self) -> list[dict[str, float]]:
         """Return convex weights on the two inputs: the first loads take as long as the longer of them."""
@@ -134,8 +208,8 @@ class LatencyBounds:
         first, second = self.inputs
         return [{first: w, second: 1 - w, "O": 1.0} for w in WEIGHTS]
 
-    def _space(self, key: Key, once: frozenset[Key]) -> np.ndarray:
-        allowed = self.bounds.allowed[key].copy()
+    def _space(self, key: Key, once: frozenset[Key]) -> Bools:
+        allowed = self.bounds.allowed[key] & (self.excess_of[key] <= self.slack)
         if key in once:
             allowed[: self.top] = False
         elif key[1] >= 0:

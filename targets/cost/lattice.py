@@ -71,12 +71,16 @@ class Flow:
 
     Attributes:
         port: Memory and port.
+        bandwidth: Bits the port moves per cycle.
+        bits: Bits per period.
         real: Cycles per period.
         count: Periods; 0 where nothing moves.
         direction: As ``targets.hierarchy.DIRECTIONS``.
     """
 
     port: tuple[str, str]
+    bandwidth: float
+    bits: Floats
     real: Floats
     count: Floats
     direction: str
@@ -200,8 +204,10 @@ def _flows(
         name, memory = chain[at]
         port = memory.port_of(own, direction)
         if port is not None:
-            real = np.ceil(elements * width / port.bandwidth_bits_per_cycle) * active
-            flows.append(Flow((name, port.name), real, total / lattice.cycles * active, direction))
+            bandwidth = float(port.bandwidth_bits_per_cycle)
+            moved = elements * width * active
+            count = total / lattice.cycles * active
+            flows.append(Flow((name, port.name), bandwidth, moved, np.ceil(moved / bandwidth), count, direction))
     return flows
 
 
@@ -227,6 +233,7 @@ def _bottom_flows(
     for direction, count in moves:
         port = memory.port_of(own, direction)
         if port is not None:
-            real = np.ceil(whole.fan_out[0] * width / port.bandwidth_bits_per_cycle) * ones
-            flows.append(Flow((name, port.name), real, count, direction))
+            bandwidth = float(port.bandwidth_bits_per_cycle)
+            moved = whole.fan_out[0] * width * ones
+            flows.append(Flow((name, port.name), bandwidth, moved, np.ceil(moved / bandwidth), count, direction))
     return tuple(flows)

@@ -10,8 +10,8 @@ import numpy as np
 
 from targets.cost.allocation import Levels, allocate, fitting
 from targets.cost.batch import Batch
-from targets.cost.engine import Candidate, Problem
 from targets.cost.orderings import Ints
+from targets.cost.problem import Candidate, Problem
 from targets.cost.unrolling import Placed
 
 MAX_ROUNDS = 24
@@ -73,22 +73,11 @@ def _ranked(problem: Problem, placed: Placed, rows: Rows, objective: str) -> tup
     batch = Batch(problem.shape, rows.loops, rows.sizes)
     levels = rows.columns()
     fits = fitting(batch, problem.hierarchy, placed, problem.links, levels)
-    costs = problem.costs(placed, batch, levels)
-    latency, energy = costs.latency.total, costs.energy_pj
-    first = {"latency": latency, "energy": energy, "edp": latency * energy}[objective]
-    second = latency if objective == "energy" else energy
-    first = np.where(fits, first, np.inf)
+    first, second = problem.values(placed, batch, levels, fits, objective)
     order = np.lexsort((second, first))
     values = first[order]
     distinct = order[np.concatenate([[True], values[1:] != values[:-1]])][:BEAM]
-    row = int(order[0])
-    best = Candidate(
-        (float(first[row]), float(second[row])),
-        placed,
-        rows.loops[row],
-        rows.sizes[row],
-        {op: tuple(int(n) for n in lv[row]) for op, lv in rows.levels.items()},
-    )
+    best = problem.candidate(placed, batch, levels, first, second, int(order[0]))
     return rows.take(distinct), best
 
 

@@ -15,16 +15,15 @@ from passes.errors import InputError
 from targets.cost.allocation import allocate
 from targets.cost.batch import Batch
 from targets.cost.engine import Engine
-from targets.cost.latency import _covered
 from targets.cost.mapping import Mapping, MappingRule
 from targets.cost.nest import LoopNest, Shape
-from targets.cost.orderings import all_orders, order_count, prime_factors, temporal_factors
+from targets.cost.orderings import all_orders, temporal_factors
 from targets.cost.solution import Solution
 from targets.cost.unrolling import place
 from targets.hierarchy import Hierarchy
 from tests.targets.cost.strategies import Case, cases, hierarchies, nests
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=20, deadline=None)
 some = settings(max_examples=120, deadline=None)
 SWAP = {"OX": "OY", "OY": "OX", "FX": "FY", "FY": "FX"}
 OBJECTIVES = ("latency", "energy", "edp")
@@ -52,7 +51,6 @@ def test_more_bandwidth_never_stalls_longer(case: Case, factor: int) -> None:
     slow, fast = cost(case), cost(replace(case, core=faster_ports(case.core, factor)))
     assert fast.compute_cycles == slow.compute_cycles
     assert fast.stall_cycles <= slow.stall_cycles
-    assert fast.offload_cycles + fast.onload_cycles <= slow.latency_cycles
 
 
 @some
@@ -176,45 +174,3 @@ def test_a_larger_last_buffer_keeps_every_order(case: Case, factor: int) -> None
     _, fits = allocate(batch, case.core, placed, {})
     _, fits_larger = allocate(batch, core, placed, {})
     assert not (fits & ~fits_larger).any()
-
-
-windows_of_a_port = st.lists(
-    st.tuples(st.integers(1, 4), st.floats(0.05, 1.0)), min_size=1, max_size=4
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(windows_of_a_port)
-def test_union_of_windows_equals_a_walk_over_the_cycles(steps: list[tuple[int, float]]) -> None:
-    periods = list(itertools.accumulate((n for n, _ in steps), lambda a, b: a * b, initial=3))[1:]
-    windows = [max(1, round(share * period)) for period, (_, share) in zip(periods, steps, strict=True)]
-    cycles = range(periods[-1])
-    walked = sum(any(t % p < w for p, w in zip(periods, windows, strict=True)) for t in cycles)
-    rotated = np.roll(np.array([periods, windows], float), 1, axis=1)[:, :, None]
-    assert _covered(rotated[0], rotated[1])[0] == walked
-
-
-remaining = st.lists(st.integers(1, 60), min_size=1, max_size=5).map(tuple)
-
-
-@some
-@given(remaining, st.one_of(st.none(), st.integers(1, 8)))
-def test_temporal_factors_keep_every_loop(sizes: tuple[int, ...], limit: int | None) -> None:
-    factors = temporal_factors(sizes, limit)
-    loops = sum(size > 1 for size in sizes)
-    for index, size in enumerate(sizes):
-        assert math.prod(f for i, f in factors if i == index) == size
-    if limit is None:
-        assert len(factors) == sum(len(prime_factors(size)) for size in sizes)
-    else:
-        assert len(factors) <= max(limit, loops)
-
-
-@some
-@given(remaining)
-def test_orders_are_complete_and_unique(sizes: tuple[int, ...]) -> None:
-    factors = temporal_factors(sizes, 5)
-    loops, numbers = all_orders(factors)
-    found = [tuple(zip(a.tolist(), b.tolist(), strict=True)) for a, b in zip(loops, numbers, strict=True)]
-    assert len(found) == order_count(factors) == len(set(found))
-    assert set(found) == set(itertools.permutations(factors))

@@ -1,0 +1,158 @@
+"""One loop nest on one core: what is the same for all its mappings, and the cost of each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from passes.errors import InputError
+from targets.cost import roofline
+from targets.cost.allocation import Levels, allocate, fitting
+from targets.cost.batch import Batch, Bools
+from targets.cost.evaluate import Costs, evaluate
+from targets.cost.imc import array_energy_pj
+from targets.cost.mapping import Mapping, Unrolling
+from targets.cost.nest import Floats, Shape
+from targets.cost.orderings import Ints
+from targets.cost.solution import MemoryAccess, Solution
+from targets.cost.unrolling import Placed, place
+from targets.hierarchy import Hierarchy
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The best order of a batch: its value first, then what breaks ties."""
+
+    values: tuple[float, float]
+    placed: Placed
+    loops: Ints
+    sizes: Ints
+    levels: dict[str, tuple[int, ...]]
+
+
+class Problem:
+    """One nest on one core: everything that does not depend on the mapping."""
+
+    def __init__(self, shape: Shape, hierarchy: Hierarchy, links: dict[str, str]) -> None:
+        self.shape = shape
+        self.hierarchy = hierarchy
+        self.links = links
+        self.cycles_per_operation = hierarchy.array.imc.cycles_per_operation if hierarchy.array.imc else 1.0
+
+    def place(self, unrolling: Unrolling) -> Placed:
+        """Spread an unrolling over the memories."""
+        return place(self.shape, self.hierarchy, unrolling, self.links)
+
+    def compute(self, placed: Placed) -> float:
+        """Return the cycles of the temporal loops: no order of them is faster."""
+        return math.prod(placed.remaining) * self.cycles_per_operation
+
+    def array_energy(self, placed: Placed) -> float:
+        """Return the energy of the array in pJ, the same for all orders."""
+        if self.hierarchy.array.imc is not None:
+            return sum(array_energy_pj(self.hierarchy, self.shape.nest, placed.unrolling).values())
+        return self.shape.nest.operations * self.hierarchy.array.operation_energy_pj
+
+    def costs(self, placed: Placed, batch: Batch, levels: Levels) -> Costs:
+        """Return the costs of a batch."""
+        return evaluate(batch, levels, self.hierarchy, placed, self.links, self.array_energy(placed))
+
+    def best_of(self, placed: Placed, loops: Ints, sizes: Ints, objective: str) -> Candidate | None:
+        """Return the best of some orders, allocated bottom-up; ``None`` if none fits."""
+        batch = Batch(self.shape, loops, sizes)
+        levels, fits = allocate(batch, self.hierarchy, placed, self.links)
+        if not fits.any():
+            return None
+        first, second = self.values(placed, batch, levels, fits, objective)
+        return self.candidate(placed, batch, levels, first, second, int(np.lexsort((second, first))[0]))
+
+    def values(
+        self, placed: Placed, batch: Batch, levels: Levels, fits: Bools, objective: str
+    ) -> tuple[Floats, Floats]:
+        """Return what to minimise, infinite where a mapping does not fit, and what decides ties."""
+        costs = self.costs(placed, batch, levels)
+        latency, energy = costs.latency.total, costs.energy_pj
+        first = {"latency": latency, "energy": energy, "edp": latency * energy}[objective]
+        return np.where(fits, first, np.inf), latency if objective == "energy" else energy
+
+    @staticmethod
+    def candidate(
+        placed: Placed, batch: Batch, levels: Levels, first: Floats, second: Floats, row: int
+    ) -> Candidate:
+        """Return one mapping of a batch with its values."""
+        return Candidate(
+            (float(first[row]), float(second[row])),
+            placed,
+            batch.loops[row],
+            batch.sizes[row],
+            {op: tuple(int(level[row]) for level in columns) for op, columns in levels.items()},
+        )
+
+    def solution(self, candidate: Candidate) -> Solution:
+        """Return a candidate with its breakdown."""
+        names = self.shape.names
+        loops = tuple((names[i], int(s)) for i, s in zip(candidate.loops, candidate.sizes, strict=True))
+        return self._detail(candidate.placed, Mapping(candidate.placed.unrolling, loops, candidate.levels))
+
+    def cost_of(self, mapping: Mapping) -> Solution:
+        """Return the cost of a complete mapping; see :meth:`Engine.cost`."""
+        self._check(mapping)
+        placed = self.place(mapping.spatial)
+        needed = dict(zip(self.shape.names, placed.remaining, strict=True))
+        got = {name: math.prod(f for loop, f in mapping.loops if loop == name) for name in needed}
+        wrong = next((name for name in needed if needed[name] != got[name]), None)
+        if wrong is not None:
+            raise InputError(
+                f"the mapping runs loop {wrong} {got[wrong]} times; with its unrolling it takes {needed[wrong]}"
+            )
+        batch, levels = self._single(mapping)
+        if not fitting(batch, self.hierarchy, placed, self.links, levels)[0]:
+            raise InputError("the mapping does not fit: a memory would have to hold more than its size")
+        return self._detail(placed, mapping)
+
+    def _check(self, mapping: Mapping) -> None:
+        for loop in [n for n, _ in mapping.loops] + [n for f in mapping.spatial.values() for n in f]:
+            if loop not in self.shape.index:
+                raise InputError(f"the mapping names loop {loop}; the layer has {', '.join(self.shape.names)}")
+        for dimension, factors in mapping.spatial.items():
+            size = self.hierarchy.array.dimensions.get(dimension)
+            if size is None or math.prod(factors.values()) > size:
+                raise InputError(f"the mapping unrolls {dict(factors)} over {dimension}, which has size {size}")
+        for op in self.shape.nest.operands:
+            chain = self.hierarchy.levels(self.links.get(op, op))
+            levels = mapping.levels.get(op, ())
+            if len(levels) != len(chain) or list(levels) != sorted(levels) or levels[-1:] != (len(mapping.loops),):
+                raise InputError(
+                    f"the mapping's levels of {op} are {list(levels)}; there must be {len(chain)} numbers that do not "
+                    f"fall and end with {len(mapping.loops)}, one per memory: {', '.join(n for n, _ in chain)}"
+                )
+
+    def _single(self, mapping: Mapping) -> tuple[Batch, Levels]:
+        loops = np.array([[self.shape.index[n] for n, _ in mapping.loops]], np.int64).reshape(1, -1)
+        sizes = np.array([[s for _, s in mapping.loops]], np.int64).reshape(1, -1)
+        levels = {op: [np.array([n]) for n in mapping.levels[op]] for op in self.shape.nest.operands}
+        return Batch(self.shape, loops, sizes), levels
+
+    def _detail(self, placed: Placed, mapping: Mapping) -> Solution:
+        batch, levels = self._single(mapping)
+        costs = self.costs(placed, batch, levels)
+        parts = costs.latency
+        stalls = {f"{memory}.{port}": float(s[0]) for (memory, port), s in parts.stalls.items() if s[0] > 0}
+        return Solution(
+            mapping,
+            float(parts.compute[0]),
+            float(parts.stall[0]),
+            float(parts.onload[0]),
+            float(parts.offload[0]),
+            tuple(sorted(stalls.items(), key=lambda item: (-item[1], item[0]))),
+            costs.operation_energy_pj,
+            tuple(
+                MemoryAccess(a.operand, a.memory, a.direction, float(a.words[0]), float(a.energy_pj[0]))
+                for a in costs.accesses
+                if a.words[0]
+            ),
+            roofline.ideal_cycles(self.shape, self.hierarchy),
+            roofline.bound_cycles(self.shape, self.hierarchy, self.links),
+        )

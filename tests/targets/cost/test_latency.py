@@ -1,0 +1,32 @@
+"""The union of the windows of a port: its closed form against a walk over the cycles."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from targets.cost.latency import _covered
+
+windows_of_a_port = st.lists(
+    st.tuples(st.integers(1, 4), st.floats(0.05, 1.0)), min_size=1, max_size=4
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(windows_of_a_port)
+def test_union_of_windows_equals_a_walk_over_the_cycles(steps: list[tuple[int, float]]) -> None:
+    periods = list(itertools.accumulate((n for n, _ in steps), lambda a, b: a * b, initial=3))[1:]
+    windows = [max(1, round(share * period)) for period, (_, share) in zip(periods, steps, strict=True)]
+    cycles = range(periods[-1])
+    walked = sum(any(t % p < w for p, w in zip(periods, windows, strict=True)) for t in cycles)
+    rotated = np.roll(np.array([periods, windows], float), 1, axis=1)[:, :, None]
+    assert _covered(rotated[0], rotated[1])[0] == walked
+
+
+def test_union_of_windows_by_hand() -> None:
+    """Windows of 2 in 4 and 5 in 12 cover the cycles 0 to 5, 8 and 9 of 12."""
+    period, window = np.array([[4.0], [12.0]]), np.array([[2.0], [5.0]])
+    assert _covered(period, window).tolist() == [2 + 2 + 2 + 1]
