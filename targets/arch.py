@@ -236,20 +236,24 @@ class Architecture(Frozen):
         return next((c.name for c in self.cores if c.kind == "host"), None)
 
     def figures(self) -> dict[str, Figure]:
-        """Return every figure by its path in the file, for listings and checks."""
-        return dict(_figures(self, ""))
+        """Return every figure by its path in the file, for listings and checks; zeros are left out."""
+        return dict(_figures(self, "", None))
 
 
-def _figures(value: Any, path: str) -> list[tuple[str, Figure]]:
+def _figures(value: Any, path: str, origin: MacArray | MemoryLevel | Link | None) -> list[tuple[str, Figure]]:
+    """Return the figures in ``value``; plain numbers have the provenance of the part they belong to."""
     if isinstance(value, Figure):
         return [(path, value)]
     if isinstance(value, BaseModel):
+        origin = value if isinstance(value, MacArray | MemoryLevel | Link) else origin
         fields = ((name, getattr(value, name)) for name in type(value).model_fields)
-        return [f for name, item in fields for f in _figures(item, f"{path}.{name}" if path else name)]
+        return [f for n, item in fields for f in _figures(item, f"{path}.{n}" if path else n, origin)]
     if isinstance(value, dict):
-        return [f for name, item in value.items() for f in _figures(item, f"{path}.{name}")]
+        return [f for name, item in value.items() for f in _figures(item, f"{path}.{name}", origin)]
     if isinstance(value, tuple):
-        return [f for index, item in enumerate(value) for f in _figures(item, f"{path}[{index}]")]
+        return [f for i, item in enumerate(value) for f in _figures(item, f"{path}[{i}]", origin)]
+    if origin is not None and isinstance(value, int | float) and value > 0:
+        return [(path, Figure(value=value, known=origin.known, source=origin.source))]
     return []
 
 

@@ -146,6 +146,8 @@ class EngineTarget(Target):
             InputError: A rule asks for what cannot be.
         """
         found = self.solution(layer, core)
+        # Windows unrolled by what does not divide them move less than their data in the reference model.
+        bound_cycles = math.floor(min(found.bound_cycles, found.latency_cycles))
         load, compute, stall, store = whole_parts(
             (found.onload_cycles, found.compute_cycles, found.stall_cycles, found.offload_cycles)
         )
@@ -156,7 +158,7 @@ class EngineTarget(Target):
             job_cycles=0,
             energy_pj=found.energy_pj,
             utilization=min(1.0, found.utilization),
-            bound_cycles=max(1, math.floor(found.bound_cycles)),
+            bound_cycles=max(1, bound_cycles),
             known=self._engines.hierarchy(core).array.known,
             stall_cycles=stall,
             load_cycles=load,

@@ -9,7 +9,10 @@ from passes.errors import InputError, did_you_mean
 from targets.base import Target
 
 GROUP = "eecompile.targets"
-BUILTIN = {"diana": "targets.diana.target:DianaTarget"}
+BUILTIN = {
+    "diana": "targets.diana.target:DianaTarget",
+    "edge_tpu_quad": "targets.edge_tpu_quad.target:EdgeTpuQuadTarget",
+}
 
 
 def target_table() -> dict[str, str]:

@@ -37,6 +37,23 @@ class _Once:
     least: float
 
 
+@dataclass(frozen=True)
+class _Question:
+    """A weighted sum to minimise over paths.
+
+    Attributes:
+        weights: Of first loads, per operand.
+        prices: Per boundary, ``[S]``.
+        joint: Added to the sum, it bounds X with first loads; ``None`` if the sum is of first loads alone.
+        alone: Added to the sum, it bounds the whole latency.
+    """
+
+    weights: dict[str, float]
+    prices: dict[Key, Floats]
+    joint: float | None
+    alone: float = -math.inf
+
+
 class LatencyBounds:
     """Latency bounds for one layer, core and spatial mapping."""
 
@@ -134,43 +151,42 @@ class LatencyBounds:
             value = max(value, self._least(edges, weights, start, fixed, 0.0))
         if value >= known:
             return value, []
-        paths: list[Path] = []
-        for weights in self._weights():
-            prices = {key: loads[key] * weights[key[0]] for key in free}
-            plain = self._solve(prices, once)
-            if plain is None:
+        asked = [q for weights in self._weights() for q in self._questions(edges, weights, loads, traffic)]
+        answers = self._solve([q.prices for q in asked], once)
+        rest = 0.0
+        for question, path in zip(asked, answers, strict=True):
+            if path is None:
                 return math.inf, []
-            paths.append(plain)
-            value = max(value, self._least(edges, weights, start, plain.value, 0.0))
-            for port in self.ports:
-                busy = traffic[port]
-                if value < known and sum(float(t.max()) for t in busy.values()) > self.compute:
-                    joint = self._solve({key: prices[key] + busy[key] for key in free}, once)
-                    if joint is not None:
-                        paths.append(joint)
-                        value = max(value, self._least(edges, weights, start, plain.value, joint.value))
-                over = {key: self.excess[key][port] for key in free if port in self.excess[key]}
-                if value < known and any(o.any() for o in over.values()):
-                    stalled = self._solve({key: prices[key] + over.get(key, 0.0) for key in free}, once)
-                    if stalled is not None:
-                        paths.append(stalled)
-                        joint_value = self.compute + stalled.value
-                        value = max(value, self._least(edges, weights, start, plain.value, joint_value))
-                if value < known and any(e.port == port for e in edges):
-                    value = max(value, self._shared_cut(edges, weights, port, prices, once, paths))
-            if value >= known:
-                return value, paths
-        return value, paths
+            if question.joint is None:
+                rest = path.value
+            joint = 0.0 if question.joint is None else question.joint + path.value
+            value = max(value, self._least(edges, question.weights, start, rest, joint), question.alone + path.value)
+        return value, [path for path in answers if path is not None]
 
-    def _shared_cut(
+    def _questions(
         self,
         edges: list[_Once],
         weights: dict[str, float],
-        port: PortKey,
-        prices: dict[Key, Floats],
-        once: frozenset[Key],
-        paths: list[Path],
-    ) -> float:
+        loads: dict[Key, Floats],
+        traffic: dict[PortKey, dict[Key, Floats]],
+    ) -> Iterator[_Question]:
+        """Yield weighted sums to minimise over paths; the first loads alone come first."""
+        prices = {key: load * weights[key[0]] for key, load in loads.items()}
+        yield _Question(weights, prices, None)
+        for port in self.ports:
+            busy = traffic[port]
+            if sum(float(t.max()) for t in busy.values()) > self.compute:
+                yield _Question(weights, {key: prices[key] + busy[key] for key in prices}, 0.0)
+            over = {key: self.excess[key][port] for key in prices if port in self.excess[key]}
+            if any(o.any() for o in over.values()):
+                stalled = {key: price + over.get(key, 0.0) for key, price in prices.items()}
+                yield _Question(weights, stalled, self.compute)
+            if any(e.port == port for e in edges):
+                yield self._shared_cut(edges, weights, port, prices)
+
+    def _shared_cut(
+        self, edges: list[_Once], weights: dict[str, float], port: PortKey, prices: dict[Key, Floats]
+    ) -> _Question:
         """Bound by what one port must load or write once: all cuts together are at most what it has to spare.
 
         With w the weights of the loads, X - max(w) * spare + sum(w * cycles) is left, and spare is X less what
@@ -183,12 +199,9 @@ class LatencyBounds:
             if edge.key not in here:
                 floor = self._floor(edge, edges) * weights[edge.key[0]] * self.weight[edge.key]
                 elsewhere[edge.key] = max(elsewhere.get(edge.key, -math.inf), floor)
-        busy = {key: prices[key] + share * self._steady(port, self.bounds.by_key[key]) for key in prices}
-        path = self._solve(busy, once)
-        if path is None:
-            return math.inf
-        paths.append(path)
-        return self.compute * (1 - share) + sum(here.values()) + sum(elsewhere.values()) + path.value
+        busy = {key: price + share * self._steady(port, self.bounds.by_key[key]) for key, price in prices.items()}
+        alone = self.compute * (1 - share) + sum(here.values()) + sum(elsewhere.values())
+        return _Question(weights, busy, 0.0, alone)
 
     def _steady(self, port: PortKey, boundary: Boundary) -> Floats:
         """Return cycles the repeated loads of a boundary surely keep a port busy beside compute, ``[S]``."""
@@ -216,11 +229,14 @@ class LatencyBounds:
             allowed[self.top] = False
         return allowed
 
-    def _solve(self, prices: dict[Key, Floats], once: frozenset[Key]) -> Path | None:
+    def _solve(self, prices: list[dict[Key, Floats]], once: frozenset[Key]) -> list[Path | None]:
         zero = np.zeros(self.top + 1)
-        return self.bounds.solver.solve({
-            key: np.where(self._space(key, once), prices.get(key, zero), np.inf) for key in self.bounds.by_key
-        })
+        spaces = {key: self._space(key, once) for key in self.bounds.by_key}
+        stacked = {
+            key: np.where(space, np.stack([p.get(key, zero) for p in prices]), np.inf)
+            for key, space in spaces.items()
+        }
+        return self.bounds.solver.solve_all(stacked)
 
     def _first_cycles(self, boundary: Boundary) -> Floats:
         """Return the cycles of the first load or last write-back across a boundary, ``[S]``."""

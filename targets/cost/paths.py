@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class PathSolver:
         self.operands = tuple(levels)
         self.levels = levels
         self._stages = list(itertools.product(*(range(len(levels[op]) + 1) for op in self.operands)))
+        self._steps = {stage: self._steps_to(stage) for stage in self._stages}
 
     def solve(self, prices: dict[Key, Floats]) -> Path | None:
         """Return the cheapest path; ``None`` if a boundary has no allowed point on a common path.
@@ -41,51 +43,65 @@ class PathSolver:
         Args:
             prices: Per boundary ``[S]``; infinite where it must not lie.
         """
-        best: dict[tuple[int, ...], Floats] = {}
-        arrived: dict[tuple[int, ...], Floats] = {}
-        start = (0,) * len(self.operands)
-        for stage in self._stages:
-            if stage == start:
-                arrived[stage] = np.full(self.shape, np.inf)
-                arrived[stage].flat[0] = 0.0
-                best[stage] = np.zeros(self.shape)
-                continue
-            here: Floats = np.full(self.shape, np.inf)
-            for before, key in self._steps(stage):
-                here = np.minimum(here, best[before] + prices[key].reshape(self.shape))
-            arrived[stage] = here
-            for axis in range(len(self.shape)):
-                here = np.minimum.accumulate(here, axis=axis)
-            best[stage] = here
-        value = float(best[self._stages[-1]].flat[-1])
-        return Path(value, self._trace(best, arrived, prices)) if np.isfinite(value) else None
+        return self.solve_all({key: price[None] for key, price in prices.items()})[0]
 
-    def _steps(self, stage: tuple[int, ...]) -> list[tuple[tuple[int, ...], Key]]:
-        steps = []
-        for i, op in enumerate(self.operands):
-            if stage[i]:
-                before = (*stage[:i], stage[i] - 1, *stage[i + 1 :])
-                steps.append((before, (op, self.levels[op][stage[i] - 1])))
-        return steps
+    def solve_all(self, prices: dict[Key, Floats]) -> list[Path | None]:
+        """Return the cheapest path for each of K sets of prices, ``[K, S]`` per boundary."""
+        # Sets last: then every step along an axis works on contiguous runs.
+        columns = {key: np.ascontiguousarray(price.T) for key, price in prices.items()}
+        points, sets = next(iter(columns.values())).shape
+        best: dict[tuple[int, ...], Floats] = {self._stages[0]: np.zeros((points, sets))}
+        arrived: dict[tuple[int, ...], Floats] = {}
+        for stage in self._stages[1:]:
+            steps = [best[before] + columns[key] for before, key in self._steps[stage]]
+            here = reduce(np.minimum, steps)
+            arrived[stage] = here
+            best[stage] = self._upwards(here.copy())
+        values = best[self._stages[-1]][-1]
+        return [
+            Path(float(value), self._trace(k, best, arrived, columns)) if np.isfinite(value) else None
+            for k, value in enumerate(values)
+        ]
+
+    def _upwards(self, values: Floats) -> Floats:
+        """Replace each value by the least at or below its point, in place."""
+        points, sets = values.shape
+        inner = points
+        for length in self.shape:
+            inner //= length
+            grid = values.reshape(-1, length, inner * sets)
+            for i in range(1, length):
+                np.minimum(grid[:, i], grid[:, i - 1], out=grid[:, i])
+        return values
+
+    def _steps_to(self, stage: tuple[int, ...]) -> list[tuple[tuple[int, ...], Key]]:
+        """Return the stages one boundary earlier, each with that boundary."""
+        return [
+            ((*stage[:i], stage[i] - 1, *stage[i + 1 :]), (op, self.levels[op][stage[i] - 1]))
+            for i, op in enumerate(self.operands)
+            if stage[i]
+        ]
 
     def _trace(
         self,
+        k: int,
         best: dict[tuple[int, ...], Floats],
         arrived: dict[tuple[int, ...], Floats],
         prices: dict[Key, Floats],
     ) -> dict[Key, int]:
+        """Walk back from the last stage at the top of the grid to the boundary set first."""
         stage = self._stages[-1]
-        corner = tuple(n - 1 for n in self.shape)
+        point = int(np.prod(self.shape)) - 1
         points: dict[Key, int] = {}
         while any(stage):
-            box = tuple(slice(0, c + 1) for c in corner)
-            inside = arrived[stage][box]
+            corner = np.unravel_index(point, self.shape)
+            inside = arrived[stage][:, k].reshape(self.shape)[tuple(slice(0, c + 1) for c in corner)]
             # The highest of equal points: what it leaves above is least.
-            at = np.flatnonzero(inside.ravel() == best[stage][corner])[-1]
-            corner = tuple(int(c) for c in np.unravel_index(at, inside.shape))
-            point = int(np.ravel_multi_index(corner, self.shape)) if corner else 0
-            for before, key in self._steps(stage):
-                if best[before][corner] + prices[key][point] == arrived[stage][corner]:
+            at = np.flatnonzero(inside.ravel() == best[stage][point, k])[-1]
+            found = np.unravel_index(at, inside.shape)
+            point = int(np.ravel_multi_index(found, self.shape)) if found else 0
+            for before, key in self._steps[stage]:
+                if best[before][point, k] + prices[key][point, k] == arrived[stage][point, k]:
                     points[key] = point
                     stage = before
                     break

@@ -38,10 +38,31 @@ def unrollings(shape: Shape, hierarchy: Hierarchy, rule: MappingRule, links: dic
         if all(total <= sizes[loop] for loop, total in totals.items()):
             used = math.prod(totals.values())
             ranked[-used, max(totals.values(), default=1), str(full)] = full
-    best = [ranked[key] for key in sorted(ranked)[:MAX_CANDIDATES]]
-    ordered = [{d: u[d] for d in hierarchy.array.dimensions} for u in best]
-    fitted = [_fit_capacity(shape, hierarchy, u, links) for u in ordered]
-    return list({str(u): u for u in fitted}.values())
+    return _best_fitting(shape, hierarchy, [ranked[key] for key in sorted(ranked)], links)
+
+
+def _best_fitting(
+    shape: Shape, hierarchy: Hierarchy, ranked: list[dict[str, dict[str, int]]], links: dict[str, str]
+) -> list[Unrolling]:
+    """Return the unrollings that use most of the array once they fit the innermost memories.
+
+    Args:
+        shape: The layer.
+        hierarchy: The core.
+        ranked: Unrollings by array use, the most first; fitting lowers it.
+        links: Operands that use the memories of another one.
+    """
+    found: dict[str, tuple[int, Unrolling]] = {}
+    for unrolling in ranked:
+        if len(found) >= MAX_CANDIDATES:
+            least = sorted((used for used, _ in found.values()), reverse=True)[MAX_CANDIDATES - 1]
+            if math.prod(_totals(unrolling).values()) <= least:
+                break
+        ordered = {d: unrolling[d] for d in hierarchy.array.dimensions}
+        fitted = _fit_capacity(shape, hierarchy, ordered, links)
+        found.setdefault(str(fitted), (math.prod(_totals(fitted).values()), fitted))
+    best = sorted(found.values(), key=lambda entry: -entry[0])
+    return [fitted for _, fitted in best[:MAX_CANDIDATES]]
 
 
 def _totals(unrolling: Unrolling) -> dict[str, int]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+import numpy as np
 from hypothesis import strategies as st
 
 from targets.array_access import check_array_access
+from targets.cost.allocation import fitting
+from targets.cost.batch import Batch
 from targets.cost.mapping import Mapping, Unrolling
 from targets.cost.nest import LoopNest, Shape
 from targets.cost.nests import nest_of
@@ -139,7 +142,7 @@ def unrollings(draw: st.DrawFn, core: Hierarchy, nest: LoopNest) -> Unrolling:
 
 @dataclass(frozen=True)
 class Case:
-    """A core, a layer and a complete mapping of it, which need not fit the memories."""
+    """A core, a layer and a complete mapping of it that fits."""
 
     core: Hierarchy
     nest: LoopNest
@@ -148,7 +151,7 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn, whole: bool = False) -> Case:
-    """Draw a case; with ``whole``, unrollings leave no remainder."""
+    """Draw a case; with ``whole``, unrollings leave no remainder. Memories grow until the mapping fits."""
     core, nest = draw(hierarchies()), draw(nests)
     unrolling = draw(unrollings(core, nest))
     if whole:
@@ -157,7 +160,24 @@ def cases(draw: st.DrawFn, whole: bool = False) -> Case:
             for d, factors in unrolling.items()
             for loop, factor in factors.items()
         }
-    return Case(core, nest, draw(mappings(core, nest, unrolling)))
+    mapping = draw(mappings(core, nest, unrolling))
+    return Case(_grown(core, nest, mapping), nest, mapping)
+
+
+def _grown(core: Hierarchy, nest: LoopNest, mapping: Mapping) -> Hierarchy:
+    shape = Shape(nest)
+    placed = place(shape, core, mapping.spatial, {})
+    loops = np.array([shape.index[loop] for loop, _ in mapping.loops], np.int64)[None]
+    sizes = np.array([size for _, size in mapping.loops], np.int64)[None]
+    levels = {op: [np.array([end]) for end in ends] for op, ends in mapping.levels.items()}
+    batch = Batch(shape, loops, sizes)
+    while not fitting(batch, core, placed, {}, levels)[0]:
+        memories = {
+            name: level.model_copy(update={"size_bits": min(HUGE, 2 * level.size_bits)})
+            for name, level in core.memories.items()
+        }
+        core = core.model_copy(update={"memories": memories})
+    return core
 
 
 @st.composite

@@ -27,6 +27,6 @@ def test_union_of_windows_equals_a_walk_over_the_cycles(steps: list[tuple[int, f
 
 
 def test_union_of_windows_by_hand() -> None:
-    """Windows of 2 in 4 and 5 in 12 cover the cycles 0 to 5, 8 and 9 of 12."""
+    """Windows of 2 in 4 and 5 in 12 cover cycles 0 to 5, 8 and 9 of 12."""
     period, window = np.array([[4.0], [12.0]]), np.array([[2.0], [5.0]])
-    assert _covered(period, window).tolist() == [2 + 2 + 2 + 1]
+    assert _covered(period, window).tolist() == [8]
