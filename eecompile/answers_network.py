@@ -1,4 +1,4 @@
-"""What `inspect`, `cost` and `targets` print when nobody asked for JSON."""
+"""What `inspect` and `targets` print when nobody asked for JSON."""
 
 from __future__ import annotations
 
@@ -11,63 +11,12 @@ from eecompile.inspection import Inspection, NodeInfo
 from eecompile.listing import TargetInfo, TargetList
 from eecompile.terminal import bullets, line, table
 from passes.mounts import Mount
-from targets.report import CostReport, PathCost
 
-SHOWN_LAYERS = 40
 SHOWN_REASONS = 24
 SHOWN_SUBJECTS = 4
 WIDE = 110
 """Columns from which names are shown at length."""
 NARROW_NAME, WIDE_NAME = 18, 44
-
-
-def cost_report(out: Console, report: CostReport) -> None:
-    """Print exits, layers and what the figures leave out."""
-    line(out, f"{report.target}, objective {report.objective}, cost model {report.cost_model}", "bold")
-    line(out, f"Known error: {report.known_error}.")
-    out.print()
-    columns = ("exit", "MACs", "cycles", "latency", "energy", "EDP", "energy share")
-    table(
-        out,
-        "Exit paths: all that runs when an image leaves there",
-        columns,
-        [_path(path, report.total) for path in report.exits],
-        columns[1:],
-    )
-    shown = report.layers[:SHOWN_LAYERS]
-    rows = [
-        (
-            wording.shortened(layer.name, 20),
-            layer.core,
-            layer.exit,
-            wording.quantity(layer.macs),
-            wording.cycles(layer.latency_cycles),
-            wording.energy(layer.energy_pj),
-            wording.percent(layer.share),
-            wording.percent(layer.utilization, 0),
-        )
-        for layer in shown
-    ]
-    headings = ("layer", "core", "exit", "MACs", "cycles", "energy", "share", "used")
-    more = (
-        f" (the first {len(shown)} of {len(report.layers)}; all with --json)"
-        if len(report.layers) > len(shown)
-        else ""
-    )
-    table(out, f"Layers{more}", headings, rows, headings[3:])
-    bullets(out, "Warnings", (("", warning) for warning in report.warnings))
-
-
-def _path(path: PathCost, total: PathCost) -> Sequence[str]:
-    return (
-        path.name if path.complete else f"{path.name} (incomplete)",
-        wording.quantity(path.macs),
-        wording.cycles(path.latency_cycles),
-        wording.ABSENT if path.latency_s is None else wording.quantity(path.latency_s, "s"),
-        wording.energy(path.energy_pj),
-        wording.product(path.edp_js, path.edp_j_cycles),
-        wording.percent(wording.ratio(path.energy_pj, total.energy_pj), 0),
-    )
 
 
 def inspection(out: Console, found: Inspection) -> None:

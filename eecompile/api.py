@@ -13,17 +13,16 @@ from typing import Any
 
 from eecompile import report as report_page
 from eecompile.compare import Comparison, compare_runs
+from eecompile.costing import CostOptions, cost_network
 from eecompile.doctor import Diagnosis, examine
 from eecompile.inspection import Inspection, inspect_network
 from eecompile.listing import PassList, TargetList, list_passes, list_targets
 from eecompile.optimize import OptResult, optimize
 from eecompile.pipeline import RunResult
 from eecompile.pipeline import run as run_pipeline
-from eecompile.preparation import prepare
 from eecompile.run_options import RunOptions, check_seed
 from passes.errors import InputError, did_you_mean
 from passes.heads import HEADS
-from targets.registry import load_target
 from targets.report import CostReport
 
 __all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "report", "run", "targets"]
@@ -150,25 +149,51 @@ def cost(
     exits: str | None = None,
     head: str = AUTO,
     host_scale: float = 1.0,
+    mapping: Path | str | None = None,
+    locality: str | None = None,
+    fusion: str = "on",
+    lpf_limit: int | str | None = None,
+    bits: str | None = None,
+    save_mapping: Path | str | None = None,
+    progress: Progress = _silent,
 ) -> CostReport:
     """Return what a network and each of its exits cost on a target.
 
     Args:
         model: An ONNX file; its weights may be absent.
-        target: Name of the accelerator.
+        target: Name of the accelerator, or the file of its description: ours, ZigZag's or Stream's.
         objective: What mapping and schedule minimize.
         cost_model: Latency model of the target; its default if absent.
         exits: Exits to insert first: how many, or mounts. Exits the network has already are costed.
         head: Kind of head of inserted exits.
         host_scale: Factor on the placeholder cost of host work.
+        mapping: File with wishes for the mapping of layers: ZigZag's or Stream's form, or as saved.
+        locality: ``on`` (the default of targets that search mappings) or ``off``: tensors may stay on chip
+            between layers.
+        fusion: ``on`` or ``off``: layers hold the activations that follow them.
+        lpf_limit: Most temporal factors per layer in the search of mappings, or ``full``.
+        bits: Bits of weights, activations and partial sums of float tensors, such as ``8,8,16``; the
+            target's own if absent.
+        save_mapping: Where to write the chosen mappings.
+        progress: Called with one line of text per step.
 
     Raises:
+        InputError: A wrong file or value, or an option the target cannot honour.
         NoSolutionError: A layer that no core of the target supports.
     """
     if head not in HEADS:
         raise InputError(f"unknown head '{head}'", did_you_mean(head, HEADS))
-    accelerator = load_target(target, cost_model or "", host_scale)
-    return prepare(Path(model), accelerator, objective, exits, head).costs
+    options = CostOptions(
+        mapping=None if mapping is None else Path(mapping),
+        locality=locality,
+        fusion=fusion,
+        lpf_limit=None if lpf_limit is None else str(lpf_limit),
+        bits=bits,
+        save_mapping=None if save_mapping is None else Path(save_mapping),
+    )
+    return cost_network(
+        Path(model), target, objective, cost_model, exits, head, host_scale, options, progress
+    )
 
 
 @dataclass(frozen=True)

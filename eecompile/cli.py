@@ -13,20 +13,28 @@ import typer
 
 from eecompile.guard import complain, guarded, timed_progress
 from eecompile.options import (
+    BITS,
+    BREAKDOWN,
     COST_MODEL,
     DATA,
     EXITS,
+    FUSION,
     HEAD,
     HOST_SCALE,
     JSON,
+    LOCALITY,
+    LPF_LIMIT,
+    MAPPING,
     MAX_DROP,
     MODEL,
     OBJECTIVE,
     OPTIMISTIC,
     PREPROCESS,
     RUN,
+    SAVE_MAPPING,
     SEED,
     TARGET,
+    TARGET_OR_FILE,
 )
 
 P = ParamSpec("P")
@@ -180,22 +188,32 @@ def opt(
 @_verb
 def cost(
     model: MODEL,
-    target: TARGET = "diana",
+    target: TARGET_OR_FILE = "diana",
     objective: OBJECTIVE = "edp",
     cost_model: COST_MODEL = None,
     exits: EXITS = None,
     head: HEAD = "auto",
     host_scale: HOST_SCALE = 1.0,
+    mapping: MAPPING = None,
+    locality: LOCALITY = None,
+    fusion: FUSION = "on",
+    lpf_limit: LPF_LIMIT = None,
+    bits: BITS = None,
+    save_mapping: SAVE_MAPPING = None,
+    breakdown: BREAKDOWN = False,
     as_json: JSON = False,
 ) -> None:
     """Tell what a network and its exits cost.
 
     Exits the network has already are recognised; weights may be absent.
     """
-    from eecompile import answers_network, api, terminal
+    from eecompile import answers_cost, api, terminal
 
-    report = api.cost(model, target, objective, cost_model, exits, head, host_scale)
-    terminal.show(report, as_json, answers_network.cost_report)
+    report = api.cost(
+        model, target, objective, cost_model, exits, head, host_scale, mapping, locality, fusion, lpf_limit,
+        bits, save_mapping, progress=timed_progress(),
+    )  # fmt: skip
+    terminal.show(report, as_json, answers_cost.broken_down if breakdown else answers_cost.cost_report)
 
 
 @_verb

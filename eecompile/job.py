@@ -216,6 +216,8 @@ class Job:
 
     def _sensitivity(self, forms: Forms) -> list[tuple[float, CostReport, CostReport]]:
         """Return host scale, costs of the network, costs of static at host cost x0, x1 and x4."""
+        if self.prepared.target.arch.host is None:
+            return []
         result = []
         for factor in (0.0, 1.0, 4.0):
             target = load_target(self.options.target, self.options.cost_model or "", factor)

@@ -16,6 +16,40 @@ RUN = Annotated[
 TARGET = Annotated[
     str, typer.Option("--target", "-t", metavar="NAME", help="Accelerator; see `eecompile targets`.")
 ]
+TARGET_OR_FILE = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        "-t",
+        metavar="NAME|FILE",
+        help="Accelerator; see `eecompile targets`, or the .yaml of one: ours, ZigZag's or Stream's.",
+    ),
+]
+MAPPING = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Wishes for mappings: ZigZag's or Stream's form, or from --save-mapping."
+    ),
+]
+LOCALITY = Annotated[
+    str | None,
+    typer.Option(metavar="on|off", help="Tensors may stay on chip between layers. [default: on]"),
+]
+FUSION = Annotated[str, typer.Option(metavar="on|off", help="Layers hold the activations behind them.")]
+LPF_LIMIT = Annotated[
+    str | None,
+    typer.Option(metavar="N|full", help="Most temporal factors per layer in the search. [default: 6]"),
+]
+BITS = Annotated[
+    str | None,
+    typer.Option(metavar="W,A,P", help="Bits of float weights, activations and partial sums, e.g. 8,8,16."),
+]
+SAVE_MAPPING = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the chosen mappings, for --mapping.")
+]
+BREAKDOWN = Annotated[
+    bool, typer.Option("--breakdown", help="Show energy per operand and memory, and the parts of latency.")
+]
 DATA = Annotated[
     str | None,
     typer.Option(

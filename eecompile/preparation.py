@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
 from passes.exits import check_recorded, keep_exits, recognise_exits
+from passes.fuse_layers import FuseLayers
 from passes.graph import load
 from passes.insert_exits import InsertExits
 from passes.mounts import find_mounts
@@ -16,6 +17,7 @@ from passes.nest_exits import OUTPUTS
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.base import Target
+from targets.layer import Bits
 from targets.report import CostReport, evaluate
 
 DEFAULT_EXITS = 2
@@ -48,6 +50,9 @@ def prepare(
     exits: str | None,
     head: str,
     default_exits: int = 0,
+    *,
+    bits: Bits | None = None,
+    fusion: bool = True,
 ) -> Prepared:
     """Load a network, bring it into canonical form, insert exits, and cost it.
 
@@ -58,6 +63,8 @@ def prepare(
         exits: ``None``, a number, or mounts.
         head: Kind of head.
         default_exits: How many exits ``None`` means for a network without, if it has as many mounts.
+        bits: Precision of float tensors; that of the target if not given.
+        fusion: Layers hold the activations that follow them; else every node is a layer.
 
     Raises:
         InputError: A model or option that is wrong.
@@ -87,7 +94,7 @@ def prepare(
             raise InputError(
                 f"more than {MAX_EXITS} exits at once", "name fewer mounts, or give a smaller number"
             )
-    return Prepared(plain, graph, inserted, target, cost_of(graph, target, objective))
+    return Prepared(plain, graph, inserted, target, cost_of(graph, target, objective, bits, fusion))
 
 
 def _check_input_name(graph: gs.Graph) -> None:
@@ -99,11 +106,15 @@ def _check_input_name(graph: gs.Graph) -> None:
         )
 
 
-def cost_of(graph: gs.Graph, target: Target, objective: str) -> CostReport:
+def cost_of(
+    graph: gs.Graph, target: Target, objective: str, bits: Bits | None = None, fusion: bool = True
+) -> CostReport:
     """Return the costs of ``graph`` as it is, its layers named anew; ``graph`` is not changed."""
     fused = copy_graph(graph)
     parse_pipeline(target.pipeline(quantized=False))(fused)
-    return evaluate(fused, target, objective)
+    if not fusion:
+        FuseLayers(activation=False)(fused)
+    return replace(evaluate(fused, target, objective, bits=bits), fusion=fusion)
 
 
 def schemes_of(

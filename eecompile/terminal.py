@@ -69,6 +69,7 @@ def table(
     rows: Iterable[Sequence[str]],
     numbers: Sequence[str] = (),
     bold_last: int = 0,
+    tight: bool = False,
 ) -> None:
     """Print a table with a title; columns named in ``numbers`` are set to the right.
 
@@ -79,11 +80,12 @@ def table(
         rows: Cells, already worded.
         numbers: Headings of columns set to the right and never broken.
         bold_last: How many rows at the end are totals.
+        tight: Columns stand closer, for tables with many of them.
     """
     lines = [tuple(printable(cell) for cell in row) for row in rows]
     if not lines:
         return
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=tight)
     for name in columns:
         number = name in numbers
         grid.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from passes.errors import InputError, did_you_mean
 from targets.array_access import check_array_access
+from targets.cost.imc_check import check as check_imc
 from targets.figure import Figure, Frozen, Known
 from targets.hierarchy import Energy, Hierarchy, MacArray, MemoryLevel, Name, Size
 from targets.validation import explain
@@ -178,8 +179,12 @@ class Architecture(Frozen):
                 )
             try:
                 check_array_access(hierarchy)
+                if hierarchy.array.imc is not None:
+                    check_imc(hierarchy)
             except ValueError as error:
                 raise ValueError(f"cores[{index}].{error}") from None
+            except InputError as error:
+                raise ValueError(f"cores[{index}].{error.message}; {error.hint}") from None
         return self
 
     def hierarchy(self, name: str) -> Hierarchy | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from passes.errors import InputError
 from targets import engine_support
@@ -16,7 +16,7 @@ from targets.cost.base import LayerCost, whole_parts
 from targets.cost.engine import DEFAULT_LPF_LIMIT, NoMappingError
 from targets.cost.engines import Engines
 from targets.cost.locality import Stores, plan_residency
-from targets.cost.mapping import MappingRule, rule_for
+from targets.cost.mapping import DEFAULT_RULE, MappingRule, rule_for
 from targets.cost.nests import nest_of
 from targets.cost.residency import Residency
 from targets.cost.solution import Solution
@@ -29,6 +29,17 @@ ENGINE_MODEL = CostModel(
     "none against that tool, which it reproduces exactly; how far from silicon depends on the numbers of "
     "the description, and nobody has measured it here",
 )
+
+
+class _Named(Protocol):
+    """What rules go by: a layer, or the report on one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def op_type(self) -> str: ...
+    @property
+    def origin(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,8 @@ class EngineTarget(Target):
     name: ClassVar[str] = "file"
     cost_models: ClassVar[Mapping[str, CostModel]] = {"engine": ENGINE_MODEL}
     schemes: ClassVar[Mapping[str, str]] = {}
+    # Rules for layers of which the user says nothing.
+    own_rules: ClassVar[tuple[MappingRule, ...]] = ()
 
     architecture: Architecture | None = None
     rules: tuple[MappingRule, ...] = ()
@@ -184,11 +197,12 @@ class EngineTarget(Target):
         except InputError as error:
             raise InputError(f"layer '{layer.name}' on core '{core}': {error.message}", error.hint) from None
 
-    def rule(self, layer: Layer) -> MappingRule:
+    def rule(self, layer: _Named) -> MappingRule:
         """Return the rule of a layer: by its name or that of a node it came from, its operator, or default."""
         names = {rule.name for rule in self.rules}
         named = next((name for name in (layer.name, *layer.origin) if name in names), layer.name)
-        return rule_for(self.rules, named, layer.op_type)
+        asked = rule_for(self.rules, named, layer.op_type)
+        return rule_for(self.own_rules, named, layer.op_type) if asked is DEFAULT_RULE else asked
 
     def _allowed(self, layer: Layer) -> tuple[str, ...]:
         """Return the cores a rule restricts ``layer`` to; empty for all.

@@ -122,15 +122,23 @@ class MacArray(Frozen):
         dimensions: Array dimensions and their sizes; unrollings are written per dimension.
         operation_energy_pj: Energy of one operation (a multiply-accumulate on a MAC array).
         operation_area: Area of one unit.
-        imc: In-memory computing, which replaces ``operation_energy_pj`` by a model.
+        operation_cycles: Cycles one operation of the whole array takes.
+        imc: In-memory computing, which replaces ``operation_energy_pj`` by a model and ``operation_cycles``
+            by its bits.
     """
 
     dimensions: Annotated[dict[Name, Size], Field(min_length=1)]
     operation_energy_pj: Energy = 0.0
     operation_area: Energy = 0.0
+    operation_cycles: Annotated[float, Field(gt=0)] = 1.0
     imc: Imc | None = None
     known: Known = "placeholder"
     source: Name = "not told"
+
+    @property
+    def cycles_per_operation(self) -> float:
+        """Cycles from one operation of the array to the next."""
+        return self.imc.cycles_per_operation if self.imc is not None else self.operation_cycles
 
     @property
     def units(self) -> int:

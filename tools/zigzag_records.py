@@ -43,6 +43,7 @@ class Record:
         nest: The layer.
         mapping: The mapping it evaluated.
         figures: What it found: ``energy`` in pJ, ``latency`` in cycles and their parts.
+        layer: The layer as recorded.
         times: How often the network has the layer.
     """
 
@@ -52,6 +53,7 @@ class Record:
     nest: LoopNest
     mapping: Mapping
     figures: dict[str, Any]
+    layer: dict[str, Any]
     times: int = 1
 
 
@@ -133,7 +135,8 @@ def record_of(body: dict[str, Any], where: dict[str, Any], label: str) -> Record
     mapping = mapping_of_record(body["mapping"], nest)
     times = len(body.get("nodes", (0,)))
     label = f"{label} ({where['hardware']}, {where['network']})"
-    return Record(label, where["hardware"], where["network"], nest, mapping, body["figures"], times)
+    hardware, network = where["hardware"], where["network"]
+    return Record(label, hardware, network, nest, mapping, body["figures"], body["layer"], times)
 
 
 def nest_of_record(layer: dict[str, Any]) -> LoopNest:

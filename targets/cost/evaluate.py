@@ -41,9 +41,8 @@ def evaluate(
 ) -> Costs:
     """Return the costs of a batch of orders with their allocation."""
     mean, whole = both_chains(batch, levels, placed)
-    imc = hierarchy.array.imc
     return Costs(
-        latency(hierarchy, mean, whole, links, imc.cycles_per_operation if imc else 1.0),
+        latency(hierarchy, mean, whole, links, hierarchy.array.cycles_per_operation),
         accesses(hierarchy, mean, links),
         array_energy_pj,
     )

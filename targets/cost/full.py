@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -51,9 +52,11 @@ def improve(
     if rule.order:
         return replace(problem.solution(start), considered=considered)
     best = start
-    least = np.inf
+    least = math.inf
     for unrolling in unrollings(problem.shape, problem.hierarchy, rule, problem.links):
         placed = problem.place(unrolling)
+        if math.prod(placed.remaining) == 1:  # nothing to order: the limited search has tried it
+            continue
         bounds = Bounds(problem.shape, problem.hierarchy, placed, problem.links)
         bound = _lower(problem, bounds, placed, objective, best.values[0])
         if bound is None:
@@ -68,7 +71,7 @@ def improve(
         considered += costed
         if found.values < best.values:
             best = found
-    gap = max(0.0, 1 - least / best.values[0])
+    gap = max(0.0, 1 - least / best.values[0]) if best.values[0] else 0.0
     return replace(problem.solution(best), considered=considered, gap=0.0 if gap < SAME else gap)
 
 

@@ -91,6 +91,12 @@ def used_rows(hierarchy: Hierarchy, nest: LoopNest, unrolling: Unrolling) -> int
     return rows
 
 
+def has_rows(hierarchy: Hierarchy, nest: LoopNest, unrolling: Unrolling) -> bool:
+    """Return whether a bank has the rows an unrolling needs. Raises InputError as :func:`check`."""
+    array = ImcArray.of(hierarchy)
+    return used_rows(hierarchy, nest, unrolling) <= hierarchy.array.dimensions[array.bitline]
+
+
 def precharge_pj(hierarchy: Hierarchy) -> float:
     """Return the energy of turning one multiplier to another weight of its cells, in pJ.
 

@@ -13,6 +13,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -67,7 +68,8 @@ class LatencyBounds:
         self.ports = sorted({f.port for b in bounds.by_key.values() for f in b.flows})
         self.excess = {key: self._excess(b) for key, b in bounds.by_key.items()}
         zero = np.zeros(bounds.lattice.count)
-        self.excess_of = {key: sum(found.values(), zero) for key, found in self.excess.items()}
+        # Ports work side by side: the worst one counts.
+        self.worst_excess = {key: reduce(np.maximum, found.values(), zero) for key, found in self.excess.items()}
         self.slack = math.inf
 
     def _excess(self, boundary: Boundary) -> dict[PortKey, Floats]:
@@ -222,7 +224,7 @@ class LatencyBounds:
         return [{first: w, second: 1 - w, "O": 1.0} for w in WEIGHTS]
 
     def _space(self, key: Key, once: frozenset[Key]) -> Bools:
-        allowed = self.bounds.allowed[key] & (self.excess_of[key] <= self.slack)
+        allowed = self.bounds.allowed[key] & (self.worst_excess[key] <= self.slack)
         if key in once:
             allowed[: self.top] = False
         elif key[1] >= 0:

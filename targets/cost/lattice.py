@@ -36,9 +36,10 @@ class Lattice:
         self.axes = tuple(kinds)
         self.shape = tuple(times + 1 for times in kinds.values())
         self.extents = np.ones((math.prod(self.shape), len(nest_shape.names)))
-        for axis, exponents in enumerate(np.indices(self.shape).reshape(len(self.shape), -1)):
-            loop, prime = self.axes[axis]
-            self.extents[:, loop] *= float(prime) ** exponents
+        if self.axes:
+            exponents = np.unravel_index(np.arange(len(self.extents)), self.shape)
+            for (loop, prime), exponent in zip(self.axes, exponents, strict=True):
+                self.extents[:, loop] *= float(prime) ** exponent
         self.cycles = self.extents.prod(axis=1)
 
     @property
@@ -57,6 +58,8 @@ class Lattice:
 
     def factors_between(self, inner: int, outer: int) -> list[Factor]:
         """Return the loops and primes between two points, the second above the first."""
+        if inner == outer:
+            return []
         low, high = np.unravel_index(inner, self.shape), np.unravel_index(outer, self.shape)
         return [
             self.axes[axis]

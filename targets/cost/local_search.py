@@ -60,6 +60,8 @@ def climb(problem: Problem, placed: Placed, start: Rows, objective: str) -> tupl
     ranked, best = _ranked(problem, placed, start, objective)
     for _ in range(MAX_ROUNDS):
         near = _neighbours(problem, placed, ranked)
+        if near is None:
+            break
         costed += len(near)
         candidates, found = _ranked(problem, placed, near, objective)
         if not found.values < best.values:
@@ -81,20 +83,24 @@ def _ranked(problem: Problem, placed: Placed, rows: Rows, objective: str) -> tup
     return rows.take(distinct), best
 
 
-def _neighbours(problem: Problem, placed: Placed, rows: Rows) -> Rows:
+def _neighbours(problem: Problem, placed: Placed, rows: Rows) -> Rows | None:
     length = rows.loops.shape[1]
     moves = _permutations(length)
     parts = []
     for loops, sizes, *levels in zip(rows.loops, rows.sizes, *rows.levels.values(), strict=True):
         names = list(rows.levels)
-        new_loops, new_sizes = loops[moves], sizes[moves]
-        kept = {op: np.tile(lv, (len(moves), 1)) for op, lv in zip(names, levels, strict=True)}
-        parts.append(Rows(new_loops, new_sizes, kept))
-        batch = Batch(problem.shape, new_loops, new_sizes)
-        greedy, _ = allocate(batch, problem.hierarchy, placed, problem.links)
-        parts.append(Rows(new_loops, new_sizes, {op: np.stack(greedy[op], axis=1) for op in names}))
+        if len(moves):
+            new_loops, new_sizes = loops[moves], sizes[moves]
+            kept = {op: np.tile(lv, (len(moves), 1)) for op, lv in zip(names, levels, strict=True)}
+            parts.append(Rows(new_loops, new_sizes, kept))
+            batch = Batch(problem.shape, new_loops, new_sizes)
+            greedy, _ = allocate(batch, problem.hierarchy, placed, problem.links)
+            parts.append(Rows(new_loops, new_sizes, {op: np.stack(greedy[op], axis=1) for op in names}))
         parts.append(_shifted(loops, sizes, dict(zip(names, levels, strict=True)), length))
-    joined = join([p for p in parts if len(p)])
+    filled = [p for p in parts if len(p)]
+    if not filled:
+        return None
+    joined = join(filled)
     return joined.take(np.arange(min(len(joined), MAX_ROWS)))
 
 

@@ -39,7 +39,7 @@ class Problem:
         self.shape = shape
         self.hierarchy = hierarchy
         self.links = links
-        self.cycles_per_operation = hierarchy.array.imc.cycles_per_operation if hierarchy.array.imc else 1.0
+        self.cycles_per_operation = hierarchy.array.cycles_per_operation
 
     def place(self, unrolling: Unrolling) -> Placed:
         """Spread an unrolling over the memories."""

@@ -12,8 +12,8 @@ from targets.hierarchy import Hierarchy
 
 def ideal_cycles(shape: Shape, hierarchy: Hierarchy) -> float:
     """Return cycles with every unit of the array at work."""
-    cycles_per_operation = hierarchy.array.imc.cycles_per_operation if hierarchy.array.imc else 1.0
-    return math.ceil(math.ceil(shape.nest.operations / hierarchy.array.units) * cycles_per_operation)
+    operations = math.ceil(shape.nest.operations / hierarchy.array.units)
+    return math.ceil(operations * hierarchy.array.cycles_per_operation)
 
 
 def bound_cycles(shape: Shape, hierarchy: Hierarchy, links: dict[str, str]) -> float:

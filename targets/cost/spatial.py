@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
+from targets.cost.imc import has_rows
 from targets.cost.mapping import MappingRule, Unrolling
 from targets.cost.nest import Shape
 from targets.hierarchy import Hierarchy
@@ -36,6 +37,8 @@ def unrollings(shape: Shape, hierarchy: Hierarchy, rule: MappingRule, links: dic
         full = given | dict(zip(missing, choice, strict=True))
         totals = _totals(full)
         if all(total <= sizes[loop] for loop, total in totals.items()):
+            if hierarchy.array.imc is not None and not has_rows(hierarchy, shape.nest, full):
+                continue
             used = math.prod(totals.values())
             ranked[-used, max(totals.values(), default=1), str(full)] = full
     return _best_fitting(shape, hierarchy, [ranked[key] for key in sorted(ranked)], links)

@@ -12,9 +12,11 @@ from typing import ClassVar
 from targets.arch import Architecture, Known, load_architecture
 from targets.base import Constraint, CostModel, Support, Target
 from targets.cost import elementwise, match, odimo
-from targets.cost.base import LayerCost, energy_pj, scaled
+from targets.cost.base import LayerCost, energy_pj, scaled, whole_parts
+from targets.cost.engine import NoMappingError
 from targets.cost.tiling import Traffic, elementwise_traffic, linear_traffic
 from targets.diana import constraints
+from targets.diana.searched import Searched
 from targets.layer import Layer, LoopDims
 from targets.workload import Workload
 
@@ -32,6 +34,11 @@ _PLACEHOLDERS = (
 @functools.cache
 def _architecture() -> Architecture:
     return load_architecture(Path(__file__).parent / "hardware.yaml")
+
+
+@functools.cache
+def _searched() -> Searched:
+    return Searched(_architecture())
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,11 @@ class DianaTarget(Target):
         "odimo": CostModel(
             "ODiMO as implemented in PLiNIO",
             f"{_SPREAD}; it has no DMA between L2 and L1; {_PLACEHOLDERS}",
+        ),
+        "engine": CostModel(
+            "mapping search of this project (the model of ZigZag 3.8.5) on sizes and bandwidths of MATCH",
+            f"{_SPREAD}; transfers run beside compute, which the public flow does not do, and nothing is "
+            f"counted for starting the array: a lower bound of what software could reach; {_PLACEHOLDERS}",
         ),
     }
     schemes: ClassVar[Mapping[str, str]] = {"digital": "int8-pow2", "analog": "ternary-pow2"}
@@ -99,6 +111,8 @@ class DianaTarget(Target):
         """Return cycles and energy of ``layer`` on ``core``; see README.md for the formulas' sources."""
         if core == "host":
             return self._host_cost(layer)
+        if self._is_searched(layer):
+            return self._engine_cost(layer, core)
         work = self._work(layer, core)
         host = self.arch.core("host")
         job_cycles = scaled(work.traffic.jobs * host.rate("cycles_per_job"), self.host_scale)
@@ -119,6 +133,41 @@ class DianaTarget(Target):
             utilization=ideal / latency,
             bound_cycles=max(ideal, self._bound_transfer(layer, core)),
             known=work.known,
+        )
+
+    def _is_searched(self, layer: Layer) -> bool:
+        return self.cost_model == "engine" and layer.macs > 0 and layer.dims is not None
+
+    def declines(self, layer: Layer, core: str) -> str:
+        """Return why no mapping of the engine fits the memories; empty if one does, or for other models."""
+        if self._is_searched(layer):
+            try:
+                _searched().solution(layer, core)
+            except NoMappingError as error:
+                return error.message[:1].upper() + error.message[1:]
+        return ""
+
+    def _engine_cost(self, layer: Layer, core: str) -> LayerCost:
+        found = _searched().solution(layer, core)
+        load, compute, stall, store = whole_parts(
+            (found.onload_cycles, found.compute_cycles, found.stall_cycles, found.offload_cycles)
+        )
+        jobs = _searched().jobs(layer, core)
+        job_cycles = scaled(jobs * self.arch.core("host").rate("cycles_per_job"), self.host_scale)
+        moved = self._energy("digital", load + stall + store)
+        return LayerCost(
+            compute_cycles=compute,
+            dma_cycles=0,
+            host_cycles=0,
+            job_cycles=job_cycles,
+            energy_pj=self._energy(core, compute) + moved + self._energy("host", job_cycles),
+            utilization=min(1.0, found.ideal_cycles / (math.ceil(found.latency_cycles) + job_cycles)),
+            bound_cycles=math.floor(min(found.bound_cycles, found.latency_cycles)),
+            known="published",
+            stall_cycles=stall,
+            load_cycles=load,
+            store_cycles=store,
+            detail=found,
         )
 
     def _host_cost(self, layer: Layer) -> LayerCost:

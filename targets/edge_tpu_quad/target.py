@@ -17,7 +17,6 @@ from targets.engine_target import ENGINE_MODEL, EngineTarget
 # shared along D3 and D4. Searching all loops on all dimensions takes long and finds little more.
 _HINT = {"D1": ("K", "G"), "D2": ("C", "FX", "FY"), "D3": ("OX", "K"), "D4": ("OY", "K")}
 _CORES = (0, 1, 2, 3)
-RULES = tuple(MappingRule(op, hint=_HINT, cores=_CORES) for op in ("Conv", "Gemm", "MatMul"))
 
 
 @functools.cache
@@ -33,5 +32,8 @@ class EdgeTpuQuadTarget(EngineTarget):
     cost_models: ClassVar[Mapping[str, CostModel]] = {"engine": ENGINE_MODEL}
     schemes: ClassVar[Mapping[str, str]] = {f"core_{i}": "int8-pow2" for i in _CORES}
 
+    own_rules: ClassVar[tuple[MappingRule, ...]] = tuple(
+        MappingRule(op, hint=_HINT, cores=_CORES) for op in ("Conv", "Gemm", "MatMul")
+    )
+
     architecture: Architecture | None = field(default_factory=_architecture)
-    rules: tuple[MappingRule, ...] = RULES

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass, field
 
 import yaml
 
@@ -17,11 +18,12 @@ _LINE = 110
 
 @dataclass(frozen=True)
 class SavedMapping:
-    """The mapping of one layer and the core it is for."""
+    """The mapping of one layer, the core it is for, and which operand's memories each operand uses there."""
 
     layer: str
     core: str
     mapping: Mapping
+    links: MappingType[str, str] = field(default_factory=dict)
 
 
 def mapping_text(entries: Iterable[SavedMapping]) -> str:
@@ -33,6 +35,7 @@ def mapping_text(entries: Iterable[SavedMapping]) -> str:
             "spatial": {dimension: dict(loops) for dimension, loops in entry.mapping.spatial.items()},
             "loops": [[loop, factor] for loop, factor in entry.mapping.loops],
             "levels": {op: list(entry.mapping.levels[op]) for op in OPERANDS if op in entry.mapping.levels},
+            **({"links": dict(entry.links)} if entry.links else {}),
         }
         for entry in entries
     ]
@@ -47,13 +50,21 @@ def read_saved(entry: Entry, cores: Sequence[str]) -> tuple[MappingRule, ...]:
     """
     rules: list[MappingRule] = []
     for item in entry.fields(("layers",))["layers"].elements():
-        fields = item.fields(("layer", "core", "spatial", "loops", "levels"))
+        fields = item.fields(("layer", "core", "spatial", "loops", "levels"), ("links",))
         layer = fields["layer"].text()
         if any(rule.name == layer for rule in rules):
             raise fields["layer"].wrong(f"'{layer}' is there twice", "remove one of the entries")
         core = list(cores).index(fields["core"].choice(cores))
-        rules.append(MappingRule(layer, cores=(core,), fixed=_read_fixed(fields)))
+        links = _read_links(fields["links"]) if "links" in fields else {}
+        rules.append(MappingRule(layer, links=links, cores=(core,), fixed=_read_fixed(fields)))
     return tuple(rules)
+
+
+def _read_links(entry: Entry) -> dict[str, str]:
+    links = {operand: item.choice(OPERANDS) for operand, item in entry.fields((), OPERANDS).items()}
+    if sorted(links) != sorted(links.values()) or "O" in links:
+        raise entry.wrong("W and I exchange their memories or keep them", "write {I: W, W: I}, or remove it")
+    return links
 
 
 def _read_fixed(fields: dict[str, Entry]) -> Mapping:

@@ -16,7 +16,9 @@ CORES = cores()
 EXACT = 1e-9
 # What the same search may cost more, as a share: nothing but ties and rounding.
 SLACK = 1e-3
-BEST = tuple(searches())
+BEST = (*searches(), *(s for s in searches(kind="imc") if s.network == "resnet8" and "kept" not in s.label))
+# Of networks with many layers, every so many are searched here; tools/compare_zigzag.py searches all.
+SAMPLED = {"mobilenetv1": 3, "mobilenetv2": 4}
 
 
 @cache
@@ -82,13 +84,15 @@ def test_every_core_and_kind_of_layer_is_among_the_recorded_mappings() -> None:
     ), "no unrolling that leaves a remainder"
 
 
+def sampled(search: Search) -> tuple[Record, ...]:
+    return search.layers[:: SAMPLED.get(search.network, 1)]
+
+
 def totals(search: Search) -> tuple[float, float]:
     """Return the latency and energy of the engine's own search over the same layers."""
-    core = CORES[search.hardware]
     latency = energy = 0.0
-    for layer in search.layers:
-        operator = "Conv" if layer.nest.windows else "Gemm"
-        rule = rule_for(core.rules, layer.label, operator)
+    for layer in sampled(search):
+        rule = rule_for(CORES[search.hardware].rules, layer.label, layer.layer["op"])
         best = engine(search.hardware).best(layer.nest, search.objective, rule)
         latency += layer.times * best.latency_cycles
         energy += layer.times * best.energy_pj
@@ -97,10 +101,10 @@ def totals(search: Search) -> tuple[float, float]:
 
 @pytest.mark.parametrize("search", BEST, ids=lambda s: f"{s.hardware}-{s.network}-{s.objective}")
 def test_own_search_is_no_worse(search: Search) -> None:
+    """Summed over the layers of a network. Where ours is lower, compare_zigzag.py has it confirmed by its model."""
     latency, energy = totals(search)
-    ours, theirs = (
-        (latency, search.latency_cycles) if search.objective == "latency" else (energy, search.energy_pj)
-    )
+    ours = latency if search.objective == "latency" else energy
+    theirs = sum(layer.times * layer.figures[search.objective] for layer in sampled(search))
     assert ours <= theirs * (1 + SLACK), f"{search.label}: {ours} against its {theirs}"
     # The rules of both searches and their limit are the same, so a far better result would be a slip.
     assert ours >= theirs * 0.9, f"{search.label}: {ours} against its {theirs}"

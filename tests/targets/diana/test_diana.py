@@ -24,6 +24,10 @@ class TestOdimo(TargetConformance):
     target = DianaTarget("odimo")
 
 
+class TestEngine(TargetConformance):
+    target = DianaTarget("engine")
+
+
 def refusal(layer: Layer) -> Refusal:
     result = DIANA.place(layer)
     assert isinstance(result, Refusal)

@@ -1,0 +1,179 @@
+"""What `cost` prints when nobody asked for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from eecompile import wording
+from eecompile.terminal import bullets, line, table
+from targets.cost.solution import Solution
+from targets.report import CostReport, LayerReport, PathCost
+
+SHOWN_LAYERS = 40
+WIDE = 110
+"""Columns from which names are shown at length."""
+NARROW_NAMES, WIDE_NAMES = (11, 12), (24, 20)
+"""Characters of layer and core, so that a row of a searched report fits 80 columns."""
+SHOWN_PORTS = 6
+
+
+def cost_report(out: Console, report: CostReport) -> None:
+    """Print exits, layers and what the figures leave out."""
+    line(out, f"{report.target}, objective {report.objective}, cost model {report.cost_model}", "bold")
+    line(out, f"Known error: {report.known_error}.")
+    _assumptions(out, report)
+    out.print()
+    columns = ("exit", "MACs", "cycles", "latency", "energy", "EDP", "energy share")
+    table(
+        out,
+        "Exit paths: all that runs when an image leaves there",
+        columns,
+        [_path(path, report.total) for path in report.exits],
+        columns[1:],
+    )
+    shown = report.layers[:SHOWN_LAYERS]
+    more = (
+        f" (the first {len(shown)} of {len(report.layers)}; all with --json)"
+        if len(report.layers) > len(shown)
+        else ""
+    )
+    if report.search is None:
+        headings = ("layer", "core", "exit", "MACs", "cycles", "energy", "share", "used")
+        table(out, f"Layers{more}", headings, [_layer(layer) for layer in shown], headings[3:])
+    else:
+        headings = ("layer", "core", "MACs", "cycles", "stall", "energy", "used", "bound")
+        room = NARROW_NAMES if out.width < WIDE else WIDE_NAMES
+        rows = [*(_searched(layer, *room) for layer in shown), _sum(report.layers)]
+        table(out, f"Layers{more}", headings, rows, headings[2:], bold_last=1, tight=True)
+    bullets(out, "Warnings", (("", warning) for warning in report.warnings))
+
+
+def broken_down(out: Console, report: CostReport) -> None:
+    """Print what :func:`cost_report` does, then energy by operand and memory and the parts of latency."""
+    cost_report(out, report)
+    details = [layer.detail for layer in report.layers if layer.detail is not None]
+    if not details:
+        line(out, f"No breakdown: cost model {report.cost_model} has no mappings behind its figures.")
+        return
+    _energy(out, details)
+    _latency(out, details)
+
+
+def _assumptions(out: Console, report: CostReport) -> None:
+    for note in report.notes:
+        line(out, f"Note: {note}.")
+    if report.search is not None:
+        limit = report.search.lpf_limit or "all"
+        locality = "on" if report.search.locality else "off"
+        fusion = "on" if report.fusion else "off"
+        line(out, f"Locality {locality}, fusion {fusion}, {limit} temporal factors per layer.")
+    if report.models:
+        cycles = ", ".join(
+            f"{name} {wording.cycles(value)}" + ("" if value is None else " cycles")
+            for name, value in report.models.items()
+        )
+        line(out, f"The whole network by cost model: {cycles}.")
+
+
+def _path(path: PathCost, total: PathCost) -> Sequence[str]:
+    return (
+        path.name if path.complete else f"{path.name} (incomplete)",
+        wording.quantity(path.macs),
+        wording.cycles(path.latency_cycles),
+        wording.ABSENT if path.latency_s is None else wording.quantity(path.latency_s, "s"),
+        wording.energy(path.energy_pj),
+        wording.product(path.edp_js, path.edp_j_cycles),
+        wording.percent(wording.ratio(path.energy_pj, total.energy_pj), 0),
+    )
+
+
+def _layer(layer: LayerReport) -> Sequence[str]:
+    return (
+        wording.shortened(layer.name, 20),
+        layer.core,
+        layer.exit,
+        wording.quantity(layer.macs),
+        wording.cycles(layer.latency_cycles),
+        wording.energy(layer.energy_pj),
+        wording.percent(layer.share),
+        wording.percent(layer.utilization, 0),
+    )
+
+
+def _searched(layer: LayerReport, name: int, core: int) -> Sequence[str]:
+    return (
+        wording.shortened(layer.name, name),
+        wording.shortened(layer.core, core),
+        wording.quantity(layer.macs),
+        wording.cycles(layer.latency_cycles),
+        wording.percent(wording.ratio(layer.stall_cycles, layer.latency_cycles), 0),
+        wording.energy(layer.energy_pj),
+        wording.percent(layer.utilization, 0),
+        wording.cycles(layer.bound_cycles),
+    )
+
+
+def _sum(layers: Sequence[LayerReport]) -> Sequence[str]:
+    cycles = sum(layer.latency_cycles for layer in layers)
+    used = sum(layer.utilization * layer.latency_cycles for layer in layers)
+    return (
+        "all layers",
+        "",
+        wording.quantity(sum(layer.macs for layer in layers)),
+        wording.cycles(cycles),
+        wording.percent(wording.ratio(sum(layer.stall_cycles for layer in layers), cycles), 0),
+        wording.energy(sum(layer.energy_pj for layer in layers)),
+        wording.percent(wording.ratio(used, cycles), 0),
+        wording.cycles(sum(layer.bound_cycles for layer in layers)),
+    )
+
+
+def _energy(out: Console, details: Sequence[Solution]) -> None:
+    by_place: dict[tuple[str, str], float] = {}
+    for detail in details:
+        for access in detail.accesses:
+            place = access.memory, access.operand
+            by_place[place] = by_place.get(place, 0.0) + access.energy_pj
+    operations_pj = sum(detail.operation_energy_pj for detail in details)
+    total_pj = operations_pj + sum(by_place.values())
+    names = {"W": "weights or 2nd input", "I": "inputs", "O": "outputs"}
+    rows = [(memory, names[op], pj) for (memory, op), pj in sorted(by_place.items())]
+    rows.append(("array", "operations", operations_pj))
+    table(
+        out,
+        "Energy by memory and operand, layers with a mapping",
+        ("memory", "operand", "energy", "share"),
+        [
+            (memory, what, wording.energy(pj), wording.percent(wording.ratio(pj, total_pj)))
+            for memory, what, pj in rows
+        ],
+        ("energy", "share"),
+    )
+
+
+def _latency(out: Console, details: Sequence[Solution]) -> None:
+    total = sum(detail.latency_cycles for detail in details)
+    parts = {
+        "compute": sum(d.compute_cycles for d in details),
+        "stall": sum(d.stall_cycles for d in details),
+        "first loads": sum(d.onload_cycles for d in details),
+        "last write-back": sum(d.offload_cycles for d in details),
+    }
+    waits: dict[str, float] = {}
+    for detail in details:
+        if detail.stall_cycles and detail.stalls:
+            port = f"stall, worst port {detail.stalls[0][0]}"
+            waits[port] = waits.get(port, 0.0) + detail.stall_cycles
+    worst = sorted(waits.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_PORTS]
+    table(
+        out,
+        "Latency by part, layers with a mapping",
+        ("part", "cycles", "share"),
+        [
+            (name, wording.cycles(cycles), wording.percent(wording.ratio(cycles, total)))
+            for name, cycles in (*parts.items(), *worst)
+        ],
+        ("cycles", "share"),
+    )

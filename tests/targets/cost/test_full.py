@@ -1,0 +1,112 @@
+"""The whole factorisation: never worse, and no mapping beats what it proves."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from targets.cost.allocation import fitting
+from targets.cost.batch import Batch
+from targets.cost.engine import Engine
+from targets.cost.mapping import MappingRule
+from targets.cost.nest import Shape
+from targets.cost.orderings import all_orders, temporal_factors
+from targets.cost.problem import Problem
+from tests.targets.cost.small import core, matmul, memory, outer, register
+from tests.targets.cost.strategies import Case, cases
+
+OBJECTIVES = ("latency", "energy", "edp")
+ROUNDING = 1e-9
+
+
+def given_spatial(case: Case) -> MappingRule:
+    """Return a rule that unrolls as the case does and nothing else."""
+    unrolled = {d: case.mapping.spatial.get(d, {}) for d in case.core.array.dimensions}
+    return MappingRule("given", spatial=unrolled)
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases(), st.sampled_from(OBJECTIVES))
+def test_no_mapping_beats_the_proven_bound(case: Case, objective: str) -> None:
+    """Any order with any levels that fit lies in the space the bound is proven for."""
+    full = Engine(case.core, None).best(case.nest, objective, given_spatial(case))
+    assume(full.mapping.spatial == given_spatial(case).spatial)
+    assert full.gap is not None
+    other = Engine(case.core).cost(case.nest, case.mapping)
+    assert other.value(objective) >= full.value(objective) * (1 - full.gap) * (1 - ROUNDING)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.sampled_from(OBJECTIVES))
+def test_it_is_never_worse_than_the_limited_search(case: Case, objective: str) -> None:
+    rule = given_spatial(case)
+    limited = Engine(case.core, 4).best(case.nest, objective, rule)
+    full = Engine(case.core, None).best(case.nest, objective, rule)
+    assert full.value(objective) <= Engine(case.core).best(case.nest, objective, rule).value(objective)
+    assert full.value(objective) <= limited.value(objective) * (1 + ROUNDING) or limited.considered > 0
+
+
+def every_value(problem: Problem, case: Case, objective: str) -> float:
+    """Return the least value over all orders of the prime factors and all levels that fit, one by one."""
+    placed = problem.place(given_spatial(case).spatial)
+    factors = temporal_factors(placed.remaining, None)
+    loops, sizes = all_orders(factors)
+    length = len(factors)
+    operands = case.nest.operands
+    choices = []
+    for op in operands:
+        depth = len(problem.hierarchy.levels(op)) - 1
+        choices.append([(*ends, length) for ends in itertools.combinations_with_replacement(range(length + 1), depth)])
+    best = np.inf
+    batch = Batch(problem.shape, loops, sizes)
+    for choice in itertools.product(*choices):
+        levels = {
+            op: [np.full(len(loops), end) for end in ends] for op, ends in zip(operands, choice, strict=True)
+        }
+        fits = fitting(batch, problem.hierarchy, placed, {}, levels)
+        if fits.any():
+            best = min(best, float(problem.values(placed, batch, levels, fits, objective)[0].min()))
+    return best
+
+
+@settings(max_examples=25, deadline=None)
+@given(cases(), st.sampled_from(OBJECTIVES))
+def test_bound_and_result_bracket_the_optimum(case: Case, objective: str) -> None:
+    """On layers small enough to try every mapping; a gap of zero is the optimum."""
+    problem = Problem(Shape(case.nest), case.core, {})
+    factors = temporal_factors(problem.place(given_spatial(case).spatial).remaining, None)
+    assume(len(factors) <= 4)
+    full = Engine(case.core, None).best(case.nest, objective, given_spatial(case))
+    assume(full.mapping.spatial == given_spatial(case).spatial)
+    optimum = every_value(problem, case, objective)
+    assert full.gap is not None
+    assert full.value(objective) * (1 - full.gap) <= optimum * (1 + ROUNDING)
+    assert optimum <= full.value(objective) * (1 + ROUNDING)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_energy_is_exact_and_others_tell_their_gap(objective: str) -> None:
+    small = core(
+        {"D1": 2},
+        weights=register("W", 64),
+        sums=memory("O", 32, dict.fromkeys(("O from_below", "O to_above", "O from_above", "O to_below"), 16)),
+        dram=outer({"W to_below, I to_below": 16}, {"D1": 2}),
+    )
+    found = Engine(small, None).best(matmul(24, 36, 40), objective, MappingRule("given", spatial={"D1": {"K": 2}}))
+    assert found.gap is not None and 0 <= found.gap < 1
+    if objective == "energy":
+        assert found.gap == 0
+
+
+def test_a_given_order_is_left_alone() -> None:
+    small = core({"D1": 1}, weights=register("W", 64), dram=outer({}, {"D1": 1}))
+    rule = MappingRule("given", spatial={"D1": {}}, order=(("C", None), ("K", None)))
+    limited = Engine(small).best(matmul(1, 6, 4), "latency", rule)
+    full = Engine(small, None).best(matmul(1, 6, 4), "latency", rule)
+    assert full.mapping == limited.mapping and full.gap is None
+    assert full == replace(limited, considered=full.considered)
