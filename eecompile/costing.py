@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import onnx_graphsurgeon as gs
-
 from eecompile.artifacts import folders
-from eecompile.preparation import cost_of, prepare
-from passes.errors import EecompileError, InputError, did_you_mean
+from eecompile.preparation import cycles_by_model, prepare
+from passes.errors import InputError, did_you_mean
 from passes.graph import write_atomic
 from targets.base import Target
 from targets.engine_target import EngineTarget
@@ -24,6 +23,7 @@ from targets.report import CostReport
 ON_OFF = {"on": True, "off": False}
 FULL = "full"
 MAX_BITS = 64
+DETAIL_SECONDS = 2.0
 _FILE_ENDINGS = (".yaml", ".yml")
 
 
@@ -70,16 +70,30 @@ def cost_network(
             f"float tensors are costed at {bits.weight}-bit weights, {bits.activation}-bit activations and "
             f"{bits.accumulator}-bit partial sums; --bits says otherwise"
         )
-    if accelerator.search is not None:
-        progress(f"search mappings on {accelerator.title}")
+    if isinstance(accelerator, EngineTarget):
+        accelerator = replace(accelerator, watch=_Ticker(progress))
     prepared = prepare(model, accelerator, objective, exits, head, bits=bits, fusion=fusion)
     report = replace(prepared.costs, notes=tuple(notes))
     if len(accelerator.cost_models) > 1:
-        models = _by_model(prepared.graph, accelerator, report, bits, fusion)
+        models = cycles_by_model(prepared.graph, accelerator, objective, bits, fusion)
         report = replace(report, models=models)
     if options.save_mapping is not None and isinstance(accelerator, EngineTarget):
         save_mapping(report, options.save_mapping, accelerator)
     return report
+
+
+@dataclass
+class _Ticker:
+    """Tells which layer is being searched, every ``DETAIL_SECONDS``: quick answers stay quiet."""
+
+    progress: Callable[[str], None]
+    told: float = field(default_factory=time.perf_counter)
+
+    def __call__(self, layer: str) -> None:
+        now = time.perf_counter()
+        if now - self.told >= DETAIL_SECONDS:
+            self.told = now
+            self.progress(f"search mappings: {layer}")
 
 
 def open_target(name: str, cost_model: str, host_scale: float) -> tuple[Target, bool]:
@@ -119,7 +133,7 @@ def with_options(target: Target, options: CostOptions) -> tuple[Target, list[str
             raise InputError(
                 f"{given[0]} needs a target whose mappings can be chosen; {target.title} with cost model "
                 f"'{target.cost_model}' has none to choose",
-                f"leave {given[0]} away, or give another target: see `eecompile targets`, or an accelerator file",
+                f"leave {given[0]} away, or give another target (`eecompile targets`) or an accelerator file",
             )
         return target, []
     notes: list[str] = []
@@ -149,7 +163,7 @@ def parse_bits(text: str) -> Bits:
     weight, activation, accumulator = (int(part) for part in parts)
     if accumulator < activation:
         raise InputError(
-            f"--bits {text}: partial sums of {accumulator} bits are narrower than activations of {activation}",
+            f"--bits {text}: {accumulator}-bit partial sums are narrower than {activation}-bit activations",
             "the third number is that of partial sums: --bits 8,8,16",
         )
     return Bits(weight, activation, accumulator, logits=activation)
@@ -164,23 +178,6 @@ def save_mapping(report: CostReport, path: Path, target: EngineTarget) -> None:
     ]
     with folders(path.parent):
         write_atomic(path, mapping_text(entries).encode())
-
-
-def _by_model(
-    graph: gs.Graph, target: Target, report: CostReport, bits: Bits, fusion: bool
-) -> dict[str, int | None]:
-    """Return the cycles of the whole network by each cost model; ``None`` where one cannot cost it."""
-    found: dict[str, int | None] = {}
-    for name in target.cost_models:
-        if name == target.cost_model:
-            found[name] = report.total.latency_cycles
-            continue
-        other = replace(target, cost_model=name)
-        try:
-            found[name] = cost_of(graph, other, report.objective, bits, fusion).total.latency_cycles
-        except EecompileError:
-            found[name] = None
-    return found
 
 
 def _on_off(flag: str, value: str) -> bool:

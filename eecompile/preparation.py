@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx_graphsurgeon as gs
 
-from passes.errors import InputError
+from passes.errors import EecompileError, InputError
 from passes.exits import check_recorded, keep_exits, recognise_exits
 from passes.fuse_layers import FuseLayers
 from passes.graph import load
@@ -115,6 +115,20 @@ def cost_of(
     if not fusion:
         FuseLayers(activation=False)(fused)
     return replace(evaluate(fused, target, objective, bits=bits), fusion=fusion)
+
+
+def cycles_by_model(
+    graph: gs.Graph, target: Target, objective: str, bits: Bits | None = None, fusion: bool = True
+) -> dict[str, int | None]:
+    """Return the cycles of the whole network by each cost model; ``None`` where one cannot cost it."""
+    found: dict[str, int | None] = {}
+    for name in target.cost_models:
+        model = replace(target, cost_model=name)
+        try:
+            found[name] = cost_of(graph, model, objective, bits, fusion).total.latency_cycles
+        except EecompileError:
+            found[name] = None
+    return found
 
 
 def schemes_of(

@@ -43,7 +43,7 @@ def support(arch: Architecture, name: str) -> Support:
     core = arch.core(name)
     if core.array is None:
         return {}
-    kinds = {other.kind for other in arch.cores if other.array is not None}
+    kinds: set[str] = {other.kind for other in arch.cores if other.array is not None}
     found: dict[str, tuple[Constraint, ...]] = {}
     if core.kind in _ARRAYS:
         found |= {"Conv": (has_loops,), "Gemm": (), "MatMul": ()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
@@ -54,6 +54,7 @@ class EngineTarget(Target):
         objective: What mappings minimise: ``edp``, ``latency`` or ``energy``.
         resident: Per layer, what stays on chip around it; planned by :meth:`for_workload`.
         engines: What was found out so far.
+        watch: Called with the name of a layer before its mapping is searched.
     """
 
     name: ClassVar[str] = "file"
@@ -69,6 +70,7 @@ class EngineTarget(Target):
     objective: str = "edp"
     resident: Mapping[str, Residency] = field(default_factory=dict)
     engines: Engines | None = field(default=None, compare=False, repr=False)
+    watch: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the options.
@@ -190,6 +192,8 @@ class EngineTarget(Target):
         around = planned if planned is not None and planned.core == core else Residency(core)
         nest = nest_of(layer)
         rule = rule_on(nest, self.rule(layer), self._engines.hierarchy(core).dataflow)
+        if self.watch is not None:
+            self.watch(layer.name)
         try:
             return self._engines.best(nest, rule, self.objective, self.lpf_limit, around)
         except NoMappingError:
@@ -198,7 +202,7 @@ class EngineTarget(Target):
             raise InputError(f"layer '{layer.name}' on core '{core}': {error.message}", error.hint) from None
 
     def rule(self, layer: _Named) -> MappingRule:
-        """Return the rule of a layer: by its name or that of a node it came from, its operator, or default."""
+        """Return the rule of a layer: by its name, a node it came from, its operator, or the default."""
         names = {rule.name for rule in self.rules}
         named = next((name for name in (layer.name, *layer.origin) if name in names), layer.name)
         asked = rule_for(self.rules, named, layer.op_type)
@@ -229,7 +233,7 @@ class EngineTarget(Target):
         return replace(bound, resident=resident)
 
     def _likely_core(self, layer: Layer) -> str | None:
-        """Return where ``layer`` runs if nothing stays on chip, without costing it where all cores are alike."""
+        """Return where ``layer`` runs if nothing stays on chip; where all cores are alike, the first."""
         rules = {core.name: self.support(core.name).get(layer.op_type) for core in self.arch.cores}
         legal = [n for n, r in rules.items() if r is not None and all(rule(layer, self.arch) for rule in r)]
         allowed = self._allowed(layer)

@@ -9,9 +9,9 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from passes.errors import NoSolutionError
-from targets.arch import Known
 from targets.base import Search, Target
 from targets.cost.solution import Solution
+from targets.figure import Known
 from targets.layer import Bits, Layer
 from targets.placement import Placement, Reason, Refusal, objective_key
 from targets.schedule.exit_paths import schedule_exits
@@ -113,7 +113,7 @@ class CostReport:
     warnings: tuple[str, ...]
     timeline: Timeline
     clock_hz: float | None
-    bits: Bits = Bits()
+    bits: Bits = field(default_factory=Bits)
     search: Search | None = None
     fusion: bool = True
     models: Mapping[str, int | None] = field(default_factory=dict)

@@ -78,7 +78,9 @@ class Comparison:
             line += f"{its:>16.6g}{ours:>16.6g}{ours / its:>8.4f}"
             if self.full:
                 full, gap = self._total(search, None)
-                line += f"{full:>16.6g}{full / its:>8.4f}" + (f"{gap:>8.2%}" if gap is not None else f"{'-':>8}")
+                line += f"{full:>16.6g}{full / its:>8.4f}" + (
+                    f"{gap:>8.2%}" if gap is not None else f"{'-':>8}"
+                )
             print(line, flush=True)
 
     def _total(self, search: Search, limit: int | None) -> tuple[float, float | None]:
@@ -126,7 +128,9 @@ class Comparison:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--zigzag", type=Path, metavar="PYTHON", help="interpreter that has zigzag-dse 3.8.5")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--hardware", nargs="+", metavar="CORE")
@@ -155,9 +159,11 @@ def main() -> None:
     ]
     print("\n(b) best mapping: summed over layers, objective in cycles or pJ")
     comparison.best(selected)
-    imc = [s for s in searches(folders["imc"], "imc") if s.hardware in wanted and s.network in arguments.networks]
+    imc = [
+        s for s in searches(folders["imc"], "imc") if s.hardware in wanted and s.network in arguments.networks
+    ]
     print("\n(c) in-memory cores, each layer on its own")
-    comparison.best(s for s in imc if "kept" not in s.label)
+    comparison.best(s for s in imc if not s.locality)
     if zigzag is not None and arguments.confirm:
         print("\n(d) our better mappings, evaluated by the reference")
         comparison.confirm(zigzag)

@@ -36,7 +36,9 @@ def evaluate(job, layer, accelerator):
     """Give latency and energy of a job's mapping of a parsed layer."""
     mapped = copy.copy(layer)
     unrolled = {d: {LayerDim(n): f for n, f in loops.items() if f > 1} for d, loops in job["spatial"].items()}
-    mapped.spatial_mapping = SpatialMapping({OADimension(d): MappingSingleOADim(m) for d, m in unrolled.items()})
+    mapped.spatial_mapping = SpatialMapping(
+        {OADimension(d): MappingSingleOADim(m) for d, m in unrolled.items()}
+    )
     sizes = accelerator.operational_array.dimension_sizes
     mapped.spatial_mapping.initialize_oa_dims(sizes)
     stage = SpatialMappingConversionStage([CostModelStage], accelerator=accelerator, layer=mapped)

@@ -67,7 +67,8 @@ def wishes(rules: tuple[MappingRule, ...]) -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"name": rule.name}
         if rule.spatial:
             entry["spatial_mapping"] = {
-                d: [f"{loop}, {factor}" for loop, factor in factors.items()] for d, factors in rule.spatial.items()
+                d: [f"{loop}, {factor}" for loop, factor in factors.items()]
+                for d, factors in rule.spatial.items()
             }
         if rule.hint:
             entry["spatial_mapping_hint"] = {d: list(loops) for d, loops in rule.hint.items()}
@@ -89,7 +90,9 @@ def collect(inputs: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Write the file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("inputs", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()

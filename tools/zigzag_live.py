@@ -59,7 +59,14 @@ class Zigzag:
         """Record ``what`` with the recorder; return the folder the records are in."""
         _run(
             self.python,
-            [str(TOOLS / "zigzag_recorder.py"), str(self.scratch), "--what", what, *self._models(), *arguments],
+            [
+                str(TOOLS / "zigzag_recorder.py"),
+                str(self.scratch),
+                "--what",
+                what,
+                *self._models(),
+                *arguments,
+            ],
             progress=True,
         )
         return self.scratch

@@ -63,6 +63,7 @@ class Search:
 
     Attributes:
         cpu_s: CPU seconds of its own search, where these were measured.
+        locality: Data was kept in the core between layers, each of which then sees fewer memories.
     """
 
     label: str
@@ -72,6 +73,7 @@ class Search:
     energy_pj: float
     latency_cycles: float
     cpu_s: float | None
+    locality: bool
     layers: tuple[Record, ...]
 
 
@@ -111,8 +113,9 @@ def searches(folder: Path = FOLDER, kind: str = "best") -> Iterator[Search]:
     for record in records:
         if "energy" not in record:
             continue
-        locality = ", with data kept between layers" if record.get("locality") else ""
-        label = f"{_tool(header)} {kind}: {record['network']} on {record['hardware']}{locality}"
+        locality = bool(record.get("locality"))
+        beside = ", data kept between layers" if locality else ""
+        label = f"{_tool(header)} {kind}: {record['network']} on {record['hardware']}{beside}"
         yield Search(
             label,
             record["hardware"],
@@ -121,6 +124,7 @@ def searches(folder: Path = FOLDER, kind: str = "best") -> Iterator[Search]:
             record["energy"],
             record["latency"],
             record["cpu_s"],
+            locality,
             tuple(record_of(layer, record, f"{label}, {layer['names'][0]}") for layer in record["layers"]),
         )
 

@@ -16,13 +16,15 @@ from targets.hierarchy import Hierarchy, MemoryLevel
 Levels = dict[str, list[Ints]]
 
 
-def allocate(batch: Batch, hierarchy: Hierarchy, placed: Placed, links: dict[str, str]) -> tuple[Levels, Bools]:
+def allocate(
+    batch: Batch, hierarchy: Hierarchy, placed: Placed, links: dict[str, str], most: bool = True
+) -> tuple[Levels, Bools]:
     """Give every memory, from the inside, as many loops of each operand as pay.
 
     A memory takes the combination of prefixes that fits it and leaves the fewest bits to fetch from the
     memory above (iterations left x bits held, summed over its operands); of equal ones, the one that holds
-    most of the first operand, then of the second. Outermost memories take all that is left. Source: ZigZag's
-    loop-order based memory allocation.
+    most of the first operand, then of the second, or least without ``most``. Outermost memories take all that is
+    left. Source: ZigZag's loop-order based memory allocation.
 
     Returns:
         Levels per operand and which orders fit at all.
@@ -42,7 +44,7 @@ def allocate(batch: Batch, hierarchy: Hierarchy, placed: Placed, links: dict[str
         used = sum((sizes[op][:, -1] for op in tops), np.zeros(batch.count))
         others = [op for op in held if op not in tops]
         if others:
-            picks, feasible = _best_prefixes(batch, memory, others, sizes, below, used)
+            picks, feasible = _best_prefixes(batch, memory, others, sizes, below, used, most)
             chosen |= picks
             fits &= feasible
         else:
@@ -83,6 +85,7 @@ def _best_prefixes(
     sizes: dict[str, Floats],
     below: dict[str, Ints],
     used: Floats,
+    most: bool,
 ) -> tuple[dict[str, Ints], Bools]:
     """Return the prefix of each operand that ``memory`` takes, and which orders fit."""
     prefixes = batch.length + 1
@@ -100,8 +103,8 @@ def _best_prefixes(
     total = total + used.reshape([batch.count] + [1] * len(operands))
     fetched: Floats = np.where(total <= memory.size_bits, reduce(np.add, fetch_terms), np.inf)
     flat = fetched.reshape(batch.count, -1)
-    # The last of equal minima, in row-major order, holds most.
-    best = flat.shape[1] - 1 - flat[:, ::-1].argmin(axis=1)
+    # Of equal minima, in row-major order, the last holds most.
+    best = flat.shape[1] - 1 - flat[:, ::-1].argmin(axis=1) if most else flat.argmin(axis=1)
     where = np.unravel_index(best, (prefixes,) * len(operands))
     feasible = np.isfinite(at(flat, best).astype(float))
     return {op: where[axis].astype(np.int64) for axis, op in enumerate(operands)}, feasible

@@ -30,19 +30,32 @@ class Bound:
 
 
 class Bounds:
-    """Bounds for one layer, one core, one spatial mapping."""
+    """Bounds for one layer, core and spatial mapping, over orders of at most ``limit`` factors."""
 
-    def __init__(self, shape: Shape, hierarchy: Hierarchy, placed: Placed, links: dict[str, str]) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        hierarchy: Hierarchy,
+        placed: Placed,
+        links: dict[str, str],
+        limit: int | None = None,
+    ) -> None:
         self.shape = shape
         self.hierarchy = hierarchy
         self.links = links
-        self.lattice = Lattice(shape, placed.remaining)
+        self.lattice = Lattice(shape, placed.remaining, limit)
         self.boundaries = boundaries(shape, hierarchy, placed, links, self.lattice)
         self.by_key: dict[Key, Boundary] = {(op, b.level): b for op, bs in self.boundaries.items() for b in bs}
         self.solver = PathSolver(
             self.lattice.shape, {op: [b.level for b in bs] for op, bs in self.boundaries.items()}
         )
         self.allowed = {key: b.allowed for key, b in self.by_key.items()}
+
+    def energy_floor(self) -> float:
+        """Return a quick bound on the energy of the memories in pJ: each choice as cheap as it can be."""
+        return sum(
+            float(np.where(b.allowed, b.energy_pj, np.inf).min()) for b in self.by_key.values()
+        )
 
     def least_energy(self) -> Bound | None:
         """Return the least energy of the memories in pJ, and the path that has it; ``None`` if none fits."""

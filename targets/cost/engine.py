@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from passes.errors import InputError
+from targets.cost.bounds import Bounds
 from targets.cost.full import improve
+from targets.cost.local_search import ranked
 from targets.cost.mapping import DEFAULT_RULE, Mapping, MappingRule
 from targets.cost.nest import LoopNest, Shape
 from targets.cost.orderings import Ints, all_orders, order_count, temporal_factors
 from targets.cost.orders_given import given_orders
 from targets.cost.problem import Candidate, Problem
+from targets.cost.realise import realised, rows_of
 from targets.cost.solution import Solution
 from targets.cost.spatial import unrollings
 from targets.cost.unrolling import Placed
@@ -76,13 +80,18 @@ class Engine:
         problem = Problem(Shape(nest), self.hierarchy, dict(rule.links))
         best: Candidate | None = None
         considered = 0
-        for unrolling in unrollings(problem.shape, self.hierarchy, rule, problem.links):
-            placed = problem.place(unrolling)
-            if best is not None and objective == "latency" and problem.compute(placed) >= best.values[0]:
+        for floor, placed, bounds in _candidates(problem, rule, objective, self.lpf_limit):
+            if best is not None and floor >= best.values[0]:
                 continue
-            for loops, sizes in _orders(problem.shape, placed, rule, self.lpf_limit):
-                considered += len(loops)
-                candidate = problem.best_of(placed, loops, sizes, objective)
+            found: list[Found] = []
+            if objective == "energy" and not rule.order:
+                cheapest = _cheapest(problem, placed, bounds, self.lpf_limit, best)
+                if cheapest is None:
+                    continue
+                found.append(cheapest)
+            found += _search_orders(problem, placed, rule, objective, self.lpf_limit)
+            for candidate, costed in found:
+                considered += costed
                 if candidate is not None and (best is None or candidate.values < best.values):
                     best = candidate
         if best is None:
@@ -93,6 +102,58 @@ class Engine:
         if self.lpf_limit is None:
             return improve(problem, best, objective, rule, considered)
         return replace(problem.solution(best), considered=considered)
+
+
+def _candidates(
+    problem: Problem, rule: MappingRule, objective: str, limit: int | None
+) -> list[tuple[float, Placed, Bounds | None]]:
+    """Return the spatial mappings to try with what no order of them can beat, most promising first."""
+    placed = [problem.place(u) for u in unrollings(problem.shape, problem.hierarchy, rule, problem.links)]
+    if len(placed) == 1 or objective == "latency":
+        found = [(problem.compute(p) if objective == "latency" else 0.0, p, None) for p in placed]
+        return sorted(found, key=lambda entry: entry[0])
+    bounded: list[tuple[float, Placed, Bounds | None]] = []
+    for spread in placed:
+        bounds = problem.bounds(spread, limit or DEFAULT_LPF_LIMIT)
+        floor = bounds.energy_floor() + problem.array_energy(spread)
+        bounded.append((floor * (problem.compute(spread) if objective == "edp" else 1.0), spread, bounds))
+    return sorted(bounded, key=lambda entry: entry[0])
+
+
+Found = tuple[Candidate | None, int]
+
+
+def _search_orders(
+    problem: Problem, placed: Placed, rule: MappingRule, objective: str, limit: int | None
+) -> list[Found]:
+    """Return the best of each chunk of orders with their allocation, and how many were costed."""
+    found: list[Found] = []
+    # Where factors are means, equal allocations are equal up to rounding only, and which one the
+    # reference takes is chance; the other end of the tie is tried too.
+    ties = (True,) if placed.mean is placed.whole else (True, False)
+    for loops, sizes in _orders(problem.shape, placed, rule, limit):
+        for most in ties:
+            found.append((problem.best_of(placed, loops, sizes, objective, most), len(loops)))
+    return found
+
+
+def _cheapest(
+    problem: Problem, placed: Placed, bounds: Bounds | None, limit: int | None, best: Candidate | None
+) -> Found | None:
+    """Return the mapping of least energy over all orders of the factors and all allocations.
+
+    ``None`` if nothing fits, or nothing can be as good as ``best``. Orders are searched beside it for one that is as
+    good and faster.
+    """
+    bounds = bounds or problem.bounds(placed, limit or DEFAULT_LPF_LIMIT)
+    least = bounds.least_energy()
+    if least is None:
+        return None
+    if best is not None and least.value + problem.array_energy(placed) > best.values[0]:
+        return None
+    rows = rows_of(list(realised(bounds, list(least.paths[:1]))))
+    _, candidate = ranked(problem, placed, rows, "energy")
+    return (candidate if math.isfinite(candidate.values[0]) else None), len(rows)
 
 
 def _orders(

@@ -67,7 +67,7 @@ class Engines:
         lpf_limit: int | None,
         residency: Residency,
     ) -> Solution:
-        """Return the best mapping of ``nest`` on the core of ``residency``. Raises InputError as the engine."""
+        """Return the best mapping of ``nest`` on the core of ``residency``; raises what the engine raises."""
         seen = residency.seen_by(nest)
         alike = Residency(self._alike[seen.core], seen.operands, seen.reserved)
         links = tuple(sorted(rule.links.items()))

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from targets.cost.bounds import Bounds
 from targets.cost.latency_bounds import LatencyBounds
-from targets.cost.local_search import Rows, climb
+from targets.cost.local_search import climb
 from targets.cost.mapping import MappingRule
 from targets.cost.orderings import Factor, prime_factors
 from targets.cost.paths import Path
 from targets.cost.problem import Candidate, Problem
+from targets.cost.realise import Order, realised, rows_of
 from targets.cost.solution import Solution
 from targets.cost.spatial import unrollings
 from targets.cost.unrolling import Placed
 
-# Orders tried per path: the path leaves open how loops are ordered between two boundaries.
-VARIANTS = 8
 MAX_PATHS = 80
 # Relative difference below which two costs are the same number.
 SAME = 1e-9
@@ -64,10 +60,10 @@ def improve(
         least = min(least, bound.value)
         if bound.value >= best.values[0] * (1 - SAME):
             continue
-        near = list(_realised(bounds, bound.paths[:MAX_PATHS]))
+        near = list(realised(bounds, bound.paths[:MAX_PATHS]))
         if placed.unrolling == start.placed.unrolling:
             near.append(_in_primes(problem, start))
-        found, costed = climb(problem, placed, _rows(near), objective)
+        found, costed = climb(problem, placed, rows_of(near), objective)
         considered += costed
         if found.values < best.values:
             best = found
@@ -90,39 +86,7 @@ def _lower(problem: Problem, bounds: Bounds, placed: Placed, objective: str, kno
     return _Bound(cycles * least_energy, [*energy.paths, *paths])
 
 
-_Order = tuple[list[Factor], dict[str, list[int]]]
-
-
-def _realised(bounds: Bounds, paths: list[Path]) -> Iterator[_Order]:
-    """Yield orders that lead through the points of each path, with their levels.
-
-    Between two points, loops relevant to the operand whose memory ends there go last: what is replaced at
-    once is then least, and the memory may double-buffer. Then the other way round, then at random.
-    """
-    lattice = bounds.lattice
-    random = np.random.default_rng(0)
-    for path in {tuple(sorted(p.points.items())): p for p in paths}.values():
-        stops = sorted({0, *path.points.values(), lattice.count - 1}, key=lambda p: (lattice.cycles[p], p))
-        for variant in range(VARIANTS):
-            loops: list[Factor] = []
-            position = {0: 0}
-            for inner, outer in zip(stops, stops[1:], strict=False):
-                between = lattice.factors_between(inner, outer)
-                owners = [op for (op, level), point in path.points.items() if point == outer and level >= 0]
-                if variant < 2 and owners:
-                    last = (bounds.shape.direct if variant == 0 else bounds.shape.irrelevant)[owners[0]]
-                    between.sort(key=lambda factor, last=last: bool(last[factor[0]]))
-                else:
-                    between = [between[i] for i in random.permutation(len(between))]
-                loops += between
-                position[outer] = len(loops)
-            yield loops, {
-                op: [*(position[path.points[op, b.level]] for b in chain if b.level >= 0), len(loops)]
-                for op, chain in bounds.boundaries.items()
-            }
-
-
-def _in_primes(problem: Problem, candidate: Candidate) -> _Order:
+def _in_primes(problem: Problem, candidate: Candidate) -> Order:
     """Return a mapping with its factors split into primes."""
     loops: list[Factor] = []
     position = [0]
@@ -130,12 +94,3 @@ def _in_primes(problem: Problem, candidate: Candidate) -> _Order:
         loops += [(int(loop), prime) for prime in prime_factors(int(size))]
         position.append(len(loops))
     return loops, {op: [position[n] for n in levels] for op, levels in candidate.levels.items()}
-
-
-def _rows(orders: list[_Order]) -> Rows:
-    length = len(orders[0][0])
-    return Rows(
-        np.array([[loop for loop, _ in loops] for loops, _ in orders], np.int64).reshape(-1, length),
-        np.array([[size for _, size in loops] for loops, _ in orders], np.int64).reshape(-1, length),
-        {op: np.array([levels[op] for _, levels in orders], np.int64) for op in orders[0][1]},
-    )

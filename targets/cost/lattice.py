@@ -25,21 +25,21 @@ class Lattice:
     """Points of the lattice as a grid; arrays over points are ``[S]``, reshaped to ``shape`` for paths.
 
     Attributes:
-        axes: Loop and prime of each grid axis.
-        shape: One more than the multiplicity of each prime.
+        axes: Loop and factor of each grid axis; prime without a limit.
+        shape: One more than how often each factor occurs.
         extents: ``[S, loops]``, iterations of each loop below the point.
         cycles: ``[S]``, their product.
     """
 
-    def __init__(self, nest_shape: Shape, remaining: tuple[int, ...]) -> None:
-        kinds: Counter[Factor] = Counter(temporal_factors(remaining, None))
+    def __init__(self, nest_shape: Shape, remaining: tuple[int, ...], limit: int | None = None) -> None:
+        kinds: Counter[Factor] = Counter(temporal_factors(remaining, limit))
         self.axes = tuple(kinds)
         self.shape = tuple(times + 1 for times in kinds.values())
         self.extents = np.ones((math.prod(self.shape), len(nest_shape.names)))
         if self.axes:
             exponents = np.unravel_index(np.arange(len(self.extents)), self.shape)
-            for (loop, prime), exponent in zip(self.axes, exponents, strict=True):
-                self.extents[:, loop] *= float(prime) ** exponent
+            for (loop, factor), exponent in zip(self.axes, exponents, strict=True):
+                self.extents[:, loop] *= float(factor) ** exponent
         self.cycles = self.extents.prod(axis=1)
 
     @property
@@ -57,7 +57,7 @@ class Lattice:
         return np.asarray((self.extents[:, loops] == 1).all(axis=1))
 
     def factors_between(self, inner: int, outer: int) -> list[Factor]:
-        """Return the loops and primes between two points, the second above the first."""
+        """Return the loops and factors between two points, the second above the first."""
         if inner == outer:
             return []
         low, high = np.unravel_index(inner, self.shape), np.unravel_index(outer, self.shape)

@@ -57,20 +57,20 @@ def climb(problem: Problem, placed: Placed, start: Rows, objective: str) -> tupl
         The best mapping found and how many were costed.
     """
     costed = len(start)
-    ranked, best = _ranked(problem, placed, start, objective)
+    leaders, best = ranked(problem, placed, start, objective)
     for _ in range(MAX_ROUNDS):
-        near = _neighbours(problem, placed, ranked)
+        near = _neighbours(problem, placed, leaders)
         if near is None:
             break
         costed += len(near)
-        candidates, found = _ranked(problem, placed, near, objective)
+        candidates, found = ranked(problem, placed, near, objective)
         if not found.values < best.values:
             break
-        ranked, best = candidates, found
+        leaders, best = candidates, found
     return best, costed
 
 
-def _ranked(problem: Problem, placed: Placed, rows: Rows, objective: str) -> tuple[Rows, Candidate]:
+def ranked(problem: Problem, placed: Placed, rows: Rows, objective: str) -> tuple[Rows, Candidate]:
     """Return the best few of ``rows``, each with other costs, and the best of all."""
     batch = Batch(problem.shape, rows.loops, rows.sizes)
     levels = rows.columns()

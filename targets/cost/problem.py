@@ -11,6 +11,7 @@ from passes.errors import InputError
 from targets.cost import roofline
 from targets.cost.allocation import Levels, allocate, fitting
 from targets.cost.batch import Batch, Bools
+from targets.cost.bounds import Bounds
 from targets.cost.evaluate import Costs, evaluate
 from targets.cost.imc import array_energy_pj
 from targets.cost.mapping import Mapping, Unrolling
@@ -59,10 +60,19 @@ class Problem:
         """Return the costs of a batch."""
         return evaluate(batch, levels, self.hierarchy, placed, self.links, self.array_energy(placed))
 
-    def best_of(self, placed: Placed, loops: Ints, sizes: Ints, objective: str) -> Candidate | None:
-        """Return the best of some orders, allocated bottom-up; ``None`` if none fits."""
+    def bounds(self, placed: Placed, limit: int | None) -> Bounds:
+        """Return the bounds of one spatial mapping over orders of at most ``limit`` factors."""
+        return Bounds(self.shape, self.hierarchy, placed, self.links, limit)
+
+    def best_of(
+        self, placed: Placed, loops: Ints, sizes: Ints, objective: str, most: bool = True
+    ) -> Candidate | None:
+        """Return the best of some orders, allocated bottom-up; ``None`` if none fits.
+
+        ``most`` decides between allocations that leave the same to fetch; see ``allocate``.
+        """
         batch = Batch(self.shape, loops, sizes)
-        levels, fits = allocate(batch, self.hierarchy, placed, self.links)
+        levels, fits = allocate(batch, self.hierarchy, placed, self.links, most)
         if not fits.any():
             return None
         first, second = self.values(placed, batch, levels, fits, objective)

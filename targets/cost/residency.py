@@ -36,15 +36,15 @@ class Residency:
         full = np.array([float(size) for _, size in nest.loops])
         reserved = dict(self.reserved)
         for operand, memory, bits in self.operands:
-            used = float(shape.footprint(operand, full)) * shape.bits["O_final" if operand == "O" else operand]
+            used = (
+                float(shape.footprint(operand, full)) * shape.bits["O_final" if operand == "O" else operand]
+            )
             reserved[memory] = reserved.get(memory, 0) + max(0, bits - math.floor(used))
         own = tuple((operand, memory, 0) for operand, memory, _ in self.operands)
         return Residency(self.core, own, tuple(sorted(reserved.items())))
 
 
-def tensor_stores(
-    hierarchy: Hierarchy, operand: str, offchip: frozenset[str]
-) -> tuple[tuple[str, int], ...]:
+def tensor_stores(hierarchy: Hierarchy, operand: str, offchip: frozenset[str]) -> tuple[tuple[str, int], ...]:
     """Return memories a whole tensor of ``operand`` can stay in and their bits, outermost first.
 
     Memories that are repeated over the array hold parts of tensors and are left out.

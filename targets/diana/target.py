@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from targets.arch import Architecture, Known, load_architecture
+from targets.arch import Architecture, load_architecture
 from targets.base import Constraint, CostModel, Support, Target
 from targets.cost import elementwise, match, odimo
 from targets.cost.base import LayerCost, energy_pj, scaled, whole_parts
@@ -17,6 +17,7 @@ from targets.cost.engine import NoMappingError
 from targets.cost.tiling import Traffic, elementwise_traffic, linear_traffic
 from targets.diana import constraints
 from targets.diana.searched import Searched
+from targets.figure import Known
 from targets.layer import Layer, LoopDims
 from targets.workload import Workload
 
@@ -66,7 +67,7 @@ class DianaTarget(Target):
         "engine": CostModel(
             "mapping search of this project (the model of ZigZag 3.8.5) on sizes and bandwidths of MATCH",
             f"{_SPREAD}; transfers run beside compute, which the public flow does not do, and nothing is "
-            f"counted for starting the array: a lower bound of what software could reach; {_PLACEHOLDERS}",
+            f"counted for starting the array, so it is optimistic; {_PLACEHOLDERS}",
         ),
     }
     schemes: ClassVar[Mapping[str, str]] = {"digital": "int8-pow2", "analog": "ternary-pow2"}
@@ -239,7 +240,7 @@ class DianaTarget(Target):
         return math.ceil(size_bytes / dma.bandwidth_bytes_per_cycle.value)
 
     def _energy(self, core: str, cycles: int) -> float:
-        clock_hz = self.arch.clock_hz
-        if clock_hz is None:
-            raise ValueError("DIANA's energy is power times time and needs a clock")
-        return energy_pj(self.arch.core(core).active_power_mw.value, cycles, clock_hz)
+        clock_hz, power_mw = self.arch.clock_hz, self.arch.core(core).active_power_mw
+        if clock_hz is None or power_mw is None:
+            raise ValueError(f"energy is power times time: {core} needs a power and the chip a clock")
+        return energy_pj(power_mw.value, cycles, clock_hz)

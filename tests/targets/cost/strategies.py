@@ -38,7 +38,9 @@ def memories(
     groups: dict[str, list[str]] = {}
     for move in moves:
         direction = move.split()[1]
-        name = {"one": "rw", "read_write": "w" if direction in WRITES else "r", "per_operand": move[0]}[layout]
+        name = {"one": "rw", "read_write": "w" if direction in WRITES else "r", "per_operand": move[0]}[
+            layout
+        ]
         groups.setdefault(name, []).append(move)
     ports = []
     for name, served_moves in groups.items():
@@ -87,7 +89,9 @@ def _sizes(largest: int) -> st.SearchStrategy[int]:
     return st.integers(1, largest)
 
 
-def _layer(op_type: str, dims: LoopDims | None, inputs: list[tuple[int, ...]], shape: tuple[int, ...]) -> Layer:
+def _layer(
+    op_type: str, dims: LoopDims | None, inputs: list[tuple[int, ...]], shape: tuple[int, ...]
+) -> Layer:
     macs = dims.iterations if dims and op_type in ("Conv", "MatMul") else 0
     return Layer(
         "layer",

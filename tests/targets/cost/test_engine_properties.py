@@ -38,7 +38,8 @@ def faster_ports(core: Hierarchy, factor: int) -> Hierarchy:
     memories = {}
     for name, level in core.memories.items():
         ports = tuple(
-            p.model_copy(update={"bandwidth_bits_per_cycle": p.bandwidth_bits_per_cycle * factor}) for p in level.ports
+            p.model_copy(update={"bandwidth_bits_per_cycle": p.bandwidth_bits_per_cycle * factor})
+            for p in level.ports
         )
         memories[name] = level.model_copy(update={"ports": ports})
     return core.model_copy(update={"memories": memories})
@@ -113,7 +114,9 @@ def search(engine: Engine, nest: LoopNest, objective: str = "latency") -> Soluti
 
 @few
 @given(hierarchies(), nests, st.sampled_from(OBJECTIVES))
-def test_memory_of_answers_changes_none_and_searches_repeat(core: Hierarchy, nest: LoopNest, objective: str) -> None:
+def test_memory_of_answers_changes_none_and_searches_repeat(
+    core: Hierarchy, nest: LoopNest, objective: str
+) -> None:
     with_memo, without = Engine(core, lpf_limit=4), Engine(core, lpf_limit=4, memo=None)
     first, again = search(with_memo, nest, objective), search(with_memo, nest, objective)
     assert again is first

@@ -61,7 +61,9 @@ def every_value(problem: Problem, case: Case, objective: str) -> float:
     choices = []
     for op in operands:
         depth = len(problem.hierarchy.levels(op)) - 1
-        choices.append([(*ends, length) for ends in itertools.combinations_with_replacement(range(length + 1), depth)])
+        choices.append(
+            [(*ends, length) for ends in itertools.combinations_with_replacement(range(length + 1), depth)]
+        )
     best = np.inf
     batch = Batch(problem.shape, loops, sizes)
     for choice in itertools.product(*choices):
@@ -97,7 +99,9 @@ def test_energy_is_exact_and_others_tell_their_gap(objective: str) -> None:
         sums=memory("O", 32, dict.fromkeys(("O from_below", "O to_above", "O from_above", "O to_below"), 16)),
         dram=outer({"W to_below, I to_below": 16}, {"D1": 2}),
     )
-    found = Engine(small, None).best(matmul(24, 36, 40), objective, MappingRule("given", spatial={"D1": {"K": 2}}))
+    found = Engine(small, None).best(
+        matmul(24, 36, 40), objective, MappingRule("given", spatial={"D1": {"K": 2}})
+    )
     assert found.gap is not None and 0 <= found.gap < 1
     if objective == "energy":
         assert found.gap == 0

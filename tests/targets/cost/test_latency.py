@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from targets.cost.latency import _covered
 
-windows_of_a_port = st.lists(
-    st.tuples(st.integers(1, 4), st.floats(0.05, 1.0)), min_size=1, max_size=4
-)
+windows_of_a_port = st.lists(st.tuples(st.integers(1, 4), st.floats(0.05, 1.0)), min_size=1, max_size=4)
 
 
 @settings(max_examples=300, deadline=None)

@@ -20,7 +20,9 @@ def nest(text: str, op_type: str) -> LoopNest:
 def relevant(found: LoopNest) -> dict[str, str]:
     """Return the loops that index each operand, those that run once left out, in the order of the nest."""
     names = dict(found.relevant)
-    return {op: " ".join(n for n, size in found.loops if n in names[op] and size > 1) for op in found.operands}
+    return {
+        op: " ".join(n for n, size in found.loops if n in names[op] and size > 1) for op in found.operands
+    }
 
 
 CONVOLUTIONS = {
@@ -90,7 +92,8 @@ def test_matrix_products(case: tuple[str, dict[str, int], dict[str, str], int]) 
 
 def test_pooling_has_no_weights_and_no_wide_sums() -> None:
     found = nest(
-        "(float[1,4,9,9] x) => (float[1,4,4,4] y) { y = MaxPool<kernel_shape=[3,3], strides=[2,2]>(x) }", "MaxPool"
+        "(float[1,4,9,9] x) => (float[1,4,4,4] y) { y = MaxPool<kernel_shape=[3,3], strides=[2,2]>(x) }",
+        "MaxPool",
     )
     assert dict(found.loops) == {"B": 1, "G": 4, "OX": 4, "OY": 4, "FX": 3, "FY": 3}
     assert found.operands == ("O", "I")
@@ -127,7 +130,8 @@ def test_a_broadcast_input_is_indexed_by_the_axes_it_has(body: str, indexed: dic
 
 def test_resize_by_whole_factors_reads_an_element_once_per_block() -> None:
     found = nest(
-        "(float[1,3,4,5] x) => (float[1,3,8,15] y) <float[4] s={1.0,1.0,2.0,3.0}> { y = Resize(x, , s) }", "Resize"
+        "(float[1,3,4,5] x) => (float[1,3,8,15] y) <float[4] s={1.0,1.0,2.0,3.0}> { y = Resize(x, , s) }",
+        "Resize",
     )
     assert dict(found.loops) == {"B": 1, "G": 3, "OX": 5, "OY": 4, "FX": 3, "FY": 2}
     assert relevant(found) == {"O": "G OX OY FX FY", "I": "G OX OY"} and found.windows == ()
@@ -168,7 +172,9 @@ def test_all_others_move_the_larger_of_what_they_read_and_write(op_type: str) ->
 
 
 def test_float_and_lowered_graphs_have_the_same_nests() -> None:
-    plain, integer = (build_workload(g).layers for g in (residual(softmax=True), lowered(residual(softmax=True))))
+    plain, integer = (
+        build_workload(g).layers for g in (residual(softmax=True), lowered(residual(softmax=True)))
+    )
     assert [nest_of(layer) for layer in plain] == [nest_of(layer) for layer in integer]
     assert len(plain) == 9
 

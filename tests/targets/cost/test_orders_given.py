@@ -19,7 +19,9 @@ LEFT = tuple(SHAPE.nest.sizes.values())
 Order = tuple[tuple[str, int | None], ...]
 
 
-def orders(order: Order, limit: int | None = 6, remaining: tuple[int, ...] = LEFT) -> set[tuple[tuple[str, int], ...]]:
+def orders(
+    order: Order, limit: int | None = 6, remaining: tuple[int, ...] = LEFT
+) -> set[tuple[tuple[str, int], ...]]:
     loops, sizes = given_orders(SHAPE, remaining, order, limit)
     found = [
         tuple((SHAPE.names[i], int(size)) for i, size in zip(a, b, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from functools import cache
 
@@ -16,14 +17,22 @@ CORES = cores()
 EXACT = 1e-9
 # What the same search may cost more, as a share: nothing but ties and rounding.
 SLACK = 1e-3
-BEST = (*searches(), *(s for s in searches(kind="imc") if s.network == "resnet8" and "kept" not in s.label))
+IMC = (s for s in searches(kind="imc") if not s.locality)
+BEST = (*searches(), *(s for s in IMC if (s.network, s.objective) == ("resnet8", "latency")))
 # Of networks with many layers, every so many are searched here; tools/compare_zigzag.py searches all.
 SAMPLED = {"mobilenetv1": 3, "mobilenetv2": 4}
 
 
 @cache
-def recorded_pairs(hardware: str) -> tuple[Record, ...]:
-    return tuple(r for r in pairs() if r.hardware == hardware)
+def recorded_pairs() -> dict[str, list[Record]]:
+    found: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in pairs():
+        found[record.hardware].append(record)
+    return found
+
+
+def same(ours: float, theirs: float) -> bool:
+    return math.isclose(ours, theirs, rel_tol=EXACT)
 
 
 @cache
@@ -37,14 +46,15 @@ def memory_energy(found: Solution, record: Record, core: Core) -> dict[str, list
     for access in found.accesses:
         spent[access.operand, access.memory] += access.energy_pj
     return {
-        op: [spent[op, memory] for memory, _ in core.hierarchy.levels(op)] for op in record.figures["mem_energy"]
+        op: [spent[op, memory] for memory, _ in core.hierarchy.levels(op)]
+        for op in record.figures["mem_energy"]
     }
 
 
 @pytest.mark.parametrize("hardware", CORES)
 def test_same_mapping_same_figures(hardware: str) -> None:
     core = CORES[hardware]
-    records = recorded_pairs(hardware)
+    records = recorded_pairs()[hardware]
     assert len(records) >= 20, f"{len(records)} recorded mappings on {hardware}"
     for record in records:
         found, expected = engine(hardware).cost(record.nest, record.mapping), record.figures
@@ -59,15 +69,17 @@ def test_same_mapping_same_figures(hardware: str) -> None:
         # The array's own energy on in-memory cores has a model, and tests, of its own.
         if core.hierarchy.array.imc is None:
             ours |= {"energy": found.energy_pj, "mac_energy": found.operation_energy_pj}
-        assert ours == pytest.approx({key: expected[key] for key in ours}, rel=EXACT), record.label
+        for key, value in ours.items():
+            assert same(value, expected[key]), f"{record.label}: {key} {value}, not {expected[key]}"
         for op, levels in memory_energy(found, record, core).items():
-            assert levels == pytest.approx(expected["mem_energy"][op], rel=EXACT), f"{record.label}: {op}"
+            theirs = expected["mem_energy"][op]
+            assert all(map(same, levels, theirs)), f"{record.label}: energy of {op} {levels}, not {theirs}"
         words = {(a.operand, a.memory, a.direction): a.words for a in found.accesses}
         assert words == words_of(record, core.hierarchy), f"{record.label}: word accesses"
 
 
 def test_every_core_and_kind_of_layer_is_among_the_recorded_mappings() -> None:
-    records = [r for name in CORES for r in recorded_pairs(name)]
+    records = [r for name in CORES for r in recorded_pairs()[name]]
     assert len(records) == 1394
     nests = [r.nest for r in records]
     assert any(w.dilation > 1 for n in nests for w in n.windows)
@@ -75,7 +87,9 @@ def test_every_core_and_kind_of_layer_is_among_the_recorded_mappings() -> None:
     assert any(n.sizes.get("G", 1) > 1 and n.sizes["K"] > 1 for n in nests), "no grouped convolution"
     assert any(n.sizes.get("G", 1) > 1 and n.sizes["K"] == 1 for n in nests), "no depthwise convolution"
     assert any(not n.windows for n in nests), "no matrix product"
-    assert any(len(u) > 1 for r in records for u in r.mapping.spatial.values()), "no two loops on one dimension"
+    assert any(len(u) > 1 for r in records for u in r.mapping.spatial.values()), (
+        "no two loops on one dimension"
+    )
     assert any(
         r.nest.sizes[loop] % factor
         for r in records
@@ -114,7 +128,9 @@ def test_own_search_is_no_worse(search: Search) -> None:
 def test_layers_of_a_recorded_search_add_up_to_its_totals(search: Search) -> None:
     energy = sum(layer.times * layer.figures["energy"] for layer in search.layers)
     latency = sum(layer.times * layer.figures["latency"] for layer in search.layers)
-    assert (energy, latency) == pytest.approx((search.energy_pj, search.latency_cycles), rel=EXACT), search.label
+    assert (energy, latency) == pytest.approx((search.energy_pj, search.latency_cycles), rel=EXACT), (
+        search.label
+    )
 
 
 def test_published_totals_of_resnet18_are_among_the_recorded_ones() -> None:
@@ -126,9 +142,7 @@ def test_published_totals_of_resnet18_are_among_the_recorded_ones() -> None:
         "tesla_npu_like": (1859923747.33, 2719709.75),
         "ascend_like": (1940385435.76, 3032311.0),
     }
-    recorded = {
-        s.hardware: s for s in BEST if (s.network, s.objective) == ("resnet18", "latency")
-    }
+    recorded = {s.hardware: s for s in BEST if (s.network, s.objective) == ("resnet18", "latency")}
     for name, (energy, latency) in published.items():
         if name in recorded:
             latency_ours, energy_ours = totals(recorded[name])

@@ -63,7 +63,10 @@ def test_a_register_holds_what_it_serves_at_once() -> None:
     """40 bits hold 5 weights of 8: of 4 x 4 the first largest factor falls until 2 x 2 fit."""
     small = register("W", 40, ("D1", "D2"))
     level = core(TWO, register_W=small, outer=outer({}, TWO))
-    assert given_only({"D1": {"K": 4}, "D2": {"C": 4}}, matmul(c=8, k=8), level) == {"D1": {"K": 2}, "D2": {"C": 2}}
+    assert given_only({"D1": {"K": 4}, "D2": {"C": 4}}, matmul(c=8, k=8), level) == {
+        "D1": {"K": 2},
+        "D2": {"C": 2},
+    }
 
 
 def test_the_dataflow_of_the_core_counts_where_the_rule_wishes_nothing() -> None:

@@ -76,7 +76,9 @@ def page_rows(pattern: str) -> list[tuple[str, ...]]:
 
 def test_energy_per_transfer(found: Solution) -> None:
     told = page_rows(r"\| ([OWI]) (\w+) (\w+) \|.*\| (\d+) \| (\d+) \|")
-    ours = [(a.operand, a.memory, a.direction, f"{a.words:.0f}", f"{a.energy_pj:.0f}") for a in found.accesses]
+    ours = [
+        (a.operand, a.memory, a.direction, f"{a.words:.0f}", f"{a.energy_pj:.0f}") for a in found.accesses
+    ]
     assert sorted(told) == sorted(ours)
     assert found.energy_pj == 6200
     assert found.operation_energy_pj == 96
