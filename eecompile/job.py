@@ -18,7 +18,7 @@ from eecompile.delivery import Forms, prove, write_models
 from eecompile.exit_choice import Candidate, ExitChoice, choose_exits, oversized
 from eecompile.features import extract
 from eecompile.network_data import open_data
-from eecompile.preparation import Prepared, cost_of, schemes_of
+from eecompile.preparation import Prepared, cost_of, cycles_by_model, schemes_of
 from eecompile.preprocess import Preprocess
 from eecompile.preprocess_choice import Choice as PreprocessChoice
 from eecompile.results import Summary
@@ -236,8 +236,17 @@ class Job:
             "model_sha256": artifacts.sha256(self.options.model),
             "data_sha256": dict(dataset.hashes) if dataset else {},
             "seconds": self.clock.seconds,
+            **self._models(),
             **more,
         }
+
+    def _models(self) -> dict[str, Any]:
+        """Return what the network without exits takes by each cost model, where there are several."""
+        target = self.prepared.target
+        if len(target.cost_models) == 1:
+            return {}
+        cycles = cycles_by_model(self.prepared.plain, target, self.options.objective)
+        return {"static_cycles_by_cost_model": cycles}
 
     def _write(self, summary: Summary, costs: CostReport, info: dict[str, Any]) -> None:
         from eecompile.report import render

@@ -119,7 +119,8 @@ class Comparison:
         print(f"{head}{'latency dev.':>14}{'energy dev.':>14}{'best / its':>12}")
         for (core, objective, kind), values in sorted(rows.items()):
             deviations = [max(abs(v[i]) for v in values) for i in (0, 1)]
-            line = f"{core:<16}{objective:<10}{kind:<9}{len(values):>7}{deviations[0]:>14.1e}{deviations[1]:>14.1e}"
+            line = f"{core:<16}{objective:<10}{kind:<9}{len(values):>7}"
+            line += "".join(f"{d:>14.1e}" for d in deviations)
             print(f"{line}{min(v[2] for v in values):>12.4f}")
         print(f"{sum(map(len, rows.values()))} mappings evaluated by it, {len(refused)} refused")
         for text in refused[:10]:

@@ -1,10 +1,10 @@
 """Let ZigZag evaluate mappings that were found elsewhere.
 
 The script is run by the interpreter that ZigZag is installed in:
-`python tools/zigzag_confirm.py JOBS RESULTS --model NAME=PATH`. JOBS is a JSON list of objects with `hardware`,
-`network`, `layer` (as zigzag_recorder.py describes one), `spatial` (loops per array dimension) and `temporal`
-(per operand and memory, loops from the innermost). RESULTS gets, in the same order, `[latency, energy]`, or
-what ZigZag raised.
+`python tools/zigzag_confirm.py JOBS RESULTS --model NAME=PATH`. JOBS is a JSON list of objects with
+`hardware`, `network`, `layer` (as zigzag_recorder.py describes one), `spatial` (loops per array dimension)
+and `temporal` (per operand and memory, loops from the innermost). RESULTS gets, in the same order,
+`[latency, energy]`, or what ZigZag raised.
 """
 # mypy: ignore-errors
 

@@ -81,7 +81,7 @@ def collect(inputs: Path) -> dict[str, Any]:
     result = {}
     for name, mapping in MAPPINGS.items():
         architecture = read_architecture(inputs / "hardware" / f"{name}.yaml")
-        rules = MATRIX_WISHES
+        rules: tuple[MappingRule, ...] = MATRIX_WISHES
         if mapping is not None:
             rules, _ = read_mapping(inputs / "mapping" / f"{mapping}.yaml", [architecture.cores[0].name])
         result[name] = {"mapping": wishes(rules), "architecture": describe(architecture, name)}

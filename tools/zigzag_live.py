@@ -1,4 +1,4 @@
-"""Running the outside reference from here: its interpreter, its models, its records, its verdict on a mapping."""
+"""Running the outside reference from here: its interpreter, networks, records, and verdicts on mappings."""
 
 from __future__ import annotations
 

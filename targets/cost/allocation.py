@@ -23,8 +23,8 @@ def allocate(
 
     A memory takes the combination of prefixes that fits it and leaves the fewest bits to fetch from the
     memory above (iterations left x bits held, summed over its operands); of equal ones, the one that holds
-    most of the first operand, then of the second, or least without ``most``. Outermost memories take all that is
-    left. Source: ZigZag's loop-order based memory allocation.
+    most of the first operand, then of the second, or least without ``most``. Outermost memories take all
+    that is left. Source: ZigZag's loop-order based memory allocation.
 
     Returns:
         Levels per operand and which orders fit at all.
@@ -55,17 +55,20 @@ def allocate(
     return levels, fits
 
 
-def fitting(batch: Batch, hierarchy: Hierarchy, placed: Placed, links: dict[str, str], levels: Levels) -> Bools:
+def fitting(
+    batch: Batch, hierarchy: Hierarchy, placed: Placed, links: dict[str, str], levels: Levels
+) -> Bools:
     """Return which mappings, orders with their levels, fit all memories; the rule of :func:`allocate`."""
     used: dict[str, Floats] = {}
     for op in batch.shape.nest.operands:
         below = np.zeros(batch.count, np.int64)
         for level, (name, _) in enumerate(hierarchy.levels(links.get(op, op))):
             end = levels[op][level]
-            held = at(_bits_held(batch, placed, op, level, below), end).astype(float)
+            held = at(_bits_held(batch, placed, op, level, below), end)
             used[name] = used.get(name, 0.0) + held
             below = end
-    return np.all([bits <= hierarchy.memories[name].size_bits for name, bits in used.items()], axis=0)
+    fits: Bools = np.all([bits <= hierarchy.memories[name].size_bits for name, bits in used.items()], axis=0)
+    return fits
 
 
 def _bits_held(batch: Batch, placed: Placed, operand: str, level: int, below: Ints) -> Floats:
@@ -106,5 +109,5 @@ def _best_prefixes(
     # Of equal minima, in row-major order, the last holds most.
     best = flat.shape[1] - 1 - flat[:, ::-1].argmin(axis=1) if most else flat.argmin(axis=1)
     where = np.unravel_index(best, (prefixes,) * len(operands))
-    feasible = np.isfinite(at(flat, best).astype(float))
+    feasible = np.isfinite(at(flat, best))
     return {op: where[axis].astype(np.int64) for axis, op in enumerate(operands)}, feasible

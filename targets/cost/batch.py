@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,17 @@ from targets.cost.orderings import Ints
 Bools = NDArray[np.bool_]
 
 
-def at(prefixes: NDArray[np.generic], position: Ints) -> NDArray[np.generic]:
+Entry = TypeVar("Entry", np.float64, np.int64)
+
+
+def at(prefixes: NDArray[Entry], position: Ints) -> NDArray[Entry]:
     """Return ``prefixes[row, position[row]]``."""
-    return prefixes[np.arange(len(prefixes)), position]
+    found: NDArray[Entry] = prefixes[np.arange(len(prefixes)), position]
+    return found
 
 
 class Batch:
-    """N orders of n temporal loops. Arrays ``[N, n + 1]`` are over prefixes: entry j is of the j innermost loops.
+    """N orders of n temporal loops; in arrays ``[N, n + 1]``, entry j is of the j innermost loops.
 
     Attributes:
         loops: ``[N, n]``, positions in the nest, innermost first.
@@ -49,7 +54,10 @@ class Batch:
     def _windows(self) -> list[tuple[Floats, Floats]]:
         index = self.shape.index
         return [
-            (self._prefix_product(self.loops == index[w.outer]), self._prefix_product(self.loops == index[w.inner]))
+            (
+                self._prefix_product(self.loops == index[w.outer]),
+                self._prefix_product(self.loops == index[w.inner]),
+            )
             for w in self.shape.nest.windows
         ]
 

@@ -45,7 +45,9 @@ class Bounds:
         self.links = links
         self.lattice = Lattice(shape, placed.remaining, limit)
         self.boundaries = boundaries(shape, hierarchy, placed, links, self.lattice)
-        self.by_key: dict[Key, Boundary] = {(op, b.level): b for op, bs in self.boundaries.items() for b in bs}
+        self.by_key: dict[Key, Boundary] = {
+            (op, b.level): b for op, bs in self.boundaries.items() for b in bs
+        }
         self.solver = PathSolver(
             self.lattice.shape, {op: [b.level for b in bs] for op, bs in self.boundaries.items()}
         )
@@ -53,9 +55,7 @@ class Bounds:
 
     def energy_floor(self) -> float:
         """Return a quick bound on the energy of the memories in pJ: each choice as cheap as it can be."""
-        return sum(
-            float(np.where(b.allowed, b.energy_pj, np.inf).min()) for b in self.by_key.values()
-        )
+        return sum(float(np.where(b.allowed, b.energy_pj, np.inf).min()) for b in self.by_key.values())
 
     def least_energy(self) -> Bound | None:
         """Return the least energy of the memories in pJ, and the path that has it; ``None`` if none fits."""
@@ -89,7 +89,9 @@ class Bounds:
         return Bound(queue[0][0], tuple(entry[2] for entry in queue[:4]))
 
     def _path(self, prices: dict[Key, Floats], allowed: dict[Key, Bools]) -> Path | None:
-        return self.solver.solve({key: np.where(allowed[key], price, np.inf) for key, price in prices.items()})
+        return self.solver.solve(
+            {key: np.where(allowed[key], price, np.inf) for key, price in prices.items()}
+        )
 
     def _overfull(self, path: Path) -> str | None:
         held: dict[str, float] = {}
@@ -109,7 +111,9 @@ class Bounds:
             chain = self.hierarchy.levels(self.links.get(op, op))
             if chain[-1][0] == memory:
                 full = np.array([float(size) for _, size in self.shape.nest.loops])
-                total += float(self.shape.footprint(op, full)) * self.shape.bits["O_final" if op == "O" else op]
+                total += (
+                    float(self.shape.footprint(op, full)) * self.shape.bits["O_final" if op == "O" else op]
+                )
         return total
 
     def _halves(self, path: Path, memory: str, allowed: dict[Key, Bools]) -> Iterator[dict[Key, Bools]]:

@@ -97,7 +97,7 @@ class Engine:
         if best is None:
             raise NoMappingError(
                 f"no mapping fits the memories: {', '.join(f'{n} {s}' for n, s in nest.loops if s > 1)}",
-                "a single tile of an operand is larger than a memory, or the outermost memory cannot hold the layer",
+                "a single tile of an operand is too large, or the outermost memory cannot hold the layer",
             )
         if self.lpf_limit is None:
             return improve(problem, best, objective, rule, considered)
@@ -142,8 +142,8 @@ def _cheapest(
 ) -> Found | None:
     """Return the mapping of least energy over all orders of the factors and all allocations.
 
-    ``None`` if nothing fits, or nothing can be as good as ``best``. Orders are searched beside it for one that is as
-    good and faster.
+    ``None`` if nothing fits, or nothing can be as good as ``best``. Orders are searched beside it for one
+    that is as good and faster.
     """
     bounds = bounds or problem.bounds(placed, limit or DEFAULT_LPF_LIMIT)
     least = bounds.least_energy()
@@ -159,14 +159,14 @@ def _cheapest(
 def _orders(
     shape: Shape, placed: Placed, rule: MappingRule, limit: int | None
 ) -> Iterator[tuple[Ints, Ints]]:
-    """Yield the orders to cost, in chunks; without a limit those of the default one, which ``full`` improves."""
+    """Yield the orders to cost, in chunks; without a limit, the default one's, which ``full`` improves."""
     if rule.order:
         loops, sizes = given_orders(shape, placed.remaining, rule.order, limit or DEFAULT_LPF_LIMIT)
     else:
         factors = temporal_factors(placed.remaining, limit or DEFAULT_LPF_LIMIT)
         if order_count(factors) > MAX_ORDERS:
             raise InputError(
-                f"{order_count(factors)} orders of {len(factors)} temporal factors are too many to try one by one",
+                f"{order_count(factors)} orders of {len(factors)} factors are too many to try one by one",
                 "give a smaller --lpf-limit, or 'full', which bounds instead of trying",
             )
         loops, sizes = all_orders(factors)

@@ -37,7 +37,12 @@ class Costs:
 
 
 def evaluate(
-    batch: Batch, levels: Levels, hierarchy: Hierarchy, placed: Placed, links: dict[str, str], array_energy_pj: float
+    batch: Batch,
+    levels: Levels,
+    hierarchy: Hierarchy,
+    placed: Placed,
+    links: dict[str, str],
+    array_energy_pj: float,
 ) -> Costs:
     """Return the costs of a batch of orders with their allocation."""
     mean, whole = both_chains(batch, levels, placed)

@@ -62,7 +62,7 @@ def improve(
             continue
         near = list(realised(bounds, bound.paths[:MAX_PATHS]))
         if placed.unrolling == start.placed.unrolling:
-            near.append(_in_primes(problem, start))
+            near.append(_in_primes(start))
         found, costed = climb(problem, placed, rows_of(near), objective)
         considered += costed
         if found.values < best.values:
@@ -72,7 +72,7 @@ def improve(
 
 
 def _lower(problem: Problem, bounds: Bounds, placed: Placed, objective: str, known: float) -> _Bound | None:
-    """Return a lower bound for one unrolling; ``None`` if nothing fits. ``known`` is a value already reached."""
+    """Return a lower bound for one unrolling; ``None`` if nothing fits. ``known`` has been reached."""
     energy = bounds.least_energy()
     if energy is None:
         return None
@@ -86,7 +86,7 @@ def _lower(problem: Problem, bounds: Bounds, placed: Placed, objective: str, kno
     return _Bound(cycles * least_energy, [*energy.paths, *paths])
 
 
-def _in_primes(problem: Problem, candidate: Candidate) -> Order:
+def _in_primes(candidate: Candidate) -> Order:
     """Return a mapping with its factors split into primes."""
     loops: list[Factor] = []
     position = [0]

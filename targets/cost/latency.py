@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from targets.cost.batch import Bools
 from targets.cost.nest import Floats
 from targets.cost.traffic import Chain, Transfer
 from targets.hierarchy import Hierarchy, Port
@@ -37,7 +38,7 @@ class Latency:
     @property
     def stall(self) -> Floats:
         """Stall of the worst port; ports work side by side."""
-        return np.maximum(0, np.max(np.stack(list(self.stalls.values())), axis=0))
+        return np.asarray(np.maximum(0, np.max(np.stack(list(self.stalls.values())), axis=0)))
 
     @property
     def total(self) -> Floats:
@@ -55,18 +56,18 @@ class _Duty:
     period: Floats
 
     @property
-    def active(self) -> np.ndarray:
+    def active(self) -> Bools:
         return self.move.count > 0
 
     @property
     def excess(self) -> Floats:
         """Cycles by which all but the first period exceed their windows; negative is slack."""
-        return (self.real - self.window) * (self.move.count - 1) * self.active
+        return np.asarray((self.real - self.window) * (self.move.count - 1) * self.active)
 
     @property
     def windows(self) -> Floats:
         """Window cycles of all but the first period."""
-        return self.window * (self.move.count - 1) * self.active
+        return np.asarray(self.window * (self.move.count - 1) * self.active)
 
 
 def latency(
@@ -98,7 +99,7 @@ def _key(move: Transfer) -> Key:
 
 def _double_buffering(
     hierarchy: Hierarchy, chains: dict[str, Chain], links: dict[str, str]
-) -> dict[str, list[np.ndarray]]:
+) -> dict[str, list[Bools]]:
     """Return per operand ``[L + 1]``: whether memory ``i - 1`` can take new data while it serves the old.
 
     It can while all its operands fill at most half of it; beyond that, operands are granted the room left one
@@ -114,8 +115,8 @@ def _double_buffering(
             share[op, level] = held / memory.size_bits
             memory_of[op, level] = name
             filled[name] = filled.get(name, 0.0) + share[op, level]
-    buffered: dict[str, list[np.ndarray]] = {}
-    users = [name for name in memory_of.values()]
+    buffered: dict[str, list[Bools]] = {}
+    users = list(memory_of.values())
     for op, chain in chains.items():
         flags = [np.zeros(chain.batch.count, bool)]
         for level in range(len(chain.ends)):
@@ -132,7 +133,7 @@ def _double_buffering(
 def _duties(
     hierarchy: Hierarchy,
     chains: dict[str, Chain],
-    buffered: dict[str, list[np.ndarray]],
+    buffered: dict[str, list[Bools]],
     links: dict[str, str],
     cycles_per_operation: float,
 ) -> dict[tuple[str, str], tuple[Port, list[_Duty]]]:
@@ -157,7 +158,8 @@ def _duties(
             ports[name, port.name] = port
             found.setdefault((name, port.name), {})[f"{links.get(op, op)} {move.direction}"] = duty
     return {
-        key: (ports[key], [duties[t] for t in ports[key].serves if t in duties]) for key, duties in found.items()
+        key: (ports[key], [duties[t] for t in ports[key].serves if t in duties])
+        for key, duties in found.items()
     }
 
 
@@ -172,8 +174,8 @@ def _stall(duties: list[_Duty]) -> Floats:
 def _window_union(duties: list[_Duty]) -> Floats:
     """Return the cycles that lie in the window of at least one transfer.
 
-    Windows start with their period, and shorter periods divide longer ones. With ``u_i(x)`` the cycles of
-    ``[0, x)`` in none of the windows of the i shortest periods, and n, r the quotient and remainder of x by P_i,
+    Windows start with their period, and shorter periods divide longer ones. With ``u_i(x)`` the cycles
+    of ``[0, x)`` in none of the windows of the i shortest periods, and n, r = divmod(x, P_i),
     ``u_i(x) = n*u_i(P_i) + max(0, u_{i-1}(r) - u_{i-1}(A_i))``; exact, without walking over time.
     """
     active = np.stack([d.active for d in duties])
@@ -181,7 +183,7 @@ def _window_union(duties: list[_Duty]) -> Floats:
     window = np.where(active, np.stack([d.window for d in duties]), 0.0)
     count = np.stack([d.move.count for d in duties])
     open_all = active & (period == window)
-    union = np.take_along_axis(period * count, open_all.argmax(axis=0)[None], axis=0)[0]
+    union: Floats = np.take_along_axis(period * count, open_all.argmax(axis=0)[None], axis=0)[0]
     rows = np.flatnonzero(~open_all.any(axis=0) & active.any(axis=0))
     if len(rows):
         longest = np.take_along_axis(count, np.where(active, period, 0).argmax(axis=0)[None], axis=0)[0]
@@ -211,7 +213,7 @@ def _covered(period: Floats, window: Floats) -> Floats:
     for i in range(len(period)):
         head.append(uncovered(i, window[i]))
         whole.append(uncovered(i, period[i]) - head[i])
-    return period[-1] - whole[-1]
+    return np.asarray(period[-1] - whole[-1])
 
 
 def _edges(
@@ -226,7 +228,9 @@ def _edges(
     Data loaded only once may come while the core computes, as far as the port has bandwidth left, except
     for what the innermost memory needs to begin.
     """
-    edge = [d for d in duties if not (d.move.operand == "O" and d.move.direction in {"to_below", "from_above"})]
+    edge = [
+        d for d in duties if not (d.move.operand == "O" and d.move.direction in {"to_below", "from_above"})
+    ]
     if not edge:
         return {}
     bandwidth = port.bandwidth_bits_per_cycle
@@ -240,14 +244,15 @@ def _edges(
     return {_key(d.move): row for d, row in zip(edge, cycles, strict=True)}
 
 
-def _balanced(cycles: Floats, least: Floats, once: np.ndarray, surplus: Floats) -> Floats:
+def _balanced(cycles: Floats, least: Floats, once: Bools, surplus: Floats) -> Floats:
     """Take ``surplus`` off the longest loads first, towards their least; ``[transfers, N]``.
 
     The rule of the reference: when the next longest is cut, all longer ones are cut by as much again, which
     may take them below their least. Kept, because it decides its published figures.
     """
     order = np.argsort(np.where(once, -cycles, np.inf), axis=0, kind="stable")
-    cycles, least, once = (np.take_along_axis(a, order, axis=0) for a in (cycles, least, once))
+    cycles, least = (np.take_along_axis(a, order, axis=0) for a in (cycles, least))
+    once = np.take_along_axis(once, order, axis=0)
     left = surplus.copy()
     going = surplus > 0
     result = cycles.copy()
@@ -264,7 +269,9 @@ def _balanced(cycles: Floats, least: Floats, once: np.ndarray, surplus: Floats) 
     return back
 
 
-def _pairs(chain: Chain, loads: dict[Key, Floats], lower: str, upper: str) -> Iterable[tuple[int, Key, Key, Floats]]:
+def _pairs(
+    chain: Chain, loads: dict[Key, Floats], lower: str, upper: str
+) -> Iterable[tuple[int, Key, Key, Floats]]:
     for level in range(len(chain.ends) - 1):
         inner, outer = (chain.operand, level, lower), (chain.operand, level + 1, upper)
         yield level, inner, outer, np.maximum(loads[inner], loads[outer])

@@ -69,15 +69,17 @@ class LatencyBounds:
         self.excess = {key: self._excess(b) for key, b in bounds.by_key.items()}
         zero = np.zeros(bounds.lattice.count)
         # Ports work side by side: the worst one counts.
-        self.worst_excess = {key: reduce(np.maximum, found.values(), zero) for key, found in self.excess.items()}
+        self.worst_excess = {
+            key: reduce(np.maximum, found.values(), zero) for key, found in self.excess.items()
+        }
         self.slack = math.inf
 
     def _excess(self, boundary: Boundary) -> dict[PortKey, Floats]:
         """Return per port the cycles its transfers exceed their windows by, at best, ``[S]``.
 
-        The window is the whole period where the memory may double-buffer. It cannot where it is more than half
-        full with data that nothing below it replaces in parts; if only irrelevant loops run below,
-        all of them hold the data still, and one iteration is left.
+        The window is the whole period where the memory may double-buffer. It cannot where it is more than
+        half full with data that nothing below it replaces in parts; if only irrelevant loops run below, all
+        of them hold the data still, and one iteration is left.
         """
         lattice = self.bounds.lattice
         period = lattice.cycles * self.compute / lattice.cycles[-1]
@@ -143,7 +145,9 @@ class LatencyBounds:
         loads = {key: self._first_cycles(self.bounds.by_key[key]) * self.weight[key] for key in free}
         traffic = {port: self._traffic(port, free) for port in self.ports}
         # Without regard to a common path first: cheap, and enough for most cases.
-        start = max(self.compute, *(sum(float(t.min()) for t in prices.values()) for prices in traffic.values()))
+        start = max(
+            self.compute, *(sum(float(t.min()) for t in prices.values()) for prices in traffic.values())
+        )
         simple = {key: float(np.where(self._space(key, once), loads[key], np.inf).min()) for key in free}
         if not all(math.isfinite(v) for v in simple.values()):
             return math.inf, []
@@ -162,7 +166,9 @@ class LatencyBounds:
             if question.joint is None:
                 rest = path.value
             joint = 0.0 if question.joint is None else question.joint + path.value
-            value = max(value, self._least(edges, question.weights, start, rest, joint), question.alone + path.value)
+            value = max(
+                value, self._least(edges, question.weights, start, rest, joint), question.alone + path.value
+            )
         return value, [path for path in answers if path is not None]
 
     def _questions(
@@ -189,10 +195,10 @@ class LatencyBounds:
     def _shared_cut(
         self, edges: list[_Once], weights: dict[str, float], port: PortKey, prices: dict[Key, Floats]
     ) -> _Question:
-        """Bound by what one port must load or write once: all cuts together are at most what it has to spare.
+        """Bound by what one port must load or write once: all cuts together are at most its spare cycles.
 
-        With w the weights of the loads, X - max(w) * spare + sum(w * cycles) is left, and spare is X less what
-        the transfers of every period take.
+        With w the weights of the loads, X - max(w) * spare + sum(w * cycles) is left, and spare is X less
+        what the transfers of every period take.
         """
         here = {e.key: e.cycles * weights[e.key[0]] * self.weight[e.key] for e in edges if e.port == port}
         share = max(weights[key[0]] * self.weight[key] for key in here)
@@ -201,7 +207,9 @@ class LatencyBounds:
             if edge.key not in here:
                 floor = self._floor(edge, edges) * weights[edge.key[0]] * self.weight[edge.key]
                 elsewhere[edge.key] = max(elsewhere.get(edge.key, -math.inf), floor)
-        busy = {key: price + share * self._steady(port, self.bounds.by_key[key]) for key, price in prices.items()}
+        busy = {
+            key: price + share * self._steady(port, self.bounds.by_key[key]) for key, price in prices.items()
+        }
         alone = self.compute * (1 - share) + sum(here.values()) + sum(elsewhere.values())
         return _Question(weights, busy, 0.0, alone)
 
@@ -282,7 +290,9 @@ class LatencyBounds:
         All is convex and piecewise linear in X, so a corner has the least.
         """
         corners = {start, max(start, joint - rest)}
-        corners |= {max(start, e.cycles - low) for e in edges for low in (0.0, e.least, self._floor(e, edges))}
+        corners |= {
+            max(start, e.cycles - low) for e in edges for low in (0.0, e.least, self._floor(e, edges))
+        }
         return min(max(x + rest, joint) + self._once(edges, weights, x) for x in corners)
 
     @staticmethod

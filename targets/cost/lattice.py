@@ -62,9 +62,7 @@ class Lattice:
             return []
         low, high = np.unravel_index(inner, self.shape), np.unravel_index(outer, self.shape)
         return [
-            self.axes[axis]
-            for axis in range(len(self.axes))
-            for _ in range(int(high[axis]) - int(low[axis]))
+            self.axes[axis] for axis in range(len(self.axes)) for _ in range(int(high[axis]) - int(low[axis]))
         ]
 
 
@@ -177,7 +175,10 @@ def _of_operand(
             down = up * mean.fan_out[level + 1]
             spent = spent + energy(level, low, up, width_here, count * active)
             spent = spent + energy(level + 1, high, down, width_here, count * active)
-            flows += _flows(op, own, shape, chain, whole, lattice, level, (low, high), active, total)
+            here = (low, high)
+            flows += _flows(
+                op, own, shape, chain, whole, lattice, level, here, np.asarray(active, float), total
+            )
         allowed = held <= memory.size_bits
         result.append(Boundary(op, level, name, allowed, held, spent, tuple(flows)))
     return result
@@ -210,7 +211,9 @@ def _flows(
             bandwidth = float(port.bandwidth_bits_per_cycle)
             moved = elements * width * active
             count = total / lattice.cycles * active
-            flows.append(Flow((name, port.name), bandwidth, moved, np.ceil(moved / bandwidth), count, direction))
+            flows.append(
+                Flow((name, port.name), bandwidth, moved, np.ceil(moved / bandwidth), count, direction)
+            )
     return flows
 
 
@@ -238,5 +241,7 @@ def _bottom_flows(
         if port is not None:
             bandwidth = float(port.bandwidth_bits_per_cycle)
             moved = whole.fan_out[0] * width * ones
-            flows.append(Flow((name, port.name), bandwidth, moved, np.ceil(moved / bandwidth), count, direction))
+            flows.append(
+                Flow((name, port.name), bandwidth, moved, np.ceil(moved / bandwidth), count, direction)
+            )
     return tuple(flows)

@@ -32,7 +32,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.loops)
 
-    def take(self, rows: np.ndarray) -> Rows:
+    def take(self, rows: Ints) -> Rows:
         """Return some of the mappings."""
         return Rows(self.loops[rows], self.sizes[rows], {op: lv[rows] for op, lv in self.levels.items()})
 
@@ -107,16 +107,18 @@ def _neighbours(problem: Problem, placed: Placed, rows: Rows) -> Rows | None:
 def _shifted(loops: Ints, sizes: Ints, levels: dict[str, Ints], length: int) -> Rows:
     """Return the mapping with one level, or levels of two operands, moved by one or two loops."""
     slots = [(op, i) for op, lv in levels.items() for i in range(len(lv) - 1)]
-    steps = [((slot, by),) for slot in slots for by in (-2, -1, 1, 2)]
+    steps: list[tuple[tuple[tuple[str, int], int], ...]] = [
+        ((slot, by),) for slot in slots for by in (-2, -1, 1, 2)
+    ]
     steps += [
         ((a, by), (b, to)) for a, b in itertools.combinations(slots, 2) for by in (-1, 1) for to in (-1, 1)
     ]
-    found = {op: [] for op in levels}
+    found: dict[str, list[Ints]] = {op: [] for op in levels}
     for step in steps:
         moved = {op: lv.copy() for op, lv in levels.items()}
         for (op, i), by in step:
             moved[op][i] += by
-        if all((np.diff(lv) >= 0).all() and 0 <= lv[0] and lv[-1] <= length for lv in moved.values()):
+        if all((np.diff(lv) >= 0).all() and lv[0] >= 0 and lv[-1] <= length for lv in moved.values()):
             for op, lv in moved.items():
                 found[op].append(lv)
     count = len(next(iter(found.values())))

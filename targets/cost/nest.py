@@ -92,10 +92,10 @@ class Shape:
 
         Returns:
             ``[...]``. On a windowed axis, the number of different ``stride * a + dilation * b``, at most the
-            elements the axis has. Source: the closed form ZigZag uses, ``a*b - max(0, b - s)*(a - d)`` with stride
-            and dilation divided by their greatest common divisor.
+            elements the axis has. Source: the closed form ZigZag uses, ``a*b - max(0, b - s)*(a - d)`` with
+            stride and dilation divided by their greatest common divisor.
         """
-        touched = extents[..., self.direct[operand]].prod(axis=-1)
+        touched: Floats = extents[..., self.direct[operand]].prod(axis=-1)
         if operand == "I":
             for w in self.nest.windows:
                 outer, inner = extents[..., self.index[w.outer]], extents[..., self.index[w.inner]]
@@ -109,4 +109,4 @@ class Shape:
         a, b = np.floor(outer + 1e-9), np.floor(inner + 1e-9)
         common = math.gcd(w.stride, w.dilation)
         overlap = np.maximum(0, b - w.stride // common) * (a - w.dilation // common)
-        return np.minimum(w.size, a * b - overlap)
+        return np.asarray(np.minimum(w.size, a * b - overlap))

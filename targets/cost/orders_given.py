@@ -6,7 +6,7 @@ import numpy as np
 
 from passes.errors import InputError
 from targets.cost.nest import Shape
-from targets.cost.orderings import Factor, Ints, all_orders, temporal_factors
+from targets.cost.orderings import Ints, all_orders, temporal_factors
 
 ANY = "*"
 
@@ -63,7 +63,7 @@ def _known(
         if factor is not None:
             if left[at] % factor:
                 raise InputError(
-                    f"the temporal order gives {loop} the factor {factor}, but {left[at]} iterations of it are left",
+                    f"the temporal order gives {loop} the factor {factor}, but {left[at]} iterations are left",
                     f"use a factor of {left[at]}, or '{ANY}' for any",
                 )
             left[at] //= factor

@@ -115,7 +115,7 @@ class Problem:
         wrong = next((name for name in needed if needed[name] != got[name]), None)
         if wrong is not None:
             raise InputError(
-                f"the mapping runs loop {wrong} {got[wrong]} times; with its unrolling it takes {needed[wrong]}"
+                f"the mapping runs {wrong} {got[wrong]} times; with its unrolling it takes {needed[wrong]}"
             )
         batch, levels = self._single(mapping)
         if not fitting(batch, self.hierarchy, placed, self.links, levels)[0]:
@@ -125,18 +125,27 @@ class Problem:
     def _check(self, mapping: Mapping) -> None:
         for loop in [n for n, _ in mapping.loops] + [n for f in mapping.spatial.values() for n in f]:
             if loop not in self.shape.index:
-                raise InputError(f"the mapping names loop {loop}; the layer has {', '.join(self.shape.names)}")
+                raise InputError(
+                    f"the mapping names loop {loop}; the layer has {', '.join(self.shape.names)}"
+                )
         for dimension, factors in mapping.spatial.items():
             size = self.hierarchy.array.dimensions.get(dimension)
             if size is None or math.prod(factors.values()) > size:
-                raise InputError(f"the mapping unrolls {dict(factors)} over {dimension}, which has size {size}")
+                raise InputError(
+                    f"the mapping unrolls {dict(factors)} over {dimension}, which has size {size}"
+                )
         for op in self.shape.nest.operands:
             chain = self.hierarchy.levels(self.links.get(op, op))
             levels = mapping.levels.get(op, ())
-            if len(levels) != len(chain) or list(levels) != sorted(levels) or levels[-1:] != (len(mapping.loops),):
+            if (
+                len(levels) != len(chain)
+                or list(levels) != sorted(levels)
+                or levels[-1:] != (len(mapping.loops),)
+            ):
                 raise InputError(
-                    f"the mapping's levels of {op} are {list(levels)}; there must be {len(chain)} numbers that do not "
-                    f"fall and end with {len(mapping.loops)}, one per memory: {', '.join(n for n, _ in chain)}"
+                    f"the mapping's levels of {op} are {list(levels)}; there must be {len(chain)} numbers "
+                    f"that do not fall and end with {len(mapping.loops)}, one per memory: "
+                    + ", ".join(name for name, _ in chain)
                 )
 
     def _single(self, mapping: Mapping) -> tuple[Batch, Levels]:

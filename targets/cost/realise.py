@@ -10,6 +10,7 @@ from targets.cost.bounds import Bounds
 from targets.cost.local_search import Rows
 from targets.cost.orderings import Factor
 from targets.cost.paths import Path
+import itertools
 
 # Orders tried per path: the path leaves open how loops are ordered between two boundaries.
 VARIANTS = 8
@@ -30,12 +31,12 @@ def realised(bounds: Bounds, paths: list[Path]) -> Iterator[Order]:
         for variant in range(VARIANTS):
             loops: list[Factor] = []
             position = {0: 0}
-            for inner, outer in zip(stops, stops[1:], strict=False):
+            for inner, outer in itertools.pairwise(stops):
                 between = lattice.factors_between(inner, outer)
                 owners = [op for (op, level), point in path.points.items() if point == outer and level >= 0]
                 if variant < 2 and owners:
                     last = (bounds.shape.direct if variant == 0 else bounds.shape.irrelevant)[owners[0]]
-                    between.sort(key=lambda factor, last=last: bool(last[factor[0]]))
+                    between = [f for f in between if not last[f[0]]] + [f for f in between if last[f[0]]]
                 else:
                     between = [between[i] for i in random.permutation(len(between))]
                 loops += between

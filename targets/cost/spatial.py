@@ -16,7 +16,9 @@ Limits = dict[str, dict[str, int]]
 MAX_CANDIDATES = 24
 
 
-def unrollings(shape: Shape, hierarchy: Hierarchy, rule: MappingRule, links: dict[str, str]) -> list[Unrolling]:
+def unrollings(
+    shape: Shape, hierarchy: Hierarchy, rule: MappingRule, links: dict[str, str]
+) -> list[Unrolling]:
     """Return the unrollings worth costing, most used array first.
 
     Given unrollings are kept, clipped to the layer, the array and the bandwidth of the innermost memories.
@@ -30,7 +32,9 @@ def unrollings(shape: Shape, hierarchy: Hierarchy, rule: MappingRule, links: dic
     missing = [d for d in hierarchy.array.dimensions if d not in wished]
     if not missing:
         return [_fit_capacity(shape, hierarchy, given, links)]
-    options = [list(_options(shape, limits[d], hierarchy.array.dimensions[d], rule.hint.get(d, ()))) for d in missing]
+    options = [
+        list(_options(shape, limits[d], hierarchy.array.dimensions[d], rule.hint.get(d, ()))) for d in missing
+    ]
     sizes = shape.nest.sizes
     ranked: dict[tuple[float, float, str], dict[str, dict[str, int]]] = {}
     for choice in itertools.product(*options):
@@ -105,7 +109,9 @@ def _limits(shape: Shape, hierarchy: Hierarchy, links: dict[str, str]) -> Limits
     return limits
 
 
-def _clipped(shape: Shape, hierarchy: Hierarchy, unrolling: Unrolling, limits: Limits) -> dict[str, dict[str, int]]:
+def _clipped(
+    shape: Shape, hierarchy: Hierarchy, unrolling: Unrolling, limits: Limits
+) -> dict[str, dict[str, int]]:
     sizes = shape.nest.sizes
     result: dict[str, dict[str, int]] = {}
     for d in hierarchy.array.dimensions:
@@ -122,7 +128,9 @@ def _clipped(shape: Shape, hierarchy: Hierarchy, unrolling: Unrolling, limits: L
     return result
 
 
-def _options(shape: Shape, limits: dict[str, int], size: int, hint: tuple[str, ...]) -> Iterator[dict[str, int]]:
+def _options(
+    shape: Shape, limits: dict[str, int], size: int, hint: tuple[str, ...]
+) -> Iterator[dict[str, int]]:
     """Yield what one array dimension may unroll: one loop, or several that fit together."""
     known = [loop for loop in hint if loop in shape.index]
     loops = sorted(known or shape.names, key=shape.index.__getitem__)

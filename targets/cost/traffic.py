@@ -10,6 +10,7 @@ import numpy as np
 from targets.cost.allocation import Levels
 from targets.cost.batch import Batch, Bools, at
 from targets.cost.nest import Floats
+from targets.cost.orderings import Ints
 from targets.cost.unrolling import Placed, Spread
 
 
@@ -57,14 +58,14 @@ class Chain:
         self.operand = operand
         self.spread = spread
         resume = batch.resume[operand]
-        self.ends = [at(resume, position).astype(np.int64) for position in levels[operand]]
+        self.ends = [at(resume, position) for position in levels[operand]]
         self.ends[-1] = np.full(batch.count, batch.length)
-        still = np.ones(batch.count) if operand == "O" else at(batch.cycles, resume[:, 0]).astype(float)
-        self.period = [still, *(at(batch.cycles, end).astype(float) for end in self.ends)]
+        still = np.ones(batch.count) if operand == "O" else at(batch.cycles, resume[:, 0])
+        self.period = [still, *(at(batch.cycles, end) for end in self.ends)]
         self.elements = [np.ones(batch.count)]
         for level, end in enumerate(self.ends):
             footprint = batch.footprint(operand, spread.inside[level + 1])
-            self.elements.append(np.round(at(footprint, end).astype(float)))
+            self.elements.append(np.round(at(footprint, end)))
         bounds = [np.zeros(batch.count, np.int64), *self.ends[:-1]]
         reduced = batch.reduced_from[operand]
         self.partial: list[Bools] = [
@@ -87,11 +88,11 @@ class Chain:
         """Return the product of the irrelevant loops that end memory ``level``."""
         return self._run(self.batch.irrelevant_run[self.operand], level)
 
-    def _run(self, starts: np.ndarray, level: int) -> Floats:
+    def _run(self, starts: Ints, level: int) -> Floats:
         end = self.ends[level]
         begin = self.ends[level - 1] if level else np.zeros_like(end)
-        start = np.maximum(at(starts, end).astype(np.int64), begin)
-        return (at(self.batch.cycles, end) / at(self.batch.cycles, start)).astype(float)
+        start = np.maximum(at(starts, end), begin)
+        return np.asarray(at(self.batch.cycles, end) / at(self.batch.cycles, start))
 
     def transfers(self) -> Iterator[Transfer]:
         """Yield every transfer of the operand. Source: ZigZag 3.8.5, data transfer links."""
@@ -101,7 +102,14 @@ class Chain:
             bits = self.bits(level)
             period = self.period[level]
             per_cycle = self.elements[level] * bits / period * fan_out[level]
-            low = (self.elements[level] * fan_out[level], bits, period, total // period, np.trunc(per_cycle), level)
+            low = (
+                self.elements[level] * fan_out[level],
+                bits,
+                period,
+                total // period,
+                np.trunc(per_cycle),
+                level,
+            )
             if self.operand != "O":
                 yield self._move(level, "to_below", *low)
             else:

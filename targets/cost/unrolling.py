@@ -91,7 +91,9 @@ def _factors(shape: Shape, unrolling: Unrolling, whole: bool) -> dict[str, dict[
     return result
 
 
-def _levels(hierarchy: Hierarchy, memories_of: str, factors: dict[str, dict[str, float]]) -> list[dict[str, float]]:
+def _levels(
+    hierarchy: Hierarchy, memories_of: str, factors: dict[str, dict[str, float]]
+) -> list[dict[str, float]]:
     """Return the loops unrolled below each memory of a chain, and last those above all of them."""
     left = dict(factors)
     levels = []

@@ -3,9 +3,49 @@ from __future__ import annotations
 from targets.conformance import TargetConformance, sample_layer
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.placement import Placement
+from targets.report import evaluate
+from tests.targets.graphs import residual
 
 QUAD = EdgeTpuQuadTarget()
+SOURCE = "the authors' artefact of arXiv 2512.04705"
 
 
 class TestQuad(TargetConformance):
     target = QUAD
+
+
+def test_the_numbers_are_those_of_the_paper() -> None:
+    cores = [core for core in QUAD.arch.cores if core.kind == "mac_array"]
+    arrays = [core.array for core in cores if core.array is not None]
+    assert [array.units for array in arrays] == [1024] * 4, SOURCE
+    assert {array.operation_energy_pj for array in arrays} == {0.04}, SOURCE
+    sizes = {name: level.size_bits for name, level in cores[0].memories.items()}
+    assert sizes["weight_sram"] == 32 * 1024 * 8 and sizes["activation_sram"] == 2 * 1024 * 1024 * 8, SOURCE
+    dram = QUAD.arch.offchip["dram"]
+    assert (dram.read_energy_pj, dram.ports[0].bandwidth_bits_per_cycle) == (1000, 64), SOURCE
+    pooling, simd = QUAD.arch.core("pooling").array, QUAD.arch.core("simd").array
+    assert pooling is not None and pooling.units == 72, "3 x 3 x 8, not the core of 9 units beside it"
+    assert simd is not None and simd.units == 64, SOURCE
+    assert QUAD.arch.clock_hz is None and len(QUAD.arch.links) == 14, SOURCE
+
+
+def test_the_four_cores_are_equal() -> None:
+    first, *others = [QUAD.arch.hierarchy(f"core_{i}") for i in range(4)]
+    assert all(other == first for other in others)
+
+
+def test_convolutions_use_the_whole_array_and_others_their_own_core() -> None:
+    conv = QUAD.place(sample_layer("Conv", channels=64, size=16), "latency")
+    assert isinstance(conv, Placement) and conv.core == "core_0"
+    assert conv.cost.compute_cycles == 64 * 64 * 9 * 256 // 1024, "64 channels divide the array"
+    report = evaluate(residual(), QUAD)
+    cores = {layer.op_type: layer.core for layer in report.layers}
+    assert cores == {
+        "Conv": "core_0",
+        "Gemm": "core_0",
+        "Add": "simd",
+        "MaxPool": "pooling",
+        "GlobalAveragePool": "pooling",
+        "Softmax": "simd",
+    }
+    assert report.total.latency_s is None and report.total.edp_j_cycles > 0

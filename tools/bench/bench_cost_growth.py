@@ -6,6 +6,7 @@ import math
 import random
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +91,7 @@ def by_factors(core: Core) -> dict[str, list[tuple[float, float]]]:
     """Return (prime factors, mean seconds per layer) with the default limit and over all factors."""
     source = distinct_layers(random.Random(LAYERS_SEED))
     groups: dict[int, list[LoopNest]] = {count: [] for count in FACTORS}
-    for _ in range(2000):
-        nest = next(source, None)
-        if nest is None:
-            break
+    for nest in islice(source, 2000):
         group = groups.get(factors_left(core, nest))
         if group is not None and len(group) < SAMPLES:
             group.append(nest)

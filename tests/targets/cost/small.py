@@ -12,8 +12,8 @@ LARGE = 10**6
 def memory(
     operands: str, size_bits: int, ports: dict[str, int], served: tuple[str, ...] = (), energy_pj: float = 1.0
 ) -> MemoryLevel:
-    """Return a memory; ``ports`` maps what a port serves, such as ``"I to_below, O to_above"``, to its bits."""
-    held: tuple[OperandName, ...] = tuple(op for op in ("W", "I", "O") if op in operands)  # type: ignore[misc]
+    """Return a memory; ``ports`` maps what each serves, such as ``"I to_below, O to_above"``, to its bits."""
+    held: tuple[OperandName, ...] = tuple(op for op in ("W", "I", "O") if op in operands)
     made = tuple(
         Port(name=f"port_{i}", bandwidth_bits_per_cycle=bits, serves=tuple(serves.split(", ")))
         for i, (serves, bits) in enumerate(ports.items())

@@ -20,6 +20,11 @@ from targets.hierarchy import Hierarchy, MacArray, MemoryLevel, OperandName, Por
 from targets.layer import Layer, LoopDims, Operand
 
 HUGE = 10**9
+NAMES: tuple[OperandName, ...] = ("W", "I", "O")
+BUFFERS: tuple[tuple[OperandName, ...], ...] = (
+    *(("W", "I", "O"), ("O", "W", "I"), ("I", "O"), ("W", "I")),
+    *(("O",), ()),
+)
 MOVES: dict[str, tuple[str, ...]] = {
     "W": ("W from_above", "W to_below"),
     "I": ("I from_above", "I to_below"),
@@ -66,19 +71,18 @@ def memories(
 
 @st.composite
 def hierarchies(draw: st.DrawFn) -> Hierarchy:
-    """Draw an array of one to three dimensions with registers, at most one or two buffers, and a large memory."""
+    """Draw an array of one to three dimensions, up to two registers, a buffer or none, and an outer memory."""
     dimensions = {f"D{i + 1}": draw(st.sampled_from((2, 3, 4, 8))) for i in range(draw(st.integers(1, 3)))}
     every = tuple(dimensions)
     levels: dict[str, MemoryLevel] = {}
-    operands: OperandName
-    for operands in draw(st.lists(st.sampled_from(("W", "I", "O")), unique=True, max_size=2)):
+    for operand in draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=2)):
         bits = draw(st.sampled_from((16, 32, 64, 128)))
         served = tuple(d for d in every if draw(st.booleans()))
-        levels[f"register_{operands}"] = draw(memories((operands,), bits, served))
-    buffer = draw(st.sampled_from((("W", "I", "O"), ("I", "O"), ("W", "I"), ("O",), ("O", "W", "I"), ())))
+        levels[f"register_{operand}"] = draw(memories((operand,), bits, served))
+    buffer = draw(st.sampled_from(BUFFERS))
     if buffer:
         levels["buffer"] = draw(memories(buffer, draw(st.sampled_from((512, 2048, 65536))), every))
-    last = draw(st.permutations(("W", "I", "O")))
+    last = draw(st.permutations(NAMES))
     levels["outer"] = draw(memories(tuple(last), HUGE, every))
     core = Hierarchy(array=MacArray(dimensions=dimensions, operation_energy_pj=0.5), memories=levels)
     check_array_access(core)

@@ -150,7 +150,7 @@ def test_a_larger_register_may_leave_no_room_further_out() -> None:
     """
     nest = matmul(d=4, k=8)
     shape = Shape(nest)
-    buffer = {move: WIDE for move in ("I from_above", "I to_below", "W from_above", "W to_below")}
+    buffer = dict.fromkeys(("I from_above", "I to_below", "W from_above", "W to_below"), WIDE)
     batch_loops = np.array([[shape.index["K"], shape.index["D"]]], np.int64)
     for size_bits, fits in ((8, True), (64, False)):
         level = core(

@@ -48,7 +48,7 @@ def faster_ports(core: Hierarchy, factor: int) -> Hierarchy:
 @some
 @given(cases(), st.integers(2, 5))
 def test_more_bandwidth_never_stalls_longer(case: Case, factor: int) -> None:
-    """First loads are left out: the reference's rule of hiding them is not monotone, see test_counterexamples."""
+    """First loads are left out: the rule of hiding them is not monotone, see test_counterexamples."""
     slow, fast = cost(case), cost(replace(case, core=faster_ports(case.core, factor)))
     assert fast.compute_cycles == slow.compute_cycles
     assert fast.stall_cycles <= slow.stall_cycles
@@ -142,7 +142,7 @@ def test_each_objective_is_best_at_its_own(core: Hierarchy, nest: LoopNest) -> N
 @few
 @given(hierarchies(), nests)
 def test_search_equals_one_order_at_a_time(core: Hierarchy, nest: LoopNest) -> None:
-    """With nothing unrolled, the best is the least over all permutations of the factors, each allocated alone."""
+    """With nothing unrolled, the best is the least over all orders of the factors, each allocated alone."""
     idle: dict[str, dict[str, int]] = {d: {} for d in core.array.dimensions}
     best: float = math.inf
     shape = Shape(nest)
@@ -165,7 +165,7 @@ def test_search_equals_one_order_at_a_time(core: Hierarchy, nest: LoopNest) -> N
 @few
 @given(cases(), st.integers(2, 64))
 def test_a_larger_last_buffer_keeps_every_order(case: Case, factor: int) -> None:
-    """Only that of the buffer below the outermost memory: more room further in may crowd it out, see counterexamples."""
+    """Only the buffer below the outermost memory: more room further in may crowd it, see counterexamples."""
     inner = list(case.core.memories)[-2:-1]
     assume(inner == ["buffer"])
     level = case.core.memories["buffer"]

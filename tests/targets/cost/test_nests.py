@@ -34,7 +34,8 @@ CONVOLUTIONS = {
         {"O": "K G OX OY", "W": "K G C FX FY", "I": "G C"},
     ),
     "depthwise": (
-        "(float[1,8,9,9] x) => (float[1,8,9,9] y) <float[8,1,3,3] w> { y = Conv<group=8, pads=[1,1,1,1]>(x, w) }",
+        "(float[1,8,9,9] x) => (float[1,8,9,9] y) <float[8,1,3,3] w> "
+        "{ y = Conv<group=8, pads=[1,1,1,1]>(x, w) }",
         {"G": 8, "OX": 9, "OY": 9, "FX": 3, "FY": 3},
         (Window("OX", "FX", 1, 1, 9), Window("OY", "FY", 1, 1, 9)),
         {"O": "G OX OY", "W": "G FX FY", "I": "G"},

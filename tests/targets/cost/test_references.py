@@ -115,7 +115,7 @@ def totals(search: Search) -> tuple[float, float]:
 
 @pytest.mark.parametrize("search", BEST, ids=lambda s: f"{s.hardware}-{s.network}-{s.objective}")
 def test_own_search_is_no_worse(search: Search) -> None:
-    """Summed over the layers of a network. Where ours is lower, compare_zigzag.py has it confirmed by its model."""
+    """Summed over layers. Where ours is lower, ``compare_zigzag --confirm`` asks its own model."""
     latency, energy = totals(search)
     ours = latency if search.objective == "latency" else energy
     theirs = sum(layer.times * layer.figures[search.objective] for layer in sampled(search))
