@@ -26,11 +26,16 @@ _HELP = {
 }
 
 
-def help_with(layer: Layer) -> str:
-    """Return what helps with a layer no core takes."""
+def help_with(layer: Layer, runs: bool) -> str:
+    """Return what helps with a layer no core takes; ``runs`` tells that some core runs its operator."""
+    if runs:
+        return (
+            "a register must hold one element and the outermost memory all operands: cost it at fewer bits, "
+            "give the core larger memories, or let the mapping file allow another core"
+        )
     return _HELP.get(
         layer.op_type,
-        "give it an operator in the list of `eecompile targets`, or a core with memories large enough",
+        "replace it by convolutions, matrix products, poolings, element-wise work or layout changes",
     )
 
 

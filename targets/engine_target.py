@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from passes.errors import InputError
 from targets import engine_support
@@ -16,30 +16,20 @@ from targets.cost.base import LayerCost, whole_parts
 from targets.cost.engine import DEFAULT_LPF_LIMIT, NoMappingError
 from targets.cost.engines import Engines
 from targets.cost.locality import Stores, plan_residency
-from targets.cost.mapping import DEFAULT_RULE, MappingRule, rule_for
+from targets.cost.mapping import MappingRule
 from targets.cost.nests import nest_of
 from targets.cost.residency import Residency
 from targets.cost.solution import Solution
+from targets.engine_rules import Named, allowed_cores, chosen_rule, idle_rules
 from targets.layer import Bits, Layer
 from targets.placement import Placement, Refusal, objective_key
 from targets.workload import Workload
 
 ENGINE_MODEL = CostModel(
     "the mapping and cost model of ZigZag 3.8.5",
-    "none against that tool, which it reproduces exactly; how far from silicon depends on the numbers of "
-    "the description, and nobody has measured it here",
+    "none against that tool, which it reproduces exactly for the same mapping; how far from silicon depends "
+    "on the numbers of the description, and nobody has measured it here",
 )
-
-
-class _Named(Protocol):
-    """What rules go by: a layer, or the report on one."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def op_type(self) -> str: ...
-    @property
-    def origin(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -150,7 +140,8 @@ class EngineTarget(Target):
         bound = self if objective == self.objective else replace(self, objective=objective)
         placed = super(EngineTarget, bound).place(layer, objective)
         if isinstance(placed, Refusal) and not placed.hint:
-            return replace(placed, hint=engine_support.help_with(layer))
+            runs = any(layer.op_type in self.support(core.name) for core in self.arch.cores)
+            return replace(placed, hint=engine_support.help_with(layer, runs))
         return placed
 
     def cost(self, layer: Layer, core: str) -> LayerCost:
@@ -201,23 +192,14 @@ class EngineTarget(Target):
         except InputError as error:
             raise InputError(f"layer '{layer.name}' on core '{core}': {error.message}", error.hint) from None
 
-    def rule(self, layer: _Named) -> MappingRule:
-        """Return the rule of a layer: by its name, a node it came from, its operator, or the default."""
-        names = {rule.name for rule in self.rules}
-        named = next((name for name in (layer.name, *layer.origin) if name in names), layer.name)
-        asked = rule_for(self.rules, named, layer.op_type)
-        return rule_for(self.own_rules, named, layer.op_type) if asked is DEFAULT_RULE else asked
+    def rule(self, layer: Named) -> MappingRule:
+        """Return the rule of a layer: what the user says of it, else what the target says."""
+        return chosen_rule(layer, self.rules, self.own_rules)
 
     def _allowed(self, layer: Layer) -> tuple[str, ...]:
-        """Return the cores a rule restricts ``layer`` to; empty for all.
-
-        A ``default`` rule is about no operator in particular: it does not bind what none of its cores runs.
-        """
-        rule = self.rule(layer)
-        cores = tuple(self.arch.cores[index].name for index in rule.cores)
-        if rule.name == "default" and not any(layer.op_type in self.support(core) for core in cores):
-            return ()
-        return cores
+        """Return the cores a rule restricts ``layer`` to; empty for all."""
+        running = {core.name: layer.op_type in self.support(core.name) for core in self.arch.cores}
+        return allowed_cores(self.rule(layer), running)
 
     def for_workload(self, workload: Workload, objective: str) -> EngineTarget:
         """Return this target with the tensors that stay on chip between the layers of ``workload``."""
@@ -255,6 +237,5 @@ class EngineTarget(Target):
 
     def warnings(self, workload: Workload) -> tuple[str, ...]:
         """Name the rules no layer follows."""
-        followed = {self.rule(layer).name for layer in workload.layers}
-        idle = [rule.name for rule in self.rules if rule.name not in {*followed, "default"}]
+        idle = idle_rules(self.rules, workload.layers)
         return (f"no layer follows the mapping of: {', '.join(idle)}",) if idle else ()

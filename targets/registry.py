@@ -29,7 +29,10 @@ def target_class(name: str) -> type[Target]:
     """
     table = target_table()
     if name not in table:
-        raise InputError(f"unknown target '{name}'", did_you_mean(name, table))
+        hint = did_you_mean(name, table)
+        if name.endswith((".yaml", ".yml")):
+            hint = "only `eecompile cost` takes the file of an accelerator; a target also has rules of its cores"
+        raise InputError(f"unknown target '{name}'", hint)
     module, _, attribute = table[name].partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)

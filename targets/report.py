@@ -14,11 +14,11 @@ from targets.cost.solution import Solution
 from targets.figure import Known
 from targets.layer import Bits, Layer
 from targets.placement import Placement, Reason, Refusal, objective_key
+from targets.report_json import report_document
 from targets.schedule.exit_paths import schedule_exits
 from targets.schedule.timeline import Timeline
 from targets.workload import ExitPath, FreeLayer, Workload, build_workload
 
-SCHEMA_VERSION = 1
 J_PER_PJ = 1e-12
 
 
@@ -121,32 +121,7 @@ class CostReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``eecompile cost --json``."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "target": self.target,
-            "objective": self.objective,
-            "cost_model": self.cost_model,
-            "known_error": self.known_error,
-            "host_scale": self.host_scale,
-            "clock_hz": self.clock_hz,
-            "bits": {
-                "weight": self.bits.weight,
-                "activation": self.bits.activation,
-                "partial_sum": self.bits.accumulator,
-                "logits": self.bits.logits,
-            },
-            "locality": None if self.search is None else ("on" if self.search.locality else "off"),
-            "fusion": "on" if self.fusion else "off",
-            "lpf_limit": None if self.search is None else (self.search.lpf_limit or "full"),
-            "models": dict(self.models),
-            "layers": [_layer_json(layer) for layer in self.layers],
-            "exits": [_path_json(path) for path in self.exits],
-            "total": {k: v for k, v in _path_json(self.total).items() if k not in ("name", "mount")},
-            "free": [{"name": f.name, "origin": list(f.origin), "reason": f.reason} for f in self.free],
-            "refusals": [_refusal_json(refusal) for refusal in self.refusals],
-            "warnings": list(self.warnings),
-            "notes": list(self.notes),
-        }
+        return report_document(self)
 
 
 def evaluate(
@@ -282,51 +257,3 @@ def _layer_report(layer: Layer, placement: Placement, exit_name: str, total_pj: 
         declined=placement.declined,
         detail=cost.detail,
     )
-
-
-def _layer_json(layer: LayerReport) -> dict[str, Any]:
-    fields = dict(vars(layer))
-    weight, inputs, outputs = layer.bits
-    fields["origin"] = list(layer.origin)
-    fields["bits"] = {"weight": weight, "input": inputs, "output": outputs}
-    fields["declined"] = [{"core": r.core, "rule": r.rule} for r in layer.declined]
-    return fields | _detail_json(fields.pop("detail"))
-
-
-def _detail_json(detail: Solution | None) -> dict[str, Any]:
-    if detail is None:
-        return {}
-    mapping = detail.mapping
-    return {
-        "mapping": {
-            "spatial": {dimension: dict(loops) for dimension, loops in mapping.spatial.items()},
-            "loops": [list(loop) for loop in mapping.loops],
-            "levels": {operand: list(levels) for operand, levels in mapping.levels.items()},
-        },
-        "latency": {
-            "compute": detail.compute_cycles,
-            "stall": detail.stall_cycles,
-            "onload": detail.onload_cycles,
-            "offload": detail.offload_cycles,
-            "stalling_port": detail.stalls[0][0] if detail.stalls and detail.stall_cycles else None,
-        },
-        "energy": {
-            "operations_pj": detail.operation_energy_pj,
-            "accesses": [dict(vars(access)) for access in detail.accesses],
-        },
-        "gap": detail.gap,
-    }
-
-
-def _path_json(path: PathCost) -> dict[str, Any]:
-    return dict(vars(path))
-
-
-def _refusal_json(refusal: Refusal) -> dict[str, Any]:
-    return {
-        "layer": refusal.layer,
-        "op_type": refusal.op_type,
-        "origin": list(refusal.origin),
-        "reasons": [{"core": r.core, "rule": r.rule} for r in refusal.reasons],
-        "hint": refusal.hint,
-    }

@@ -48,12 +48,17 @@ class Zigzag:
     Attributes:
         python: The interpreter.
         models: Network files by name.
-        scratch: Where records of this run are written.
+        held: Where records of this run are written; it goes with this object.
     """
 
     python: Path
     models: dict[str, Path]
-    scratch: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="zigzag-")))
+    held: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory, repr=False)
+
+    @property
+    def scratch(self) -> Path:
+        """The folder of this run."""
+        return Path(self.held.name)
 
     def record(self, what: str, arguments: Sequence[str]) -> Path:
         """Record ``what`` with the recorder; return the folder the records are in."""

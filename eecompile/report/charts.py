@@ -177,7 +177,8 @@ def core_colours(layers: Sequence[LayerRow]) -> dict[str, str]:
 
 
 def _drawn_cycles(layer: LayerRow) -> float:
-    return layer.compute_cycles + layer.dma_cycles + layer.host_cycles + layer.job_cycles
+    on_core = layer.load_cycles + layer.compute_cycles + layer.stall_cycles + layer.store_cycles
+    return on_core + layer.dma_cycles + layer.host_cycles + layer.job_cycles
 
 
 def energy_by_core(layers: Sequence[LayerRow], colours: Mapping[str, str]) -> tuple[Part, ...]:
@@ -189,10 +190,11 @@ def energy_by_core(layers: Sequence[LayerRow], colours: Mapping[str, str]) -> tu
 
 
 def cycle_parts(layer: LayerRow, total: float, core_css: str) -> tuple[Part, ...]:
-    """Return the bar of a layer's compute, DMA and host cycles, where the whole bar is ``total`` cycles."""
+    """Return the bar of a layer's compute, stall, transfer and host cycles; all of it is ``total`` cycles."""
     values = {
         "compute": (layer.compute_cycles, core_css),
-        "DMA": (layer.dma_cycles, "kind-dma"),
+        "stall": (layer.stall_cycles, "kind-wait"),
+        "transfers": (layer.dma_cycles + layer.load_cycles + layer.store_cycles, "kind-dma"),
         "host": (layer.host_cycles + layer.job_cycles, "kind-host"),
     }
     return stacked({k: (v, css, f"{wording.cycles(v)} cycles") for k, (v, css) in values.items()}, total)

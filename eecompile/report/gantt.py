@@ -13,7 +13,14 @@ ROW_HEIGHT = 30
 BAR_HEIGHT = 20
 LEFT = 108
 TOP = 34
-_KINDS = {"dma": "kind-dma", "host": "kind-host", "wait": "kind-wait"}
+_KINDS = {
+    "dma": "kind-dma",
+    "load": "kind-dma",
+    "store": "kind-dma",
+    "host": "kind-host",
+    "stall": "kind-wait",
+    "wait": "kind-wait",
+}
 
 
 @dataclass(frozen=True)

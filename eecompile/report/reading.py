@@ -18,7 +18,8 @@ class LayerRow:
     """One line of ``layers.csv``; a number the file leaves empty is 0.
 
     ``exit`` is the shallowest exit whose path contains the layer; ``known`` says how the figures are
-    known: measured, published, or placeholder. ``job_cycles`` are those in which the host starts jobs.
+    known: measured, published, or placeholder. ``job_cycles`` are those in which the host starts jobs;
+    ``load_cycles`` and ``store_cycles`` are first loads and last write-backs of a core.
     """
 
     name: str
@@ -34,6 +35,9 @@ class LayerRow:
     dma_cycles: float = 0.0
     host_cycles: float = 0.0
     job_cycles: float = 0.0
+    stall_cycles: float = 0.0
+    load_cycles: float = 0.0
+    store_cycles: float = 0.0
     energy_pj: float = 0.0
     share: float = 0.0
     utilization: float = 0.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from passes.errors import InputError
 from targets.cost.bounds import Bounds
-from targets.cost.full import improve
+from targets.cost.full import any_fit, improve
 from targets.cost.local_search import ranked
 from targets.cost.mapping import DEFAULT_RULE, Mapping, MappingRule
 from targets.cost.nest import LoopNest, Shape
@@ -94,6 +94,8 @@ class Engine:
                 considered += costed
                 if candidate is not None and (best is None or candidate.values < best.values):
                     best = candidate
+        if best is None and not rule.order:
+            best = any_fit(problem, objective, rule)
         if best is None:
             raise NoMappingError(
                 f"no mapping fits the memories: {', '.join(f'{n} {s}' for n, s in nest.loops if s > 1)}",

@@ -53,7 +53,7 @@ def improve(
         placed = problem.place(unrolling)
         if math.prod(placed.remaining) == 1:  # nothing to order: the limited search has tried it
             continue
-        bounds = Bounds(problem.shape, problem.hierarchy, placed, problem.links)
+        bounds = problem.bounds(placed, None)
         bound = _lower(problem, bounds, placed, objective, best.values[0])
         if bound is None:
             continue
@@ -69,6 +69,25 @@ def improve(
             best = found
     gap = max(0.0, 1 - least / best.values[0]) if best.values[0] else 0.0
     return replace(problem.solution(best), considered=considered, gap=0.0 if gap < SAME else gap)
+
+
+def any_fit(problem: Problem, objective: str, rule: MappingRule) -> Candidate | None:
+    """Return a mapping where filling memories from the inside fits none; ``None`` if there is none at all.
+
+    An inner memory that takes all it can may need more of the memory above than there is: such layers have
+    mappings, but not greedy ones.
+    """
+    found = []
+    for unrolling in unrollings(problem.shape, problem.hierarchy, rule, problem.links):
+        placed = problem.place(unrolling)
+        bounds = problem.bounds(placed, None)
+        least = bounds.least_energy()
+        if least is not None:
+            rows = rows_of(list(realised(bounds, list(least.paths))))
+            candidate, _ = climb(problem, placed, rows, objective)
+            found.append(candidate)
+    fitting = [c for c in found if math.isfinite(c.values[0])]
+    return min(fitting, key=lambda c: c.values, default=None)
 
 
 def _lower(problem: Problem, bounds: Bounds, placed: Placed, objective: str, known: float) -> _Bound | None:

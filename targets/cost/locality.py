@@ -90,8 +90,8 @@ class _Planner:
             if self._fits(tensor):
                 self.kept.append(tensor)
         self._drop_parts()
-        while (tensor := self._first_in_the_way(can_run)) is not None:
-            self.kept.remove(tensor)
+        while (hindrance := self._first_in_the_way(can_run)) is not None:
+            self.kept.remove(hindrance)
             self._drop_parts()
         return {self.layers[i].name: r for i in self.order if (r := self._residency(i)) is not None}
 

@@ -63,7 +63,7 @@ def _known(
         if factor is not None:
             if left[at] % factor:
                 raise InputError(
-                    f"the temporal order gives {loop} the factor {factor}, but {left[at]} iterations are left",
+                    f"the temporal order gives {loop} the factor {factor}; {left[at]} iterations are left",
                     f"use a factor of {left[at]}, or '{ANY}' for any",
                 )
             left[at] //= factor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,6 @@ from targets.cost.bounds import Bounds
 from targets.cost.local_search import Rows
 from targets.cost.orderings import Factor
 from targets.cost.paths import Path
-import itertools
 
 # Orders tried per path: the path leaves open how loops are ordered between two boundaries.
 VARIANTS = 8

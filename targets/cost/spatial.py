@@ -121,10 +121,11 @@ def _clipped(
         while math.prod(factors.values()) > hierarchy.array.dimensions[d]:
             factors.popitem()
         result[d] = factors
-    for loop, total in _totals(result).items():
-        for d in reversed(result):
-            if total > sizes[loop] and loop in result[d]:
-                total //= result[d].pop(loop)
+    for loop, asked in _totals(result).items():
+        total = asked
+        for factors in reversed(result.values()):
+            if total > sizes[loop] and loop in factors:
+                total //= factors.pop(loop)
     return result
 
 
@@ -160,7 +161,8 @@ def _fit_capacity(
                 for loop, factor in result[d].items()
                 if not irrelevant[shape.index[loop]]
             ]
-            if math.prod(f for f, _, _ in held) <= memory.size_bits / bits:
+            held = [entry for entry in held if entry[0] > 1]
+            if not held or math.prod(f for f, _, _ in held) <= memory.size_bits / bits:
                 break
             factor, d, loop = max(held, key=lambda entry: entry[0])
             result[d][loop] = factor - 1

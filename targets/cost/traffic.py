@@ -74,7 +74,7 @@ class Chain:
         self.partial.append(np.zeros(batch.count, bool))
 
     def bits(self, level: int) -> Floats:
-        """Return bits per element in memory ``level - 1``; of outputs, those of what memory ``level`` sees."""
+        """Return bits per element in memory ``level - 1``; of outputs, as memory ``level`` sees them."""
         bits = self.batch.shape.bits
         if self.operand != "O":
             return np.full(self.batch.count, float(bits[self.operand]))

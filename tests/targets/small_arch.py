@@ -21,7 +21,8 @@ _CORE = """
         {{size_bits: {sram_bits}, read_energy_pj: 8, write_energy_pj: 9, operands: [I, O],
          served_dimensions: [D1, D2],
          ports: [{{name: r, bandwidth_bits_per_cycle: 128, serves: [I to_below, O to_below, O to_above]}},
-                 {{name: w, bandwidth_bits_per_cycle: 128, serves: [I from_above, O from_above, O from_below]}}]}}
+                 {{name: w, bandwidth_bits_per_cycle: 128,
+                  serves: [I from_above, O from_above, O from_below]}}]}}
 """
 _OFFCHIP = """
 offchip:

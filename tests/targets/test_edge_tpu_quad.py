@@ -29,6 +29,13 @@ def test_the_numbers_are_those_of_the_paper() -> None:
     assert QUAD.arch.clock_hz is None and len(QUAD.arch.links) == 14, SOURCE
 
 
+def test_every_number_is_listed_with_its_source() -> None:
+    figures = QUAD.arch.figures()
+    assert figures["offchip.dram.read_energy_pj"].value == 1000
+    assert figures["cores[4].array.dimensions.D3"].known == "published"
+    assert all("2512.04705" in figure.source for figure in figures.values())
+
+
 def test_the_four_cores_are_equal() -> None:
     first, *others = [QUAD.arch.hierarchy(f"core_{i}") for i in range(4)]
     assert all(other == first for other in others)

@@ -13,14 +13,19 @@ from targets.engine_target import EngineTarget
 from targets.layer import Bits, Layer
 from targets.placement import Placement, Refusal
 from targets.report import evaluate
-from tests.targets.graphs import residual
+from tests.targets.graphs import graph_of, residual
 from tests.targets.small_arch import small_arch
 
+CHAIN = """
+n (float[1,4,8,8] x) => (float[1,8,8,8] z) <float[8,4,3,3] v, float[8,8,3,3] w> {
+  y = Conv<pads=[1,1,1,1]>(x, v)
+  z = Conv<pads=[1,1,1,1]>(y, w)
+}
+"""
 RULE = MappingRule("default", {"D1": {"K": 4}, "D2": {"C": 4}})
 ONE = EngineTarget(architecture=small_arch(), rules=(RULE,))
 KINDS = ("mac_array", "mac_array", "pooling", "simd")
 MANY = EngineTarget(architecture=small_arch(kinds=KINDS), rules=(RULE,))
-
 
 
 class TestOneCore(TargetConformance):
@@ -70,9 +75,14 @@ def test_what_has_no_loop_nest_is_refused_with_a_reason() -> None:
 
 
 def test_a_layer_that_fits_no_memory_is_refused() -> None:
-    tiny = EngineTarget(architecture=small_arch(sram_bits=64), rules=(RULE,))
-    big = refused(tiny, sample_layer("Conv", channels=64, size=32))
+    arch = small_arch()
+    dram = arch.offchip["dram"].model_copy(update={"size_bits": 40_000})
+    tiny = EngineTarget(architecture=arch.model_copy(update={"offchip": {"dram": dram}}), rules=(RULE,))
+    assert placed(tiny, sample_layer("Conv", channels=8)).core == "mac_array_0"
+    big = refused(tiny, sample_layer("Conv", channels=64))
     assert big.reasons[0].rule.startswith("No mapping fits the memories")
+    assert "larger memories" in big.hint
+    assert "replace it" in refused(tiny, sample_layer("LSTM")).hint
 
 
 def test_parts_add_up_to_the_latency_of_the_mapping() -> None:
@@ -131,14 +141,17 @@ def test_a_fixed_mapping_gives_the_same_cost_and_residency() -> None:
         if layer.detail is not None
     )
     again = evaluate(residual(), replace(ONE, rules=rules, engines=None))
-    assert (again.total, [x.energy_pj for x in again.layers]) == (first.total, [x.energy_pj for x in first.layers])
+    assert (again.total, [x.energy_pj for x in again.layers]) == (
+        first.total,
+        [x.energy_pj for x in first.layers],
+    )
     assert all(layer.detail is not None and layer.detail.considered == 1 for layer in again.layers)
 
 
 def test_a_layer_whose_tensors_stay_is_bound_to_its_core() -> None:
-    report = evaluate(residual(), MANY)
+    report = evaluate(graph_of(CHAIN), MANY)
     bound = [layer for layer in report.layers if layer.core == "mac_array_0" and layer.declined]
-    assert bound and all(
+    assert len(bound) == 2 and all(
         r.rule == "Tensors it shares with other layers stay in the memories of mac_array_0"
         for layer in bound
         for r in layer.declined

@@ -17,6 +17,8 @@ def test_load_by_name_with_options() -> None:
 def test_unknown_targets_get_a_suggestion() -> None:
     with pytest.raises(InputError, match=r"unknown target 'daina'\ndid you mean 'diana'\?"):
         registry.load_target("daina")
+    with pytest.raises(InputError, match="only `eecompile cost` takes the file"):
+        registry.load_target("mine.yaml")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,10 @@ def test_logits_leave_as_accumulators_and_bits_are_given() -> None:
     assert by_name["conv_1"].weight is not None and by_name["conv_1"].weight.bits == 2
 
 
+def test_what_leaves_the_accelerator_is_known() -> None:
+    assert build_workload(residual()).outputs == {"early", "logits"}
+
+
 def test_free_layers_say_why() -> None:
     reasons = {f.name: f.reason for f in build_workload(lowered(residual())).free}
     assert reasons == {"flatten_0": VIEW_REASON, "flatten_1": VIEW_REASON, "quantize_input": INPUT_REASON}

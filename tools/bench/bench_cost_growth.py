@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import random
 import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from targets.cost.engine import DEFAULT_LPF_LIMIT, Engine
 from targets.cost.mapping import rule_for
@@ -131,20 +131,17 @@ def slope(points: list[tuple[float, float]]) -> float:
 def save_plot(path: Path, x_label: str, y_label: str, curves: dict[str, list[tuple[float, float]]]) -> None:
     """Save curves with logarithmic seconds; matplotlib is no dependency of the project."""
     try:
-        import matplotlib
+        importlib.import_module("matplotlib").use("Agg")
     except ImportError:
         print(f"  {path} is not drawn: install matplotlib")
         return
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = importlib.import_module("matplotlib.pyplot")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure, axes = pyplot.subplots(figsize=(5, 3.5))
-    drawn: Any = axes
     for label, points in curves.items():
-        drawn.plot(*zip(*points, strict=True), marker="o", label=label)
-    drawn.set(xlabel=x_label, ylabel=y_label, yscale="log")
-    drawn.legend()
+        axes.plot(*zip(*points, strict=True), marker="o", label=label)
+    axes.set(xlabel=x_label, ylabel=y_label, yscale="log")
+    axes.legend()
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

@@ -71,7 +71,7 @@ def memories(
 
 @st.composite
 def hierarchies(draw: st.DrawFn) -> Hierarchy:
-    """Draw an array of one to three dimensions, up to two registers, a buffer or none, and an outer memory."""
+    """Draw an array of one to three dimensions, up to two registers, at most one buffer, an outer memory."""
     dimensions = {f"D{i + 1}": draw(st.sampled_from((2, 3, 4, 8))) for i in range(draw(st.integers(1, 3)))}
     every = tuple(dimensions)
     levels: dict[str, MemoryLevel] = {}

@@ -4,7 +4,7 @@ import pytest
 
 from targets.conformance import sample_layer
 from targets.cost import elementwise
-from targets.cost.base import energy_pj, scaled
+from targets.cost.base import energy_pj, scaled, whole_parts
 from targets.layer import Layer, LoopDims, Operand
 
 
@@ -45,3 +45,9 @@ def test_scaling_rounds_up_but_not_rounding_errors() -> None:
     assert scaled(300, 1.1) == 330
     assert scaled(10, 0.25) == 3
     assert scaled(300, 0) == 0
+
+
+def test_parts_are_rounded_so_that_they_add_up() -> None:
+    assert whole_parts((0.4, 0.4, 0.4)) == [1, 0, 1], "their sum, 1.2, takes 2 cycles"
+    assert whole_parts((0.1 + 0.2, 2.7)) == [1, 2], "a rounding error takes no cycle"
+    assert whole_parts(()) == []

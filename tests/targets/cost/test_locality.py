@@ -30,7 +30,7 @@ def workload() -> Workload:
 def plan(size_bits: int, core: str = "a", fits: int = 1 << 60) -> dict[str, Residency]:
     """Return the plan on one core whose layers run where at most ``fits`` bits are taken."""
     work = workload()
-    stores = {op: (("sram", size_bits),) for op in ("I", "O")}
+    stores = dict.fromkeys(("I", "O"), (("sram", size_bits),))
 
     def can_run(_: Layer, around: Residency) -> bool:
         used = sum(bits for _, _, bits in around.operands) + sum(bits for _, bits in around.reserved)
@@ -96,7 +96,11 @@ def test_where_no_mapping_fits_the_largest_tensor_goes() -> None:
 
 
 def test_parts_of_one_operand_stay_together_or_not_at_all() -> None:
-    a, b, big = Operand("a", (1, 4, 4, 4), 8), Operand("b", (1, 4, 4, 4), 8), Operand("big", (1, 4, 64, 64), 8)
+    a, b, big = (
+        Operand("a", (1, 4, 4, 4), 8),
+        Operand("b", (1, 4, 4, 4), 8),
+        Operand("big", (1, 4, 64, 64), 8),
+    )
     plain = Layer("x", "Relu", (), 0, None, (Operand("in", (1, 4, 4, 4), 8),), (a,))
     layers = (
         plain,
@@ -108,7 +112,7 @@ def test_parts_of_one_operand_stay_together_or_not_at_all() -> None:
     base = workload()
     path = replace(base.exits[-1], layers=(0, 1, 2, 3))
     work = Workload(layers, (path,), (), frozenset({"out"}))
-    stores = {op: (("sram", 2048),) for op in ("I", "O")}
+    stores = dict.fromkeys(("I", "O"), (("sram", 2048),))
     core_of = {layer.name: "a" for layer in layers}
     assert plan_residency(work, core_of, lambda _l, _c: stores, lambda _l, _r: True) == {}, "big does not fit"
 

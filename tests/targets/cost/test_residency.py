@@ -12,7 +12,9 @@ OFFCHIP = frozenset({"dram"})
 
 def test_only_whole_memories_on_chip_hold_tensors() -> None:
     assert HIERARCHY is not None
-    assert tensor_stores(HIERARCHY, "O", OFFCHIP) == (("sram", 1 << 20),), "registers are repeated, dram is out"
+    assert tensor_stores(HIERARCHY, "O", OFFCHIP) == (("sram", 1 << 20),), (
+        "registers are repeated, dram is out"
+    )
     assert tensor_stores(HIERARCHY, "W", OFFCHIP) == (("weights", 65536),)
 
 

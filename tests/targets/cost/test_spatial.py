@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given, settings
 
+from passes.errors import InputError
 from targets.cost.engine import Engine
 from targets.cost.mapping import MappingRule
 from targets.cost.nest import LoopNest, Shape
@@ -118,3 +119,10 @@ def test_the_search_fills_the_array_where_a_layer_can() -> None:
     level = core(TWO, register_W=register("W"), outer=outer({}, TWO))
     best = Engine(level).best(matmul(d=4, c=4, k=4))
     assert best.compute_cycles == best.ideal_cycles == 4
+
+
+@pytest.mark.parametrize("served", [(), ("D1", "D2")])
+def test_a_register_smaller_than_one_element_fits_nothing(served: tuple[str, ...]) -> None:
+    level = core(TWO, register_W=register("W", 4, served), outer=outer({}, TWO))
+    with pytest.raises(InputError, match="no mapping fits the memories"):
+        Engine(level).best(matmul(d=2, c=3, k=4))

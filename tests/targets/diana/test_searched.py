@@ -19,7 +19,9 @@ def test_compute_is_that_of_the_array(dims: LoopDims) -> None:
     layer = linear_layer(dims)
     found = ENGINE.cost(layer, "digital")
     assert found.compute_cycles == ODIMO.cost(layer, "digital").compute_cycles, "ODiMO: 16 x 16 units at work"
-    assert found.latency_cycles < MATCH.cost(layer, "digital").latency_cycles, "MATCH adds transfers and starts"
+    assert found.latency_cycles < MATCH.cost(layer, "digital").latency_cycles, (
+        "MATCH adds transfers and starts"
+    )
     assert found.job_cycles == MATCH.cost(layer, "digital").job_cycles, "the host starts as many jobs"
 
 
@@ -38,7 +40,9 @@ def test_the_analog_core_takes_70_ns_per_pass() -> None:
     assert isinstance(placement, Placement) and placement.core == "analog"
     detail = placement.cost.detail
     assert detail is not None
-    assert detail.compute_cycles == pytest.approx(64 * 18.2), "ODiMO: 18.2 cycles per pass of 1152 x 512 cells"
+    assert detail.compute_cycles == pytest.approx(64 * 18.2), (
+        "ODiMO: 18.2 cycles per pass of 1152 x 512 cells"
+    )
 
 
 def test_what_does_not_fit_l2_is_refused() -> None:

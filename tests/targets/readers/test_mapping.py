@@ -104,6 +104,16 @@ def test_text_reads_back_as_written(layers: dict[str, Mapping]) -> None:
     assert mapping_text(again) == mapping_text(saved) and not notes
 
 
+def test_exchanged_memories_are_saved_with_the_mapping() -> None:
+    links = {"W": "I", "I": "W"}
+    entry = SavedMapping("add_0", "digital", Mapping({}, (("G", 4),), {"I": (1,), "O": (1,)}), links)
+    (rule,) = parse_mapping(mapping_text([entry]), "saved.yaml", CORES)[0]
+    assert rule.links == links and rule.fixed == entry.mapping
+    broken = mapping_text([entry]).replace("{W: I, I: W}", "{W: I, O: W}")
+    with pytest.raises(InputError, match=r"layers\[0\]\.links: W and I exchange their memories"):
+        parse_mapping(broken, "saved.yaml", CORES)
+
+
 WRONG = {
     "dict": ("name: default\n", "", "", "name: unknown key"),
     "text": ("default\n", "", "", "expected a list of entries"),

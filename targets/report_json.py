@@ -1,0 +1,91 @@
+"""A cost report as the document of ``eecompile cost --json``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from targets.cost.solution import Solution
+from targets.placement import Refusal
+
+if TYPE_CHECKING:
+    from targets.report import CostReport, LayerReport, PathCost
+
+SCHEMA_VERSION = 1
+
+
+def report_document(report: CostReport) -> dict[str, Any]:
+    """Return ``report`` as plain values, ready for JSON."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "target": report.target,
+        "objective": report.objective,
+        "cost_model": report.cost_model,
+        "known_error": report.known_error,
+        "host_scale": report.host_scale,
+        "clock_hz": report.clock_hz,
+        "bits": {
+            "weight": report.bits.weight,
+            "activation": report.bits.activation,
+            "partial_sum": report.bits.accumulator,
+            "logits": report.bits.logits,
+        },
+        "locality": None if report.search is None else ("on" if report.search.locality else "off"),
+        "fusion": "on" if report.fusion else "off",
+        "lpf_limit": None if report.search is None else (report.search.lpf_limit or "full"),
+        "models": dict(report.models),
+        "layers": [_layer_json(layer) for layer in report.layers],
+        "exits": [_path_json(path) for path in report.exits],
+        "total": {k: v for k, v in _path_json(report.total).items() if k not in ("name", "mount")},
+        "free": [{"name": f.name, "origin": list(f.origin), "reason": f.reason} for f in report.free],
+        "refusals": [_refusal_json(refusal) for refusal in report.refusals],
+        "warnings": list(report.warnings),
+        "notes": list(report.notes),
+    }
+
+
+def _layer_json(layer: LayerReport) -> dict[str, Any]:
+    fields = dict(vars(layer))
+    weight, inputs, outputs = layer.bits
+    fields["origin"] = list(layer.origin)
+    fields["bits"] = {"weight": weight, "input": inputs, "output": outputs}
+    fields["declined"] = [{"core": r.core, "rule": r.rule} for r in layer.declined]
+    return fields | _detail_json(fields.pop("detail"))
+
+
+def _detail_json(detail: Solution | None) -> dict[str, Any]:
+    if detail is None:
+        return {}
+    mapping = detail.mapping
+    return {
+        "mapping": {
+            "spatial": {dimension: dict(loops) for dimension, loops in mapping.spatial.items()},
+            "loops": [list(loop) for loop in mapping.loops],
+            "levels": {operand: list(levels) for operand, levels in mapping.levels.items()},
+        },
+        "latency": {
+            "compute": detail.compute_cycles,
+            "stall": detail.stall_cycles,
+            "onload": detail.onload_cycles,
+            "offload": detail.offload_cycles,
+            "stalling_port": detail.stalls[0][0] if detail.stalls and detail.stall_cycles else None,
+        },
+        "energy": {
+            "operations_pj": detail.operation_energy_pj,
+            "accesses": [dict(vars(access)) for access in detail.accesses],
+        },
+        "gap": detail.gap,
+    }
+
+
+def _path_json(path: PathCost) -> dict[str, Any]:
+    return dict(vars(path))
+
+
+def _refusal_json(refusal: Refusal) -> dict[str, Any]:
+    return {
+        "layer": refusal.layer,
+        "op_type": refusal.op_type,
+        "origin": list(refusal.origin),
+        "reasons": [{"core": r.core, "rule": r.rule} for r in refusal.reasons],
+        "hint": refusal.hint,
+    }

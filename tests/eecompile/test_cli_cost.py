@@ -1,0 +1,200 @@
+"""`eecompile cost` with accelerator files, mapping files and the options of the search."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from eecompile import api, cli
+from passes.errors import InputError
+from targets.layer import Bits
+from tests.eecompile.small_models import write_skip_net
+from tests.targets.small_arch import small_text
+
+MAPPING = """
+- name: default
+  spatial_mapping: {D1: ["K, 4"], D2: ["C, 4"]}
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return a model, an accelerator and a mapping by the words that stand for them in the tests."""
+    folder = tmp_path_factory.mktemp("cost")
+    (folder / "small.yaml").write_text(small_text())
+    (folder / "mapping.yaml").write_text(MAPPING)
+    return {
+        "MODEL": str(write_skip_net(folder / "net.onnx")),
+        "FILE": str(folder / "small.yaml"),
+        "MAPPING": str(folder / "mapping.yaml"),
+        "FOLDER": str(folder),
+    }
+
+
+def call(files: dict[str, str], *arguments: str, columns: int = 80) -> Result:
+    given = ["cost", *(files.get(a, a) for a in arguments)]
+    return CliRunner().invoke(cli.app, given, env={"COLUMNS": str(columns)})
+
+
+def document(files: dict[str, str], *arguments: str) -> dict[str, Any]:
+    result = call(files, *arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+SEARCH = ("MODEL", "--target", "FILE", "--mapping", "MAPPING")
+
+
+def test_a_file_is_a_target(files: dict[str, str]) -> None:
+    found = document(files, *SEARCH)
+    assert (found["target"], found["cost_model"]) == ("small", "engine")
+    assert found["bits"] == {"weight": 8, "activation": 8, "partial_sum": 16, "logits": 8}
+    assert "16-bit partial sums" in found["notes"][0], "an assumption nobody asked for is said"
+    assert (found["locality"], found["fusion"], found["lpf_limit"]) == ("on", "on", 6)
+    assert found["total"]["latency_s"] is None and found["total"]["edp_j_cycles"] > 0
+    keys = {"name", "op_type", "origin", "core", "macs", "latency_cycles", "energy_pj", "utilization"}
+    assert keys | {"bound_cycles", "mapping", "latency", "energy", "gap"} <= found["layers"][0].keys()
+
+
+def test_bits_override_what_a_file_is_costed_at(files: dict[str, str]) -> None:
+    wide, narrow = (document(files, *SEARCH, "--bits", bits) for bits in ("16,16,32", "4,4,16"))
+    assert wide["bits"] == {"weight": 16, "activation": 16, "partial_sum": 32, "logits": 16}
+    assert wide["notes"] == [] and wide["layers"][0]["bits"]["weight"] == 16
+    assert wide["total"]["energy_pj"] > narrow["total"]["energy_pj"]
+
+
+def test_without_locality_each_layer_goes_off_chip(files: dict[str, str]) -> None:
+    on, off = (document(files, *SEARCH, "--locality", value) for value in ("on", "off"))
+    assert off["locality"] == "off"
+    assert on["total"]["energy_pj"] < off["total"]["energy_pj"]
+    for layer in off["layers"]:
+        assert {"I", "O"} <= {a["operand"] for a in layer["energy"]["accesses"] if a["memory"] == "dram"}
+
+
+def test_without_fusion_every_node_is_a_layer(files: dict[str, str]) -> None:
+    fused, apart = (document(files, *SEARCH, "--fusion", value) for value in ("on", "off"))
+    assert [x["op_type"] for x in fused["layers"]].count("Relu") == 0
+    relus = [x for x in apart["layers"] if x["op_type"] == "Relu"]
+    assert len(relus) == 3 and all(x["energy_pj"] > 0 for x in relus)
+    assert all(len(x["origin"]) <= 1 for x in apart["layers"])
+    assert document(files, "MODEL", "--fusion", "off")["fusion"] == "off", "closed forms can do that too"
+
+
+def test_saved_mappings_give_the_same_cost(files: dict[str, str], tmp_path: Path) -> None:
+    saved = str(tmp_path / "new" / "saved.yaml")
+    first = document(files, *SEARCH, "--exits", "1", "--save-mapping", saved)
+    again = document(files, "MODEL", "--target", "FILE", "--exits", "1", "--mapping", saved)
+    assert again["total"] == first["total"] and again["exits"] == first["exits"]
+    assert [x["mapping"] for x in again["layers"]] == [x["mapping"] for x in first["layers"]]
+    assert again["warnings"] == first["warnings"] == []
+
+
+def test_a_longer_search_is_never_worse(files: dict[str, str]) -> None:
+    short, long = (
+        document(files, *SEARCH, "--objective", "latency", "--locality", "off", "--lpf-limit", limit)
+        for limit in ("3", "6")
+    )
+    assert (short["lpf_limit"], long["lpf_limit"]) == (3, 6)
+    assert long["total"]["latency_cycles"] <= short["total"]["latency_cycles"]
+
+
+def test_a_full_search_proves_its_gap(files: dict[str, str]) -> None:
+    found = document(files, *SEARCH, "--lpf-limit", "full")
+    assert found["lpf_limit"] == "full"
+    assert all(layer["gap"] is not None and layer["gap"] >= 0 for layer in found["layers"])
+
+
+def test_tables_fit_80_columns(files: dict[str, str]) -> None:
+    result = call(files, *SEARCH, "--breakdown")
+    assert result.exit_code == 0
+    assert max(len(text.rstrip()) for text in result.stdout.splitlines()) <= 80
+    heading = next(text for text in result.stdout.splitlines() if text.split()[:2] == ["layer", "core"])
+    assert heading.split() == ["layer", "core", "MACs", "cycles", "stall", "energy", "used", "bound"]
+    assert "\n all layers " in result.stdout
+    for what in ("Energy by memory and operand", "Latency by part", "first loads", "sram", "array"):
+        assert what in result.stdout
+    assert "Energy by memory" not in call(files, *SEARCH).stdout
+
+
+def test_the_breakdown_of_a_closed_form_says_that_there_is_none(files: dict[str, str]) -> None:
+    assert "No breakdown: cost model match" in call(files, "MODEL", "--breakdown").stdout
+
+
+def test_diana_shows_how_far_its_models_lie_apart(files: dict[str, str]) -> None:
+    found = document(files, "MODEL")
+    assert list(found["models"]) == ["match", "odimo", "engine"]
+    assert found["models"]["match"] == found["total"]["latency_cycles"]
+    assert (
+        found["models"]["engine"]
+        == document(files, "MODEL", "--cost-model", "engine")["total"]["latency_cycles"]
+    )
+    assert (found["locality"], found["lpf_limit"]) == (None, None)
+    assert "The whole network by cost model: match" in call(files, "MODEL", columns=200).stdout
+
+
+def test_a_named_target_of_the_engine(files: dict[str, str]) -> None:
+    found = document(files, "MODEL", "--target", "edge_tpu_quad")
+    assert found["target"] == "edge_tpu_quad" and found["models"] == {} and found["notes"] == []
+    assert {x["core"] for x in found["layers"]} == {"core_0", "simd", "pooling"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "fix"),
+    [
+        (["--mapping", "MAPPING"], "--mapping needs a target whose mappings can be chosen", "another target"),
+        (["--locality", "off"], "--locality needs a target", "leave --locality away"),
+        (["--lpf-limit", "4"], "diana with cost model 'match' has none to choose", "leave --lpf-limit away"),
+        (["--save-mapping", "m.yaml", "--cost-model", "engine"], "--save-mapping needs a target", "leave"),
+        (["--target", "FILE", "--host-scale", "2"], "small has none", "leave --host-scale away"),
+        (["--target", "FILE", "--cost-model", "match"], "no cost model 'match'", "engine"),
+        (["--target", "missing.yaml"], "there is no such file", ""),
+        (["--target", "dianna"], "unknown target 'dianna'", "did you mean 'diana'?"),
+        (["--target", "FILE", "--mapping", "missing.yaml"], "cannot read the mapping file", ""),
+        (["--target", "FILE", "--mapping", "FILE"], "small.yaml", ""),
+        (["--target", "FILE", "--bits", "8,8"], "--bits 8,8", "--bits 8,8,16"),
+        (["--target", "FILE", "--bits", "8,0,16"], "from 1 to 64", "--bits 8,8,16"),
+        (["--target", "FILE", "--bits", "8,16,8"], "narrower than 16-bit activations", "partial sums"),
+        (["--target", "FILE", "--locality", "of"], "--locality of", "did you mean"),
+        (["--fusion", "maybe"], "--fusion maybe", "known: off, on"),
+        (["--target", "FILE", "--lpf-limit", "0"], "--lpf-limit 0", "6 is the default"),
+        (["--target", "FILE", "--lpf-limit", "all"], "--lpf-limit all", "6 is the default"),
+        (["--target", "FILE", "--save-mapping", "MODEL/m.yaml"], "is a file", "give a folder"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(
+    files: dict[str, str],
+    arguments: list[str],
+    message: str,
+    fix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [a.replace("MODEL/", f"{files['MODEL']}/") for a in arguments]
+    result = call(files, "MODEL", *given)
+    assert result.exit_code == 2, result.stdout + result.stderr
+    assert result.stdout == "" and "Traceback" not in result.stderr
+    assert message in result.stderr and fix in result.stderr
+    assert list(tmp_path.iterdir()) == [], "nothing is written"
+
+
+def test_a_mapping_of_another_layer_names_the_layer(files: dict[str, str], tmp_path: Path) -> None:
+    saved = tmp_path / "saved.yaml"
+    document(files, *SEARCH, "--save-mapping", str(saved))
+    saved.write_text(saved.read_text().replace("[OX, ", "[OY, "))
+    result = call(files, "MODEL", "--target", "FILE", "--mapping", str(saved))
+    assert result.exit_code == 2
+    assert "layer 'conv_0' on core 'mac_array_0'" in result.stderr
+
+
+def test_the_typed_face_takes_the_same(files: dict[str, str]) -> None:
+    report = api.cost(files["MODEL"], files["FILE"], mapping=files["MAPPING"], lpf_limit=4, bits="8,8,32")
+    assert report.search is not None and report.search.lpf_limit == 4
+    assert report.bits == Bits(8, 8, 32, logits=8)
+    with pytest.raises(InputError, match="--bits 8"):
+        api.cost(files["MODEL"], files["FILE"], bits="8")

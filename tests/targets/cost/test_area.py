@@ -1,0 +1,17 @@
+"""Area of a core."""
+
+from __future__ import annotations
+
+from targets.cost.area import core_area
+from tests.targets.cost.small import core, outer, register
+
+
+def test_memories_count_once_per_instance() -> None:
+    dimensions = {"D1": 4, "D2": 2}
+    small = core(
+        dimensions,
+        weights=register("W", served=("D2",)).model_copy(update={"area": 0.5}),
+        dram=outer({}, dimensions),
+    )
+    array = small.array.model_copy(update={"operation_area": 0.1})
+    assert core_area(small.model_copy(update={"array": array})) == {"array": 0.8, "weights": 4 * 0.5}
