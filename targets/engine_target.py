@@ -13,10 +13,10 @@ from targets.arch import Architecture
 from targets.base import Constraint, CostModel, Search, Support, Target
 from targets.cost.aliases import rule_on
 from targets.cost.base import LayerCost, whole_parts
-from targets.cost.engine import DEFAULT_LPF_LIMIT, NoMappingError
+from targets.cost.engine import DEFAULT_LPF_LIMIT
 from targets.cost.engines import Engines
 from targets.cost.locality import Stores, plan_residency
-from targets.cost.mapping import MappingRule
+from targets.cost.mapping import MappingRule, NoMappingError
 from targets.cost.nests import nest_of
 from targets.cost.residency import Residency
 from targets.cost.solution import Solution

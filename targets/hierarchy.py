@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -78,7 +79,9 @@ class MemoryLevel(Frozen):
         for port in self.ports:
             for transfer in port.serves:
                 if transfer.split()[0] not in self.operands:
-                    raise ValueError(f"port '{port.name}' serves '{transfer}', but the memory holds no such operand")
+                    raise ValueError(
+                        f"port '{port.name}' serves '{transfer}', but the memory holds no such operand"
+                    )
                 if transfer in served:
                     raise ValueError(f"'{transfer}' is served by both '{served[transfer]}' and '{port.name}'")
                 served[transfer] = port.name
@@ -167,15 +170,15 @@ class Hierarchy(Frozen):
         for name, level in self.memories.items():
             for dimension in level.served_dimensions:
                 if dimension not in self.array.dimensions:
-                    known = ", ".join(self.array.dimensions)
-                    raise ValueError(
-                        f"memories.{name}.served_dimensions: the array has no dimension '{dimension}' (it has {known})"
-                    )
+                    where, known = f"memories.{name}.served_dimensions", ", ".join(self.array.dimensions)
+                    raise ValueError(f"{where}: the array has no dimension '{dimension}', only {known}")
         for operand in OPERANDS:
             self._check_chain(operand)
         for operand in ("I", "O"):
             if not self.levels(operand):
-                raise ValueError(f"memories: no memory holds operand {operand}; add it to the operands of one")
+                raise ValueError(
+                    f"memories: no memory holds operand {operand}; add it to the operands of one"
+                )
         for dimension in self.dataflow:
             if dimension not in self.array.dimensions:
                 raise ValueError(f"dataflow: the array has no dimension '{dimension}'")
@@ -185,12 +188,16 @@ class Hierarchy(Frozen):
 
     def _check_chain(self, operand: str) -> None:
         chain = self.levels(operand)
-        for (inner, _), (outer, above) in zip(chain, chain[1:], strict=False):
+        for (inner, _), (outer, above) in pairwise(chain):
             up, down = ("to_above", "from_below") if operand == "O" else ("from_above", "to_below")
             if self.memories[inner].port_of(operand, up) is None:
-                raise ValueError(f"memories.{inner}.ports: no port serves '{operand} {up}', yet {outer} lies above")
+                raise ValueError(
+                    f"memories.{inner}.ports: no port serves '{operand} {up}', yet {outer} lies above"
+                )
             if above.port_of(operand, down) is None:
-                raise ValueError(f"memories.{outer}.ports: no port serves '{operand} {down}', yet {inner} lies below")
+                raise ValueError(
+                    f"memories.{outer}.ports: no port serves '{operand} {down}', yet {inner} lies below"
+                )
 
     def levels(self, operand: str) -> list[tuple[str, MemoryLevel]]:
         """Return names and levels that hold ``operand``, innermost first."""

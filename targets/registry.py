@@ -31,7 +31,9 @@ def target_class(name: str) -> type[Target]:
     if name not in table:
         hint = did_you_mean(name, table)
         if name.endswith((".yaml", ".yml")):
-            hint = "only `eecompile cost` takes the file of an accelerator; a target also has rules of its cores"
+            hint = (
+                "only `eecompile cost` takes the file of an accelerator; a target also has rules of its cores"
+            )
         raise InputError(f"unknown target '{name}'", hint)
     module, _, attribute = table[name].partition(":")
     try:

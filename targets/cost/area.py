@@ -15,7 +15,8 @@ def core_area(hierarchy: Hierarchy) -> dict[str, float]:
     arrays come with their parts, ``array.adcs`` and so on; others are units times the area of one.
 
     Returns:
-        Area by part; ``array`` or ``array.<part>`` first, then memories by name. Parts without area are left out.
+        Area by part; ``array`` or ``array.<part>`` first, then memories by name, those without area left
+        out.
     """
     if hierarchy.array.imc is not None:
         parts = {f"array.{name}": area for name, area in array_area_mm2(hierarchy).items()}

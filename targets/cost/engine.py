@@ -10,7 +10,7 @@ from passes.errors import InputError
 from targets.cost.bounds import Bounds
 from targets.cost.full import any_fit, improve
 from targets.cost.local_search import ranked
-from targets.cost.mapping import DEFAULT_RULE, Mapping, MappingRule
+from targets.cost.mapping import DEFAULT_RULE, Mapping, MappingRule, NoMappingError
 from targets.cost.nest import LoopNest, Shape
 from targets.cost.orderings import Ints, all_orders, order_count, temporal_factors
 from targets.cost.orders_given import given_orders
@@ -25,10 +25,6 @@ DEFAULT_LPF_LIMIT = 6
 # Orders evaluated at once: small enough for the cache, large enough to hide the interpreter.
 CHUNK = 2048
 MAX_ORDERS = 2_000_000
-
-
-class NoMappingError(InputError):
-    """A layer of which no mapping fits the memories of a core."""
 
 
 @dataclass
@@ -81,7 +77,7 @@ class Engine:
         best: Candidate | None = None
         considered = 0
         for floor, placed, bounds in _candidates(problem, rule, objective, self.lpf_limit):
-            if best is not None and floor >= best.values[0]:
+            if best is not None and floor > best.values[0]:
                 continue
             found: list[Found] = []
             if objective == "energy" and not rule.order:

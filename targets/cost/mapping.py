@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
 
+from passes.errors import InputError
+
 # Loops unrolled per array dimension: {"D1": {"K": 8}, "D2": {"C": 4, "FX": 2}}.
 Unrolling = MappingType[str, MappingType[str, int]]
 
@@ -59,3 +61,7 @@ def rule_for(rules: tuple[MappingRule, ...], layer: str, operator: str) -> Mappi
         if name in by_name:
             return by_name[name]
     return DEFAULT_RULE
+
+
+class NoMappingError(InputError):
+    """A layer of which no mapping fits the memories of a core."""

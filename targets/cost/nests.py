@@ -9,6 +9,8 @@ from targets.layer import Layer, LoopDims, Operand
 
 # Loops of a convolution in the order ZigZag lists them.
 CONV_LOOPS = ("B", "K", "G", "OX", "OY", "C", "FX", "FY")
+# Operators that read only what they hand on.
+PICKS = ("Slice", "Split", "Gather")
 
 
 def nest_of(layer: Layer) -> LoopNest:
@@ -20,8 +22,9 @@ def nest_of(layer: Layer) -> LoopNest:
     * Element by element, two inputs: ``O[...] = I[...] op W[...]``; a broadcast input is indexed by the
       axes it has.
     * Resize by whole factors: ``O[b][g][oy*fy][ox*fx] = I[b][g][oy][ox]``.
-    * All others: ``O[e] = I[e]`` over as many elements as the larger side has, at most three inputs read
-      together as one.
+    * Reductions by a whole factor: ``O[g] = sum over c of I[g][c]``; the same way round, copies.
+    * All others: ``O[e] = I[e]`` over as many elements as the larger side has, what picks elements as many as
+      it picks; several inputs are read as one.
     """
     if layer.dims is not None and layer.op_type == "Conv":
         return _conv(layer, layer.dims)
@@ -153,12 +156,15 @@ def _resize(layer: Layer) -> LoopNest | None:
 
 
 def _move(layer: Layer) -> LoopNest:
-    read = max(1, sum(t.elements for t in layer.inputs)) if layer.inputs else 1
     written = max(1, layer.output_elements)
-    elements = max(read, written)
-    # The longest axis keeps its name, so that a mapping for channels finds channels.
+    read = written if layer.op_type in PICKS else max(1, sum(t.elements for t in layer.inputs))
     shape = layer.outputs[0].shape
-    channels = shape[1] if len(shape) > 1 and elements % shape[1] == 0 else 1
-    loops = (("G", channels), ("OX", elements // channels))
-    every = frozenset({"G", "OX"})
-    return LoopNest(loops, ("O", "I"), (("O", every), ("I", every)), (), _bits(layer, 0))
+    common = min(read, written) if max(read, written) % min(read, written) == 0 else max(read, written)
+    # The axis of channels keeps its name, so that a mapping of channels finds it.
+    channels = shape[1] if len(shape) > 1 and common % shape[1] == 0 else 1
+    loops = [("G", channels), ("OX", common // channels)]
+    loops += [("C", read // common)] if read > common else []
+    loops += [("FX", written // common)] if written > common else []
+    shared = frozenset({"G", "OX"})
+    relevant = (("O", shared | {"FX"}), ("I", shared | {"C"}))
+    return LoopNest(tuple(loops), ("O", "I"), relevant, (), _bits(layer, 0))

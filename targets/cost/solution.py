@@ -32,7 +32,8 @@ class Solution:
         operation_energy_pj: Energy of the array.
         accesses: Accesses of the memories.
         ideal_cycles: Cycles with the whole array at work.
-        bound_cycles: Roofline: no mapping on this core is faster.
+        bound_cycles: Roofline. Unrollings with a remainder may go below it: the model then moves less
+            than there is.
         considered: Mappings costed to find it; 1 for a given mapping.
         gap: Proven distance from the best value of the space searched, as a share of the value; 0 is exact,
             ``None`` where nothing was proven.

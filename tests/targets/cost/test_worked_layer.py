@@ -45,7 +45,9 @@ cores:
         operands: [W, I, O]
         served_dimensions: [D1]
         ports:
-          - {name: rw, bandwidth_bits_per_cycle: 8, serves: [W to_below, I to_below, O from_below, O to_below]}
+          - name: rw
+            bandwidth_bits_per_cycle: 8
+            serves: [W to_below, I to_below, O from_below, O to_below]
 """
 NEST = LoopNest(
     (("K", 4), ("OX", 4), ("C", 2), ("FX", 3)),
