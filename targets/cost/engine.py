@@ -85,6 +85,8 @@ class Engine:
                 if cheapest is None:
                     continue
                 found.append(cheapest)
+            elif bounds is not None and best is not None and not _may_beat(problem, placed, bounds, best):
+                continue
             found += _search_orders(problem, placed, rule, objective, self.lpf_limit)
             for candidate, costed in found:
                 considered += costed
@@ -133,6 +135,14 @@ def _search_orders(
         for most in ties:
             found.append((problem.best_of(placed, loops, sizes, objective, most), len(loops)))
     return found
+
+
+def _may_beat(problem: Problem, placed: Placed, bounds: Bounds, best: Candidate) -> bool:
+    """Return whether the least energy, in no more than the iterations, is an EDP better than ``best``."""
+    least = bounds.least_energy()
+    if least is None:
+        return False
+    return (least.value + problem.array_energy(placed)) * problem.compute(placed) <= best.values[0]
 
 
 def _cheapest(
