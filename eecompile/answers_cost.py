@@ -47,7 +47,19 @@ def cost_report(out: Console, report: CostReport) -> None:
         room = NARROW_NAMES if out.width < WIDE else WIDE_NAMES
         rows = [*(_searched(layer, *room) for layer in shown), _sum(report.layers)]
         table(out, f"Layers{more}", headings, rows, headings[2:], bold_last=1, tight=True)
+    _proven(out, report)
     bullets(out, "Warnings", (("", warning) for warning in report.warnings))
+
+
+def _proven(out: Console, report: CostReport) -> None:
+    """Say how far from the best mappings the chosen ones are at most, where that was proven."""
+    gaps = [layer.detail.gap for layer in report.layers if layer.detail and layer.detail.gap is not None]
+    if not gaps:
+        return
+    exact = sum(gap == 0 for gap in gaps)
+    text = f"All factors: {exact} of {len(gaps)} mappings are exact, the best over all orders and allocations"
+    rest = "" if exact == len(gaps) else f"; the others are at most {wording.percent(max(gaps))} from it"
+    line(out, f"{text}{rest}.")
 
 
 def broken_down(out: Console, report: CostReport) -> None:
@@ -59,6 +71,17 @@ def broken_down(out: Console, report: CostReport) -> None:
         return
     _energy(out, details)
     _latency(out, details)
+    _areas(out, report)
+
+
+def _areas(out: Console, report: CostReport) -> None:
+    parts = [(core, part, area) for core, found in report.areas.items() for part, area in found.items()]
+    if parts:
+        rows = [(core, part, f"{area:.4g}") for core, part, area in parts]
+        rows += [(core, "all", f"{sum(found.values()):.4g}") for core, found in report.areas.items()]
+        table(out, "Area in the unit of the description", ("core", "part", "area"), rows, ("area",))
+    for core, delays in report.clocks_ns.items():
+        line(out, f"{core}: a clock period takes at least {sum(delays.values()):.3g} ns.")
 
 
 def _assumptions(out: Console, report: CostReport) -> None:

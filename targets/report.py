@@ -9,6 +9,7 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from passes.errors import NoSolutionError
+from targets.area import core_areas, core_clocks_ns
 from targets.base import Search, Target
 from targets.cost.solution import Solution
 from targets.figure import Known
@@ -98,6 +99,9 @@ class CostReport:
         fusion: Layers hold the activations that follow them.
         models: Cycles by each cost model of the target; ``None`` for one that cannot cost the network.
         notes: What was assumed for lack of better knowledge.
+        areas: Area of each core by part, in the unit of its description (mm2 for in-memory arrays);
+            cores without known areas are left out.
+        clocks_ns: Least clock period of in-memory arrays by part, in ns.
     """
 
     target: str
@@ -118,6 +122,8 @@ class CostReport:
     fusion: bool = True
     models: Mapping[str, int | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    areas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    clocks_ns: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``eecompile cost --json``."""
@@ -175,6 +181,8 @@ def evaluate(
         clock_hz=target.arch.clock_hz,
         bits=bits,
         search=target.search,
+        areas=core_areas(target.arch),
+        clocks_ns=core_clocks_ns(target.arch),
     )
 
 

@@ -40,6 +40,8 @@ def report_document(report: CostReport) -> dict[str, Any]:
         "refusals": [_refusal_json(refusal) for refusal in report.refusals],
         "warnings": list(report.warnings),
         "notes": list(report.notes),
+        "areas": {core: dict(parts) for core, parts in report.areas.items()},
+        "clocks_ns": {core: dict(parts) for core, parts in report.clocks_ns.items()},
     }
 
 

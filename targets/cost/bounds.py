@@ -29,6 +29,14 @@ class Bound:
     paths: tuple[Path, ...]
 
 
+@dataclass(frozen=True)
+class _Space:
+    """Points each boundary may be at, and what its memory then holds, in bits; ``[S]`` each."""
+
+    allowed: dict[Key, Bools]
+    held: dict[Key, Floats]
+
+
 class Bounds:
     """Bounds for one layer, core and spatial mapping, over orders of at most ``limit`` factors."""
 
@@ -59,71 +67,87 @@ class Bounds:
 
     def least_energy(self) -> Bound | None:
         """Return the least energy of the memories in pJ, and the path that has it; ``None`` if none fits."""
-        return self._split({key: b.energy_pj for key, b in self.by_key.items()}, self.allowed)
+        return self._split({key: b.energy_pj for key, b in self.by_key.items()})
 
-    def _split(self, prices: dict[Key, Floats], allowed: dict[Key, Bools]) -> Bound | None:
+    def _spaces(self) -> Iterator[_Space]:
+        """Yield disjoint spaces that cover all, by where the last reduction of the outputs lies.
+
+        A memory holds final sums if all that reduces lies below the memory below it, else wider partial sums.
+        """
+        done = self.lattice.finished(self.shape.irrelevant["O"])
+        sums = [b for b in self.boundaries["O"] if b.level >= 0]
+        for first in range(len(sums) + 1):
+            allowed = dict(self.allowed)
+            held = {key: b.held_bits for key, b in self.by_key.items()}
+            for boundary in sums:
+                key = ("O", boundary.level)
+                if 0 < boundary.level <= first:
+                    held[key] = boundary.wide_bits
+                size = self.hierarchy.memories[boundary.memory].size_bits
+                where = done if boundary.level >= first else ~done
+                allowed[key] = self.allowed[key] & where & (held[key] <= size)
+            yield _Space(allowed, held)
+
+    def _split(self, prices: dict[Key, Floats]) -> Bound | None:
         """Return the cheapest path whose boundaries fit shared memories together.
 
-        Each memory's bound on a single operand is in ``allowed``. Where a path overfills a memory, one of its
-        operands must hold less: the space splits in two, both without that path.
+        Where a path overfills a memory, one of its operands must hold less: the space splits in two, both
+        without that path.
         """
-        first = self._path(prices, allowed)
-        if first is None:
-            return None
         number = itertools.count()
-        queue = [(first.value, next(number), first, allowed)]
+        queue: list[tuple[float, int, Path, _Space]] = []
+
+        def add(space: _Space) -> None:
+            path = self._path(prices, space.allowed)
+            if path is not None:
+                heapq.heappush(queue, (path.value, next(number), path, space))
+
+        for space in self._spaces():
+            add(space)
         for _ in range(MAX_SPLITS):
             if not queue:
                 return None
             value, _, path, space = queue[0]
-            over = self._overfull(path)
+            over = self._overfull(path, space.held)
             if over is None:
                 return Bound(value, (path,))
             heapq.heappop(queue)
             for part in self._halves(path, over, space):
-                found = self._path(prices, part)
-                if found is not None:
-                    heapq.heappush(queue, (found.value, next(number), found, part))
-        if not queue:
-            return None
-        return Bound(queue[0][0], tuple(entry[2] for entry in queue[:4]))
+                add(part)
+        return Bound(queue[0][0], tuple(entry[2] for entry in queue[:4])) if queue else None
 
     def _path(self, prices: dict[Key, Floats], allowed: dict[Key, Bools]) -> Path | None:
         return self.solver.solve(
             {key: np.where(allowed[key], price, np.inf) for key, price in prices.items()}
         )
 
-    def _overfull(self, path: Path) -> str | None:
-        held: dict[str, float] = {}
+    def _overfull(self, path: Path, held: dict[Key, Floats]) -> str | None:
+        """Return a memory that cannot hold what a path puts there."""
+        used: dict[str, float] = {}
         for key, point in path.points.items():
-            boundary = self.by_key[key]
-            if boundary.memory:
-                held[boundary.memory] = held.get(boundary.memory, 0.0) + float(boundary.held_bits[point])
-        for name, bits in held.items():
-            if bits > self.hierarchy.memories[name].size_bits - self._fixed_bits(name):
-                return name
-        return None
+            memory = self.by_key[key].memory
+            if memory:
+                used[memory] = used.get(memory, 0.0) + float(held[key][point])
+        return next((name for name, bits in used.items() if bits > self._room(name)), None)
 
-    def _fixed_bits(self, memory: str) -> float:
-        """Return the bits of operands for which ``memory`` is outermost: it holds all of them."""
-        total = 0.0
+    def _room(self, memory: str) -> float:
+        """Return the bits of ``memory`` less those of operands it is outermost for: all of these."""
+        room = float(self.hierarchy.memories[memory].size_bits)
+        full = np.array([float(size) for _, size in self.shape.nest.loops])
         for op in self.shape.nest.operands:
-            chain = self.hierarchy.levels(self.links.get(op, op))
-            if chain[-1][0] == memory:
-                full = np.array([float(size) for _, size in self.shape.nest.loops])
-                total += (
-                    float(self.shape.footprint(op, full)) * self.shape.bits["O_final" if op == "O" else op]
-                )
-        return total
+            if self.hierarchy.levels(self.links.get(op, op))[-1][0] == memory:
+                bits = self.shape.bits["O_final" if op == "O" else op]
+                room -= float(self.shape.footprint(op, full)) * bits
+        return room
 
-    def _halves(self, path: Path, memory: str, allowed: dict[Key, Bools]) -> Iterator[dict[Key, Bools]]:
+    def _halves(self, path: Path, memory: str, space: _Space) -> Iterator[_Space]:
         keys = [key for key in path.points if self.by_key[key].memory == memory]
-        sizes = [float(self.by_key[key].held_bits[path.points[key]]) for key in keys]
-        room = self.hierarchy.memories[memory].size_bits - self._fixed_bits(memory)
+        sizes = [float(space.held[key][path.points[key]]) for key in keys]
+        room = self._room(memory)
         # One operand takes at most its share of the room; or it takes more, and the others less.
         key, size = keys[int(np.argmax(sizes))], max(sizes)
         share = room * size / sum(sizes)
-        held = self.by_key[key].held_bits
-        yield allowed | {key: allowed[key] & (held <= share)}
-        others = {k: allowed[k] & (self.by_key[k].held_bits < room - share) for k in keys if k != key}
-        yield allowed | {key: allowed[key] & (held > share)} | others
+        fills = space.held[key]
+        yield _Space(space.allowed | {key: space.allowed[key] & (fills <= share)}, space.held)
+        others = {k: space.allowed[k] & (space.held[k] < room - share) for k in keys if k != key}
+        yield _Space(space.allowed | {key: space.allowed[key] & (fills > share)} | others, space.held)

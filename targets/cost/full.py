@@ -18,6 +18,8 @@ from targets.cost.spatial import unrollings
 from targets.cost.unrolling import Placed
 
 MAX_PATHS = 80
+# Unrollings improved; of the others, where unrollings are searched, only the quick bound is known.
+MAX_UNROLLINGS = 4
 # Relative difference below which two costs are the same number.
 SAME = 1e-9
 
@@ -49,14 +51,12 @@ def improve(
         return replace(problem.solution(start), considered=considered)
     best = start
     least = math.inf
-    for unrolling in unrollings(problem.shape, problem.hierarchy, rule, problem.links):
-        placed = problem.place(unrolling)
-        if math.prod(placed.remaining) == 1:  # nothing to order: the limited search has tried it
+    for rank, (floor, placed, bounds) in enumerate(_ranked(problem, rule, objective, best.values[0])):
+        skipped = rank >= MAX_UNROLLINGS and objective != "energy"  # whose bound is the optimum itself
+        if skipped or floor >= best.values[0] * (1 - SAME):
+            least = min(least, floor)
             continue
-        bounds = problem.bounds(placed, None)
         bound = _lower(problem, bounds, placed, objective, best.values[0])
-        if bound is None:
-            continue
         least = min(least, bound.value)
         if bound.value >= best.values[0] * (1 - SAME):
             continue
@@ -69,6 +69,29 @@ def improve(
             best = found
     gap = max(0.0, 1 - least / best.values[0]) if best.values[0] else 0.0
     return replace(problem.solution(best), considered=considered, gap=0.0 if gap < SAME else gap)
+
+
+def _ranked(
+    problem: Problem, rule: MappingRule, objective: str, known: float
+) -> list[tuple[float, Placed, Bounds]]:
+    """Return the spatial mappings that leave loops to order, with a quick lower bound, least first."""
+    found = []
+    for unrolling in unrollings(problem.shape, problem.hierarchy, rule, problem.links):
+        placed = problem.place(unrolling)
+        if math.prod(placed.remaining) == 1:  # the limited search has tried the only order
+            continue
+        bounds = problem.bounds(placed, None)
+        energy = bounds.least_energy()
+        if energy is None:
+            continue
+        least_energy = energy.value + problem.array_energy(placed)
+        if objective == "energy":
+            found.append((least_energy, placed, bounds))
+            continue
+        scale = least_energy if objective == "edp" else 1.0
+        cycles = LatencyBounds(bounds, problem.cycles_per_operation).quick(known / scale)
+        found.append((cycles * scale, placed, bounds))
+    return sorted(found, key=lambda entry: entry[0])
 
 
 def any_fit(problem: Problem, objective: str, rule: MappingRule) -> Candidate | None:
@@ -90,11 +113,11 @@ def any_fit(problem: Problem, objective: str, rule: MappingRule) -> Candidate | 
     return min(fitting, key=lambda c: c.values, default=None)
 
 
-def _lower(problem: Problem, bounds: Bounds, placed: Placed, objective: str, known: float) -> _Bound | None:
-    """Return a lower bound for one unrolling; ``None`` if nothing fits. ``known`` has been reached."""
+def _lower(problem: Problem, bounds: Bounds, placed: Placed, objective: str, known: float) -> _Bound:
+    """Return a lower bound for one unrolling of which something fits; ``known`` has been reached."""
     energy = bounds.least_energy()
     if energy is None:
-        return None
+        return _Bound(math.inf, [])
     least_energy = energy.value + problem.array_energy(placed)
     if objective == "energy":
         return _Bound(least_energy, list(energy.paths))

@@ -39,6 +39,25 @@ class _Once:
 
 
 @dataclass(frozen=True)
+class _Case:
+    """A set of loads that happen once.
+
+    Attributes:
+        edges: These loads and write-backs.
+        loads: First loads and last write-backs of the other boundaries, ``[S]`` each.
+        traffic: Per port and boundary, cycles it is busy after the first period, ``[S]``.
+        start: What iterations with stalls take at least.
+        value: What the latency is at least; infinite where the case cannot be.
+    """
+
+    edges: list[_Once]
+    loads: dict[Key, Floats]
+    traffic: dict[PortKey, dict[Key, Floats]]
+    start: float
+    value: float
+
+
+@dataclass(frozen=True)
 class _Question:
     """A weighted sum to minimise over paths.
 
@@ -111,6 +130,11 @@ class LatencyBounds:
         serves = next(p.serves for p in memory.ports if p.name == port[1])
         return {"W", "I"} <= {transfer.split()[0] for transfer in serves}
 
+    def quick(self, known: float) -> float:
+        """Return a lower bound, at most ``known``, without regard to a common path of the operands."""
+        self.slack = known - self.compute
+        return max(min((self._state(once).value for once in self._cases()), default=known), self.compute)
+
     def lower(self, known: float) -> tuple[float, list[Path]]:
         """Return a lower bound, at most ``known``, and paths worth costing, most promising first.
 
@@ -139,25 +163,29 @@ class LatencyBounds:
             if all(self.bounds.allowed[key][self.top] for key in case):
                 yield case
 
-    def _case(self, once: frozenset[Key], known: float) -> tuple[float, list[Path]]:
+    def _state(self, once: frozenset[Key]) -> _Case:
+        """Return what is known of a case, and what it takes at least if operands need not share a path."""
         edges = self._edges_of(once)
         free = [key for key in self.bounds.by_key if key not in once]
         loads = {key: self._first_cycles(self.bounds.by_key[key]) * self.weight[key] for key in free}
         traffic = {port: self._traffic(port, free) for port in self.ports}
-        # Without regard to a common path first: cheap, and enough for most cases.
-        start = max(
-            self.compute, *(sum(float(t.min()) for t in prices.values()) for prices in traffic.values())
-        )
+        moved = (sum(float(t.min()) for t in prices.values()) for prices in traffic.values())
+        start = max(self.compute, *moved)
         simple = {key: float(np.where(self._space(key, once), loads[key], np.inf).min()) for key in free}
-        if not all(math.isfinite(v) for v in simple.values()):
-            return math.inf, []
         value = start
         for weights in self._weights():
-            fixed = sum(simple[key] * weights[key[0]] for key in free)
+            fixed = sum(simple[key] * weights[key[0]] for key in free if weights[key[0]])
             value = max(value, self._least(edges, weights, start, fixed, 0.0))
+        if not all(math.isfinite(cycles) for cycles in simple.values()):
+            value = math.inf
+        return _Case(edges, loads, traffic, start, value)
+
+    def _case(self, once: frozenset[Key], known: float) -> tuple[float, list[Path]]:
+        case = self._state(once)
+        value = case.value
         if value >= known:
             return value, []
-        asked = [q for weights in self._weights() for q in self._questions(edges, weights, loads, traffic)]
+        asked = [q for weights in self._weights() for q in self._questions(case, weights)]
         answers = self._solve([q.prices for q in asked], once)
         rest = 0.0
         for question, path in zip(asked, answers, strict=True):
@@ -166,31 +194,24 @@ class LatencyBounds:
             if question.joint is None:
                 rest = path.value
             joint = 0.0 if question.joint is None else question.joint + path.value
-            value = max(
-                value, self._least(edges, question.weights, start, rest, joint), question.alone + path.value
-            )
+            together = self._least(case.edges, question.weights, case.start, rest, joint)
+            value = max(value, together, question.alone + path.value)
         return value, [path for path in answers if path is not None]
 
-    def _questions(
-        self,
-        edges: list[_Once],
-        weights: dict[str, float],
-        loads: dict[Key, Floats],
-        traffic: dict[PortKey, dict[Key, Floats]],
-    ) -> Iterator[_Question]:
+    def _questions(self, case: _Case, weights: dict[str, float]) -> Iterator[_Question]:
         """Yield weighted sums to minimise over paths; the first loads alone come first."""
-        prices = {key: load * weights[key[0]] for key, load in loads.items()}
+        prices = {key: load * weights[key[0]] for key, load in case.loads.items()}
         yield _Question(weights, prices, None)
         for port in self.ports:
-            busy = traffic[port]
+            busy = case.traffic[port]
             if sum(float(t.max()) for t in busy.values()) > self.compute:
                 yield _Question(weights, {key: prices[key] + busy[key] for key in prices}, 0.0)
             over = {key: self.excess[key][port] for key in prices if port in self.excess[key]}
             if any(o.any() for o in over.values()):
                 stalled = {key: price + over.get(key, 0.0) for key, price in prices.items()}
                 yield _Question(weights, stalled, self.compute)
-            if any(e.port == port for e in edges):
-                yield self._shared_cut(edges, weights, port, prices)
+            if any(e.port == port for e in case.edges):
+                yield self._shared_cut(case.edges, weights, port, prices)
 
     def _shared_cut(
         self, edges: list[_Once], weights: dict[str, float], port: PortKey, prices: dict[Key, Floats]

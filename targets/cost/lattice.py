@@ -96,7 +96,8 @@ class Boundary:
         level: The memory; -1 for how long an input stays in the multipliers.
         memory: Its name; empty for level -1.
         allowed: ``[S]``, points it may be at.
-        held_bits: ``[S]``, what the memory then holds of the operand.
+        held_bits: ``[S]``, what the memory then holds of the operand, at least.
+        wide_bits: ``[S]``, the same if it holds partial sums.
         energy_pj: ``[S]``, energy of all accesses the choice decides.
         flows: Transfers between the memory and the one above; for level -1, those of the multipliers.
     """
@@ -106,6 +107,7 @@ class Boundary:
     memory: str
     allowed: Bools
     held_bits: Floats
+    wide_bits: Floats
     energy_pj: Floats
     flows: tuple[Flow, ...]
 
@@ -114,134 +116,118 @@ def boundaries(
     shape: Shape, hierarchy: Hierarchy, placed: Placed, links: dict[str, str], lattice: Lattice
 ) -> dict[str, list[Boundary]]:
     """Return the boundaries of every operand, innermost first; outermost memories hold all and need none."""
-    return {op: _of_operand(op, shape, hierarchy, placed, links, lattice) for op in shape.nest.operands}
-
-
-def _of_operand(
-    op: str, shape: Shape, hierarchy: Hierarchy, placed: Placed, links: dict[str, str], lattice: Lattice
-) -> list[Boundary]:
-    own = links.get(op, op)
-    chain = hierarchy.levels(own)
-    mean, whole = placed.mean[op], placed.whole[op]
-    total = lattice.cycles[-1]
-    reduced = lattice.finished(shape.irrelevant[op])
-    bits = shape.bits
-    result: list[Boundary] = []
-
-    def energy(level: int, direction: str, elements: Floats, width: float | Floats, count: Floats) -> Floats:
-        _, memory = chain[level]
-        port = memory.port_of(own, direction)
-        if port is None:
-            return np.zeros(lattice.count)
-        words = moved_words(port, elements, width, count, float(mean.units[level + 1]))
-        return words * (memory.read_energy_pj if direction in READS else memory.write_energy_pj)
-
-    # Below the innermost memory: one element per multiplier and period.
-    ones = np.ones(lattice.count)
-    if op == "O":
-        partial = bool(~reduced[0]) or mean.reduces[1]
-        width = float(bits["O"] if partial else bits["O_final"])
-        inner = energy(0, "from_below", mean.fan_out[0] * ones, width, total * ones)
-        if partial:
-            inner = inner + energy(0, "to_below", mean.fan_out[0] * ones, width, total * ones)
-        still = np.zeros(lattice.count, bool)
-        still[0] = True
-    else:
-        width = float(bits[op])
-        inner = energy(0, "to_below", mean.fan_out[0] * ones, width, total / lattice.cycles)
-        still = lattice.untouched(~shape.irrelevant[op])
-    bottom = _bottom_flows(op, own, shape, chain, whole, lattice, total)
-    result.append(Boundary(op, -1, "", still, np.zeros(lattice.count), inner, bottom))
-    for level in range(len(chain) - 1):
-        name, memory = chain[level]
-        count = total / lattice.cycles
-        amount = np.round(shape.footprint(op, lattice.extents * mean.inside[level + 1]))
-        exact = np.round(shape.footprint(op, lattice.extents * mean.inside[level + 1]), 6)
-        if op == "O":
-            sums = ~reduced | mean.reduces[level + 2]
-            wide = np.where(sums, bits["O"], bits["O_final"]).astype(float)
-            moves = [("to_above", "from_below", ones, wide), ("from_above", "to_below", sums * 1.0, wide)]
-            # Final sums are held only where all that reduces lies below the memory below this one. Above the
-            # innermost, where that ends is another choice: as little as it may be is taken here.
-            waits = partial if level == 0 else ~reduced | mean.reduces[level + 1]
-            held = exact * np.where(waits, bits["O"], bits["O_final"])
-        else:
-            moves = [("from_above", "to_below", ones, float(bits[op]) * ones)]
-            held = exact * bits[op]
-        spent = np.zeros(lattice.count)
-        flows: list[Flow] = []
-        for low, high, active, width_here in moves:
-            up = amount * active
-            down = up * mean.fan_out[level + 1]
-            spent = spent + energy(level, low, up, width_here, count * active)
-            spent = spent + energy(level + 1, high, down, width_here, count * active)
-            here = (low, high)
-            flows += _flows(
-                op, own, shape, chain, whole, lattice, level, here, np.asarray(active, float), total
-            )
-        allowed = held <= memory.size_bits
-        result.append(Boundary(op, level, name, allowed, held, spent, tuple(flows)))
+    result = {}
+    for op in shape.nest.operands:
+        own = links.get(op, op)
+        tables = _Tables(op, own, shape, hierarchy.levels(own), placed.mean[op], placed.whole[op], lattice)
+        upper = range(len(tables.chain) - 1)
+        result[op] = [tables.bottom(), *(tables.above(level) for level in upper)]
     return result
 
 
-def _flows(
-    op: str,
-    own: str,
-    shape: Shape,
-    chain: list[tuple[str, MemoryLevel]],
-    whole: Spread,
-    lattice: Lattice,
-    level: int,
-    directions: tuple[str, str],
-    active: Floats,
-    total: float,
-) -> list[Flow]:
-    amount = np.round(shape.footprint(op, lattice.extents * whole.inside[level + 1]))
-    if op == "O":
-        sums = ~lattice.finished(shape.irrelevant["O"]) | whole.reduces[level + 2]
-        width = np.where(sums, shape.bits["O"], shape.bits["O_final"])
-    else:
-        width = np.full(lattice.count, shape.bits[op])
-    flows = []
-    ends = ((level, directions[0], amount), (level + 1, directions[1], amount * whole.fan_out[level + 1]))
-    for at, direction, elements in ends:
-        name, memory = chain[at]
-        port = memory.port_of(own, direction)
-        if port is not None:
-            bandwidth = float(port.bandwidth_bits_per_cycle)
-            moved = elements * width * active
-            count = total / lattice.cycles * active
-            flows.append(
-                Flow((name, port.name), bandwidth, moved, np.ceil(moved / bandwidth), count, direction)
-            )
-    return flows
+@dataclass(frozen=True)
+class _Tables:
+    """The choices of one operand and what they cost at every point."""
 
+    op: str
+    own: str
+    shape: Shape
+    chain: list[tuple[str, MemoryLevel]]
+    mean: Spread
+    whole: Spread
+    lattice: Lattice
 
-def _bottom_flows(
-    op: str,
-    own: str,
-    shape: Shape,
-    chain: list[tuple[str, MemoryLevel]],
-    whole: Spread,
-    lattice: Lattice,
-    total: float,
-) -> tuple[Flow, ...]:
-    name, memory = chain[0]
-    ones = np.ones(lattice.count)
-    if op == "O":
-        partial = bool(~lattice.finished(shape.irrelevant["O"])[0]) or whole.reduces[1]
-        width = shape.bits["O" if partial else "O_final"]
-        moves = [("from_below", total * ones)] + ([("to_below", total * ones)] if partial else [])
-    else:
-        width = shape.bits[op]
-        moves = [("to_below", total / lattice.cycles)]
-    flows = []
-    for direction, count in moves:
-        port = memory.port_of(own, direction)
-        if port is not None:
-            bandwidth = float(port.bandwidth_bits_per_cycle)
-            moved = whole.fan_out[0] * width * ones
-            flows.append(
-                Flow((name, port.name), bandwidth, moved, np.ceil(moved / bandwidth), count, direction)
-            )
-    return tuple(flows)
+    @property
+    def total(self) -> float:
+        """All iterations."""
+        return float(self.lattice.cycles[-1])
+
+    def sums(self, spread: Spread, level: int) -> Bools:
+        """Return where outputs between memory ``level - 1`` and ``level`` are partial sums."""
+        done = self.lattice.finished(self.shape.irrelevant[self.op])
+        return ~done | spread.reduces[level + 1]
+
+    def width(self, partial: Bools) -> Floats:
+        """Return bits per element."""
+        bits = self.shape.bits
+        if self.op != "O":
+            return np.full(self.lattice.count, float(bits[self.op]))
+        return np.where(partial, bits["O"], bits["O_final"]).astype(float)
+
+    def energy(self, level: int, direction: str, elements: Floats, width: Floats, count: Floats) -> Floats:
+        """Return the energy of a transfer of memory ``level``, ``[S]``."""
+        _, memory = self.chain[level]
+        port = memory.port_of(self.own, direction)
+        if port is None:
+            return np.zeros(self.lattice.count)
+        words = moved_words(port, elements, width, count, float(self.mean.units[level + 1]))
+        return words * (memory.read_energy_pj if direction in READS else memory.write_energy_pj)
+
+    def flow(self, level: int, direction: str, bits: Floats, count: Floats) -> list[Flow]:
+        """Return a transfer of memory ``level``; none without a port for it."""
+        name, memory = self.chain[level]
+        port = memory.port_of(self.own, direction)
+        if port is None:
+            return []
+        bandwidth = float(port.bandwidth_bits_per_cycle)
+        return [Flow((name, port.name), bandwidth, bits, np.ceil(bits / bandwidth), count, direction)]
+
+    def bottom(self) -> Boundary:
+        """Return how long an input stays in the multipliers, and what these exchange with the first memory."""
+        ones = np.ones(self.lattice.count)
+        if self.op == "O":
+            still = np.zeros(self.lattice.count, bool)
+            still[0] = True
+            # Before the first loop, sums are partial if anything reduces at all.
+            partial = np.full(self.lattice.count, bool(self.sums(self.mean, 0)[0]))
+            width, moves = self.width(partial), [("from_below", self.total * ones)]
+            moves += [("to_below", self.total * ones)] if partial[0] else []
+        else:
+            still = self.lattice.untouched(~self.shape.irrelevant[self.op])
+            width, moves = self.width(still), [("to_below", self.total / self.lattice.cycles)]
+        spent, flows = 0.0 * ones, []
+        for direction, count in moves:
+            spent = spent + self.energy(0, direction, self.mean.fan_out[0] * ones, width, count)
+            flows += self.flow(0, direction, self.whole.fan_out[0] * width, count)
+        nothing = np.zeros(self.lattice.count)
+        return Boundary(self.op, -1, "", still, nothing, nothing, spent, tuple(flows))
+
+    def above(self, level: int) -> Boundary:
+        """Return up to where loops run below memory ``level``, and what it exchanges with the one above."""
+        name, memory = self.chain[level]
+        held, wide = self.held(level)
+        partial = self.sums(self.mean, level + 1)
+        moves = [("from_above", "to_below", np.ones(self.lattice.count))]
+        if self.op == "O":
+            ones = np.ones(self.lattice.count)
+            moves = [("to_above", "from_below", ones), ("from_above", "to_below", partial.astype(float))]
+        width = self.width(partial)
+        amount = np.round(self.footprint(self.mean, level))
+        whole = np.round(self.footprint(self.whole, level)) * self.width(self.sums(self.whole, level + 1))
+        spent, flows = np.zeros(self.lattice.count), []
+        for low, high, active in moves:
+            count = self.total / self.lattice.cycles * active
+            up, down = amount * active, amount * active * self.mean.fan_out[level + 1]
+            spent = spent + self.energy(level, low, up, width, count)
+            spent = spent + self.energy(level + 1, high, down, width, count)
+            flows += self.flow(level, low, whole * active, count)
+            flows += self.flow(level + 1, high, whole * active * self.whole.fan_out[level + 1], count)
+        return Boundary(self.op, level, name, held <= memory.size_bits, held, wide, spent, tuple(flows))
+
+    def footprint(self, spread: Spread, level: int) -> Floats:
+        """Return the elements in one instance of memory ``level``, ``[S]``."""
+        return self.shape.footprint(self.op, self.lattice.extents * spread.inside[level + 1])
+
+    def held(self, level: int) -> tuple[Floats, Floats]:
+        """Return the bits in memory ``level``: at least, and if it holds partial sums.
+
+        Final sums are held only where all that reduces lies below the memory below this one. Above the
+        innermost, where that ends is another choice.
+        """
+        exact = np.round(self.footprint(self.mean, level), 6)
+        if self.op != "O":
+            return exact * self.shape.bits[self.op], exact * self.shape.bits[self.op]
+        if level == 0:
+            waits = np.full(self.lattice.count, bool(self.sums(self.mean, 0)[0]))
+            return exact * self.width(waits), exact * self.width(waits)
+        return exact * self.width(self.sums(self.mean, level)), exact * self.shape.bits["O"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from targets.cost.area import core_area
+from targets.area import area_parts
 from tests.targets.cost.small import core, outer, register
 
 
@@ -14,4 +14,4 @@ def test_memories_count_once_per_instance() -> None:
         dram=outer({}, dimensions),
     )
     array = small.array.model_copy(update={"operation_area": 0.1})
-    assert core_area(small.model_copy(update={"array": array})) == {"array": 0.8, "weights": 4 * 0.5}
+    assert area_parts(small.model_copy(update={"array": array})) == {"array": 0.8, "weights": 4 * 0.5}
