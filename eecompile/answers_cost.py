@@ -15,7 +15,7 @@ SHOWN_LAYERS = 40
 WIDE = 110
 """Columns from which names are shown at length."""
 NARROW_NAMES, WIDE_NAMES = (11, 12), (24, 20)
-"""Characters of layer and core, so that a row of a searched report fits 80 columns."""
+"""Characters of layer and core, so that a row fits 80 columns."""
 SHOWN_PORTS = 6
 
 
@@ -39,12 +39,12 @@ def cost_report(out: Console, report: CostReport) -> None:
         if len(report.layers) > len(shown)
         else ""
     )
+    room = NARROW_NAMES if out.width < WIDE else WIDE_NAMES
     if report.search is None:
         headings = ("layer", "core", "exit", "MACs", "cycles", "energy", "share", "used")
-        table(out, f"Layers{more}", headings, [_layer(layer) for layer in shown], headings[3:])
+        table(out, f"Layers{more}", headings, [_layer(x, *room) for x in shown], headings[3:], tight=True)
     else:
         headings = ("layer", "core", "MACs", "cycles", "stall", "energy", "used", "bound")
-        room = NARROW_NAMES if out.width < WIDE else WIDE_NAMES
         rows = [*(_searched(layer, *room) for layer in shown), _sum(report.layers)]
         table(out, f"Layers{more}", headings, rows, headings[2:], bold_last=1, tight=True)
     _proven(out, report)
@@ -112,10 +112,10 @@ def _path(path: PathCost, total: PathCost) -> Sequence[str]:
     )
 
 
-def _layer(layer: LayerReport) -> Sequence[str]:
+def _layer(layer: LayerReport, name: int, core: int) -> Sequence[str]:
     return (
-        wording.shortened(layer.name, 20),
-        layer.core,
+        wording.shortened(layer.name, name),
+        wording.shortened(layer.core, core),
         layer.exit,
         wording.quantity(layer.macs),
         wording.cycles(layer.latency_cycles),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import tempfile
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eecompile.artifacts import folders
@@ -12,6 +13,7 @@ from eecompile.preparation import cycles_by_model, prepare
 from passes.errors import InputError, did_you_mean
 from passes.graph import write_atomic
 from targets.base import Target
+from targets.cost.mapping import RuleError
 from targets.engine_target import EngineTarget
 from targets.layer import Bits
 from targets.readers.files import read_architecture
@@ -70,9 +72,13 @@ def cost_network(
             f"float tensors are costed at {bits.weight}-bit weights, {bits.activation}-bit activations and "
             f"{bits.accumulator}-bit partial sums; --bits says otherwise"
         )
-    if isinstance(accelerator, EngineTarget):
-        accelerator = replace(accelerator, watch=_Ticker(progress))
-    prepared = prepare(model, accelerator, objective, exits, head, bits=bits, fusion=fusion)
+    with _Ticker(progress) as ticker:
+        if isinstance(accelerator, EngineTarget):
+            accelerator = replace(accelerator, watch=ticker)
+        try:
+            prepared = prepare(model, accelerator, objective, exits, head, bits=bits, fusion=fusion)
+        except RuleError as error:
+            raise _of_file(error, options.mapping, accelerator) from None
     report = replace(prepared.costs, notes=tuple(notes))
     if len(accelerator.cost_models) > 1:
         models = cycles_by_model(prepared.graph, accelerator, objective, bits, fusion)
@@ -82,18 +88,41 @@ def cost_network(
     return report
 
 
-@dataclass
 class _Ticker:
-    """Tells which layer is being searched, every ``DETAIL_SECONDS``: quick answers stay quiet."""
+    """Tells every ``DETAIL_SECONDS`` which layer is being searched, if another: quick answers stay quiet."""
 
-    progress: Callable[[str], None]
-    told: float = field(default_factory=time.perf_counter)
+    def __init__(self, progress: Callable[[str], None]) -> None:
+        self._progress = progress
+        self._layer = ""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tell, daemon=True)
 
     def __call__(self, layer: str) -> None:
-        now = time.perf_counter()
-        if now - self.told >= DETAIL_SECONDS:
-            self.told = now
-            self.progress(f"search mappings: {layer}")
+        self._layer = layer
+
+    def __enter__(self) -> _Ticker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _tell(self) -> None:
+        told = ""
+        while not self._over.wait(DETAIL_SECONDS):
+            if self._layer != told:
+                told = self._layer
+                self._progress(f"search mappings: {told}")
+
+
+def _of_file(error: RuleError, path: Path | None, target: Target) -> InputError:
+    """Return ``error`` with the mapping file it comes from."""
+    if path is None:
+        return error
+    fixed = isinstance(target, EngineTarget) and any(rule.fixed for rule in target.rules)
+    hint = "saved from another network or target? save it again with --save-mapping" if fixed else error.hint
+    return InputError(f"{path}: {error.message}", hint)
 
 
 def open_target(name: str, cost_model: str, host_scale: float) -> tuple[Target, bool]:
@@ -105,6 +134,12 @@ def open_target(name: str, cost_model: str, host_scale: float) -> tuple[Target, 
     foreign = name not in target_table() and (name.endswith(_FILE_ENDINGS) or Path(name).is_file())
     if foreign:
         target: Target = EngineTarget(cost_model, host_scale, read_architecture(Path(name)))
+    elif name not in target_table():
+        what = "is a folder" if Path(name).is_dir() else "is neither a target nor a file"
+        raise InputError(
+            f"unknown target '{name}': it {what}",
+            f"{did_you_mean(name, target_table())}; or give the path of the .yaml of an accelerator",
+        )
     else:
         target = load_target(name, cost_model, host_scale)
     if host_scale != 1.0 and target.arch.host is None:
@@ -131,20 +166,24 @@ def with_options(target: Target, options: CostOptions) -> tuple[Target, list[str
     if not isinstance(target, EngineTarget):
         if given:
             raise InputError(
-                f"{given[0]} needs a target whose mappings can be chosen; {target.title} with cost model "
-                f"'{target.cost_model}' has none to choose",
+                f"{given[0]} needs a target whose search of mappings has options; {target.title} with cost "
+                f"model '{target.cost_model}' has none",
                 f"leave {given[0]} away, or give another target (`eecompile targets`) or an accelerator file",
             )
         return target, []
     notes: list[str] = []
     if options.mapping is not None:
-        rules, unused = read_mapping(options.mapping, [core.name for core in target.arch.cores])
+        rules, unused = read_mapping(options.mapping, target.arch.array_dimensions)
         target = replace(target, rules=rules)
         notes += unused
     if options.locality is not None:
         target = replace(target, locality=_on_off("--locality", options.locality))
     if options.lpf_limit is not None:
         target = replace(target, lpf_limit=_lpf_limit(options.lpf_limit))
+    if options.save_mapping is not None:
+        _check_writable(options.save_mapping)
+    if target.arch.links:
+        notes.append("traffic between cores is counted through the memories off chip; links are not used yet")
     return target, notes
 
 
@@ -178,6 +217,21 @@ def save_mapping(report: CostReport, path: Path, target: EngineTarget) -> None:
     ]
     with folders(path.parent):
         write_atomic(path, mapping_text(entries).encode())
+
+
+def _check_writable(path: Path) -> None:
+    """Raise InputError if a file cannot be written: better told before a long search than after it."""
+    if path.is_dir():
+        raise InputError(
+            f"--save-mapping {path} is a folder", f"give a file, such as {path / 'mapping.yaml'}"
+        )
+    with folders(path.parent):
+        try:
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {path.parent}: {error.strerror}", "choose a folder you may write to"
+            ) from None
 
 
 def _on_off(flag: str, value: str) -> bool:

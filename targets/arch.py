@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from passes.errors import InputError, did_you_mean
 from targets.array_access import check_array_access
 from targets.cost.imc_check import check as check_imc
-from targets.figure import Figure, Frozen, Known
+from targets.cost.mapping import loop_fault
+from targets.figure import Figure, Frozen, Known, Real
 from targets.hierarchy import Energy, Hierarchy, MacArray, MemoryLevel, Name, Size
 from targets.validation import explain
 from targets.yaml_text import parse_yaml, read_yaml
@@ -44,6 +46,21 @@ class Core(Frozen):
     def _array_has_memories(self) -> Core:
         if self.array is None and (self.memories or self.dataflow):
             raise ValueError("memories and dataflow need an array")
+        if self.array is not None and not self.memories:
+            raise ValueError("memories: an array needs one of its own at least; add the one next to it")
+        return self
+
+    @model_validator(mode="after")
+    def _dataflow_fits(self) -> Core:
+        for dimension, loops in self.dataflow.items():
+            for fault in filter(None, map(loop_fault, loops)):
+                raise ValueError(f"dataflow.{dimension}: {fault}")
+            size = self.array.dimensions.get(dimension) if self.array else None
+            if size is not None and math.prod(loops.values()) > size:
+                raise ValueError(
+                    f"dataflow.{dimension}: unrolls {math.prod(loops.values())} iterations over an array "
+                    f"dimension of {size}; lower the factors"
+                )
         return self
 
     def rate(self, key: str) -> float:
@@ -92,7 +109,7 @@ class Link(Frozen):
 
     kind: Literal["point_to_point", "bus"]
     cores: Annotated[tuple[Name, ...], Field(min_length=2)]
-    bandwidth_bits_per_cycle: Annotated[float, Field(gt=0)] | None = None
+    bandwidth_bits_per_cycle: Annotated[Real, Field(gt=0)] | None = None
     energy_pj_per_bit: Energy = 0.0
     direction: Literal["both", "from_offchip", "to_offchip"] = "both"
     known: Known = "placeholder"
@@ -178,7 +195,7 @@ class Architecture(Frozen):
                     f"cores[{index}].memories: no memory holds operand W; add it to the operands of one"
                 )
             try:
-                check_array_access(hierarchy)
+                check_array_access(hierarchy, core.memories)
                 if hierarchy.array.imc is not None:
                     check_imc(hierarchy)
             except ValueError as error:
@@ -229,6 +246,11 @@ class Architecture(Frozen):
     def size_bytes(self, memory: str) -> int:
         """Return the size of ``memory`` in bytes."""
         return int(self.memory(memory).size_bytes.value)
+
+    @property
+    def array_dimensions(self) -> dict[str, tuple[str, ...]]:
+        """Array dimensions of every core by its name, in order; none where it has no array."""
+        return {core.name: tuple(core.array.dimensions) if core.array else () for core in self.cores}
 
     @property
     def clock_hz(self) -> float | None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from targets.hierarchy import OPERANDS, Hierarchy
 
 
-def check_array_access(hierarchy: Hierarchy) -> None:
+def check_array_access(hierarchy: Hierarchy, own: Iterable[str]) -> None:
     """Check that data can get from every level to the array and back.
 
     Rules:
-        1. Each array dimension longer than one is served by some memory; else its parts share nothing.
+        1. Each array dimension longer than one is served by some memory of the core itself; else its parts
+           share nothing before the memories off chip, which serve all.
         2. The innermost memory of an operand has a port to the array, and that of O also one from it.
         3. No memory is smaller than one below it that holds the same operand: the outer holds what the
            inner holds, so this is what levels in the wrong order look like.
 
+    Args:
+        hierarchy: The array with all memories.
+        own: Names of those that are not off chip.
+
     Raises:
         ValueError: A rule is broken; the message starts with the path and ends with the fix.
     """
-    served = {d for level in hierarchy.memories.values() for d in level.served_dimensions}
+    served = {d for name in own for d in hierarchy.memories[name].served_dimensions}
     for dimension, size in hierarchy.array.dimensions.items():
         if size > 1 and dimension not in served:
             raise ValueError(

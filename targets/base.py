@@ -72,7 +72,7 @@ class Target(ABC):
             object.__setattr__(self, "cost_model", next(iter(self.cost_models)))
         if self.cost_model not in self.cost_models:
             hint = did_you_mean(self.cost_model, self.cost_models)
-            raise InputError(f"target '{self.name}' has no cost model '{self.cost_model}'", hint)
+            raise InputError(f"target '{self.title}' has no cost model '{self.cost_model}'", hint)
         if not (math.isfinite(self.host_scale) and self.host_scale >= 0):
             raise InputError(f"the host scale must be a number of at least 0, got {self.host_scale}")
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from targets.cost.aliases import rule_on
 from targets.cost.mapping import DEFAULT_RULE, MappingRule, rule_for
+from targets.cost.nests import nest_of
+from targets.engine_support import POOLINGS
+from targets.layer import Layer
+
+# What published mapping files call all poolings.
+_POOLING_RULES = ("Pooling", "Pool")
+_SHOWN_LAYERS = 3
 
 
 class Named(Protocol):
@@ -29,14 +37,18 @@ def chosen_rule(
 ) -> MappingRule:
     """Return the rule of a layer: by its name, a node it came from, its operator, or the default.
 
+    A rule ``Pooling`` or ``Pool`` is one of all pooling operators that have none of their own.
+
     Args:
         layer: A layer, or the report on one.
         rules: Those of the user.
         own: Those of the target, for layers of which the user says nothing.
     """
     names = {rule.name for rule in rules}
+    operators = (layer.op_type, *(_POOLING_RULES if layer.op_type in POOLINGS else ()))
+    operator = next((name for name in operators if name in names), layer.op_type)
     named = next((name for name in (layer.name, *layer.origin) if name in names), layer.name)
-    asked = rule_for(rules, named, layer.op_type)
+    asked = rule_for(rules, named, operator)
     return rule_for(own, layer.name, layer.op_type) if asked is DEFAULT_RULE else asked
 
 
@@ -60,3 +72,42 @@ def idle_rules(rules: tuple[MappingRule, ...], layers: Iterable[Named]) -> list[
     """Return the names of rules no layer follows; a default that is not needed is nothing to tell."""
     followed = {chosen_rule(layer, rules).name for layer in layers}
     return [rule.name for rule in rules if rule.name not in {*followed, "default"}]
+
+
+def foreign_loops(rules: tuple[MappingRule, ...], layers: Iterable[Layer]) -> list[str]:
+    """Return a sentence on the array dimensions where layers have none of the loops a rule names.
+
+    A ``default`` rule is about no operator in particular: it is told where a layer has none of its loops.
+
+    Args:
+        rules: Those of the user.
+        layers: The network.
+    """
+    found: dict[tuple[str, str, str], list[str]] = {}  # layers by rule, what follows for the array, and loops
+    for layer in layers:
+        wished = chosen_rule(layer, rules)
+        if not (wished.spatial or wished.hint):
+            continue
+        nest = nest_of(layer)
+        rule = rule_on(nest, wished, {})
+        given = {d: {loop for loop, f in factors.items() if f > 1} for d, factors in rule.spatial.items()}
+        hinted = {d: set(loops) for d, loops in rule.hint.items() if d not in given}
+        for outcome, loops_of in (
+            ("leaves {} of the array idle", given),
+            ("allows any loop on {} of the array", hinted),
+        ):
+            asked = {d: loops for d, loops in loops_of.items() if loops}
+            lost = {d: loops for d, loops in asked.items() if not loops & nest.sizes.keys()}
+            if lost and (rule.name != "default" or lost == asked):
+                told = outcome.format(", ".join(lost))
+                absent = ", ".join(sorted(set().union(*lost.values())))
+                found.setdefault((rule.name, told, absent), []).append(layer.name)
+    return [
+        f"the mapping of '{rule}' {told} for {_listed(names)}: there is no loop {absent} there"
+        for (rule, told, absent), names in found.items()
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN_LAYERS} more" if len(names) > _SHOWN_LAYERS else ""
+    return ", ".join(names[:_SHOWN_LAYERS]) + more

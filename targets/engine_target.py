@@ -16,11 +16,11 @@ from targets.cost.base import LayerCost, whole_parts
 from targets.cost.engine import DEFAULT_LPF_LIMIT
 from targets.cost.engines import Engines
 from targets.cost.locality import Stores, plan_residency
-from targets.cost.mapping import MappingRule, NoMappingError
+from targets.cost.mapping import MappingRule, NoMappingError, RuleError
 from targets.cost.nests import nest_of
 from targets.cost.residency import Residency
 from targets.cost.solution import Solution
-from targets.engine_rules import Named, allowed_cores, chosen_rule, idle_rules
+from targets.engine_rules import Named, allowed_cores, chosen_rule, foreign_loops, idle_rules
 from targets.layer import Bits, Layer
 from targets.placement import Placement, Refusal, objective_key
 from targets.workload import Workload
@@ -177,7 +177,7 @@ class EngineTarget(Target):
 
         Raises:
             NoMappingError: No mapping fits the memories.
-            InputError: A rule asks for what cannot be; the message names the layer.
+            RuleError: A rule asks for what cannot be; the message names the layer.
         """
         planned = residency or self.resident.get(layer.name)
         around = planned if planned is not None and planned.core == core else Residency(core)
@@ -190,7 +190,7 @@ class EngineTarget(Target):
         except NoMappingError:
             raise
         except InputError as error:
-            raise InputError(f"layer '{layer.name}' on core '{core}': {error.message}", error.hint) from None
+            raise RuleError(f"layer '{layer.name}' on core '{core}': {error.message}", error.hint) from None
 
     def rule(self, layer: Named) -> MappingRule:
         """Return the rule of a layer: what the user says of it, else what the target says."""
@@ -236,6 +236,7 @@ class EngineTarget(Target):
         return True
 
     def warnings(self, workload: Workload) -> tuple[str, ...]:
-        """Name the rules no layer follows."""
+        """Name the rules no layer follows, and those that name loops a layer does not have."""
         idle = idle_rules(self.rules, workload.layers)
-        return (f"no layer follows the mapping of: {', '.join(idle)}",) if idle else ()
+        unused = (f"no layer follows the mapping of: {', '.join(idle)}",) if idle else ()
+        return (*unused, *foreign_loops(self.rules, workload.layers))

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Known = Literal["measured", "published", "placeholder"]
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool | str):
+        raise ValueError(
+            f"expected a number, not {value!r}; numbers have no quotes, and 1e9 is 1.0e+9 in YAML"
+        )
+    return value
+
+
+# Numbers of a description: text that looks like one, and yes and no, are slips.
+Real = Annotated[float, BeforeValidator(_number)]
+Whole = Annotated[int, BeforeValidator(_number)]
 
 
 class Frozen(BaseModel):
@@ -24,6 +37,6 @@ class Figure(Frozen):
         source: Where it comes from, or why this placeholder.
     """
 
-    value: Annotated[float, Field(gt=0)]
+    value: Annotated[Real, Field(gt=0)]
     known: Known
     source: Annotated[str, Field(min_length=1)]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from targets.figure import Frozen, Known
+from targets.figure import Frozen, Known, Real, Whole
 
 # Operands of a layer: weights (or the second input), input activations, output activations.
 OPERANDS = ("W", "I", "O")
@@ -16,8 +16,8 @@ DIRECTIONS = ("from_above", "to_above", "from_below", "to_below")
 
 OperandName = Literal["W", "I", "O"]
 Name = Annotated[str, Field(min_length=1)]
-Size = Annotated[int, Field(gt=0)]
-Energy = Annotated[float, Field(ge=0)]
+Size = Annotated[Whole, Field(gt=0)]
+Energy = Annotated[Real, Field(ge=0)]
 Transfer = Annotated[str, Field(pattern=r"^[WIO] (from|to)_(above|below)$")]
 
 
@@ -37,7 +37,7 @@ class Port(Frozen):
     serves: Annotated[tuple[Transfer, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _granularity_divides(self) -> Port:
+    def _granularity_fits(self) -> Port:
         if self.granularity_bits is not None and self.granularity_bits > self.bandwidth_bits_per_cycle:
             raise ValueError(
                 f"granularity_bits {self.granularity_bits} exceeds the bandwidth "
@@ -109,7 +109,7 @@ class Imc(Frozen):
     activation_bits: Size
     weight_bits: Size
     bits_per_cycle: Size
-    adc_bits: Annotated[int, Field(ge=0)] = 0
+    adc_bits: Annotated[Whole, Field(ge=0)] = 0
     cells: Name = "cells"
 
     @property
@@ -133,7 +133,7 @@ class MacArray(Frozen):
     dimensions: Annotated[dict[Name, Size], Field(min_length=1)]
     operation_energy_pj: Energy = 0.0
     operation_area: Energy = 0.0
-    operation_cycles: Annotated[float, Field(gt=0)] = 1.0
+    operation_cycles: Annotated[Real, Field(gt=0)] = 1.0
     imc: Imc | None = None
     known: Known = "placeholder"
     source: Name = "not told"

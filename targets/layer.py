@@ -91,6 +91,7 @@ class Layer:
         outputs: Tensors other layers read.
         weight: Constant operand of a linear layer.
         bias: Bias of a linear layer.
+        constant: Constant operand of element-wise work, such as a scale per channel.
         activation: It ends in an activation.
         producers: Indices of the layers it depends on, in :class:`targets.workload.Workload`.
         exit_name: For a decision, the exit it decides.
@@ -110,6 +111,7 @@ class Layer:
     producers: tuple[int, ...] = ()
     exit_name: str | None = None
     accumulator_bits: int = 32
+    constant: Operand | None = None
 
     @property
     def input_elements(self) -> int:

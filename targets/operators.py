@@ -15,6 +15,7 @@ LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 WINDOW_POOLS = ("MaxPool", "AveragePool", "LpPool")
 GLOBAL_POOLS = ("GlobalAveragePool", "GlobalMaxPool")
 ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh")
+ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "PRelu")
 # These only rename the indices of a contiguous tensor.
 VIEWS = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout")
 _WEIGHT_INPUT = {"QLinearConv": 3, "QLinearMatMul": 3}
@@ -39,6 +40,14 @@ def is_view(node: gs.Node) -> bool:
 def weight_operand(node: gs.Node) -> gs.Constant | None:
     """Return the constant weights of a linear node, past a DequantizeLinear; ``None`` if computed."""
     return _constant(node, _WEIGHT_INPUT.get(node.op, 1))
+
+
+def constant_operand(node: gs.Node) -> gs.Constant | None:
+    """Return the constant one of the two tensors an element-wise node combines; ``None`` without one."""
+    if float_name(node.op) not in ELEMENTWISE:
+        return None
+    found = [c for c in (_constant(node, 0), _constant(node, 1)) if c is not None]
+    return found[0] if len(found) == 1 else None
 
 
 def has_bias(nodes: Sequence[gs.Node], main: gs.Node) -> bool:

@@ -7,8 +7,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from passes.errors import did_you_mean
+
 # A model names the field at fault itself where several are compared, as in "cores: one is named twice".
 _STARTS_WITH_PATH = re.compile(r"[a-z_]+[\w.\[\]]*: ")
+
+# What pydantic missed, by the kind of its complaint.
+_EXPECTED = {
+    **dict.fromkeys(("tuple_type", "list_type"), "a list such as [a, b] or lines that start with '- '"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "keys with values, 'key: value'"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "string_type": "text",
+    "string_pattern_mismatch": "an operand and a direction such as 'I to_below'",
+    "finite_number": "a finite number",
+    "greater_than_equal": "a number of at least 0",
+}
 
 
 def explain(error: ValidationError) -> str:
@@ -49,4 +64,21 @@ def _message(error: Any) -> str:
         return "is missing"
     if kind == "extra_forbidden":
         return "unknown key"
+    if kind == "too_short":
+        return f"needs {context['min_length']} or more entries, not {context['actual_length']}; add them"
+    if kind == "literal_error":
+        words = [word.strip("'") for word in re.split(r", | or ", str(context["expected"]))]
+        return f"{_shown(error['input'])} is not known here; {did_you_mean(str(error['input']), words)}"
+    if kind == "string_too_short":
+        return "is empty; write a text"
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind]}, not {_shown(error['input'])}"
     return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "keys with values"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "nothing" if value is None else repr(value)[:60]

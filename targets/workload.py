@@ -219,7 +219,13 @@ class _Builder:
             producers=tuple(sorted(position[p] for p in self._producers(name))),
             accumulator_bits=self.bits.accumulator,
         )
-        return self._with_weights(layer, nodes, main) if layer.op_type in operators.LINEAR else layer
+        if layer.op_type in operators.LINEAR:
+            return self._with_weights(layer, nodes, main)
+        constant = operators.constant_operand(main)
+        if constant is None:
+            return layer
+        shape = tuple(int(d) for d in constant.shape)
+        return replace(layer, constant=Operand(constant.name, shape, _bits(constant, self.bits.activation)))
 
     def _with_weights(self, layer: Layer, nodes: list[gs.Node], main: gs.Node) -> Layer:
         constant = operators.weight_operand(main)

@@ -69,7 +69,8 @@ def read_yaml(path: Path, what: str, is_left_over: LeftOver = _nothing) -> objec
     """
     try:
         if not path.is_file():
-            raise InputError(f"cannot read the {what} {path}: there is no such file")
+            problem = "it is a folder" if path.is_dir() else "there is no such file"
+            raise InputError(f"cannot read the {what} {path}: {problem}", "give the path of a .yaml file")
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:

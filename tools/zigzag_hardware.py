@@ -83,7 +83,7 @@ def collect(inputs: Path) -> dict[str, Any]:
         architecture = read_architecture(inputs / "hardware" / f"{name}.yaml")
         rules: tuple[MappingRule, ...] = MATRIX_WISHES
         if mapping is not None:
-            rules, _ = read_mapping(inputs / "mapping" / f"{mapping}.yaml", [architecture.cores[0].name])
+            rules, _ = read_mapping(inputs / "mapping" / f"{mapping}.yaml", architecture.array_dimensions)
         result[name] = {"mapping": wishes(rules), "architecture": describe(architecture, name)}
     return result
 

@@ -96,7 +96,7 @@ def cores(path: Path = FOLDER / "zigzag_hardware.yaml") -> dict[str, Core]:
         only = architecture.cores[0].name
         hierarchy = architecture.hierarchy(only)
         assert hierarchy is not None
-        found[name] = Core(hierarchy, mapping_of(entry["mapping"], name, [only])[0])
+        found[name] = Core(hierarchy, mapping_of(entry["mapping"], name, architecture.array_dimensions)[0])
     return found
 
 

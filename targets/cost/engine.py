@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from passes.errors import InputError
 from targets.cost.bounds import Bounds
 from targets.cost.full import any_fit, improve
+from targets.cost.latency_bounds import LatencyBounds
 from targets.cost.local_search import ranked
 from targets.cost.mapping import DEFAULT_RULE, Mapping, MappingRule, NoMappingError
 from targets.cost.nest import LoopNest, Shape
-from targets.cost.orderings import Ints, all_orders, order_count, temporal_factors
+from targets.cost.orderings import MAX_ORDERS, Ints, all_orders, order_count, temporal_factors
 from targets.cost.orders_given import given_orders
 from targets.cost.problem import Candidate, Problem
 from targets.cost.realise import realised, rows_of
@@ -24,7 +24,6 @@ from targets.hierarchy import Hierarchy
 DEFAULT_LPF_LIMIT = 6
 # Orders evaluated at once: small enough for the cache, large enough to hide the interpreter.
 CHUNK = 2048
-MAX_ORDERS = 2_000_000
 
 
 @dataclass
@@ -55,7 +54,7 @@ class Engine:
             NoMappingError: No mapping fits the memories.
             InputError: A given mapping does not belong to this layer and core.
         """
-        key = (nest, objective, repr(rule))
+        key = (nest, objective, _question(rule))
         if self.memo is not None and key in self.memo:
             return self.memo[key]
         found = self.cost(nest, rule.fixed, rule) if rule.fixed else self._search(nest, objective, rule)
@@ -85,7 +84,7 @@ class Engine:
                 if cheapest is None:
                     continue
                 found.append(cheapest)
-            elif bounds is not None and best is not None and not _may_beat(problem, placed, bounds, best):
+            elif objective == "edp" and bounds and best and not _may_beat(problem, placed, bounds, best):
                 continue
             found += _search_orders(problem, placed, rule, objective, self.lpf_limit)
             for candidate, costed in found:
@@ -95,13 +94,27 @@ class Engine:
         if best is None and not rule.order:
             best = any_fit(problem, objective, rule)
         if best is None:
-            raise NoMappingError(
-                f"no mapping fits the memories: {', '.join(f'{n} {s}' for n, s in nest.loops if s > 1)}",
-                "a single tile of an operand is too large, or the outermost memory cannot hold the layer",
-            )
-        if self.lpf_limit is None:
+            raise NoMappingError(*problem.obstacle(rule))
+        if self.lpf_limit is None or (too_many_orders(best, self.lpf_limit) and not rule.order):
             return improve(problem, best, objective, rule, considered)
         return replace(problem.solution(best), considered=considered)
+
+
+def too_many_orders(candidate: Candidate, limit: int) -> bool:
+    """Return whether a layer has more orders of ``limit`` factors than are tried one by one."""
+    return order_count(temporal_factors(candidate.placed.remaining, limit)) > MAX_ORDERS
+
+
+def _question(rule: MappingRule) -> tuple[object, ...]:
+    """Return what of a rule the answer depends on: equal layers under two names are one question."""
+    spatial = tuple((d, tuple(sorted(f.items()))) for d, f in sorted(rule.spatial.items()))
+    return (
+        spatial,
+        tuple(sorted(rule.hint.items())),
+        rule.order,
+        tuple(sorted(rule.links.items())),
+        repr(rule.fixed),
+    )
 
 
 def _candidates(
@@ -109,15 +122,18 @@ def _candidates(
 ) -> list[tuple[float, Placed, Bounds | None]]:
     """Return the spatial mappings to try with what no order of them can beat, most promising first."""
     placed = [problem.place(u) for u in unrollings(problem.shape, problem.hierarchy, rule, problem.links)]
-    if len(placed) == 1 or objective == "latency":
-        found = [(problem.compute(p) if objective == "latency" else 0.0, p, None) for p in placed]
-        return sorted(found, key=lambda entry: entry[0])
-    bounded: list[tuple[float, Placed, Bounds | None]] = []
+    if len(placed) == 1:
+        return [(0.0, placed[0], None)]
+    found: list[tuple[float, Placed, Bounds | None]] = []
     for spread in placed:
         bounds = problem.bounds(spread, limit or DEFAULT_LPF_LIMIT)
-        floor = bounds.energy_floor() + problem.array_energy(spread)
-        bounded.append((floor * (problem.compute(spread) if objective == "edp" else 1.0), spread, bounds))
-    return sorted(bounded, key=lambda entry: entry[0])
+        floor = 1.0
+        if objective != "energy":
+            floor *= LatencyBounds(bounds, problem.cycles_per_operation).quick(math.inf)
+        if objective != "latency":
+            floor *= bounds.energy_floor() + problem.array_energy(spread)
+        found.append((floor, spread, bounds))
+    return sorted(found, key=lambda entry: entry[0])
 
 
 Found = tuple[Candidate | None, int]
@@ -167,16 +183,13 @@ def _cheapest(
 def _orders(
     shape: Shape, placed: Placed, rule: MappingRule, limit: int | None
 ) -> Iterator[tuple[Ints, Ints]]:
-    """Yield the orders to cost, in chunks; without a limit, the default one's, which ``full`` improves."""
+    """Yield the orders to cost, in chunks; those of the default limit where there are too many to try."""
     if rule.order:
         loops, sizes = given_orders(shape, placed.remaining, rule.order, limit or DEFAULT_LPF_LIMIT)
     else:
         factors = temporal_factors(placed.remaining, limit or DEFAULT_LPF_LIMIT)
         if order_count(factors) > MAX_ORDERS:
-            raise InputError(
-                f"{order_count(factors)} orders of {len(factors)} factors are too many to try one by one",
-                "give a smaller --lpf-limit, or 'full', which bounds instead of trying",
-            )
+            factors = temporal_factors(placed.remaining, DEFAULT_LPF_LIMIT)
         loops, sizes = all_orders(factors)
     for start in range(0, len(loops), CHUNK):
         yield loops[start : start + CHUNK], sizes[start : start + CHUNK]

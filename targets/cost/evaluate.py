@@ -23,12 +23,12 @@ class Costs:
     Attributes:
         latency: Its parts, in cycles.
         accesses: Memory accesses with their energy.
-        operation_energy_pj: Energy of the array, the same for all of them.
+        operation_energy_pj: Energy of the array.
     """
 
     latency: Latency
     accesses: list[Access]
-    operation_energy_pj: float
+    operation_energy_pj: Floats
 
     @property
     def energy_pj(self) -> Floats:
@@ -43,11 +43,26 @@ def evaluate(
     placed: Placed,
     links: dict[str, str],
     array_energy_pj: float,
+    precharge_pj: float = 0.0,
 ) -> Costs:
-    """Return the costs of a batch of orders with their allocation."""
+    """Return the costs of a batch of orders with their allocation.
+
+    Args:
+        batch: The orders.
+        levels: Their allocation.
+        hierarchy: The core.
+        placed: The spatial mapping.
+        links: Operands that use the memories of another one.
+        array_energy_pj: Energy of the array that is the same for all orders.
+        precharge_pj: Energy of turning to another weight of a cell in every iteration; it is spent only where
+            the weight changes.
+    """
     mean, whole = both_chains(batch, levels, placed)
+    array = np.full(batch.count, array_energy_pj)
+    if precharge_pj and "W" in mean:
+        array = array + precharge_pj / mean["W"].period[0]
     return Costs(
         latency(hierarchy, mean, whole, links, hierarchy.array.cycles_per_operation),
         accesses(hierarchy, mean, links),
-        array_energy_pj,
+        array,
     )

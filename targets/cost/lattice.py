@@ -173,7 +173,7 @@ class _Tables:
         return [Flow((name, port.name), bandwidth, bits, np.ceil(bits / bandwidth), count, direction)]
 
     def bottom(self) -> Boundary:
-        """Return how long an input stays in the multipliers, and what these exchange with the first memory."""
+        """Return how long an input stays in the multipliers, and what these and the first memory exchange."""
         ones = np.ones(self.lattice.count)
         if self.op == "O":
             still = np.zeros(self.lattice.count, bool)

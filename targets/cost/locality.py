@@ -36,7 +36,7 @@ def operand_tensors(layer: Layer) -> dict[str, tuple[str, ...]]:
     found = {"O": tuple(t.name for t in layer.outputs)}
     if "W" not in nest_of(layer).operands:
         return found | {"I": names}
-    return found | {"I": names[:1], "W": () if layer.weight is not None else names[-1:]}
+    return found | {"I": names[:1], "W": () if layer.weight is not None else names[1:2]}
 
 
 def plan_residency(

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
 
-from passes.errors import InputError
+from passes.errors import InputError, did_you_mean
 
 # Loops unrolled per array dimension: {"D1": {"K": 8}, "D2": {"C": 4, "FX": 2}}.
 Unrolling = MappingType[str, MappingType[str, int]]
+
+# What loops are called: batch, channels, rows of matrices, and outputs and windows along both axes.
+LOOPS = ("B", "G", "K", "C", "D", "H", "OX", "OY", "FX", "FY")
+# Files for networks written as bare equations number their loops.
+_NUMBERED = re.compile(r"D\d+")
+
+
+def loop_fault(name: str) -> str:
+    """Return what is wrong with a loop called ``name``, and the fix; empty for a known one."""
+    if name in LOOPS or _NUMBERED.fullmatch(name):
+        return ""
+    return f"'{name[:40]}' is no loop name; {did_you_mean(name[:40].upper(), LOOPS)}"
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,10 @@ def rule_for(rules: tuple[MappingRule, ...], layer: str, operator: str) -> Mappi
         if name in by_name:
             return by_name[name]
     return DEFAULT_RULE
+
+
+class RuleError(InputError):
+    """A rule that asks of a layer what cannot be."""
 
 
 class NoMappingError(InputError):

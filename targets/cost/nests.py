@@ -19,8 +19,8 @@ def nest_of(layer: Layer) -> LoopNest:
     * Conv: ``O[b][g][k][oy][ox] += W[g][k][c][fy][fx] * I[b][g][c][iy][ix]``.
     * Gemm, MatMul: ``O[b][d][k] += I[b][d][c] * W[c][k]``; ``W[b][c][k]`` with a computed right operand.
     * Pooling: ``O[b][g][oy][ox] = max or sum of I[b][g][iy][ix]`` over a window.
-    * Element by element, two inputs: ``O[...] = I[...] op W[...]``; a broadcast input is indexed by the
-      axes it has.
+    * Element by element, two inputs, one of which may be constant: ``O[...] = I[...] op W[...]``; a
+      broadcast input is indexed by the axes it has.
     * Resize by whole factors: ``O[b][g][oy*fy][ox*fx] = I[b][g][oy][ox]``.
     * Reductions by a whole factor: ``O[g] = sum over c of I[g][c]``; the same way round, copies.
     * All others: ``O[e] = I[e]`` over as many elements as the larger side has, what picks elements as many as
@@ -36,8 +36,9 @@ def nest_of(layer: Layer) -> LoopNest:
         resized = _resize(layer)
         if resized is not None:
             return resized
-    if len(layer.inputs) == 2 and layer.op_type != "Concat" and _broadcasts(layer):
-        return _elementwise(layer)
+    both = layer.inputs if layer.constant is None else (*layer.inputs, layer.constant)
+    if len(both) == 2 and layer.op_type != "Concat" and _broadcasts(layer, both):
+        return _elementwise(layer, both)
     return _move(layer)
 
 
@@ -52,7 +53,7 @@ def _second(layer: Layer) -> int:
     """Return the bits of the second operand: constant weights, or another computed input."""
     if layer.weight is not None:
         return layer.weight.bits
-    return layer.inputs[-1].bits
+    return layer.inputs[min(1, len(layer.inputs) - 1)].bits
 
 
 def _windows(dims: LoopDims) -> tuple[Window, Window]:
@@ -110,11 +111,11 @@ def _axes(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     return padded[0], padded[1], math.prod(padded[2:-1]), padded[-1]
 
 
-def _broadcasts(layer: Layer) -> bool:
+def _broadcasts(layer: Layer, both: tuple[Operand, ...]) -> bool:
     output = _axes(layer.outputs[0].shape)
     return all(
         size in {1, out}
-        for operand in layer.inputs
+        for operand in both
         for size, out in zip(_axes(_aligned(operand, layer.outputs[0])), output, strict=True)
     )
 
@@ -124,11 +125,11 @@ def _aligned(operand: Operand, output: Operand) -> tuple[int, ...]:
     return (*(1,) * (len(output.shape) - len(operand.shape)), *operand.shape)
 
 
-def _elementwise(layer: Layer) -> LoopNest:
+def _elementwise(layer: Layer, both: tuple[Operand, ...]) -> LoopNest:
     names = ("B", "G", "OY", "OX")
     loops = tuple(zip(names, _axes(layer.outputs[0].shape), strict=True))
     relevant = {}
-    for op, operand in (("I", layer.inputs[0]), ("W", layer.inputs[1])):
+    for op, operand in zip(("I", "W"), both, strict=True):
         own = _axes(_aligned(operand, layer.outputs[0]))
         relevant[op] = frozenset(n for (n, size), has in zip(loops, own, strict=True) if has == size)
     return LoopNest(
@@ -136,7 +137,7 @@ def _elementwise(layer: Layer) -> LoopNest:
         ("O", "W", "I"),
         (("O", frozenset(names)), ("W", relevant["W"]), ("I", relevant["I"])),
         (),
-        _bits(layer, layer.inputs[1].bits),
+        _bits(layer, both[1].bits),
     )
 
 

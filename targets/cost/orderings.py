@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+# Orders worth trying one by one.
+MAX_ORDERS = 50_000
 Factor = tuple[int, int]  # (position of the loop in the nest, factor)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from passes.errors import InputError
 from targets.cost.nest import Shape
-from targets.cost.orderings import Ints, all_orders, temporal_factors
+from targets.cost.orderings import MAX_ORDERS, Ints, all_orders, order_count, temporal_factors
 
 ANY = "*"
 
@@ -33,22 +33,37 @@ def given_orders(
     left = list(remaining)
     inner = _known(shape, order[:split], left)
     outer = _known(shape, order[split + 1 :], left)
-    fixed = [(i, f) for i, f in [*inner, *outer] if f is not None]
-    free = temporal_factors(tuple(left), None if limit is None else max(1, limit - len(fixed)))
-    loops, sizes = all_orders((*free, *fixed))
+    fixed = sum(factor is not None for _, factor in [*inner, *outer])
+    free = temporal_factors(tuple(left), None if limit is None else max(1, limit - fixed))
+    length = len(free) + fixed
+    if len(inner) + len(outer) > length:
+        raise InputError(f"the temporal order names more loops than the layer has factors ({length})")
+    if order_count(free) > MAX_ORDERS:
+        raise InputError(
+            f"the temporal order leaves {order_count(free)} orders, too many to try one by one",
+            "give more of the order, or a smaller --lpf-limit",
+        )
+    loops, sizes = all_orders(free)
+    given = dict(enumerate(inner)) | {length - len(outer) + i: entry for i, entry in enumerate(outer)}
+    columns: list[tuple[Ints, Ints]] = []
     agree = np.ones(len(loops), bool)
-    length = loops.shape[1]
-    places = [*enumerate(inner), *((length - len(outer) + i, entry) for i, entry in enumerate(outer))]
-    for place, (loop, factor) in places:
-        if not 0 <= place < length:
-            raise InputError(f"the temporal order names more loops than the layer has factors ({length})")
-        agree &= loops[:, place] == loop
+    rest = iter(zip(loops.T, sizes.T, strict=True))
+    for place in range(length):
+        loop, factor = given.get(place, (None, None))
         if factor is not None:
-            agree &= sizes[:, place] == factor
+            columns.append((np.full(len(loops), loop), np.full(len(loops), factor)))
+            continue
+        columns.append(next(rest))
+        if loop is not None:
+            agree &= columns[-1][0] == loop
     if not agree.any():
         wished = ", ".join(f"{loop} {factor or ANY}" for loop, factor in order)
         raise InputError(f"no order of the loops agrees with the given temporal order: {wished}")
-    return loops[agree], sizes[agree]
+    shaped = (len(loops), length)
+    return (
+        np.array([c for c, _ in columns], np.int64).T.reshape(shaped)[agree],
+        np.array([c for _, c in columns], np.int64).T.reshape(shaped)[agree],
+    )
 
 
 def _known(

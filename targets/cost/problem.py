@@ -13,11 +13,12 @@ from targets.cost.allocation import Levels, allocate, fitting
 from targets.cost.batch import Batch, Bools
 from targets.cost.bounds import Bounds
 from targets.cost.evaluate import Costs, evaluate
-from targets.cost.imc import array_energy_pj
-from targets.cost.mapping import Mapping, Unrolling
+from targets.cost.imc import array_energy_pj, precharge_pj
+from targets.cost.mapping import Mapping, MappingRule, Unrolling
 from targets.cost.nest import Floats, Shape
 from targets.cost.orderings import Ints
 from targets.cost.solution import MemoryAccess, Solution
+from targets.cost.spatial import unrollings
 from targets.cost.unrolling import Placed, place
 from targets.hierarchy import Hierarchy
 
@@ -40,6 +41,8 @@ class Problem:
         self.shape = shape
         self.hierarchy = hierarchy
         self.links = links
+        imc = hierarchy.array.imc
+        self.precharge_pj = precharge_pj(hierarchy) * shape.nest.operations if imc else 0.0
         self.cycles_per_operation = hierarchy.array.cycles_per_operation
 
     def place(self, unrolling: Unrolling) -> Placed:
@@ -51,14 +54,17 @@ class Problem:
         return math.prod(placed.remaining) * self.cycles_per_operation
 
     def array_energy(self, placed: Placed) -> float:
-        """Return the energy of the array in pJ, the same for all orders."""
+        """Return the energy of the array in pJ that is the same for all orders."""
         if self.hierarchy.array.imc is not None:
-            return sum(array_energy_pj(self.hierarchy, self.shape.nest, placed.unrolling).values())
+            parts = array_energy_pj(self.hierarchy, self.shape.nest, placed.unrolling, weight_switches=0)
+            return sum(parts.values())
         return self.shape.nest.operations * self.hierarchy.array.operation_energy_pj
 
     def costs(self, placed: Placed, batch: Batch, levels: Levels) -> Costs:
         """Return the costs of a batch."""
-        return evaluate(batch, levels, self.hierarchy, placed, self.links, self.array_energy(placed))
+        return evaluate(
+            batch, levels, self.hierarchy, placed, self.links, self.array_energy(placed), self.precharge_pj
+        )
 
     def bounds(self, placed: Placed, limit: int | None) -> Bounds:
         """Return the bounds of one spatial mapping over orders of at most ``limit`` factors."""
@@ -98,6 +104,33 @@ class Problem:
             batch.loops[row],
             batch.sizes[row],
             {op: tuple(int(level[row]) for level in columns) for op, columns in levels.items()},
+        )
+
+    def obstacle(self, rule: MappingRule) -> tuple[str, str]:
+        """Return which memory cannot hold what it must whatever the order, and what helps."""
+        sizes = ", ".join(f"{name} {size}" for name, size in self.shape.nest.loops if size > 1)
+        for unrolling in unrollings(self.shape, self.hierarchy, rule, self.links):
+            placed = self.place(unrolling)
+            needs: dict[str, dict[str, float]] = {}
+            for op in self.shape.nest.operands:
+                chain = self.hierarchy.levels(self.links.get(op, op))
+                for level, (name, _) in enumerate(chain):
+                    inside = placed.mean[op].inside[level + 1]
+                    if level == len(chain) - 1:
+                        inside = np.array([float(size) for _, size in self.shape.nest.loops])
+                    bits = self.shape.bits["O_final" if op == "O" else op]
+                    needs.setdefault(name, {})[op] = float(self.shape.footprint(op, inside)) * bits
+            for name, parts in needs.items():
+                size = self.hierarchy.memories[name].size_bits
+                if sum(parts.values()) > size:
+                    told = " and ".join(f"{bits:.0f} bits of {op}" for op, bits in parts.items())
+                    return (
+                        f"no mapping of {sizes} fits: memory '{name}' has {size} bits and must hold {told}",
+                        "unroll less, take narrower operands with --bits, or give the memory more size_bits",
+                    )
+        return (
+            f"no mapping of {sizes} fits the memories",
+            "tiles of all operands together are too large for a memory they share",
         )
 
     def solution(self, candidate: Candidate) -> Solution:
@@ -166,7 +199,7 @@ class Problem:
             float(parts.onload[0]),
             float(parts.offload[0]),
             tuple(sorted(stalls.items(), key=lambda item: (-item[1], item[0]))),
-            costs.operation_energy_pj,
+            float(costs.operation_energy_pj[0]),
             tuple(
                 MemoryAccess(a.operand, a.memory, a.direction, float(a.words[0]), float(a.energy_pj[0]))
                 for a in costs.accesses

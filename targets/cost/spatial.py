@@ -14,6 +14,8 @@ from targets.hierarchy import Hierarchy
 Limits = dict[str, dict[str, int]]
 # Candidates costed per layer where unrollings are searched; the best by array use come first.
 MAX_CANDIDATES = 24
+# Combinations of what single array dimensions unroll that are looked at, before the best are costed.
+MAX_COMBINATIONS = 1500
 
 
 def unrollings(
@@ -27,13 +29,14 @@ def unrollings(
     its candidates and goes on.
     """
     limits = _limits(shape, hierarchy, links)
-    wished = rule.spatial or hierarchy.dataflow
-    given = _clipped(shape, hierarchy, wished, limits)
-    missing = [d for d in hierarchy.array.dimensions if d not in wished]
+    given = _clipped(shape, hierarchy, rule.spatial, limits)
+    missing = [d for d in hierarchy.array.dimensions if d not in rule.spatial]
     if not missing:
         return [_fit_capacity(shape, hierarchy, given, links)]
+    most = max(2, round(MAX_COMBINATIONS ** (1 / len(missing))))
     options = [
-        list(_options(shape, limits[d], hierarchy.array.dimensions[d], rule.hint.get(d, ()))) for d in missing
+        _options(shape, limits[d], hierarchy.array.dimensions[d], rule.hint.get(d, ()))[:most]
+        for d in missing
     ]
     sizes = shape.nest.sizes
     ranked: dict[tuple[float, float, str], dict[str, dict[str, int]]] = {}
@@ -129,20 +132,29 @@ def _clipped(
     return result
 
 
-def _options(
-    shape: Shape, limits: dict[str, int], size: int, hint: tuple[str, ...]
-) -> Iterator[dict[str, int]]:
-    """Yield what one array dimension may unroll: one loop, or several that fit together."""
+def _options(shape: Shape, limits: dict[str, int], size: int, hint: tuple[str, ...]) -> list[dict[str, int]]:
+    """Return what one array dimension may unroll, most used first, then fewest loops.
+
+    One loop, or several that fit together, by divisors of the most each can take; an option of whose factors
+    one could be larger is left out, but for those of a single loop: what is left of that may go elsewhere.
+    """
     known = [loop for loop in hint if loop in shape.index]
     loops = sorted(known or shape.names, key=shape.index.__getitem__)
-    yield {}
     divisors = {loop: [f for f in range(limits[loop], 1, -1) if limits[loop] % f == 0] for loop in loops}
     loops = [loop for loop in loops if divisors[loop]]
+    found: list[dict[str, int]] = [{}]
     for together in range(1, len(loops) + 1):
         for chosen in itertools.combinations(loops, together):
-            for factors in itertools.product(*(divisors[loop] for loop in chosen)):
-                if math.prod(factors) <= size:
-                    yield dict(zip(chosen, factors, strict=True))
+            fitting = [
+                f for f in itertools.product(*(divisors[loop] for loop in chosen)) if math.prod(f) <= size
+            ]
+            largest = fitting if together == 1 else [f for f in fitting if not _dominated(f, fitting)]
+            found += [dict(zip(chosen, factors, strict=True)) for factors in largest]
+    return sorted(found, key=lambda option: (-math.prod(option.values()), len(option)))
+
+
+def _dominated(factors: tuple[int, ...], others: list[tuple[int, ...]]) -> bool:
+    return any(o != factors and all(a >= b for a, b in zip(o, factors, strict=True)) for o in others)
 
 
 def _fit_capacity(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from targets.arch import Architecture, architecture_of
 from targets.readers.entry import Entry
+from targets.readers.mapping import is_mapping
 from targets.readers.stream import read_stream
 from targets.readers.zigzag import read_zigzag
 from targets.readers.zigzag_memories import is_left_over
@@ -24,6 +25,10 @@ def read_architecture(path: Path) -> Architecture:
         InputError: The file cannot be read or says something wrong, with the path of the value and the fix.
     """
     document = read_yaml(path, "accelerator description", is_left_over)
+    if is_mapping(document):
+        raise Entry(document, str(path)).wrong(
+            "holds mappings, not an accelerator", "give it with --mapping, and an accelerator with --target"
+        )
     if not isinstance(document, dict):
         raise Entry(document, str(path)).wrong("expected keys and values such as 'name:' and 'cores:'")
     cores = document.get("cores")

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Collection
 
+from passes.errors import did_you_mean
+from targets.cost.mapping import loop_fault
 from targets.readers.entry import Entry
-
-_LOOP = re.compile(r"[A-Z]+\d*")
 
 
 def read_loop(entry: Entry) -> str:
     """Return the name of a loop, such as ``OX``. Raises InputError."""
     name = entry.text()
-    if not _LOOP.fullmatch(name):
-        raise entry.wrong(f"'{name[:40]}' is no loop name", "loops are named by capitals, such as K, C or OX")
+    fault = loop_fault(name)
+    if fault:
+        message, _, hint = fault.partition("; ")
+        raise entry.wrong(message, hint)
     return name
+
+
+def check_dimensions(entry: Entry, known: Collection[str]) -> None:
+    """Check that the keys of ``entry`` are among the ``known`` array dimensions. Raises InputError."""
+    for dimension, item in entry.items().items():
+        if dimension not in known:
+            raise item.wrong("no core it is for has such an array dimension", did_you_mean(dimension, known))
 
 
 def read_unrolling(entry: Entry) -> dict[str, dict[str, int]]:

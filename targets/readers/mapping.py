@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
+from passes.errors import did_you_mean
 from targets.cost.mapping import MappingRule
 from targets.readers.entry import Entry
-from targets.readers.loops import read_loop, read_unrolling
-from targets.readers.saved_mapping import read_saved
+from targets.readers.loops import check_dimensions, read_loop, read_unrolling
+from targets.readers.saved_mapping import Dimensions, read_saved
 from targets.readers.zigzag_ports import OPERANDS
 from targets.yaml_text import parse_yaml, read_yaml
 
@@ -27,12 +28,13 @@ _KEYS = (
 _ANY = "*"
 
 
-def read_mapping(path: Path, cores: Sequence[str]) -> tuple[tuple[MappingRule, ...], tuple[str, ...]]:
+def read_mapping(path: Path, cores: Dimensions) -> tuple[tuple[MappingRule, ...], tuple[str, ...]]:
     """Read a mapping file.
 
     Args:
         path: The file.
-        cores: Names of the accelerator's cores in their order, which core ids index.
+        cores: Array dimensions of the accelerator's cores by name, in the order that core ids index; none for
+            a core without an array.
 
     Returns:
         The rules in the order of the file, and a note on each wish in it that is not followed.
@@ -44,17 +46,19 @@ def read_mapping(path: Path, cores: Sequence[str]) -> tuple[tuple[MappingRule, .
 
 
 def parse_mapping(
-    text: str, where: str, cores: Sequence[str]
+    text: str, where: str, cores: Dimensions
 ) -> tuple[tuple[MappingRule, ...], tuple[str, ...]]:
     """Parse the text of a mapping file as ``read_mapping`` does; ``where`` names it in messages."""
     return mapping_of(parse_yaml(text, where), where, cores)
 
 
 def mapping_of(
-    document: object, where: str, cores: Sequence[str]
+    document: object, where: str, cores: Dimensions
 ) -> tuple[tuple[MappingRule, ...], tuple[str, ...]]:
     """Return rules and notes of the content of a mapping file, as ``read_mapping`` does."""
     entry = Entry(document, where)
+    if isinstance(document, dict) and {"cores", "operational_array"} & document.keys():
+        raise entry.wrong("describes an accelerator, not mappings", "give it with --target")
     if isinstance(document, dict):
         return read_saved(entry, cores), ()
     if not isinstance(document, list):
@@ -67,14 +71,33 @@ def mapping_of(
         if any(rule.name == other.name for other in rules):
             raise fields["name"].wrong(f"'{rule.name}' is there twice", "remove one of the entries")
         rules.append(rule)
-        for key in _NOT_USED:
-            if key in fields:
-                unused.setdefault(key, []).append(rule.name)
+        known = _dimensions(rule, cores)
+        if rule.spatial:
+            check_dimensions(fields["spatial_mapping"], known)
+        # Published files hint at dimensions their accelerators do not have, which changes nothing.
+        idle = [f"spatial_mapping_hint.{d} ({did_you_mean(d, known)})" for d in rule.hint if d not in known]
+        for key in (*idle, *(key for key in _NOT_USED if key in fields)):
+            unused.setdefault(key, []).append(rule.name)
     notes = [f"{where}: {key} of {', '.join(names)} is not used" for key, names in unused.items()]
     return tuple(rules), tuple(notes)
 
 
-def _read_rule(fields: dict[str, Entry], cores: Sequence[str]) -> MappingRule:
+def _dimensions(rule: MappingRule, cores: Dimensions) -> list[str]:
+    """Return the array dimensions of the cores a rule is for."""
+    names = list(cores)
+    allowed: Iterable[str] = [names[index] for index in rule.cores] or names
+    return list(dict.fromkeys(d for name in allowed for d in cores[name]))
+
+
+def is_mapping(document: object) -> bool:
+    """Whether the content of a file is that of a mapping file, of any form."""
+    if isinstance(document, dict):
+        return document.keys() == {"layers"}
+    entries = document if isinstance(document, list) else []
+    return bool(entries) and all(isinstance(e, dict) and e.keys() <= {"name", *_KEYS} for e in entries)
+
+
+def _read_rule(fields: dict[str, Entry], cores: Dimensions) -> MappingRule:
     spatial, hint = fields.get("spatial_mapping"), fields.get("spatial_mapping_hint")
     order, links = fields.get("temporal_ordering"), fields.get("memory_operand_links")
     allocation = fields.get("core_allocation")
@@ -123,7 +146,7 @@ def _read_links(entry: Entry) -> dict[str, str]:
     return {operand: memory for operand, memory in sorted(links.items()) if operand != memory}
 
 
-def _read_allocation(entry: Entry, cores: Sequence[str]) -> tuple[int, ...]:
+def _read_allocation(entry: Entry, cores: Dimensions) -> tuple[int, ...]:
     items = entry.elements(least=1) if isinstance(entry.value, list) else [entry]
     allocation = []
     for item in items:

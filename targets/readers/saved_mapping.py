@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
 
@@ -11,9 +11,11 @@ import yaml
 from targets.cost.mapping import Mapping, MappingRule
 from targets.hierarchy import OPERANDS
 from targets.readers.entry import Entry
-from targets.readers.loops import read_loop
+from targets.readers.loops import check_dimensions, read_loop
 
 _LINE = 110
+# Array dimensions of cores by name, in the order of the description.
+Dimensions = MappingType[str, Collection[str]]
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ def mapping_text(entries: Iterable[SavedMapping]) -> str:
     return yaml.safe_dump({"layers": layers}, sort_keys=False, default_flow_style=None, width=_LINE)
 
 
-def read_saved(entry: Entry, cores: Sequence[str]) -> tuple[MappingRule, ...]:
-    """Return one rule with a fixed mapping per layer; ``cores`` are the names of the accelerator's.
+def read_saved(entry: Entry, cores: Dimensions) -> tuple[MappingRule, ...]:
+    """Return one rule with a fixed mapping per layer; ``cores`` are those of the accelerator.
 
     Raises:
         InputError: A wrong value, with its path and the fix.
@@ -54,9 +56,13 @@ def read_saved(entry: Entry, cores: Sequence[str]) -> tuple[MappingRule, ...]:
         layer = fields["layer"].text()
         if any(rule.name == layer for rule in rules):
             raise fields["layer"].wrong(f"'{layer}' is there twice", "remove one of the entries")
-        core = list(cores).index(fields["core"].choice(cores))
+        core = fields["core"].choice(cores)
+        if fields["spatial"].value != {}:
+            check_dimensions(fields["spatial"], cores[core])
         links = _read_links(fields["links"]) if "links" in fields else {}
-        rules.append(MappingRule(layer, links=links, cores=(core,), fixed=_read_fixed(fields)))
+        rules.append(
+            MappingRule(layer, links=links, cores=(list(cores).index(core),), fixed=_read_fixed(fields))
+        )
     return tuple(rules)
 
 

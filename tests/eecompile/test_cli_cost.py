@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from eecompile import api, cli
+from eecompile import api, cli, costing
 from passes.errors import InputError
 from targets.layer import Bits
 from tests.eecompile.small_models import write_skip_net
@@ -121,6 +122,14 @@ def test_tables_fit_80_columns(files: dict[str, str]) -> None:
     assert "Energy by memory" not in call(files, *SEARCH).stdout
 
 
+def test_tables_of_closed_forms_fit_80_columns(files: dict[str, str]) -> None:
+    result = call(files, "MODEL", "--exits", "1")
+    lines = [text.rstrip() for text in result.stdout.splitlines()]
+    first = next(i for i, text in enumerate(lines) if text.split()[:3] == ["layer", "core", "exit"])
+    rows = lines[first + 2 : lines.index("", first)]
+    assert max(map(len, rows)) <= 80 and all(len(row.split()) >= 8 for row in rows), "one line per layer"
+
+
 def test_the_breakdown_of_a_closed_form_says_that_there_is_none(files: dict[str, str]) -> None:
     assert "No breakdown: cost model match" in call(files, "MODEL", "--breakdown").stdout
 
@@ -139,23 +148,40 @@ def test_diana_shows_how_far_its_models_lie_apart(files: dict[str, str]) -> None
 
 def test_a_named_target_of_the_engine(files: dict[str, str]) -> None:
     found = document(files, "MODEL", "--target", "edge_tpu_quad")
-    assert found["target"] == "edge_tpu_quad" and found["models"] == {} and found["notes"] == []
+    assert found["target"] == "edge_tpu_quad" and found["models"] == {}
+    assert [note.rpartition("; ")[2] for note in found["notes"]] == ["links are not used yet"]
     assert {x["core"] for x in found["layers"]} == {"core_0", "simd", "pooling"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "message", "fix"),
     [
-        (["--mapping", "MAPPING"], "--mapping needs a target whose mappings can be chosen", "another target"),
+        (
+            ["--mapping", "MAPPING"],
+            "--mapping needs a target whose search of mappings has options",
+            "another target",
+        ),
         (["--locality", "off"], "--locality needs a target", "leave --locality away"),
-        (["--lpf-limit", "4"], "diana with cost model 'match' has none to choose", "leave --lpf-limit away"),
+        (["--lpf-limit", "4"], "diana with cost model 'match' has none", "leave --lpf-limit away"),
+        (["--lpf-limit", "4", "--cost-model", "engine"], "whose search of mappings has options", "leave"),
         (["--save-mapping", "m.yaml", "--cost-model", "engine"], "--save-mapping needs a target", "leave"),
         (["--target", "FILE", "--host-scale", "2"], "small has none", "leave --host-scale away"),
-        (["--target", "FILE", "--cost-model", "match"], "no cost model 'match'", "engine"),
-        (["--target", "missing.yaml"], "there is no such file", ""),
+        (["--target", "FILE", "--cost-model", "match"], "'small' has no cost model 'match'", "engine"),
+        (["--target", "missing.yaml"], "there is no such file", "the path of a .yaml"),
+        (
+            ["--target", "tpu_like"],
+            "is neither a target nor a file",
+            "the path of the .yaml of an accelerator",
+        ),
+        (["--target", "FOLDER"], "it is a folder", "the path of the .yaml of an accelerator"),
+        (["--target", "MAPPING"], "holds mappings, not an accelerator", "give it with --mapping"),
         (["--target", "dianna"], "unknown target 'dianna'", "did you mean 'diana'?"),
-        (["--target", "FILE", "--mapping", "missing.yaml"], "cannot read the mapping file", ""),
-        (["--target", "FILE", "--mapping", "FILE"], "small.yaml", ""),
+        (
+            ["--target", "FILE", "--mapping", "missing.yaml"],
+            "cannot read the mapping file",
+            "the path of a .yaml",
+        ),
+        (["--target", "FILE", "--mapping", "FILE"], "describes an accelerator", "give it with --target"),
         (["--target", "FILE", "--bits", "8,8"], "--bits 8,8", "--bits 8,8,16"),
         (["--target", "FILE", "--bits", "8,0,16"], "from 1 to 64", "--bits 8,8,16"),
         (["--target", "FILE", "--bits", "8,16,8"], "narrower than 16-bit activations", "partial sums"),
@@ -164,6 +190,7 @@ def test_a_named_target_of_the_engine(files: dict[str, str]) -> None:
         (["--target", "FILE", "--lpf-limit", "0"], "--lpf-limit 0", "6 is the default"),
         (["--target", "FILE", "--lpf-limit", "all"], "--lpf-limit all", "6 is the default"),
         (["--target", "FILE", "--save-mapping", "MODEL/m.yaml"], "is a file", "give a folder"),
+        (["--target", "FILE", "--save-mapping", "FOLDER"], "is a folder", "give a file, such as "),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(
@@ -189,7 +216,18 @@ def test_a_mapping_of_another_layer_names_the_layer(files: dict[str, str], tmp_p
     saved.write_text(saved.read_text().replace("[OX, ", "[OY, "))
     result = call(files, "MODEL", "--target", "FILE", "--mapping", str(saved))
     assert result.exit_code == 2
-    assert "layer 'conv_0' on core 'mac_array_0'" in result.stderr
+    assert f"{saved}: layer 'conv_0' on core 'mac_array_0'" in result.stderr
+    assert "saved from another network or target? save it again with --save-mapping" in result.stderr
+
+
+def test_long_searches_tell_each_layer_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costing, "DETAIL_SECONDS", 0.001)
+    told: list[str] = []
+    with costing._Ticker(told.append) as ticker:
+        for layer in ("conv_0", "conv_1"):
+            ticker(layer)
+            time.sleep(0.1)
+    assert told == ["search mappings: conv_0", "search mappings: conv_1"]
 
 
 def test_the_typed_face_takes_the_same(files: dict[str, str]) -> None:

@@ -1,5 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from passes.errors import InputError
+from targets import edge_tpu_quad
+from targets.arch import parse_architecture
 from targets.conformance import TargetConformance, sample_layer
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.placement import Placement
@@ -39,6 +46,12 @@ def test_every_number_is_listed_with_its_source() -> None:
 def test_the_four_cores_are_equal() -> None:
     first, *others = [QUAD.arch.hierarchy(f"core_{i}") for i in range(4)]
     assert all(other == first for other in others)
+
+
+def test_an_array_dimension_that_only_memories_off_chip_serve_is_refused() -> None:
+    text = (Path(edge_tpu_quad.__file__).parent / "hardware.yaml").read_text()
+    with pytest.raises(InputError, match=r"cores\[0\].memories: none serves array dimension 'D1'"):
+        parse_architecture(text.replace("served_dimensions: [D1, ", "served_dimensions: ["), "quad.yaml")
 
 
 def test_convolutions_use_the_whole_array_and_others_their_own_core() -> None:

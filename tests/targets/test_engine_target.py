@@ -80,7 +80,7 @@ def test_a_layer_that_fits_no_memory_is_refused() -> None:
     tiny = EngineTarget(architecture=arch.model_copy(update={"offchip": {"dram": dram}}), rules=(RULE,))
     assert placed(tiny, sample_layer("Conv", channels=8)).core == "mac_array_0"
     big = refused(tiny, sample_layer("Conv", channels=64))
-    assert big.reasons[0].rule.startswith("No mapping fits the memories")
+    assert big.reasons[0].rule.startswith("No mapping of ")
     assert "larger memories" in big.hint
     assert "replace it" in refused(tiny, sample_layer("LSTM")).hint
 
@@ -128,8 +128,33 @@ def test_a_rule_that_cannot_be_is_the_users_to_mend() -> None:
 
 
 def test_rules_nobody_follows_are_said() -> None:
-    report = evaluate(residual(), replace(ONE, rules=(RULE, MappingRule("Pooling"))))
-    assert report.warnings == ("no layer follows the mapping of: Pooling",)
+    report = evaluate(residual(), replace(ONE, rules=(RULE, MappingRule("LSTM"))))
+    assert report.warnings == ("no layer follows the mapping of: LSTM",)
+
+
+@pytest.mark.parametrize("name", ["Pooling", "Pool"])
+def test_a_rule_of_all_poolings_binds_each_of_them(name: str) -> None:
+    rule = MappingRule(name, {"D1": {"G": 4}})
+    for op in ("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"):
+        assert replace(ONE, rules=(RULE, rule)).rule(sample_layer(op)) is rule
+    own = MappingRule("MaxPool")
+    assert replace(ONE, rules=(rule, own)).rule(sample_layer("MaxPool")) is own, "its own rule is nearer"
+    assert replace(ONE, rules=(RULE, rule)).rule(sample_layer("Conv")) is RULE
+
+
+def test_loops_a_layer_does_not_have_are_said() -> None:
+    matrix = MappingRule("Conv", {"D1": {"D0": 4}, "D2": {"C": 4}})
+    assert evaluate(graph_of(CHAIN), replace(ONE, rules=(matrix,))).warnings == (
+        "the mapping of 'Conv' leaves D1 of the array idle for conv_0, conv_1: there is no loop D0 there",
+    )
+    general = replace(matrix, name="default")
+    assert not evaluate(graph_of(CHAIN), replace(ONE, rules=(general,))).warnings, "C is there"
+    nothing = MappingRule("default", {"D1": {"D0": 4}, "D2": {"D1": 4}})
+    (told,) = evaluate(graph_of(CHAIN), replace(ONE, rules=(nothing,))).warnings
+    assert "leaves D1, D2 of the array idle for conv_0, conv_1: there is no loop D0, D1 there" in told
+    hint = MappingRule("Conv", hint={"D1": ("D0",), "D2": ("K",)})
+    (told,) = evaluate(graph_of(CHAIN), replace(ONE, rules=(hint,))).warnings
+    assert "'Conv' allows any loop on D1 of the array for conv_0, conv_1: there is no loop D0" in told
 
 
 def test_a_fixed_mapping_gives_the_same_cost_and_residency() -> None:

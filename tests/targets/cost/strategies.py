@@ -85,7 +85,7 @@ def hierarchies(draw: st.DrawFn) -> Hierarchy:
     last = draw(st.permutations(NAMES))
     levels["outer"] = draw(memories(tuple(last), HUGE, every))
     core = Hierarchy(array=MacArray(dimensions=dimensions, operation_energy_pj=0.5), memories=levels)
-    check_array_access(core)
+    check_array_access(core, list(levels))
     return core
 
 

@@ -189,3 +189,11 @@ def test_every_layer_of_a_network_has_work() -> None:
         found = nest_of(layer)
         assert found.operations >= max(layer.macs, layer.output_elements), layer.name
         assert layer.macs in (0, found.operations), layer.name
+
+
+def test_a_constant_added_element_by_element_is_read() -> None:
+    found = nest(
+        "(float[1,4,6,5] x) => (float[1,4,6,5] y) <float[4,1,1] c> { y = Mul(x, c) }",
+        "Mul",
+    )
+    assert relevant(found) == {"O": "G OY OX", "W": "G", "I": "G OY OX"}

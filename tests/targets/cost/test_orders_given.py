@@ -102,3 +102,12 @@ def test_the_engine_keeps_a_given_order() -> None:
         assert best.mapping.loops == order and best.considered == 1
     free = engine.best(nest)
     assert free.latency_cycles <= best.latency_cycles
+
+
+def test_an_order_given_in_full_is_the_only_one() -> None:
+    """Twelve factors have 39,916,800 orders; none but the given one is looked at."""
+    shape = Shape(matmul(d=64, c=64, k=1))
+    order = tuple((loop, 2) for loop in "CDCDCDCDCDCD")
+    loops, sizes = given_orders(shape, (64, 64, 1), order, 6)
+    assert loops.shape == (1, 12) and set(sizes[0]) == {2}
+    assert [shape.names[i] for i in loops[0]] == list("CDCDCDCDCDCD")

@@ -14,7 +14,7 @@ from targets.readers.saved_mapping import SavedMapping, mapping_text
 from tests.targets.readers.files import changed
 
 SHARED = Path(os.environ.get("EECOMPILE_SHARED", "../shared"))
-CORES = ("digital", "analog", "pooling")
+CORES = dict.fromkeys(("digital", "analog", "pooling"), ("D1", "D2", "D3"))
 
 WISHES = """
 - name: default
@@ -100,7 +100,7 @@ def test_text_reads_back_as_written(layers: dict[str, Mapping]) -> None:
     saved = [SavedMapping(layer, "digital", mapping) for layer, mapping in layers.items()]
     rules, notes = parse_mapping(mapping_text(saved), "saved.yaml", CORES)
     assert rules == tuple(MappingRule(s.layer, cores=(0,), fixed=s.mapping) for s in saved)
-    again = [SavedMapping(rule.name, CORES[rule.cores[0]], rule.fixed) for rule in rules if rule.fixed]
+    again = [SavedMapping(rule.name, list(CORES)[rule.cores[0]], rule.fixed) for rule in rules if rule.fixed]
     assert mapping_text(again) == mapping_text(saved) and not notes
 
 
@@ -124,6 +124,21 @@ WRONG = {
     "factor": (WISHES, '"K, 8"', '"K, x"', "[0].spatial_mapping.D1[0]: 'K, x' is no loop with a factor"),
     "negative": (WISHES, '"K, 8"', '"K, -8"', "[0].spatial_mapping.D1[0]: 'K, -8' is no loop with a factor"),
     "loop": (WISHES, '"K, 8"', '"k, 8"', "[0].spatial_mapping.D1[0]: 'k' is no loop name"),
+    "loop typo": (
+        WISHES,
+        '"C, 2"',
+        '"CC, 2"',
+        "[0].spatial_mapping.D2[0]: 'CC' is no loop name\ndid you mean 'C'",
+    ),
+    "order loop": (WISHES, "[OX, 112]", "[XX, 112]", "[0].temporal_ordering[0][0]: 'XX' is no loop name"),
+    "dimension": (
+        WISHES,
+        'D1: ["K',
+        'D9: ["K',
+        "[0].spatial_mapping.D9: no core it is for has such an array",
+    ),
+    "accelerator": ("cores: []\n", "", "", "describes an accelerator, not mappings\ngive it with --target"),
+    "saved dimension": (SAVED, "D1: {K", "D7: {K", "layers[0].spatial.D7: no core it is for has such"),
     "hint": (WISHES, "[OX, OY]", "[OX, 8]", "[0].spatial_mapping_hint.D3[1]: expected text, not 8"),
     "order factor": (
         WISHES,
@@ -177,6 +192,20 @@ def test_wrong_mappings_name_the_path(text: str, old: str, new: str, message: st
     assert caught.value.message.startswith("map.yaml: ") and message in str(caught.value)
 
 
+def test_rules_name_dimensions_of_the_cores_they_are_for() -> None:
+    text = '[{name: Conv, spatial_mapping: {D2: ["K, 8"]}, core_allocation: [CORE]}]'
+    cores = {"wide": ("D1",), "deep": ("D1", "D2"), "host": ()}
+    assert parse_mapping(text.replace("CORE", "0, 1"), "map.yaml", cores)[0][0].spatial == {"D2": {"K": 8}}
+    with pytest.raises(InputError, match=r"map.yaml: \[0\].spatial_mapping.D2: .*\ndid you mean 'D1'"):
+        parse_mapping(text.replace("CORE", "0"), "map.yaml", cores)
+
+
+def test_hints_of_dimensions_that_are_not_there_are_told() -> None:
+    text = "[{name: Conv, spatial_mapping_hint: {D1: [K], D3: [C]}}]".replace("D1", "rows")
+    _, notes = parse_mapping(text, "map.yaml", {"core": ("rows",)})
+    assert notes == ("map.yaml: spatial_mapping_hint.D3 (known: rows) of Conv is not used",)
+
+
 @pytest.mark.parametrize(
     ("path", "notes"),
     [
@@ -188,7 +217,7 @@ def test_published_mappings(path: str, notes: int) -> None:
     file = SHARED / "reference" / path
     if not file.exists():
         pytest.skip(f"{file} is not here (set EECOMPILE_SHARED)")
-    rules, told = read_mapping(file, [f"core_{i}" for i in range(6)])
+    rules, told = read_mapping(file, {f"core_{i}": ("D1", "D2", "D3", "D4") for i in range(6)})
     assert {rule.name: rule.cores for rule in rules} == {
         **dict.fromkeys(("default", "Conv", "Gemm"), (0, 1, 2, 3)),
         **dict.fromkeys(("Pool", "MaxPool", "AveragePool", "GlobalAveragePool"), (4,)),
