@@ -81,7 +81,9 @@ def _areas(out: Console, report: CostReport) -> None:
         rows += [(core, "all", f"{sum(found.values()):.4g}") for core, found in report.areas.items()]
         table(out, "Area in the unit of the description", ("core", "part", "area"), rows, ("area",))
     for core, delays in report.clocks_ns.items():
-        line(out, f"{core}: a clock period takes at least {sum(delays.values()):.3g} ns.")
+        peak = report.peaks[core]
+        reached = f"{peak.tops:.3g} TOPS, {peak.tops_per_w:.3g} TOPS/W, {peak.tops_per_mm2:.3g} TOPS/mm2"
+        line(out, f"{core}: a clock period takes at least {sum(delays.values()):.3g} ns; {reached} at most.")
 
 
 def _assumptions(out: Console, report: CostReport) -> None:

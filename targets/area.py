@@ -1,11 +1,11 @@
-"""What the descriptions of cores tell beside costs: areas, and how fast in-memory arrays may be clocked."""
+"""What the descriptions of cores tell beside costs: areas; clock and peak of in-memory arrays."""
 
 from __future__ import annotations
 
 import math
 
 from targets.arch import Architecture
-from targets.cost.imc import array_area_mm2, clock_ns
+from targets.cost.imc import Peak, array_area_mm2, clock_ns, peak
 from targets.hierarchy import Hierarchy
 
 
@@ -20,6 +20,12 @@ def core_clocks_ns(arch: Architecture) -> dict[str, dict[str, float]]:
     """Return the delays that make up the least clock period of in-memory arrays, per core, in ns."""
     hierarchies = {core.name: arch.hierarchy(core.name) for core in arch.cores}
     return {name: clock_ns(h) for name, h in hierarchies.items() if h is not None and h.array.imc}
+
+
+def core_peaks(arch: Architecture) -> dict[str, Peak]:
+    """Return what fully used in-memory arrays reach, per core."""
+    hierarchies = {core.name: arch.hierarchy(core.name) for core in arch.cores}
+    return {name: peak(h) for name, h in hierarchies.items() if h is not None and h.array.imc}
 
 
 def area_parts(hierarchy: Hierarchy) -> dict[str, float]:

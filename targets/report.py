@@ -9,8 +9,9 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from passes.errors import NoSolutionError
-from targets.area import core_areas, core_clocks_ns
+from targets.area import core_areas, core_clocks_ns, core_peaks
 from targets.base import Search, Target
+from targets.cost.imc import Peak
 from targets.cost.solution import Solution
 from targets.figure import Known
 from targets.layer import Bits, Layer
@@ -102,6 +103,7 @@ class CostReport:
         areas: Area of each core by part, in the unit of its description (mm2 for in-memory arrays);
             cores without known areas are left out.
         clocks_ns: Least clock period of in-memory arrays by part, in ns.
+        peaks: What these arrays reach when fully used.
     """
 
     target: str
@@ -124,6 +126,7 @@ class CostReport:
     notes: tuple[str, ...] = ()
     areas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     clocks_ns: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    peaks: Mapping[str, Peak] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``eecompile cost --json``."""
@@ -183,6 +186,7 @@ def evaluate(
         search=target.search,
         areas=core_areas(target.arch),
         clocks_ns=core_clocks_ns(target.arch),
+        peaks=core_peaks(target.arch),
     )
 
 

@@ -42,6 +42,7 @@ def report_document(report: CostReport) -> dict[str, Any]:
         "notes": list(report.notes),
         "areas": {core: dict(parts) for core, parts in report.areas.items()},
         "clocks_ns": {core: dict(parts) for core, parts in report.clocks_ns.items()},
+        "peaks": {core: peak._asdict() for core, peak in report.peaks.items()},
     }
 
 
