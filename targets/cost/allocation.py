@@ -12,6 +12,8 @@ from targets.cost.orderings import Ints
 from targets.cost.unrolling import Placed
 from targets.hierarchy import Hierarchy, MemoryLevel
 
+# Combinations of prefixes looked at at once, to bound memory.
+MAX_COMBINATIONS = 2_000_000
 # Per operand, per memory of its chain, [N]: how many loops run at or below it.
 Levels = dict[str, list[Ints]]
 
@@ -94,20 +96,34 @@ def _best_prefixes(
     prefixes = batch.length + 1
     positions = np.arange(prefixes)
     left = batch.cycles[:, -1:] / batch.cycles
-    size_terms, fetch_terms = [], []
-    for axis, op in enumerate(operands):
+    bits, fetched = [], []
+    for op in operands:
         allowed = positions >= below[op][:, None]
-        size = np.where(allowed, sizes[op], np.inf)
-        shape = [batch.count] + [1] * len(operands)
-        shape[axis + 1] = prefixes
-        size_terms.append(size.reshape(shape))
-        fetch_terms.append((left * sizes[op]).reshape(shape))
-    total: Floats = reduce(np.add, size_terms)
-    total = total + used.reshape([batch.count] + [1] * len(operands))
-    fetched: Floats = np.where(total <= memory.size_bits, reduce(np.add, fetch_terms), np.inf)
-    flat = fetched.reshape(batch.count, -1)
-    # Of equal minima, in row-major order, the last holds most.
-    best = flat.shape[1] - 1 - flat[:, ::-1].argmin(axis=1) if most else flat.argmin(axis=1)
+        bits.append(np.where(allowed, sizes[op], np.inf))
+        fetched.append(left * sizes[op])
+    best = np.zeros(batch.count, np.int64)
+    fits = np.zeros(batch.count, bool)
+    step = max(1, MAX_COMBINATIONS // prefixes ** len(operands))
+    for start in range(0, batch.count, step):
+        rows = slice(start, start + step)
+        room = memory.size_bits - used[rows]
+        best[rows], fits[rows] = _least_fetched(
+            [b[rows] for b in bits], [f[rows] for f in fetched], room, most
+        )
     where = np.unravel_index(best, (prefixes,) * len(operands))
-    feasible = np.isfinite(at(flat, best))
-    return {op: where[axis].astype(np.int64) for axis, op in enumerate(operands)}, feasible
+    return {op: where[axis].astype(np.int64) for axis, op in enumerate(operands)}, fits
+
+
+def _least_fetched(bits: list[Floats], fetched: list[Floats], room: Floats, most: bool) -> tuple[Ints, Bools]:
+    """Return, over all combinations of prefixes in row-major order, which fits and fetches least."""
+    count, axes = len(room), len(bits)
+
+    def spread(terms: list[Floats]) -> Floats:
+        shapes = [[count, *(-1 if i == axis else 1 for i in range(axes))] for axis in range(axes)]
+        return reduce(np.add, (term.reshape(shape) for term, shape in zip(terms, shapes, strict=True)))
+
+    fitting = spread(bits) <= room.reshape(count, *[1] * axes)
+    flat = np.where(fitting, spread(fetched), np.inf).reshape(count, -1)
+    # Of equal minima the last holds most.
+    best = flat.shape[1] - 1 - flat[:, ::-1].argmin(axis=1) if most else flat.argmin(axis=1)
+    return best, np.isfinite(at(flat, best))

@@ -114,3 +114,20 @@ def test_a_given_order_is_left_alone() -> None:
     full = Engine(small, None).best(matmul(1, 6, 4), "latency", rule)
     assert full.mapping == limited.mapping and full.gap is None
     assert full == replace(limited, considered=full.considered)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.integers(2, 64))
+def test_what_fits_stays_in_the_space_of_larger_memories(case: Case, factor: int) -> None:
+    """Not so for the greedy search alone, see test_counterexamples."""
+    memories = {
+        name: level.model_copy(update={"size_bits": factor * level.size_bits})
+        for name, level in case.core.memories.items()
+    }
+    larger = case.core.model_copy(update={"memories": memories})
+    small, large = (
+        Engine(case.core).cost(case.nest, case.mapping),
+        Engine(larger).cost(case.nest, case.mapping),
+    )
+    assert large.mapping == small.mapping and large.energy_pj == small.energy_pj
+    assert large.stall_cycles <= small.stall_cycles
