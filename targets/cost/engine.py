@@ -125,8 +125,10 @@ def _candidates(
     if len(placed) == 1:
         return [(0.0, placed[0], None)]
     found: list[tuple[float, Placed, Bounds | None]] = []
+    # A given order may have any factors; the prime factors cover them all.
+    factors = None if rule.order else limit or DEFAULT_LPF_LIMIT
     for spread in placed:
-        bounds = problem.bounds(spread, limit or DEFAULT_LPF_LIMIT)
+        bounds = problem.bounds(spread, factors)
         floor = 1.0
         if objective != "energy":
             floor *= LatencyBounds(bounds, problem.cycles_per_operation).quick(math.inf)
