@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from targets.cost.nest import Floats
-from targets.cost.traffic import Chain
+from targets.cost.traffic import Chain, served
 from targets.hierarchy import Hierarchy, Port
 
 READS = ("to_above", "to_below")
@@ -36,23 +36,18 @@ def moved_words(port: Port, elements: Floats, bits: float | Floats, count: Float
 
 
 def accesses(hierarchy: Hierarchy, chains: dict[str, Chain], links: dict[str, str]) -> list[Access]:
-    """Return the accesses of every transfer.
-
-    Raises:
-        ValueError: Data moves where the memory has no port for it; ``targets.hierarchy`` rules that out.
-    """
+    """Return the accesses of every transfer; infinite energy where data moves and no port moves it."""
     result = []
-    for op, chain in chains.items():
-        levels = hierarchy.levels(links.get(op, op))
-        for move in chain.transfers():
-            name, memory = levels[move.level]
-            port = memory.port_of(links.get(op, op), move.direction)
-            if port is None:
-                if np.any(move.count * move.elements * move.bits):
-                    raise ValueError(f"memory '{name}' has no port for '{op} {move.direction}'")
-                continue
-            units = float(chain.spread.units[move.level + 1])
-            words = moved_words(port, move.elements, move.bits, move.count, units)
-            cost = memory.read_energy_pj if move.direction in READS else memory.write_energy_pj
-            result.append(Access(op, name, move.direction, words, words * cost))
+    for found in served(hierarchy, chains, links):
+        move, memory = found.move, found.memory
+        if found.port is None:
+            moved = move.count * move.elements * move.bits > 0
+            if moved.any():
+                lost = np.where(moved, np.inf, 0.0)
+                result.append(Access(move.operand, found.name, move.direction, lost, lost))
+            continue
+        units = float(found.chain.spread.units[move.level + 1])
+        words = moved_words(found.port, move.elements, move.bits, move.count, units)
+        cost = memory.read_energy_pj if move.direction in READS else memory.write_energy_pj
+        result.append(Access(move.operand, found.name, move.direction, words, words * cost))
     return result

@@ -13,7 +13,7 @@ import numpy as np
 
 from targets.cost.batch import Bools
 from targets.cost.nest import Floats
-from targets.cost.traffic import Chain, Transfer
+from targets.cost.traffic import Chain, Transfer, served
 from targets.hierarchy import Hierarchy, Port
 
 Key = tuple[str, int, str]  # operand, level, direction
@@ -140,23 +140,22 @@ def _duties(
     """Return every port with its transfers, in the order the port lists them."""
     found: dict[tuple[str, str], dict[str, _Duty]] = {}
     ports: dict[tuple[str, str], Port] = {}
-    for op, chain in chains.items():
-        levels = hierarchy.levels(links.get(op, op))
-        for move in chain.transfers():
-            name, memory = levels[move.level]
-            port = memory.port_of(links.get(op, op), move.direction)
-            if port is None:
-                continue
-            held = chain.top_irrelevant(move.hold - 1) if move.hold else 1.0
-            window = np.where(buffered[op][move.hold], move.period, np.trunc(move.period / held))
-            duty = _Duty(
-                move,
-                np.ceil(move.elements * move.bits / port.bandwidth_bits_per_cycle),
-                np.ceil(window * cycles_per_operation),
-                np.ceil(move.period * cycles_per_operation),
-            )
-            ports[name, port.name] = port
-            found.setdefault((name, port.name), {})[f"{links.get(op, op)} {move.direction}"] = duty
+    for transfer in served(hierarchy, chains, links):
+        move, port = transfer.move, transfer.port
+        if port is None:
+            continue
+        held = transfer.chain.top_irrelevant(move.hold - 1) if move.hold else 1.0
+        window = np.where(buffered[move.operand][move.hold], move.period, np.trunc(move.period / held))
+        duty = _Duty(
+            move,
+            np.ceil(move.elements * move.bits / port.bandwidth_bits_per_cycle),
+            np.ceil(window * cycles_per_operation),
+            np.ceil(move.period * cycles_per_operation),
+        )
+        key = (transfer.name, port.name)
+        ports[key] = port
+        own = links.get(move.operand, move.operand)
+        found.setdefault(key, {})[f"{own} {move.direction}"] = duty
     return {
         key: (ports[key], [duties[t] for t in ports[key].serves if t in duties])
         for key, duties in found.items()

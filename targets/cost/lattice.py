@@ -163,6 +163,10 @@ class _Tables:
         words = moved_words(port, elements, width, count, float(self.mean.units[level + 1]))
         return words * (memory.read_energy_pj if direction in READS else memory.write_energy_pj)
 
+    def has_port(self, level: int, direction: str) -> bool:
+        """Return whether memory ``level`` has a port for a direction."""
+        return self.chain[level][1].port_of(self.own, direction) is not None
+
     def flow(self, level: int, direction: str, bits: Floats, count: Floats) -> list[Flow]:
         """Return a transfer of memory ``level``; none without a port for it."""
         name, memory = self.chain[level]
@@ -187,6 +191,7 @@ class _Tables:
             width, moves = self.width(still), [("to_below", self.total / self.lattice.cycles)]
         spent, flows = 0.0 * ones, []
         for direction, count in moves:
+            still = still & self.has_port(0, direction)
             spent = spent + self.energy(0, direction, self.mean.fan_out[0] * ones, width, count)
             flows += self.flow(0, direction, self.whole.fan_out[0] * width, count)
         nothing = np.zeros(self.lattice.count)
@@ -204,15 +209,18 @@ class _Tables:
         width = self.width(partial)
         amount = np.round(self.footprint(self.mean, level))
         whole = np.round(self.footprint(self.whole, level)) * self.width(self.sums(self.whole, level + 1))
+        allowed = held <= memory.size_bits
         spent, flows = np.zeros(self.lattice.count), []
         for low, high, active in moves:
+            if not (self.has_port(level, low) and self.has_port(level + 1, high)):
+                allowed = allowed & (active == 0)
             count = self.total / self.lattice.cycles * active
             up, down = amount * active, amount * active * self.mean.fan_out[level + 1]
             spent = spent + self.energy(level, low, up, width, count)
             spent = spent + self.energy(level + 1, high, down, width, count)
             flows += self.flow(level, low, whole * active, count)
             flows += self.flow(level + 1, high, whole * active * self.whole.fan_out[level + 1], count)
-        return Boundary(self.op, level, name, held <= memory.size_bits, held, wide, spent, tuple(flows))
+        return Boundary(self.op, level, name, allowed, held, wide, spent, tuple(flows))
 
     def footprint(self, spread: Spread, level: int) -> Floats:
         """Return the elements in one instance of memory ``level``, ``[S]``."""

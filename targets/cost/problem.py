@@ -82,6 +82,8 @@ class Problem:
         if not fits.any():
             return None
         first, second = self.values(placed, batch, levels, fits, objective)
+        if not np.isfinite(first).any():
+            return None
         return self.candidate(placed, batch, levels, first, second, int(np.lexsort((second, first))[0]))
 
     def values(
@@ -90,6 +92,8 @@ class Problem:
         """Return what to minimise, infinite where a mapping does not fit, and what decides ties."""
         costs = self.costs(placed, batch, levels)
         latency, energy = costs.latency.total, costs.energy_pj
+        # Data no port moves: such a mapping costs infinite energy, whatever is asked for.
+        fits = fits & np.isfinite(energy)
         first = {"latency": latency, "energy": energy, "edp": latency * energy}[objective]
         return np.where(fits, first, np.inf), latency if objective == "energy" else energy
 
@@ -130,7 +134,7 @@ class Problem:
                     )
         return (
             f"no mapping of {sizes} fits the memories",
-            "tiles of all operands together are too large for a memory they share",
+            "operands are too large for a memory they share, or partial sums lack a port to come back",
         )
 
     def solution(self, candidate: Candidate) -> Solution:
@@ -190,6 +194,13 @@ class Problem:
     def _detail(self, placed: Placed, mapping: Mapping) -> Solution:
         batch, levels = self._single(mapping)
         costs = self.costs(placed, batch, levels)
+        lost = next((a for a in costs.accesses if np.isinf(a.words[0])), None)
+        if lost is not None:
+            raise InputError(
+                f"the mapping moves {lost.operand} {lost.direction} through memory '{lost.memory}', "
+                "which has no port for it",
+                f"add a port that serves '{lost.operand} {lost.direction}', or reduce below that memory",
+            )
         parts = costs.latency
         stalls = {f"{memory}.{port}": float(s[0]) for (memory, port), s in parts.stalls.items() if s[0] > 0}
         return Solution(

@@ -12,6 +12,7 @@ from targets.cost.batch import Batch, Bools, at
 from targets.cost.nest import Floats
 from targets.cost.orderings import Ints
 from targets.cost.unrolling import Placed, Spread
+from targets.hierarchy import Hierarchy, MemoryLevel, Port
 
 
 @dataclass(frozen=True)
@@ -153,3 +154,24 @@ def both_chains(batch: Batch, levels: Levels, placed: Placed) -> tuple[dict[str,
     """Return the chains with mean and with whole unrollings, one object where these are the same."""
     mean = chains(batch, levels, placed.mean)
     return mean, mean if placed.whole is placed.mean else chains(batch, levels, placed.whole)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A transfer and the port of the memory it goes through; ``None`` where the memory has none for it."""
+
+    move: Transfer
+    chain: Chain
+    name: str
+    memory: MemoryLevel
+    port: Port | None
+
+
+def served(hierarchy: Hierarchy, chains: dict[str, Chain], links: dict[str, str]) -> Iterator[Served]:
+    """Yield every transfer of every operand with its port."""
+    for op, chain in chains.items():
+        own = links.get(op, op)
+        levels = hierarchy.levels(own)
+        for move in chain.transfers():
+            name, memory = levels[move.level]
+            yield Served(move, chain, name, memory, memory.port_of(own, move.direction))
