@@ -17,7 +17,6 @@ from targets.cost.orders_given import given_orders
 from targets.cost.problem import Candidate, Problem
 from targets.cost.realise import realised, rows_of
 from targets.cost.solution import Solution
-from targets.cost.spatial import unrollings
 from targets.cost.unrolling import Placed
 from targets.hierarchy import Hierarchy
 
@@ -121,7 +120,7 @@ def _candidates(
     problem: Problem, rule: MappingRule, objective: str, limit: int | None
 ) -> list[tuple[float, Placed, Bounds | None]]:
     """Return the spatial mappings to try with what no order of them can beat, most promising first."""
-    placed = [problem.place(u) for u in unrollings(problem.shape, problem.hierarchy, rule, problem.links)]
+    placed = problem.placements(rule)
     if len(placed) == 1:
         return [(0.0, placed[0], None)]
     found: list[tuple[float, Placed, Bounds | None]] = []

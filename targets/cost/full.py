@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from targets.cost.bounds import Bounds
+from targets.cost.bounds import Bound, Bounds
 from targets.cost.latency_bounds import LatencyBounds
 from targets.cost.local_search import climb
 from targets.cost.mapping import MappingRule
@@ -14,7 +14,6 @@ from targets.cost.paths import Path
 from targets.cost.problem import Candidate, Problem
 from targets.cost.realise import Order, realised, rows_of
 from targets.cost.solution import Solution
-from targets.cost.spatial import unrollings
 from targets.cost.unrolling import Placed
 
 MAX_PATHS = 80
@@ -25,11 +24,31 @@ SAME = 1e-9
 
 
 @dataclass(frozen=True)
-class _Bound:
-    """A lower bound on the objective and the paths it came from."""
+class _Choice:
+    """A spatial mapping with what bounds it.
 
-    value: float
-    paths: list[Path]
+    Attributes:
+        floor: A quick lower bound on the objective.
+        energy: The least energy of its memories and the path that has it.
+        least_energy_pj: The same with the energy of the array.
+        latency: Bounds on its latency; ``None`` if only energy counts.
+    """
+
+    floor: float
+    placed: Placed
+    bounds: Bounds
+    energy: Bound
+    least_energy_pj: float
+    latency: LatencyBounds | None
+
+    def lower(self, objective: str, known: float) -> tuple[float, list[Path]]:
+        """Return a lower bound on the objective and the paths it came from; ``known`` has been reached."""
+        if self.latency is None:
+            return self.least_energy_pj, list(self.energy.paths)
+        if objective == "latency":
+            return self.latency.lower(known)
+        cycles, paths = self.latency.lower(known / self.least_energy_pj)
+        return cycles * self.least_energy_pj, [*self.energy.paths, *paths]
 
 
 def improve(
@@ -51,19 +70,19 @@ def improve(
         return replace(problem.solution(start), considered=considered)
     best = start
     least = math.inf
-    for rank, (floor, placed, bounds) in enumerate(_ranked(problem, rule, objective, best.values[0])):
+    for rank, choice in enumerate(_ranked(problem, rule, objective, best.values[0])):
         skipped = rank >= MAX_UNROLLINGS and objective != "energy"  # whose bound is the optimum itself
-        if skipped or floor >= best.values[0] * (1 - SAME):
-            least = min(least, floor)
+        if skipped or choice.floor >= best.values[0] * (1 - SAME):
+            least = min(least, choice.floor)
             continue
-        bound = _lower(problem, bounds, placed, objective, best.values[0])
-        least = min(least, bound.value)
-        if bound.value >= best.values[0] * (1 - SAME):
+        bound, paths = choice.lower(objective, best.values[0])
+        least = min(least, bound)
+        if bound >= best.values[0] * (1 - SAME):
             continue
-        near = list(realised(bounds, bound.paths[:MAX_PATHS]))
-        if placed.unrolling == start.placed.unrolling:
+        near = list(realised(choice.bounds, paths[:MAX_PATHS]))
+        if choice.placed.unrolling == start.placed.unrolling:
             near.append(_in_primes(start))
-        found, costed = climb(problem, placed, rows_of(near), objective)
+        found, costed = climb(problem, choice.placed, rows_of(near), objective)
         considered += costed
         if found.values < best.values:
             best = found
@@ -71,27 +90,24 @@ def improve(
     return replace(problem.solution(best), considered=considered, gap=0.0 if gap < SAME else gap)
 
 
-def _ranked(
-    problem: Problem, rule: MappingRule, objective: str, known: float
-) -> list[tuple[float, Placed, Bounds]]:
-    """Return the spatial mappings that leave loops to order, with a quick lower bound, least first."""
+def _ranked(problem: Problem, rule: MappingRule, objective: str, known: float) -> list[_Choice]:
+    """Return the spatial mappings that leave loops to order, least quick bound first."""
     found = []
-    for unrolling in unrollings(problem.shape, problem.hierarchy, rule, problem.links):
-        placed = problem.place(unrolling)
+    for placed in problem.placements(rule):
         if math.prod(placed.remaining) == 1:  # the limited search has tried the only order
             continue
         bounds = problem.bounds(placed, None)
         energy = bounds.least_energy()
         if energy is None:
             continue
-        least_energy = energy.value + problem.array_energy(placed)
-        if objective == "energy":
-            found.append((least_energy, placed, bounds))
-            continue
-        scale = least_energy if objective == "edp" else 1.0
-        cycles = LatencyBounds(bounds, problem.cycles_per_operation).quick(known / scale)
-        found.append((cycles * scale, placed, bounds))
-    return sorted(found, key=lambda entry: entry[0])
+        least_energy_pj = energy.value + problem.array_energy(placed)
+        latency, floor = None, least_energy_pj
+        if objective != "energy":
+            latency = LatencyBounds(bounds, problem.cycles_per_operation)
+            scale = least_energy_pj if objective == "edp" else 1.0
+            floor = latency.quick(known / scale) * scale
+        found.append(_Choice(floor, placed, bounds, energy, least_energy_pj, latency))
+    return sorted(found, key=lambda choice: choice.floor)
 
 
 def any_fit(problem: Problem, objective: str, rule: MappingRule) -> Candidate | None:
@@ -101,8 +117,7 @@ def any_fit(problem: Problem, objective: str, rule: MappingRule) -> Candidate | 
     mappings, but not greedy ones.
     """
     found = []
-    for unrolling in unrollings(problem.shape, problem.hierarchy, rule, problem.links):
-        placed = problem.place(unrolling)
+    for placed in problem.placements(rule):
         bounds = problem.bounds(placed, None)
         least = bounds.least_energy()
         if least is not None:
@@ -111,21 +126,6 @@ def any_fit(problem: Problem, objective: str, rule: MappingRule) -> Candidate | 
             found.append(candidate)
     fitting = [c for c in found if math.isfinite(c.values[0])]
     return min(fitting, key=lambda c: c.values, default=None)
-
-
-def _lower(problem: Problem, bounds: Bounds, placed: Placed, objective: str, known: float) -> _Bound:
-    """Return a lower bound for one unrolling of which something fits; ``known`` has been reached."""
-    energy = bounds.least_energy()
-    if energy is None:
-        return _Bound(math.inf, [])
-    least_energy = energy.value + problem.array_energy(placed)
-    if objective == "energy":
-        return _Bound(least_energy, list(energy.paths))
-    known_cycles = known if objective == "latency" else known / least_energy
-    cycles, paths = LatencyBounds(bounds, problem.cycles_per_operation).lower(known_cycles)
-    if objective == "latency":
-        return _Bound(cycles, paths)
-    return _Bound(cycles * least_energy, [*energy.paths, *paths])
 
 
 def _in_primes(candidate: Candidate) -> Order:

@@ -200,14 +200,15 @@ class _Tables:
     def above(self, level: int) -> Boundary:
         """Return up to where loops run below memory ``level``, and what it exchanges with the one above."""
         name, memory = self.chain[level]
-        held, wide = self.held(level)
+        exact = self.footprint(self.mean, level)
+        held, wide = self.held(level, exact)
         partial = self.sums(self.mean, level + 1)
         moves = [("from_above", "to_below", np.ones(self.lattice.count))]
         if self.op == "O":
             ones = np.ones(self.lattice.count)
             moves = [("to_above", "from_below", ones), ("from_above", "to_below", partial.astype(float))]
         width = self.width(partial)
-        amount = np.round(self.footprint(self.mean, level))
+        amount = np.round(exact)
         whole = np.round(self.footprint(self.whole, level)) * self.width(self.sums(self.whole, level + 1))
         allowed = held <= memory.size_bits
         spent, flows = np.zeros(self.lattice.count), []
@@ -226,13 +227,13 @@ class _Tables:
         """Return the elements in one instance of memory ``level``, ``[S]``."""
         return self.shape.footprint(self.op, self.lattice.extents * spread.inside[level + 1])
 
-    def held(self, level: int) -> tuple[Floats, Floats]:
-        """Return the bits in memory ``level``: at least, and if it holds partial sums.
+    def held(self, level: int, elements: Floats) -> tuple[Floats, Floats]:
+        """Return the bits of ``elements`` in memory ``level``: at least, and if it holds partial sums.
 
         Final sums are held only where all that reduces lies below the memory below this one. Above the
         innermost, where that ends is another choice.
         """
-        exact = np.round(self.footprint(self.mean, level), 6)
+        exact = np.round(elements, 6)
         if self.op != "O":
             return exact * self.shape.bits[self.op], exact * self.shape.bits[self.op]
         if level == 0:

@@ -49,6 +49,10 @@ class Problem:
         """Spread an unrolling over the memories."""
         return place(self.shape, self.hierarchy, unrolling, self.links)
 
+    def placements(self, rule: MappingRule) -> list[Placed]:
+        """Return the spatial mappings worth costing under ``rule``, most used array first."""
+        return [self.place(u) for u in unrollings(self.shape, self.hierarchy, rule, self.links)]
+
     def compute(self, placed: Placed) -> float:
         """Return the cycles of the temporal loops: no order of them is faster."""
         return math.prod(placed.remaining) * self.cycles_per_operation
@@ -113,8 +117,7 @@ class Problem:
     def obstacle(self, rule: MappingRule) -> tuple[str, str]:
         """Return which memory cannot hold what it must whatever the order, and what helps."""
         sizes = ", ".join(f"{name} {size}" for name, size in self.shape.nest.loops if size > 1)
-        for unrolling in unrollings(self.shape, self.hierarchy, rule, self.links):
-            placed = self.place(unrolling)
+        for placed in self.placements(rule):
             needs: dict[str, dict[str, float]] = {}
             for op in self.shape.nest.operands:
                 chain = self.hierarchy.levels(self.links.get(op, op))

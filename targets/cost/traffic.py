@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -95,7 +96,12 @@ class Chain:
         start = np.maximum(at(starts, end), begin)
         return np.asarray(at(self.batch.cycles, end) / at(self.batch.cycles, start))
 
-    def transfers(self) -> Iterator[Transfer]:
+    @cached_property
+    def transfers(self) -> tuple[Transfer, ...]:
+        """Every transfer of the operand; energy and latency often ask the same chain."""
+        return tuple(self._transfers())
+
+    def _transfers(self) -> Iterator[Transfer]:
         """Yield every transfer of the operand. Source: ZigZag 3.8.5, data transfer links."""
         total = self.batch.cycles[:, -1]
         fan_out = self.spread.fan_out
@@ -172,6 +178,6 @@ def served(hierarchy: Hierarchy, chains: dict[str, Chain], links: dict[str, str]
     for op, chain in chains.items():
         own = links.get(op, op)
         levels = hierarchy.levels(own)
-        for move in chain.transfers():
+        for move in chain.transfers:
             name, memory = levels[move.level]
             yield Served(move, chain, name, memory, memory.port_of(own, move.direction))
