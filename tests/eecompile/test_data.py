@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from eecompile.data import load_data
 from eecompile.data_fit import axis_orders, fit_to_model, reorder
 from eecompile.dataset import Dataset, Split, carve_val
 from passes.errors import InputError
+from tests.shared_files import SHARED
 
-SHARED = Path(os.environ.get("EECOMPILE_SHARED", "../shared"))
 Arrays = dict[str, NDArray[Any]]
 
 

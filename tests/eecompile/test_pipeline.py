@@ -24,9 +24,9 @@ from eecompile.data import load_data
 from eecompile.preprocess import Preprocess
 from eecompile.training import Recipe
 from eecompile.validation import Agreement
+from tests.shared_files import shared
 
 ROOT = Path(__file__).parents[2]
-SHARED = Path(os.environ.get("EECOMPILE_SHARED", "../shared"))
 DIGITS = ROOT / "examples" / "digits_resnet.onnx"
 Array = NDArray[Any]
 
@@ -405,13 +405,6 @@ def test_quantized_files_are_refused_with_data(run: Run, tmp_path: Path, name: s
     assert result.exit_code == 2
     assert f"{name} is quantized already\n  give the float network" in result.stderr
     assert not list(tmp_path.iterdir())
-
-
-def shared(name: str) -> Path:
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"{path} is not here (set EECOMPILE_SHARED)")
-    return path
 
 
 def accuracy(model: Path, images: Array, labels: Array) -> float:

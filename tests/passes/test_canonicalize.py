@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,15 +14,7 @@ from passes.graph import from_model, load
 from passes.state import Exit, copy_graph, state_of
 from tests.passes.equivalence import check_passes, printed
 from tests.passes.net_builder import NetBuilder
-
-SHARED = Path(os.environ.get("EECOMPILE_SHARED", "../shared"))
-
-
-def shared(*parts: str) -> Path:
-    path = SHARED.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"{path} is not here (set EECOMPILE_SHARED)")
-    return path
+from tests.shared_files import shared
 
 
 @pytest.mark.parametrize("name", ["resnet8_cifar10", "mobilenetv1_025_vww"])

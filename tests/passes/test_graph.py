@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,7 @@ from passes.state import copy_graph, set_origin, state_of
 from tests.passes.equivalence import batch_of, printed, run_model
 from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain, two_exits
-
-SHARED = Path(os.environ.get("EECOMPILE_SHARED", "../shared"))
+from tests.shared_files import shared
 
 
 def shape_only(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -66,9 +64,7 @@ def test_shape_only_models_load_save_and_load(tmp_path: Path, declared: bool) ->
     ("name", "count"), [("mobilenetv2_exits_3_5_8", 4), ("mobilenetv2_exits_0_4_5_7", 5)]
 )
 def test_published_shape_only_networks(name: str, count: int, tmp_path: Path) -> None:
-    path = SHARED / "reference" / "eenn" / f"{name}.onnx"
-    if not path.exists():
-        pytest.skip(f"{path} is not here (set EECOMPILE_SHARED)")
+    path = shared("reference", "eenn", f"{name}.onnx")
     graph = load(path)
     exits = recognise_exits(graph)
     assert len(exits) == count

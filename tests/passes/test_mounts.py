@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
@@ -13,8 +10,7 @@ from passes.mounts import Mount, find_mounts, resolve_mounts
 from passes.registry import parse_pipeline
 from passes.state import Exit, state_of
 from tests.passes.net_builder import NetBuilder
-
-SHARED = Path(os.environ.get("EECOMPILE_SHARED", "../shared"))
+from tests.shared_files import shared
 
 
 def canonical(graph: gs.Graph) -> gs.Graph:
@@ -191,9 +187,7 @@ def test_wide_insides_of_inverted_bottlenecks_rank_last() -> None:
 
 
 def test_resnet8() -> None:
-    path = SHARED / "models" / "resnet8_cifar10.onnx"
-    if not path.exists():
-        pytest.skip(f"{path} is not here (set EECOMPILE_SHARED)")
+    path = shared("models", "resnet8_cifar10.onnx")
     graph = canonical(load(path))
     assert [m.name for m in resolve_mounts(graph, "2")] == ["relu_2", "relu_4"]
     final = find_mounts(graph)[-1]

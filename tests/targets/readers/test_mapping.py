@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,9 @@ from passes.errors import InputError
 from targets.cost.mapping import Mapping, MappingRule
 from targets.readers.mapping import parse_mapping, read_mapping
 from targets.readers.saved_mapping import SavedMapping, mapping_text
+from tests.shared_files import shared
 from tests.targets.readers.files import changed
 
-SHARED = Path(os.environ.get("EECOMPILE_SHARED", "../shared"))
 CORES = dict.fromkeys(("digital", "analog", "pooling"), ("D1", "D2", "D3"))
 
 WISHES = """
@@ -214,9 +213,7 @@ def test_hints_of_dimensions_that_are_not_there_are_told() -> None:
     ],
 )
 def test_published_mappings(path: str, notes: int) -> None:
-    file = SHARED / "reference" / path
-    if not file.exists():
-        pytest.skip(f"{file} is not here (set EECOMPILE_SHARED)")
+    file = shared("reference", path)
     rules, told = read_mapping(file, {f"core_{i}": ("D1", "D2", "D3", "D4") for i in range(6)})
     assert {rule.name: rule.cores for rule in rules} == {
         **dict.fromkeys(("default", "Conv", "Gemm"), (0, 1, 2, 3)),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,8 @@ import pytest
 from passes.errors import InputError
 from targets.arch import Architecture, Link
 from targets.readers.files import read_architecture
+from tests.shared_files import shared
 from tests.targets.readers.files import COUNTED, NAMED, OFFCHIP, changed
-
-SHARED = Path(os.environ.get("EECOMPILE_SHARED", "../shared"))
 
 MESH = """
 name: system
@@ -213,9 +211,7 @@ def test_an_inner_memory_must_not_have_the_name_of_one_off_chip(tmp_path: Path) 
     ],
 )
 def test_published_systems(path: str, links: int, own_dram: bool) -> None:
-    file = SHARED / "reference" / path
-    if not file.exists():
-        pytest.skip(f"{file} is not here (set EECOMPILE_SHARED)")
+    file = shared("reference", path)
     arch = read_architecture(file)
     stem = file.stem.removesuffix("_quad_core")
     assert [core.name for core in arch.cores] == [*(f"{stem}_{i}" for i in range(4)), "pooling", "simd"]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,8 @@ import pytest
 from passes.errors import InputError
 from targets.arch import Architecture
 from targets.readers.files import read_architecture
+from tests.shared_files import shared
 from tests.targets.readers.files import COUNTED, IMC, NAMED, OFFCHIP, changed
-
-SHARED = Path(os.environ.get("EECOMPILE_SHARED", "../shared"))
 
 
 def read(text: str, folder: Path) -> Architecture:
@@ -248,9 +246,7 @@ def test_files_of_no_known_form(text: str, message: str, tmp_path: Path) -> None
 
 
 def test_published_cores_agree_across_generations() -> None:
-    folder = SHARED / "reference"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not here (set EECOMPILE_SHARED)")
+    folder = shared("reference")
     old, new = (
         read_architecture(folder / name / "hardware" / "cores" / "pooling.yaml").cores[0]
         for name in ("eenn", "stream_quad_tpu")
