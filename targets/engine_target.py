@@ -16,13 +16,16 @@ from targets.cost.base import LayerCost, whole_parts
 from targets.cost.engine import DEFAULT_LPF_LIMIT
 from targets.cost.engines import Engines
 from targets.cost.locality import Stores, plan_residency
-from targets.cost.mapping import MappingRule, NoMappingError, RuleError
+from targets.cost.mapping import MappingRule, NoMappingError, RuleError, Unrolling
 from targets.cost.nests import nest_of
 from targets.cost.residency import Residency
 from targets.cost.solution import Solution
 from targets.engine_rules import Named, allowed_cores, chosen_rule, foreign_loops, idle_rules
+from targets.engine_machine import machine_of
+from targets.hierarchy import MemoryLevel
 from targets.layer import Bits, Layer
 from targets.placement import Placement, Refusal, objective_key
+from targets.schedule.machine import Machine
 from targets.workload import Workload
 
 ENGINE_MODEL = CostModel(
@@ -151,7 +154,10 @@ class EngineTarget(Target):
             NoMappingError: No mapping fits the memories.
             InputError: A rule asks for what cannot be.
         """
-        found = self.solution(layer, core)
+        return self.cost_of(self.solution(layer, core), core)
+
+    def cost_of(self, found: Solution, core: str) -> LayerCost:
+        """Return a mapping found for ``core`` as the cost of a layer, in whole cycles."""
         # Windows unrolled by what does not divide them move less than their data in the reference model.
         bound_cycles = math.floor(min(found.bound_cycles, found.latency_cycles))
         load, compute, stall, store = whole_parts(
@@ -172,8 +178,16 @@ class EngineTarget(Target):
             detail=found,
         )
 
-    def solution(self, layer: Layer, core: str, residency: Residency | None = None) -> Solution:
-        """Return the best mapping; ``residency`` takes the place of what is planned for the layer.
+    def solution(
+        self,
+        layer: Layer,
+        core: str,
+        residency: Residency | None = None,
+        unrolling: Unrolling | None = None,
+    ) -> Solution:
+        """Return the best mapping, with ``unrolling`` if it is given.
+
+        ``residency`` takes the place of what is planned for the layer.
 
         Raises:
             NoMappingError: No mapping fits the memories.
@@ -183,6 +197,8 @@ class EngineTarget(Target):
         around = planned if planned is not None and planned.core == core else Residency(core)
         nest = nest_of(layer)
         rule = rule_on(nest, self.rule(layer), self._engines.hierarchy(core).dataflow)
+        if unrolling is not None and rule.fixed is None:
+            rule = replace(rule, spatial=unrolling)
         if self.watch is not None:
             self.watch(layer.name)
         try:
@@ -195,6 +211,25 @@ class EngineTarget(Target):
     def rule(self, layer: Named) -> MappingRule:
         """Return the rule of a layer: what the user says of it, else what the target says."""
         return chosen_rule(layer, self.rules, self.own_rules)
+
+    def alike(self, core: str) -> str:
+        """Return the first core that is equal to ``core``."""
+        return self._engines.alike(core) if self._engines.has(core) else core
+
+    def levels(self, layer: Layer, core: str, operand: str) -> list[tuple[str, MemoryLevel]]:
+        """Return the memories ``operand`` of ``layer`` uses on ``core``, innermost first."""
+        return self._engines.hierarchy(core).levels(self.rule(layer).links.get(operand, operand))
+
+    def legal_cores(self, layer: Layer) -> tuple[str, ...]:
+        """Return the cores that run ``layer`` by their kind, their rules and the mapping file, by name."""
+        rules = {core.name: self.support(core.name).get(layer.op_type) for core in self.arch.cores}
+        legal = [n for n, r in rules.items() if r is not None and all(rule(layer, self.arch) for rule in r)]
+        allowed = self._allowed(layer)
+        return tuple(sorted(name for name in legal if not allowed or name in allowed))
+
+    def machine(self) -> Machine:
+        """Return the stores, routes and resources of the description."""
+        return machine_of(self.arch, self._engines)
 
     def _allowed(self, layer: Layer) -> tuple[str, ...]:
         """Return the cores a rule restricts ``layer`` to; empty for all."""
@@ -216,10 +251,7 @@ class EngineTarget(Target):
 
     def _likely_core(self, layer: Layer) -> str | None:
         """Return where ``layer`` runs if nothing stays on chip; where all cores are alike, the first."""
-        rules = {core.name: self.support(core.name).get(layer.op_type) for core in self.arch.cores}
-        legal = [n for n, r in rules.items() if r is not None and all(rule(layer, self.arch) for rule in r)]
-        allowed = self._allowed(layer)
-        legal = sorted(name for name in legal if not allowed or name in allowed)
+        legal = self.legal_cores(layer)
         if len({self._engines.alike(name) for name in legal}) == 1:
             return legal[0]
         placed = self.place(layer, self.objective) if legal else None

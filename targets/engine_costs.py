@@ -1,0 +1,122 @@
+"""What the cores of a described accelerator cost the scheduler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from targets.cost.base import LayerCost
+from targets.cost.locality import operand_tensors
+from targets.cost.mapping import NoMappingError, Unrolling
+from targets.cost.nest import Floats, LoopNest, Shape
+from targets.cost.nests import nest_of
+from targets.cost.residency import Residency
+from targets.cost.solution import Solution
+from targets.layer import Layer
+from targets.schedule.jobs import ALL_HELD, Held, Option
+from targets.schedule.machine import OUTER, Machine
+
+if TYPE_CHECKING:
+    from targets.engine_target import EngineTarget
+
+
+class EngineCosts:
+    """Costs of tiles, each found out once; a tile is unrolled like the whole layer."""
+
+    def __init__(self, target: EngineTarget, machine: Machine) -> None:
+        self._target = target
+        self._machine = machine
+        self._options: dict[tuple[object, ...], Option | None] = {}
+        self._unrollings: dict[tuple[str, str], Unrolling] = {}
+        self._cores: dict[str, tuple[str, ...]] = {}
+
+    def cores(self, layer: Layer) -> tuple[str, ...]:
+        """Return the cores that may run ``layer``, by name."""
+        if layer.name not in self._cores:
+            self._cores[layer.name] = self._target.legal_cores(layer)
+        return self._cores[layer.name]
+
+    def alike(self, core: str) -> str:
+        """Return one name for all cores that cost the same."""
+        return self._target.alike(core)
+
+    def resources(self, core: str, cost: LayerCost) -> tuple[tuple[str, float], ...]:  # noqa: ARG002
+        """Return what a run takes: its core."""
+        return ((core, 1.0),)
+
+    def option(self, tile: Layer, core: str, held: Held) -> Option | None:
+        """Return what ``tile`` costs on ``core``; see :class:`targets.schedule.jobs.Costs`."""
+        first = self.alike(core)
+        key = (tile.name, first, held, tile.outputs[0].shape, tuple(t.shape for t in tile.inputs))
+        if key not in self._options:
+            self._options[key] = self._find(tile, first, held)
+        found = self._options[key]
+        if found is None or not found.buffers or core == first:
+            return found
+        renamed = tuple((f"{core}{store.removeprefix(first)}", bits) for store, bits in found.buffers)
+        return Option(found.cost, renamed)
+
+    def _find(self, tile: Layer, core: str, held: Held) -> Option | None:
+        operands = []
+        for operand, bits in _operand_bits(tile).items():
+            store = self._machine.store_of(core, operand)
+            if operand in held and store != OUTER:
+                operands.append((operand, store.removeprefix(f"{core}."), bits))
+        try:
+            found = self._target.solution(tile, core, Residency(core, tuple(operands)), self._unrolling(tile, core))
+        except NoMappingError:
+            return None
+        return Option(self._target.cost_of(found, core), self._buffers(tile, core, held, found))
+
+    def _unrolling(self, tile: Layer, core: str) -> Unrolling | None:
+        """Return how the whole layer is unrolled; ``None`` for the first tile asked for, the whole layer."""
+        return self._unrollings.get((tile.name, core))
+
+    def unroll_like(self, layer: Layer, core: str) -> None:
+        """Search the unrolling of a whole layer, which its tiles follow."""
+        key = (layer.name, self.alike(core))
+        if key in self._unrollings:
+            return
+        for held in (ALL_HELD, ALL_HELD - {"W"}, frozenset[str]()):
+            option = self.option(layer, core, held)
+            if option is not None and option.cost.detail is not None:
+                self._unrollings[key] = option.cost.detail.mapping.spatial
+                return
+
+    def _buffers(self, tile: Layer, core: str, held: Held, found: Solution) -> tuple[tuple[str, int], ...]:
+        """Return the room streamed operands take in the stores of the core: what their mapping keeps there."""
+        nest = nest_of(tile)
+        shape = Shape(nest)
+        buffers: dict[str, int] = {}
+        for operand in sorted(set(nest.operands) - held):
+            store = self._machine.store_of(core, operand)
+            chain = [name for name, _ in self._target.levels(tile, core, operand)]
+            memory = store.removeprefix(f"{core}.")
+            if store == OUTER or memory not in chain:
+                continue
+            extents = self._extents(found, nest, operand, chain.index(memory))
+            width = shape.bits[operand]
+            bits = min(int(float(shape.footprint(operand, extents)) * width), self._machine.stores[store].size_bits or 0)
+            buffers[store] = buffers.get(store, 0) + bits
+        return tuple(sorted(buffers.items()))
+
+    @staticmethod
+    def _extents(found: Solution, nest: LoopNest, operand: str, level: int) -> Floats:
+        """Return how far each loop runs within one level of an operand's memories."""
+        mapping = found.mapping
+        extents = dict.fromkeys(nest.sizes, 1)
+        inside = mapping.loops[: mapping.levels[operand][level]]
+        unrolled = [item for loops in mapping.spatial.values() for item in loops.items()]
+        for name, factor in (*inside, *unrolled):
+            extents[name] = min(extents[name] * factor, nest.sizes[name])
+        return np.array([float(extents[name]) for name, _ in nest.loops])
+
+
+def _operand_bits(tile: Layer) -> dict[str, int]:
+    """Return the bits of the tensors behind each operand of the loop nest of ``tile``."""
+    tensors = {t.name: t.elements * t.bits for t in (*tile.inputs, *tile.outputs)}
+    bits = {op: sum(tensors[name] for name in names) for op, names in operand_tensors(tile).items()}
+    if tile.weight is not None and "W" in bits:
+        bits["W"] = tile.weight.elements * tile.weight.bits
+    return bits

@@ -1,0 +1,134 @@
+"""What can be scheduled: tiles on cores, with what they cost there and which data they need where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from targets.cost.base import LayerCost
+from targets.layer import Layer
+from targets.schedule.machine import Machine
+from targets.schedule.regions import Extent, Region, extent_of
+from targets.schedule.tiles import Tile, weight_extent
+from targets.workload import Workload
+
+# Operands whose whole tensors lie in the stores of the core while a tile runs.
+Held = frozenset[str]
+ALL_HELD: Held = frozenset("WIO")
+
+
+class Option(NamedTuple):
+    """A tile on a core.
+
+    Attributes:
+        cost: Cycles and energy, without what brings held operands.
+        buffers: Bits that parts of operands which are not held take in the stores meanwhile.
+    """
+
+    cost: LayerCost
+    buffers: tuple[tuple[str, int], ...] = ()
+
+
+class Costs(Protocol):
+    """What a target tells the scheduler of its cores."""
+
+    def cores(self, layer: Layer) -> tuple[str, ...]:
+        """Return the cores that may run ``layer``, by name."""
+
+    def alike(self, core: str) -> str:
+        """Return one name for all cores that cost the same."""
+
+    def option(self, tile: Layer, core: str, held: Held) -> Option | None:
+        """Return what ``tile`` costs on ``core`` while the operands ``held`` lie in its stores.
+
+        ``None`` where no mapping fits.
+        """
+
+    def resources(self, core: str, cost: LayerCost) -> tuple[tuple[str, float], ...]:
+        """Return what a run takes from its start to its end, the core itself included."""
+
+
+class Read(NamedTuple):
+    """A part of a tensor that a tile reads as one of its operands."""
+
+    operand: str
+    tensor: str
+    region: Region
+
+
+@dataclass(frozen=True)
+class Network:
+    """A workload as the scheduler sees it.
+
+    Attributes:
+        stage_of: Stage of each layer that an exit path needs.
+        order: These layers, stage by stage, each behind its producers.
+        extents: Tensors by name, weights included.
+        consumers: Layers that read each tensor.
+        producer: The layer that writes it; those without one lie in the outer store from the start.
+        outputs: Tensors that end in the outer store.
+    """
+
+    workload: Workload
+    machine: Machine
+    costs: Costs
+    stage_of: Mapping[int, int]
+    order: tuple[int, ...]
+    extents: Mapping[str, Extent]
+    consumers: Mapping[str, tuple[int, ...]]
+    producer: Mapping[str, int]
+    outputs: frozenset[str]
+    stage_names: tuple[str, ...]
+    second_operand: Mapping[int, bool] = field(default_factory=dict)
+
+    def layer(self, index: int) -> Layer:
+        """Return a layer by its index in the workload."""
+        return self.workload.layers[index]
+
+    def reads(self, index: int, tile: Tile) -> tuple[Read, ...]:
+        """Return what a tile of layer ``index`` reads, weights left out."""
+        names = ("I", "W") if self.second_operand.get(index) else ("I",)
+        inputs = self.layer(index).inputs
+        return tuple(
+            Read(names[min(i, len(names) - 1)], operand.name, region)
+            for i, (operand, region) in enumerate(zip(inputs, tile.inputs, strict=True))
+        )
+
+
+def weights_name(layer: Layer) -> str:
+    """Return the name of the weights of ``layer`` among the tensors, bias included."""
+    return f"{layer.name}.weights"
+
+
+def network_of(workload: Workload, machine: Machine, costs: Costs, second: Mapping[int, bool]) -> Network:
+    """Return ``workload`` as the scheduler sees it.
+
+    Args:
+        workload: The layers.
+        machine: The accelerator.
+        costs: What its cores cost.
+        second: Layers whose second input is their operand ``W``.
+    """
+    stage_of = {i: stage for stage, members in enumerate(workload.stages()) for i in members}
+    order = tuple(sorted(stage_of, key=lambda i: (stage_of[i], i)))
+    extents: dict[str, Extent] = {}
+    consumers: dict[str, list[int]] = {}
+    producer: dict[str, int] = {}
+    for index in order:
+        layer = workload.layers[index]
+        for operand in (*layer.inputs, *layer.outputs):
+            extents.setdefault(operand.name, extent_of(operand))
+        for operand in layer.inputs:
+            readers = consumers.setdefault(operand.name, [])
+            if index not in readers:
+                readers.append(index)
+        producer |= {operand.name: index for operand in layer.outputs if operand.name not in producer}
+        if layer.weight is not None:
+            extents[weights_name(layer)] = weight_extent(layer)
+    return Network(
+        workload, machine, costs, stage_of, order, extents,
+        {name: tuple(readers) for name, readers in consumers.items()}, producer,
+        frozenset(name for name in workload.outputs if name in producer),
+        tuple(path.name for path in workload.exits), second,
+    )  # fmt: skip

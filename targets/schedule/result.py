@@ -1,0 +1,116 @@
+"""A schedule: what runs and moves when, and what lies where meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from targets.cost.base import LayerCost
+from targets.schedule.jobs import Held, Read
+from targets.schedule.regions import Region
+
+Uses = tuple[tuple[str, float], ...]
+Purpose = Literal["weights", "input", "activations", "spill", "output"]
+
+
+class Run(NamedTuple):
+    """A tile at work.
+
+    Attributes:
+        name: Unique name of the tile.
+        layer: Index in the workload.
+        core: Where.
+        start: First cycle.
+        end: First cycle after it.
+        stage: The exit path it belongs to.
+        uses: Resources it takes meanwhile.
+        cost: What it costs; its latency is ``end - start``.
+        held: Operands whose whole tensors lie in the stores of the core.
+        reads: What it reads, weights left out.
+        weights: Output channels whose weights it reads; ``None`` without weights.
+        output: Part of the first output it writes.
+        cut: Number and count of the tile.
+    """
+
+    name: str
+    layer: int
+    core: str
+    start: int
+    end: int
+    stage: int
+    uses: Uses
+    cost: LayerCost
+    held: Held
+    reads: tuple[Read, ...]
+    weights: Region | None
+    output: Region
+    cut: tuple[int, int]
+
+
+class Move(NamedTuple):
+    """A part of a tensor on its way between stores.
+
+    Attributes:
+        layer: Index of the layer it is for: the one that reads, or that wrote what leaves.
+        read_pj: Energy of reading the source.
+        wire_pj: Energy of the links.
+        write_pj: Energy of writing the destination.
+    """
+
+    tensor: str
+    region: Region
+    source: str
+    destination: str
+    start: int
+    end: int
+    stage: int
+    uses: Uses
+    bits: int
+    layer: int
+    purpose: Purpose
+    read_pj: float
+    wire_pj: float
+    write_pj: float
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy of all of it."""
+        return self.read_pj + self.wire_pj + self.write_pj
+
+
+class Stay(NamedTuple):
+    """Data, or room kept for it, in a store from ``start`` up to ``end``; ``None`` is for good."""
+
+    store: str
+    tensor: str
+    region: Region
+    bits: int
+    start: int
+    end: int | None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Runs and moves by start, stays by store and start.
+
+    Attributes:
+        stage_end_cycles: When everything an exit path needs is over, per exit.
+        resident: Names of weights that stay on chip between inferences.
+    """
+
+    runs: tuple[Run, ...]
+    moves: tuple[Move, ...]
+    stays: tuple[Stay, ...]
+    stage_names: tuple[str, ...]
+    stage_end_cycles: tuple[int, ...]
+    resident: frozenset[str] = frozenset()
+
+    @property
+    def latency_cycles(self) -> int:
+        """When all is over."""
+        return max(self.stage_end_cycles, default=0)
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy of all runs and moves."""
+        return sum(run.cost.energy_pj for run in self.runs) + sum(move.energy_pj for move in self.moves)
