@@ -9,6 +9,7 @@ from rich.console import Console
 from eecompile import wording
 from eecompile.terminal import bullets, line, table
 from targets.cost.solution import Solution
+from targets.operating_points import PointedReport
 from targets.report import CostReport, LayerReport, PathCost
 
 SHOWN_LAYERS = 40
@@ -19,9 +20,10 @@ NARROW_NAMES, WIDE_NAMES = (11, 12), (24, 20)
 SHOWN_PORTS = 6
 
 
-def cost_report(out: Console, report: CostReport) -> None:
+def cost_report(out: Console, report: PointedReport) -> None:
     """Print exits, layers and what the figures leave out."""
-    line(out, f"{report.target}, objective {report.objective}, cost model {report.cost_model}", "bold")
+    at = "" if report.point is None else f" at {report.point}"
+    line(out, f"{report.target}{at}, objective {report.objective}, cost model {report.cost_model}", "bold")
     line(out, f"Known error: {report.known_error}.")
     _assumptions(out, report)
     out.print()
@@ -33,6 +35,7 @@ def cost_report(out: Console, report: CostReport) -> None:
         [_path(path, report.total) for path in report.exits],
         columns[1:],
     )
+    _points(out, report)
     shown = report.layers[:SHOWN_LAYERS]
     more = (
         f" (the first {len(shown)} of {len(report.layers)}; all with --json)"
@@ -62,7 +65,25 @@ def _proven(out: Console, report: CostReport) -> None:
     line(out, f"{text}{rest}.")
 
 
-def broken_down(out: Console, report: CostReport) -> None:
+def _points(out: Console, report: PointedReport) -> None:
+    """Print the deepest path at every operating point, where there are several."""
+    if len(report.operating_points) < 2:
+        return
+    rows = [
+        (
+            f"{found.name} (shown)" if found.name == report.point else found.name,
+            wording.quantity(found.clock_hz, "Hz"),
+            wording.quantity(found.total.latency_s, "s"),
+            wording.energy(found.total.energy_pj),
+            wording.quantity(found.total.edp_js, "J·s"),
+        )
+        for found in report.operating_points
+    ]
+    columns = ("operating point", "clock", "latency", "energy", "EDP")
+    table(out, "Operating points: the deepest path at each", columns, rows, columns[1:])
+
+
+def broken_down(out: Console, report: PointedReport) -> None:
     """Print what :func:`cost_report` does, then energy by operand and memory and the parts of latency."""
     cost_report(out, report)
     details = [layer.detail for layer in report.layers if layer.detail is not None]

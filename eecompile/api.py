@@ -23,7 +23,7 @@ from eecompile.pipeline import run as run_pipeline
 from eecompile.run_options import RunOptions, check_seed
 from passes.errors import InputError, did_you_mean
 from passes.heads import HEADS
-from targets.report import CostReport
+from targets.operating_points import PointedReport
 
 __all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "report", "run", "targets"]
 
@@ -49,6 +49,7 @@ def run(
     preprocess: str = AUTO,
     cost_model: str | None = None,
     seed: int = 0,
+    point: str | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -67,6 +68,7 @@ def run(
         preprocess: ``auto`` or a rule, see `eecompile.preprocess.parse_rule`.
         cost_model: Latency model of the target; its default if absent.
         seed: Seed of everything drawn at random.
+        point: Operating point of all costs; the target's first if absent.
         progress: Called with one line of text per step.
 
     Returns:
@@ -86,6 +88,7 @@ def run(
         preprocess=preprocess,
         cost_model=cost_model,
         seed=seed,
+        point=point,
     )
     return run_pipeline(options, progress)
 
@@ -155,8 +158,10 @@ def cost(
     lpf_limit: int | str | None = None,
     bits: str | None = None,
     save_mapping: Path | str | None = None,
+    point: str | None = None,
+    max_latency: float | None = None,
     progress: Progress = _silent,
-) -> CostReport:
+) -> PointedReport:
     """Return what a network and each of its exits cost on a target.
 
     Args:
@@ -175,11 +180,14 @@ def cost(
         bits: Bits of weights, activations and partial sums of float tensors, such as ``8,8,16``; the
             target's own if absent.
         save_mapping: Where to write the chosen mappings.
+        point: Operating point the figures are for; the target's first if absent.
+        max_latency: Longest allowed latency of the deepest exit, in s: the figures are for the operating
+            point that is best for the objective within it.
         progress: Called with one line of text per step.
 
     Raises:
         InputError: A wrong file or value, or an option the target cannot honour.
-        NoSolutionError: A layer that no core of the target supports.
+        NoSolutionError: A layer that no core of the target supports, or no point meets ``max_latency``.
     """
     if head not in HEADS:
         raise InputError(f"unknown head '{head}'", did_you_mean(head, HEADS))
@@ -190,6 +198,8 @@ def cost(
         lpf_limit=None if lpf_limit is None else str(lpf_limit),
         bits=bits,
         save_mapping=None if save_mapping is None else Path(save_mapping),
+        point=point,
+        max_latency_s=max_latency,
     )
     return cost_network(
         Path(model), target, objective, cost_model, exits, head, host_scale, options, progress

@@ -26,9 +26,11 @@ from eecompile.options import (
     LPF_LIMIT,
     MAPPING,
     MAX_DROP,
+    MAX_LATENCY,
     MODEL,
     OBJECTIVE,
     OPTIMISTIC,
+    POINT,
     PREPROCESS,
     RUN,
     SAVE_MAPPING,
@@ -103,6 +105,7 @@ def run(
     preprocess: PREPROCESS = "auto",
     cost_model: COST_MODEL = None,
     seed: SEED = 0,
+    point: POINT = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -114,7 +117,7 @@ def run(
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
-        progress=timed_progress(),
+        point, progress=timed_progress(),
     )  # fmt: skip
     terminal.show(answers.RunAnswer(result), as_json, answers.run_result)
     if not result.passed:
@@ -200,18 +203,21 @@ def cost(
     lpf_limit: LPF_LIMIT = None,
     bits: BITS = None,
     save_mapping: SAVE_MAPPING = None,
+    point: POINT = None,
+    max_latency: MAX_LATENCY = None,
     breakdown: BREAKDOWN = False,
     as_json: JSON = False,
 ) -> None:
     """Tell what a network and its exits cost.
 
-    Exits the network has already are recognised; weights may be absent.
+    Exits the network has already are recognised; weights may be absent. Exits with 1 if no operating
+    point meets --max-latency.
     """
     from eecompile import answers_cost, api, terminal
 
     report = api.cost(
         model, target, objective, cost_model, exits, head, host_scale, mapping, locality, fusion, lpf_limit,
-        bits, save_mapping, progress=timed_progress(),
+        bits, save_mapping, point, max_latency, progress=timed_progress(),
     )  # fmt: skip
     terminal.show(report, as_json, answers_cost.broken_down if breakdown else answers_cost.cost_report)
 

@@ -16,6 +16,7 @@ from targets.base import Target
 from targets.cost.mapping import RuleError
 from targets.engine_target import EngineTarget
 from targets.layer import Bits
+from targets.operating_points import PointedReport, check_point, choose_point
 from targets.readers.files import read_architecture
 from targets.readers.mapping import read_mapping
 from targets.readers.saved_mapping import SavedMapping, mapping_text
@@ -40,6 +41,8 @@ class CostOptions:
         lpf_limit: Most temporal factors per layer, or ``full``.
         bits: Bits of weights, activations and partial sums, such as ``8,8,16``.
         save_mapping: Where to write the chosen mappings.
+        point: Operating point the figures are for; ``None`` takes the first, or the best within the bound.
+        max_latency_s: Longest allowed latency of the deepest exit, in s.
     """
 
     mapping: Path | None = None
@@ -48,6 +51,8 @@ class CostOptions:
     lpf_limit: str | None = None
     bits: str | None = None
     save_mapping: Path | None = None
+    point: str | None = None
+    max_latency_s: float | None = None
 
 
 def cost_network(
@@ -60,12 +65,13 @@ def cost_network(
     host_scale: float,
     options: CostOptions,
     progress: Callable[[str], None],
-) -> CostReport:
+) -> PointedReport:
     """Cost a network; arguments as in `eecompile.api.cost`."""
     fusion = _on_off("--fusion", options.fusion)
     given = None if options.bits is None else parse_bits(options.bits)
     accelerator, foreign = open_target(target, cost_model or "", host_scale)
     accelerator, notes = with_options(accelerator, options)
+    check_point(accelerator.arch, options.point, options.max_latency_s)
     bits = given or accelerator.precision
     if foreign and given is None:
         notes.append(
@@ -83,9 +89,10 @@ def cost_network(
     if len(accelerator.cost_models) > 1:
         models = cycles_by_model(prepared.graph, accelerator, objective, bits, fusion)
         report = replace(report, models=models)
+    pointed = choose_point(report, accelerator.arch, objective, options.point, options.max_latency_s)
     if options.save_mapping is not None and isinstance(accelerator, EngineTarget):
         save_mapping(report, options.save_mapping, accelerator)
-    return report
+    return pointed
 
 
 class _Ticker:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_type_hints
 
 from passes.registry import TABLE, pass_class
+from targets.arch import OperatingPoint
 from targets.conformance import support_table
 from targets.registry import load_target, target_table
 
@@ -127,6 +128,16 @@ class FigureInfo:
 
 
 @dataclass(frozen=True)
+class PointInfo:
+    """One operating point: clock in Hz, supply in V if known, energy over that at the first point."""
+
+    name: str
+    clock_hz: float
+    voltage_v: float | None
+    energy_scale: float
+
+
+@dataclass(frozen=True)
 class TargetInfo:
     """One target.
 
@@ -134,6 +145,7 @@ class TargetInfo:
         name: As in ``--target``.
         summary: One sentence.
         clock_hz: Clock, None where none is known.
+        operating_points: Clocks it can run at, the default first; none where no clock is known.
         cores: Its cores.
         cost_models: Name -> source and known error; the first is the default.
         support: What runs where, under which rules.
@@ -143,6 +155,7 @@ class TargetInfo:
     name: str
     summary: str
     clock_hz: float | None
+    operating_points: tuple[PointInfo, ...]
     cores: tuple[CoreInfo, ...]
     cost_models: dict[str, dict[str, str]]
     support: tuple[SupportRule, ...]
@@ -182,8 +195,14 @@ def _target(name: str) -> TargetInfo:
         name,
         (inspect.getdoc(type(target)) or "").partition("\n")[0],
         target.arch.clock_hz,
+        tuple(_point(point) for point in target.arch.operating_points),
         cores,
         models,
         tuple(SupportRule(row.op_type, row.core, row.sentences) for row in support_table(target)),
         tuple(FigureInfo(path, figure.value, figure.known, figure.source) for path, figure in figures),
     )
+
+
+def _point(point: OperatingPoint) -> PointInfo:
+    voltage_v = None if point.voltage_v is None else point.voltage_v.value
+    return PointInfo(point.name, point.clock_hz.value, voltage_v, point.scale)

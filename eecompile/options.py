@@ -85,5 +85,19 @@ OPTIMISTIC = Annotated[
     ),
 ]
 HOST_SCALE = Annotated[float, typer.Option(metavar="FACTOR", help="Scale the placeholder cost of host work.")]
+POINT = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Operating point of all figures; see `eecompile targets NAME`. [default: the target's first]",
+    ),
+]
+MAX_LATENCY = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Longest latency of the deepest exit: takes the operating point best for --objective within it.",
+    ),
+]
 SEED = Annotated[int, typer.Option(metavar="N", help="Seed of everything that is drawn at random.")]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]

@@ -62,7 +62,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
     clock = Clock(progress)
     clock.step("load and cost")
     out = options.out or Path("runs") / f"{options.model.stem}-{options.target}"
-    target = load_target(options.target, cost_model=options.cost_model or "")
+    target = load_target(options.target, cost_model=options.cost_model or "", point=options.point or "")
     if options.data is not None:
         import_torch()
     prepared = prepare(options.model, target, options.objective, options.exits, options.head, DEFAULT_EXITS)

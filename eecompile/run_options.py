@@ -32,6 +32,7 @@ class RunOptions:
     preprocess: str = "auto"
     cost_model: str | None = None
     seed: int = 0
+    point: str | None = None
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:

@@ -87,10 +87,25 @@ class Dma(Frozen):
 
 
 class OperatingPoint(Frozen):
-    """A clock the chip runs at."""
+    """A clock the chip runs at; memories run on it too, so that cycles are the same at every point.
+
+    Attributes:
+        name: Name in options and reports.
+        clock_hz: Clock in Hz.
+        voltage_v: Supply in V, where it is known.
+        energy_scale: Energy of any work here over that at the first point of the file, at which powers
+            and energies of the description hold; ``None`` is 1.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     clock_hz: Figure
+    voltage_v: Figure | None = None
+    energy_scale: Figure | None = None
+
+    @property
+    def scale(self) -> float:
+        """The value of ``energy_scale``."""
+        return 1.0 if self.energy_scale is None else self.energy_scale.value
 
 
 class Link(Frozen):
@@ -135,7 +150,8 @@ class Architecture(Frozen):
         links: What moves data between cores; empty where the description does not tell.
         overlap: Transfers may run beside compute.
         host_waits: The host is busy while any other core works.
-        operating_points: Empty where no clock is known; the first is the default.
+        operating_points: Empty where no clock is known; the first is the default, and its energies are
+            those of the description.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -159,6 +175,14 @@ class Architecture(Frozen):
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
                 raise ValueError(f"{group}: the name '{twice[0]}' is used twice")
+        return self
+
+    @model_validator(mode="after")
+    def _first_point_scales_nothing(self) -> Architecture:
+        if self.operating_points and self.operating_points[0].energy_scale is not None:
+            raise ValueError(
+                "operating_points[0].energy_scale: leave it out; energies are given at the first point"
+            )
         return self
 
     @model_validator(mode="after")
@@ -242,6 +266,29 @@ class Architecture(Frozen):
                 return memory
         known = (m.name for m in self.memories)
         raise InputError(f"{self.name} has no memory '{name}'", did_you_mean(name, known))
+
+    def operating_point(self, name: str) -> OperatingPoint:
+        """Return the operating point called ``name``; raises InputError with what there is."""
+        for point in self.operating_points:
+            if point.name == name:
+                return point
+        if not self.operating_points:
+            raise InputError(
+                f"{self.name} has no operating points: no clock is known",
+                "leave the point away; costs are in cycles",
+            )
+        known = [p.name for p in self.operating_points]
+        raise InputError(f"{self.name} has no operating point '{name}'", did_you_mean(name, known))
+
+    def clocked_at(self, name: str) -> Architecture:
+        """Return this description with the clock of point ``name`` as its default; powers stay as they are.
+
+        Raises:
+            InputError: No such point.
+        """
+        chosen = self.operating_point(name)
+        others = tuple(p for p in self.operating_points if p.name != name)
+        return self.model_copy(update={"operating_points": (chosen, *others)})
 
     def size_bytes(self, memory: str) -> int:
         """Return the size of ``memory`` in bytes."""

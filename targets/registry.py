@@ -7,11 +7,13 @@ from importlib.metadata import entry_points
 
 from passes.errors import InputError, did_you_mean
 from targets.base import Target
+from targets.operating_points import target_at
 
 GROUP = "eecompile.targets"
 BUILTIN = {
     "diana": "targets.diana.target:DianaTarget",
     "edge_tpu_quad": "targets.edge_tpu_quad.target:EdgeTpuQuadTarget",
+    "gap9": "targets.gap9.target:Gap9Target",
 }
 
 
@@ -46,6 +48,14 @@ def target_class(name: str) -> type[Target]:
     return found
 
 
-def load_target(name: str, cost_model: str = "", host_scale: float = 1.0) -> Target:
-    """Return target ``name`` with its options; raises InputError for a wrong name or value."""
-    return target_class(name)(cost_model=cost_model, host_scale=host_scale)
+def load_target(name: str, cost_model: str = "", host_scale: float = 1.0, point: str = "") -> Target:
+    """Return target ``name`` with its options; raises InputError for a wrong name or value.
+
+    Args:
+        name: Name of the target.
+        cost_model: Latency model; its default if empty.
+        host_scale: Factor on the placeholder cost of host work.
+        point: Operating point; the target's first if empty.
+    """
+    target = target_class(name)(cost_model=cost_model, host_scale=host_scale)
+    return target_at(target, point) if point else target

@@ -273,6 +273,7 @@ class _Builder:
 
 def _decision(name: str, logits: Operand, producers: list[int], last: bool) -> Layer:
     """Return the softmax behind an exit: for all but the last, its maximum is compared with the threshold."""
+    confidence = Operand(f"{name}.confidence", (1,), logits.bits)
     return Layer(
         name=f"{name}.softmax" if last else f"{name}.decide",
         op_type="Softmax",
@@ -280,7 +281,7 @@ def _decision(name: str, logits: Operand, producers: list[int], last: bool) -> L
         macs=0,
         dims=None,
         inputs=(logits,),
-        outputs=(logits if last else Operand(f"{name}.confidence", (1,), logits.bits),),
+        outputs=(replace(logits, name=f"{name}.probabilities") if last else confidence,),
         producers=tuple(producers),
         exit_name=None if last else name,
     )

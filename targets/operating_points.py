@@ -1,0 +1,241 @@
+"""What a network costs at each operating point of a chip, and the best point for an objective.
+
+Cycles are the same at every point, so a report at one point tells all others: latency by the clock, energy by
+the point's scale. Placement is the same too, because all energies scale alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Protocol, runtime_checkable
+
+from passes.errors import InputError, NoSolutionError
+from targets.arch import Architecture, OperatingPoint
+from targets.base import Target
+from targets.cost.solution import Solution
+from targets.placement import objective_key
+from targets.report import J_PER_PJ, CostReport, PathCost
+from targets.report_json import report_document
+
+
+@dataclass(frozen=True)
+class ExitCost:
+    """Cost of one exit path at an operating point; EDP is energy in J times latency in s."""
+
+    name: str
+    latency_s: float
+    energy_pj: float
+    edp_js: float
+
+
+@dataclass(frozen=True)
+class PointCosts:
+    """Cost of a network at one operating point.
+
+    Attributes:
+        name: Name of the point.
+        clock_hz: Its clock in Hz.
+        voltage_v: Its supply in V, where it is known.
+        exits: Cost of every exit path, shallow to deep.
+    """
+
+    name: str
+    clock_hz: float
+    voltage_v: float | None
+    exits: tuple[ExitCost, ...]
+
+    @property
+    def total(self) -> ExitCost:
+        """Cost of the deepest path: every layer, head and decision runs."""
+        return self.exits[-1]
+
+
+OBJECTIVES: Mapping[str, Callable[[ExitCost], float]] = {
+    "edp": lambda cost: cost.edp_js,
+    "latency": lambda cost: cost.latency_s,
+    "energy": lambda cost: cost.energy_pj,
+}
+
+
+@dataclass(frozen=True)
+class PointedReport(CostReport):
+    """A cost report that says at which operating point its figures are, and what other points cost.
+
+    Attributes:
+        point: Name of the point of all figures; ``None`` where the target has none.
+        operating_points: Costs at every point of the target, in the order of its description.
+    """
+
+    point: str | None = None
+    operating_points: tuple[PointCosts, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of ``eecompile cost --json``."""
+        points = [{**asdict(found), "total": asdict(found.total)} for found in self.operating_points]
+        return {**report_document(self), "point": self.point, "operating_points": points}
+
+
+@runtime_checkable
+class HasPoints(Protocol):
+    """A target that is costed at any of its operating points."""
+
+    def at_point(self, name: str) -> Target:
+        """Return the target at operating point ``name``; raises InputError for an unknown one."""
+
+
+def target_at(target: Target, name: str) -> Target:
+    """Return ``target`` at operating point ``name``.
+
+    Raises:
+        InputError: No such point, or a target that is costed at its first one only.
+    """
+    target.arch.operating_point(name)
+    if target.arch.operating_points[0].name == name:
+        return target
+    if not isinstance(target, HasPoints):
+        raise InputError(
+            f"target '{target.title}' is costed at '{target.arch.operating_points[0].name}' only, not at '{name}'",
+            "leave --point away; its class needs a method `at_point`",
+        )
+    return target.at_point(name)
+
+
+def point_costs(report: CostReport, arch: Architecture) -> tuple[PointCosts, ...]:
+    """Return the cost of ``report`` at every operating point of ``arch``, in its order.
+
+    Args:
+        report: Costs at the first point of ``arch``.
+        arch: Description of the target.
+    """
+    return tuple(
+        PointCosts(
+            point.name,
+            point.clock_hz.value,
+            None if point.voltage_v is None else point.voltage_v.value,
+            tuple(_exit_cost(path, point) for path in report.exits),
+        )
+        for point in arch.operating_points
+    )
+
+
+def best_point(costs: Sequence[PointCosts], objective: str, max_latency_s: float | None = None) -> PointCosts:
+    """Return the point at which the deepest exit path costs least, the first of equal ones.
+
+    Args:
+        costs: Costs at the points to choose from, at least one.
+        objective: ``edp``, ``latency`` or ``energy``.
+        max_latency_s: Longest allowed latency of the deepest path, in s: no image takes longer.
+
+    Raises:
+        InputError: Unknown objective.
+        NoSolutionError: No point is as fast as that.
+    """
+    objective_key(objective)
+    meeting = [c for c in costs if max_latency_s is None or c.total.latency_s <= max_latency_s]
+    if not meeting:
+        raise _too_slow(costs, objective, max_latency_s or 0.0)
+    return min(meeting, key=lambda c: OBJECTIVES[objective](c.total))
+
+
+def _too_slow(costs: Sequence[PointCosts], objective: str, bound_s: float) -> NoSolutionError:
+    fastest = min(costs, key=lambda c: c.total.latency_s)
+    need_s = fastest.total.latency_s
+    others = "" if len(costs) == 1 else ", the fastest operating point"
+    placed = "" if objective == "latency" else ", or ask for --objective latency"
+    return NoSolutionError(
+        f"the deepest exit needs {_up(need_s)} s at '{fastest.name}'{others}; the bound is {bound_s:g} s",
+        f"allow {_up(need_s)} s, or give a network of 1/{_up(need_s / bound_s)} of the cycles{placed}",
+    )
+
+
+def _up(value: float, digits: int = 4) -> str:
+    """Return ``value`` with ``digits`` digits, rounded up, so that a bound of that value is met."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
+    return f"{math.ceil(value / unit) * unit:.{digits}g}"
+
+
+def choose_point(
+    report: CostReport,
+    arch: Architecture,
+    objective: str,
+    name: str | None = None,
+    max_latency_s: float | None = None,
+) -> PointedReport:
+    """Return ``report`` at the operating point asked for, with the costs at all points.
+
+    Args:
+        report: Costs at the first point of ``arch``.
+        arch: Description of the target.
+        objective: What the best point minimises.
+        name: The point; without a name the first, or with a bound the best that meets it.
+        max_latency_s: Longest allowed latency of the deepest exit path, in s.
+
+    Raises:
+        InputError: No such point, a bound that is no time, or a target without a clock.
+        NoSolutionError: The bound is not met.
+    """
+    check_point(arch, name, max_latency_s)
+    costs = point_costs(report, arch)
+    chosen = name or (costs[0].name if costs else None)
+    if max_latency_s is not None:
+        chosen = best_point([c for c in costs if name in (None, c.name)], objective, max_latency_s).name
+    if chosen is not None:
+        report = _at(report, arch.operating_point(chosen))
+    values = {field.name: getattr(report, field.name) for field in fields(report)}
+    return PointedReport(**values, point=chosen, operating_points=costs)
+
+
+def check_point(arch: Architecture, name: str | None, max_latency_s: float | None) -> None:
+    """Check an operating point and a bound before anything is costed.
+
+    Raises:
+        InputError: No such point, a bound that is no time, or a target without a clock.
+    """
+    if name is not None:
+        arch.operating_point(name)
+    if max_latency_s is None:
+        return
+    if not arch.operating_points:
+        raise InputError(
+            f"a bound on latency in seconds needs a clock, and none is known of {arch.name}",
+            "leave --max-latency away and compare cycles, or give operating_points in its description",
+        )
+    if not (math.isfinite(max_latency_s) and max_latency_s > 0):
+        raise InputError(
+            f"--max-latency {max_latency_s} is not a time", "give seconds above 0, such as 0.001 for 1 ms"
+        )
+
+
+def _exit_cost(path: PathCost, point: OperatingPoint) -> ExitCost:
+    latency_s = path.latency_cycles / point.clock_hz.value
+    energy_pj = path.energy_pj * point.scale
+    return ExitCost(path.name, latency_s, energy_pj, energy_pj * J_PER_PJ * latency_s)
+
+
+def _at(report: CostReport, point: OperatingPoint) -> CostReport:
+    """Return ``report`` with the figures at ``point``; it holds those at the first point."""
+    scale = point.scale
+    exits = tuple(_path_at(path, point) for path in report.exits)
+    layers = tuple(
+        replace(x, energy_pj=x.energy_pj * scale, detail=x.detail and _detail_at(x.detail, scale))
+        for x in report.layers
+    )
+    return replace(report, layers=layers, exits=exits, total=exits[-1], clock_hz=point.clock_hz.value)
+
+
+def _path_at(path: PathCost, point: OperatingPoint) -> PathCost:
+    cost = _exit_cost(path, point)
+    return replace(
+        path,
+        latency_s=cost.latency_s,
+        energy_pj=cost.energy_pj,
+        edp_js=cost.edp_js,
+        edp_j_cycles=cost.energy_pj * J_PER_PJ * path.latency_cycles,
+    )
+
+
+def _detail_at(detail: Solution, scale: float) -> Solution:
+    accesses = tuple(replace(a, energy_pj=a.energy_pj * scale) for a in detail.accesses)
+    return replace(detail, operation_energy_pj=detail.operation_energy_pj * scale, accesses=accesses)

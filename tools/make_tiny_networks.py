@@ -1,0 +1,138 @@
+"""Write networks of MLPerf Tiny as ONNX files of shapes only: their weights are absent.
+
+    python tools/make_tiny_networks.py [--out DIR] [NAME ...]
+
+Names: ds_cnn (keyword spotting), autoencoder (anomaly detection). What needs no weights, such as
+`eecompile cost`, takes such files. Source of the layers: MLPerf Tiny v1.0, the networks of its reference code,
+with batch normalization folded.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper
+
+from passes.graph import from_model, save
+
+Shape = tuple[int, ...]
+
+DS_CNN_CHANNELS, DS_CNN_BLOCKS, KEYWORDS = 64, 4, 12
+SPECTROGRAM = (1, 1, 49, 10)
+FEATURES, HIDDEN, CODE, HIDDEN_LAYERS = 640, 128, 8, 4
+
+
+class ShapeModel:
+    """Builds a chain of layers whose weights are only declared.
+
+    Attributes:
+        name: Name of the graph.
+        shape: Shape of the tensor that the next layer reads, batch first.
+    """
+
+    def __init__(self, name: str, shape: Shape) -> None:
+        self.name = name
+        self.shape = shape
+        self._input = helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)
+        self._tensor = "input"
+        self._nodes: list[onnx.NodeProto] = []
+        self._declared: list[onnx.ValueInfoProto] = []
+
+    def conv(self, channels: int, kernel: tuple[int, int], stride: int = 1, groups: int = 1) -> None:
+        """Append a SAME-padded convolution with bias and its ReLU."""
+        rows, columns = (-(-size // stride) for size in self.shape[2:])
+        weights = (channels, self.shape[1] // groups, *kernel)
+        self._linear(
+            "Conv", weights, (1, channels, rows, columns),
+            kernel_shape=kernel, strides=(stride, stride), group=groups, auto_pad="SAME_UPPER",
+        )  # fmt: skip
+        self.relu()
+
+    def dense(self, features: int) -> None:
+        """Append a fully connected layer with bias."""
+        self._linear("Gemm", (features, self.shape[1]), (1, features), transB=1)
+
+    def relu(self) -> None:
+        """Append a ReLU."""
+        self._append("Relu", (), self.shape)
+
+    def average(self) -> None:
+        """Append an average over all positions; channels stay."""
+        channels = self.shape[1]
+        self._append("GlobalAveragePool", (), (1, channels, 1, 1))
+        self._append("Flatten", (), (1, channels))
+
+    def softmax(self) -> None:
+        """Append a softmax over the classes."""
+        self._append("Softmax", (), self.shape, axis=1)
+
+    def model(self) -> onnx.ModelProto:
+        """Return the network; its weights have shapes and nothing else."""
+        output = helper.make_tensor_value_info(self._tensor, TensorProto.FLOAT, self.shape)
+        graph = helper.make_graph(self._nodes, self.name, [self._input], [output], value_info=self._declared)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+    def _linear(self, op: str, weights: Shape, output: Shape, **attributes: object) -> None:
+        stem = f"{op.lower()}_{len(self._nodes)}"
+        for parameter, shape in ((f"{stem}.weight", weights), (f"{stem}.bias", weights[:1])):
+            self._declared.append(helper.make_tensor_value_info(parameter, TensorProto.FLOAT, shape))
+        self._append(op, (f"{stem}.weight", f"{stem}.bias"), output, **attributes)
+
+    def _append(self, op: str, parameters: tuple[str, ...], output: Shape, **attributes: object) -> None:
+        name = f"{op.lower()}_{len(self._nodes)}"
+        self._nodes.append(
+            helper.make_node(op, [self._tensor, *parameters], [f"{name}.out"], name=name, **attributes)
+        )
+        self._tensor, self.shape = f"{name}.out", output
+
+
+def ds_cnn() -> onnx.ModelProto:
+    """Return DS-CNN: a 10 x 4 convolution and four blocks of depthwise 3 x 3 and 1 x 1 on 49 x 10 x 1."""
+    net = ShapeModel("ds_cnn", SPECTROGRAM)
+    net.conv(DS_CNN_CHANNELS, (10, 4), stride=2)
+    for _ in range(DS_CNN_BLOCKS):
+        net.conv(DS_CNN_CHANNELS, (3, 3), groups=DS_CNN_CHANNELS)
+        net.conv(DS_CNN_CHANNELS, (1, 1))
+    net.average()
+    net.dense(KEYWORDS)
+    net.softmax()
+    return net.model()
+
+
+def autoencoder() -> onnx.ModelProto:
+    """Return the autoencoder 640 - 4 x 128 - 8 - 4 x 128 - 640, with ReLU behind all layers but the last."""
+    net = ShapeModel("autoencoder", (1, FEATURES))
+    for width in (*[HIDDEN] * HIDDEN_LAYERS, CODE, *[HIDDEN] * HIDDEN_LAYERS):
+        net.dense(width)
+        net.relu()
+    net.dense(FEATURES)
+    return net.model()
+
+
+NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {"ds_cnn": ds_cnn, "autoencoder": autoencoder}
+
+
+def write(name: str, folder: Path) -> Path:
+    """Write network ``name`` into ``folder``; returns the path of the ``*.shape.onnx``."""
+    return save(from_model(NETWORKS[name](), name), folder / f"{name}.shape.onnx")
+
+
+def main() -> None:
+    """Write the networks named, or all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(NETWORKS)}; all if none")
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder [default: here]")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in NETWORKS]
+    if unknown:
+        parser.error(f"no network '{unknown[0]}'; there are {', '.join(NETWORKS)}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.names or NETWORKS:
+        print(write(name, options.out))
+
+
+if __name__ == "__main__":
+    main()
