@@ -16,6 +16,7 @@ from targets.cost.solution import Solution
 from targets.layer import Layer
 from targets.schedule.jobs import ALL_HELD, Held, Option
 from targets.schedule.machine import OUTER, Machine
+from targets.workload import Workload
 
 if TYPE_CHECKING:
     from targets.engine_target import EngineTarget
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 class EngineCosts:
     """Costs of tiles, each found out once; a tile is unrolled like the whole layer."""
 
-    def __init__(self, target: EngineTarget, machine: Machine) -> None:
+    def __init__(self, target: EngineTarget, machine: Machine, workload: Workload) -> None:
         self._target = target
+        self._layers = {layer.name: layer for layer in workload.layers}
         self._machine = machine
         self._options: dict[tuple[object, ...], Option | None] = {}
-        self._unrollings: dict[tuple[str, str], Unrolling] = {}
+        self._unrollings: dict[tuple[str, str], Unrolling | None] = {}
         self._cores: dict[str, tuple[str, ...]] = {}
 
     def cores(self, layer: Layer) -> tuple[str, ...]:
@@ -59,10 +61,15 @@ class EngineCosts:
 
     def _find(self, tile: Layer, core: str, held: Held) -> Option | None:
         operands = []
+        room: dict[str, int] = {}
         for operand, bits in _operand_bits(tile).items():
             store = self._machine.store_of(core, operand)
             if operand in held and store != OUTER:
                 operands.append((operand, store.removeprefix(f"{core}."), bits))
+                room[store] = room.get(store, 0) + bits
+        sizes = {store: self._machine.stores[store].size_bits for store in room}
+        if any(size is not None and room[store] > size for store, size in sizes.items()):
+            return None
         try:
             found = self._target.solution(tile, core, Residency(core, tuple(operands)), self._unrolling(tile, core))
         except NoMappingError:
@@ -70,19 +77,16 @@ class EngineCosts:
         return Option(self._target.cost_of(found, core), self._buffers(tile, core, held, found))
 
     def _unrolling(self, tile: Layer, core: str) -> Unrolling | None:
-        """Return how the whole layer is unrolled; ``None`` for the first tile asked for, the whole layer."""
-        return self._unrollings.get((tile.name, core))
-
-    def unroll_like(self, layer: Layer, core: str) -> None:
-        """Search the unrolling of a whole layer, which its tiles follow."""
-        key = (layer.name, self.alike(core))
-        if key in self._unrollings:
-            return
-        for held in (ALL_HELD, ALL_HELD - {"W"}, frozenset[str]()):
-            option = self.option(layer, core, held)
-            if option is not None and option.cost.detail is not None:
-                self._unrollings[key] = option.cost.detail.mapping.spatial
-                return
+        """Return how the whole layer is unrolled; ``None`` for the whole layer itself, which is searched."""
+        whole = self._layers[tile.name]
+        if tile == whole:
+            return None
+        key = (tile.name, core)
+        if key not in self._unrollings:
+            options = (self.option(whole, core, held) for held in (ALL_HELD, ALL_HELD - {"W"}, frozenset[str]()))
+            found = next((o.cost.detail for o in options if o is not None and o.cost.detail is not None), None)
+            self._unrollings[key] = found.mapping.spatial if found is not None else None
+        return self._unrollings[key]
 
     def _buffers(self, tile: Layer, core: str, held: Held, found: Solution) -> tuple[tuple[str, int], ...]:
         """Return the room streamed operands take in the stores of the core: what their mapping keeps there."""

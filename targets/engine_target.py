@@ -20,8 +20,9 @@ from targets.cost.mapping import MappingRule, NoMappingError, RuleError, Unrolli
 from targets.cost.nests import nest_of
 from targets.cost.residency import Residency
 from targets.cost.solution import Solution
-from targets.engine_rules import Named, allowed_cores, chosen_rule, foreign_loops, idle_rules
+from targets.engine_costs import EngineCosts
 from targets.engine_machine import machine_of
+from targets.engine_rules import Named, allowed_cores, chosen_rule, foreign_loops, idle_rules
 from targets.hierarchy import MemoryLevel
 from targets.layer import Bits, Layer
 from targets.placement import Placement, Refusal, objective_key
@@ -230,6 +231,10 @@ class EngineTarget(Target):
     def machine(self) -> Machine:
         """Return the stores, routes and resources of the description."""
         return machine_of(self.arch, self._engines)
+
+    def costs(self, machine: Machine, workload: Workload) -> EngineCosts:
+        """Return what the best mapping of a tile costs, by what lies in the stores of its core."""
+        return EngineCosts(self, machine, workload)
 
     def _allowed(self, layer: Layer) -> tuple[str, ...]:
         """Return the cores a rule restricts ``layer`` to; empty for all."""

@@ -103,7 +103,7 @@ def depth_first(network: Network, tiles: Mapping[int, Sequence[Tile]]) -> list[t
     """
     if len(tiles) == 1:
         return [(index, number) for index, own in tiles.items() for number in range(len(own))]
-    made_by = {network.layer(index).outputs[0].name: index for index in tiles}
+    made_by = {output.name: index for index in tiles for output in network.layer(index).outputs}
     placed: set[tuple[int, int]] = set()
     order: list[tuple[int, int]] = []
 
@@ -112,8 +112,11 @@ def depth_first(network: Network, tiles: Mapping[int, Sequence[Tile]]) -> list[t
         for read in network.reads(index, tiles[index][number]):
             maker = made_by.get(read.tensor)
             if maker is not None:
+                # Layers with several outputs are not cut: their one tile makes all of each.
                 found += [
-                    (maker, t.number) for t in tiles[maker] if t.output.meet(read.region) is not None
+                    (maker, t.number)
+                    for t in tiles[maker]
+                    if t.count == 1 or t.output.meet(read.region) is not None
                 ]
         return found
 

@@ -91,6 +91,11 @@ class Profile:
             self._times[0] = 0
 
     @property
+    def last_end(self) -> int:
+        """Return when the last change is."""
+        return self._times[-1]
+
+    @property
     def peak(self) -> float:
         """The most that is taken at any time."""
         return max(self._levels)

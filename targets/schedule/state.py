@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from targets.layer import Layer
-from targets.schedule.jobs import ALL_HELD, Held, Network, Option, Read, weights_name
+from targets.schedule.copies import Copies, Copy
+from targets.schedule.jobs import Held, Network, Option, Read, weights_name
 from targets.schedule.machine import OUTER, Route
 from targets.schedule.profile import Profile
 from targets.schedule.regions import Region
@@ -18,32 +18,17 @@ from targets.schedule.tiles import Tile
 WHOLE_REGION = Region(0, 1, 0, 1)
 
 
-class Copy(NamedTuple):
-    """A part of a tensor in a store.
+class NoRoomError(Exception):
+    """A store cannot hold what it must.
 
     Attributes:
-        ready: When it is there whole.
-        since: When its room was taken.
-        last_use: When the last that reads it has ended, so far.
-        piece: The part its producer wrote at once, of which it is (a part of) a copy.
-        fixed: It stays for good.
+        bits: What ``layer`` needs beside what is there.
+        held_bits: What is there and cannot go.
     """
 
-    store: str
-    region: Region
-    ready: int
-    since: int
-    last_use: int
-    piece: Region
-    fixed: bool
-
-
-class NoRoomError(Exception):
-    """A store cannot hold what it must."""
-
-    def __init__(self, store: str, bits: int, layer: str) -> None:
-        super().__init__(store, bits, layer)
-        self.store, self.bits, self.layer = store, bits, layer
+    def __init__(self, store: str, bits: int, layer: str, held_bits: int) -> None:
+        super().__init__(store, bits, layer, held_bits)
+        self.store, self.bits, self.layer, self.held_bits = store, bits, layer, held_bits
 
 
 class State:
@@ -58,6 +43,8 @@ class State:
         floor: Nothing starts before it: the end of the stage before.
         end: When all that was placed is over.
         energy_pj: Of all that was placed.
+        stage_ends: When each stage was over.
+        stage_energies: What was spent by then.
     """
 
     def __init__(self, network: Network, resident: Mapping[str, tuple[str, ...]] | None = None) -> None:
@@ -65,15 +52,19 @@ class State:
         machine = network.machine
         self.resources = {name: Profile(capacity) for name, capacity in machine.capacities.items()}
         self.memories = {name: Profile(store.size_bits) for name, store in machine.stores.items()}
-        self.copies: dict[str, tuple[Copy, ...]] = {}
+        self.copies = Copies()
         self.pending = {name: len(readers) for name, readers in network.consumers.items()}
         self.readers_left: dict[tuple[str, Region], int] = {}
         self.floor = self.end = 0
         self.energy_pj = 0.0
         self.stage_ends: tuple[int, ...] = ()
+        self.stage_energies: tuple[float, ...] = ()
         self.runs: list[Run] = []
         self.moves: list[Move] = []
         self.stays: list[Stay] = []
+        size_bits = machine.stores[OUTER].size_bits
+        if size_bits is not None:
+            self._fill_outer(size_bits)
         for name, stores in sorted((resident or {}).items()):
             self._settle(name, stores)
 
@@ -83,13 +74,39 @@ class State:
         twin.network = self.network
         twin.resources = {name: profile.copy() for name, profile in self.resources.items()}
         twin.memories = {name: profile.copy() for name, profile in self.memories.items()}
-        twin.copies = dict(self.copies)
+        twin.copies = self.copies.copy()
         twin.pending = dict(self.pending)
         twin.readers_left = dict(self.readers_left)
         twin.floor, twin.end, twin.energy_pj = self.floor, self.end, self.energy_pj
-        twin.stage_ends = self.stage_ends
+        twin.stage_ends, twin.stage_energies = self.stage_ends, self.stage_energies
         twin.runs, twin.moves, twin.stays = self.runs[:], self.moves[:], self.stays[:]
         return twin
+
+    def _fill_outer(self, size_bits: int) -> None:
+        """Let what is there at the start take room: inputs until their last use, weights for good.
+
+        Weights that do not all fit have to come from beyond the outer store, and take no room in it.
+
+        Raises:
+            NoRoomError: The inputs do not fit.
+        """
+        network = self.network
+        given = [name for name in network.consumers if name not in network.producer]
+        layers = (network.layer(index) for index in network.order)
+        weights = [weights_name(layer) for layer in layers if layer.weight is not None]
+        if sum(network.extents[name].bits_of(network.extents[name].whole) for name in weights) <= size_bits:
+            for name in weights:
+                self._settle(name, (OUTER,))
+        for name in given:
+            extent = network.extents[name]
+            bits = extent.bits_of(extent.whole)
+            if self.memories[OUTER].earliest_for_good(0, bits) is None:
+                raise self._no_room(OUTER, bits, network.layer(network.consumers[name][0]).name)
+            self.memories[OUTER].add(0, None, bits)
+            self.copies.add(name, Copy(OUTER, extent.whole, 0, 0, extent.whole))
+
+    def _no_room(self, store: str, bits: int, layer: str) -> NoRoomError:
+        return NoRoomError(store, bits, layer, int(self.memories[store].steps()[-1][1]))
 
     def _settle(self, name: str, stores: tuple[str, ...]) -> None:
         """Let weights lie in ``stores`` from before the first cycle, for good."""
@@ -98,8 +115,7 @@ class State:
             bits = extent.bits_of(extent.whole)
             self.memories[store].add(0, None, bits)
             self.stays.append(Stay(store, name, extent.whole, bits, 0, None))
-            copy = Copy(store, extent.whole, 0, 0, 0, extent.whole, True)
-            self.copies[name] = (*self.copies.get(name, ()), copy)
+            self.copies.add(name, Copy(store, extent.whole, 0, 0, extent.whole, fixed=True))
 
     def place(self, index: int, tile: Tile, core: str, option: Option, held: Held) -> None:
         """Put a tile on a core as early as its data, the core and the memory allow.
@@ -118,14 +134,15 @@ class State:
         if tile.weights is not None:
             store = machine.store_of(core, "W") if "W" in held else OUTER
             ready = max(ready, self._bring(index, weights_name(layer), tile.weights, store, used))
-        uses = network.costs.resources(core, option.cost)
-        if held != ALL_HELD and self._streams(tile, held):
+        uses = (*network.costs.resources(core, option.cost), *machine.shared)
+        if self._streams(tile, core, held):
             uses += machine.streaming.get(core, ())
         target = machine.store_of(core, "O") if "O" in held else OUTER
         wanted = self._outputs(layer, tile)
-        room = [(target, sum(network.extents[name].bits_of(part) for name, part in wanted))]
+        room = dict(option.buffers)
+        room[target] = room.get(target, 0) + sum(network.extents[name].bits_of(part) for name, part in wanted)
         cycles = option.cost.latency_cycles
-        start = self._earliest(ready, cycles, uses, room, option.buffers, layer.name, used)
+        start = self._earliest(ready, cycles, uses, tuple(room.items()), layer.name, used)
         end = start + cycles
         for resource, amount in uses:
             self.resources[resource].add(start, end, amount)
@@ -134,9 +151,9 @@ class State:
             self.stays.append(Stay(store, f"{tile.name}.buffers", WHOLE_REGION, bits, start, end))
         for name, part in wanted:
             self.memories[target].add(start, None, network.extents[name].bits_of(part))
-            made = Copy(target, part, end, start, end, part, False)
-            self.copies[name] = (*self.copies.get(name, ()), made)
-        self._touch(used, end)
+            self.copies.add(name, Copy(target, part, end, start, part))
+        for name, copy in used:
+            self.copies.touch(name, copy, end)
         self.energy_pj += option.cost.energy_pj
         self.end = max(self.end, end)
         stage = network.stage_of[index]
@@ -164,6 +181,7 @@ class State:
     def end_stage(self) -> None:
         """Let everything that comes wait for all that was placed."""
         self.stage_ends = (*self.stage_ends, self.end)
+        self.stage_energies = (*self.stage_energies, self.energy_pj)
         self.floor = self.end
         for profile in (*self.resources.values(), *self.memories.values()):
             profile.forget(self.end)
@@ -174,10 +192,10 @@ class State:
             count = sum(1 for read in reads if read.meet(piece) is not None)
             self.readers_left[tensor, piece] = count
 
-    def _streams(self, tile: Tile, held: Held) -> bool:
-        """Whether a tile has an operand that is not held."""
+    def _streams(self, tile: Tile, core: str, held: Held) -> bool:
+        """Whether a tile reads or writes an operand in the outer store."""
         operands = {"O", "I"} | ({"W"} if tile.weights is not None or len(tile.inputs) > 1 else set())
-        return bool(operands - held)
+        return any(op not in held or self.network.machine.store_of(core, op) == OUTER for op in operands)
 
     def _outputs(self, layer: Layer, tile: Tile) -> list[tuple[str, Region]]:
         first, *others = layer.outputs
@@ -191,7 +209,7 @@ class State:
         for piece in self._pieces(tensor):
             part = piece.meet(region)
             while part is not None:
-                local, part = self._local(tensor, part, store)
+                local, part = self._local(tensor, part, piece, store)
                 if local is None and part is not None:
                     if store == OUTER and tensor not in self.network.producer:
                         break
@@ -202,37 +220,38 @@ class State:
                     ready = max(ready, local.ready)
         return ready
 
-    def _pieces(self, tensor: str) -> list[Region]:
+    def _pieces(self, tensor: str) -> tuple[Region, ...]:
         """Return the parts ``tensor`` was written in; what lies in the outer store at the start is one."""
         if tensor not in self.network.producer:
-            return [self.network.extents[tensor].whole]
-        return list(dict.fromkeys(copy.piece for copy in self.copies.get(tensor, ())))
+            return (self.network.extents[tensor].whole,)
+        return self.copies.pieces(tensor)
 
-    def _local(self, tensor: str, part: Region, store: str) -> tuple[Copy | None, Region | None]:
-        """Return a copy in ``store`` of (the first rows of) ``part``, and the rows it lacks."""
-        best: Copy | None = None
-        for copy in self.copies.get(tensor, ()):
+    def _local(
+        self, tensor: str, part: Region, piece: Region, store: str
+    ) -> tuple[Copy | None, Region | None]:
+        """Return a copy in ``store`` of (the first rows of) ``part`` of ``piece``, and the rows it lacks."""
+        first: Copy | None = None
+        found: Copy | None = None
+        for copy in self.copies.of_piece(tensor, piece):
+            have = copy.region
             if copy.store != store:
                 continue
-            if part.within(copy.region):
-                if best is None or copy.ready < best.ready:
-                    best = copy
-        if best is not None:
-            return best, None
-        for copy in self.copies.get(tensor, ()):
-            have = copy.region
-            if copy.store == store and have.c0 <= part.c0 and part.c1 <= have.c1:
-                if have.y0 <= part.y0 < have.y1:
-                    return copy, part._replace(y0=have.y1)
-        return None, part
+            if part.within(have):
+                if found is None or copy.ready < found.ready:
+                    found = copy
+            elif have.c0 <= part.c0 and part.c1 <= have.c1 and have.y0 <= part.y0 < have.y1:
+                first = first or copy
+        if found is not None:
+            return found, None
+        return first, part if first is None else part._replace(y0=first.region.y1)
 
     def _fetch(
         self, index: int, tensor: str, part: Region, piece: Region, store: str, used: list[tuple[str, Copy]]
     ) -> Copy:
         """Move ``part`` to ``store`` from where it arrives first."""
-        sources = [c for c in self.copies.get(tensor, ()) if c.piece == piece and part.within(c.region)]
+        sources = [c for c in self.copies.of_piece(tensor, piece) if part.within(c.region)]
         if tensor not in self.network.producer:
-            sources.append(Copy(OUTER, piece, 0, 0, 0, piece, True))
+            sources.append(Copy(OUTER, piece, 0, 0, piece, fixed=True))
         routes = self.network.machine.routes
         reachable = [c for c in sources if (c.store, store) in routes]
         if not reachable:
@@ -262,7 +281,7 @@ class State:
                 cycles = route.cycles(bits)
                 uses = (*route.uses, *machine.shared)
                 start = self._earliest(
-                    max(self.floor, source.ready), cycles, uses, [(store, bits)], (), name, used
+                    max(self.floor, source.ready), cycles, uses, [(store, bits)], name, used
                 )
                 pj = machine.stores[source.store].read.energy_of(bits) + bits * route.energy_pj_per_bit
                 key = (start + cycles, pj, start)
@@ -276,11 +295,11 @@ class State:
         for resource, amount in uses:
             self.resources[resource].add(start, end, amount)
         self.memories[store].add(start, None, bits)
-        copy = Copy(store, part, end, start, end, source.piece, False)
-        self.copies[tensor] = (*self.copies.get(tensor, ()), copy)
-        self._touch([(tensor, source)], end)
+        copy = Copy(store, part, end, start, source.piece)
+        self.copies.add(tensor, copy)
+        self.copies.touch(tensor, source, end)
         move = Move(
-            tensor, part, source.store, store, start, end, self.network.stage_of[index], uses, bits, index,
+            tensor, part, source.store, store, start, end, len(self.stage_ends), uses, bits, index,
             purpose, machine.stores[source.store].read.energy_of(bits), bits * route.energy_pj_per_bit,
             machine.stores[store].write.energy_of(bits),
         )  # fmt: skip
@@ -295,7 +314,6 @@ class State:
         cycles: int,
         uses: Sequence[tuple[str, float]],
         room: Sequence[tuple[str, int]],
-        buffers: Sequence[tuple[str, int]],
         layer: str,
         used: Sequence[tuple[str, Copy]],
     ) -> int:
@@ -305,8 +323,6 @@ class State:
             begin = start
             for resource, amount in uses:
                 start = self.resources[resource].earliest(start, cycles, amount)
-            for store, bits in buffers:
-                start = self.memories[store].earliest(start, cycles, bits)
             for store, bits in room:
                 found = self.memories[store].earliest_for_good(start, bits)
                 while found is None:
@@ -319,17 +335,16 @@ class State:
         """Drop a copy of what lies elsewhere too, else move out what is read last of all.
 
         Raises:
-            NoRoomError: Nothing can go.
+            NoRoomError: Nothing can go; from the outer store nothing ever can.
         """
         needed = {(name, copy.store, copy.region) for name, copy in used}
         victims = [
             (name, copy)
-            for name, copies in self.copies.items()
-            for copy in copies
-            if copy.store == store and not copy.fixed and (name, store, copy.region) not in needed
+            for name, copy in self.copies.in_store(store)
+            if not copy.fixed and (name, store, copy.region) not in needed
         ]
-        if not victims:
-            raise NoRoomError(store, bits, layer)
+        if not victims or store == OUTER:
+            raise self._no_room(store, bits, layer)
         position = {index: i for i, index in enumerate(self.network.order)}
 
         def next_use(name: str) -> int:
@@ -339,46 +354,37 @@ class State:
         def elsewhere(name: str, copy: Copy) -> bool:
             if name not in self.network.producer:
                 return True
-            return any(c != copy and copy.region.within(c.region) for c in self.copies[name])
+            same = self.copies.of_piece(name, copy.piece)
+            return any(c != copy and copy.region.within(c.region) for c in same)
 
         victims.sort(key=lambda v: (not elsewhere(*v), -next_use(v[0]), v[0], v[1].region))
         name, copy = victims[0]
         if not elsewhere(name, copy):
             index = self.network.producer[name]
             self._move(index, name, copy.region, [copy], OUTER, "spill")
-            copy = next(c for c in self.copies[name] if c.store == store and c.region == copy.region)
         self._drop(name, copy)
 
     def _drop(self, name: str, copy: Copy) -> None:
         """Give back the room of a copy after its last use."""
-        end = max(copy.last_use, copy.ready)
+        end = self.copies.last_use(name, copy)
         bits = self.network.extents[name].bits_of(copy.region)
         self.memories[copy.store].add(end, None, -bits)
         self.stays.append(Stay(copy.store, name, copy.region, bits, copy.since, end))
-        self.copies[name] = tuple(c for c in self.copies[name] if c is not copy)
+        self.copies.remove(name, copy)
 
     def _close(self, name: str, piece: Region | None = None) -> None:
         """Drop all copies of a tensor, or of one piece of it."""
-        for copy in self.copies.get(name, ()):
-            if not copy.fixed and (piece is None or copy.piece == piece):
+        found = list(self.copies.of(name)) if piece is None else self.copies.of_piece(name, piece)
+        for copy in found:
+            if not copy.fixed:
                 self._drop(name, copy)
 
     def _deliver(self, index: int, name: str) -> None:
         """Move a result to the outer store."""
         for piece in self._pieces(name):
-            copies = [c for c in self.copies[name] if c.piece == piece and c.region == piece]
+            copies = [c for c in self.copies.of_piece(name, piece) if c.region == piece]
             if all(c.store != OUTER for c in copies):
                 self._move(index, name, piece, copies, OUTER, "output")
-
-    def _touch(self, used: Sequence[tuple[str, Copy]], end: int) -> None:
-        """Note that copies are read until ``end``."""
-        for name, copy in used:
-            self.copies[name] = tuple(
-                c._replace(last_use=max(c.last_use, end))
-                if c.store == copy.store and c.region == copy.region and c.piece == copy.piece
-                else c
-                for c in self.copies.get(name, ())
-            )
 
     def _read_once(self, reads: Sequence[Read]) -> None:
         """Give back the pieces that nothing reads any more."""

@@ -1,0 +1,162 @@
+"""Ways to run a layer, or to fuse several, that are worth trying."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from targets.cost.base import LayerCost
+from targets.schedule.jobs import ALL_HELD, Held, Network, Option, weights_name
+from targets.schedule.machine import OUTER
+from targets.schedule.plan import Choice, Segment, cut_tiles
+from targets.schedule.tiles import WHOLE, Axis, Cut, Tile, cuttable
+
+# Operands in the order in which they are left off chip where not all fit.
+_STREAMED: tuple[Held, ...] = tuple(
+    frozenset(drop) for count in range(4) for drop in combinations("WOI", count)
+)
+
+# Part counts tried per axis from the number of cores on: finer parts only add moves.
+_ENOUGH = 2
+
+
+@dataclass(frozen=True)
+class Freedom:
+    """What the scheduler may do.
+
+    Attributes:
+        split: Layers may be cut into parts that run on several cores.
+        fuse: Layers may be fused: tiles of rows flow through several of them.
+        hold: Tensors may stay on chip; else every layer reads and writes off chip.
+    """
+
+    split: bool = True
+    fuse: bool = True
+    hold: bool = True
+
+
+@dataclass
+class Candidates:
+    """Ways to run layers, found once per layer."""
+
+    network: Network
+    freedom: Freedom
+    _whole: dict[int, tuple[Choice, ...]] = field(default_factory=dict)
+    _split: dict[int, tuple[Choice, ...]] = field(default_factory=dict)
+
+    def groups(self, index: int) -> list[tuple[str, ...]]:
+        """Return the cores that may run a layer, alike cores together."""
+        costs = self.network.costs
+        found: dict[str, list[str]] = {}
+        for core in costs.cores(self.network.layer(index)):
+            found.setdefault(costs.alike(core), []).append(core)
+        return [tuple(cores) for cores in found.values()]
+
+    def option(self, tile: Tile, core: str, held: Held) -> Option | None:
+        """Return what a tile costs."""
+        return self.network.costs.option(tile.layer, core, held)
+
+    def held_for(self, index: int, tile: Tile, core: str) -> Iterator[Held]:
+        """Yield what may be held around a tile, most first, where it fits the stores of the core."""
+        if not self.freedom.hold:
+            yield frozenset()
+            return
+        network, machine = self.network, self.network.machine
+        needs = [(read.operand, network.extents[read.tensor].bits_of(read.region)) for read in network.reads(index, tile)]
+        if tile.weights is not None:
+            needs.append(("W", network.extents[weights_name(network.layer(index))].bits_of(tile.weights)))
+        for operand in network.layer(index).outputs:
+            extent = network.extents[operand.name]
+            first = operand is network.layer(index).outputs[0]
+            needs.append(("O", extent.bits_of(tile.output if first else extent.whole)))
+        used = {operand for operand, _ in needs}
+        seen: set[Held] = set()
+        for drop in _STREAMED:
+            held = ALL_HELD - (drop & used)
+            totals: dict[str, int] = {}
+            for operand, bits in needs:
+                store = machine.store_of(core, operand)
+                if operand in held and store != OUTER:
+                    totals[store] = totals.get(store, 0) + bits
+            sizes = {store: machine.stores[store].size_bits for store in totals}
+            if held not in seen and all(size is None or totals[s] <= size for s, size in sizes.items()):
+                seen.add(held)
+                yield held
+
+    def whole(self, index: int) -> tuple[Choice, ...]:
+        """Return the layer uncut on the first core of each group, with the most that can be held."""
+        if index not in self._whole:
+            found = []
+            for cores in self.groups(index):
+                found += self._held_choices(index, cores, WHOLE)
+            self._whole[index] = tuple(found)
+        return self._whole[index]
+
+    def _held_choices(self, index: int, cores: Sequence[str], cut: Cut) -> list[Choice]:
+        """Return a cut layer on ``cores`` with what can be held; none if nothing fits."""
+        tiles = cut_tiles(self.network.layer(index), cut)
+        spread = tuple(cores[number % len(cores)] for number in range(cut.parts))
+        for held in self.held_for(index, tiles[0], cores[0]):
+            if all(self.option(tile, cores[0], held) is not None for tile in tiles):
+                return [Choice(spread, cut, held)]
+        return []
+
+    def split(self, index: int) -> tuple[Choice, ...]:
+        """Return the layer cut over several alike cores, and over one where its weights do not fit."""
+        if index not in self._split:
+            self._split[index] = tuple(self._splits(index)) if self.freedom.split and self.freedom.hold else ()
+        return self._split[index]
+
+    def _splits(self, index: int) -> Iterator[Choice]:
+        layer = self.network.layer(index)
+        axes: tuple[Axis, ...] = ("OY", "K")
+        whole = {self.network.costs.alike(c.cores[0]): c for c in self.whole(index)}
+        for cores in self.groups(index):
+            base = whole.get(self.network.costs.alike(cores[0]))
+            for axis in axes:
+                found = 0
+                for parts in self._part_counts(index, cores, base, axis):
+                    if parts <= cuttable(layer, axis) and found < _ENOUGH:
+                        for choice in self._gaining(index, cores, Cut(axis, parts), base):
+                            found += len(cores) <= parts
+                            yield choice
+
+    def _part_counts(self, index: int, cores: Sequence[str], base: Choice | None, axis: Axis) -> list[int]:
+        counts = [n for n in (2, 4, 8, 16, 32) if n < len(cores)] + ([len(cores)] if len(cores) > 1 else [])
+        if base is None or base.held != ALL_HELD:
+            # Smaller parts may fit where the whole does not.
+            limit = cuttable(self.network.layer(index), axis)
+            counts += [n for n in (2, 4, 8, 16, 32, 64, 128) if n not in counts and n <= limit]
+        return sorted(set(counts))
+
+    def _gaining(self, index: int, cores: Sequence[str], cut: Cut, base: Choice | None) -> Iterator[Choice]:
+        """Yield a cut if its longest tile is shorter than the layer, or it holds more."""
+        for choice in self._held_choices(index, cores, cut):
+            if base is None or len(choice.held) > len(base.held):
+                yield choice
+                continue
+            longest = max(self.cost(index, choice, n).latency_cycles for n in range(cut.parts))
+            turns = -(-cut.parts // len(cores))
+            if longest * turns < 0.9 * self.cost(index, base, 0).latency_cycles:
+                yield choice
+
+    def cost(self, index: int, choice: Choice, number: int) -> LayerCost:
+        """Return the cost of one tile of a choice that is known to have one."""
+        tile = cut_tiles(self.network.layer(index), choice.cut)[number]
+        option = self.option(tile, choice.cores[number], choice.held)
+        if option is None:
+            raise ValueError(f"'{tile.name}' does not run on {choice.cores[number]}")
+        return option.cost
+
+
+def single(index: int, choice: Choice) -> Segment:
+    """Return a layer on its own."""
+    return Segment((index,), (choice,))
+
+
+def loads(network: Network, candidates: Candidates, layers: Sequence[int]) -> Mapping[int, int]:
+    """Return the cycles of each layer uncut on its fastest core."""
+    return {
+        i: min((candidates.cost(i, c, 0).latency_cycles for c in candidates.whole(i)), default=0) for i in layers
+    }

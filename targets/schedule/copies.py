@@ -1,0 +1,92 @@
+"""Where the parts of tensors lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from targets.schedule.regions import Region
+
+
+class Copy(NamedTuple):
+    """A part of a tensor in a store.
+
+    Attributes:
+        ready: When it is there whole.
+        since: When its room was taken.
+        piece: The part its producer wrote at once, of which it is (a part of) a copy.
+        fixed: It stays for good.
+    """
+
+    store: str
+    region: Region
+    ready: int
+    since: int
+    piece: Region
+    fixed: bool = False
+
+
+class Copies:
+    """All copies there are; cheap to copy, as a beam of schedules does all the time."""
+
+    __slots__ = ("_by_piece", "_last_use", "_pieces")
+
+    def __init__(self) -> None:
+        self._by_piece: dict[tuple[str, Region], tuple[Copy, ...]] = {}
+        self._pieces: dict[str, tuple[Region, ...]] = {}
+        self._last_use: dict[tuple[str, Copy], int] = {}
+
+    def copy(self) -> Copies:
+        """Return a copy that can change on its own."""
+        twin = Copies()
+        twin._by_piece = dict(self._by_piece)
+        twin._pieces, twin._last_use = dict(self._pieces), dict(self._last_use)
+        return twin
+
+    def add(self, name: str, copy: Copy) -> None:
+        """Note a new copy."""
+        part = (name, copy.piece)
+        if part not in self._by_piece:
+            self._pieces[name] = (*self._pieces.get(name, ()), copy.piece)
+        self._by_piece[part] = (*self._by_piece.get(part, ()), copy)
+
+    def remove(self, name: str, copy: Copy) -> None:
+        """Forget a copy."""
+        part = (name, copy.piece)
+        left = tuple(c for c in self._by_piece[part] if c != copy)
+        if left:
+            self._by_piece[part] = left
+        else:
+            del self._by_piece[part]
+            self._pieces[name] = tuple(p for p in self._pieces[name] if p != copy.piece)
+        self._last_use.pop((name, copy), None)
+
+    def touch(self, name: str, copy: Copy, end: int) -> None:
+        """Note that a copy is read until ``end``."""
+        key = (name, copy)
+        if self._last_use.get(key, 0) < end:
+            self._last_use[key] = end
+
+    def last_use(self, name: str, copy: Copy) -> int:
+        """Return when the last that reads a copy has ended, so far; never before it is there."""
+        return max(copy.ready, self._last_use.get((name, copy), 0))
+
+    def pieces(self, name: str) -> tuple[Region, ...]:
+        """Return the parts a tensor was written in, as far as they lie anywhere."""
+        return self._pieces.get(name, ())
+
+    def of_piece(self, name: str, piece: Region) -> tuple[Copy, ...]:
+        """Return the copies of (parts of) a piece."""
+        return self._by_piece.get((name, piece), ())
+
+    def of(self, name: str) -> Iterator[Copy]:
+        """Yield all copies of a tensor."""
+        for piece in self.pieces(name):
+            yield from self.of_piece(name, piece)
+
+    def in_store(self, store: str) -> Iterator[tuple[str, Copy]]:
+        """Yield all that lies in a store."""
+        for (name, _), copies in self._by_piece.items():
+            for copy in copies:
+                if copy.store == store:
+                    yield name, copy

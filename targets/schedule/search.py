@@ -1,0 +1,182 @@
+"""The default scheduler: list scheduling with a beam of partial schedules, then local search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from targets.schedule.candidates import Candidates, Freedom, single
+from targets.schedule.fusion import PATTERNS, fused, runs, tile_counts
+from targets.schedule.jobs import Network
+from targets.schedule.objective import expected
+from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, place_segment
+from targets.schedule.state import NoRoomError, State
+
+# Partial schedules kept per position.
+BEAM = 3
+
+
+@dataclass(frozen=True)
+class _Partial:
+    state: State
+    plan: Plan
+
+
+class Search:
+    """Looks for the plan with the least expected cost."""
+
+    def __init__(
+        self, network: Network, objective: str, ratios: Sequence[float], freedom: Freedom, beam: int = BEAM
+    ) -> None:
+        self.network = network
+        self.objective = objective
+        self.ratios = ratios
+        self.freedom = freedom
+        self.beam = beam
+        self.candidates = Candidates(network, freedom)
+        self.runs = runs(network)
+        self.tail = self._tails()
+        self.rest_pj, self.rest_cycles = self._rests()
+
+    def _cheapest(self, index: int) -> tuple[int, float]:
+        found = [self.candidates.cost(index, c, 0) for c in self.candidates.whole(index)]
+        return (
+            min((c.latency_cycles for c in found), default=0),
+            min((c.energy_pj for c in found), default=0.0),
+        )
+
+    def _tails(self) -> dict[int, int]:
+        """Return the least cycles from the start of each layer to the end of its stage."""
+        network = self.network
+        tail: dict[int, int] = {}
+        for index in reversed(network.order):
+            after = [
+                tail[r]
+                for t in network.layer(index).outputs
+                for r in network.consumers.get(t.name, ())
+                if network.stage_of[r] == network.stage_of[index]
+            ]
+            tail[index] = self._cheapest(index)[0] + max(after, default=0)
+        return tail
+
+    def _rests(self) -> tuple[list[float], list[int]]:
+        """Return the least energy behind each position of the order, and the least cycles of later stages."""
+        order, stage_of = self.network.order, self.network.stage_of
+        energy = [0.0] * (len(order) + 1)
+        for position in range(len(order) - 1, -1, -1):
+            energy[position] = energy[position + 1] + self._cheapest(order[position])[1]
+        longest: dict[int, int] = {}
+        for index in order:
+            longest[stage_of[index]] = max(longest.get(stage_of[index], 0), self.tail[index])
+        later = [0] * (len(order) + 1)
+        for position, index in enumerate(order):
+            later[position] = sum(c for stage, c in longest.items() if stage > stage_of[index])
+        return energy, later
+
+    def estimate(self, state: State, position: int) -> float:
+        """Return what a partial schedule is likely to end at, for ranking."""
+        network = self.network
+        cycles = state.end
+        if position < len(network.order):
+            stage = network.stage_of[network.order[position]]
+            begin = state.floor if len(state.stage_ends) >= stage else state.end
+            for index in network.order[position:]:
+                if network.stage_of[index] > stage:
+                    break
+                ready = begin
+                for operand in network.layer(index).inputs:
+                    for copy in state.copies.of(operand.name):
+                        ready = max(ready, copy.ready)
+                cycles = max(cycles, ready + self.tail[index])
+            cycles += self.rest_cycles[position]
+        if self.objective == "latency":
+            return float(cycles)
+        energy = state.energy_pj + self.rest_pj[position]
+        return energy if self.objective == "energy" else energy * cycles
+
+    def value(self, state: State) -> float:
+        """Return the expected cost of a complete schedule."""
+        energies = state.stage_energies
+        return expected(self.objective, self.ratios, state.stage_ends, energies)
+
+    def run(self) -> _Partial:
+        """Return the best schedule found."""
+        order = self.network.order
+        beams: list[list[tuple[tuple[float, float], _Partial]]] = [[] for _ in range(len(order) + 1)]
+        beams[0] = [((0.0, 0.0), _Partial(State(self.network), ()))]
+        for position in range(len(order)):
+            for _, partial in self._kept(beams[position]):
+                for segment in self.segments(partial.state, position):
+                    grown = self._grown(partial, segment)
+                    if grown is None:
+                        continue
+                    reached = position + len(segment.layers)
+                    beams[reached].append((self._key(grown, reached), grown))
+            if self.freedom.fuse and self.freedom.hold and position in self.runs:
+                for grown, reached in self._fused(self._kept(beams[position])[0][1], position):
+                    beams[reached].append((self._key(grown, reached), grown))
+            beams[position] = []
+        return self._kept(beams[-1])[0][1]
+
+    def _key(self, partial: _Partial, position: int) -> tuple[float, float]:
+        return self.estimate(partial.state, position), partial.state.energy_pj
+
+    def _fused(self, partial: _Partial, position: int) -> Iterator[tuple[_Partial, int]]:
+        """Yield groups of layers from a position on: the longest in every way, the others in its best way."""
+        order = self.network.order
+        ends = self.runs[position]
+        longest = order[position : ends[-1]]
+        best: tuple[tuple[float, float], int, str] | None = None
+        for count in tile_counts(self.network, longest):
+            for pattern in PATTERNS:
+                for segment in fused(self.candidates, longest, count, pattern):
+                    grown = self._grown(partial, segment)
+                    if grown is not None:
+                        key = self._key(grown, ends[-1])
+                        best = min(best or (key, count, pattern), (key, count, pattern))
+                        yield grown, ends[-1]
+        if best is None:
+            return
+        for end in ends[:-1]:
+            for segment in fused(self.candidates, order[position:end], *best[1:]):
+                grown = self._grown(partial, segment)
+                if grown is not None:
+                    yield grown, end
+
+    def _kept(
+        self, partials: list[tuple[tuple[float, float], _Partial]]
+    ) -> list[tuple[tuple[float, float], _Partial]]:
+        return sorted(partials, key=lambda entry: entry[0])[: self.beam]
+
+    def _grown(self, partial: _Partial, segment: Segment) -> _Partial | None:
+        state = partial.state.copy()
+        try:
+            place_segment(state, segment)
+        except (NoRoomError, NoOptionError):
+            return None
+        return _Partial(state, (*partial.plan, segment))
+
+    def segments(self, state: State, position: int) -> Iterator[Segment]:
+        """Yield what may be placed next."""
+        index = self.network.order[position]
+        for choice in self.candidates.whole(index):
+            group = next(g for g in self.candidates.groups(index) if choice.cores[0] in g)
+            for core in self._promising(state, index, group):
+                yield single(index, choice._replace(cores=(core,)))
+        for choice in self.candidates.split(index):
+            yield single(index, choice)
+
+    def _promising(self, state: State, index: int, group: tuple[str, ...]) -> list[str]:
+        """Return of alike cores the one that is free first and the one with most of the inputs."""
+        if len(group) == 1:
+            return list(group)
+        near: dict[str, int] = dict.fromkeys(group, 0)
+        for operand in self.network.layer(index).inputs:
+            for copy in state.copies.of(operand.name):
+                for core in group:
+                    if copy.store == self.network.machine.store_of(core, "I"):
+                        near[core] += copy.region.cells
+        free = {core: state.resources[core].last_end for core in group}
+        first = min(group, key=lambda core: (free[core], -near[core], core))
+        nearest = min(group, key=lambda core: (-near[core], free[core], core))
+        return list(dict.fromkeys((nearest, first)))
