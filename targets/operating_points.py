@@ -95,8 +95,9 @@ def target_at(target: Target, name: str) -> Target:
     if target.arch.operating_points[0].name == name:
         return target
     if not isinstance(target, HasPoints):
+        only = target.arch.operating_points[0].name
         raise InputError(
-            f"target '{target.title}' is costed at '{target.arch.operating_points[0].name}' only, not at '{name}'",
+            f"target '{target.title}' is costed at operating point '{only}' only, not at '{name}'",
             "leave --point away; its class needs a method `at_point`",
         )
     return target.at_point(name)

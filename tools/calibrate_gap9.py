@@ -2,8 +2,8 @@
 
     EECOMPILE_SHARED=DIR python tools/calibrate_gap9.py
 
-Three numbers are fitted: the cycles of a DMA call, the power of the chip at 0.8 V, and the energy at 0.65 V over
-that at 0.8 V. Fitted to one network they must predict the other; fitted to both they are what
+Three numbers are fitted: the cycles of a DMA call, the power of the chip at 0.8 V, and the energy at 0.65 V
+over that at 0.8 V. Fitted to one network they must predict the other; fitted to both they are what
 ``targets/gap9/hardware.yaml`` holds. DIR holds ``models/`` with ResNet8 and MobileNetV1 as ONNX; the other
 networks are made on the spot.
 """

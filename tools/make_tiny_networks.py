@@ -3,8 +3,8 @@
     python tools/make_tiny_networks.py [--out DIR] [NAME ...]
 
 Names: ds_cnn (keyword spotting), autoencoder (anomaly detection). What needs no weights, such as
-`eecompile cost`, takes such files. Source of the layers: MLPerf Tiny v1.0, the networks of its reference code,
-with batch normalization folded.
+`eecompile cost`, takes such files. Source of the layers: the reference networks of MLPerf Tiny v1.0, with
+batch normalization folded.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
@@ -75,13 +76,13 @@ class ShapeModel:
         graph = helper.make_graph(self._nodes, self.name, [self._input], [output], value_info=self._declared)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
 
-    def _linear(self, op: str, weights: Shape, output: Shape, **attributes: object) -> None:
+    def _linear(self, op: str, weights: Shape, output: Shape, **attributes: Any) -> None:
         stem = f"{op.lower()}_{len(self._nodes)}"
         for parameter, shape in ((f"{stem}.weight", weights), (f"{stem}.bias", weights[:1])):
             self._declared.append(helper.make_tensor_value_info(parameter, TensorProto.FLOAT, shape))
         self._append(op, (f"{stem}.weight", f"{stem}.bias"), output, **attributes)
 
-    def _append(self, op: str, parameters: tuple[str, ...], output: Shape, **attributes: object) -> None:
+    def _append(self, op: str, parameters: tuple[str, ...], output: Shape, **attributes: Any) -> None:
         name = f"{op.lower()}_{len(self._nodes)}"
         self._nodes.append(
             helper.make_node(op, [self._tensor, *parameters], [f"{name}.out"], name=name, **attributes)
@@ -117,6 +118,7 @@ NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {"ds_cnn": ds_cnn, "autoenc
 
 def write(name: str, folder: Path) -> Path:
     """Write network ``name`` into ``folder``; returns the path of the ``*.shape.onnx``."""
+    folder.mkdir(parents=True, exist_ok=True)
     return save(from_model(NETWORKS[name](), name), folder / f"{name}.shape.onnx")
 
 
@@ -129,7 +131,6 @@ def main() -> None:
     unknown = [name for name in options.names if name not in NETWORKS]
     if unknown:
         parser.error(f"no network '{unknown[0]}'; there are {', '.join(NETWORKS)}")
-    options.out.mkdir(parents=True, exist_ok=True)
     for name in options.names or NETWORKS:
         print(write(name, options.out))
 

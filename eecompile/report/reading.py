@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from eecompile.report.schedule_facts import ScheduleFacts, schedule_facts
 from eecompile.results import Summary, load_summary
 from passes.errors import InputError
 
@@ -57,12 +58,14 @@ class RunFiles:
         info: ``run.json``; empty if absent.
         layers: ``layers.csv``; empty if absent.
         events: Trace events of ``schedule.trace.json``; empty if absent.
+        schedule: What it says beside its events; ``None`` where an earlier version wrote it.
     """
 
     summary: Summary
     info: Mapping[str, Any]
     layers: tuple[LayerRow, ...]
     events: tuple[Mapping[str, Any], ...]
+    schedule: ScheduleFacts | None = None
 
 
 def read_run(run_dir: Path) -> RunFiles:
@@ -85,7 +88,9 @@ def read_run(run_dir: Path) -> RunFiles:
         raise InputError(
             f"{run_dir / 'schedule.trace.json'} holds no trace events", "the file is damaged; repeat the run"
         )
-    return RunFiles(summary, info, _read_layers(run_dir / "layers.csv"), tuple(events))
+    layers = _read_layers(run_dir / "layers.csv")
+    other = trace.get("otherData") if isinstance(trace, dict) else None
+    return RunFiles(summary, info, layers, tuple(events), schedule_facts(other))
 
 
 def _read_json(path: Path) -> Any:

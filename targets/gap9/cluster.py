@@ -16,8 +16,8 @@ START_CYCLES, END_CYCLES = 5, 10
 def linear_cycles(dims: LoopDims) -> int:
     """Return compute cycles of a convolution or product.
 
-    Rows go to the cores. A dense convolution gathers two columns of taps per step where its kernel has several,
-    then multiplies; a depthwise one computes eight multiply-accumulates per cycle, a product with a vector too.
+    Rows go to the cores. A dense convolution gathers two columns of taps per step where its kernel has
+    several, then multiplies; a depthwise one and a product with a vector do 8 multiply-accumulates a cycle.
 
     Source: MATCH (eml-eda/match, GAP9 cluster cost model), without its multiplication of output sizes by the
     strides.

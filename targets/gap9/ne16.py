@@ -1,7 +1,7 @@
 """PLiNIO's published latency model of NE16, and how kernels it has no mode for are brought to its modes.
 
-NE16 computes 3 x 3 output pixels at once: 32 channels of them from 16 input channels at a time, or, depthwise,
-16 channels. It has three modes: 3 x 3 kernels, 1 x 1 kernels, and 3 x 3 depthwise.
+NE16 computes 3 x 3 output pixels at once: 32 channels of them from 16 input channels at a time, or 16
+channels of a depthwise layer. It has three modes: 3 x 3 kernels, 1 x 1 kernels, and 3 x 3 depthwise.
 """
 
 from __future__ import annotations

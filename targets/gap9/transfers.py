@@ -95,7 +95,7 @@ def _tile_bytes(layer: Layer, dims: LoopDims, tiles: int, rows_out: int) -> int:
 
 
 def _cut(layer: Layer, dims: LoopDims, tiles: int, chunks: int, weight_bytes: int) -> Transfers:
-    """Cut into ``tiles`` of rows and ``chunks`` of output channels; the operand that is smaller comes again."""
+    """Cut into ``tiles`` of rows and ``chunks`` of output channels; the smaller operand comes again."""
     read = layer.input_bytes + (tiles - 1) * _shared_rows(dims) * ceil_div(layer.input_bytes, dims.iy)
     weights = weight_bytes
     reads, fetches = tiles, chunks
