@@ -11,7 +11,8 @@ from targets.schedule.tiles import WHOLE, Cut, cuttable
 
 # Tiles of a group that are still worth their scheduling time.
 MAX_TILES = 600
-_TILE_COUNTS = (4, 8, 16, 32, 64)
+# Heights of tiles that are tried: the finest that stay below the limit.
+_MOST_COUNTS = 3
 # How the tiles of a layer are spread over alike cores: neighbouring tiles on one core, tiles in turn, or all
 # tiles of a layer on one core, so that rows flow from core to core.
 BLOCKS, TURNS, PIPELINE = "blocks", "turns", "pipeline"
@@ -67,8 +68,8 @@ def _waists(network: Network) -> set[int]:
 def tile_counts(network: Network, layers: Sequence[int]) -> list[int]:
     """Return into how many tiles a group may be cut."""
     rows = max(cuttable(network.layer(index), "OY") for index in layers)
-    counts = [n for n in (*_TILE_COUNTS, rows) if n <= rows]
-    return [n for n in sorted(set(counts)) if tiles_in(network, layers, n) <= MAX_TILES]
+    counts = sorted({-(-rows // height) for height in (1, 2, 4, 8, 16, 32)} - {1}, reverse=True)
+    return [n for n in counts if tiles_in(network, layers, n) <= MAX_TILES][:_MOST_COUNTS]
 
 
 def tiles_in(network: Network, layers: Sequence[int], count: int) -> int:

@@ -81,6 +81,7 @@ class Network:
     outputs: frozenset[str]
     stage_names: tuple[str, ...]
     second_operand: Mapping[int, bool] = field(default_factory=dict)
+    _reads: dict[tuple[int, Region], tuple[Read, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def layer(self, index: int) -> Layer:
         """Return a layer by its index in the workload."""
@@ -88,6 +89,12 @@ class Network:
 
     def reads(self, index: int, tile: Tile) -> tuple[Read, ...]:
         """Return what a tile of layer ``index`` reads, weights left out."""
+        key = (index, tile.output)
+        if key not in self._reads:
+            self._reads[key] = self._reads_of(index, tile)
+        return self._reads[key]
+
+    def _reads_of(self, index: int, tile: Tile) -> tuple[Read, ...]:
         names = ("I", "W") if self.second_operand.get(index) else ("I",)
         inputs = self.layer(index).inputs
         return tuple(

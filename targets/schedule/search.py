@@ -35,6 +35,8 @@ class Search:
         self.beam = beam
         self.candidates = Candidates(network, freedom)
         self.runs = runs(network)
+        # By the position where groups end, into how many tiles and in which pattern the longest is best cut.
+        self._best_way: dict[int, tuple[int, str]] = {}
         self.tail = self._tails()
         self.rest_pj, self.rest_cycles = self._rests()
 
@@ -122,26 +124,35 @@ class Search:
         return self.estimate(partial.state, position), partial.state.energy_pj
 
     def _fused(self, partial: _Partial, position: int) -> Iterator[tuple[_Partial, int]]:
-        """Yield groups of layers from a position on: the longest in every way, the others in its best way."""
+        """Yield groups of layers from a position on.
+
+        The longest is tried in every way; those that begin later or end earlier in the best of these ways.
+        """
         order = self.network.order
         ends = self.runs[position]
         longest = order[position : ends[-1]]
-        best: tuple[tuple[float, float], int, str] | None = None
-        for count in tile_counts(self.network, longest):
-            for pattern in PATTERNS:
-                for segment in fused(self.candidates, longest, count, pattern):
-                    grown = self._grown(partial, segment)
-                    if grown is not None:
-                        key = self._key(grown, ends[-1])
-                        best = min(best or (key, count, pattern), (key, count, pattern))
+        if ends[-1] not in self._best_way:
+            ways: list[tuple[tuple[float, float], int, str]] = []
+            for count in tile_counts(self.network, longest):
+                for pattern in PATTERNS:
+                    for grown in self._group(partial, longest, count, pattern):
+                        ways.append((self._key(grown, ends[-1]), count, pattern))
                         yield grown, ends[-1]
-        if best is None:
-            return
-        for end in ends[:-1]:
-            for segment in fused(self.candidates, order[position:end], *best[1:]):
-                grown = self._grown(partial, segment)
-                if grown is not None:
-                    yield grown, end
+            if not ways:
+                return
+            self._best_way[ends[-1]] = min(ways)[1:]
+            ends = ends[:-1]
+        for end in ends:
+            for grown in self._group(partial, order[position:end], *self._best_way[self.runs[position][-1]]):
+                yield grown, end
+
+    def _group(
+        self, partial: _Partial, layers: Sequence[int], count: int, pattern: str
+    ) -> Iterator[_Partial]:
+        for segment in fused(self.candidates, layers, count, pattern):
+            grown = self._grown(partial, segment)
+            if grown is not None:
+                yield grown
 
     def _kept(
         self, partials: list[tuple[tuple[float, float], _Partial]]

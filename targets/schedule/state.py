@@ -206,7 +206,11 @@ class State:
     ) -> int:
         """Return when ``region`` of ``tensor`` is in ``store``, moved there where it is not."""
         ready = self.floor
+        c0, c1, y0, y1 = region
         for piece in self._pieces(tensor):
+            # Most pieces are elsewhere: this is asked more often than anything else.
+            if piece.y0 >= y1 or piece.y1 <= y0 or piece.c0 >= c1 or piece.c1 <= c0:
+                continue
             part = piece.meet(region)
             while part is not None:
                 local, part = self._local(tensor, part, piece, store)
@@ -389,9 +393,12 @@ class State:
     def _read_once(self, reads: Sequence[Read]) -> None:
         """Give back the pieces that nothing reads any more."""
         for read in reads:
+            c0, c1, y0, y1 = read.region
             for piece in self._pieces(read.tensor):
+                if piece.y0 >= y1 or piece.y1 <= y0 or piece.c0 >= c1 or piece.c1 <= c0:
+                    continue
                 left = self.readers_left.get((read.tensor, piece))
-                if left is None or piece.meet(read.region) is None:
+                if left is None:
                     continue
                 self.readers_left[read.tensor, piece] = left - 1
                 if left == 1:
