@@ -10,9 +10,14 @@ from typing import ClassVar
 
 from passes.errors import InputError, did_you_mean
 from targets.arch import Architecture
+from targets.closed_form import ClosedFormCosts, closed_form_machine
 from targets.cost.base import LayerCost
+from targets.cost.mapping import NoMappingError
 from targets.layer import Bits, Layer
 from targets.placement import Candidate, Placement, Reason, Refusal, objective_key
+from targets.schedule.candidates import Freedom
+from targets.schedule.jobs import Costs
+from targets.schedule.machine import Machine
 from targets.workload import Workload
 
 # A rule of a core. Its docstring is the sentence shown to users and printed in the support table.
@@ -47,10 +52,28 @@ class Search:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """Which cores take a layer.
+
+    Attributes:
+        cores: By their order in the description.
+        declined: Cores that run such operators but not this layer.
+        absent: Cores that do not run such operators.
+        hint: What would help.
+    """
+
+    cores: tuple[str, ...]
+    declined: tuple[Reason, ...]
+    absent: tuple[Reason, ...]
+    hint: str
+
+
+@dataclass(frozen=True)
 class Target(ABC):
     """An accelerator. Subclasses are frozen dataclasses whose fields are the options.
 
     Attributes:
+        outer_memory: The memory in which tensors lie between layers; empty takes it to be endless.
         cost_model: One of ``cost_models``; empty takes the first.
         host_scale: Factor on the placeholder cost of host work, at least 0.
     """
@@ -58,6 +81,7 @@ class Target(ABC):
     name: ClassVar[str]
     cost_models: ClassVar[Mapping[str, CostModel]]
     schemes: ClassVar[Mapping[str, str]]
+    outer_memory: ClassVar[str] = ""
 
     cost_model: str = ""
     host_scale: float = 1.0
@@ -116,8 +140,13 @@ class Target(ABC):
         """Bits that float networks are costed at."""
         return Bits()
 
-    def for_workload(self, workload: Workload, objective: str) -> Target:  # noqa: ARG002
-        """Return this target with what it decides for a network as a whole, such as what stays on chip."""
+    @property
+    def freedom(self) -> Freedom:
+        """What the scheduler may do: by default, choose cores and order of whole layers."""
+        return Freedom(split=False, fuse=False, hold=False)
+
+    def for_objective(self, objective: str) -> Target:  # noqa: ARG002
+        """Return this target with mappings searched for ``objective``."""
         return self
 
     def declines(self, layer: Layer, core: str) -> str:  # noqa: ARG002
@@ -127,6 +156,14 @@ class Target(ABC):
     def warnings(self, workload: Workload) -> tuple[str, ...]:  # noqa: ARG002
         """Return what the cost of ``workload`` leaves out, as sentences."""
         return ()
+
+    def machine(self) -> Machine:
+        """Return stores, routes and resources; by default no tensor stays in a core between layers."""
+        return closed_form_machine(self.arch, self.outer_memory)
+
+    def costs(self, machine: Machine, workload: Workload) -> Costs:  # noqa: ARG002
+        """Return what ``workload`` costs on ``machine``; by default :meth:`cost`, trips and all."""
+        return ClosedFormCosts(self)
 
     def constraints(self, core: str) -> tuple[Constraint, ...]:
         """Return all constraints of ``core``, each once, in declared order."""
@@ -143,7 +180,22 @@ class Target(ABC):
         """
         key = objective_key(objective)
         nominal = replace(self, host_scale=1.0)
-        candidates, declined, absent = [], [], []
+        survey = self.survey(layer)
+        candidates, unfit = [], []
+        for core in survey.cores:
+            try:
+                candidates.append(Candidate(core, self.cost(layer, core)))
+            except NoMappingError as error:
+                unfit.append(Reason(core, error.message[:1].upper() + error.message[1:]))
+        if candidates:
+            candidates.sort(key=lambda c: (key(nominal.cost(layer, c.core)), c.core))
+            return Placement(layer.name, tuple(candidates), (*survey.declined, *unfit))
+        reasons = (*survey.declined, *unfit) or survey.absent
+        return Refusal(layer.name, layer.op_type, layer.origin, reasons, survey.hint)
+
+    def survey(self, layer: Layer) -> Survey:
+        """Return which cores take ``layer`` by their rules, and why the others do not."""
+        cores, declined, absent = [], [], []
         hints: dict[str, None] = {}
         for core in self.arch.cores:
             rules = self.support(core.name).get(layer.op_type)
@@ -151,20 +203,15 @@ class Target(ABC):
                 absent.append(Reason(core.name, f"It does not run {layer.op_type}"))
                 continue
             broken = next((rule for rule in rules if not rule(layer, self.arch)), None)
-            if broken is None and (reason := self.declines(layer, core.name)):
+            if broken is not None:
+                declined.append(Reason(core.name, sentence(broken) + self.demand(broken, layer)))
+                if self.hint(broken):
+                    hints[self.hint(broken)] = None
+            elif reason := self.declines(layer, core.name):
                 declined.append(Reason(core.name, reason))
-                continue
-            if broken is None:
-                candidates.append(Candidate(core.name, self.cost(layer, core.name)))
-                continue
-            declined.append(Reason(core.name, sentence(broken) + self.demand(broken, layer)))
-            if self.hint(broken):
-                hints[self.hint(broken)] = None
-        if candidates:
-            candidates.sort(key=lambda c: (key(nominal.cost(layer, c.core)), c.core))
-            return Placement(layer.name, tuple(candidates), tuple(declined))
-        reasons = tuple(declined) or tuple(absent)
-        return Refusal(layer.name, layer.op_type, layer.origin, reasons, "; or ".join(hints))
+            else:
+                cores.append(core.name)
+        return Survey(tuple(cores), tuple(declined), tuple(absent), "; or ".join(hints))
 
 
 def sentence(constraint: Constraint) -> str:

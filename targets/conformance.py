@@ -17,8 +17,8 @@ from targets.base import Target, sentence
 from targets.layer import Layer, LoopDims, Operand
 from targets.operators import GLOBAL_POOLS, WINDOW_POOLS
 from targets.placement import OBJECTIVES, Placement, Refusal
-from targets.schedule.checker import problems
 from targets.schedule.exit_paths import jobs_of, schedule_exits
+from targets.schedule.slot_checker import problems
 from targets.workload import ExitPath, Workload
 
 MIN_SENTENCE_WORDS = 3

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from targets.cost.base import LayerCost
-from targets.cost.locality import operand_tensors
 from targets.cost.mapping import NoMappingError, Unrolling
 from targets.cost.nest import Floats, LoopNest, Shape
-from targets.cost.nests import nest_of
+from targets.cost.nests import nest_of, operand_tensors
 from targets.cost.residency import Residency
 from targets.cost.solution import Solution
 from targets.layer import Layer
@@ -36,7 +35,7 @@ class EngineCosts:
     def cores(self, layer: Layer) -> tuple[str, ...]:
         """Return the cores that may run ``layer``, by name."""
         if layer.name not in self._cores:
-            self._cores[layer.name] = self._target.legal_cores(layer)
+            self._cores[layer.name] = tuple(sorted(self._target.survey(layer).cores))
         return self._cores[layer.name]
 
     def alike(self, core: str) -> str:
@@ -60,21 +59,37 @@ class EngineCosts:
         return Option(found.cost, renamed)
 
     def _find(self, tile: Layer, core: str, held: Held) -> Option | None:
+        residency = self._residency(tile, core, held)
+        if residency is None:
+            return None
+        try:
+            found = self._target.solution(tile, core, residency, self._unrolling(tile, core))
+        except NoMappingError:
+            return None
+        return Option(self._target.cost_of(found, core), self._buffers(tile, core, held, found))
+
+    def _residency(self, tile: Layer, core: str, held: Held) -> Residency | None:
+        """Return what lies in the memories of ``core``; ``None`` if it does not fit or a saved mapping differs."""
+        fixed = self._target.fixed_stores(tile, core)
+        if fixed is not None and tile != self._layers[tile.name]:
+            return None
+        links = self._target.links(tile)
         operands = []
         room: dict[str, int] = {}
         for operand, bits in _operand_bits(tile).items():
             store = self._machine.store_of(core, operand)
-            if operand in held and store != OUTER:
-                operands.append((operand, store.removeprefix(f"{core}."), bits))
-                room[store] = room.get(store, 0) + bits
+            if fixed is not None and (operand in fixed) != (operand in held and store != OUTER):
+                return None
+            if operand not in held or store == OUTER:
+                continue
+            if store != self._machine.store_of(core, links.get(operand, operand)):
+                return None
+            operands.append((operand, store.removeprefix(f"{core}."), bits))
+            room[store] = room.get(store, 0) + bits
         sizes = {store: self._machine.stores[store].size_bits for store in room}
         if any(size is not None and room[store] > size for store, size in sizes.items()):
             return None
-        try:
-            found = self._target.solution(tile, core, Residency(core, tuple(operands)), self._unrolling(tile, core))
-        except NoMappingError:
-            return None
-        return Option(self._target.cost_of(found, core), self._buffers(tile, core, held, found))
+        return Residency(core, tuple(operands))
 
     def _unrolling(self, tile: Layer, core: str) -> Unrolling | None:
         """Return how the whole layer is unrolled; ``None`` for the whole layer itself, which is searched."""
@@ -121,6 +136,7 @@ def _operand_bits(tile: Layer) -> dict[str, int]:
     """Return the bits of the tensors behind each operand of the loop nest of ``tile``."""
     tensors = {t.name: t.elements * t.bits for t in (*tile.inputs, *tile.outputs)}
     bits = {op: sum(tensors[name] for name in names) for op, names in operand_tensors(tile).items()}
-    if tile.weight is not None and "W" in bits:
-        bits["W"] = tile.weight.elements * tile.weight.bits
+    constant = tile.weight or tile.constant
+    if constant is not None and "W" in bits:
+        bits["W"] = constant.elements * constant.bits
     return bits

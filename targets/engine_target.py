@@ -15,17 +15,18 @@ from targets.cost.aliases import rule_on
 from targets.cost.base import LayerCost, whole_parts
 from targets.cost.engine import DEFAULT_LPF_LIMIT
 from targets.cost.engines import Engines
-from targets.cost.locality import Stores, plan_residency
 from targets.cost.mapping import MappingRule, NoMappingError, RuleError, Unrolling
 from targets.cost.nests import nest_of
 from targets.cost.residency import Residency
 from targets.cost.solution import Solution
+from targets.engine_costs import EngineCosts
 from targets.engine_costs import EngineCosts
 from targets.engine_machine import machine_of
 from targets.engine_rules import Named, allowed_cores, chosen_rule, foreign_loops, idle_rules
 from targets.hierarchy import MemoryLevel
 from targets.layer import Bits, Layer
 from targets.placement import Placement, Refusal, objective_key
+from targets.schedule.candidates import Freedom
 from targets.schedule.machine import Machine
 from targets.workload import Workload
 
@@ -46,7 +47,6 @@ class EngineTarget(Target):
         lpf_limit: Most temporal factors per layer; ``None`` takes all prime factors.
         locality: Tensors may stay on chip between layers; else each layer reads and writes off chip.
         objective: What mappings minimise: ``edp``, ``latency`` or ``energy``.
-        resident: Per layer, what stays on chip around it; planned by :meth:`for_workload`.
         engines: What was found out so far.
         watch: Called with the name of a layer before its mapping is searched.
     """
@@ -62,7 +62,6 @@ class EngineTarget(Target):
     lpf_limit: int | None = DEFAULT_LPF_LIMIT
     locality: bool = True
     objective: str = "edp"
-    resident: Mapping[str, Residency] = field(default_factory=dict)
     engines: Engines | None = field(default=None, compare=False, repr=False)
     watch: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
 
@@ -126,17 +125,10 @@ class EngineTarget(Target):
         return engine_support.HINTS.get(constraint, "")
 
     def declines(self, layer: Layer, core: str) -> str:
-        """Return why the mapping file, the plan or the memories keep ``layer`` off ``core``."""
+        """Return why the mapping file keeps ``layer`` off ``core``."""
         allowed = self._allowed(layer)
         if allowed and core not in allowed:
             return f"The mapping file allows {', '.join(allowed)}"
-        planned = self.resident.get(layer.name)
-        if planned is not None and planned.operands and planned.core != core:
-            return f"Tensors it shares with other layers stay in the memories of {planned.core}"
-        try:
-            self.solution(layer, core)
-        except NoMappingError as error:
-            return error.message[:1].upper() + error.message[1:]
         return ""
 
     def place(self, layer: Layer, objective: str = "edp") -> Placement | Refusal:
@@ -186,16 +178,18 @@ class EngineTarget(Target):
         residency: Residency | None = None,
         unrolling: Unrolling | None = None,
     ) -> Solution:
-        """Return the best mapping, with ``unrolling`` if it is given.
+        """Return the best mapping; all operands are off chip unless ``residency`` says what is not.
 
-        ``residency`` takes the place of what is planned for the layer.
+        Args:
+            layer: The layer, or a tile of one.
+            core: Name of a core with an array.
+            residency: What stays in the memories of the core.
+            unrolling: The spatial mapping; ``None`` is that of the layer's rule, searched where it leaves it open.
 
         Raises:
             NoMappingError: No mapping fits the memories.
             RuleError: A rule asks for what cannot be; the message names the layer.
         """
-        planned = residency or self.resident.get(layer.name)
-        around = planned if planned is not None and planned.core == core else Residency(core)
         nest = nest_of(layer)
         rule = rule_on(nest, self.rule(layer), self._engines.hierarchy(core).dataflow)
         if unrolling is not None and rule.fixed is None:
@@ -203,7 +197,7 @@ class EngineTarget(Target):
         if self.watch is not None:
             self.watch(layer.name)
         try:
-            return self._engines.best(nest, rule, self.objective, self.lpf_limit, around)
+            return self._engines.best(nest, rule, self.objective, self.lpf_limit, residency or Residency(core))
         except NoMappingError:
             raise
         except InputError as error:
@@ -221,12 +215,20 @@ class EngineTarget(Target):
         """Return the memories ``operand`` of ``layer`` uses on ``core``, innermost first."""
         return self._engines.hierarchy(core).levels(self.rule(layer).links.get(operand, operand))
 
-    def legal_cores(self, layer: Layer) -> tuple[str, ...]:
-        """Return the cores that run ``layer`` by their kind, their rules and the mapping file, by name."""
-        rules = {core.name: self.support(core.name).get(layer.op_type) for core in self.arch.cores}
-        legal = [n for n, r in rules.items() if r is not None and all(rule(layer, self.arch) for rule in r)]
-        allowed = self._allowed(layer)
-        return tuple(sorted(name for name in legal if not allowed or name in allowed))
+    def fixed_stores(self, layer: Layer, core: str) -> dict[str, str] | None:
+        """Return the memory of ``core`` each operand starts from in a saved mapping, where it is on chip.
+
+        ``None`` where no complete mapping of the layer is given.
+        """
+        rule = self.rule(layer)
+        if rule.fixed is None:
+            return None
+        stores = self._engines.stores(core, rule)
+        return {operand: found[0][0] for operand, found in stores.items() if found}
+
+    def links(self, layer: Layer) -> Mapping[str, str]:
+        """Return operands of ``layer`` that use the memories of another one."""
+        return {operand: other for operand, other in self.rule(layer).links.items() if operand != other}
 
     def machine(self) -> Machine:
         """Return the stores, routes and resources of the description."""
@@ -241,36 +243,14 @@ class EngineTarget(Target):
         running = {core.name: layer.op_type in self.support(core.name) for core in self.arch.cores}
         return allowed_cores(self.rule(layer), running)
 
-    def for_workload(self, workload: Workload, objective: str) -> EngineTarget:
-        """Return this target with the tensors that stay on chip between the layers of ``workload``."""
-        bound = replace(self, objective=objective, resident={})
-        if not self.locality:
-            return bound
-        core_of = {}
-        for layer in workload.layers:
-            core = bound._likely_core(layer)
-            if core is not None:
-                core_of[layer.name] = core
-        resident = plan_residency(workload, core_of, bound._stores, bound._can_run)
-        return replace(bound, resident=resident)
+    @property
+    def freedom(self) -> Freedom:
+        """All the scheduler can do; without locality, cores and order of whole layers."""
+        return Freedom(self.locality, self.locality, self.locality)
 
-    def _likely_core(self, layer: Layer) -> str | None:
-        """Return where ``layer`` runs if nothing stays on chip; where all cores are alike, the first."""
-        legal = self.legal_cores(layer)
-        if len({self._engines.alike(name) for name in legal}) == 1:
-            return legal[0]
-        placed = self.place(layer, self.objective) if legal else None
-        return placed.core if isinstance(placed, Placement) else None
-
-    def _stores(self, layer: Layer, core: str) -> Stores:
-        return self._engines.stores(core, self.rule(layer))
-
-    def _can_run(self, layer: Layer, residency: Residency) -> bool:
-        try:
-            self.solution(layer, residency.core, residency)
-        except NoMappingError:
-            return False
-        return True
+    def for_objective(self, objective: str) -> EngineTarget:
+        """Return this target with mappings searched for ``objective``."""
+        return replace(self, objective=objective)
 
     def warnings(self, workload: Workload) -> tuple[str, ...]:
         """Name the rules no layer follows, and those that name loops a layer does not have."""

@@ -2,63 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from passes.errors import NoSolutionError
+from passes.errors import InputError, NoSolutionError
 from targets.area import core_areas, core_clocks_ns, core_peaks
 from targets.base import Search, Target
 from targets.cost.imc import Peak
-from targets.cost.solution import Solution
-from targets.figure import Known
-from targets.layer import Bits, Layer
-from targets.placement import Placement, Reason, Refusal, objective_key
+from targets.layer import Bits
+from targets.layer_report import LayerReport, layer_reports
+from targets.placement import Refusal, objective_key
 from targets.report_json import report_document
-from targets.schedule.exit_paths import schedule_exits
+from targets.schedule.candidates import Freedom
+from targets.schedule.drawing import timeline_of
+from targets.schedule.objective import J_PER_PJ, uniform
+from targets.schedule.result import Schedule
 from targets.schedule.timeline import Timeline
+from targets.scheduling import Planned, schedule_workload
 from targets.workload import ExitPath, FreeLayer, Workload, build_workload
 
-J_PER_PJ = 1e-12
-
-
-@dataclass(frozen=True)
-class LayerReport:
-    """Cost of one layer on the core it was given.
-
-    Attributes:
-        bits: Bits of weights (``None`` without), inputs and outputs.
-        share: Share of the energy of the whole network, 0 to 1.
-        exit: First exit whose path contains the layer.
-        known: How the cost of its arithmetic is known.
-        declined: Cores that run such operators but not this layer, and the rule it breaks.
-        detail: The mapping behind the figures, where the cost engine chose one.
-    """
-
-    name: str
-    op_type: str
-    origin: tuple[str, ...]
-    core: str
-    macs: int
-    bits: tuple[int | None, int, int]
-    latency_cycles: int
-    compute_cycles: int
-    dma_cycles: int
-    host_cycles: int
-    job_cycles: int
-    energy_pj: float
-    utilization: float
-    bound_cycles: int
-    share: float
-    exit: str
-    known: Known
-    stall_cycles: int = 0
-    load_cycles: int = 0
-    store_cycles: int = 0
-    declined: tuple[Reason, ...] = ()
-    detail: Solution | None = None
+# Ratios come rounded from tables.
+RATIO_SLACK = 1e-3
 
 
 @dataclass(frozen=True)
@@ -104,6 +72,8 @@ class CostReport:
             cores without known areas are left out.
         clocks_ns: Least clock period of in-memory arrays by part, in ns.
         peaks: What these arrays reach when fully used.
+        planned: The schedule with all that it was made from.
+        ratios: Share of inputs at each exit that the schedule was made for.
     """
 
     target: str
@@ -127,6 +97,8 @@ class CostReport:
     areas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     clocks_ns: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     peaks: Mapping[str, Peak] = field(default_factory=dict)
+    planned: Planned | None = None
+    ratios: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``eecompile cost --json``."""
@@ -140,54 +112,74 @@ def evaluate(
     *,
     bits: Bits | None = None,
     allow_refused: bool = False,
+    ratios: Sequence[float] | None = None,
+    freedom: Freedom | None = None,
 ) -> CostReport:
-    """Cost ``graph`` on ``target``: place every layer, schedule, sum up per exit.
+    """Cost ``graph`` on ``target``: schedule its layers on the cores, and sum up per exit path.
 
     Args:
         graph: Batch 1, static shapes, float or lowered, after ``fuse-layers``.
         target: The accelerator with its options.
-        objective: What placement minimises per layer: ``edp``, ``latency`` or ``energy``.
+        objective: What the schedule minimises, expected over the exits: ``edp``, ``latency`` or ``energy``.
         bits: Precision of float tensors; that of the target if not given.
         allow_refused: Report layers no core takes instead of raising.
+        ratios: Share of inputs that leave at each exit; equal shares if not given.
+        freedom: What the scheduler may do; all the target allows if not given.
 
     Raises:
-        InputError: Unknown objective.
-        NoSolutionError: Some layer cannot be placed; the message lists each with the rule it breaks.
+        InputError: Unknown objective, or ratios that are none.
+        NoSolutionError: Some layer cannot be placed, or tensors do not fit; the message says what and why.
     """
     objective_key(objective)
     bits = bits or target.precision
     workload = build_workload(graph, bits)
-    target = target.for_workload(workload, objective)
-    results = [target.place(layer, objective) for layer in workload.layers]
-    refusals = tuple(r for r in results if isinstance(r, Refusal))
+    check_ratios(ratios, len(workload.exits))
+    target = target.for_objective(objective)
+    planned = schedule_workload(workload, target, objective, ratios, freedom)
+    refusals = planned.refusals
     if refusals and not allow_refused:
         raise NoSolutionError(
-            f"{len(refusals)} of {len(results)} layers cannot be placed on {target.title}",
+            f"{len(refusals)} of {len(workload.layers)} layers cannot be placed on {target.title}",
             "\n".join(str(refusal) for refusal in refusals),
         )
-    placements = {r.layer: r for r in results if isinstance(r, Placement)}
-    timeline = schedule_exits(workload, placements, target.arch)
-    exits = _exit_costs(workload, placements, timeline, target.arch.clock_hz)
+    exits = _exit_costs(workload, planned.schedule, refusals, target.arch.clock_hz)
     return CostReport(
         target=target.title,
         objective=objective,
         cost_model=target.cost_model,
         known_error=target.cost_models[target.cost_model].known_error,
         host_scale=target.host_scale,
-        layers=_layer_reports(workload, placements),
+        layers=layer_reports(planned.network, planned.schedule, target),
         exits=exits,
         total=exits[-1],
         free=workload.free,
         refusals=refusals,
         warnings=(*_incomplete(refusals), *target.warnings(workload)),
-        timeline=timeline,
+        timeline=timeline_of(planned.schedule, planned.network, target.arch),
         clock_hz=target.arch.clock_hz,
         bits=bits,
         search=target.search,
         areas=core_areas(target.arch),
         clocks_ns=core_clocks_ns(target.arch),
         peaks=core_peaks(target.arch),
+        planned=planned,
+        ratios=tuple(ratios) if ratios is not None else uniform(len(exits)),
     )
+
+
+def check_ratios(ratios: Sequence[float] | None, exits: int) -> None:
+    """Check that there is a share for each exit, and that they add up to 1.
+
+    Raises:
+        InputError: They do not.
+    """
+    if ratios is None:
+        return
+    if len(ratios) != exits:
+        raise InputError(f"{len(ratios)} ratios for {exits} exits", "give one per exit, the final one included")
+    if any(not (math.isfinite(r) and 0 <= r <= 1) for r in ratios) or abs(sum(ratios) - 1) > RATIO_SLACK:
+        given = ", ".join(f"{ratio:g}" for ratio in ratios)
+        raise InputError(f"the ratios {given} are no shares that add up to 1", "they are parts of all inputs")
 
 
 def _incomplete(refusals: tuple[Refusal, ...]) -> tuple[str, ...]:
@@ -197,14 +189,14 @@ def _incomplete(refusals: tuple[Refusal, ...]) -> tuple[str, ...]:
 
 
 def _exit_costs(
-    workload: Workload, placements: dict[str, Placement], timeline: Timeline, clock_hz: float | None
+    workload: Workload, schedule: Schedule, refusals: tuple[Refusal, ...], clock_hz: float | None
 ) -> tuple[PathCost, ...]:
+    refused = {refusal.layer for refusal in refusals}
     costs = []
-    for path, latency_cycles in zip(workload.exits, timeline.stage_end_cycles, strict=True):
-        names = [workload.layers[i].name for i in path.layers]
-        energy_pj = sum(placements[n].cost.energy_pj for n in names if n in placements)
-        complete = all(n in placements for n in names)
-        costs.append(_path_cost(path, latency_cycles, energy_pj, clock_hz, complete))
+    for number, (path, cycles) in enumerate(zip(workload.exits, schedule.stage_end_cycles, strict=True)):
+        energy_pj = schedule.energy_until(number)
+        complete = all(workload.layers[i].name not in refused for i in path.layers)
+        costs.append(_path_cost(path, cycles, energy_pj, clock_hz, complete))
     return tuple(costs)
 
 
@@ -223,49 +215,4 @@ def _path_cost(
         edp_js=None if latency_s is None else energy_j * latency_s,
         edp_j_cycles=energy_j * latency_cycles,
         complete=complete,
-    )
-
-
-def _layer_reports(workload: Workload, placements: dict[str, Placement]) -> tuple[LayerReport, ...]:
-    used = {i for path in workload.exits for i in path.layers}
-    placed = [i for i in sorted(used) if workload.layers[i].name in placements]
-    total_pj = sum(placements[workload.layers[i].name].cost.energy_pj for i in placed)
-    exit_of = {i: path.name for path in reversed(workload.exits) for i in path.layers}
-    reports = []
-    for index in placed:
-        layer = workload.layers[index]
-        placement = placements[layer.name]
-        reports.append(_layer_report(layer, placement, exit_of[index], total_pj))
-    return tuple(reports)
-
-
-def _layer_report(layer: Layer, placement: Placement, exit_name: str, total_pj: float) -> LayerReport:
-    cost = placement.cost
-    return LayerReport(
-        name=layer.name,
-        op_type=layer.op_type,
-        origin=layer.origin,
-        core=placement.core,
-        macs=layer.macs,
-        bits=(
-            layer.weight.bits if layer.weight else None,
-            max((t.bits for t in layer.inputs), default=0),
-            max((t.bits for t in layer.outputs), default=0),
-        ),
-        latency_cycles=cost.latency_cycles,
-        compute_cycles=cost.compute_cycles,
-        dma_cycles=cost.dma_cycles,
-        host_cycles=cost.host_cycles,
-        job_cycles=cost.job_cycles,
-        energy_pj=cost.energy_pj,
-        utilization=cost.utilization,
-        bound_cycles=cost.bound_cycles,
-        share=cost.energy_pj / total_pj if total_pj else 0.0,
-        exit=exit_name,
-        known=cost.known,
-        stall_cycles=cost.stall_cycles,
-        load_cycles=cost.load_cycles,
-        store_cycles=cost.store_cycles,
-        declined=placement.declined,
-        detail=cost.detail,
     )

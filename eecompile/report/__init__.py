@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 
 from eecompile import wording
-from eecompile.report import charts, gantt, provenance
+from eecompile.report import charts, gantt, provenance, usage
 from eecompile.report.reading import RunFiles, read_run
 
 __all__ = ["render", "write"]
@@ -57,7 +57,7 @@ def write(run_dir: Path, out: Path | None = None) -> Path:
 
 def _context(run: RunFiles) -> dict[str, Any]:
     colours = charts.core_colours(run.layers)
-    schedules = sorted(gantt.gantt_charts(run.events, colours), key=lambda c: -len(c.bars))
+    schedules = sorted(gantt.gantt_charts(run.events, run.schedule), key=lambda c: -len(c[-1].bars))
     return {
         "run": run,
         "summary": run.summary,
@@ -74,6 +74,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "cycle_scale": charts.cycle_scale(run.layers),
         "energy_scale": max((layer.energy_pj for layer in run.layers), default=0.0),
         "schedules": schedules,
+        "usage": usage,
         "curve": charts.curve_chart(run.summary),
         "measured": provenance.measured(run),
         "agreement": provenance.agreement(run),

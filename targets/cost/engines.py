@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from targets.arch import Architecture
 from targets.cost.engine import Engine
-from targets.cost.locality import Stores
 from targets.cost.mapping import MappingRule
 from targets.cost.nest import LoopNest
 from targets.cost.residency import Residency, tensor_stores, without_trips
 from targets.cost.solution import Solution
 from targets.hierarchy import OPERANDS, Hierarchy
+
+# Per operand, memories that can hold a whole tensor of it and their bits, outermost first.
+Stores = Mapping[str, tuple[tuple[str, int], ...]]
 
 
 class Engines:

@@ -169,3 +169,12 @@ def _move(layer: Layer) -> LoopNest:
     shared = frozenset({"G", "OX"})
     relevant = (("O", shared | {"FX"}), ("I", shared | {"C"}))
     return LoopNest(tuple(loops), ("O", "I"), relevant, (), _bits(layer, 0))
+
+
+def operand_tensors(layer: Layer) -> dict[str, tuple[str, ...]]:
+    """Return the tensors behind each operand of the loop nest of ``layer``; constant weights have none."""
+    names = tuple(t.name for t in layer.inputs)
+    found = {"O": tuple(t.name for t in layer.outputs)}
+    if "W" not in nest_of(layer).operands:
+        return found | {"I": names}
+    return found | {"I": names[:1], "W": () if layer.weight is not None else names[1:2]}

@@ -71,6 +71,7 @@ class DianaTarget(Target):
         ),
     }
     schemes: ClassVar[Mapping[str, str]] = {"digital": "int8-pow2", "analog": "ternary-pow2"}
+    outer_memory: ClassVar[str] = "l2"
 
     @property
     def arch(self) -> Architecture:
@@ -121,9 +122,9 @@ class DianaTarget(Target):
         # ODiMO's analog formula counts large kernels as one pass and so can beat the array.
         ideal = min(work.ideal_cycles, latency)
         energy = (
-            self._energy(core, work.compute_cycles)
-            + self._energy("digital", work.dma_cycles)
-            + self._energy("host", job_cycles)
+            self.active_energy_pj(core, work.compute_cycles)
+            + self.active_energy_pj("digital", work.dma_cycles)
+            + self.active_energy_pj("host", job_cycles)
         )
         return LayerCost(
             compute_cycles=work.compute_cycles,
@@ -155,13 +156,13 @@ class DianaTarget(Target):
         )
         jobs = _searched().jobs(layer, core)
         job_cycles = scaled(jobs * self.arch.core("host").rate("cycles_per_job"), self.host_scale)
-        moved = self._energy("digital", load + stall + store)
+        moved = self.active_energy_pj("digital", load + stall + store)
         return LayerCost(
             compute_cycles=compute,
             dma_cycles=0,
             host_cycles=0,
             job_cycles=job_cycles,
-            energy_pj=self._energy(core, compute) + moved + self._energy("host", job_cycles),
+            energy_pj=self.active_energy_pj(core, compute) + moved + self.active_energy_pj("host", job_cycles),
             utilization=min(1.0, found.ideal_cycles / (math.ceil(found.latency_cycles) + job_cycles)),
             bound_cycles=math.floor(min(found.bound_cycles, found.latency_cycles)),
             known="published",
@@ -182,7 +183,7 @@ class DianaTarget(Target):
             dma_cycles=0,
             host_cycles=cycles,
             job_cycles=0,
-            energy_pj=self._energy("host", cycles),
+            energy_pj=self.active_energy_pj("host", cycles),
             utilization=1.0 if cycles else 0.0,
             bound_cycles=cycles,
             known="placeholder",
@@ -192,15 +193,18 @@ class DianaTarget(Target):
         if layer.macs and layer.dims is not None:
             return self._analog(layer, layer.dims) if core == "analog" else self._digital(layer, layer.dims)
         traffic = elementwise_traffic(layer, self.arch.size_bytes("l1"))
+        compute, ideal = self.elementwise_cycles(layer, core)
+        return _Work(compute, traffic, ideal, "placeholder", self._transfer(traffic))
+
+    def elementwise_cycles(self, layer: Layer, core: str) -> tuple[int, int]:
+        """Return cycles of pooling and element-wise work on ``core``, and those of the core at its peak."""
         if core == "pooling" and layer.dims is not None:
             columns = int(self.arch.core(core).rate("columns_per_cycle"))
-            compute = elementwise.pooling_core_cycles(layer.dims, columns)
             ideal = math.ceil(layer.dims.iterations / (columns * elementwise.POOL_WINDOW**2))
-        else:
-            rate = "add_elements_per_cycle" if core == "digital" else "elements_per_cycle"
-            compute = elementwise.lane_cycles(layer, self.arch.core(core).rate(rate))
-            ideal = compute
-        return _Work(compute, traffic, ideal, "placeholder", self._transfer(traffic))
+            return elementwise.pooling_core_cycles(layer.dims, columns), ideal
+        rate = "add_elements_per_cycle" if core == "digital" else "elements_per_cycle"
+        compute = elementwise.lane_cycles(layer, self.arch.core(core).rate(rate))
+        return compute, compute
 
     def _digital(self, layer: Layer, dims: LoopDims) -> _Work:
         traffic = linear_traffic(layer, self.arch.size_bytes("l1"), self.arch.size_bytes("digital_weights"))
@@ -239,7 +243,8 @@ class DianaTarget(Target):
         size_bytes = layer.input_bytes + layer.output_bytes + weight_bytes
         return math.ceil(size_bytes / dma.bandwidth_bytes_per_cycle.value)
 
-    def _energy(self, core: str, cycles: int) -> float:
+    def active_energy_pj(self, core: str, cycles: int) -> float:
+        """Return the active power of ``core`` times ``cycles``, in pJ."""
         clock_hz, power_mw = self.arch.clock_hz, self.arch.core(core).active_power_mw
         if clock_hz is None or power_mw is None:
             raise ValueError(f"energy is power times time: {core} needs a power and the chip a clock")

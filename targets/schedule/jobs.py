@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from targets.cost.base import LayerCost
@@ -87,6 +87,20 @@ class Network:
         """Return a layer by its index in the workload."""
         return self.workload.layers[index]
 
+    def without(self, indices: set[int]) -> Network:
+        """Return the network without some layers; what they write lies in the outer store from the start."""
+        producer = {name: i for name, i in self.producer.items() if i not in indices}
+        consumers = {
+            name: tuple(i for i in readers if i not in indices) for name, readers in self.consumers.items()
+        }
+        return replace(
+            self,
+            order=tuple(i for i in self.order if i not in indices),
+            consumers={name: readers for name, readers in consumers.items() if readers},
+            producer=producer,
+            outputs=frozenset(name for name in self.outputs if name in producer),
+        )
+
     def reads(self, index: int, tile: Tile) -> tuple[Read, ...]:
         """Return what a tile of layer ``index`` reads, weights left out."""
         key = (index, tile.output)
@@ -101,6 +115,11 @@ class Network:
             Read(names[min(i, len(names) - 1)], operand.name, region)
             for i, (operand, region) in enumerate(zip(inputs, tile.inputs, strict=True))
         )
+
+
+def has_weights(layer: Layer) -> bool:
+    """Whether ``layer`` has data that is known before any input is: weights or a constant operand."""
+    return layer.weight is not None or layer.constant is not None
 
 
 def weights_name(layer: Layer) -> str:
@@ -131,7 +150,7 @@ def network_of(workload: Workload, machine: Machine, costs: Costs, second: Mappi
             if index not in readers:
                 readers.append(index)
         producer |= {operand.name: index for operand in layer.outputs if operand.name not in producer}
-        if layer.weight is not None:
+        if has_weights(layer):
             extents[weights_name(layer)] = weight_extent(layer)
     return Network(
         workload, machine, costs, stage_of, order, extents,

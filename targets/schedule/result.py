@@ -114,3 +114,8 @@ class Schedule:
     def energy_pj(self) -> float:
         """Energy of all runs and moves."""
         return sum(run.cost.energy_pj for run in self.runs) + sum(move.energy_pj for move in self.moves)
+
+    def energy_until(self, stage: int) -> float:
+        """Return the energy of an exit path: of all runs and moves of stages up to ``stage``."""
+        runs = sum(run.cost.energy_pj for run in self.runs if run.stage <= stage)
+        return runs + sum(move.energy_pj for move in self.moves if move.stage <= stage)

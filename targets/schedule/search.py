@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from targets.schedule.candidates import Candidates, Freedom, single
+from targets.schedule.candidates import Candidates, single
 from targets.schedule.fusion import PATTERNS, fused, runs, tile_counts
+from targets.schedule.improve import BUDGET_TILES, Improver
 from targets.schedule.jobs import Network
 from targets.schedule.objective import expected
-from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, place_segment
+from targets.schedule.plan import NoOptionError, Plan, Resident, Segment, place_segment
 from targets.schedule.state import NoRoomError, State
 
 # Partial schedules kept per position.
@@ -26,14 +27,24 @@ class Search:
     """Looks for the plan with the least expected cost."""
 
     def __init__(
-        self, network: Network, objective: str, ratios: Sequence[float], freedom: Freedom, beam: int = BEAM
+        self,
+        candidates: Candidates,
+        objective: str,
+        ratios: Sequence[float],
+        resident: Resident | None = None,
+        beam: int = BEAM,
+        budget_tiles: int = BUDGET_TILES,
     ) -> None:
+        network = candidates.network
+        self.candidates = candidates
         self.network = network
+        self.freedom = candidates.freedom
+        self.resident = resident
+        self.budget_tiles = budget_tiles
+        self._obstacle: NoRoomError | None = None
         self.objective = objective
         self.ratios = ratios
-        self.freedom = freedom
         self.beam = beam
-        self.candidates = Candidates(network, freedom)
         self.runs = runs(network)
         # By the position where groups end, into how many tiles and in which pattern the longest is best cut.
         self._best_way: dict[int, tuple[int, str]] = {}
@@ -101,24 +112,34 @@ class Search:
         energies = state.stage_energies
         return expected(self.objective, self.ratios, state.stage_ends, energies)
 
-    def run(self) -> _Partial:
-        """Return the best schedule found."""
+    def run(self) -> tuple[Plan, State]:
+        """Return the best plan found and its schedule.
+
+        Raises:
+            NoRoomError: At some layer no way fits the memories.
+        """
+        start = State(self.network, self.resident)
+        plan = self._beam(start)
+        return Improver(self.candidates, self.value, start, self.budget_tiles).improve(plan)
+
+    def _beam(self, start: State) -> Plan:
         order = self.network.order
         beams: list[list[tuple[tuple[float, float], _Partial]]] = [[] for _ in range(len(order) + 1)]
-        beams[0] = [((0.0, 0.0), _Partial(State(self.network), ()))]
+        beams[0] = [((0.0, 0.0), _Partial(start, ()))]
         for position in range(len(order)):
-            for _, partial in self._kept(beams[position]):
+            kept = self._kept(beams[position])
+            beams[position] = []
+            for _, partial in kept:
                 for segment in self.segments(partial.state, position):
                     grown = self._grown(partial, segment)
-                    if grown is None:
-                        continue
-                    reached = position + len(segment.layers)
+                    if grown is not None:
+                        beams[position + 1].append((self._key(grown, position + 1), grown))
+            if kept and self.freedom.fuse and self.freedom.hold and position in self.runs:
+                for grown, reached in self._fused(kept[0][1], position):
                     beams[reached].append((self._key(grown, reached), grown))
-            if self.freedom.fuse and self.freedom.hold and position in self.runs:
-                for grown, reached in self._fused(self._kept(beams[position])[0][1], position):
-                    beams[reached].append((self._key(grown, reached), grown))
-            beams[position] = []
-        return self._kept(beams[-1])[0][1]
+        if not beams[-1]:
+            raise self._obstacle or NoRoomError("", 0, self.network.layer(order[0]).name, 0)
+        return self._kept(beams[-1])[0][1].plan
 
     def _key(self, partial: _Partial, position: int) -> tuple[float, float]:
         return self.estimate(partial.state, position), partial.state.energy_pj
@@ -163,7 +184,10 @@ class Search:
         state = partial.state.copy()
         try:
             place_segment(state, segment)
-        except (NoRoomError, NoOptionError):
+        except NoOptionError:
+            return None
+        except NoRoomError as error:
+            self._obstacle = error
             return None
         return _Partial(state, (*partial.plan, segment))
 

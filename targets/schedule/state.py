@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from targets.layer import Layer
 from targets.schedule.copies import Copies, Copy
-from targets.schedule.jobs import Held, Network, Option, Read, weights_name
+from targets.schedule.jobs import ALL_HELD, Held, Network, Option, Read, has_weights, weights_name
 from targets.schedule.machine import OUTER, Route
 from targets.schedule.profile import Profile
 from targets.schedule.regions import Region
@@ -93,7 +93,7 @@ class State:
         network = self.network
         given = [name for name in network.consumers if name not in network.producer]
         layers = (network.layer(index) for index in network.order)
-        weights = [weights_name(layer) for layer in layers if layer.weight is not None]
+        weights = [weights_name(layer) for layer in layers if has_weights(layer)]
         if sum(network.extents[name].bits_of(network.extents[name].whole) for name in weights) <= size_bits:
             for name in weights:
                 self._settle(name, (OUTER,))
@@ -170,7 +170,7 @@ class State:
             self.pending[name] -= 1
             if not self.pending[name]:
                 self._close(name)
-        if layer.weight is not None:
+        if has_weights(layer):
             self._close(weights_name(layer))
         for operand in layer.outputs:
             if operand.name in self.network.outputs:

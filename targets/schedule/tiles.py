@@ -25,7 +25,7 @@ POINTWISE = _UNARY | frozenset(ELEMENTWISE)
 class Cut:
     """How a layer is cut: into ``parts`` along output channels (``K``) or output rows (``OY``).
 
-    Parts are as equal as can be, larger ones first.
+    Parts are as equal as can be, the larger ones spread among the others.
     """
 
     axis: Axis = ""
@@ -43,7 +43,8 @@ class Tile:
         layer: The part as a layer, named like the whole.
         output: The part of the first output it computes; of further outputs it computes all.
         inputs: The part it reads of each input.
-        weights: The part of the output channels whose weights it needs; ``None`` without weights.
+        weights: The part of the output channels whose weights it needs; of a constant operand, all of it;
+            ``None`` without either.
         number: Counted from 0.
         count: Parts of the layer.
     """
@@ -124,11 +125,15 @@ def _tile(layer: Layer, output: Region, number: int, count: int) -> Tile:
 
 
 def _weights(layer: Layer, begin: int, end: int) -> Region | None:
+    if layer.constant is not None and layer.weight is None:
+        return Region(0, 1, 0, 1)
     return None if layer.weight is None else Region(begin, end, 0, 1)
 
 
 def weight_extent(layer: Layer) -> Extent:
-    """Return the weights of ``layer``, bias included, by output channel."""
+    """Return the weights of ``layer``, bias included, by output channel; a constant operand is one channel."""
+    if layer.weight is None and layer.constant is not None:
+        return Extent(1, 1, layer.constant.elements, layer.constant.bits)
     channels = max(1, extent_of(layer.outputs[0]).channels)
     bits = sum(t.elements * t.bits for t in (layer.weight, layer.bias) if t is not None)
     return Extent(channels, 1, 1, math.ceil(bits / channels))
@@ -166,10 +171,8 @@ def _tile_dims(
         return replace(dims, k=channels), share
     if channels < whole.c1:
         dims = replace(dims, g=channels // dims.k) if dims.g > 1 else replace(dims, k=channels)
-    if rows < whole.y1:
-        # The window is clipped at the border of the part that is read: what is padding stays unfetched.
-        dims = replace(dims, oy=rows, iy=inputs[0].y1 - inputs[0].y0)
-    return dims, share
+    # The window is clipped at the border of the part that is read: what is padding stays unfetched.
+    return replace(dims, oy=rows, iy=inputs[0].y1 - inputs[0].y0), share
 
 
 def _shrunk(operand: Operand, part: Region) -> Operand:

@@ -9,8 +9,8 @@ from passes.errors import InputError, NoSolutionError
 from passes.state import state_of
 from targets.diana.target import DianaTarget
 from targets.report import evaluate
-from targets.schedule.checker import problems
 from targets.schedule.exit_paths import jobs_of
+from targets.schedule.slot_checker import problems
 from targets.workload import build_workload
 from tests.targets.graphs import graph_of, lowered, residual
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -8,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from targets.schedule.checker import problems
 from targets.schedule.list_scheduler import schedule
+from targets.schedule.slot_checker import problems
 from targets.schedule.timeline import Job, Phase, Slot, Timeline
-from targets.schedule.trace import to_trace
 
 
 def job(
@@ -109,28 +107,3 @@ def test_the_checker_finds_shared_resources_gaps_and_stages() -> None:
     early = [jobs[0], replace(jobs[1], stage=1, holds=("y",), waits=())]
     overlapping = schedule([early[0], replace(early[1], stage=0)])
     assert any("earlier stage" in p for p in problems(early, overlapping))
-
-
-def test_trace_tracks_do_not_overlap() -> None:
-    jobs = [job("a", "x", 10, host=True), job("b", "y", 8, ("a",), 1, host=True)]
-    timeline = schedule(jobs, ["exit_0", "final"])
-    trace = to_trace(timeline, 1e6)
-    bars = [e for e in trace["traceEvents"] if e["ph"] == "X"]
-    for track in {e["tid"] for e in bars}:
-        own = sorted((e["ts"], e["ts"] + e["dur"]) for e in bars if e["tid"] == track)
-        assert all(end <= start for (_, end), (start, _) in pairwise(own))
-    names = {e["args"]["name"] for e in trace["traceEvents"] if e["ph"] == "M"}
-    assert names == {"schedule", "dma", "host", "x", "y"}
-    assert [(e["name"], e["ts"]) for e in trace["traceEvents"] if e["ph"] == "i"] == [
-        ("exit_0", 10.0),
-        ("final", 18.0),
-    ]
-    assert json.dumps(trace) == json.dumps(to_trace(schedule(jobs, ["exit_0", "final"]), 1e6))
-
-
-def test_a_trace_without_clock_counts_cycles() -> None:
-    trace = to_trace(schedule([job("a", "x", 10)]))
-    bars = [e for e in trace["traceEvents"] if e["ph"] == "X"]
-    assert [(e["ts"], e["dur"], e["cat"]) for e in bars] == [(0.0, 5.0, "dma"), (5.0, 5.0, "compute")]
-    slower = [e for e in to_trace(schedule([job("a", "x", 10)]), 0.5e6)["traceEvents"] if e["ph"] == "X"]
-    assert slower[1]["ts"] == 10.0 and slower[1]["args"] == {"start_cycle": 5, "cycles": 5}

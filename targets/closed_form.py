@@ -1,0 +1,85 @@
+"""Targets with closed-form costs, as the scheduler sees them: every layer is a trip from the outer store."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from passes.errors import NoSolutionError
+from targets.arch import Architecture
+from targets.cost.base import LayerCost
+from targets.layer import Layer
+from targets.placement import Placement
+from targets.schedule.jobs import Held, Option
+from targets.schedule.machine import OUTER, Machine, Store, Word
+from targets.schedule.state import NoRoomError
+
+if TYPE_CHECKING:
+    from targets.base import Target
+
+
+def closed_form_machine(arch: Architecture, outer_memory: str = "") -> Machine:
+    """Return the machine on which every layer reads all it needs from one store and writes its result there.
+
+    What that takes is part of the layer's cost, so nothing else moves and no core holds anything in between.
+
+    Args:
+        arch: The accelerator.
+        outer_memory: The memory tensors lie in between layers; empty leaves them room without end.
+    """
+    engines = [core.name for core in arch.cores] + ([arch.dma.name] if arch.dma is not None else [])
+    if outer_memory:
+        store = Store(outer_memory, 8 * arch.size_bytes(outer_memory), Word(1), Word(1))
+    else:
+        store = Store(OUTER, None, Word(1), Word(1))
+    return Machine(dict.fromkeys(engines, 1.0), {OUTER: store}, {}, {})
+
+
+class ClosedFormCosts:
+    """Costs of a target's layers, each found out once; see :class:`targets.schedule.jobs.Costs`."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._cores: dict[Layer, tuple[str, ...]] = {}
+        self._options: dict[tuple[Layer, str], Option | None] = {}
+
+    def cores(self, layer: Layer) -> tuple[str, ...]:
+        """Return the cores that take ``layer`` by their rules, by name."""
+        if layer not in self._cores:
+            placed = self._target.place(layer)
+            found = placed.candidates if isinstance(placed, Placement) else ()
+            self._cores[layer] = tuple(sorted(candidate.core for candidate in found))
+        return self._cores[layer]
+
+    def alike(self, core: str) -> str:
+        """Return ``core``: no two cores of such a target are alike."""
+        return core
+
+    def option(self, tile: Layer, core: str, held: Held) -> Option | None:  # noqa: ARG002
+        """Return the cost of ``tile`` with its trip; ``None`` where the rules of ``core`` refuse it."""
+        key = (tile, core)
+        if key not in self._options:
+            takes = core in self.cores(tile)
+            self._options[key] = Option(self._target.cost(tile, core)) if takes else None
+        return self._options[key]
+
+    def resources(self, core: str, cost: LayerCost) -> tuple[tuple[str, float], ...]:
+        """Return the core, the DMA for transfers, and the host for its work or because it waits busily."""
+        arch = self._target.arch
+        taken = [core]
+        if cost.dma_cycles and arch.dma is not None:
+            taken.append(arch.dma.name)
+        if arch.host is not None and (arch.host_waits or cost.host_cycles or cost.job_cycles):
+            taken.append(arch.host)
+        return tuple((name, 1.0) for name in dict.fromkeys(taken))
+
+
+def no_room(error: NoRoomError, machine: Machine) -> NoSolutionError:
+    """Return what to tell a user whose network does not fit ``machine``: demand, bound and what helps."""
+    store = machine.stores[error.store]
+    demand, bound = math.ceil((error.held_bits + error.bits) / 8), (store.size_bits or 0) // 8
+    return NoSolutionError(
+        f"layer '{error.layer}' needs {demand:,} bytes in {store.name} at once, with the tensors and weights "
+        f"that lie there meanwhile; there are {bound:,}",
+        "use a smaller input image, or fewer channels in the layers whose tensors are alive together",
+    )

@@ -1,0 +1,185 @@
+"""Moves in the solver's model: which part goes where, from where, over which route, and who waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from targets.schedule.exact_problem import Need, Piece, cells
+from targets.schedule.machine import OUTER, Route
+from targets.schedule.regions import Region
+
+if TYPE_CHECKING:
+    from ortools.sat.python import cp_model
+
+    from targets.schedule.exact_model import Model
+
+
+class Way(NamedTuple):
+    """One way a move may go: from where the piece was written or lies, or from where ``behind`` brought it.
+
+    ``spilled`` is from the outer store after a move there that is not modelled.
+    """
+
+    taken: cp_model.IntVar
+    source: str
+    route: Route
+    behind: Shipment | None
+    spilled: bool = False
+
+
+class Shipment(NamedTuple):
+    """A part of a piece that may be moved to a store in a stage.
+
+    Attributes:
+        layer: Index of the layer it is for.
+        ways: Of which exactly one is taken if it is ``made``.
+    """
+
+    piece: Piece
+    region: Region
+    destination: str
+    stage: int
+    layer: int
+    made: cp_model.IntVar
+    start: cp_model.IntVar
+    end: cp_model.IntVar
+    ways: list[Way]
+
+
+def add_moves(model: Model, piece: Piece) -> list[Shipment]:
+    """Add all moves of a piece, and let those who need it wait for them."""
+    shipments = _shipments(model, piece)
+    for shipment in shipments:
+        _add_ways(model, shipment, shipments)
+    for need in piece.needs:
+        for store in need.task.places(need.operand):
+            if store not in piece.sources or piece.maker is not None:
+                _wait(model, piece, need, store, shipments)
+    return shipments
+
+
+def _wanted(model: Model, piece: Piece) -> Iterator[tuple[Region, str, int, int, Sequence[Need]]]:
+    """Yield what may be moved where in which stage, for which layer, and the needs one of which it is for."""
+    fixed = set(piece.sources) if piece.maker is None else set(piece.resident)
+    found: dict[tuple[Region, str, int], list[Need]] = {}
+    relayed: dict[tuple[Region, str, int], int] = {}
+    for need in piece.needs:
+        for store in need.task.places(need.operand):
+            if store in fixed:
+                continue
+            for load in piece.loads(need.part):
+                found.setdefault((load, store, need.task.stage), []).append(need)
+                if any(s != store and (s, store) not in model.problem.machine.routes for s in piece.sources):
+                    relayed.setdefault((load, OUTER, need.task.stage), need.task.layer)
+    if piece.delivered and piece.maker is not None:
+        relayed[piece.region, OUTER, piece.maker.stage] = piece.maker.layer
+    for (region, store, stage), needs in found.items():
+        if (region, store, stage) not in relayed:
+            yield region, store, stage, needs[0].task.layer, needs
+    for (region, store, stage), layer in relayed.items():
+        yield region, store, stage, layer, ()
+
+
+def _shipments(model: Model, piece: Piece) -> list[Shipment]:
+    solver = model.solver
+    found = []
+    for region, store, stage, layer, needs in _wanted(model, piece):
+        if piece.maker is not None and piece.maker.stage > stage:
+            continue
+        name = f"{piece.tensor}{tuple(piece.region)}{tuple(region)}>{store}@{stage}"
+        made = solver.new_bool_var(f"made {name}")
+        start = solver.new_int_var(0, model.horizon, f"start {name}")
+        end = solver.new_int_var(0, model.horizon, f"end {name}")
+        found.append(Shipment(piece, region, store, stage, layer, made, start, end, []))
+        if needs:
+            solver.add_bool_or([~made, *dict.fromkeys(model.at(n.task, n.operand, store) for n in needs)])
+        if piece.maker is not None:
+            if store in piece.maker.places("O"):
+                solver.add_implication(made, ~model.at(piece.maker, "O", store))
+            solver.add(start >= model.ends[piece.maker.number]).only_enforce_if(made)
+            if store == OUTER and piece.delivered and (region, stage) == (piece.region, piece.maker.stage):
+                solver.add_bool_or([made, model.at(piece.maker, "O", OUTER)])
+        model.within_stage(start, end, stage, made)
+    return found
+
+
+def _add_ways(model: Model, shipment: Shipment, others: Sequence[Shipment]) -> None:
+    solver, piece, goal = model.solver, shipment.piece, shipment.destination
+    bits = model.problem.bits(piece, shipment.region)
+    for source, behind, spilled in _origins(model, shipment, others):
+        for route in model.problem.machine.routes.get((source, goal), ()):
+            taken = solver.new_bool_var(f"way {len(shipment.ways)} {shipment.made.name}")
+            shipment.ways.append(Way(taken, source, route, behind, spilled))
+            if behind is not None:
+                solver.add_implication(taken, behind.made)
+                solver.add(shipment.start >= behind.end).only_enforce_if(taken)
+            elif spilled and piece.maker is not None:
+                first = min(
+                    r.cycles(bits)
+                    for s in piece.sources
+                    for r in model.problem.machine.routes.get((s, OUTER), ())
+                )
+                solver.add(shipment.start >= model.ends[piece.maker.number] + first).only_enforce_if(taken)
+            elif piece.maker is not None and source not in piece.resident:
+                solver.add_implication(taken, model.at(piece.maker, "O", source))
+    solver.add(sum(way.taken for way in shipment.ways) == shipment.made)
+    cycles = sum(way.taken * way.route.cycles(bits) for way in shipment.ways)
+    solver.add(shipment.end == shipment.start + cycles)
+    _take(model, shipment, bits)
+
+
+def _origins(
+    model: Model, shipment: Shipment, others: Sequence[Shipment]
+) -> Iterator[tuple[str, Shipment | None, bool]]:
+    """Yield from where a move may start: what lies there already, or what brought it."""
+    piece, goal = shipment.piece, shipment.destination
+    for source in piece.sources:
+        if source != goal:
+            yield source, None, False
+    to_outer = False
+    for other in others:
+        if other.destination == goal or other.stage > shipment.stage:
+            continue
+        if shipment.region.within(other.region):
+            to_outer = to_outer or other.destination == OUTER
+            yield other.destination, other, False
+    if model.spills and piece.maker is not None and OUTER not in (goal, *piece.sources):
+        yield OUTER, None, True
+
+
+def _take(model: Model, shipment: Shipment, bits: int) -> None:
+    """Let a move take what its ways use; ways that take the same for as long are one."""
+    solver = model.solver
+    alike: dict[tuple[tuple[tuple[str, float], ...], int], list[cp_model.IntVar]] = {}
+    for way in shipment.ways:
+        uses = (*way.route.uses, *model.problem.machine.shared)
+        alike.setdefault((uses, way.route.cycles(bits)), []).append(way.taken)
+    for number, ((uses, cycles), ways) in enumerate(alike.items()):
+        taken = ways[0]
+        if len(ways) > 1:
+            taken = solver.new_bool_var(f"kind {number} {shipment.made.name}")
+            solver.add(sum(ways) == taken)
+        model.take(uses, shipment.start, cycles, taken, shipment.stage)
+
+
+def _wait(model: Model, piece: Piece, need: Need, store: str, shipments: Sequence[Shipment]) -> None:
+    """Let a task that reads in ``store`` start after all rows it needs have come there, if it is not written there."""
+    solver, task = model.solver, need.task
+    elsewhere = [~model.at(task, need.operand, store)]
+    if piece.maker is not None and store in piece.maker.places("O"):
+        elsewhere.append(model.at(piece.maker, "O", store))
+    bringing = [
+        s
+        for s in shipments
+        if s.destination == store and s.stage <= task.stage and s.region.meet(need.part) is not None
+    ]
+    used = []
+    for shipment in bringing:
+        uses = solver.new_bool_var(f"{task.tile.name} uses {shipment.made.name}")
+        solver.add_implication(uses, shipment.made)
+        solver.add(model.starts[task.number] >= shipment.end).only_enforce_if(uses)
+        used.append(uses)
+    for cell in cells(need.part, [s.region for s in bringing]):
+        covering = [u for u, s in zip(used, bringing, strict=True) if cell.within(s.region)]
+        solver.add_bool_or([*elsewhere, *covering])

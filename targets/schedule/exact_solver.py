@@ -1,0 +1,101 @@
+"""A run of CP-SAT from a known schedule to better ones and a bound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ortools.sat.python import cp_model
+
+from targets.schedule.exact_bounds import Floor
+from targets.schedule.exact_build import built, replayed
+from targets.schedule.exact_hints import hint
+from targets.schedule.exact_model import Model
+from targets.schedule.exact_objective import minimise
+from targets.schedule.exact_problem import Problem
+from targets.schedule.machine import OUTER
+from targets.schedule.plan import Resident
+from targets.schedule.result import Schedule
+
+# Work of the solver, in its own unit, that takes about a second.
+_WORK_PER_SECOND = 1.0
+
+
+def improve(
+    problem: Problem,
+    floor: Floor,
+    objective: str,
+    ratios: Sequence[float],
+    start: Schedule,
+    value: float,
+    resident: Resident | None,
+    time_limit_s: float,
+    workers: int,
+) -> tuple[list[Schedule], float]:
+    """Return schedules worth a look, from ``start`` of ``value`` on, and a bound on all."""
+    model = Model(problem, floor, horizon_of(problem, floor, objective, ratios, value), may_overflow(problem))
+    unit = minimise(model, objective, ratios, floor, value)
+    hint(model, start)
+    solver = cp_model.CpSolver()
+    solver.parameters.max_time_in_seconds = max(0.1, time_limit_s)
+    solver.parameters.max_deterministic_time = max(0.1, time_limit_s * _WORK_PER_SECOND)
+    solver.parameters.num_workers = workers
+    solver.parameters.interleave_search = True
+    solver.parameters.random_seed = 0
+    status = solver.solve(model.solver)
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        # Nothing better than the start: its image is all there is, or time was up.
+        return [], value if status == cp_model.INFEASIBLE else solver.best_objective_bound * unit
+    schedule, valid = built(model, solver.value, resident)
+    found = [schedule] if valid else []
+    again = replayed(problem, schedule.runs, resident)
+    return [*found, *([again] if again is not None else [])], solver.best_objective_bound * unit
+
+
+def horizon_of(
+    problem: Problem, floor: Floor, objective: str, ratios: Sequence[float], value: float
+) -> int:
+    """Return a cycle by which every schedule worth finding is over.
+
+    One thing after another, nothing lasts longer than its slowest way; and the last exit alone must not
+    cost more than ``value``.
+    """
+    slowest = {
+        goal: [route for (_, to), routes in problem.machine.routes.items() if to == goal for route in routes]
+        for goal in problem.machine.stores
+    }
+    total = sum(max(task.cycles(core) for core in task.options) for task in problem.tasks)
+    for piece in problem.pieces:
+        reads = [(s, piece.loads(need.part)) for need in piece.needs for s in need.task.places(need.operand)]
+        for store, loads in ((OUTER, (piece.region,)), *reads):
+            for load in loads:
+                bits = problem.bits(piece, load)
+                total += 2 * max((route.cycles(bits) for route in slowest[store]), default=0)
+    last = ratios[-1] * (floor.energies[-1] if objective == "edp" else 1.0)
+    if objective == "energy" or not last:
+        return total
+    before = sum(r * t * (e if objective == "edp" else 1.0) for r, t, e in zip(ratios[:-1], floor.ends, floor.energies, strict=False))
+    return max(floor.ends[-1], min(total, math.floor((value - before) / last * (1 + 1e-9)) + 1))
+
+
+def may_overflow(problem: Problem) -> bool:
+    """Whether all that may ever lie in a store, at once, is more than it has room for."""
+    most = dict.fromkeys(problem.machine.stores, 0)
+    for piece in problem.pieces:
+        if piece.maker is not None:
+            for store in piece.maker.places("O"):
+                most[store] += problem.bits(piece, piece.region)
+        for store in piece.resident:
+            most[store] += problem.bits(piece, piece.region)
+        loads = {(s, n.task.stage, load) for n in piece.needs for s in n.task.places(n.operand) for load in piece.loads(n.part)}
+        for store, _, load in loads:
+            most[store] += problem.bits(piece, load)
+    largest: dict[tuple[str, str], int] = {}
+    for task in problem.tasks:
+        for core, option in task.options.items():
+            for store, bits in option.buffers:
+                largest[core, store] = max(bits, largest.get((core, store), 0))
+    for (_, store), bits in largest.items():
+        most[store] += bits
+    sizes = {name: store.size_bits for name, store in problem.machine.stores.items() if name != OUTER}
+    return any(size is not None and most[name] > size for name, size in sizes.items())

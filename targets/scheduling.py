@@ -1,0 +1,112 @@
+"""A workload on a target: which layers can be placed, and the schedule of those."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from passes.errors import NoSolutionError
+from targets.base import Target
+from targets.cost.nests import nest_of
+from targets.layer import Layer
+from targets.placement import Reason, Refusal
+from targets.schedule.candidates import Candidates, Freedom
+from targets.schedule.jobs import Network, network_of
+from targets.schedule.machine import Machine
+from targets.schedule.objective import uniform
+from targets.schedule.plan import Plan, Resident, finished, simulate
+from targets.schedule.result import Schedule
+from targets.schedule.search import Search
+from targets.schedule.state import NoRoomError
+from targets.workload import Workload
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A schedule and what it was made for.
+
+    Attributes:
+        plan: The decisions behind it.
+        resident: Weights that stay on chip between inferences, by store.
+        refusals: Layers no core takes.
+    """
+
+    network: Network
+    plan: Plan
+    schedule: Schedule
+    resident: Resident
+    refusals: tuple[Refusal, ...]
+
+
+def schedule_workload(
+    workload: Workload,
+    target: Target,
+    objective: str,
+    ratios: Sequence[float] | None = None,
+    freedom: Freedom | None = None,
+) -> Planned:
+    """Schedule the layers of ``workload`` that can be placed.
+
+    What is decided does not depend on ``host_scale``: it scales placeholders, so it changes costs but moves nothing.
+
+    Args:
+        workload: The network.
+        target: The accelerator, with mappings searched for ``objective``.
+        objective: ``edp``, ``latency`` or ``energy``, expected over the exits.
+        ratios: Share of inputs that leave at each exit; equal shares if not given.
+        freedom: What the scheduler may do; all the target allows if not given.
+
+    Raises:
+        NoSolutionError: The tensors do not fit the memories.
+    """
+    free = freedom or target.freedom
+    nominal = replace(target, host_scale=1.0)
+    network = _network(workload, nominal)
+    candidates = Candidates(network, free)
+    refusals = tuple(r for i in network.order if (r := _refusal(nominal, network.layer(i), candidates, i)))
+    if refusals:
+        names = {refusal.layer for refusal in refusals}
+        network = network.without({i for i in network.order if network.layer(i).name in names})
+        candidates = Candidates(network, free)
+    shares = tuple(ratios) if ratios is not None else uniform(len(network.stage_names))
+    try:
+        plan, state = Search(candidates, objective, shares).run()
+        if target.host_scale != 1.0:
+            network = replace(network, costs=target.costs(network.machine, workload))
+            state = simulate(network, plan)
+    except NoRoomError as error:
+        raise no_room(error, network.machine) from None
+    return Planned(network, plan, finished(state), {}, refusals)
+
+
+def _network(workload: Workload, target: Target) -> Network:
+    machine = target.machine()
+    second = {
+        index: "W" in nest_of(layer).operands and layer.weight is None and layer.constant is None
+        for index, layer in enumerate(workload.layers)
+    }
+    return network_of(workload, machine, target.costs(machine, workload), second)
+
+
+def _refusal(target: Target, layer: Layer, candidates: Candidates, index: int) -> Refusal | None:
+    if candidates.whole(index) or candidates.split(index):
+        return None
+    placed = target.place(layer)
+    if isinstance(placed, Refusal):
+        return placed
+    # It fits a core on its own, but not from where the tensors are.
+    reasons = tuple(Reason(c.core, "No mapping fits its memories") for c in placed.candidates)
+    return Refusal(layer.name, layer.op_type, layer.origin, reasons, "")
+
+
+def no_room(error: NoRoomError, machine: Machine) -> NoSolutionError:
+    """Return what to tell a user whose network does not fit ``machine``: demand, bound and what helps."""
+    store = machine.stores[error.store]
+    demand, bound = math.ceil((error.held_bits + error.bits) / 8), (store.size_bits or 0) // 8
+    return NoSolutionError(
+        f"layer '{error.layer}' needs {demand:,} bytes in {store.name} at once, with the tensors and weights "
+        f"that lie there meanwhile; there are {bound:,}",
+        "use a smaller input image, fewer bits, or fewer channels in the layers whose tensors are alive together",
+    )
+

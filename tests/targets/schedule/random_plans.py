@@ -1,0 +1,71 @@
+"""Random plans for random networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+from targets.schedule.jobs import ALL_HELD, Held, Network, weights_name
+from targets.schedule.machine import OUTER
+from targets.schedule.plan import Choice, Plan, Segment
+from targets.schedule.tiles import WHOLE, Axis, Cut, cuttable
+
+HELD: tuple[Held, ...] = (
+    ALL_HELD,
+    ALL_HELD,
+    ALL_HELD,
+    frozenset("IO"),
+    frozenset("W"),
+    frozenset(),
+    frozenset("O"),
+)
+
+
+def random_plan(random: Random, network: Network) -> Plan:
+    """Return random cuts, cores and ways to hold operands, with some layers of a stage fused."""
+    plan = []
+    for members in _groups(random, network):
+        plan.append(Segment(members, tuple(_choice(random, network, index) for index in members)))
+    return tuple(plan)
+
+
+def _groups(random: Random, network: Network) -> Iterator[tuple[int, ...]]:
+    group: list[int] = []
+    most = random.choice([1, 1, 3, 6])
+    for index in network.order:
+        if group and (len(group) == most or network.stage_of[group[0]] != network.stage_of[index]):
+            yield tuple(group)
+            group = []
+        group.append(index)
+    yield tuple(group)
+
+
+def _choice(random: Random, network: Network, index: int) -> Choice:
+    layer = network.layer(index)
+    axis: Axis = random.choice(["", "", "OY", "OY", "K"])
+    parts = random.randint(1, min(4, cuttable(layer, axis)))
+    cores = network.costs.cores(layer)
+    return Choice(
+        tuple(random.choice(cores) for _ in range(parts)),
+        Cut(axis, parts) if parts > 1 else WHOLE,
+        random.choice(HELD),
+    )
+
+
+def random_resident(random: Random, network: Network) -> dict[str, tuple[str, ...]]:
+    """Return weights that lie in a store of their core from the start, where there is room for them."""
+    machine = network.machine
+    free = {name: store.size_bits for name, store in machine.stores.items() if name != OUTER}
+    found: dict[str, tuple[str, ...]] = {}
+    for index in network.order:
+        layer = network.layer(index)
+        store = machine.store_of(random.choice(network.costs.cores(layer)), "W")
+        room = free.get(store)
+        if layer.weight is None or room is None or random.random() < 0.7:
+            continue
+        extent = network.extents[weights_name(layer)]
+        bits = extent.bits_of(extent.whole)
+        if bits <= room // 2:
+            free[store] = room - bits
+            found[weights_name(layer)] = (store,)
+    return found

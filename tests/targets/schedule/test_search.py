@@ -1,0 +1,61 @@
+"""Whatever the scheduler finds is valid, the same every time, and judged as it is."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from targets.schedule.candidates import Candidates, Freedom
+from targets.schedule.checker import problems
+from targets.schedule.jobs import Network
+from targets.schedule.objective import uniform
+from targets.schedule.plan import finished, simulate
+from targets.schedule.result import Schedule
+from targets.schedule.search import Search
+from targets.schedule.state import NoRoomError
+from tests.targets.schedule.random_networks import random_network
+
+OBJECTIVES = ("latency", "energy", "edp")
+FREEDOMS = st.builds(Freedom, split=st.booleans(), fuse=st.booleans(), hold=st.booleans())
+
+
+def found(network: Network, objective: str, freedom: Freedom) -> Schedule | None:
+    search = Search(
+        Candidates(network, freedom), objective, uniform(len(network.stage_names)), beam=2, budget_tiles=200
+    )
+    try:
+        plan, state = search.run()
+    except NoRoomError:
+        return None
+    assert finished(state) == finished(simulate(network, plan)), "the plan is what was scheduled"
+    return finished(state)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1 << 24), st.sampled_from(OBJECTIVES), FREEDOMS)
+def test_found_schedules_are_valid_and_the_same_every_time(
+    seed: int, objective: str, freedom: Freedom
+) -> None:
+    network = random_network(Random(seed))
+    schedule = found(network, objective, freedom)
+    if schedule is None:
+        return
+    assert problems(network, schedule) == []
+    assert found(random_network(Random(seed)), objective, freedom) == schedule
+
+
+@pytest.mark.parametrize("freedom", [Freedom(split=False), Freedom(hold=False), Freedom(fuse=False)])
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 1 << 24))
+def test_nothing_is_done_that_is_not_allowed(freedom: Freedom, seed: int) -> None:
+    schedule = found(random_network(Random(seed)), "latency", freedom)
+    if schedule is None:
+        return
+    if not freedom.split and not freedom.fuse:
+        assert all(run.cut == (0, 1) for run in schedule.runs)
+    if not freedom.hold:
+        assert all(not run.held for run in schedule.runs)
+        assert not schedule.moves, "every layer reads and writes off chip"

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from targets.schedule.drawing import timeline_of
+from targets.schedule.energy_split import energy_split
+from targets.schedule.machine import OUTER
+from targets.schedule.result import Schedule
+from targets.schedule.utilisation import Utilisation, utilisation
+from tests.targets.schedule.made_schedules import arch, move, network, run, schedule, schedules
+
+
+def found(made: Schedule) -> dict[str, Utilisation]:
+    return {item.resource: item for item in utilisation(timeline_of(made, network(), arch()))}
+
+
+def test_a_core_works_while_it_computes_and_is_taken_while_it_stalls() -> None:
+    made = schedule([run("a", 0, (0, 0, 0, 4, 6, 0, 0)), run("b", 10, (0, 0, 0, 10, 0, 0, 0), layer=1)])
+    usage = found(made)
+    assert (usage["a"].working, usage["a"].taken) == ((0.4, 0.2), (1.0, 0.5))
+    assert (usage["b"].working, usage["b"].taken) == ((0.0, 0.5), (0.0, 0.5))
+
+
+def test_a_bus_works_by_the_part_of_its_bandwidth_that_is_taken() -> None:
+    bus = (("bus", 8.0),)
+    moves = [
+        move("image", 0, 10, bus, bits=80),
+        move("image", 5, 5, bus, bits=40),
+        move("middle", 10, 10, (), 1),
+    ]
+    usage = found(schedule([], moves))["bus"]
+    assert usage.working == pytest.approx((0.375, 0.1875)), (
+        "a quarter for ten cycles, a quarter more for five"
+    )
+    assert usage.taken == (1.0, 0.5)
+    assert usage.bits == (120, 120)
+
+
+@given(schedules())
+def test_shares_are_shares(made: Schedule) -> None:
+    for item in found(made).values():
+        assert all(0 <= share <= 1 for share in item.taken)
+        if item.group == "core":
+            assert all(working <= taken for working, taken in zip(item.working, item.taken, strict=True))
+
+
+def test_energy_is_split_by_what_spends_it() -> None:
+    moves = [
+        move("image", 0, 1, (), 0, way=(OUTER, "a.sram"), energies_pj=(100.0, 10.0, 1.0)),
+        move("middle", 1, 1, (), 1, way=("a.sram", OUTER), energies_pj=(2.0, 20.0, 200.0)),
+    ]
+    made = schedule([run("a", 0, (0, 0, 0, 1, 0, 0, 0), energy_pj=5.0)], moves)
+    assert energy_split(made) == ((5.0, 1.0, 100.0, 10.0), (5.0, 3.0, 300.0, 30.0))
+
+
+@given(schedules())
+def test_the_parts_of_the_energy_add_up(made: Schedule) -> None:
+    assert sum(energy_split(made)[-1]) == pytest.approx(made.energy_pj)
