@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from eecompile import wording
+from eecompile.answers_schedule import exit_paths, resident_line, schedule_line, schedule_tables
 from eecompile.terminal import bullets, line, table
 from targets.cost.solution import Solution
 from targets.operating_points import PointedReport
-from targets.report import CostReport, LayerReport, PathCost
+from targets.layer_report import LayerReport
+from targets.report import CostReport
 
 SHOWN_LAYERS = 40
 WIDE = 110
@@ -27,14 +29,7 @@ def cost_report(out: Console, report: PointedReport) -> None:
     line(out, f"Known error: {report.known_error}.")
     _assumptions(out, report)
     out.print()
-    columns = ("exit", "MACs", "cycles", "latency", "energy", "EDP", "energy share")
-    table(
-        out,
-        "Exit paths: all that runs when an image leaves there",
-        columns,
-        [_path(path, report.total) for path in report.exits],
-        columns[1:],
-    )
+    exit_paths(out, report)
     _points(out, report)
     shown = report.layers[:SHOWN_LAYERS]
     more = (
@@ -47,9 +42,18 @@ def cost_report(out: Console, report: PointedReport) -> None:
         headings = ("layer", "core", "exit", "MACs", "cycles", "energy", "share", "used")
         table(out, f"Layers{more}", headings, [_layer(x, *room) for x in shown], headings[3:], tight=True)
     else:
-        headings = ("layer", "core", "MACs", "cycles", "stall", "energy", "used", "bound")
-        rows = [*(_searched(layer, *room) for layer in shown), _sum(report.layers)]
-        table(out, f"Layers{more}", headings, rows, headings[2:], bold_last=1, tight=True)
+        headings = ("layer", "core", "tiles", "MACs", "cycles", "stall", "energy", "used")
+        rows = [*(_searched(layer, *room) for layer in shown), _sum(report)]
+        table(
+            out,
+            f"Layers, with cycles of the core that is busiest with each{more}",
+            headings,
+            rows,
+            headings[3:],
+            bold_last=1,
+            tight=True,
+        )
+    schedule_tables(out, report)
     _proven(out, report)
     bullets(out, "Warnings", (("", warning) for warning in report.warnings))
 
@@ -115,24 +119,13 @@ def _assumptions(out: Console, report: CostReport) -> None:
         locality = "on" if report.search.locality else "off"
         fusion = "on" if report.fusion else "off"
         line(out, f"Locality {locality}, fusion {fusion}, {limit} temporal factors per layer.")
+        line(out, f"{schedule_line(report)} {resident_line(report.schedule)}")
     if report.models:
         cycles = ", ".join(
             f"{name} {wording.cycles(value)}" + ("" if value is None else " cycles")
             for name, value in report.models.items()
         )
         line(out, f"The whole network by cost model: {cycles}.")
-
-
-def _path(path: PathCost, total: PathCost) -> Sequence[str]:
-    return (
-        path.name if path.complete else f"{path.name} (incomplete)",
-        wording.quantity(path.macs),
-        wording.cycles(path.latency_cycles),
-        wording.ABSENT if path.latency_s is None else wording.quantity(path.latency_s, "s"),
-        wording.energy(path.energy_pj),
-        wording.product(path.edp_js, path.edp_j_cycles),
-        wording.percent(wording.ratio(path.energy_pj, total.energy_pj), 0),
-    )
 
 
 def _layer(layer: LayerReport, name: int, core: int) -> Sequence[str]:
@@ -151,28 +144,36 @@ def _layer(layer: LayerReport, name: int, core: int) -> Sequence[str]:
 def _searched(layer: LayerReport, name: int, core: int) -> Sequence[str]:
     return (
         wording.shortened(layer.name, name),
-        wording.shortened(layer.core, core),
+        _cores(layer, core),
+        f"{layer.axis}/{layer.tiles}" if layer.tiles > 1 else "",
         wording.quantity(layer.macs),
         wording.cycles(layer.latency_cycles),
         wording.percent(wording.ratio(layer.stall_cycles, layer.latency_cycles), 0),
         wording.energy(layer.energy_pj),
         wording.percent(layer.utilization, 0),
-        wording.cycles(layer.bound_cycles),
     )
 
 
-def _sum(layers: Sequence[LayerReport]) -> Sequence[str]:
+def _cores(layer: LayerReport, room: int) -> str:
+    """Return the busiest core of a layer, and how many others run tiles of it: ``core_0 +3``."""
+    others = f" +{len(layer.cores) - 1}" if len(layer.cores) > 1 else ""
+    return wording.shortened(layer.core, room - len(others)) + others
+
+
+def _sum(report: CostReport) -> Sequence[str]:
+    """Return the last row: the whole schedule, in which layers and moves overlap."""
+    layers = report.layers
     cycles = sum(layer.latency_cycles for layer in layers)
     used = sum(layer.utilization * layer.latency_cycles for layer in layers)
     return (
         "all layers",
         "",
+        "",
         wording.quantity(sum(layer.macs for layer in layers)),
-        wording.cycles(cycles),
+        wording.cycles(report.schedule.latency_cycles),
         wording.percent(wording.ratio(sum(layer.stall_cycles for layer in layers), cycles), 0),
         wording.energy(sum(layer.energy_pj for layer in layers)),
         wording.percent(wording.ratio(used, cycles), 0),
-        wording.cycles(sum(layer.bound_cycles for layer in layers)),
     )
 
 

@@ -21,6 +21,7 @@ from eecompile.optimize import OptResult, optimize
 from eecompile.pipeline import RunResult
 from eecompile.pipeline import run as run_pipeline
 from eecompile.run_options import RunOptions, check_seed
+from eecompile.schedule_options import ScheduleOptions
 from passes.errors import InputError, did_you_mean
 from passes.heads import HEADS
 from targets.operating_points import PointedReport
@@ -160,6 +161,13 @@ def cost(
     save_mapping: Path | str | None = None,
     point: str | None = None,
     max_latency: float | None = None,
+    schedule: str | None = None,
+    weights: str | None = None,
+    ratios: Sequence[float] | str | None = None,
+    speculate: bool = False,
+    solver: str | None = None,
+    time_limit: float | None = None,
+    trace: Path | str | None = None,
     progress: Progress = _silent,
 ) -> PointedReport:
     """Return what a network and each of its exits cost on a target.
@@ -183,6 +191,15 @@ def cost(
         point: Operating point the figures are for; the target's first if absent.
         max_latency: Longest allowed latency of the deepest exit, in s: the figures are for the operating
             point that is best for the objective within it.
+        schedule: ``layers``: each whole on one core; ``split``: cut over cores where that helps; ``fused``:
+            also fused depth first. All the target allows if absent.
+        weights: ``keep`` (the default): weights that fit stay on chip between inferences; ``fetch``: none do.
+        ratios: Share of inputs that leave at each exit, the final one included: the schedule is made for
+            them, and expected values are given. Equal shares are scheduled for if absent.
+        speculate: The next stage may start while a head decides; it does where that lowers the objective.
+        solver: ``default`` or ``exact``, which improves the default schedule and bounds it.
+        time_limit: Seconds after which the exact solver stops; 60 if absent.
+        trace: Where to write the schedule as a trace that Perfetto opens.
         progress: Called with one line of text per step.
 
     Raises:
@@ -200,6 +217,15 @@ def cost(
         save_mapping=None if save_mapping is None else Path(save_mapping),
         point=point,
         max_latency_s=max_latency,
+        trace=None if trace is None else Path(trace),
+        scheduling=ScheduleOptions(
+            schedule,
+            weights,
+            ratios if ratios is None or isinstance(ratios, str) else ",".join(map(str, ratios)),
+            speculate,
+            solver,
+            time_limit,
+        ),
     )
     return cost_network(
         Path(model), target, objective, cost_model, exits, head, host_scale, options, progress

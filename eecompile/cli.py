@@ -32,11 +32,18 @@ from eecompile.options import (
     OPTIMISTIC,
     POINT,
     PREPROCESS,
+    RATIOS,
     RUN,
     SAVE_MAPPING,
+    SCHEDULE,
     SEED,
+    SOLVER,
+    SPECULATE,
     TARGET,
     TARGET_OR_FILE,
+    TIME_LIMIT,
+    TRACE,
+    WEIGHTS,
 )
 
 P = ParamSpec("P")
@@ -205,6 +212,13 @@ def cost(
     save_mapping: SAVE_MAPPING = None,
     point: POINT = None,
     max_latency: MAX_LATENCY = None,
+    schedule: SCHEDULE = None,
+    weights: WEIGHTS = None,
+    ratios: RATIOS = None,
+    speculate: SPECULATE = False,
+    solver: SOLVER = None,
+    time_limit: TIME_LIMIT = None,
+    trace: TRACE = None,
     breakdown: BREAKDOWN = False,
     as_json: JSON = False,
 ) -> None:
@@ -217,7 +231,8 @@ def cost(
 
     report = api.cost(
         model, target, objective, cost_model, exits, head, host_scale, mapping, locality, fusion, lpf_limit,
-        bits, save_mapping, point, max_latency, progress=timed_progress(),
+        bits, save_mapping, point, max_latency, schedule, weights, ratios, speculate, solver, time_limit,
+        trace, progress=timed_progress(),
     )  # fmt: skip
     terminal.show(report, as_json, answers_cost.broken_down if breakdown else answers_cost.cost_report)
 

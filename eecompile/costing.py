@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from eecompile.artifacts import folders
 from eecompile.preparation import cycles_by_model, prepare
+from eecompile.schedule_options import ScheduleOptions, parse_ratios, wishes_of
 from passes.errors import InputError, did_you_mean
 from passes.graph import write_atomic
 from targets.base import Target
@@ -22,6 +23,7 @@ from targets.readers.mapping import read_mapping
 from targets.readers.saved_mapping import SavedMapping, mapping_text
 from targets.registry import load_target, target_table
 from targets.report import CostReport
+from targets.schedule.trace import trace_text
 
 ON_OFF = {"on": True, "off": False}
 FULL = "full"
@@ -43,6 +45,8 @@ class CostOptions:
         save_mapping: Where to write the chosen mappings.
         point: Operating point the figures are for; ``None`` takes the first, or the best within the bound.
         max_latency_s: Longest allowed latency of the deepest exit, in s.
+        trace: Where to write the schedule as a trace.
+        scheduling: What is asked of the schedule.
     """
 
     mapping: Path | None = None
@@ -53,6 +57,8 @@ class CostOptions:
     save_mapping: Path | None = None
     point: str | None = None
     max_latency_s: float | None = None
+    trace: Path | None = None
+    scheduling: ScheduleOptions = field(default_factory=ScheduleOptions)
 
 
 def cost_network(
@@ -72,6 +78,11 @@ def cost_network(
     accelerator, foreign = open_target(target, cost_model or "", host_scale)
     accelerator, notes = with_options(accelerator, options)
     check_point(accelerator.arch, options.point, options.max_latency_s)
+    wishes = wishes_of(options.scheduling, accelerator)
+    ratios = None if options.scheduling.ratios is None else parse_ratios(options.scheduling.ratios)
+    for flag, path in (("--save-mapping", options.save_mapping), ("--trace", options.trace)):
+        if path is not None:
+            _check_writable(flag, path)
     bits = given or accelerator.precision
     if foreign and given is None:
         notes.append(
@@ -82,16 +93,21 @@ def cost_network(
         if isinstance(accelerator, EngineTarget):
             accelerator = replace(accelerator, watch=ticker)
         try:
-            prepared = prepare(model, accelerator, objective, exits, head, bits=bits, fusion=fusion)
+            prepared = prepare(
+                model, accelerator, objective, exits, head, bits=bits, fusion=fusion, ratios=ratios, wishes=wishes
+            )
         except RuleError as error:
             raise _of_file(error, options.mapping, accelerator) from None
-    report = replace(prepared.costs, notes=tuple(notes))
+    report = prepared.costs
+    if options.save_mapping is not None and isinstance(accelerator, EngineTarget):
+        notes += save_mapping(report, options.save_mapping, accelerator)
+    report = replace(report, notes=tuple(notes))
     if len(accelerator.cost_models) > 1:
-        models = cycles_by_model(prepared.graph, accelerator, objective, bits, fusion)
+        models = cycles_by_model(prepared.graph, accelerator, report, bits, fusion, ratios, wishes)
         report = replace(report, models=models)
     pointed = choose_point(report, accelerator.arch, objective, options.point, options.max_latency_s)
-    if options.save_mapping is not None and isinstance(accelerator, EngineTarget):
-        save_mapping(report, options.save_mapping, accelerator)
+    if options.trace is not None:
+        write_trace(pointed, options.trace)
     return pointed
 
 
@@ -187,10 +203,6 @@ def with_options(target: Target, options: CostOptions) -> tuple[Target, list[str
         target = replace(target, locality=_on_off("--locality", options.locality))
     if options.lpf_limit is not None:
         target = replace(target, lpf_limit=_lpf_limit(options.lpf_limit))
-    if options.save_mapping is not None:
-        _check_writable(options.save_mapping)
-    if target.arch.links:
-        notes.append("traffic between cores is counted through the memories off chip; links are not used yet")
     return target, notes
 
 
@@ -215,23 +227,40 @@ def parse_bits(text: str) -> Bits:
     return Bits(weight, activation, accumulator, logits=activation)
 
 
-def save_mapping(report: CostReport, path: Path, target: EngineTarget) -> None:
-    """Write the mappings of ``report`` in the form that ``--mapping`` reads. Raises InputError."""
+def save_mapping(report: CostReport, path: Path, target: EngineTarget) -> list[str]:
+    """Write the mappings of ``report`` in the form that ``--mapping`` reads; return notes on what is not there.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    mapped = [layer for layer in report.layers if layer.detail is not None]
+    whole = [layer for layer in mapped if layer.tiles == 1]
     entries = [
         SavedMapping(layer.name, layer.core, layer.detail.mapping, target.rule(layer).links)
-        for layer in report.layers
+        for layer in whole
         if layer.detail is not None
     ]
     with folders(path.parent):
         write_atomic(path, mapping_text(entries).encode())
+    if len(whole) == len(mapped):
+        return []
+    return [
+        f"{path} holds {len(whole)} of {len(mapped)} mappings: the other layers are cut into tiles, which have "
+        "mappings of their own; --schedule layers cuts none"
+    ]
 
 
-def _check_writable(path: Path) -> None:
+def write_trace(report: CostReport, path: Path) -> None:
+    """Write the schedule of ``report`` as a trace. Raises InputError."""
+    with folders(path.parent):
+        write_atomic(path, trace_text(report.to_trace()).encode())
+
+
+def _check_writable(flag: str, path: Path) -> None:
     """Raise InputError if a file cannot be written: better told before a long search than after it."""
     if path.is_dir():
-        raise InputError(
-            f"--save-mapping {path} is a folder", f"give a file, such as {path / 'mapping.yaml'}"
-        )
+        name = {"--trace": "schedule.trace.json"}.get(flag, "mapping.yaml")
+        raise InputError(f"{flag} {path} is a folder", f"give a file, such as {path / name}")
     with folders(path.parent):
         try:
             tempfile.TemporaryFile(dir=path.parent).close()

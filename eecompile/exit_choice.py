@@ -15,7 +15,8 @@ from eecompile.thresholds import NEVER, Choice, Limit, choose, leaves_at
 from eecompile.validation import Answers
 from passes.exits import keep_exits
 from passes.state import state_of
-from targets.report import CostReport, PathCost
+from targets.path_cost import PathCost
+from targets.report import CostReport
 
 MIN_GAIN = 0.02
 

@@ -255,5 +255,5 @@ class Job:
         artifacts.write_json(self.work / "run.json", info)
         artifacts.write_csv(self.work / "exits.csv", outcome.exit_rows(summary))
         artifacts.write_csv(self.work / "layers.csv", outcome.layer_rows(costs))
-        artifacts.write_json(self.work / "schedule.trace.json", outcome.trace(costs))
+        artifacts.write_json(self.work / "schedule.trace.json", costs.to_trace())
         write_atomic(self.work / "report.html", render(self.work).encode())

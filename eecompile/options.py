@@ -44,6 +44,42 @@ BITS = Annotated[
     str | None,
     typer.Option(metavar="W,A,P", help="Bits of float weights, activations and partial sums, e.g. 8,8,16."),
 ]
+SCHEDULE = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODE",
+        help="Each of the layers whole on one core, or split over cores too, or fused too: layers, split, "
+        "fused. [default: all the target allows]",
+    ),
+]
+WEIGHTS = Annotated[
+    str | None,
+    typer.Option(
+        metavar="keep|fetch",
+        help="Weights that fit stay on chip between inferences, or all are fetched. [default: keep]",
+    ),
+]
+RATIOS = Annotated[
+    str | None,
+    typer.Option(
+        metavar="R0,R1,…",
+        help="Share of inputs that leave at each exit, the final one included: schedules for it and shows "
+        "expected values. [default: schedules for equal shares]",
+    ),
+]
+SPECULATE = Annotated[
+    bool, typer.Option("--speculate", help="The next stage starts while a head decides, where that pays.")
+]
+SOLVER = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="default, or exact: then improved and bounded by CP-SAT."),
+]
+TIME_LIMIT = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="When the exact solver stops. [default: 60]")
+]
+TRACE = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the schedule as a trace that Perfetto opens.")
+]
 SAVE_MAPPING = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the chosen mappings, for --mapping.")
 ]

@@ -35,8 +35,8 @@ from eecompile.validation import Agreement, Answers
 from passes.exits import FINAL
 from passes.insert_exits import head_kind
 from passes.state import state_of
-from targets.report import CostReport, PathCost
-from targets.schedule.trace import to_trace
+from targets.path_cost import PathCost
+from targets.report import CostReport
 
 CURVE_DROPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 Array = NDArray[Any]
@@ -273,17 +273,13 @@ def layer_rows(costs: CostReport) -> Sequence[Mapping[str, Any]]:
     """Return the rows of ``layers.csv``, one per placed layer."""
     rows = []
     for layer in costs.layers:
-        row = {k: v for k, v in vars(layer).items() if k not in ("bits", "declined", "origin", "detail")}
+        row = {k: v for k, v in vars(layer).items() if k not in ("bits", "declined", "origin", "detail", "cores")}
         weight, activation, output = layer.bits
         row["origin"] = json.dumps(list(layer.origin))
+        row["cores"] = json.dumps(list(layer.cores))
         row.update(weight_bits=weight, activation_bits=activation, output_bits=output)
         rows.append(row)
     return rows
-
-
-def trace(costs: CostReport) -> dict[str, Any]:
-    """Return the schedule as Chrome trace events."""
-    return to_trace(costs.timeline, costs.clock_hz, costs.target)
 
 
 def few_images(val_images: int, max_drop: float) -> list[str]:

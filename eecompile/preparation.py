@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from passes.state import copy_graph, state_of
 from targets.base import Target
 from targets.layer import Bits
 from targets.report import CostReport, evaluate
+from targets.scheduling import Wishes
 
 DEFAULT_EXITS = 2
 MAX_EXITS = 6
@@ -53,6 +55,8 @@ def prepare(
     *,
     bits: Bits | None = None,
     fusion: bool = True,
+    ratios: Sequence[float] | None = None,
+    wishes: Wishes | None = None,
 ) -> Prepared:
     """Load a network, bring it into canonical form, insert exits, and cost it.
 
@@ -65,6 +69,8 @@ def prepare(
         default_exits: How many exits ``None`` means for a network without, if it has as many mounts.
         bits: Precision of float tensors; that of the target if not given.
         fusion: Layers hold the activations that follow them; else every node is a layer.
+        ratios: Share of inputs that leave at each exit; equal shares if not given.
+        wishes: What is asked of the schedule.
 
     Raises:
         InputError: A model or option that is wrong.
@@ -94,7 +100,13 @@ def prepare(
             raise InputError(
                 f"more than {MAX_EXITS} exits at once", "name fewer mounts, or give a smaller number"
             )
-    return Prepared(plain, graph, inserted, target, cost_of(graph, target, objective, bits, fusion))
+    if wishes is not None and wishes.speculate and len(state_of(graph).exits) < 2:
+        raise InputError(
+            f"{model} has no early exit: there is nothing to speculate on",
+            "insert exits with --exits, or leave --speculate away",
+        )
+    costs = cost_of(graph, target, objective, bits, fusion, ratios, wishes)
+    return Prepared(plain, graph, inserted, target, costs)
 
 
 def _check_input_name(graph: gs.Graph) -> None:
@@ -107,25 +119,45 @@ def _check_input_name(graph: gs.Graph) -> None:
 
 
 def cost_of(
-    graph: gs.Graph, target: Target, objective: str, bits: Bits | None = None, fusion: bool = True
+    graph: gs.Graph,
+    target: Target,
+    objective: str,
+    bits: Bits | None = None,
+    fusion: bool = True,
+    ratios: Sequence[float] | None = None,
+    wishes: Wishes | None = None,
 ) -> CostReport:
     """Return the costs of ``graph`` as it is, its layers named anew; ``graph`` is not changed."""
     fused = copy_graph(graph)
     parse_pipeline(target.pipeline(quantized=False))(fused)
     if not fusion:
         FuseLayers(activation=False)(fused)
-    return replace(evaluate(fused, target, objective, bits=bits), fusion=fusion)
+    report = evaluate(fused, target, objective, bits=bits, ratios=ratios, wishes=wishes)
+    return replace(report, fusion=fusion)
 
 
 def cycles_by_model(
-    graph: gs.Graph, target: Target, objective: str, bits: Bits | None = None, fusion: bool = True
+    graph: gs.Graph,
+    target: Target,
+    known: CostReport,
+    bits: Bits | None = None,
+    fusion: bool = True,
+    ratios: Sequence[float] | None = None,
+    wishes: Wishes | None = None,
 ) -> dict[str, int | None]:
-    """Return the cycles of the whole network by each cost model; ``None`` where one cannot cost it."""
+    """Return the cycles of the whole network by each cost model; ``None`` where one cannot cost it.
+
+    ``known`` are the costs by the model of ``target``, the other arguments are those they were made with.
+    """
     found: dict[str, int | None] = {}
     for name in target.cost_models:
+        if name == known.cost_model:
+            found[name] = known.total.latency_cycles
+            continue
         model = replace(target, cost_model=name)
         try:
-            found[name] = cost_of(graph, model, objective, bits, fusion).total.latency_cycles
+            costs = cost_of(graph, model, known.objective, bits, fusion, ratios, wishes)
+            found[name] = costs.total.latency_cycles
         except EecompileError:
             found[name] = None
     return found

@@ -16,8 +16,12 @@ from targets.arch import Architecture, OperatingPoint
 from targets.base import Target
 from targets.cost.solution import Solution
 from targets.placement import objective_key
-from targets.report import J_PER_PJ, CostReport, PathCost
+from targets.path_cost import PathCost, SpeculativeCost, expected_cost
+from targets.report import CostReport
 from targets.report_json import report_document
+from targets.schedule.energy_split import EnergySplit
+from targets.schedule.objective import J_PER_PJ
+from targets.schedule.timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -219,11 +223,46 @@ def _at(report: CostReport, point: OperatingPoint) -> CostReport:
     """Return ``report`` with the figures at ``point``; it holds those at the first point."""
     scale = point.scale
     exits = tuple(_path_at(path, point) for path in report.exits)
+    speculative = tuple(_speculative_at(cost, point) for cost in report.speculative)
     layers = tuple(
-        replace(x, energy_pj=x.energy_pj * scale, detail=x.detail and _detail_at(x.detail, scale))
+        replace(
+            x,
+            energy_pj=x.energy_pj * scale,
+            move_energy_pj=x.move_energy_pj * scale,
+            detail=x.detail and _detail_at(x.detail, scale),
+        )
         for x in report.layers
     )
-    return replace(report, layers=layers, exits=exits, total=exits[-1], clock_hz=point.clock_hz.value)
+    energy = tuple(EnergySplit(*(part * scale for part in split)) for split in report.schedule.energy)
+    return replace(
+        report,
+        layers=layers,
+        exits=exits,
+        total=exits[-1],
+        speculative=speculative,
+        expected=report.expected and expected_cost(exits, report.ratios, speculative),
+        schedule=replace(report.schedule, energy=energy),
+        timeline=_timeline_at(report.timeline, scale),
+        clock_hz=point.clock_hz.value,
+    )
+
+
+def _timeline_at(timeline: Timeline, scale: float) -> Timeline:
+    slots = tuple(replace(slot, energy_pj=slot.energy_pj * scale) for slot in timeline.slots)
+    return replace(timeline, slots=slots)
+
+
+def _speculative_at(cost: SpeculativeCost, point: OperatingPoint) -> SpeculativeCost:
+    energy_pj = cost.energy_pj * point.scale
+    latency_s = cost.latency_cycles / point.clock_hz.value
+    return replace(
+        cost,
+        latency_s=latency_s,
+        energy_pj=energy_pj,
+        edp_js=energy_pj * J_PER_PJ * latency_s,
+        edp_j_cycles=energy_pj * J_PER_PJ * cost.latency_cycles,
+        wasted_pj=cost.wasted_pj * point.scale,
+    )
 
 
 def _path_at(path: PathCost, point: OperatingPoint) -> PathCost:

@@ -15,41 +15,26 @@ from targets.base import Search, Target
 from targets.cost.imc import Peak
 from targets.layer import Bits
 from targets.layer_report import LayerReport, layer_reports
+from targets.path_cost import (
+    ExpectedCost,
+    PathCost,
+    SpeculativeCost,
+    expected_cost,
+    path_costs,
+    speculative_costs,
+)
 from targets.placement import Refusal, objective_key
 from targets.report_json import report_document
-from targets.schedule.candidates import Freedom
 from targets.schedule.drawing import timeline_of
-from targets.schedule.objective import J_PER_PJ, uniform
-from targets.schedule.result import Schedule
+from targets.schedule.objective import uniform
 from targets.schedule.timeline import Timeline
-from targets.scheduling import Planned, schedule_workload
-from targets.workload import ExitPath, FreeLayer, Workload, build_workload
+from targets.schedule.trace import to_trace
+from targets.schedule_report import ScheduleReport, schedule_report
+from targets.scheduling import Planned, Wishes, schedule_workload
+from targets.workload import FreeLayer, build_workload
 
 # Ratios come rounded from tables.
 RATIO_SLACK = 1e-3
-
-
-@dataclass(frozen=True)
-class PathCost:
-    """Cost of an exit path.
-
-    EDP is energy in J times latency, in J·s or (always given) in J·cycles.
-
-    Attributes:
-        latency_s: ``None`` where the target has no clock.
-        edp_js: ``None`` where the target has no clock.
-        complete: Every layer of the path has a cost; ``False`` only where refusals were allowed.
-    """
-
-    name: str
-    mount: str
-    macs: int
-    latency_cycles: int
-    latency_s: float | None
-    energy_pj: float
-    edp_js: float | None
-    edp_j_cycles: float
-    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,6 +48,8 @@ class CostReport:
         warnings: What the figures leave out.
         timeline: The schedule behind the latencies.
         clock_hz: Clock of the target in Hz, if known.
+        planned: The schedule with all that it was made from.
+        schedule: What it did with cores, links and memories.
         bits: Precision of float tensors.
         search: How mappings were searched; ``None`` where the cost model has none.
         fusion: Layers hold the activations that follow them.
@@ -72,8 +59,9 @@ class CostReport:
             cores without known areas are left out.
         clocks_ns: Least clock period of in-memory arrays by part, in ns.
         peaks: What these arrays reach when fully used.
-        planned: The schedule with all that it was made from.
         ratios: Share of inputs at each exit that the schedule was made for.
+        speculative: Costs of the exits with speculation; empty where it was not asked for.
+        expected: What an input costs on average; ``None`` where no ratios were given.
     """
 
     target: str
@@ -89,6 +77,8 @@ class CostReport:
     warnings: tuple[str, ...]
     timeline: Timeline
     clock_hz: float | None
+    planned: Planned
+    schedule: ScheduleReport
     bits: Bits = field(default_factory=Bits)
     search: Search | None = None
     fusion: bool = True
@@ -97,12 +87,18 @@ class CostReport:
     areas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     clocks_ns: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     peaks: Mapping[str, Peak] = field(default_factory=dict)
-    planned: Planned | None = None
     ratios: tuple[float, ...] = ()
+    speculative: tuple[SpeculativeCost, ...] = ()
+    expected: ExpectedCost | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``eecompile cost --json``."""
         return report_document(self)
+
+    def to_trace(self) -> dict[str, Any]:
+        """Return the schedule, without speculation, as a Chrome trace."""
+        schedule = self.schedule
+        return to_trace(self.timeline, self.clock_hz, self.target, schedule.memories, schedule.energy)
 
 
 def evaluate(
@@ -113,7 +109,7 @@ def evaluate(
     bits: Bits | None = None,
     allow_refused: bool = False,
     ratios: Sequence[float] | None = None,
-    freedom: Freedom | None = None,
+    wishes: Wishes | None = None,
 ) -> CostReport:
     """Cost ``graph`` on ``target``: schedule its layers on the cores, and sum up per exit path.
 
@@ -124,7 +120,7 @@ def evaluate(
         bits: Precision of float tensors; that of the target if not given.
         allow_refused: Report layers no core takes instead of raising.
         ratios: Share of inputs that leave at each exit; equal shares if not given.
-        freedom: What the scheduler may do; all the target allows if not given.
+        wishes: What the user asks of the schedule.
 
     Raises:
         InputError: Unknown objective, or ratios that are none.
@@ -135,14 +131,18 @@ def evaluate(
     workload = build_workload(graph, bits)
     check_ratios(ratios, len(workload.exits))
     target = target.for_objective(objective)
-    planned = schedule_workload(workload, target, objective, ratios, freedom)
+    planned = schedule_workload(workload, target, objective, ratios, wishes)
     refusals = planned.refusals
     if refusals and not allow_refused:
         raise NoSolutionError(
             f"{len(refusals)} of {len(workload.layers)} layers cannot be placed on {target.title}",
             "\n".join(str(refusal) for refusal in refusals),
         )
-    exits = _exit_costs(workload, planned.schedule, refusals, target.arch.clock_hz)
+    clock_hz = target.arch.clock_hz
+    exits = path_costs(workload, planned.schedule, {refusal.layer for refusal in refusals}, clock_hz)
+    speculative = speculative_costs(planned.speculative, clock_hz) if planned.speculative else ()
+    timeline = timeline_of(planned.schedule, planned.network, target.arch)
+    wishes = wishes or Wishes()
     return CostReport(
         target=target.title,
         objective=objective,
@@ -155,15 +155,18 @@ def evaluate(
         free=workload.free,
         refusals=refusals,
         warnings=(*_incomplete(refusals), *target.warnings(workload)),
-        timeline=timeline_of(planned.schedule, planned.network, target.arch),
-        clock_hz=target.arch.clock_hz,
+        timeline=timeline,
+        clock_hz=clock_hz,
+        planned=planned,
+        schedule=schedule_report(planned, wishes.freedom(target.freedom), wishes.keep_weights, timeline),
         bits=bits,
         search=target.search,
         areas=core_areas(target.arch),
         clocks_ns=core_clocks_ns(target.arch),
         peaks=core_peaks(target.arch),
-        planned=planned,
         ratios=tuple(ratios) if ratios is not None else uniform(len(exits)),
+        speculative=speculative,
+        expected=None if ratios is None else expected_cost(exits, ratios, speculative),
     )
 
 
@@ -186,33 +189,3 @@ def _incomplete(refusals: tuple[Refusal, ...]) -> tuple[str, ...]:
     if not refusals:
         return ()
     return (f"{len(refusals)} layers have no cost: exits marked incomplete cost more than is shown",)
-
-
-def _exit_costs(
-    workload: Workload, schedule: Schedule, refusals: tuple[Refusal, ...], clock_hz: float | None
-) -> tuple[PathCost, ...]:
-    refused = {refusal.layer for refusal in refusals}
-    costs = []
-    for number, (path, cycles) in enumerate(zip(workload.exits, schedule.stage_end_cycles, strict=True)):
-        energy_pj = schedule.energy_until(number)
-        complete = all(workload.layers[i].name not in refused for i in path.layers)
-        costs.append(_path_cost(path, cycles, energy_pj, clock_hz, complete))
-    return tuple(costs)
-
-
-def _path_cost(
-    path: ExitPath, latency_cycles: int, energy_pj: float, clock_hz: float | None, complete: bool
-) -> PathCost:
-    energy_j = energy_pj * J_PER_PJ
-    latency_s = None if clock_hz is None else latency_cycles / clock_hz
-    return PathCost(
-        name=path.name,
-        mount=path.mount,
-        macs=path.macs,
-        latency_cycles=latency_cycles,
-        latency_s=latency_s,
-        energy_pj=energy_pj,
-        edp_js=None if latency_s is None else energy_j * latency_s,
-        edp_j_cycles=energy_j * latency_cycles,
-        complete=complete,
-    )

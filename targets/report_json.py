@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from targets.cost.solution import Solution
 from targets.placement import Refusal
 
 if TYPE_CHECKING:
-    from targets.report import CostReport, LayerReport, PathCost
+    from targets.layer_report import LayerReport
+    from targets.path_cost import PathCost
+    from targets.report import CostReport
+    from targets.schedule_report import ScheduleReport
 
 SCHEMA_VERSION = 1
 
@@ -34,7 +38,7 @@ def report_document(report: CostReport) -> dict[str, Any]:
         "lpf_limit": None if report.search is None else (report.search.lpf_limit or "full"),
         "models": dict(report.models),
         "layers": [_layer_json(layer) for layer in report.layers],
-        "exits": [_path_json(path) for path in report.exits],
+        "exits": _exits_json(report),
         "total": {k: v for k, v in _path_json(report.total).items() if k not in ("name", "mount")},
         "free": [{"name": f.name, "origin": list(f.origin), "reason": f.reason} for f in report.free],
         "refusals": [_refusal_json(refusal) for refusal in report.refusals],
@@ -43,6 +47,49 @@ def report_document(report: CostReport) -> dict[str, Any]:
         "areas": {core: dict(parts) for core, parts in report.areas.items()},
         "clocks_ns": {core: dict(parts) for core, parts in report.clocks_ns.items()},
         "peaks": {core: peak._asdict() for core, peak in report.peaks.items()},
+        "ratios": list(report.ratios),
+        "expected": None if report.expected is None else dict(vars(report.expected)),
+        **_schedule_json(report.schedule, report.exits),
+    }
+
+
+def _schedule_json(schedule: ScheduleReport, exits: Sequence[PathCost]) -> dict[str, Any]:
+    return {
+        "schedule": {
+            "mode": schedule.mode,
+            "weights": schedule.weights,
+            "resident": [
+                {"layer": kept.layer, "bits": kept.bits, "stores": list(kept.stores)}
+                for kept in schedule.resident
+            ],
+            "latency_cycles": schedule.latency_cycles,
+            "runs": schedule.runs,
+            "moves": schedule.moves,
+        },
+        "memories": [
+            {
+                "name": memory.store,
+                "capacity_bits": memory.capacity_bits,
+                "peak_bits": memory.peak_bits,
+                "peaks_bits": list(memory.peaks_bits),
+            }
+            for memory in schedule.memories.values()
+        ],
+        "utilization": [
+            {
+                "resource": item.resource,
+                "group": item.group,
+                "capacity": item.capacity,
+                "working": list(item.working),
+                "taken": list(item.taken),
+                "bits": list(item.bits),
+            }
+            for item in schedule.utilisation
+        ],
+        "energy": [
+            {"exit": path.name, **split._asdict()}
+            for path, split in zip(exits, schedule.energy, strict=True)
+        ],
     }
 
 
@@ -50,6 +97,7 @@ def _layer_json(layer: LayerReport) -> dict[str, Any]:
     fields = dict(vars(layer))
     weight, inputs, outputs = layer.bits
     fields["origin"] = list(layer.origin)
+    fields["cores"] = list(layer.cores)
     fields["bits"] = {"weight": weight, "input": inputs, "output": outputs}
     fields["declined"] = [{"core": r.core, "rule": r.rule} for r in layer.declined]
     return fields | _detail_json(fields.pop("detail"))
@@ -78,6 +126,15 @@ def _detail_json(detail: Solution | None) -> dict[str, Any]:
         },
         "gap": detail.gap,
     }
+
+
+def _exits_json(report: CostReport) -> list[dict[str, Any]]:
+    if not report.speculative:
+        return [_path_json(path) for path in report.exits]
+    return [
+        {**_path_json(path), "speculative": dict(vars(cost))}
+        for path, cost in zip(report.exits, report.speculative, strict=True)
+    ]
 
 
 def _path_json(path: PathCost) -> dict[str, Any]:

@@ -16,10 +16,33 @@ from targets.schedule.jobs import Network, network_of
 from targets.schedule.machine import Machine
 from targets.schedule.objective import uniform
 from targets.schedule.plan import Plan, Resident, finished, simulate
+from targets.schedule.residency import resident_weights
 from targets.schedule.result import Schedule
 from targets.schedule.search import Search
-from targets.schedule.state import NoRoomError
+from targets.schedule.speculation import speculate
+from targets.schedule.state import NoRoomError, State
 from targets.workload import Workload
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a user asks of a schedule.
+
+    Attributes:
+        split: Layers may be cut into parts that run on several cores.
+        fuse: Layers may be fused depth first.
+        keep_weights: Weights that fit stay on chip between inferences; else all are fetched each time.
+        speculate: The next stage may start while a head decides.
+    """
+
+    split: bool = True
+    fuse: bool = True
+    keep_weights: bool = True
+    speculate: bool = False
+
+    def freedom(self, allowed: Freedom) -> Freedom:
+        """Return what of this the target allows."""
+        return Freedom(allowed.split and self.split, allowed.fuse and self.fuse, allowed.hold)
 
 
 @dataclass(frozen=True)
@@ -28,7 +51,8 @@ class Planned:
 
     Attributes:
         plan: The decisions behind it.
-        resident: Weights that stay on chip between inferences, by store.
+        resident: Weights that stay on chip between inferences.
+        speculative: The schedule with speculation where it pays; ``None`` if it was not asked for.
         refusals: Layers no core takes.
     """
 
@@ -36,6 +60,7 @@ class Planned:
     plan: Plan
     schedule: Schedule
     resident: Resident
+    speculative: Schedule | None
     refusals: tuple[Refusal, ...]
 
 
@@ -44,7 +69,7 @@ def schedule_workload(
     target: Target,
     objective: str,
     ratios: Sequence[float] | None = None,
-    freedom: Freedom | None = None,
+    wishes: Wishes | None = None,
 ) -> Planned:
     """Schedule the layers of ``workload`` that can be placed.
 
@@ -55,12 +80,13 @@ def schedule_workload(
         target: The accelerator, with mappings searched for ``objective``.
         objective: ``edp``, ``latency`` or ``energy``, expected over the exits.
         ratios: Share of inputs that leave at each exit; equal shares if not given.
-        freedom: What the scheduler may do; all the target allows if not given.
+        wishes: What the user asks of the schedule.
 
     Raises:
         NoSolutionError: The tensors do not fit the memories.
     """
-    free = freedom or target.freedom
+    wishes = wishes or Wishes()
+    free = wishes.freedom(target.freedom)
     nominal = replace(target, host_scale=1.0)
     network = _network(workload, nominal)
     candidates = Candidates(network, free)
@@ -70,14 +96,39 @@ def schedule_workload(
         network = network.without({i for i in network.order if network.layer(i).name in names})
         candidates = Candidates(network, free)
     shares = tuple(ratios) if ratios is not None else uniform(len(network.stage_names))
+    search = Search(candidates, objective, shares)
     try:
-        plan, state = Search(candidates, objective, shares).run()
+        plan, state = search.run()
+        resident = _resident(search, plan, state) if wishes.keep_weights and free.hold else {}
+        if resident:
+            plan, state = Search(candidates, objective, shares, resident).improve(plan)
         if target.host_scale != 1.0:
             network = replace(network, costs=target.costs(network.machine, workload))
-            state = simulate(network, plan)
+            state = simulate(network, plan, resident)
     except NoRoomError as error:
         raise no_room(error, network.machine) from None
-    return Planned(network, plan, finished(state), {}, refusals)
+    speculative = speculate(network, plan, resident, objective, shares) if wishes.speculate else None
+    return Planned(network, plan, finished(state, resident), resident, speculative, refusals)
+
+
+def _resident(search: Search, plan: Plan, state: State) -> Resident:
+    """Return the weights that stay on chip: as many as make the expected cost less."""
+    reached = [sum(search.ratios[stage:]) for stage in range(len(search.ratios))]
+    order = list(resident_weights(search.network, plan, finished(state), dict(enumerate(reached))).items())
+    best: Resident = {}
+    value = search.value(state)
+    count = len(order)
+    while count:
+        # What is kept leaves less room to fetch the rest ahead of time, so fewer may be better.
+        resident = dict(order[:count])
+        try:
+            kept = search.value(simulate(search.network, plan, resident))
+        except NoRoomError:
+            kept = math.inf
+        if kept < value:
+            best, value = resident, kept
+        count //= 2
+    return best
 
 
 def _network(workload: Workload, target: Target) -> Network:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from eecompile import wording
 from eecompile.report.charts import Mark, Scale, ticks
 from eecompile.report.memory_rows import MemoryRow, memory_rows
+from eecompile.report.pictures import Picture, TrackSlices, pictures
 from eecompile.report.schedule_facts import ScheduleFacts
-from eecompile.report.slices import Picture, Slice, TrackSlices, joined, pictures
+from eecompile.report.slices import Slice, joined
 
 TOP, BOTTOM, MARGIN = 34, 26, 12
-# Height of a row and of the bars in it.
-_MAJOR, _MINOR = (30, 20), (15, 10)
+_LINKS = ("port", "link")
 _HEADING = 22
 _LETTER = 7.0
+
+
+class _Size(NamedTuple):
+    row: int
+    bar: int
+
+
+_MAJOR, _MINOR = _Size(30, 20), _Size(15, 10)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def gantt_charts(
         facts: What the trace says beside them; without, only whole schedules are drawn.
         width: Width of the view box in pixels.
     """
-    found = []
+    found: list[tuple[GanttChart, ...]] = []
     for picture in pictures(events, facts):
         if facts is None:
             found.append((_chart(picture, picture.end, None, 0, width),))
@@ -105,30 +113,19 @@ def short_label(track: str) -> str:
 def _chart(picture: Picture, end: float, facts: ScheduleFacts | None, path: int, width: int) -> GanttChart:
     end = end or 1.0
     shares = {} if facts is None else {r.name: r.working[path] for r in facts.resources}
-    used = [track for track in picture.tracks if any(item.start < end for item in track.slices)]
-    minor = [track for track in used if track.group in {"port", "link"}]
-    left = 214 if minor or picture.levels else 108
+    cores = [track for track in picture.tracks if track.group not in _LINKS]
+    links = [track for track in picture.tracks if track.group in _LINKS]
+    links = [track for track in links if any(item.start < end for item in track.slices)]
+    left = 214 if links or picture.levels else 108
     x = Scale(0.0, end, left, width - MARGIN)
-    tracks: list[Track] = []
-    bars: list[Bar] = []
     headings: list[Mark] = []
-    y = float(TOP)
-    for group, (row, bar_height) in ((_majors(picture), _MAJOR), (_busiest(minor, shares), _MINOR)):
-        if group is not None and group and row == _MINOR[0]:
-            headings.append(Mark(0, y + 15, "links and ports, busiest first"))
-            y += _HEADING
-        for track in group:
-            busy = wording.percent(shares.get(track.resource, _worked(track, end)), 0)
-            lane = track.name != track.resource
-            tracks.append(
-                Track(
-                    track.name, short_label(track.name), y, row, "" if lane else busy, row == _MINOR[0]
-                )
-            )
-            seen = [s for s in track.slices if s.start < end]
-            pixel = end / (width - MARGIN - left)
-            bars += [_bar(s, x, y + (row - bar_height) / 2, bar_height, track.name) for s in joined(seen, pixel)]
-            y += row
+    tracks, bars = _rows(cores, TOP, False, shares, x)
+    y = float(TOP + _MAJOR.row * len(cores))
+    if links:
+        headings.append(Mark(0, y + 15, "links and ports, busiest first"))
+        more_tracks, more_bars = _rows(_busiest(links, shares), y + _HEADING, True, shares, x)
+        tracks, bars = [*tracks, *more_tracks], [*bars, *more_bars]
+        y += _HEADING + _MINOR.row * len(links)
     memories: tuple[MemoryRow, ...] = ()
     if picture.levels and facts is not None:
         headings.append(Mark(0, y + 15, "memories"))
@@ -148,8 +145,23 @@ def _chart(picture: Picture, end: float, facts: ScheduleFacts | None, path: int,
     )
 
 
-def _majors(picture: Picture) -> list[TrackSlices]:
-    return [track for track in picture.tracks if track.group not in {"port", "link"}]
+def _rows(
+    tracks: Sequence[TrackSlices], top: float, minor: bool, shares: Mapping[str, float], x: Scale
+) -> tuple[list[Track], list[Bar]]:
+    """Return rows from ``top`` down, and the bars in them up to the end of the axis."""
+    size = _MINOR if minor else _MAJOR
+    pixel = x.high / (x.end - x.start)
+    rows, bars = [], []
+    for index, track in enumerate(tracks):
+        y = top + index * size.row
+        busy = wording.percent(shares.get(track.resource, _worked(track, x.high)), 0)
+        first = track.name == track.resource
+        rows.append(Track(track.name, short_label(track.name), y, size.row, busy if first else "", minor))
+        seen = [item for item in track.slices if item.start < x.high]
+        bars += [
+            _bar(item, x, y + (size.row - size.bar) / 2, size.bar, track.name) for item in joined(seen, pixel)
+        ]
+    return rows, bars
 
 
 def _busiest(tracks: Sequence[TrackSlices], shares: Mapping[str, float]) -> list[TrackSlices]:
@@ -166,7 +178,7 @@ def _bar(item: Slice, x: Scale, y: float, height: int, track: str) -> Bar:
     start, stop = x(item.start), min(x(item.end), x.end)
     width = max(stop - start, 0.6)
     name = item.names[0] if len(item.names) == 1 else ""
-    text = "" if item.css == "kind-wait" or height < _MAJOR[1] else wording.shortened(name, 24)
+    text = "" if item.css == "kind-wait" or height < _MAJOR.bar else wording.shortened(name, 24)
     fits = width > _LETTER * len(text) + 6
     return Bar(start, y, round(width, 1), height, item.css, text if fits else "", f"{track}: {item.label}")
 

@@ -61,9 +61,7 @@ def memory_table(facts: ScheduleFacts) -> tuple[UsageRow, ...]:
             continue
         capacity = store.capacity_bits
         cells = tuple(
-            Cell(
-                wording.quantity(peak / 8, "B"), "" if not capacity else wording.percent(peak / capacity)
-            )
+            Cell(wording.quantity(peak / 8, "B"), "" if not capacity else wording.percent(peak / capacity))
             for peak in store.peaks_bits
         )
         size = "no limit" if capacity is None else wording.quantity(capacity / 8, "B")

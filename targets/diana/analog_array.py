@@ -30,8 +30,8 @@ class Footprint(NamedTuple):
 def footprint(dims: LoopDims, unroll: int) -> Footprint:
     """Return what a layer takes that computes ``unroll`` output columns at once.
 
-    Its window spans ``C * ky * (kx + unroll - 1)`` rows, and each of the ``unroll`` copies of its kernels takes
-    ``K`` columns. Source: DIANA's analog mapping as in ODiMO (PLiNIO), without its padding to 64 channels.
+    Its window spans ``C * ky * (kx + unroll - 1)`` rows, and each of the ``unroll`` copies of its kernels
+    takes ``K`` columns. Source: ODiMO as implemented in PLiNIO, without its padding to 64 channels.
     """
     rows = dims.c * dims.fy * (dims.fx + unroll - 1)
     return Footprint(

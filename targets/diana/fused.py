@@ -1,4 +1,4 @@
-"""DIANA at work on rows of several layers at once: tensors stay in L1, only the ends of a segment cross to L2."""
+"""DIANA at work on rows of several layers: tensors stay in L1, only the ends of a segment cross to L2."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class FusedRun:
     Attributes:
         target: The chip, with its cost model and the factor on host costs.
         unroll: Output columns the analog array computes at once, the same for all layers in it.
-        host_waits: The host waits for every run and every transfer, so that nothing overlaps; else it only
-            starts runs, and cores and DMA work side by side.
+        host_waits: The host waits for every run and every transfer, so that nothing overlaps. Else it only
+            starts runs, which holds up their core, and cores and DMA work side by side; that it may have to
+            start two at once is left out.
     """
 
     target: DianaTarget
@@ -89,21 +90,18 @@ def fused_machine(run: FusedRun, array_columns: int) -> Machine:
     stores[OUTER] = _store(arch, run.target.outer_memory)
     operand_stores = {(core, operand): L1 for core in CORES for operand in "IO"}
     operand_stores |= {("digital", "W"): DIGITAL_WEIGHTS, ("analog", "W"): ANALOG_WEIGHTS}
-    bits_per_cycle, call_cycles = 8 * arch.dma.bandwidth_bytes_per_cycle.value, int(arch.dma.cycles_per_call.value)
+    bits_per_cycle = 8 * arch.dma.bandwidth_bytes_per_cycle.value
+    call_cycles = int(arch.dma.cycles_per_call.value)
     dma = (arch.dma.name, 1.0)
     copying = (Route((dma,), bits_per_cycle, setup_cycles=call_cycles),)
     row_bits_per_cycle = max(array_columns, 1) * CELL_BITS / odimo.ANALOG_WRITE_CYCLES_PER_ROW
     # The array computes nothing while it is written.
     writing = (Route((dma, ("analog", 1.0)), row_bits_per_cycle, setup_cycles=call_cycles),)
     routes = {(OUTER, L1): copying, (L1, OUTER): copying, (OUTER, DIGITAL_WEIGHTS): copying}
-    host = "host"
-    return Machine(
-        dict.fromkeys((*CORES, arch.dma.name, host), 1.0),
-        stores,
-        operand_stores,
-        routes | {(OUTER, ANALOG_WEIGHTS): writing},
-        shared=((host, 1.0),) if run.host_waits else (),
-    )
+    shared = (("host", 1.0),) if run.host_waits else ()
+    resources = (*CORES, arch.dma.name, *(name for name, _ in shared))
+    routes[OUTER, ANALOG_WEIGHTS] = writing
+    return Machine(dict.fromkeys(resources, 1.0), stores, operand_stores, routes, shared=shared)
 
 
 def _store(arch: Architecture, name: str) -> Store:
@@ -123,7 +121,9 @@ class FusedCosts:
         found = []
         for core in CORES:
             rules = self._target.support(core).get(layer.op_type)
-            if rules is not None and all(r(layer, arch) for r in rules if r is not constraints.tensors_fit_l2):
+            if rules is not None and all(
+                r(layer, arch) for r in rules if r is not constraints.tensors_fit_l2
+            ):
                 found.append(core)
         return tuple(found)
 
@@ -138,7 +138,9 @@ class FusedCosts:
         target = self._target
         compute_cycles, ideal_cycles = self._cycles(tile, core)
         job_cycles = scaled(target.arch.core("host").rate("cycles_per_job"), target.host_scale)
-        energy_pj = target.active_energy_pj(core, compute_cycles) + target.active_energy_pj("host", job_cycles)
+        energy_pj = target.active_energy_pj(core, compute_cycles) + target.active_energy_pj(
+            "host", job_cycles
+        )
         return Option(
             LayerCost(
                 compute_cycles=compute_cycles,
@@ -152,14 +154,9 @@ class FusedCosts:
             )
         )
 
-    def resources(self, core: str, cost: LayerCost) -> tuple[tuple[str, float], ...]:
-        """Return the core, and the share of the host's time that starting the job takes.
-
-        A run is held up by its own start. The share keeps the host from starting more than it can.
-        """
-        if self._run.host_waits or not cost.job_cycles:
-            return ((core, 1.0),)
-        return ((core, 1.0), ("host", cost.job_cycles / cost.latency_cycles))
+    def resources(self, core: str, cost: LayerCost) -> tuple[tuple[str, float], ...]:  # noqa: ARG002
+        """Return the core; where the host waits, the machine has every run take it too."""
+        return ((core, 1.0),)
 
     def _cycles(self, tile: Layer, core: str) -> tuple[int, int]:
         """Return cycles of the arithmetic, and those of the core at its peak."""
@@ -169,7 +166,9 @@ class FusedCosts:
         if core == "analog":
             compute_cycles = analog_cycles(tile.dims, self._run.unroll)
         elif target.cost_model == "odimo":
-            compute_cycles = odimo.digital_compute_cycles(tile.dims) + odimo.digital_transfer_cycles(tile.dims)
+            compute_cycles = odimo.digital_compute_cycles(tile.dims) + odimo.digital_transfer_cycles(
+                tile.dims
+            )
         else:
             compute_cycles = match.digital_compute_cycles(tile.dims)
         return compute_cycles, math.ceil(tile.macs / target.arch.core(core).rate("macs_per_cycle"))
@@ -178,7 +177,7 @@ class FusedCosts:
 def analog_cycles(dims: LoopDims, unroll: int) -> int:
     """Return cycles of a convolution that computes ``unroll`` columns per pass, its weights in the array.
 
-    Source: ODiMO as implemented in PLiNIO, which always takes the largest unroll that one layer alone can have.
+    Source: ODiMO as implemented in PLiNIO, which takes the largest unroll that a layer alone can have.
     """
     alone = odimo.analog_unroll(dims)
     if unroll > alone:

@@ -162,7 +162,9 @@ class DianaTarget(Target):
             dma_cycles=0,
             host_cycles=0,
             job_cycles=job_cycles,
-            energy_pj=self.active_energy_pj(core, compute) + moved + self.active_energy_pj("host", job_cycles),
+            energy_pj=self.active_energy_pj(core, compute)
+            + moved
+            + self.active_energy_pj("host", job_cycles),
             utilization=min(1.0, found.ideal_cycles / (math.ceil(found.latency_cycles) + job_cycles)),
             bound_cycles=math.floor(min(found.bound_cycles, found.latency_cycles)),
             known="published",

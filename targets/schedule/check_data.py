@@ -69,6 +69,8 @@ def data_problems(network: Network, schedule: Schedule) -> Iterator[str]:
     contents = _at_the_start(network, schedule)
     for name in sorted(schedule.resident - {tensor for store, tensor in contents if store != OUTER}):
         yield f"'{name}' is said to stay on chip but lies in no store there for good"
+    for name in sorted(schedule.resident & (set(network.producer) | set(network.consumers))):
+        yield f"'{name}' is said to stay on chip but is not the same for every input"
     for access in _writes(network, schedule):
         key = access.store, access.tensor
         until = math.inf

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from targets.schedule.check_capacity import capacity_problems, work_of
 from targets.schedule.check_data import data_problems
@@ -23,7 +23,8 @@ def problems(network: Network, schedule: Schedule) -> list[str]:
        they write has room in its store from their start on.
     4. Moves take a route of the machine, at its speed and energy.
     5. No resource and no store is taken beyond its capacity.
-    6. A stage starts when the stage before is over, and ends with the last of its runs and moves.
+    6. A stage starts when the stage before is over, or behind a speculative exit when its backbone is; it
+       ends with the last of its runs and moves, and never before the stage before.
     7. The outputs of the network are in the outer store when their stage ends.
     """
     found = list(_unknown(network, schedule))
@@ -40,30 +41,23 @@ def problems(network: Network, schedule: Schedule) -> list[str]:
 
 def _unknown(network: Network, schedule: Schedule) -> Iterator[str]:
     """Yield what is named but is not there, and impossible times."""
-    machine = network.machine
-    stages = len(network.stage_names)
-    for run in schedule.runs:
-        if run.layer not in network.stage_of:
-            yield f"'{run.name}' is of layer {run.layer}, which no exit needs"
-    for move in schedule.moves:
-        if move.tensor not in network.extents:
-            yield f"'{move.tensor}' is moved but is no tensor"
-        if move.layer not in network.stage_of or not 0 <= move.stage < stages:
-            yield f"'{move.tensor}' is moved for layer {move.layer} in stage {move.stage}"
-    for store in (
-        *(s.store for s in schedule.stays),
-        *(p for m in schedule.moves for p in (m.source, m.destination)),
-    ):
-        if store not in machine.stores:
-            yield f"there is no store {store}"
+    machine, stages = network.machine, range(len(network.stage_names))
+    if schedule.stage_names != network.stage_names or len(schedule.stage_end_cycles) != len(stages):
+        yield f"stages are {schedule.stage_names} with {len(schedule.stage_end_cycles)} ends"
     for work in work_of(schedule):
+        if work.layer not in network.stage_of or work.stage not in stages:
+            yield f"{_name(work)} is for layer {work.layer} in stage {work.stage}, which no exit has"
         if not 0 <= work.start <= work.end:
             yield f"{_name(work)} lasts from {work.start} to {work.end}"
         for resource, _ in work.uses:
             if resource not in machine.capacities:
                 yield f"there is no resource {resource}"
-    if schedule.stage_names != network.stage_names or len(schedule.stage_end_cycles) != stages:
-        yield f"stages are {schedule.stage_names} with {len(schedule.stage_end_cycles)} ends"
+    for move in schedule.moves:
+        if move.tensor not in network.extents:
+            yield f"'{move.tensor}' is moved but is no tensor"
+    ends = [place for move in schedule.moves for place in (move.source, move.destination)]
+    for store in {*ends, *(stay.store for stay in schedule.stays)} - set(machine.stores):
+        yield f"there is no store {store}"
 
 
 def _name(work: Run | Move) -> str:
@@ -113,6 +107,7 @@ def _close(a: float, b: float) -> bool:
 
 def _stage_problems(network: Network, schedule: Schedule) -> Iterator[str]:
     ends = schedule.stage_end_cycles
+    opens = [_opens(network, schedule, stage) for stage in range(len(ends))]
     work = work_of(schedule)
     for run in schedule.runs:
         if run.stage != network.stage_of[run.layer]:
@@ -121,14 +116,27 @@ def _stage_problems(network: Network, schedule: Schedule) -> Iterator[str]:
         if move.purpose != "spill" and move.stage != network.stage_of[move.layer]:
             yield f"{_name(move)} is in stage {move.stage}, its layer in {network.stage_of[move.layer]}"
     for one in work:
-        if one.start < _opens(one.stage, ends):
-            yield f"{_name(one)} starts at {one.start}, stage {one.stage} at {_opens(one.stage, ends)}"
+        if one.start < opens[one.stage]:
+            yield f"{_name(one)} starts at {one.start}, stage {one.stage} at {opens[one.stage]}"
     for stage, end in enumerate(ends):
-        last = max((one.end for one in work if one.stage == stage), default=_opens(stage, ends))
+        last = max((one.end for one in work if one.stage <= stage), default=0)
         if end != last:
             yield f"stage {stage} ends at {last}, not {end}"
 
 
-def _opens(stage: int, ends: Sequence[int]) -> int:
-    """Return when work of a stage may start: when the stage before is over."""
-    return ends[stage - 1] if stage else 0
+def _opens(network: Network, schedule: Schedule, stage: int) -> int:
+    """Return when work of a stage may start.
+
+    That is when the stage before is over. Behind a speculative exit it is when the layers of the stage
+    before that later stages read are over; never before the exit ahead of that is decided.
+    """
+    ends = schedule.stage_end_cycles
+    if stage == 0 or stage - 1 not in schedule.speculative:
+        return ends[stage - 1] if stage else 0
+    read_later = {
+        network.producer[tensor]
+        for tensor, readers in network.consumers.items()
+        if tensor in network.producer and any(network.stage_of[reader] >= stage for reader in readers)
+    }
+    before = [run.end for run in schedule.runs if run.stage == stage - 1 and run.layer in read_later]
+    return max(ends[stage - 2] if stage > 1 else 0, max(before, default=ends[stage - 1]))

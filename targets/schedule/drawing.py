@@ -39,13 +39,15 @@ def timeline_of(schedule: Schedule, network: Network, arch: Architecture) -> Tim
 
 def laned(slots: Iterable[Slot]) -> tuple[Slot, ...]:
     """Return ``slots`` by start, each in the first lane of its resource that is free."""
-    ordered = sorted(slots, key=lambda s: (s.start_cycle, s.end_cycle, s.resource, s.layer, s.tile, s.data, s.way or ()))
+    ordered = sorted(
+        slots, key=lambda s: (s.start_cycle, s.end_cycle, s.resource, s.layer, s.tile, s.data, s.way or ())
+    )
     free: dict[str, list[int]] = {}
     placed = []
     for slot in ordered:
         ends = free.setdefault(slot.resource, [])
         lane = next((i for i, end in enumerate(ends) if end <= slot.start_cycle), len(ends))
-        ends[lane:lane + 1] = [slot.end_cycle]
+        ends[lane : lane + 1] = [slot.end_cycle]
         placed.append(replace(slot, lane=lane))
     return tuple(placed)
 
@@ -100,7 +102,17 @@ def _move_slots(move: Move, network: Network, arch: Architecture) -> Iterator[Sl
     capacities, layer = network.machine.capacities, network.layer(move.layer).name
     for resource, amount in move.uses:
         yield Slot(
-            resource, layer, move.start, move.end, "wait" if resource == arch.host else "transfer", move.stage,
-            data=data, tensor=move.tensor, purpose=move.purpose, way=(move.source, move.destination), bits=move.bits,
-            energy_pj=move.energy_pj, share=amount / capacities[resource],
-        )  # fmt: skip
+            resource,
+            layer,
+            move.start,
+            move.end,
+            "wait" if resource == arch.host else "transfer",
+            move.stage,
+            data=data,
+            tensor=move.tensor,
+            purpose=move.purpose,
+            way=(move.source, move.destination),
+            bits=move.bits,
+            energy_pj=move.energy_pj,
+            share=amount / capacities[resource],
+        )

@@ -26,12 +26,12 @@ class EnergySplit(NamedTuple):
 
 
 def energy_split(schedule: Schedule) -> tuple[EnergySplit, ...]:
-    """Return where the energy of each exit path goes."""
-    return tuple(_split(schedule, stage) for stage in range(len(schedule.stage_end_cycles)))
+    """Return where the energy of each exit path goes, with what later stages had begun when it is over."""
+    return tuple(_split(schedule, stage, end) for stage, end in enumerate(schedule.stage_end_cycles))
 
 
-def _split(schedule: Schedule, last: int) -> EnergySplit:
-    moves = [move for move in schedule.moves if move.stage <= last]
+def _split(schedule: Schedule, last: int, end: int) -> EnergySplit:
+    moves = [move for move in schedule.moves if move.stage <= last or move.start < end]
 
     def accesses() -> Iterator[tuple[bool, float]]:
         for move in moves:
@@ -39,7 +39,7 @@ def _split(schedule: Schedule, last: int) -> EnergySplit:
             yield move.destination == OUTER, move.write_pj
 
     return EnergySplit(
-        sum(run.cost.energy_pj for run in schedule.runs if run.stage <= last),
+        sum(run.cost.energy_pj for run in schedule.runs if run.stage <= last or run.start < end),
         sum(energy for outer, energy in accesses() if not outer),
         sum(energy for outer, energy in accesses() if outer),
         sum(move.wire_pj for move in moves),

@@ -121,7 +121,8 @@ def _heads(problem: Problem) -> dict[tuple[int, str], int]:
             for piece, operand, bits in needs.get(task.number, ()):
                 store, maker = task.stores[core, operand], piece.maker
                 if maker is None:
-                    arrival = distance(piece.sources, store, bits)
+                    lying = (*piece.sources, *(where for where, _ in piece.resident))
+                    arrival = distance(lying, store, bits)
                 else:
                     arrival = min(
                         heads[maker.number, c] + maker.cycles(c) + distance((maker.stores[c, "O"],), store, bits)

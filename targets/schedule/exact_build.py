@@ -170,7 +170,9 @@ class _Kept:
         value = self._value
         start = self._runs[need.task.number].start
         there = [s for s in made if s.destination == store and value(s.end) <= start]
-        missing = cells(need.part, [s.region for s in there])
+        lying = [region for _, region in self._piece.resident]
+        around = cells(need.part, [*lying, *(s.region for s in there)])
+        missing = [cell for cell in around if not self._piece.lies(cell, store)]
         for shipment in sorted(there, key=lambda s: (-s.region.cells, value(s.end))):
             left = [cell for cell in missing if not cell.within(shipment.region)]
             if len(left) < len(missing):

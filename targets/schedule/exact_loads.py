@@ -90,7 +90,9 @@ def loads(
             before = 0
             if maker is not None and maker.stage == stage:
                 before = min(heads[maker.number, c] + maker.cycles(c) for c in maker.options)
-            after = 0 if need is None else need.task.least_cycles + tails[need.task.number]
+            after = 0
+            if need is not None:
+                after = max(need.task.least_cycles + tails[need.task.number], spread(problem, move, tails))
             found.append(Load(before, work, after))
         yield capacity, [load for load in found if load.work]
 
@@ -125,7 +127,7 @@ def crossings(problem: Problem, piece: Piece) -> Iterator[Crossing]:
             yield Crossing(piece, problem.bits(piece, piece.region), piece.holders - goals, goals, None)
             continue
         ordered = sorted(groups[goals], key=lambda n: (n.task.stage, -n.part.cells, n.task.number))
-        counted: list[Region] = []
+        counted = [region for store, region in piece.resident if store in goals]
         for need in ordered:
             part = _fresh(need.part, counted)
             if part is not None:
@@ -145,6 +147,41 @@ def _fresh(part: Region, counted: Sequence[Region]) -> Region | None:
             return None
         part = part._replace(y0=both.y1) if both.y0 == part.y0 else part._replace(y1=both.y0)
     return part
+
+
+def spread(problem: Problem, move: Crossing, tails: Sequence[int]) -> int:
+    """Return how long a stage goes on after the first copy of what all tiles of a layer read has come.
+
+    The cores beside it start then, all others no sooner than a second copy can be there: from the first, or
+    over a port that lets in one at a time.
+    """
+    needs, machine = move.piece.needs, problem.machine
+    first = needs[0]
+    # What was made on chip can be sent to several stores at once.
+    given = move.piece.maker is None and not move.piece.resident
+    if not given or any((n.part, n.task.layer) != (first.part, first.task.layer) for n in needs):
+        return 0
+    beside: dict[str, set[str]] = {}
+    for need in needs:
+        for store, cores in need.task.places(need.operand).items():
+            beside.setdefault(store, set()).update(cores)
+    later = min(
+        (
+            0 if source == OUTER and not _alone(machine, route) else route.cycles(move.bits)
+            for source, _, route in _ways(machine, move.piece.holders, move.goals)
+        ),
+        default=0,
+    )
+    work = sum({need.task.number: need.task.least_cycles for need in needs}.values())
+    near, far = max(map(len, beside.values())), len(set().union(*beside.values()))
+    # near * length + (far - near) * (length - later) >= work
+    length = work / near if work <= near * later else (work + (far - near) * later) / far
+    return math.ceil(length - 1e-6) + min(tails[need.task.number] for need in needs)
+
+
+def _alone(machine: Machine, route: Route) -> bool:
+    """Whether two moves over a route never overlap."""
+    return any(2 * amount > machine.capacities[name] for name, amount in route.uses)
 
 
 def _ways(machine: Machine, sources: frozenset[str], goals: frozenset[str]) -> list[tuple[str, str, Route]]:

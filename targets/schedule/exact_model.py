@@ -21,20 +21,25 @@ class Model:
 
     Attributes:
         spills: Whether what a store has too little room for may be fetched again from the outer store.
+        energy_counts: Whether moves are judged by their energy too.
         starts: First cycle of each task; ``ends`` the first behind it.
         runs_on: Whether a task runs on a core, by number and core.
+        combined: Whether an operand of a task lies in a store, where several cores or none imply it.
         stage_ends: End of each exit path.
         shipments: Moves that may be made.
     """
 
-    def __init__(self, problem: Problem, floor: Floor, horizon: int, spills: bool) -> None:
+    def __init__(
+        self, problem: Problem, floor: Floor, horizon: int, spills: bool, energy_counts: bool
+    ) -> None:
         self.problem = problem
+        self.energy_counts = energy_counts
         self.horizon = horizon
         self.spills = spills
         self.solver = cp_model.CpModel()
         self._taken: dict[str, list[tuple[cp_model.IntervalVar, float]]] = {}
         self._work: dict[tuple[str, int], list[tuple[cp_model.IntVar, float]]] = {}
-        self._at: dict[tuple[int, str, str], cp_model.IntVar] = {}
+        self.combined: dict[tuple[int, str, str], cp_model.IntVar] = {}
         self.stage_ends = [
             self.solver.new_int_var(min(least, horizon), horizon, f"stage {i} ends")
             for i, least in enumerate(floor.ends)
@@ -71,16 +76,14 @@ class Model:
     def at(self, task: Task, operand: str, store: str) -> cp_model.IntVar:
         """Return whether a task has an operand in a store."""
         key = (task.number, operand, store)
-        if key not in self._at:
-            cores = task.places(operand).get(store, ())
-            on = [self.runs_on[task.number, core] for core in cores]
-            if len(on) == 1:
-                self._at[key] = on[0]
-            else:
-                there = self.solver.new_bool_var(f"{task.tile.name} {operand} in {store}")
-                self.solver.add(sum(on) == there)
-                self._at[key] = there
-        return self._at[key]
+        on = [self.runs_on[task.number, core] for core in task.places(operand).get(store, ())]
+        if len(on) == 1:
+            return on[0]
+        if key not in self.combined:
+            there = self.solver.new_bool_var(f"{task.tile.name} {operand} in {store}")
+            self.solver.add(sum(on) == there)
+            self.combined[key] = there
+        return self.combined[key]
 
     def within_stage(
         self, start: cp_model.IntVar, end: cp_model.IntVar, stage: int, made: cp_model.IntVar | None = None

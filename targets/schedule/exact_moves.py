@@ -34,6 +34,8 @@ class Shipment(NamedTuple):
     Attributes:
         layer: Index of the layer it is for.
         ways: Of which exactly one is taken if it is ``made``.
+        kinds: Ways that take the same for as long, and whether one of them is taken.
+        readers: Whether a task waits for it.
     """
 
     piece: Piece
@@ -45,6 +47,8 @@ class Shipment(NamedTuple):
     start: cp_model.IntVar
     end: cp_model.IntVar
     ways: list[Way]
+    kinds: list[tuple[cp_model.IntVar, list[Way]]]
+    readers: list[tuple[Need, cp_model.IntVar]]
 
 
 def add_moves(model: Model, piece: Piece) -> list[Shipment]:
@@ -54,19 +58,18 @@ def add_moves(model: Model, piece: Piece) -> list[Shipment]:
         _add_ways(model, shipment, shipments)
     for need in piece.needs:
         for store in need.task.places(need.operand):
-            if store not in piece.sources or piece.maker is not None:
+            if piece.maker is not None or store != OUTER:
                 _wait(model, piece, need, store, shipments)
     return shipments
 
 
 def _wanted(model: Model, piece: Piece) -> Iterator[tuple[Region, str, int, int, Sequence[Need]]]:
     """Yield what may be moved where in which stage, for which layer, and the needs one of which it is for."""
-    fixed = set(piece.sources) if piece.maker is None else set(piece.resident)
     found: dict[tuple[Region, str, int], list[Need]] = {}
     relayed: dict[tuple[Region, str, int], int] = {}
     for need in piece.needs:
         for store in need.task.places(need.operand):
-            if store in fixed:
+            if (piece.maker is None and store == OUTER) or piece.lies(need.part, store):
                 continue
             for load in piece.loads(need.part):
                 found.setdefault((load, store, need.task.stage), []).append(need)
@@ -91,7 +94,7 @@ def _shipments(model: Model, piece: Piece) -> list[Shipment]:
         made = solver.new_bool_var(f"made {name}")
         start = solver.new_int_var(0, model.horizon, f"start {name}")
         end = solver.new_int_var(0, model.horizon, f"end {name}")
-        found.append(Shipment(piece, region, store, stage, layer, made, start, end, []))
+        found.append(Shipment(piece, region, store, stage, layer, made, start, end, [], [], []))
         if needs:
             solver.add_bool_or([~made, *dict.fromkeys(model.at(n.task, n.operand, store) for n in needs)])
         if piece.maker is not None:
@@ -109,6 +112,8 @@ def _add_ways(model: Model, shipment: Shipment, others: Sequence[Shipment]) -> N
     bits = model.problem.bits(piece, shipment.region)
     for source, behind, spilled in _origins(model, shipment, others):
         for route in model.problem.machine.routes.get((source, goal), ()):
+            if behind is not None and _idle(model, shipment, source, route):
+                continue
             taken = solver.new_bool_var(f"way {len(shipment.ways)} {shipment.made.name}")
             shipment.ways.append(Way(taken, source, route, behind, spilled))
             if behind is not None:
@@ -121,7 +126,7 @@ def _add_ways(model: Model, shipment: Shipment, others: Sequence[Shipment]) -> N
                     for r in model.problem.machine.routes.get((s, OUTER), ())
                 )
                 solver.add(shipment.start >= model.ends[piece.maker.number] + first).only_enforce_if(taken)
-            elif piece.maker is not None and source not in piece.resident:
+            elif piece.maker is not None:
                 solver.add_implication(taken, model.at(piece.maker, "O", source))
     solver.add(sum(way.taken for way in shipment.ways) == shipment.made)
     cycles = sum(way.taken * way.route.cycles(bits) for way in shipment.ways)
@@ -129,12 +134,37 @@ def _add_ways(model: Model, shipment: Shipment, others: Sequence[Shipment]) -> N
     _take(model, shipment, bits)
 
 
+def _idle(model: Model, shipment: Shipment, behind: str, route: Route) -> bool:
+    """Whether moving a copy of a copy is never better than moving the original.
+
+    That is so if from wherever the piece was written, which was before any copy arrived, a way leads that
+    takes no more time, energy or of any resource.
+    """
+    piece, goal, machine = shipment.piece, shipment.destination, model.problem.machine
+    bits = model.problem.bits(piece, shipment.region)
+    read = machine.stores[behind].read.energy_of(bits) + bits * route.energy_pj_per_bit
+    taken = dict(route.uses)
+
+    def better(source: str, other: Route) -> bool:
+        energy = machine.stores[source].read.energy_of(bits) + bits * other.energy_pj_per_bit
+        less = all(amount <= taken.get(name, 0.0) for name, amount in other.uses)
+        no_dearer = energy <= read or not model.energy_counts
+        return less and no_dearer and other.cycles(bits) <= route.cycles(bits)
+
+    return all(
+        any(better(source, other) for other in machine.routes.get((source, goal), ()))
+        for source in piece.sources
+        if source != goal
+    )
+
+
 def _origins(
     model: Model, shipment: Shipment, others: Sequence[Shipment]
 ) -> Iterator[tuple[str, Shipment | None, bool]]:
     """Yield from where a move may start: what lies there already, or what brought it."""
     piece, goal = shipment.piece, shipment.destination
-    for source in piece.sources:
+    lying = (store for store, region in piece.resident if shipment.region.within(region))
+    for source in dict.fromkeys((*piece.sources, *lying)):
         if source != goal:
             yield source, None, False
     to_outer = False
@@ -151,15 +181,16 @@ def _origins(
 def _take(model: Model, shipment: Shipment, bits: int) -> None:
     """Let a move take what its ways use; ways that take the same for as long are one."""
     solver = model.solver
-    alike: dict[tuple[tuple[tuple[str, float], ...], int], list[cp_model.IntVar]] = {}
+    alike: dict[tuple[tuple[tuple[str, float], ...], int], list[Way]] = {}
     for way in shipment.ways:
         uses = (*way.route.uses, *model.problem.machine.shared)
-        alike.setdefault((uses, way.route.cycles(bits)), []).append(way.taken)
+        alike.setdefault((uses, way.route.cycles(bits)), []).append(way)
     for number, ((uses, cycles), ways) in enumerate(alike.items()):
-        taken = ways[0]
+        taken = ways[0].taken
         if len(ways) > 1:
             taken = solver.new_bool_var(f"kind {number} {shipment.made.name}")
-            solver.add(sum(ways) == taken)
+            solver.add(sum(way.taken for way in ways) == taken)
+            shipment.kinds.append((taken, ways))
         model.take(uses, shipment.start, cycles, taken, shipment.stage)
 
 
@@ -174,12 +205,16 @@ def _wait(model: Model, piece: Piece, need: Need, store: str, shipments: Sequenc
         for s in shipments
         if s.destination == store and s.stage <= task.stage and s.region.meet(need.part) is not None
     ]
+    lying = [region for _, region in piece.resident]
     used = []
     for shipment in bringing:
         uses = solver.new_bool_var(f"{task.tile.name} uses {shipment.made.name}")
         solver.add_implication(uses, shipment.made)
         solver.add(model.starts[task.number] >= shipment.end).only_enforce_if(uses)
+        shipment.readers.append((need, uses))
         used.append(uses)
-    for cell in cells(need.part, [s.region for s in bringing]):
+    for cell in cells(need.part, [*lying, *(s.region for s in bringing)]):
+        if piece.lies(cell, store):
+            continue
         covering = [u for u, s in zip(used, bringing, strict=True) if cell.within(s.region)]
         solver.add_bool_or([*elsewhere, *covering])

@@ -71,7 +71,7 @@ class Piece:
     Attributes:
         maker: The task that writes it, ``None`` for inputs and weights.
         delivered: It must end in the outer store.
-        resident: Stores it lies in for good.
+        resident: Parts of it that lie in stores on chip for good.
         weights: Whether it is weights.
     """
 
@@ -80,20 +80,23 @@ class Piece:
     maker: Task | None
     needs: tuple[Need, ...]
     delivered: bool
-    resident: tuple[str, ...]
+    resident: tuple[tuple[str, Region], ...]
     weights: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Stores it may lie in without a move."""
-        made = (OUTER,) if self.maker is None else tuple(self.maker.places("O"))
-        return tuple(dict.fromkeys((*made, *self.resident)))
+        """Stores all of it may lie in without a move."""
+        return (OUTER,) if self.maker is None else tuple(self.maker.places("O"))
+
+    def lies(self, part: Region, store: str) -> bool:
+        """Whether a part is in a store for good."""
+        return any(store == where and part.within(region) for where, region in self.resident)
 
     @property
     def holders(self) -> frozenset[str]:
         """Stores it, or a copy of a part, may ever lie in."""
         read = (store for need in self.needs for store in need.task.places(need.operand))
-        return frozenset((OUTER, *self.sources, *read))
+        return frozenset((OUTER, *self.sources, *read, *(store for store, _ in self.resident)))
 
     def loads(self, part: Region) -> tuple[Region, ...]:
         """Return what one move may carry of ``part``: all of it, or the rows behind those of another part.

@@ -33,7 +33,8 @@ def improve(
     workers: int,
 ) -> tuple[list[Schedule], float]:
     """Return schedules worth a look, from ``start`` of ``value`` on, and a bound on all."""
-    model = Model(problem, floor, horizon_of(problem, floor, objective, ratios, value), may_overflow(problem))
+    horizon = horizon_of(problem, floor, objective, ratios, value)
+    model = Model(problem, floor, horizon, may_overflow(problem), objective != "latency")
     unit = minimise(model, objective, ratios, floor, value)
     hint(model, start)
     solver = cp_model.CpSolver()
@@ -42,6 +43,8 @@ def improve(
     solver.parameters.num_workers = workers
     solver.parameters.interleave_search = True
     solver.parameters.random_seed = 0
+    # Probing takes longer here than it saves.
+    solver.parameters.cp_model_probing_level = 0
     status = solver.solve(model.solver)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         # Nothing better than the start: its image is all there is, or time was up.
@@ -85,8 +88,8 @@ def may_overflow(problem: Problem) -> bool:
         if piece.maker is not None:
             for store in piece.maker.places("O"):
                 most[store] += problem.bits(piece, piece.region)
-        for store in piece.resident:
-            most[store] += problem.bits(piece, piece.region)
+        for store, region in piece.resident:
+            most[store] += problem.bits(piece, region)
         loads = {(s, n.task.stage, load) for n in piece.needs for s in n.task.places(n.operand) for load in piece.loads(n.part)}
         for store, _, load in loads:
             most[store] += problem.bits(piece, load)

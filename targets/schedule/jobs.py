@@ -68,6 +68,9 @@ class Network:
         consumers: Layers that read each tensor.
         producer: The layer that writes it; those without one lie in the outer store from the start.
         outputs: Tensors that end in the outer store.
+        stage_names: The exits.
+        second_operand: Layers whose second input is their operand ``W``.
+        handed_on: Layers that later stages read from: the backbone, as far as it is read.
     """
 
     workload: Workload
@@ -81,6 +84,7 @@ class Network:
     outputs: frozenset[str]
     stage_names: tuple[str, ...]
     second_operand: Mapping[int, bool] = field(default_factory=dict)
+    handed_on: frozenset[int] = frozenset()
     _reads: dict[tuple[int, Region], tuple[Read, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def layer(self, index: int) -> Layer:
@@ -152,9 +156,14 @@ def network_of(workload: Workload, machine: Machine, costs: Costs, second: Mappi
         producer |= {operand.name: index for operand in layer.outputs if operand.name not in producer}
         if has_weights(layer):
             extents[weights_name(layer)] = weight_extent(layer)
+    handed_on = frozenset(
+        maker
+        for name, maker in producer.items()
+        if any(stage_of[reader] > stage_of[maker] for reader in consumers.get(name, ()))
+    )
     return Network(
         workload, machine, costs, stage_of, order, extents,
         {name: tuple(readers) for name, readers in consumers.items()}, producer,
         frozenset(name for name in workload.outputs if name in producer),
-        tuple(path.name for path in workload.exits), second,
+        tuple(path.name for path in workload.exits), second, handed_on,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from targets.layer import Layer
 from targets.schedule.jobs import ALL_HELD, Held, Network
+from targets.schedule.regions import Region
 from targets.schedule.result import Schedule
 from targets.schedule.state import State
 from targets.schedule.tiles import WHOLE, Cut, Tile, tiles_of
@@ -35,8 +36,8 @@ class Segment(NamedTuple):
 
 
 Plan = tuple[Segment, ...]
-# Stores in which weights stay between inferences, by the name of the weights.
-Resident = Mapping[str, tuple[str, ...]]
+# Where weights stay between inferences: stores and parts, by the name of the weights.
+Resident = Mapping[str, tuple[tuple[str, Region], ...]]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -147,9 +148,25 @@ def depth_first(network: Network, tiles: Mapping[int, Sequence[Tile]]) -> list[t
     return order
 
 
-def simulate(network: Network, plan: Iterable[Segment], resident: Resident | None = None) -> State:
-    """Return the state behind all segments of ``plan``, the last stage ended; raises as `place_segment`."""
-    state = State(network, resident)
+def simulate(
+    network: Network,
+    plan: Iterable[Segment],
+    resident: Resident | None = None,
+    speculative: frozenset[int] = frozenset(),
+) -> State:
+    """Return the state behind all segments of ``plan``, the last stage ended.
+
+    Args:
+        network: What is scheduled.
+        plan: The decisions.
+        resident: Weights that are on chip before the first cycle.
+        speculative: Exits behind which the next stage starts while the head decides.
+
+    Raises:
+        NoOptionError: No mapping of a tile fits its core.
+        NoRoomError: A store cannot hold what a tile needs at once.
+    """
+    state = State(network, resident, speculative)
     for segment in plan:
         place_segment(state, segment)
     while len(state.stage_ends) < len(network.stage_names):
@@ -166,5 +183,6 @@ def finished(state: State, resident: Resident | None = None) -> Schedule:
         state.network.stage_names,
         state.stage_ends,
         frozenset(resident or ()),
+        state.speculative,
     )
 

@@ -96,6 +96,7 @@ class Schedule:
     Attributes:
         stage_end_cycles: When everything an exit path needs is over, per exit.
         resident: Names of weights that stay on chip between inferences.
+        speculative: Exits behind which the next stage starts while the head decides.
     """
 
     runs: tuple[Run, ...]
@@ -104,6 +105,7 @@ class Schedule:
     stage_names: tuple[str, ...]
     stage_end_cycles: tuple[int, ...]
     resident: frozenset[str] = frozenset()
+    speculative: frozenset[int] = frozenset()
 
     @property
     def latency_cycles(self) -> int:
@@ -119,3 +121,9 @@ class Schedule:
         """Return the energy of an exit path: of all runs and moves of stages up to ``stage``."""
         runs = sum(run.cost.energy_pj for run in self.runs if run.stage <= stage)
         return runs + sum(move.energy_pj for move in self.moves if move.stage <= stage)
+
+    def wasted_pj(self, stage: int) -> float:
+        """Return the energy of what later stages have begun when the decision at an exit is taken."""
+        decided = self.stage_end_cycles[stage]
+        runs = sum(r.cost.energy_pj for r in self.runs if r.stage > stage and r.start < decided)
+        return runs + sum(m.energy_pj for m in self.moves if m.stage > stage and m.start < decided)

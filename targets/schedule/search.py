@@ -118,8 +118,11 @@ class Search:
         Raises:
             NoRoomError: At some layer no way fits the memories.
         """
+        return self.improve(self._beam(State(self.network, self.resident)))
+
+    def improve(self, plan: Plan) -> tuple[Plan, State]:
+        """Return ``plan`` with what local search makes better."""
         start = State(self.network, self.resident)
-        plan = self._beam(start)
         return Improver(self.candidates, self.value, start, self.budget_tiles).improve(plan)
 
     def _beam(self, start: State) -> Plan:

@@ -47,8 +47,14 @@ class State:
         stage_energies: What was spent by then.
     """
 
-    def __init__(self, network: Network, resident: Mapping[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        resident: Mapping[str, tuple[tuple[str, Region], ...]] | None = None,
+        speculative: frozenset[int] = frozenset(),
+    ) -> None:
         self.network = network
+        self.speculative = speculative
         machine = network.machine
         self.resources = {name: Profile(capacity) for name, capacity in machine.capacities.items()}
         self.memories = {name: Profile(store.size_bits) for name, store in machine.stores.items()}
@@ -65,13 +71,14 @@ class State:
         size_bits = machine.stores[OUTER].size_bits
         if size_bits is not None:
             self._fill_outer(size_bits)
-        for name, stores in sorted((resident or {}).items()):
-            self._settle(name, stores)
+        for name, places in sorted((resident or {}).items()):
+            for store, region in places:
+                self._settle(name, store, region)
 
     def copy(self) -> State:
         """Return a copy that can grow on its own."""
         twin = State.__new__(State)
-        twin.network = self.network
+        twin.network, twin.speculative = self.network, self.speculative
         twin.resources = {name: profile.copy() for name, profile in self.resources.items()}
         twin.memories = {name: profile.copy() for name, profile in self.memories.items()}
         twin.copies = self.copies.copy()
@@ -96,7 +103,7 @@ class State:
         weights = [weights_name(layer) for layer in layers if has_weights(layer)]
         if sum(network.extents[name].bits_of(network.extents[name].whole) for name in weights) <= size_bits:
             for name in weights:
-                self._settle(name, (OUTER,))
+                self._settle(name, OUTER, network.extents[name].whole)
         for name in given:
             extent = network.extents[name]
             bits = extent.bits_of(extent.whole)
@@ -108,14 +115,12 @@ class State:
     def _no_room(self, store: str, bits: int, layer: str) -> NoRoomError:
         return NoRoomError(store, bits, layer, int(self.memories[store].steps()[-1][1]))
 
-    def _settle(self, name: str, stores: tuple[str, ...]) -> None:
-        """Let weights lie in ``stores`` from before the first cycle, for good."""
-        extent = self.network.extents[name]
-        for store in stores:
-            bits = extent.bits_of(extent.whole)
-            self.memories[store].add(0, None, bits)
-            self.stays.append(Stay(store, name, extent.whole, bits, 0, None))
-            self.copies.add(name, Copy(store, extent.whole, 0, 0, extent.whole, fixed=True))
+    def _settle(self, name: str, store: str, region: Region) -> None:
+        """Let weights lie in ``store`` from before the first cycle, for good."""
+        bits = self.network.extents[name].bits_of(region)
+        self.memories[store].add(0, None, bits)
+        self.stays.append(Stay(store, name, region, bits, 0, None))
+        self.copies.add(name, Copy(store, region, 0, 0, self.network.extents[name].whole, fixed=True))
 
     def place(self, index: int, tile: Tile, core: str, option: Option, held: Held) -> None:
         """Put a tile on a core as early as its data, the core and the memory allow.
@@ -162,6 +167,9 @@ class State:
                 tile.output, (tile.number, tile.count))
         )  # fmt: skip
         self._read_once(reads)
+        for name, part in wanted:
+            if name in network.outputs:
+                self._deliver(index, name, part)
 
     def complete(self, index: int) -> None:
         """Give back what is of no more use once all tiles of a layer have been placed."""
@@ -173,18 +181,23 @@ class State:
         if has_weights(layer):
             self._close(weights_name(layer))
         for operand in layer.outputs:
-            if operand.name in self.network.outputs:
-                self._deliver(index, operand.name)
             if not self.pending.get(operand.name):
                 self._close(operand.name)
 
     def end_stage(self) -> None:
-        """Let everything that comes wait for all that was placed."""
+        """Let what comes wait for all that was placed; behind a speculative exit, for its backbone only."""
+        stage = len(self.stage_ends)
+        decided = self.stage_ends[-1] if self.stage_ends else 0
         self.stage_ends = (*self.stage_ends, self.end)
         self.stage_energies = (*self.stage_energies, self.energy_pj)
         self.floor = self.end
+        if stage in self.speculative:
+            handed_on = self.network.handed_on
+            ends = (run.end for run in self.runs if run.stage == stage and run.layer in handed_on)
+            # What goes on before the head has decided must not go on before the head before it has.
+            self.floor = max(decided, max(ends, default=self.end))
         for profile in (*self.resources.values(), *self.memories.values()):
-            profile.forget(self.end)
+            profile.forget(self.floor)
 
     def expect(self, tensor: str, tiles: Sequence[Region], reads: Sequence[Region]) -> None:
         """Tell that exactly ``reads`` of ``tensor``, made in pieces ``tiles``, are to come."""
@@ -383,12 +396,20 @@ class State:
             if not copy.fixed:
                 self._drop(name, copy)
 
-    def _deliver(self, index: int, name: str) -> None:
-        """Move a result to the outer store."""
-        for piece in self._pieces(name):
-            copies = [c for c in self.copies.of_piece(name, piece) if c.region == piece]
-            if all(c.store != OUTER for c in copies):
-                self._move(index, name, piece, copies, OUTER, "output")
+    def _deliver(self, index: int, name: str, piece: Region) -> None:
+        """Move a part of a result to the outer store, where it stays for good, unless it was written there."""
+        copies = [c for c in self.copies.of_piece(name, piece) if c.region == piece]
+        outer = next((c for c in copies if c.store == OUTER), None)
+        if outer is None:
+            outer = self._move(index, name, piece, copies, OUTER, "output")
+        self.copies.remove(name, outer)
+        self.copies.add(name, outer._replace(fixed=True))
+        bits = self.network.extents[name].bits_of(piece)
+        self.stays.append(Stay(OUTER, name, piece, bits, outer.since, None))
+        if not self.network.consumers.get(name):
+            for copy in copies:
+                if copy.store != OUTER:
+                    self._drop(name, copy)
 
     def _read_once(self, reads: Sequence[Read]) -> None:
         """Give back the pieces that nothing reads any more."""

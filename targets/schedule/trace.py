@@ -49,7 +49,9 @@ def to_trace(
     for slot in timeline.slots:
         start, end = _us(slot.start_cycle, us_per_cycle), _us(slot.end_cycle, us_per_cycle)
         place = {"pid": process[slot.track], "tid": numbers[slot.track], "ts": start, "dur": end - start}
-        events.append({"ph": "X", "name": slot.data or slot.layer, "cat": slot.kind, **place, "args": _args(slot)})
+        events.append(
+            {"ph": "X", "name": slot.data or slot.layer, "cat": slot.kind, **place, "args": _args(slot)}
+        )
     for profile in memories.values():
         for cycle, bits in profile.steps:
             place = {"pid": MEMORIES, "tid": 0, "ts": _us(cycle, us_per_cycle)}
@@ -146,7 +148,12 @@ def _other(
             for item in memories.values()
         ],
         "energy_pj": [
-            {"cores": item.cores_pj, "onchip": item.onchip_pj, "offchip": item.offchip_pj, "links": item.links_pj}
+            {
+                "cores": item.cores_pj,
+                "onchip": item.onchip_pj,
+                "offchip": item.offchip_pj,
+                "links": item.links_pj,
+            }
             for item in energies
         ],
     }

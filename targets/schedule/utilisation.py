@@ -15,7 +15,7 @@ class Utilisation(NamedTuple):
     Attributes:
         working: A core computes; a link or port moves data, by the part of its bandwidth that is taken.
         taken: It is in use at all: stalled, loading, waiting or at less than its bandwidth included.
-        bits: Bits that have been moved over it, per exit path; what a core streams is not counted.
+        bits: Bits whose move over it has begun, per exit path; what a core streams is not counted.
     """
 
     resource: str
@@ -32,12 +32,13 @@ def utilisation(timeline: Timeline) -> tuple[Utilisation, ...]:
     for resource in timeline.resources:
         own = [slot for slot in timeline.slots if slot.resource == resource.name]
         working, taken, bits = [], [], []
-        for stage, end in enumerate(timeline.stage_end_cycles):
-            path = [slot for slot in own if slot.stage <= stage]
-            cycles = sum((s.end_cycle - s.start_cycle) * s.share for s in path if s.kind in WORKING)
+        for end in timeline.stage_end_cycles:
+            # Where later stages start before an exit has decided, they are part of its path until then.
+            path = [(slot, min(slot.end_cycle, end)) for slot in own if slot.start_cycle < end]
+            cycles = sum((until - s.start_cycle) * s.share for s, until in path if s.kind in WORKING)
             working.append(cycles / end if end else 0.0)
-            taken.append(covered((s.start_cycle, s.end_cycle) for s in path) / end if end else 0.0)
-            bits.append(sum(slot.bits for slot in path if slot.kind != "wait"))
+            taken.append(covered((s.start_cycle, until) for s, until in path) / end if end else 0.0)
+            bits.append(sum(s.bits for s, _ in path if s.kind != "wait"))
         found.append(
             Utilisation(
                 resource.name, resource.group, resource.capacity, tuple(working), tuple(taken), tuple(bits)

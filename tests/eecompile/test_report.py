@@ -195,7 +195,7 @@ def test_ticks_are_round_and_span(low: float, high: float, expected: list[float]
 
 
 def test_gantt_bars_lie_on_their_tracks() -> None:
-    (chart,) = gantt_charts(trace(), {"digital": "c0", "simd": "c1"})
+    ((chart,),) = gantt_charts(trace())
     assert [track.name for track in chart.tracks] == ["digital", "simd", "dma", "host"]
     assert [mark.label for mark in chart.exits] == ["exit_0", "exit_1", "final"]
     assert all(bar.x >= 108 and bar.x + bar.width <= chart.width for bar in chart.bars)

@@ -59,48 +59,88 @@ def cost(parts: Sequence[int], energy_pj: float = 0.0) -> LayerCost:
 
 
 def run(
-    core: str, start: int, parts: Sequence[int], layer: int = 0, uses: Uses = (), cut: tuple[int, int] = (0, 1),
+    core: str,
+    start: int,
+    parts: Sequence[int],
+    layer: int = 0,
+    uses: Uses = (),
+    cut: tuple[int, int] = (0, 1),
     energy_pj: float = 0.0,
-) -> Run:  # fmt: skip
+) -> Run:
     """Return a run; see :func:`cost` for its parts."""
     uses = ((core, 1.0), *uses)
     return Run(
-        "", layer, core, start, start + sum(parts), layer, uses, cost(parts, energy_pj), ALL_HELD, (), None, PART,
+        "",
+        layer,
+        core,
+        start,
+        start + sum(parts),
+        layer,
+        uses,
+        cost(parts, energy_pj),
+        ALL_HELD,
+        (),
+        None,
+        PART,
         cut,
-    )  # fmt: skip
+    )
 
 
 def move(
-    tensor: str, start: int, cycles: int, uses: Uses, layer: int = 0, bits: int = 0, way: Sequence[str] = (OUTER, "a.sram"),
+    tensor: str,
+    start: int,
+    cycles: int,
+    uses: Uses,
+    layer: int = 0,
+    bits: int = 0,
+    way: Sequence[str] = (OUTER, "a.sram"),
     energies_pj: Sequence[float] = (0.0, 0.0, 0.0),
-) -> Move:  # fmt: skip
+) -> Move:
     """Return a move; the energies are those of reading, of wires and of writing."""
     source, destination = way
     return Move(
-        tensor, PART, source, destination, start, start + cycles, layer, uses, bits, layer, "activations",
+        tensor,
+        PART,
+        source,
+        destination,
+        start,
+        start + cycles,
+        layer,
+        uses,
+        bits,
+        layer,
+        "activations",
         *energies_pj,
-    )  # fmt: skip
+    )
 
 
 def schedule(runs: Sequence[Run] = (), moves: Sequence[Move] = (), stays: Sequence[Stay] = ()) -> Schedule:
     """Return a schedule whose stages end with the last of their runs and moves."""
     ends = [0]
     for stage in (0, 1):
-        ends.append(max((x.end for x in (*runs, *moves) if x.stage == stage), default=ends[-1]))
+        ends.append(
+            max(
+                [
+                    ends[-1],
+                    *(x.end for x in runs if x.stage == stage),
+                    *(x.end for x in moves if x.stage == stage),
+                ]
+            )
+        )
     return Schedule(tuple(runs), tuple(moves), tuple(stays), ("early", "late"), tuple(ends[1:]))
 
 
 @st.composite
 def schedules(draw: st.DrawFn) -> Schedule:
     """Return runs one after another on each core, and moves that share the bus or overlap at will."""
-    parts = st.lists(st.integers(0, 9), min_size=7, max_size=7)
+    parts, stages = st.lists(st.integers(0, 9), min_size=7, max_size=7), st.sampled_from([0, 1])
     runs = []
     for core in ("a", "b"):
         cycle = 0
         for _ in range(draw(st.integers(0, 4))):
             cycle += draw(st.integers(0, 5))
             streams = draw(st.sampled_from([(), (("bus", 16.0),)]))
-            runs.append(run(core, cycle, draw(parts), uses=streams, energy_pj=draw(st.floats(0, 9))))
+            runs.append(run(core, cycle, draw(parts), draw(stages), streams, energy_pj=draw(st.floats(0, 9))))
             cycle = runs[-1].end
     ways = st.sampled_from([(("bus", 8.0),), (("bus", 32.0),), (("bus", 16.0), ("offchip.port", 16.0))])
     moves = [
@@ -109,6 +149,7 @@ def schedules(draw: st.DrawFn) -> Schedule:
             draw(st.integers(0, 40)),
             draw(st.integers(0, 9)),
             draw(ways),
+            draw(stages),
         )
         for _ in range(draw(st.integers(0, 12)))
     ]

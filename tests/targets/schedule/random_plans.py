@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from targets.schedule.jobs import ALL_HELD, Held, Network, weights_name
+from targets.schedule.jobs import ALL_HELD, Held, Network, has_weights, weights_name
 from targets.schedule.machine import OUTER
 from targets.schedule.plan import Choice, Plan, Segment
+from targets.schedule.regions import Region
 from targets.schedule.tiles import WHOLE, Axis, Cut, cuttable
 
 HELD: tuple[Held, ...] = (
@@ -52,20 +53,21 @@ def _choice(random: Random, network: Network, index: int) -> Choice:
     )
 
 
-def random_resident(random: Random, network: Network) -> dict[str, tuple[str, ...]]:
-    """Return weights that lie in a store of their core from the start, where there is room for them."""
+def random_resident(random: Random, network: Network) -> dict[str, tuple[tuple[str, Region], ...]]:
+    """Return weights that lie in a store of their core from the start, whole or in part, where they fit."""
     machine = network.machine
     free = {name: store.size_bits for name, store in machine.stores.items() if name != OUTER}
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, tuple[tuple[str, Region], ...]] = {}
     for index in network.order:
         layer = network.layer(index)
         store = machine.store_of(random.choice(network.costs.cores(layer)), "W")
         room = free.get(store)
-        if layer.weight is None or room is None or random.random() < 0.7:
+        if not has_weights(layer) or room is None or random.random() < 0.7:
             continue
         extent = network.extents[weights_name(layer)]
-        bits = extent.bits_of(extent.whole)
-        if bits <= room // 2:
-            free[store] = room - bits
-            found[weights_name(layer)] = (store,)
+        begin = random.choice([0, random.randrange(extent.channels)])
+        region = Region(begin, extent.channels, 0, 1)
+        if extent.bits_of(region) <= room // 2:
+            free[store] = room - extent.bits_of(region)
+            found[weights_name(layer)] = ((store, region),)
     return found

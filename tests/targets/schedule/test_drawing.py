@@ -76,8 +76,8 @@ def test_transfers_that_share_a_bus_get_lanes_and_the_first_free_one() -> None:
 def test_resources_are_grouped_cores_first() -> None:
     found = timeline_of(schedule(), network(), arch()).resources
     assert [(r.name, r.group, r.capacity) for r in found] == [
-        ("a", "core", 1), ("b", "core", 1), ("host", "host", 1), ("dma", "dma", 1), ("offchip.port", "port", 16),
-        ("link_0.a-b>b", "link", 8), ("bus", "link", 32),
+        ("a", "core", 1), ("b", "core", 1), ("host", "host", 1), ("dma", "dma", 1),
+        ("offchip.port", "port", 16), ("link_0.a-b>b", "link", 8), ("bus", "link", 32),
     ]  # fmt: skip
 
 
@@ -100,5 +100,6 @@ def test_nothing_is_lost(made: Schedule) -> None:
             c.load_cycles + c.compute_cycles + c.stall_cycles + c.store_cycles for c in costs
         )
     on_bus = sum(s.end_cycle - s.start_cycle for s in timeline.slots if s.resource == "bus")
-    uses = [(x.end - x.start, x.uses) for x in (*made.runs, *made.moves)]
+    uses = [(item.end - item.start, item.uses) for item in made.runs]
+    uses += [(item.end - item.start, item.uses) for item in made.moves]
     assert on_bus == sum(cycles for cycles, used in uses if "bus" in dict(used))

@@ -26,11 +26,11 @@ def random_problem(seed: int, most: int = 9) -> tuple[Network, Plan, Resident]:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.integers(0, 1 << 24), st.sampled_from([4, 9, 20]))
-def test_random_plans_make_valid_schedules(seed: int, most: int) -> None:
+@given(st.integers(0, 1 << 24), st.sampled_from([4, 9, 20]), st.frozensets(st.integers(0, 1)))
+def test_random_plans_make_valid_schedules(seed: int, most: int, speculative: frozenset[int]) -> None:
     network, plan, resident = random_problem(seed, most)
     try:
-        state = simulate(network, plan, resident)
+        state = simulate(network, plan, resident, speculative)
     except (NoRoomError, NoOptionError):
         return
     schedule = finished(state, resident)

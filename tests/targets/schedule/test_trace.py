@@ -68,7 +68,11 @@ def test_a_small_schedule_gives_these_events() -> None:
 
 def test_what_events_cannot_say_stands_beside_them() -> None:
     other = trace_of(small())["otherData"]
-    assert (other["clock_hz"], other["name"], other["stages"][0]) == (None, "small", {"name": "early", "end_cycle": 10})
+    assert (other["clock_hz"], other["name"], other["stages"][0]) == (
+        None,
+        "small",
+        {"name": "early", "end_cycle": 10},
+    )
     usage = {item["name"]: (item["group"], item["working"], item["bits"]) for item in other["resources"]}
     assert usage["a"] == ("core", [0.6, 0.6], [0, 0])
     assert usage["bus"] == ("link", [0.2, 0.2], [64, 64])

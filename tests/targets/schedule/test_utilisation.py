@@ -37,6 +37,17 @@ def test_a_bus_works_by_the_part_of_its_bandwidth_that_is_taken() -> None:
     assert usage.bits == (120, 120)
 
 
+def test_what_a_later_stage_begins_before_an_exit_decides_counts_until_then() -> None:
+    runs = [run("a", 0, (0, 0, 0, 8, 0, 0, 0), energy_pj=1.0)]
+    runs.append(run("b", 4, (0, 0, 0, 12, 0, 0, 0), layer=1, energy_pj=2.0))
+    begun = move("middle", 6, 4, (("bus", 32.0),), 1, bits=128, energies_pj=(4.0, 0.0, 0.0))
+    made = schedule(runs, [begun])
+    usage = found(made)
+    assert (usage["b"].working, usage["bus"].working) == ((0.5, 0.75), (0.25, 0.25))
+    assert usage["bus"].bits == (128, 128)
+    assert [sum(split) for split in energy_split(made)] == [7.0, 7.0]
+
+
 @given(schedules())
 def test_shares_are_shares(made: Schedule) -> None:
     for item in found(made).values():

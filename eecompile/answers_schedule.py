@@ -1,0 +1,174 @@
+"""What `cost` prints of a schedule: exits with shares and speculation, cores, links, memories, energy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from eecompile import wording
+from eecompile.terminal import line, table
+from targets.path_cost import PathCost
+from targets.report import CostReport
+from targets.schedule_report import ScheduleReport
+
+SHOWN_RESOURCES = 24
+_MODES = {
+    "layers": "each layer whole on one core",
+    "split": "layers may be split over cores",
+    "fused": "layers may be split over cores and fused depth first",
+}
+
+
+def exit_paths(out: Console, report: CostReport) -> None:
+    """Print what each exit path costs, and what is expected where shares of inputs are known."""
+    expected = report.expected
+    last = "energy share" if expected is None else "inputs"
+    columns = ("exit", "MACs", "cycles", "latency", "energy", "EDP", last)
+    rows = [_path(path, wording.ratio(path.energy_pj, report.total.energy_pj), expected is None) for path in report.exits]
+    if expected is not None:
+        rows = [
+            (*row[:-1], wording.percent(ratio)) for row, ratio in zip(rows, report.ratios, strict=True)
+        ]
+    if expected is not None and not report.speculative:
+        rows.append(_expected(report))
+    bold = int(len(rows) > len(report.exits))
+    title = "Exit paths: all that runs when an image leaves there"
+    table(out, title, columns, rows, columns[1:], bold_last=bold)
+    _speculative(out, report)
+    if expected is not None:
+        product = wording.product(expected.edp_of_means_js, expected.edp_of_means_j_cycles)
+        line(out, f"Expected energy times expected latency is {product}.")
+
+
+def schedule_tables(out: Console, report: CostReport) -> None:
+    """Print how busy cores and links are, how full memories get, and where the energy goes."""
+    schedule = report.schedule
+    _utilisation(out, schedule)
+    _memories(out, schedule)
+    _energy(out, report.exits, schedule)
+
+
+def schedule_line(report: CostReport) -> str:
+    """Return in a sentence how layers were scheduled and which weights stay on chip."""
+    schedule = report.schedule
+    text = f"Schedule: {_MODES[schedule.mode]}, {schedule.runs} runs, {schedule.moves} moves"
+    if len(report.exits) > 1 and report.expected is None:
+        text += "; made for equal shares of inputs at each exit, --ratios says otherwise"
+    return f"{text}."
+
+
+def resident_line(schedule: ScheduleReport) -> str:
+    """Return in a sentence which weights stay on chip between inferences."""
+    if schedule.weights == "fetch":
+        return "All weights are fetched for each inference."
+    if not schedule.resident:
+        return "No weights stay on chip between inferences."
+    size = wording.quantity(sum(kept.bits for kept in schedule.resident) / 8, "B")
+    return (
+        f"Weights of {len(schedule.resident)} of {schedule.weighted} layers, {size}, stay on chip between "
+        "inferences."
+    )
+
+
+def _path(path: PathCost, share: float | None, whole: bool) -> tuple[str, ...]:
+    return (
+        path.name if path.complete else f"{path.name} (incomplete)",
+        wording.quantity(path.macs),
+        wording.cycles(path.latency_cycles),
+        wording.quantity(path.latency_s, "s"),
+        wording.energy(path.energy_pj),
+        wording.product(path.edp_js, path.edp_j_cycles),
+        wording.percent(share, 0) if whole else "",
+    )
+
+
+def _expected(report: CostReport) -> tuple[str, ...]:
+    expected = report.expected
+    if expected is None:
+        return ()
+    return (
+        "expected",
+        wording.quantity(expected.macs),
+        wording.cycles(expected.latency_cycles),
+        wording.quantity(expected.latency_s, "s"),
+        wording.energy(expected.energy_pj),
+        wording.product(expected.edp_js, expected.edp_j_cycles),
+        "",
+    )
+
+
+def _speculative(out: Console, report: CostReport) -> None:
+    """Print the exits with speculation, and what is then expected."""
+    if not report.speculative:
+        return
+    columns = ("exit", "next stage", "cycles", "latency", "energy", "EDP", "wasted")
+    rows: list[Sequence[str]] = []
+    for path, cost in zip(report.exits, report.speculative, strict=True):
+        last = path is report.exits[-1]
+        rows.append(
+            (
+                path.name,
+                "" if last else "starts" if cost.pays else "waits",
+                wording.cycles(cost.latency_cycles),
+                wording.quantity(cost.latency_s, "s"),
+                wording.energy(cost.energy_pj),
+                wording.product(cost.edp_js, cost.edp_j_cycles),
+                wording.energy(cost.wasted_pj),
+            )
+        )
+    if report.expected is not None:
+        name, _, *costs, _ = _expected(report)
+        rows.append((name, "", *costs, ""))
+    title = "With speculation: the next stage starts while a head decides, where that pays"
+    table(out, title, columns, rows, columns[2:], bold_last=int(report.expected is not None))
+
+
+def _utilisation(out: Console, schedule: ScheduleReport) -> None:
+    used = [item for item in schedule.utilisation if item.group in ("core", "host") or item.taken[-1] > 0]
+    shown = used[:SHOWN_RESOURCES]
+    rows = [
+        (
+            wording.shortened(item.resource, 34),
+            wording.percent(item.working[-1]),
+            wording.percent(item.taken[-1]),
+            wording.quantity(item.bits[-1] / 8, "B") if item.bits[-1] else "",
+        )
+        for item in shown
+    ]
+    idle = len(schedule.utilisation) - len(used)
+    parts = [f"{idle} links and ports are idle"] if idle else []
+    parts += [f"{len(used) - len(shown)} more with --json"] if len(used) > len(shown) else []
+    more = f" ({'; '.join(parts)})" if parts else ""
+    columns = ("resource", "working", "in use", "moved")
+    table(out, f"Cores, links and ports until the final exit{more}", columns, rows, columns[1:])
+
+
+def _memories(out: Console, schedule: ScheduleReport) -> None:
+    rows = [
+        (
+            memory.store,
+            wording.quantity(memory.peak_bits / 8, "B"),
+            wording.quantity(memory.capacity_bits / 8, "B"),
+            wording.percent(wording.ratio(memory.peak_bits, memory.capacity_bits), 0),
+        )
+        for memory in schedule.memories.values()
+        if memory.capacity_bits is not None
+    ]
+    columns = ("memory", "peak", "size", "full")
+    table(out, "Memories on chip", columns, rows, columns[1:])
+
+
+def _energy(out: Console, exits: Sequence[PathCost], schedule: ScheduleReport) -> None:
+    if not schedule.moves:
+        return
+    rows = [
+        (
+            path.name,
+            *(wording.energy(part) for part in split),
+            wording.percent(wording.ratio(split.offchip_pj, path.energy_pj), 0),
+        )
+        for path, split in zip(exits, schedule.energy, strict=True)
+    ]
+    columns = ("exit", "cores", "moves: on chip", "off chip", "links", "off chip share")
+    table(out, "Energy: cores at work, and moves between memories", columns, rows, columns[1:])

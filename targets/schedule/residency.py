@@ -1,0 +1,86 @@
+"""Which weights stay on chip between inferences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from targets.schedule.jobs import Network, weights_name
+from targets.schedule.machine import OUTER
+from targets.schedule.plan import Plan, Resident, cut_tiles
+from targets.schedule.regions import Region
+from targets.schedule.result import Schedule
+
+
+def resident_weights(network: Network, plan: Plan, schedule: Schedule, ratios: Mapping[int, float]) -> Resident:
+    """Return the weights that fit beside the peak of all else, those that save most traffic per bit first.
+
+    What lies in a store besides can never exceed its peak without weights, so that the plan stays valid
+    whatever the new start times are, as long as activations are alive no longer than before; the scheduler
+    simulates the plan again and gives up weights if they are.
+
+    Args:
+        network: What is scheduled.
+        plan: The decisions.
+        schedule: Their schedule with all weights fetched.
+        ratios: Share of inputs that reach each stage.
+    """
+    room = _room(network, schedule)
+    places = _places(network, plan)
+    order = sorted(
+        places, key=lambda i: (-ratios[network.stage_of[i]], _bits(network, i, places[i]), network.order.index(i))
+    )
+    chosen: dict[str, tuple[tuple[str, Region], ...]] = {}
+    for index in order:
+        need = _needs(network, index, places[index])
+        if all(bits <= room[store] for store, bits in need.items()):
+            for store, bits in need.items():
+                room[store] -= bits
+            chosen[weights_name(network.layer(index))] = tuple(sorted(places[index]))
+    return chosen
+
+
+def _places(network: Network, plan: Plan) -> dict[int, set[tuple[str, Region]]]:
+    """Return the stores in which each layer's weights are read, and which part of them."""
+    found: dict[int, set[tuple[str, Region]]] = {}
+    for segment in plan:
+        for index, choice in zip(segment.layers, segment.choices, strict=True):
+            if "W" not in choice.held:
+                continue
+            for tile, core in zip(cut_tiles(network.layer(index), choice.cut), choice.cores, strict=True):
+                store = network.machine.store_of(core, "W")
+                if tile.weights is not None and store != OUTER:
+                    found.setdefault(index, set()).add((store, tile.weights))
+    return found
+
+
+def _needs(network: Network, index: int, places: set[tuple[str, Region]]) -> dict[str, int]:
+    extent = network.extents[weights_name(network.layer(index))]
+    need: dict[str, int] = {}
+    for store, region in places:
+        need[store] = need.get(store, 0) + extent.bits_of(region)
+    return need
+
+
+def _bits(network: Network, index: int, places: set[tuple[str, Region]]) -> int:
+    return sum(_needs(network, index, places).values())
+
+
+def _room(network: Network, schedule: Schedule) -> dict[str, int]:
+    """Return what is left in each finite store at the peak of all but weights."""
+    weights = {weights_name(network.layer(index)) for index in network.order}
+    room = {}
+    for name, store in network.machine.stores.items():
+        if store.size_bits is None:
+            continue
+        changes: dict[int, int] = {}
+        for stay in schedule.stays:
+            if stay.store == name and stay.tensor not in weights:
+                changes[stay.start] = changes.get(stay.start, 0) + stay.bits
+                if stay.end is not None:
+                    changes[stay.end] = changes.get(stay.end, 0) - stay.bits
+        level = peak = 0
+        for cycle in sorted(changes):
+            level += changes[cycle]
+            peak = max(peak, level)
+        room[name] = store.size_bits - peak
+    return room

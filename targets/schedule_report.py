@@ -1,0 +1,90 @@
+"""What a schedule did with cores, links and memories, as figures per exit path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from targets.schedule.candidates import Freedom
+from targets.schedule.energy_split import EnergySplit, energy_split
+from targets.schedule.jobs import has_weights, weights_name
+from targets.schedule.memory_profile import MemoryProfile, memory_profiles
+from targets.schedule.timeline import Timeline
+from targets.schedule.utilisation import Utilisation, utilisation
+from targets.scheduling import Planned
+
+Mode = Literal["layers", "split", "fused"]
+Weights = Literal["keep", "fetch"]
+
+
+class ResidentWeights(NamedTuple):
+    """Weights that stay on chip between inferences; parts that lie in several stores count in each."""
+
+    layer: str
+    bits: int
+    stores: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ScheduleReport:
+    """A schedule in figures.
+
+    Attributes:
+        mode: The most that could be done with a layer: whole on one core, split over cores, fused depth first.
+        weights: Whether weights could stay on chip between inferences.
+        resident: Those that do, in the order the layers run.
+        weighted: How many layers have weights or constants.
+        runs: Tiles that run.
+        moves: Parts of tensors that are moved between stores.
+        memories: What lies in each store over time, by its name in the machine.
+        utilisation: How busy each core, link and port is.
+        energy: Where the energy of each exit path goes.
+    """
+
+    mode: Mode
+    weights: Weights
+    resident: tuple[ResidentWeights, ...]
+    weighted: int
+    latency_cycles: int
+    runs: int
+    moves: int
+    memories: Mapping[str, MemoryProfile]
+    utilisation: tuple[Utilisation, ...]
+    energy: tuple[EnergySplit, ...]
+
+
+def schedule_report(planned: Planned, free: Freedom, keep_weights: bool, timeline: Timeline) -> ScheduleReport:
+    """Return the figures of a schedule.
+
+    Args:
+        planned: The schedule.
+        free: What the scheduler was free to do.
+        keep_weights: Weights could stay on chip between inferences.
+        timeline: The same schedule as it is drawn.
+    """
+    schedule, network = planned.schedule, planned.network
+    return ScheduleReport(
+        mode="fused" if free.fuse else "split" if free.split else "layers",
+        weights="keep" if free.hold and keep_weights else "fetch",
+        resident=_resident(planned),
+        weighted=sum(has_weights(network.layer(index)) for index in network.order),
+        latency_cycles=schedule.latency_cycles,
+        runs=len(schedule.runs),
+        moves=len(schedule.moves),
+        memories=memory_profiles(schedule, network.machine),
+        utilisation=utilisation(timeline),
+        energy=energy_split(schedule),
+    )
+
+
+def _resident(planned: Planned) -> tuple[ResidentWeights, ...]:
+    network = planned.network
+    found = []
+    for index in network.order:
+        name = weights_name(network.layer(index))
+        if places := planned.resident.get(name):
+            bits = sum(network.extents[name].bits_of(region) for _, region in places)
+            stores = tuple(sorted({store for store, _ in places}))
+            found.append(ResidentWeights(network.layer(index).name, bits, stores))
+    return tuple(found)
