@@ -51,6 +51,7 @@ def run(
     cost_model: str | None = None,
     seed: int = 0,
     point: str | None = None,
+    speculate: bool = False,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -70,6 +71,8 @@ def run(
         cost_model: Latency model of the target; its default if absent.
         seed: Seed of everything drawn at random.
         point: Operating point of all costs; the target's first if absent.
+        speculate: The next stage may start while a head decides: each exit also tells its costs with that,
+            and expected costs and savings are with it.
         progress: Called with one line of text per step.
 
     Returns:
@@ -90,6 +93,7 @@ def run(
         cost_model=cost_model,
         seed=seed,
         point=point,
+        speculate=speculate,
     )
     return run_pipeline(options, progress)
 

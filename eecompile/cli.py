@@ -113,6 +113,7 @@ def run(
     cost_model: COST_MODEL = None,
     seed: SEED = 0,
     point: POINT = None,
+    speculate: SPECULATE = False,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -124,7 +125,7 @@ def run(
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
-        point, progress=timed_progress(),
+        point, speculate, progress=timed_progress(),
     )  # fmt: skip
     terminal.show(answers.RunAnswer(result), as_json, answers.run_result)
     if not result.passed:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_graphsurgeon as gs
 
 from eecompile import artifacts, outcome
@@ -25,7 +26,7 @@ from eecompile.results import Summary
 from eecompile.run_options import RunOptions
 from eecompile.thresholds import Limit
 from eecompile.training import Head, Recipe, train_heads
-from eecompile.validation import answers
+from eecompile.validation import Answers, answers
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import write_atomic
 from passes.heads import AUTO, head_layers
@@ -36,6 +37,8 @@ from passes.state import copy_graph, state_of
 from targets.base import Target
 from targets.registry import load_target
 from targets.report import CostReport
+from targets.schedule.trace import trace_text
+from targets.scheduling import Wishes
 
 DETAIL_SECONDS = 2.0
 # Up to so many mounts, `auto` tries both kinds of head on each: every choice is costed and searched.
@@ -82,7 +85,7 @@ class Job:
         """Report costs; nothing is trained, no accuracy claimed, no runnable early-exit file written."""
         static = self._cost(self.prepared.plain)
         summary = outcome.costs_only(self.options, self.prepared, static, self._mount_names())
-        info = self._info(None, {})
+        info = self._info(None, {}, static)
         self._write(summary, self.prepared.costs, info)
         return summary, self.prepared.costs, info
 
@@ -107,6 +110,7 @@ class Job:
             for name, e in zip(names[:-1], state_of(exited).exits[:-1], strict=True)
         ]
         chosen = choose_exits(lowered, candidates, val, limit, options.objective, self._cost)
+        chosen = self._scheduled(lowered, chosen, val)
         kept, thresholds = chosen.kept, chosen.thresholds
         clock.step("write and prove")
         forms = self._forms(exited, quantized, lowered, chosen)
@@ -122,7 +126,7 @@ class Job:
             chosen=chosen,
             inserted=self.prepared.inserted,
             mount_names=(*(names[k] for k in kept), names[-1]),
-            sensitivity=self._sensitivity(forms),
+            sensitivity=self._sensitivity(forms, chosen.costs.ratios),
         )
         warnings = [tried.warning] if tried.warning else []
         if different := outcome.disagreement(agreement):
@@ -140,9 +144,18 @@ class Job:
                 "agreement": asdict(agreement),
                 "measured": measured,
             },
+            chosen.static,
         )
         self._write(summary, chosen.costs, info)
         return summary, chosen.costs, info
+
+    def _scheduled(self, lowered: gs.Graph, chosen: ExitChoice, val: Answers) -> ExitChoice:
+        """Return the choice with the costs of a schedule made for the shares of inputs seen on val."""
+        where, _ = val.select(chosen.kept).leaving(chosen.thresholds)
+        counts = np.bincount(where, minlength=len(chosen.kept) + 1)
+        names = [state_of(lowered).exits[k].name for k in chosen.kept]
+        ratios = tuple(float(count) / len(where) for count in counts)
+        return replace(chosen, costs=self._cost(keep_exits(lowered, names), ratios=ratios))
 
     def _mount_names(self) -> list[str]:
         """Return the short name of the mount of every exit, the final one last."""
@@ -211,20 +224,28 @@ class Job:
     def _fusion(self) -> str:
         return self.prepared.target.pipeline(quantized=False)
 
-    def _cost(self, graph: gs.Graph, target: Target | None = None) -> CostReport:
-        return cost_of(graph, target or self.prepared.target, self.options.objective)
+    def _cost(
+        self, graph: gs.Graph, target: Target | None = None, ratios: Sequence[float] | None = None
+    ) -> CostReport:
+        """Return the costs of a network, scheduled for ``ratios``; with them, speculation may be asked for."""
+        wishes = Wishes(speculate=self.options.speculate and ratios is not None)
+        target = target or self.prepared.target
+        return cost_of(graph, target, self.options.objective, ratios=ratios, wishes=wishes)
 
-    def _sensitivity(self, forms: Forms) -> list[tuple[float, CostReport, CostReport]]:
+    def _sensitivity(
+        self, forms: Forms, ratios: Sequence[float]
+    ) -> list[tuple[float, CostReport, CostReport]]:
         """Return host scale, costs of the network, costs of static at host cost x0, x1 and x4."""
         if self.prepared.target.arch.host is None:
             return []
         result = []
         for factor in (0.0, 1.0, 4.0):
             target = load_target(self.options.target, self.options.cost_model or "", factor)
-            result.append((factor, self._cost(forms.lowered, target), self._cost(forms.static, target)))
+            costs = self._cost(forms.lowered, target, ratios)
+            result.append((factor, costs, self._cost(forms.static, target)))
         return result
 
-    def _info(self, dataset: Dataset | None, more: dict[str, Any]) -> dict[str, Any]:
+    def _info(self, dataset: Dataset | None, more: dict[str, Any], static: CostReport) -> dict[str, Any]:
         self.clock.step("")
         options = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.options).items()}
         return {
@@ -236,16 +257,16 @@ class Job:
             "model_sha256": artifacts.sha256(self.options.model),
             "data_sha256": dict(dataset.hashes) if dataset else {},
             "seconds": self.clock.seconds,
-            **self._models(),
+            **self._models(static),
             **more,
         }
 
-    def _models(self) -> dict[str, Any]:
+    def _models(self, static: CostReport) -> dict[str, Any]:
         """Return what the network without exits takes by each cost model, where there are several."""
         target = self.prepared.target
         if len(target.cost_models) == 1:
             return {}
-        cycles = cycles_by_model(self.prepared.plain, target, self.options.objective)
+        cycles = cycles_by_model(self.prepared.plain, target, static)
         return {"static_cycles_by_cost_model": cycles}
 
     def _write(self, summary: Summary, costs: CostReport, info: dict[str, Any]) -> None:
@@ -255,5 +276,5 @@ class Job:
         artifacts.write_json(self.work / "run.json", info)
         artifacts.write_csv(self.work / "exits.csv", outcome.exit_rows(summary))
         artifacts.write_csv(self.work / "layers.csv", outcome.layer_rows(costs))
-        artifacts.write_json(self.work / "schedule.trace.json", costs.to_trace())
+        write_atomic(self.work / "schedule.trace.json", trace_text(costs.to_trace()).encode())
         write_atomic(self.work / "report.html", render(self.work).encode())

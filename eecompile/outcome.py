@@ -25,6 +25,7 @@ from eecompile.results import (
     Expected,
     HostSensitivity,
     Saving,
+    SpeculativeResult,
     StaticResult,
     Summary,
 )
@@ -35,7 +36,7 @@ from eecompile.validation import Agreement, Answers
 from passes.exits import FINAL
 from passes.insert_exits import head_kind
 from passes.state import state_of
-from targets.path_cost import PathCost
+from targets.path_cost import ExpectedCost, PathCost, expected_cost
 from targets.report import CostReport
 
 CURVE_DROPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
@@ -75,22 +76,22 @@ def _costs(source: PathCost) -> dict[str, Any]:
     return {key: getattr(source, key) for key in COST_KEYS}
 
 
-def _expected_costs(costs: CostReport, ratios: Array) -> dict[str, Any]:
-    """Sum of ratio times the value at each exit; for EDP that is the expectation of the product."""
-    result: dict[str, Any] = {}
-    for key in COST_KEYS:
-        values = [getattr(e, key) for e in costs.exits]
-        result[key] = None if values[0] is None else float(np.dot(ratios, np.array(values, np.float64)))
-    return result
+def _speculative(costs: CostReport, number: int) -> SpeculativeResult | None:
+    """Return the costs of an exit with speculation, where it was asked for."""
+    return SpeculativeResult(**vars(costs.speculative[number])) if costs.speculative else None
+
+
+def _expected(costs: CostReport, ratios: Array) -> ExpectedCost:
+    return expected_cost(costs.exits, [float(ratio) for ratio in ratios], costs.speculative)
 
 
 def _saving(costs: CostReport, static: CostReport, ratios: Array) -> Saving:
-    expected, base = _expected_costs(costs, ratios), static.exits[-1]
+    expected, base = _expected(costs, ratios), static.exits[-1]
     return Saving(
-        macs=1 - expected["macs"] / base.macs,
-        latency=1 - expected["latency_cycles"] / base.latency_cycles,
-        energy=1 - expected["energy_pj"] / base.energy_pj,
-        edp=1 - expected["edp_j_cycles"] / base.edp_j_cycles,
+        macs=1 - expected.macs / base.macs,
+        latency=1 - expected.latency_cycles / base.latency_cycles,
+        energy=1 - expected.energy_pj / base.energy_pj,
+        edp=1 - expected.edp_j_cycles / base.edp_j_cycles,
     )
 
 
@@ -109,9 +110,10 @@ def costs_only(
             mount=e.mount,
             mount_name=mount,
             head=_head(prepared.graph, prepared.inserted, e.name),
+            speculative=_speculative(prepared.costs, number),
         )
-        for costs, e, mount in zip(
-            prepared.costs.exits, state_of(prepared.graph).exits, mount_names, strict=True
+        for number, (costs, e, mount) in enumerate(
+            zip(prepared.costs.exits, state_of(prepared.graph).exits, mount_names, strict=True)
         )
     ]
     return Summary(
@@ -170,8 +172,7 @@ def summarize(
     accuracy, low, high = accuracy_interval(dynamic)
     drop = paired_drop(correct[-1], dynamic)
     quant, quant_low, quant_high = accuracy_interval(correct[-1])
-    expected = _expected_costs(costs, ratios)
-    seconds = expected["latency_s"]
+    expected = _expected(costs, ratios)
     return Summary(
         **_common(options, costs),
         dataset=DatasetInfo(name=data.name, train=len(data.train), val=len(data.val), test=len(data.test)),
@@ -183,10 +184,11 @@ def summarize(
         ),
         exits=tuple(_exit_results(graph, evidence, where, dynamic)),
         expected=Expected(
-            **expected,
+            **{key: getattr(expected, key) for key in COST_KEYS},
             accuracy=accuracy,
             accuracy_ci95=(low, high),
-            edp_of_means_js=None if seconds is None else expected["energy_pj"] * 1e-12 * seconds,
+            edp_of_means_js=expected.edp_of_means_js,
+            speculation=expected.speculation,
         ),
         drop=Drop(points=drop.points, ci95=(drop.lo95, drop.hi95)),
         saving=_saving(costs, static, ratios),
@@ -225,6 +227,7 @@ def _exit_results(graph: gs.Graph, evidence: Evidence, where: Array, dynamic: Ar
                 accuracy_quant=float(quant[number].mean()),
                 accuracy_lowered=float(evidence.lowered_answers.correct[number].mean()),
                 accuracy_quant_ci95=(low, high),
+                speculative=_speculative(evidence.chosen.costs, number),
             )
         )
     return results
@@ -266,7 +269,7 @@ def _operating_point(
 
 def exit_rows(summary: Summary) -> list[Mapping[str, Any]]:
     """Return the rows of ``exits.csv``."""
-    return [e.model_dump(mode="json", exclude={"accuracy_quant_ci95"}) for e in summary.exits]
+    return [e.model_dump(mode="json", exclude={"accuracy_quant_ci95", "speculative"}) for e in summary.exits]
 
 
 def layer_rows(costs: CostReport) -> Sequence[Mapping[str, Any]]:

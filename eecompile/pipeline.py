@@ -20,6 +20,7 @@ from passes.errors import InputError
 from passes.state import state_of
 from targets.registry import load_target
 from targets.report import CostReport
+from targets.scheduling import Wishes
 
 __all__ = ["RunOptions", "RunResult", "prepare", "run"]
 
@@ -65,7 +66,15 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
     target = load_target(options.target, cost_model=options.cost_model or "", point=options.point or "")
     if options.data is not None:
         import_torch()
-    prepared = prepare(options.model, target, options.objective, options.exits, options.head, DEFAULT_EXITS)
+    prepared = prepare(
+        options.model,
+        target,
+        options.objective,
+        options.exits,
+        options.head,
+        DEFAULT_EXITS,
+        wishes=Wishes(speculate=options.speculate),
+    )
     if options.data is not None:
         _check_trainable(prepared.graph, options.model)
     with artifacts.run_directory(out) as work:

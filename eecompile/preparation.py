@@ -170,6 +170,8 @@ def schemes_of(
 
     With ``allow_refused`` layers no core takes are left out instead of being an error.
     """
+    if not target.schemes:
+        return {}
     named = copy_graph(graph)
     parse_pipeline(target.pipeline(quantized=False))(named)
     placed = evaluate(named, target, objective, allow_refused=allow_refused).layers

@@ -44,11 +44,28 @@ class StaticResult(Costs):
     accuracy_quant_ci95: tuple[float, float] | None = None
 
 
+class SpeculativeResult(_Frozen):
+    """Cost of an exit path where the next stage may start while a head decides.
+
+    ``wasted_pj`` is what later stages had begun when the input left; ``pays`` says whether the next stage
+    starts early at this exit.
+    """
+
+    latency_cycles: int
+    latency_s: float | None
+    energy_pj: float
+    edp_js: float | None
+    edp_j_cycles: float
+    wasted_pj: float
+    pays: bool
+
+
 class ExitResult(Costs):
     """One exit of the files; accuracies are ``None`` without data.
 
     ``accuracy`` is that of the test images that leave here (``None`` when none do); ``accuracy_float``,
-    ``accuracy_quant`` and ``accuracy_lowered`` are over all test images.
+    ``accuracy_quant`` and ``accuracy_lowered`` are over all test images. Costs are without speculation;
+    ``speculative`` holds those with it, where it was asked for.
     """
 
     name: str
@@ -62,14 +79,19 @@ class ExitResult(Costs):
     accuracy_quant: float | None = None
     accuracy_lowered: float | None = None
     accuracy_quant_ci95: tuple[float, float] | None = None
+    speculative: SpeculativeResult | None = None
 
 
 class Expected(Costs):
-    """Expectation over test images: sum of ratio times the value at each exit."""
+    """Expectation over test images: sum of ratio times the value at each exit.
+
+    Where ``speculation`` is set, the values are those with speculation.
+    """
 
     accuracy: float
     accuracy_ci95: tuple[float, float]
     edp_of_means_js: float | None = None
+    speculation: bool = False
 
 
 class Drop(_Frozen):

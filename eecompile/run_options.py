@@ -33,6 +33,7 @@ class RunOptions:
     cost_model: str | None = None
     seed: int = 0
     point: str | None = None
+    speculate: bool = False
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:

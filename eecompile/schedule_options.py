@@ -98,5 +98,6 @@ def _not_free(asked: str, instead: str, target: Target) -> InputError:
 
 def _known(flag: str, value: str, table: Mapping[str, T]) -> T:
     if value not in table:
-        raise InputError(f"{flag} {value}: expected {' or '.join(table)}", did_you_mean(value, table))
+        *some, last = table
+        raise InputError(f"{flag} {value}: expected {', '.join(some)} or {last}", did_you_mean(value, table))
     return table[value]

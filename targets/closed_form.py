@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from passes.errors import NoSolutionError
 from targets.arch import Architecture
 from targets.cost.base import LayerCost
 from targets.layer import Layer
 from targets.placement import Placement
 from targets.schedule.jobs import Held, Option
 from targets.schedule.machine import OUTER, Machine, Store, Word
-from targets.schedule.state import NoRoomError
 
 if TYPE_CHECKING:
     from targets.base import Target
@@ -72,14 +69,3 @@ class ClosedFormCosts:
         if arch.host is not None and (arch.host_waits or cost.host_cycles or cost.job_cycles):
             taken.append(arch.host)
         return tuple((name, 1.0) for name in dict.fromkeys(taken))
-
-
-def no_room(error: NoRoomError, machine: Machine) -> NoSolutionError:
-    """Return what to tell a user whose network does not fit ``machine``: demand, bound and what helps."""
-    store = machine.stores[error.store]
-    demand, bound = math.ceil((error.held_bits + error.bits) / 8), (store.size_bits or 0) // 8
-    return NoSolutionError(
-        f"layer '{error.layer}' needs {demand:,} bytes in {store.name} at once, with the tensors and weights "
-        f"that lie there meanwhile; there are {bound:,}",
-        "use a smaller input image, or fewer channels in the layers whose tensors are alive together",
-    )

@@ -17,8 +17,8 @@ from targets.base import Target, sentence
 from targets.layer import Layer, LoopDims, Operand
 from targets.operators import GLOBAL_POOLS, WINDOW_POOLS
 from targets.placement import OBJECTIVES, Placement, Refusal
-from targets.schedule.exit_paths import jobs_of, schedule_exits
-from targets.schedule.slot_checker import problems
+from targets.schedule.checker import problems
+from targets.scheduling import Wishes, schedule_workload
 from targets.workload import ExitPath, Workload
 
 MIN_SENTENCE_WORDS = 3
@@ -70,16 +70,35 @@ def sample_layer(op_type: str, channels: int = 16, size: int = 8, weight_bits: i
 
 
 def sample_workload(op_types: Sequence[str]) -> Workload:
-    """Return one ordinary layer per operator in two chains side by side, with an exit half way."""
-    layers = tuple(
-        replace(sample_layer(op), name=f"sample_{index}", producers=(index - 2,) if index >= 2 else ())
-        for index, op in enumerate(op_types)
-    )
+    """Return one ordinary layer per operator in two chains side by side, with an exit half way.
+
+    A layer reads what its chain has made last where that has its shape, a second input what the other chain
+    has made; all else comes from outside. What nobody reads is an output.
+    """
+    layers: list[Layer] = []
+    chains = [Operand("image_0", (), 8), Operand("image_1", (), 8)]
+    for index, op in enumerate(op_types):
+        layer = sample_layer(op)
+        sources = (chains[index % 2], chains[1 - index % 2])
+        inputs = tuple(
+            replace(operand, name=source.name if source.shape == operand.shape else f"in_{index}_{number}")
+            for number, (operand, source) in enumerate(zip(layer.inputs, sources, strict=False))
+        )
+        output = replace(layer.outputs[0], name=f"out_{index}")
+        made_by = {made.outputs[0].name: number for number, made in enumerate(layers)}
+        producers = tuple(sorted({made_by[operand.name] for operand in inputs if operand.name in made_by}))
+        layers.append(
+            replace(layer, name=f"sample_{index}", inputs=inputs, outputs=(output,), producers=producers)
+        )
+        if output.shape == sample_layer("Relu").outputs[0].shape:
+            chains[index % 2] = output
     paths = [
         ExitPath(name, "", tuple(range(end)), sum(layer.macs for layer in layers[:end]), name != "final")
         for name, end in (("exit_0", len(layers) // 2), ("final", len(layers)))
     ]
-    return Workload(layers, tuple(paths), ())
+    read = {operand.name for layer in layers for operand in layer.inputs}
+    outputs = frozenset(layer.outputs[0].name for layer in layers) - read
+    return Workload(tuple(layers), tuple(paths), (), outputs)
 
 
 def _linear(layer: Layer, dims: LoopDims, weight_shape: tuple[int, ...], weight_bits: int) -> Layer:
@@ -187,13 +206,17 @@ class TargetConformance:
         for op in self._operators():
             assert again.place(sample_layer(op)) == self.target.place(sample_layer(op))
 
-    def test_timelines_are_valid(self) -> None:
-        """A workload of all operators is scheduled, and the checker finds nothing wrong with the timeline."""
+    def test_schedules_are_valid(self) -> None:
+        """A workload of all operators is scheduled, and the checker finds nothing wrong."""
         workload = sample_workload(self._operators())
-        placements = {layer.name: self._placed(layer) for layer in workload.layers}
-        timeline = schedule_exits(workload, placements, self.target.arch)
-        found = problems(jobs_of(workload, placements, self.target.arch), timeline)
-        assert not found, f"the timeline is no valid schedule: {'; '.join(found)}"
+        for objective in OBJECTIVES:
+            target = self.target.for_objective(objective)
+            planned = schedule_workload(workload, target, objective, wishes=Wishes(speculate=True))
+            assert not planned.refusals
+            assert planned.speculative is not None
+            for schedule in (planned.schedule, planned.speculative):
+                found = problems(planned.network, schedule)
+                assert not found, f"{objective}: no valid schedule: {'; '.join(found)}"
 
     def test_host_scale_scales_host_work_only(self) -> None:
         """The factor on placeholder host costs leaves compute and transfers alone."""

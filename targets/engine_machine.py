@@ -13,6 +13,8 @@ from targets.hierarchy import OPERANDS, MemoryLevel
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
 
 Uses = tuple[tuple[str, float], ...]
+# Lanes with their bandwidth in bits per cycle and their energy in pJ per bit.
+Path = tuple[tuple[str, float, float], ...]
 
 
 def machine_of(arch: Architecture, engines: Engines) -> Machine:
@@ -39,12 +41,14 @@ def machine_of(arch: Architecture, engines: Engines) -> Machine:
     homes: dict[str, str] = home | {OUTER: OFFCHIP}
     routes: dict[tuple[str, str], tuple[Route, ...]] = {}
     for source, start in homes.items():
+        ways = _ways(links, start)
         for target, goal in homes.items():
             if source != target:
-                found = _routes(links, start, goal, stores[source], stores[target], ports)
+                found = _routes(ways, start, goal, stores[source], stores[target], ports, bool(links))
                 if found:
                     routes[source, target] = found
-    streaming = {core: _streaming(links, core, ports) for core in sorted(set(home.values()))}
+    working = [core.name for core in arch.cores if engines.has(core.name)]
+    streaming = {core: _streaming(links, core, ports) for core in working}
     return Machine(capacities, stores, operand_stores, routes, streaming)
 
 
@@ -125,25 +129,28 @@ def _steps(links: Mapping[str, Link], at: str) -> Iterator[tuple[str, str, float
             yield towards, _lane(name, link, towards), math.inf if width is None else width, link.energy_pj_per_bit
 
 
+def _ways(links: Mapping[str, Link], start: str) -> list[dict[str, Path]]:
+    """Return, by where they lead, the widest paths, those of fewest links, and those without a bus."""
+    wires = {name: link for name, link in links.items() if link.kind == "point_to_point"}
+    return [_paths(links, start, widest=True), _paths(links, start), _paths(wires, start)]
+
+
 def _routes(
-    links: Mapping[str, Link],
+    ways: list[dict[str, Path]],
     start: str,
     goal: str,
     source: Store,
     target: Store,
     ports: tuple[Uses, Uses],
+    described: bool,
 ) -> tuple[Route, ...]:
     """Return the paths worth considering; where no link is described, a direct way off chip."""
     ends: Uses = (*(ports[0] if start == OFFCHIP else ()), *(ports[1] if goal == OFFCHIP else ()))
     limit = min(source.read.width_bits, target.write.width_bits, *(width for _, width in ends), math.inf)
-    if start == goal or (not links and OFFCHIP in (start, goal)):
+    if start == goal or (not described and OFFCHIP in (start, goal)):
         return (Route(tuple((name, limit) for name, _ in ends), limit),)
     found: dict[Uses, Route] = {}
-    wires = {name: link for name, link in links.items() if link.kind == "point_to_point"}
-    for among, widest in ((links, True), (links, False), (wires, False)):
-        path = _path(among, start, goal, widest)
-        if path is None:
-            continue
+    for path in (paths[goal] for paths in ways if goal in paths):
         rate = min(limit, *(width for _, width, _ in path))
         uses = tuple((name, rate) for name, width, _ in path if not math.isinf(width))
         uses += tuple((name, rate) for name, _ in ends)
@@ -151,26 +158,25 @@ def _routes(
     return tuple(found.values())
 
 
-def _path(
-    links: Mapping[str, Link], start: str, goal: str, widest: bool
-) -> tuple[tuple[str, float, float], ...] | None:
-    """Return the lanes of the best path with their bandwidth and energy; data passes no memory off chip."""
-    heap: list[tuple[float, float, str, tuple[tuple[str, float, float], ...]]] = [(0.0, 0.0, start, ())]
-    done: set[str] = set()
+def _paths(links: Mapping[str, Link], start: str, widest: bool = False) -> dict[str, Path]:
+    """Return the best path to each place; data passes no memory off chip."""
+    heap: list[tuple[float, float, str, Path]] = [(0.0, 0.0, start, ())]
+    done: dict[str, Path] = {}
     while heap:
         _, _, at, path = heapq.heappop(heap)
-        if at == goal:
-            return path
-        if at in done or (at == OFFCHIP and at != start):
+        if at in done:
             continue
-        done.add(at)
+        done[at] = path
+        if at == OFFCHIP and at != start:
+            continue
         for towards, lane, width, energy in _steps(links, at):
             if towards not in done:
                 longer = (*path, (lane, width, energy))
                 narrow = -min(w for _, w, _ in longer)
                 key = (narrow, len(longer)) if widest else (len(longer), narrow)
                 heapq.heappush(heap, (*key, towards, longer))
-    return None
+    del done[start]
+    return done
 
 
 def _streaming(links: Mapping[str, Link], core: str, ports: tuple[Uses, Uses]) -> Uses:
@@ -178,7 +184,7 @@ def _streaming(links: Mapping[str, Link], core: str, ports: tuple[Uses, Uses]) -
     taken = dict((*ports[0], *ports[1]))
     rate = max(taken.values(), default=0.0)
     for start, goal in ((OFFCHIP, core), (core, OFFCHIP)):
-        for lane, width, _ in _path(links, start, goal, widest=True) or ():
+        for lane, width, _ in _paths(links, start, widest=True).get(goal, ()):
             if not math.isinf(width):
                 taken[lane] = min(width, rate)
     return tuple(sorted(taken.items()))

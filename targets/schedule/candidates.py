@@ -66,9 +66,9 @@ class Candidates:
         needs = [(read.operand, network.extents[read.tensor].bits_of(read.region)) for read in network.reads(index, tile)]
         if tile.weights is not None:
             needs.append(("W", network.extents[weights_name(network.layer(index))].bits_of(tile.weights)))
-        for operand in network.layer(index).outputs:
-            extent = network.extents[operand.name]
-            first = operand is network.layer(index).outputs[0]
+        for output in network.layer(index).outputs:
+            extent = network.extents[output.name]
+            first = output is network.layer(index).outputs[0]
             needs.append(("O", extent.bits_of(tile.output if first else extent.whole)))
         used = {operand for operand, _ in needs}
         seen: set[Held] = set()

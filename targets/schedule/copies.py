@@ -58,7 +58,11 @@ class Copies:
             self._by_piece[part] = left
         else:
             del self._by_piece[part]
-            self._pieces[name] = tuple(p for p in self._pieces[name] if p != copy.piece)
+            pieces = tuple(p for p in self._pieces[name] if p != copy.piece)
+            if pieces:
+                self._pieces[name] = pieces
+            else:
+                del self._pieces[name]
         self._last_use.pop((name, copy), None)
 
     def touch(self, name: str, copy: Copy, end: int) -> None:
@@ -83,6 +87,12 @@ class Copies:
         """Yield all copies of a tensor."""
         for piece in self.pieces(name):
             yield from self.of_piece(name, piece)
+
+    def ready(self) -> Iterator[tuple[str, int]]:
+        """Yield each tensor there is, with when its last piece is anywhere."""
+        for name, pieces in self._pieces.items():
+            if pieces:
+                yield name, max(self._by_piece[name, piece][0].ready for piece in pieces)
 
     def in_store(self, store: str) -> Iterator[tuple[str, Copy]]:
         """Yield all that lies in a store."""

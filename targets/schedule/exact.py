@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from passes.errors import InputError
-from targets.schedule.exact_bounds import Floor, floor_of
-from targets.schedule.exact_build import built, replayed, value_of
-from targets.schedule.exact_problem import Problem, problem_of
+from targets.schedule.exact_bounds import floor_of
+from targets.schedule.exact_build import value_of
+from targets.schedule.exact_problem import problem_of
 from targets.schedule.jobs import Network
 from targets.schedule.objective import expected
 from targets.schedule.plan import Plan, Resident, finished, simulate

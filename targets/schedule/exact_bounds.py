@@ -125,7 +125,9 @@ def _heads(problem: Problem) -> dict[tuple[int, str], int]:
                     arrival = distance(lying, store, bits)
                 else:
                     arrival = min(
-                        heads[maker.number, c] + maker.cycles(c) + distance((maker.stores[c, "O"],), store, bits)
+                        heads[maker.number, c]
+                        + maker.cycles(c)
+                        + distance((maker.stores[c, "O"],), store, bits)
                         for c in maker.options
                     )
                 ready = max(ready, arrival)
@@ -156,5 +158,3 @@ def _tails(problem: Problem) -> list[int]:
                 behind = way + need.task.least_cycles + tails[need.task.number]
                 tails[task.number] = max(tails[task.number], behind)
     return tails
-
-

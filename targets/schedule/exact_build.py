@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from targets.schedule.exact_problem import Need, Piece, Problem, Task, cells
 from targets.schedule.machine import OUTER
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from targets.schedule.exact_moves import Shipment, Way
 
 # Value of a variable in a solution.
-Values = Callable[[object], int]
+Values = Callable[[Any], int]
 
 
 def value_of(schedule: Schedule, objective: str, ratios: Sequence[float]) -> float:
@@ -36,7 +36,7 @@ def replayed(problem: Problem, runs: Iterable[Run], resident: Resident | None) -
     """Return what placing the tiles one by one makes of the cores and the order of ``runs``; ``None`` if no room."""
     network = problem.network
     tasks = {(task.layer, task.tile.number): task for task in problem.tasks}
-    left = {index: 0 for index in network.order}
+    left = dict.fromkeys(network.order, 0)
     for task in problem.tasks:
         left[task.layer] += 1
     try:
@@ -80,7 +80,8 @@ def built(model: Model, value: Values, resident: Resident | None) -> tuple[Sched
         for store, bits in task.options[run.core].buffers:
             stays.append(Stay(store, f"{run.name}.buffers", WHOLE_REGION, bits, run.start, run.end))
     ends = [0] * problem.stages
-    for work in (*runs, *moves):
+    timed: list[Run | Move] = [*runs, *moves]
+    for work in timed:
         for stage in range(work.stage, problem.stages):
             ends[stage] = max(ends[stage], work.end)
     schedule = Schedule(

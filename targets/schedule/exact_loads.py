@@ -78,7 +78,7 @@ def loads(
     known: dict[tuple[frozenset[str], frozenset[str]], dict[str, float]] = {}
     for move in moves:
         if (move.sources, move.goals) not in known:
-            known[move.sources, move.goals] = _least_uses(problem.machine, move)
+            known[move.sources, move.goals] = least_uses(problem.machine, move)
     for resource, capacity in problem.machine.capacities.items():
         found = []
         for task in tasks:
@@ -194,7 +194,7 @@ def _ways(machine: Machine, sources: frozenset[str], goals: frozenset[str]) -> l
     ]
 
 
-def _least_uses(machine: Machine, move: Crossing) -> dict[str, float]:
+def least_uses(machine: Machine, move: Crossing) -> dict[str, float]:
     """Return the least a bit takes of each resource, in units times cycles."""
     found: dict[str, float] | None = None
     for _, _, route in _ways(machine, move.sources, move.goals):
@@ -213,14 +213,19 @@ def stage_energies(problem: Problem) -> list[float]:
         energies[task.stage] += min(option.cost.energy_pj for option in task.options.values())
     for piece in problem.pieces:
         for move in crossings(problem, piece):
-            ways = (
-                _per_bit(machine.stores[source].read)
-                + _per_bit(machine.stores[goal].write)
-                + route.energy_pj_per_bit
-                for source, goal, route in _ways(machine, move.sources, move.goals)
-            )
-            energies[move.stage] += move.bits * min(ways, default=0.0)
+            energies[move.stage] += move_energy(machine, move)
     return energies
+
+
+def move_energy(machine: Machine, move: Crossing) -> float:
+    """Return the least energy of a crossing in pJ; whole words are not counted."""
+    ways = (
+        _per_bit(machine.stores[source].read)
+        + _per_bit(machine.stores[goal].write)
+        + route.energy_pj_per_bit
+        for source, goal, route in _ways(machine, move.sources, move.goals)
+    )
+    return move.bits * min(ways, default=0.0)
 
 
 def _per_bit(word: Word) -> float:

@@ -23,6 +23,7 @@ class Model:
         spills: Whether what a store has too little room for may be fetched again from the outer store.
         energy_counts: Whether moves are judged by their energy too.
         starts: First cycle of each task; ``ends`` the first behind it.
+        spans: When a task runs on a core, if it does.
         runs_on: Whether a task runs on a core, by number and core.
         combined: Whether an operand of a task lies in a store, where several cores or none imply it.
         stage_ends: End of each exit path.
@@ -47,6 +48,7 @@ class Model:
         self.starts: list[cp_model.IntVar] = []
         self.ends: list[cp_model.IntVar] = []
         self.runs_on: dict[tuple[int, str], cp_model.IntVar] = {}
+        self.spans: dict[tuple[int, str], cp_model.IntervalVar] = {}
         for task in problem.tasks:
             self._add_task(task)
         self.shipments: list[Shipment] = []
@@ -67,7 +69,9 @@ class Model:
         for core in task.options:
             here = solver.new_bool_var(f"{name} on {core}")
             self.runs_on[task.number, core] = here
-            self.take(task.uses[core], start, task.cycles(core), here, task.stage)
+            self.spans[task.number, core] = self.take(
+                task.uses[core], start, task.cycles(core), here, task.stage
+            )
         on = {core: self.runs_on[task.number, core] for core in task.options}
         solver.add_exactly_one(on.values())
         solver.add(end == start + sum(here * task.cycles(core) for core, here in on.items()))
@@ -98,15 +102,15 @@ class Model:
 
     def take(
         self, uses: Uses, start: cp_model.IntVar, cycles: int, taken: cp_model.IntVar, stage: int
-    ) -> None:
-        """Let resources be taken for some cycles from ``start`` if ``taken``."""
-        if not uses:
-            return
-        interval = self.solver.new_optional_fixed_size_interval_var(start, cycles, taken, f"uses {taken.name}")
+    ) -> cp_model.IntervalVar:
+        """Let resources be taken for some cycles from ``start`` if ``taken``; return that span."""
+        name = f"span of {taken.name}"
+        interval = self.solver.new_optional_fixed_size_interval_var(start, cycles, taken, name)
         for resource in dict.fromkeys(name for name, _ in uses):
             amount = sum(much for name, much in uses if name == resource)
             self._taken.setdefault(resource, []).append((interval, amount))
             self._work.setdefault((resource, stage), []).append((taken, cycles * amount))
+        return interval
 
     def _bound_stages(self, floor: Floor) -> None:
         """Stages follow one another, each no shorter than its bound."""

@@ -23,18 +23,20 @@ def minimise(model: Model, objective: str, ratios: Sequence[float], floor: Floor
     that of its image in the model: what bounds the image bounds the schedule.
     """
     solver, stages = model.solver, range(len(ratios))
+    terms: list[cp_model.LinearExprT]
     room = _SUM_BITS - math.frexp(max(most, 1.0))[1]
     if objective == "latency":
         factor = 2.0 ** min(room, _RATIO_BITS)
         if len(ratios) == 1:
             factor = 1.0
-        total = sum(math.floor(r * factor) * end for r, end in zip(ratios, model.stage_ends, strict=True))
+        terms = [math.floor(r * factor) * end for r, end in zip(ratios, model.stage_ends, strict=True)]
     elif objective == "energy":
         factor = 2.0**room
-        total = sum(model.energy(stage, sum(ratios[stage:]) * factor) for stage in stages)
+        terms = [model.energy(stage, sum(ratios[stage:]) * factor) for stage in stages]
     else:
         factor = 2.0**room
-        total = sum(_product(model, path, ratios[path], factor, floor, most) for path in stages)
+        terms = [_product(model, path, ratios[path], factor, floor, most) for path in stages]
+    total = cp_model.LinearExpr.sum(terms)
     solver.minimize(total)
     solver.add(total <= math.ceil(most * factor) + 1)
     return 1.0 / factor

@@ -146,10 +146,19 @@ def problem_of(network: Network, plan: Iterable[Segment], resident: Resident | N
         NoOptionError: No core runs a tile.
     """
     choices = {i: c for segment in plan for i, c in zip(segment.layers, segment.choices, strict=True)}
+    return part_of(network, {index: choices[index] for index in network.order}, resident)
+
+
+def part_of(network: Network, choices: Mapping[int, Choice], resident: Resident | None = None) -> Problem:
+    """Return what cuts and held operands of some layers, in their order, leave open; others are not there.
+
+    Raises:
+        NoOptionError: No core runs a tile.
+    """
     tasks: list[Task] = []
-    for index in network.order:
-        for tile in cut_tiles(network.layer(index), choices[index].cut):
-            tasks.append(_task(network, index, tile, choices[index], len(tasks)))
+    for index, choice in choices.items():
+        for tile in cut_tiles(network.layer(index), choice.cut):
+            tasks.append(_task(network, index, tile, choice, len(tasks)))
     return Problem(network, tuple(tasks), tuple(_pieces(network, tasks, resident or {})))
 
 
@@ -181,8 +190,8 @@ def _pieces(network: Network, tasks: Sequence[Task], resident: Resident) -> list
     for task in tasks:
         first, *others = network.layer(task.layer).outputs
         written.setdefault(first.name, []).append((task.tile.output, task))
-        for tensor in others:
-            written.setdefault(tensor.name, []).append((network.extents[tensor.name].whole, task))
+        for other in others:
+            written.setdefault(other.name, []).append((network.extents[other.name].whole, task))
     needs: dict[str, list[tuple[Task, str, Region]]] = {}
     for task in tasks:
         for read in task.reads:

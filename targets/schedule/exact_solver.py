@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 
 from ortools.sat.python import cp_model
@@ -10,10 +11,12 @@ from ortools.sat.python import cp_model
 from targets.schedule.exact_bounds import Floor
 from targets.schedule.exact_build import built, replayed
 from targets.schedule.exact_hints import hint
+from targets.schedule.exact_memory import bind_running, bind_stays
 from targets.schedule.exact_model import Model
 from targets.schedule.exact_objective import minimise
 from targets.schedule.exact_problem import Problem
 from targets.schedule.machine import OUTER
+from targets.schedule.objective import expected
 from targets.schedule.plan import Resident
 from targets.schedule.result import Schedule
 
@@ -34,7 +37,33 @@ def improve(
 ) -> tuple[list[Schedule], float]:
     """Return schedules worth a look, from ``start`` of ``value`` on, and a bound on all."""
     horizon = horizon_of(problem, floor, objective, ratios, value)
-    model = Model(problem, floor, horizon, may_overflow(problem), objective != "latency")
+    tight = may_overflow(problem)
+    begin = time.monotonic()
+    model = Model(problem, floor, horizon, spills=tight, energy_counts=objective != "latency")
+    if tight:
+        bind_running(model)
+    share = time_limit_s / 2 if tight else time_limit_s
+    found, bound, valid = _run(model, floor, objective, ratios, start, value, resident, share, workers)
+    if not valid:
+        kept = Model(problem, floor, horizon, spills=False, energy_counts=objective != "latency")
+        bind_stays(kept)
+        left = time_limit_s - (time.monotonic() - begin)
+        found += _run(kept, floor, objective, ratios, start, value, resident, left, workers)[0]
+    return found, bound
+
+
+def _run(
+    model: Model,
+    floor: Floor,
+    objective: str,
+    ratios: Sequence[float],
+    start: Schedule,
+    value: float,
+    resident: Resident | None,
+    time_limit_s: float,
+    workers: int,
+) -> tuple[list[Schedule], float, bool]:
+    """Return schedules from the best solution, a bound, and whether the solution itself is a schedule."""
     unit = minimise(model, objective, ratios, floor, value)
     hint(model, start)
     solver = cp_model.CpSolver()
@@ -47,17 +76,14 @@ def improve(
     solver.parameters.cp_model_probing_level = 0
     status = solver.solve(model.solver)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        # Nothing better than the start: its image is all there is, or time was up.
-        return [], value if status == cp_model.INFEASIBLE else solver.best_objective_bound * unit
+        return [], solver.best_objective_bound * unit if status == cp_model.UNKNOWN else 0.0, True
     schedule, valid = built(model, solver.value, resident)
-    found = [schedule] if valid else []
-    again = replayed(problem, schedule.runs, resident)
-    return [*found, *([again] if again is not None else [])], solver.best_objective_bound * unit
+    again = replayed(model.problem, schedule.runs, resident)
+    found = ([schedule] if valid else []) + ([again] if again is not None else [])
+    return found, solver.best_objective_bound * unit, valid
 
 
-def horizon_of(
-    problem: Problem, floor: Floor, objective: str, ratios: Sequence[float], value: float
-) -> int:
+def horizon_of(problem: Problem, floor: Floor, objective: str, ratios: Sequence[float], value: float) -> int:
     """Return a cycle by which every schedule worth finding is over.
 
     One thing after another, nothing lasts longer than its slowest way; and the last exit alone must not
@@ -77,8 +103,8 @@ def horizon_of(
     last = ratios[-1] * (floor.energies[-1] if objective == "edp" else 1.0)
     if objective == "energy" or not last:
         return total
-    before = sum(r * t * (e if objective == "edp" else 1.0) for r, t, e in zip(ratios[:-1], floor.ends, floor.energies, strict=False))
-    return max(floor.ends[-1], min(total, math.floor((value - before) / last * (1 + 1e-9)) + 1))
+    early = expected(objective, ratios[:-1], floor.ends[:-1], floor.energies[:-1])
+    return max(floor.ends[-1], min(total, math.floor((value - early) / last * (1 + 1e-9)) + 1))
 
 
 def may_overflow(problem: Problem) -> bool:
@@ -90,7 +116,12 @@ def may_overflow(problem: Problem) -> bool:
                 most[store] += problem.bits(piece, piece.region)
         for store, region in piece.resident:
             most[store] += problem.bits(piece, region)
-        loads = {(s, n.task.stage, load) for n in piece.needs for s in n.task.places(n.operand) for load in piece.loads(n.part)}
+        loads = {
+            (store, need.task.stage, load)
+            for need in piece.needs
+            for store in need.task.places(need.operand)
+            for load in piece.loads(need.part)
+        }
         for store, _, load in loads:
             most[store] += problem.bits(piece, load)
     largest: dict[tuple[str, str], int] = {}

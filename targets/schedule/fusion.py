@@ -9,7 +9,8 @@ from targets.schedule.jobs import Network
 from targets.schedule.plan import Choice, Segment, cut_tiles
 from targets.schedule.tiles import WHOLE, Cut, cuttable
 
-# Tiles of a group that are still worth their scheduling time.
+# Layers and tiles of a group that are still worth their scheduling time.
+MAX_LAYERS = 24
 MAX_TILES = 600
 # Heights of tiles that are tried: the finest that stay below the limit.
 _MOST_COUNTS = 3
@@ -32,10 +33,14 @@ def runs(network: Network) -> dict[int, list[int]]:
         if not (begin in waists or _breaks(network, begin)):
             continue
         ends = []
-        for end in range(begin + 1, len(order) + 1):
+        for end in range(begin + 1, min(begin + MAX_LAYERS, len(order)) + 1):
             if cuttable(network.layer(order[end - 1]), "OY") < 2:
                 break
-            last = end == len(order) or _breaks(network, end) or cuttable(network.layer(order[end]), "OY") < 2
+            last = (
+                end in {len(order), begin + MAX_LAYERS}
+                or _breaks(network, end)
+                or cuttable(network.layer(order[end]), "OY") < 2
+            )
             if end - begin > 1 and (end in waists or last):
                 ends.append(end)
             if last:

@@ -10,8 +10,8 @@ from targets.schedule.fusion import PATTERNS, fused, tile_counts
 from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, cut_tiles, place_segment
 from targets.schedule.state import NoRoomError, State
 
-# Tiles placed anew before the search ends; some 15,000 are placed in a second.
-BUDGET_TILES = 3000
+# Tiles placed anew before the search ends; some 10,000 are placed in a second.
+BUDGET_TILES = 2000
 
 
 class Improver:

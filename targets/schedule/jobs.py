@@ -70,6 +70,7 @@ class Network:
         outputs: Tensors that end in the outer store.
         stage_names: The exits.
         second_operand: Layers whose second input is their operand ``W``.
+        position: Where each layer is in the order.
         handed_on: Layers that later stages read from: the backbone, as far as it is read.
     """
 
@@ -85,6 +86,7 @@ class Network:
     stage_names: tuple[str, ...]
     second_operand: Mapping[int, bool] = field(default_factory=dict)
     handed_on: frozenset[int] = frozenset()
+    position: Mapping[int, int] = field(default_factory=dict)
     _reads: dict[tuple[int, Region], tuple[Read, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def layer(self, index: int) -> Layer:
@@ -93,13 +95,15 @@ class Network:
 
     def without(self, indices: set[int]) -> Network:
         """Return the network without some layers; what they write lies in the outer store from the start."""
+        order = tuple(i for i in self.order if i not in indices)
         producer = {name: i for name, i in self.producer.items() if i not in indices}
         consumers = {
             name: tuple(i for i in readers if i not in indices) for name, readers in self.consumers.items()
         }
         return replace(
             self,
-            order=tuple(i for i in self.order if i not in indices),
+            order=order,
+            position={index: position for position, index in enumerate(order)},
             consumers={name: readers for name, readers in consumers.items() if readers},
             producer=producer,
             outputs=frozenset(name for name in self.outputs if name in producer),
@@ -166,4 +170,5 @@ def network_of(workload: Workload, machine: Machine, costs: Costs, second: Mappi
         {name: tuple(readers) for name, readers in consumers.items()}, producer,
         frozenset(name for name in workload.outputs if name in producer),
         tuple(path.name for path in workload.exits), second, handed_on,
+        {index: position for position, index in enumerate(order)},
     )  # fmt: skip

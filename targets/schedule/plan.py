@@ -76,6 +76,7 @@ def place_segment(state: State, segment: Segment) -> None:
         left[index] -= 1
         if not left[index]:
             state.complete(index)
+    state.advance(network.position[segment.layers[-1]] + 1)
 
 
 def _expect(state: State, tiles: Mapping[int, Sequence[Tile]]) -> None:

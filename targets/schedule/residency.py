@@ -27,7 +27,7 @@ def resident_weights(network: Network, plan: Plan, schedule: Schedule, ratios: M
     room = _room(network, schedule)
     places = _places(network, plan)
     order = sorted(
-        places, key=lambda i: (-ratios[network.stage_of[i]], _bits(network, i, places[i]), network.order.index(i))
+        places, key=lambda i: (-ratios[network.stage_of[i]], _bits(network, i, places[i]), network.position[i])
     )
     chosen: dict[str, tuple[tuple[str, Region], ...]] = {}
     for index in order:

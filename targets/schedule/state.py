@@ -16,6 +16,8 @@ from targets.schedule.tiles import Tile
 
 # Of a buffer, which is a part of no tensor.
 WHOLE_REGION = Region(0, 1, 0, 1)
+# How many segments back a gap is still filled.
+_WINDOW = 12
 
 
 class NoRoomError(Exception):
@@ -65,6 +67,7 @@ class State:
         self.energy_pj = 0.0
         self.stage_ends: tuple[int, ...] = ()
         self.stage_energies: tuple[float, ...] = ()
+        self._recent: tuple[int, ...] = ()
         self.runs: list[Run] = []
         self.moves: list[Move] = []
         self.stays: list[Stay] = []
@@ -86,6 +89,7 @@ class State:
         twin.readers_left = dict(self.readers_left)
         twin.floor, twin.end, twin.energy_pj = self.floor, self.end, self.energy_pj
         twin.stage_ends, twin.stage_energies = self.stage_ends, self.stage_energies
+        twin._recent = self._recent
         twin.runs, twin.moves, twin.stays = self.runs[:], self.moves[:], self.stays[:]
         return twin
 
@@ -198,6 +202,34 @@ class State:
             self.floor = max(decided, max(ends, default=self.end))
         for profile in (*self.resources.values(), *self.memories.values()):
             profile.forget(self.floor)
+
+    def advance(self, position: int) -> None:
+        """Forget what lies so far back that nothing is placed there any more.
+
+        That is before the first input of any layer that could be next is there, and before what was placed
+        ``_WINDOW`` segments ago was over: weights are fetched ahead of time no further than that.
+
+        Args:
+            position: How many layers of the order have been placed.
+        """
+        self._recent = (*self._recent[-_WINDOW:], self.end)
+        network = self.network
+        if len(self._recent) <= _WINDOW or any(
+            left and name not in network.producer for name, left in self.pending.items()
+        ):
+            return
+        ready = dict(self.copies.ready())
+        starts = []
+        for name in ready:
+            for reader in network.consumers.get(name, ()):
+                inputs = [t.name for t in network.layer(reader).inputs if t.name in network.producer]
+                if network.position[reader] >= position and all(t in ready for t in inputs):
+                    starts.append(max(ready[t] for t in inputs))
+        horizon = min([self._recent[0], *starts])
+        if horizon > self.floor:
+            self.floor = horizon
+            for profile in (*self.resources.values(), *self.memories.values()):
+                profile.forget(horizon)
 
     def expect(self, tensor: str, tiles: Sequence[Region], reads: Sequence[Region]) -> None:
         """Tell that exactly ``reads`` of ``tensor``, made in pieces ``tiles``, are to come."""
@@ -421,6 +453,8 @@ class State:
                 left = self.readers_left.get((read.tensor, piece))
                 if left is None:
                     continue
-                self.readers_left[read.tensor, piece] = left - 1
-                if left == 1:
+                if left > 1:
+                    self.readers_left[read.tensor, piece] = left - 1
+                else:
+                    del self.readers_left[read.tensor, piece]
                     self._close(read.tensor, piece)

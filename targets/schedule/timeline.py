@@ -11,41 +11,6 @@ Group = Literal["core", "host", "dma", "port", "link"]
 
 
 @dataclass(frozen=True)
-class Phase:
-    """A part of a job that keeps one resource busy."""
-
-    resource: str
-    cycles: int
-    kind: Kind
-
-
-@dataclass(frozen=True)
-class Job:
-    """One layer on its core.
-
-    Attributes:
-        name: Layer name.
-        phases: Its parts; they follow one another without a gap.
-        holds: Resources no other job may use from its start to its end, those of the phases included.
-        waits: Those it holds that wait busily while they have no phase, and are drawn so.
-        predecessors: Names of jobs that must have ended.
-        stage: Jobs of a later stage start after all of an earlier one have ended.
-    """
-
-    name: str
-    phases: tuple[Phase, ...]
-    holds: tuple[str, ...]
-    waits: tuple[str, ...] = ()
-    predecessors: tuple[str, ...] = ()
-    stage: int = 0
-
-    @property
-    def cycles(self) -> int:
-        """Cycles from start to end."""
-        return sum(phase.cycles for phase in self.phases)
-
-
-@dataclass(frozen=True)
 class Resource:
     """What slots lie on.
 
@@ -106,7 +71,7 @@ class Timeline:
 
     Attributes:
         stage_names: One name per stage; for exit paths, the exits.
-        stage_end_cycles: When the last job of each stage ends.
+        stage_end_cycles: When the last work of each exit path ends.
         resources: In the order they are drawn; empty where only the slots are known.
     """
 
@@ -117,7 +82,7 @@ class Timeline:
 
     @property
     def end_cycle(self) -> int:
-        """When the last job ends."""
+        """When the last slot ends."""
         return max((slot.end_cycle for slot in self.slots), default=0)
 
     def busy_cycles(self, resource: str) -> int:

@@ -88,11 +88,28 @@ def test_without_fusion_every_node_is_a_layer(files: dict[str, str]) -> None:
 
 def test_saved_mappings_give_the_same_cost(files: dict[str, str], tmp_path: Path) -> None:
     saved = str(tmp_path / "new" / "saved.yaml")
-    first = document(files, *SEARCH, "--exits", "1", "--save-mapping", saved)
-    again = document(files, "MODEL", "--target", "FILE", "--exits", "1", "--mapping", saved)
+    whole = ("--exits", "1", "--schedule", "layers")
+    first = document(files, *SEARCH, *whole, "--save-mapping", saved)
+    again = document(files, "MODEL", "--target", "FILE", *whole, "--mapping", saved)
     assert again["total"] == first["total"] and again["exits"] == first["exits"]
     assert [x["mapping"] for x in again["layers"]] == [x["mapping"] for x in first["layers"]]
     assert again["warnings"] == first["warnings"] == []
+    assert not any("mappings" in note for note in first["notes"])
+
+
+def test_layers_in_tiles_have_no_mapping_to_save(files: dict[str, str], tmp_path: Path) -> None:
+    saved = tmp_path / "saved.yaml"
+    first = document(files, *SEARCH, "--objective", "latency", "--save-mapping", str(saved))
+    whole = {x["name"]: x for x in first["layers"] if x["tiles"] == 1}
+    cut = len(first["layers"]) - len(whole)
+    assert whole and cut, "the test needs both"
+    assert f"holds {len(whole)} of {len(first['layers'])} mappings" in first["notes"][-1]
+    again = document(files, *SEARCH[:3], "--objective", "latency", "--mapping", str(saved))
+    for layer in again["layers"]:
+        if layer["name"] in whole:
+            was = whole[layer["name"]]
+            assert (layer["mapping"], layer["core"]) == (was["mapping"], was["core"])
+            assert layer["energy"] == was["energy"] and layer["latency"] == was["latency"]
 
 
 def test_a_longer_search_is_never_worse(files: dict[str, str]) -> None:
@@ -115,8 +132,10 @@ def test_tables_fit_80_columns(files: dict[str, str]) -> None:
     assert result.exit_code == 0
     assert max(len(text.rstrip()) for text in result.stdout.splitlines()) <= 80
     heading = next(text for text in result.stdout.splitlines() if text.split()[:2] == ["layer", "core"])
-    assert heading.split() == ["layer", "core", "MACs", "cycles", "stall", "energy", "used", "bound"]
+    assert heading.split() == ["layer", "core", "tiles", "MACs", "cycles", "stall", "energy", "used"]
     assert "\n all layers " in result.stdout
+    for title in ("Cores, links and ports until", "Memories on chip", "Energy: cores at work, and moves"):
+        assert title in result.stdout
     for what in ("Energy by memory and operand", "Latency by part", "first loads", "sram", "array"):
         assert what in result.stdout
     assert "Energy by memory" not in call(files, *SEARCH).stdout
@@ -149,8 +168,70 @@ def test_diana_shows_how_far_its_models_lie_apart(files: dict[str, str]) -> None
 def test_a_named_target_of_the_engine(files: dict[str, str]) -> None:
     found = document(files, "MODEL", "--target", "edge_tpu_quad")
     assert found["target"] == "edge_tpu_quad" and found["models"] == {}
-    assert [note.rpartition("; ")[2] for note in found["notes"]] == ["links are not used yet"]
-    assert {x["core"] for x in found["layers"]} == {"core_0", "simd", "pooling"}
+    assert found["notes"] == []
+    used = {core for x in found["layers"] for core in x["cores"]}
+    assert {"core_0", "simd", "pooling"} <= used <= {f"core_{i}" for i in range(4)} | {"simd", "pooling"}
+
+
+def test_layers_are_whole_split_or_fused_as_asked(files: dict[str, str]) -> None:
+    quad = ("MODEL", "--target", "edge_tpu_quad", "--objective", "latency")
+    whole, split, fused = (document(files, *quad, "--schedule", mode) for mode in ("layers", "split", "fused"))
+    assert [x["schedule"]["mode"] for x in (whole, split, fused)] == ["layers", "split", "fused"]
+    assert all(x["tiles"] == 1 and x["cores"] == [x["core"]] and x["axis"] == "" for x in whole["layers"])
+    assert any(x["tiles"] > 1 and x["axis"] in ("K", "OY") for x in split["layers"])
+    assert split["total"]["latency_cycles"] < whole["total"]["latency_cycles"]
+    assert document(files, *quad)["total"] == fused["total"], "fused is the default"
+    assert whole["schedule"]["runs"] == len(whole["layers"])
+
+
+def test_weights_stay_or_are_fetched(files: dict[str, str]) -> None:
+    kept, fetched = (document(files, *SEARCH, "--weights", value) for value in ("keep", "fetch"))
+    assert kept["schedule"]["weights"] == "keep" and fetched["schedule"]["weights"] == "fetch"
+    names = {x["layer"] for x in kept["schedule"]["resident"]}
+    assert names <= {x["name"] for x in kept["layers"] if x["bits"]["weight"]} and names
+    assert fetched["schedule"]["resident"] == []
+    assert kept["total"]["energy_pj"] < fetched["total"]["energy_pj"]
+    assert "All weights are fetched for each" in call(files, *SEARCH, "--weights", "fetch").stdout
+    assert f"Weights of {len(names)} of " in call(files, *SEARCH, columns=200).stdout
+
+
+def test_shares_of_inputs_give_expected_costs(files: dict[str, str]) -> None:
+    asked = (*SEARCH, "--exits", "1", "--ratios", "0.7,0.3")
+    found = document(files, *asked, "--speculate")
+    assert found["ratios"] == [0.7, 0.3] and found["expected"]["speculation"] is True
+    costs = [x["speculative"] for x in found["exits"]]
+    assert found["expected"]["energy_pj"] == pytest.approx(0.7 * costs[0]["energy_pj"] + 0.3 * costs[1]["energy_pj"])
+    without = document(files, *asked)
+    assert without["expected"]["speculation"] is False and "speculative" not in without["exits"][0]
+    assert [{k: v for k, v in x.items() if k != "speculative"} for x in found["exits"]] == without["exits"]
+    result = call(files, *asked, "--speculate")
+    assert max(len(text.rstrip()) for text in result.stdout.splitlines()) <= 80
+    assert "With speculation" in result.stdout and "\n expected " in result.stdout
+    assert "Expected energy times expected latency is" in result.stdout
+    assert document(files, *SEARCH, "--exits", "1")["expected"] is None
+
+
+def test_figures_of_the_schedule_add_up(files: dict[str, str]) -> None:
+    found = document(files, *SEARCH, "--exits", "1")
+    assert found["schedule"]["latency_cycles"] == found["total"]["latency_cycles"]
+    assert max(x["end_cycle"] for x in found["layers"]) <= found["total"]["latency_cycles"]
+    assert sum(x["energy_pj"] for x in found["layers"]) == pytest.approx(found["total"]["energy_pj"])
+    for path, split in zip(found["exits"], found["energy"], strict=True):
+        assert split["exit"] == path["name"]
+        assert sum(v for k, v in split.items() if k != "exit") == pytest.approx(path["energy_pj"])
+    for memory in found["memories"]:
+        assert memory["peak_bits"] == max(memory["peaks_bits"])
+        assert memory["capacity_bits"] is None or memory["peak_bits"] <= memory["capacity_bits"]
+    assert all(0 <= w <= t <= 1 for x in found["utilization"] for w, t in zip(x["working"], x["taken"], strict=True))
+
+
+def test_a_trace_holds_the_schedule(files: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "new" / "trace.json"
+    found = document(files, *SEARCH, "--exits", "1", "--trace", str(path))
+    trace = json.loads(path.read_text())
+    assert [x["end_cycle"] for x in trace["otherData"]["stages"]] == [x["latency_cycles"] for x in found["exits"]]
+    names = {event["name"] for event in trace["traceEvents"] if event["ph"] == "X"}
+    assert {x["name"] for x in found["layers"]} <= names
 
 
 @pytest.mark.parametrize(
@@ -186,6 +267,23 @@ def test_a_named_target_of_the_engine(files: dict[str, str]) -> None:
         (["--target", "FILE", "--bits", "8,0,16"], "from 1 to 64", "--bits 8,8,16"),
         (["--target", "FILE", "--bits", "8,16,8"], "narrower than 16-bit activations", "partial sums"),
         (["--target", "FILE", "--locality", "of"], "--locality of", "did you mean"),
+        (["--schedule", "split"], "--schedule split: the cost model 'match' of diana", "--schedule layers"),
+        (["--schedule", "fused"], "costs whole layers", "whose mappings are searched"),
+        (["--weights", "keep"], "--weights keep: the cost model", "--weights fetch"),
+        (
+            ["--target", "FILE", "--locality", "off", "--schedule", "split"],
+            "--locality off keeps all of them off chip",
+            "leave one of the two away",
+        ),
+        (["--schedule", "tiles"], "--schedule tiles: expected layers, split or fused", "did you mean 'layers'"),
+        (["--weights", "kept"], "--weights kept: expected keep or fetch", "did you mean 'keep'"),
+        (["--ratios", "0.5;0.5"], "--ratios 0.5;0.5: expected numbers", "--ratios 0.6,0.3,0.1"),
+        (["--ratios", "0.5,0.5"], "2 ratios for 1 exits", "the final one included"),
+        (["--speculate"], "has no early exit", "--exits"),
+        (["--solver", "best"], "--solver best: no such solver", "default"),
+        (["--time-limit", "5"], "--time-limit is that of the exact solver", "add --solver exact"),
+        (["--solver", "exact", "--time-limit", "-1"], "--time-limit -1.0 is not a time", "seconds above 0"),
+        (["--target", "FILE", "--trace", "FOLDER"], "is a folder", "schedule.trace.json"),
         (["--fusion", "maybe"], "--fusion maybe", "known: off, on"),
         (["--target", "FILE", "--lpf-limit", "0"], "--lpf-limit 0", "6 is the default"),
         (["--target", "FILE", "--lpf-limit", "all"], "--lpf-limit all", "6 is the default"),
@@ -212,7 +310,7 @@ def test_what_cannot_be_honoured_is_refused(
 
 def test_a_mapping_of_another_layer_names_the_layer(files: dict[str, str], tmp_path: Path) -> None:
     saved = tmp_path / "saved.yaml"
-    document(files, *SEARCH, "--save-mapping", str(saved))
+    document(files, *SEARCH, "--schedule", "layers", "--save-mapping", str(saved))
     saved.write_text(saved.read_text().replace("[OX, ", "[OY, "))
     result = call(files, "MODEL", "--target", "FILE", "--mapping", str(saved))
     assert result.exit_code == 2

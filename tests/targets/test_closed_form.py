@@ -7,7 +7,7 @@ import pytest
 from passes.graph import load
 from passes.registry import parse_pipeline
 from targets.base import Target
-from targets.closed_form import ClosedFormCosts, closed_form_machine, no_room
+from targets.closed_form import ClosedFormCosts, closed_form_machine
 from targets.diana.target import DianaTarget
 from targets.layer import Layer, Operand
 from targets.placement import Placement
@@ -15,6 +15,7 @@ from targets.schedule.jobs import ALL_HELD, Network, network_of
 from targets.schedule.machine import OUTER
 from targets.schedule.plan import Choice, Plan, Segment, simulate
 from targets.schedule.state import NoRoomError, State
+from targets.scheduling import no_room
 from targets.workload import ExitPath, Workload, build_workload
 from tests.shared_files import shared
 from tests.targets.graphs import residual

@@ -13,6 +13,8 @@ from targets.engine_target import EngineTarget
 from targets.layer import Bits, Layer
 from targets.placement import Placement, Refusal
 from targets.report import evaluate
+from targets.schedule.machine import OUTER
+from targets.scheduling import Wishes
 from tests.targets.graphs import graph_of, residual
 from tests.targets.small_arch import small_arch
 
@@ -23,6 +25,7 @@ n (float[1,4,8,8] x) => (float[1,8,8,8] z) <float[8,4,3,3] v, float[8,8,3,3] w> 
 }
 """
 RULE = MappingRule("default", {"D1": {"K": 4}, "D2": {"C": 4}})
+LAYERS = Wishes(split=False, fuse=False)
 ONE = EngineTarget(architecture=small_arch(), rules=(RULE,))
 KINDS = ("mac_array", "mac_array", "pooling", "simd")
 MANY = EngineTarget(architecture=small_arch(kinds=KINDS), rules=(RULE,))
@@ -158,14 +161,14 @@ def test_loops_a_layer_does_not_have_are_said() -> None:
 
 
 def test_a_fixed_mapping_gives_the_same_cost_and_residency() -> None:
-    first = evaluate(residual(), ONE)
+    first = evaluate(residual(), ONE, wishes=LAYERS)
     index = {core.name: i for i, core in enumerate(ONE.arch.cores)}
     rules = tuple(
         MappingRule(layer.name, cores=(index[layer.core],), fixed=layer.detail.mapping)
         for layer in first.layers
         if layer.detail is not None
     )
-    again = evaluate(residual(), replace(ONE, rules=rules, engines=None))
+    again = evaluate(residual(), replace(ONE, rules=rules, engines=None), wishes=LAYERS)
     assert (again.total, [x.energy_pj for x in again.layers]) == (
         first.total,
         [x.energy_pj for x in first.layers],
@@ -173,14 +176,30 @@ def test_a_fixed_mapping_gives_the_same_cost_and_residency() -> None:
     assert all(layer.detail is not None and layer.detail.considered == 1 for layer in again.layers)
 
 
-def test_a_layer_whose_tensors_stay_is_bound_to_its_core() -> None:
-    report = evaluate(graph_of(CHAIN), MANY)
-    bound = [layer for layer in report.layers if layer.core == "mac_array_0" and layer.declined]
-    assert len(bound) == 2 and all(
-        r.rule == "Tensors it shares with other layers stay in the memories of mac_array_0"
-        for layer in bound
-        for r in layer.declined
+def test_what_lies_between_two_layers_stays_on_chip() -> None:
+    kept, apart = (
+        evaluate(graph_of(CHAIN), replace(MANY, locality=locality), wishes=LAYERS).planned
+        for locality in (True, False)
     )
+    assert [m.tensor for m in kept.schedule.moves if m.destination == OUTER] == ["z"]
+    assert not apart.schedule.moves, "without locality, layers read and write off chip by themselves"
+    assert all(not run.held for run in apart.schedule.runs)
+    assert kept.schedule.energy_pj < apart.schedule.energy_pj
+
+
+def test_more_freedom_is_never_worse() -> None:
+    for objective, key in (("latency", "latency_cycles"), ("energy", "energy_pj"), ("edp", "edp_j_cycles")):
+        split, whole = (
+            getattr(evaluate(residual(exits=False), MANY, objective, wishes=wishes).total, key)
+            for wishes in (Wishes(), LAYERS)
+        )
+        assert split <= whole
+    kept, fetched = (
+        evaluate(residual(), MANY, wishes=Wishes(keep_weights=keep)) for keep in (True, False)
+    )
+    assert kept.schedule.resident and not fetched.schedule.resident
+    assert (kept.schedule.weights, fetched.schedule.weights) == ("keep", "fetch")
+    assert kept.total.edp_j_cycles < fetched.total.edp_j_cycles
 
 
 def test_foreign_files_are_costed_at_8_bits_with_16_bit_sums() -> None:
@@ -192,12 +211,12 @@ def test_foreign_files_are_costed_at_8_bits_with_16_bit_sums() -> None:
 
 
 def test_reports_tell_mapping_latency_and_energy_of_every_layer() -> None:
-    for layer in evaluate(residual(), ONE).to_json()["layers"]:
+    for layer in evaluate(residual(), ONE, wishes=LAYERS).to_json()["layers"]:
         parts, energy = layer["latency"], layer["energy"]
         cycles = parts["compute"] + parts["stall"] + parts["onload"] + parts["offload"]
         assert layer["latency_cycles"] == -(-cycles // 1)
         total = energy["operations_pj"] + sum(a["energy_pj"] for a in energy["accesses"])
-        assert layer["energy_pj"] == pytest.approx(total)
+        assert layer["energy_pj"] == pytest.approx(total + layer["move_energy_pj"])
         assert set(energy["accesses"][0]) == {"operand", "memory", "direction", "words", "energy_pj"}
         assert set(layer["mapping"]) == {"spatial", "loops", "levels"}
         assert "gap" in layer and (parts["stalling_port"] is None) == (parts["stall"] == 0)

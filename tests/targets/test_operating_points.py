@@ -14,6 +14,7 @@ from targets.engine_target import EngineTarget
 from targets.gap9.target import Gap9Target
 from targets.operating_points import best_point, choose_point, point_costs, target_at
 from targets.report import CostReport, evaluate
+from targets.scheduling import Wishes
 from tests.targets.graphs import residual
 from tests.targets.small_arch import small_text
 
@@ -116,14 +117,22 @@ def test_one_point_and_none() -> None:
 
 def test_mapped_energies_scale_with_their_parts() -> None:
     target = EngineTarget("", 1.0, parse_architecture(small_text() + POINTS, "small.yaml"))
-    report = evaluate(residual(), target)
+    report = evaluate(residual(), target, ratios=(0.5, 0.5), wishes=Wishes(False, False, speculate=True))
     slow = choose_point(report, target.arch, "edp", "slow")
     assert slow.total.energy_pj == pytest.approx(0.25 * report.total.energy_pj)
     assert slow.total.latency_s == pytest.approx(report.total.latency_cycles / 100e6)
     searched = [layer for layer in slow.layers if layer.detail is not None]
     assert searched
     for layer in searched:
-        assert layer.detail is not None and layer.detail.energy_pj == pytest.approx(layer.energy_pj)
+        assert layer.detail is not None
+        assert layer.detail.energy_pj + layer.move_energy_pj == pytest.approx(layer.energy_pj)
+    assert sum(slow.schedule.energy[-1]) == pytest.approx(slow.total.energy_pj)
+    for now, then in zip(slow.speculative, report.speculative, strict=True):
+        assert now.energy_pj == pytest.approx(0.25 * then.energy_pj)
+        assert now.latency_s == pytest.approx(then.latency_cycles / 100e6)
+    assert slow.expected is not None and report.expected is not None
+    assert slow.expected.energy_pj == pytest.approx(0.25 * report.expected.energy_pj)
+    assert slow.expected.speculation
     with pytest.raises(InputError, match="costed at operating point 'fast' only, not at 'slow'"):
         target_at(target, "slow")
 

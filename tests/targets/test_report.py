@@ -7,11 +7,12 @@ import pytest
 
 from passes.errors import InputError, NoSolutionError
 from passes.state import state_of
+from targets.base import Target
 from targets.diana.target import DianaTarget
+from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.report import evaluate
-from targets.schedule.exit_paths import jobs_of
-from targets.schedule.slot_checker import problems
-from targets.workload import build_workload
+from targets.schedule.checker import problems
+from targets.scheduling import Wishes
 from tests.targets.graphs import graph_of, lowered, residual
 
 DIANA = DianaTarget()
@@ -64,13 +65,59 @@ def test_reports_repeat_to_the_byte() -> None:
     assert first == second
 
 
-def test_the_timeline_is_valid() -> None:
-    graph = residual(softmax=True)
-    report = evaluate(graph, DIANA)
-    workload = build_workload(graph)
-    placements = {layer.name: DIANA.place(layer) for layer in workload.layers}
-    jobs = jobs_of(workload, placements, DIANA.arch)  # type: ignore[arg-type]
-    assert problems(jobs, report.timeline) == []
+@pytest.mark.parametrize("target", [DIANA, EdgeTpuQuadTarget()], ids=lambda target: str(target.title))
+def test_the_schedule_is_valid_and_its_figures_add_up(target: Target) -> None:
+    report = evaluate(residual(softmax=True), target)
+    assert problems(report.planned.network, report.planned.schedule) == []
+    assert report.timeline.stage_end_cycles == tuple(path.latency_cycles for path in report.exits)
+    assert sum(layer.energy_pj for layer in report.layers) == pytest.approx(report.total.energy_pj)
+    for path, split in zip(report.exits, report.schedule.energy, strict=True):
+        assert sum(split) == pytest.approx(path.energy_pj)
+    for layer in report.layers:
+        assert layer.end_cycle - layer.start_cycle >= layer.latency_cycles and layer.core in layer.cores
+
+
+def test_expected_costs_are_sums_over_the_exits() -> None:
+    ratios = (0.75, 0.25)
+    assert evaluate(residual(), DIANA).expected is None, "no shares are known"
+    report = evaluate(residual(), DIANA, ratios=ratios)
+    early, final = report.exits
+    expected = report.expected
+    assert expected is not None and not expected.speculation
+    assert expected.energy_pj == pytest.approx(0.75 * early.energy_pj + 0.25 * final.energy_pj)
+    assert expected.edp_j_cycles == pytest.approx(0.75 * early.edp_j_cycles + 0.25 * final.edp_j_cycles)
+    assert expected.edp_of_means_j_cycles == pytest.approx(expected.energy_pj * 1e-12 * expected.latency_cycles)
+    assert expected.edp_j_cycles > expected.edp_of_means_j_cycles, "energy and latency grow together"
+    document = report.to_json()
+    assert document["ratios"] == list(ratios) and document["expected"]["speculation"] is False
+
+
+@pytest.mark.parametrize(
+    ("ratios", "message"), [((1.0,), "1 ratios for 2 exits"), ((0.5, 0.6), "0.5, 0.6"), ((1.5, -0.5), "1.5, -0.5")]
+)
+def test_ratios_that_are_no_shares_are_told(ratios: tuple[float, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        evaluate(residual(), DIANA, ratios=ratios)
+
+
+@pytest.mark.parametrize("objective", ["latency", "energy", "edp"])
+def test_speculation_starts_where_it_pays_and_leaves_the_exits_alone(objective: str) -> None:
+    ratios = (0.2, 0.8)
+    plain = evaluate(residual(), DIANA, objective, ratios=ratios)
+    report = evaluate(residual(), DIANA, objective, ratios=ratios, wishes=Wishes(speculate=True))
+    assert report.exits == plain.exits and plain.expected is not None
+    assert report.expected is not None and report.expected.speculation
+    key = {"latency": "latency_cycles", "energy": "energy_pj", "edp": "edp_j_cycles"}[objective]
+    assert getattr(report.expected, key) <= getattr(plain.expected, key)
+    for path, cost in zip(report.exits, report.speculative, strict=True):
+        assert cost.energy_pj == pytest.approx(path.energy_pj + cost.wasted_pj)
+        assert cost.pays or cost.wasted_pj == 0
+    assert not report.speculative[-1].pays, "nothing comes behind the last exit"
+    if objective == "energy":
+        assert not any(cost.pays for cost in report.speculative), "what is begun in vain only costs"
+    documents = report.to_json()["exits"]
+    assert [{k: v for k, v in x.items() if k != "speculative"} for x in documents] == plain.to_json()["exits"]
+    assert documents[0]["speculative"]["pays"] is report.speculative[0].pays
 
 
 def test_refused_layers_are_an_error_that_lists_them() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from targets.diana.analog_array import common_unroll
@@ -48,3 +50,13 @@ def test_the_fastest_height_is_taken() -> None:
 def test_heights_that_do_not_fit_are_told() -> None:
     with pytest.raises(ValueError, match="no height of tiles fits"):
         fastest(FusedRun(DianaTarget(), unroll=2), segment("plain"), [Rows(112, 56)])
+
+
+@pytest.mark.parametrize(
+    ("variant", "rows"), [("plain", Rows(4, 1)), ("analog", Rows(2, 1)), ("digital", Rows(4, 1))]
+)
+def test_predictions_are_those_of_the_results_page(variant: str, rows: Rows) -> None:
+    cycles = fastest(FusedRun(DianaTarget(), unroll=2), segment(variant), [rows]).schedule.latency_cycles
+    assert f"{cycles:,}" in Path("docs/results/diana_segment.md").read_text(), (
+        "run the script and update the page"
+    )

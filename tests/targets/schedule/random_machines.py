@@ -45,9 +45,16 @@ class FakeCosts:
         if self._refusals and self._draw(tile.name, kind, sorted(held)) % 16 == 0:
             return None
         streamed = [op for op in "WIO" if op not in held or self._machine.store_of(core, op) == OUTER]
+        bits = {
+            "W": 8 * tile.weight_bytes,
+            "I": sum(t.elements * t.bits for t in tile.inputs),
+            "O": sum(t.elements * t.bits for t in tile.outputs),
+        }
+        outside = sum(bits[operand] for operand in streamed)
         work = tile.output_elements + tile.input_elements // 2 + tile.weight_bytes // 4
-        cycles = 1 + work * (2 + self._draw(kind) % 3) // 4 + 5 * len(streamed)
-        cost = LayerCost(cycles, 0, 0, 0, work * 0.5 + len(streamed), 1.0, 1, "placeholder")
+        cycles = 1 + work * (2 + self._draw(kind) % 3) // 4 + int(outside / self._machine.capacities["port"])
+        energy_pj = work * 0.5 + self._machine.stores[OUTER].read.energy_of(outside)
+        cost = LayerCost(cycles, 0, 0, 0, energy_pj, 1.0, 1, "placeholder")
         buffers: dict[str, int] = {}
         for operand in streamed:
             store = self._machine.store_of(core, operand)

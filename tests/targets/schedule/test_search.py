@@ -26,7 +26,7 @@ FREEDOMS = st.builds(Freedom, split=st.booleans(), fuse=st.booleans(), hold=st.b
 
 def found(network: Network, objective: str, freedom: Freedom) -> Schedule | None:
     search = Search(
-        Candidates(network, freedom), objective, uniform(len(network.stage_names)), beam=2, budget_tiles=200
+        Candidates(network, freedom), objective, uniform(len(network.stage_names)), budget_tiles=200
     )
     try:
         plan, state = search.run()
@@ -54,7 +54,7 @@ def test_found_schedules_are_valid_and_the_same_every_time(
 def test_weights_stay_where_they_fit_and_stages_may_overlap(seed: int, objective: str) -> None:
     network = random_network(Random(seed))
     ratios = uniform(len(network.stage_names))
-    search = Search(Candidates(network, Freedom()), objective, ratios, beam=1, budget_tiles=0)
+    search = Search(Candidates(network, Freedom()), objective, ratios, budget_tiles=0)
     try:
         plan, state = search.run()
         reached = {stage: sum(ratios[stage:]) for stage in range(len(ratios))}

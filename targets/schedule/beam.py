@@ -1,0 +1,163 @@
+"""A beam of partial schedules: layer by layer or group by group, the most promising are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from targets.schedule.candidates import Candidates, single
+from targets.schedule.estimate import Estimate
+from targets.schedule.fusion import PATTERNS, fused, runs, tile_counts, tiles_in
+from targets.schedule.jobs import has_weights, weights_name
+from targets.schedule.machine import OUTER
+from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, place_segment
+from targets.schedule.state import NoRoomError, State
+
+# Partial schedules kept per position, where the network is small enough.
+WIDTH = 3
+# Tiles placed layer by layer, and tiles of fused groups: some 10,000 take a second.
+BEAM_TILES = 5000
+GROUP_TILES = 3000
+
+
+@dataclass(frozen=True)
+class _Partial:
+    state: State
+    plan: Plan
+    key: tuple[float, float]
+
+
+class Beam:
+    """Looks for a good plan; ``split`` and ``fuse`` say what it may do beside choosing cores and order."""
+
+    def __init__(self, candidates: Candidates, estimate: Estimate, split: bool, fuse: bool) -> None:
+        self.candidates = candidates
+        self.network = network = candidates.network
+        self.estimate = estimate
+        self.splits = {index: self._worthwhile(index, split) for index in network.order}
+        tiles = sum(1 + sum(c.cut.parts for c in splits) for splits in self.splits.values())
+        self.width = max(1, min(WIDTH, BEAM_TILES // max(1, tiles)))
+        self.runs = runs(network) if fuse else {}
+        self._group_tiles = GROUP_TILES
+        # By the position where groups end, into how many tiles and in which pattern the longest is best cut.
+        self._best_way: dict[int, tuple[int, str]] = {}
+        self._obstacle: NoRoomError | None = None
+
+    def plan(self, start: State) -> Plan:
+        """Return the best plan found.
+
+        Raises:
+            NoRoomError: At some layer no way fits the memories.
+        """
+        order = self.network.order
+        beams: list[list[_Partial]] = [[] for _ in range(len(order) + 1)]
+        beams[0] = [_Partial(start, (), (0.0, 0.0))]
+        for position in range(len(order)):
+            kept = self._kept(beams[position])
+            beams[position] = []
+            for partial in kept:
+                for segment in self._segments(partial.state, position):
+                    beams[position + 1] += self._grown(partial, segment)
+            if kept and self._group_tiles > 0 and position in self.runs:
+                for grown, reached in self._fused(kept[0], position):
+                    beams[reached].append(grown)
+        if not beams[-1]:
+            raise self._obstacle or NoRoomError("", 0, self.network.layer(order[0]).name, 0)
+        return self._kept(beams[-1])[0].plan
+
+    def _kept(self, partials: list[_Partial]) -> list[_Partial]:
+        return sorted(partials, key=lambda partial: partial.key)[: self.width]
+
+    def _grown(self, partial: _Partial, segment: Segment) -> Iterator[_Partial]:
+        """Yield the schedule with one more segment, if there is room and every tile has a mapping."""
+        state = partial.state.copy()
+        try:
+            place_segment(state, segment)
+        except NoOptionError:
+            return
+        except NoRoomError as error:
+            self._obstacle = error
+            return
+        reached = self.network.position[segment.layers[-1]] + 1
+        key = self.estimate.partial(state, reached), state.energy_pj
+        yield _Partial(state, (*partial.plan, segment), key)
+
+    def _segments(self, state: State, position: int) -> Iterator[Segment]:
+        """Yield what may be placed next."""
+        index = self.network.order[position]
+        for choice in self.candidates.whole(index):
+            group = next(g for g in self.candidates.groups(index) if choice.cores[0] in g)
+            for core in self._promising(state, index, group):
+                yield single(index, choice._replace(cores=(core,)))
+        for choice in self.splits[index]:
+            yield single(index, choice)
+
+    def _promising(self, state: State, index: int, group: tuple[str, ...]) -> list[str]:
+        """Return of alike cores the one that is free first and the one with most of the inputs."""
+        if len(group) == 1:
+            return list(group)
+        near: dict[str, int] = dict.fromkeys(group, 0)
+        for operand in self.network.layer(index).inputs:
+            for copy in state.copies.of(operand.name):
+                for core in group:
+                    if copy.store == self.network.machine.store_of(core, "I"):
+                        near[core] += copy.region.cells
+        free = {core: state.resources[core].last_end for core in group}
+        first = min(group, key=lambda core: (free[core], -near[core], core))
+        nearest = min(group, key=lambda core: (-near[core], free[core], core))
+        return list(dict.fromkeys((nearest, first)))
+
+    def _worthwhile(self, index: int, split: bool) -> tuple[Choice, ...]:
+        """Return the splits of a layer the beam tries: all in small networks, else the most promising."""
+        if not split and self.candidates.whole(index):
+            return ()
+        splits = self.candidates.split(index)
+        allowance = BEAM_TILES // len(self.network.order)
+        found = []
+        for choice in sorted(splits, key=lambda c: (self._duration(index, c), c.cut.parts, c.cut.axis)):
+            if choice.cut.parts <= allowance or not (found or self.candidates.whole(index)):
+                found.append(choice)
+                allowance -= choice.cut.parts
+        return tuple(found)
+
+    def _duration(self, index: int, choice: Choice) -> float:
+        """Return about how long a split layer takes: its cores, or fetching the weights for each of them."""
+        machine, layer = self.network.machine, self.network.layer(index)
+        turns = -(-choice.cut.parts // len(set(choice.cores)))
+        cycles = turns * self.candidates.cost(index, choice, 0).latency_cycles
+        routes = machine.routes.get((OUTER, machine.store_of(choice.cores[0], "W")), ())
+        if not has_weights(layer) or not routes:
+            return cycles
+        extent = self.network.extents[weights_name(layer)]
+        times = len(set(choice.cores)) if choice.cut.axis == "OY" else 1
+        return max(cycles, times * extent.bits_of(extent.whole) / routes[0].bandwidth_bits_per_cycle)
+
+    def _fused(self, partial: _Partial, position: int) -> Iterator[tuple[_Partial, int]]:
+        """Yield groups of layers from a position on.
+
+        The longest is tried in every way; those that begin later or end earlier in the best of these ways.
+        """
+        order = self.network.order
+        ends = self.runs[position]
+        longest = order[position : ends[-1]]
+        if ends[-1] not in self._best_way:
+            ways: list[tuple[tuple[float, float], int, str]] = []
+            for count in tile_counts(self.network, longest):
+                for pattern in PATTERNS:
+                    for grown in self._group(partial, longest, count, pattern):
+                        ways.append((grown.key, count, pattern))
+                        yield grown, ends[-1]
+            if not ways:
+                return
+            self._best_way[ends[-1]] = min(ways)[1:]
+            ends = ends[:-1]
+        for end in ends:
+            for grown in self._group(partial, order[position:end], *self._best_way[self.runs[position][-1]]):
+                yield grown, end
+
+    def _group(
+        self, partial: _Partial, layers: Sequence[int], count: int, pattern: str
+    ) -> Iterator[_Partial]:
+        self._group_tiles -= tiles_in(self.network, layers, count)
+        for segment in fused(self.candidates, layers, count, pattern):
+            yield from self._grown(partial, segment)

@@ -1,0 +1,278 @@
+"""The exact scheduler: known optima, brute force, and bounds that nothing undercuts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from targets.cost.base import LayerCost
+from targets.layer import Layer, Operand
+from targets.schedule.checker import problems
+from targets.schedule.exact_bounds import lower_bound
+from targets.schedule.exact_free import free_bound
+from targets.schedule.exact_loads import Load, crowd
+from targets.schedule.exact_problem import Problem, problem_of
+from targets.schedule.jobs import Held, Network, Option, network_of
+from targets.schedule.machine import OUTER, Machine, Route, Store, Word
+from targets.schedule.objective import expected
+from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, simulate
+from targets.schedule.state import NoRoomError, State
+from targets.schedule.tiles import WHOLE, Cut
+from targets.workload import ExitPath, Workload
+from tests.targets.schedule.random_networks import random_network
+from tests.targets.schedule.random_plans import random_plan, random_resident
+
+OBJECTIVES = ("latency", "energy", "edp")
+SLACK = 1e-9
+
+
+class FixedCosts:
+    """Cycles per layer for a whole layer, a share of them for a tile; as much energy in pJ."""
+
+    def __init__(self, cycles: dict[str, int], cores: tuple[str, ...]) -> None:
+        self._cycles, self._cores = cycles, cores
+
+    def cores(self, layer: Layer) -> tuple[str, ...]:  # noqa: ARG002
+        return self._cores
+
+    def alike(self, core: str) -> str:  # noqa: ARG002
+        return self._cores[0]
+
+    def option(self, tile: Layer, core: str, held: Held) -> Option | None:  # noqa: ARG002
+        cycles = self._cycles[tile.name] * tile.outputs[0].shape[2] // 8
+        return Option(LayerCost(cycles, 0, 0, 0, float(cycles), 1.0, 1, "placeholder"))
+
+    def resources(self, core: str, cost: LayerCost) -> tuple[tuple[str, float], ...]:  # noqa: ARG002
+        return ((core, 1.0),)
+
+
+def image(name: str) -> Operand:
+    """Return 8 rows of 64 bits."""
+    return Operand(name, (1, 1, 8, 8), 8)
+
+
+def elementwise(name: str, source: str, target: str, producers: tuple[int, ...] = ()) -> Layer:
+    return Layer(name, "Relu", (), 0, None, (image(source),), (image(target),), producers=producers)
+
+
+def two_cores(link_bits: float, size_bits: int | None, *, shared: bool = False) -> Machine:
+    """Return two cores with a store each, or one for both, joined by a link and by a fast way off chip."""
+    free = Word(64)
+    names = ("both", "both") if shared else ("left", "right")
+    stores = {name: Store(name, size_bits, free, free) for name in names}
+    stores[OUTER] = Store(OUTER, None, free, free)
+    off_chip = (Route((("port", 1.0),), 512.0),)
+    routes = {pair: off_chip for name in names for pair in ((OUTER, name), (name, OUTER))}
+    if not shared:
+        routes |= {
+            pair: (Route((("link", 1.0),), link_bits),) for pair in itertools.permutations(("left", "right"))
+        }
+    places = {(core, op): store for core, store in zip(("a", "b"), names, strict=True) for op in "WIO"}
+    capacities = {"a": 1.0, "b": 1.0, "port": 1.0, "link": 1.0}
+    return Machine(capacities, stores, places, routes)
+
+
+def network(machine: Machine, layers: tuple[Layer, ...], cycles: dict[str, int], *outputs: str) -> Network:
+    path = ExitPath("final", "", tuple(range(len(layers))), 0, False)
+    workload = Workload(layers, (path,), (), frozenset(outputs))
+    return network_of(workload, machine, FixedCosts(cycles, ("a", "b")), {})
+
+
+def plan(network_: Network, cut: Cut = WHOLE) -> Plan:
+    return tuple(Segment((i,), (Choice(("a",) * cut.parts, cut),)) for i in network_.order)
+
+
+def solved(network_: Network, plan_: Plan, objective: str = "latency") -> float:
+    pytest.importorskip("ortools")
+    from targets.schedule.exact import solve
+
+    found = solve(network_, plan_, objective, (1.0,), time_limit_s=20, workers=4)
+    assert problems(network_, found.schedule) == []
+    assert found.proven, (found.value, found.bound)
+    return found.value
+
+
+def independent(machine: Machine) -> Network:
+    layers = (elementwise("l", "x", "p"), elementwise("m", "y", "q"))
+    return network(machine, layers, {"l": 100, "m": 60}, "p", "q")
+
+
+def test_independent_layers_run_side_by_side() -> None:
+    found = independent(two_cores(1.0, None))
+    # The first input arrives after a cycle; the longer layer follows, and its result leaves in one more.
+    assert solved(found, plan(found)) == 102
+
+
+def test_a_shared_memory_with_room_for_one_layer_makes_them_take_turns() -> None:
+    # 512 bits of input and 512 of output: two layers at once need 2048.
+    wide = independent(two_cores(1.0, 2048, shared=True))
+    assert solved(wide, plan(wide)) == 102
+    narrow = independent(two_cores(1.0, 1536, shared=True))
+    # The second input comes, and the first result leaves, while the other layer runs.
+    assert solved(narrow, plan(narrow)) == 1 + 100 + 60 + 1
+
+
+# Half of an image crosses the fast link in a cycle, the slow one in 256.
+@pytest.mark.parametrize(("link_bits", "cycles"), [(512.0, 1 + 10 + 1 + 50 + 1), (1.0, 1 + 10 + 100 + 1)])
+def test_a_slow_link_makes_splitting_worthless(link_bits: float, cycles: int) -> None:
+    layers = (elementwise("l", "x", "p"), elementwise("m", "p", "q", (0,)))
+    found = network(two_cores(link_bits, None), layers, {"l": 10, "m": 100}, "q")
+    halves = (Segment((0,), (Choice(("a",)),)), Segment((1,), (Choice(("a", "a"), Cut("OY", 2)),)))
+    assert solved(found, halves) == cycles
+
+
+def test_jackson_bound_of_known_sets() -> None:
+    assert crowd([], 1) == 0
+    assert crowd([Load(2, 3.0, 4)], 1) == 9
+    assert crowd([Load(0, 4.0, 0), Load(1, 2.0, 7)], 1) == 10
+    assert crowd([Load(0, 4.0, 0)] * 4, 2) == 8
+
+
+def tiny(seed: int) -> tuple[Network, Plan, Problem] | None:
+    """Return a random network with few enough tiles to try all cores and orders; ``None`` if it does not fit."""
+    random = Random(seed)
+    found = random_network(random, 3)
+    drawn = random_plan(random, found)
+    try:
+        simulate(found, drawn)
+        problem = problem_of(found, drawn)
+    except (NoRoomError, NoOptionError):
+        return None
+    count = 1
+    for task in problem.tasks:
+        count *= len(task.options)
+    return (found, drawn, problem) if len(problem.tasks) <= 5 and count <= 300 else None
+
+
+def orders(problem: Problem) -> Iterator[tuple[int, ...]]:
+    """Yield all orders in which tiles come behind those whose layers they read, stage by stage."""
+    before: dict[int, set[int]] = {task.number: set() for task in problem.tasks}
+    for piece in problem.pieces:
+        for need in piece.needs:
+            if piece.maker is not None:
+                before[need.task.number].add(piece.maker.number)
+    for task in problem.tasks:
+        before[task.number] |= {other.number for other in problem.tasks if other.stage < task.stage}
+
+    def grow(done: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        if len(done) == len(problem.tasks):
+            yield done
+        for number, needed in before.items():
+            if number not in done and needed <= set(done):
+                yield from grow((*done, number))
+
+    return grow(())
+
+
+def brute_force(problem: Problem, objective: str, ratios: tuple[float, ...]) -> float:
+    """Return the least a state makes of all cores and orders."""
+    best = float("inf")
+    for order in orders(problem):
+        for cores in itertools.product(*(task.options for task in problem.tasks)):
+            state = State(problem.network)
+            left = [sum(t.layer == task.layer for t in problem.tasks) for task in problem.tasks]
+            try:
+                for number in order:
+                    task, core = problem.tasks[number], cores[number]
+                    while len(state.stage_ends) < task.stage:
+                        state.end_stage()
+                    state.place(task.layer, task.tile, core, task.options[core], task.held)
+                    for other in problem.tasks:
+                        left[other.number] -= other.layer == task.layer
+                    if not left[number]:
+                        state.complete(task.layer)
+            except NoRoomError:
+                continue
+            while len(state.stage_ends) < problem.stages:
+                state.end_stage()
+            best = min(best, expected(objective, ratios, state.stage_ends, state.stage_energies))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_core_or_order_beats_the_solver_or_undercuts_its_bound(seed: int) -> None:
+    pytest.importorskip("ortools")
+    from targets.schedule.exact import solve
+
+    drawn = tiny(seed)
+    if drawn is None:
+        return
+    found, start, problem = drawn
+    ratios = tuple(1.0 / problem.stages for _ in range(problem.stages))
+    for objective in OBJECTIVES:
+        exact = solve(found, start, objective, ratios, time_limit_s=10, workers=4)
+        best = brute_force(problem, objective, ratios)
+        assert problems(found, exact.schedule) == []
+        assert exact.bound <= best * (1 + SLACK)
+        if exact.proven:
+            assert exact.value <= best * (1 + 2e-4)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_no_schedule_of_the_same_cuts_undercuts_the_bound(seed: int) -> None:
+    random = Random(seed)
+    found = random_network(random)
+    drawn = random_plan(random, found)
+    resident = random_resident(random, found) if random.random() < 0.5 else {}
+    count = len(found.stage_names)
+    ratios = [(i + 1) / (count * (count + 1) / 2) for i in range(count)]
+    try:
+        bounds = {o: lower_bound(found, drawn, o, ratios, resident) for o in OBJECTIVES}
+    except NoOptionError:
+        return
+    for _ in range(5):
+        try:
+            state = simulate(found, _other_cores(random, found, drawn), resident)
+        except (NoRoomError, NoOptionError):
+            continue
+        for objective, bound in bounds.items():
+            value = expected(objective, ratios, state.stage_ends, state.stage_energies)
+            assert bound <= value * (1 + SLACK), objective
+
+
+def _other_cores(random: Random, found: Network, drawn: Plan) -> Plan:
+    def other(index: int, choice: Choice) -> Choice:
+        cores = found.costs.cores(found.layer(index))
+        return choice._replace(cores=tuple(random.choice(cores) for _ in choice.cores))
+
+    return tuple(
+        Segment(s.layers, tuple(other(i, c) for i, c in zip(s.layers, s.choices, strict=True))) for s in drawn
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_same_problem_has_the_same_schedule(seed: int) -> None:
+    pytest.importorskip("ortools")
+    from targets.schedule.exact import solve
+
+    drawn = tiny(seed)
+    if drawn is None:
+        return
+    found, start, problem = drawn
+    ratios = tuple(1.0 / problem.stages for _ in range(problem.stages))
+    first, second = (solve(found, start, "latency", ratios, time_limit_s=10, workers=4) for _ in range(2))
+    assert first.schedule == second.schedule
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_no_cut_undercuts_the_free_bound(seed: int) -> None:
+    random = Random(seed)
+    found = random_network(random)
+    plans = [random_plan(random, found) for _ in range(6)]
+    ways: dict[int, list[Choice]] = {index: [] for index in found.order}
+    for drawn in plans:
+        for segment in drawn:
+            for index, choice in zip(segment.layers, segment.choices, strict=True):
+                ways[index].append(choice)
+    ratios = [1.0 / len(found.stage_names)] * len(found.stage_names)
+    for drawn in plans:
+        try:
+            state = simulate(found, drawn)
+        except (NoRoomError, NoOptionError):
+            continue
+        for objective in OBJECTIVES:
+            value = expected(objective, ratios, state.stage_ends, state.stage_energies)
+            assert free_bound(found, ways, objective, ratios) <= value * (1 + SLACK), objective
