@@ -10,8 +10,8 @@ from eecompile import wording
 from eecompile.answers_schedule import exit_paths, resident_line, schedule_line, schedule_tables
 from eecompile.terminal import bullets, line, table
 from targets.cost.solution import Solution
-from targets.operating_points import PointedReport
 from targets.layer_report import LayerReport
+from targets.operating_points import PointedReport
 from targets.report import CostReport
 
 SHOWN_LAYERS = 40

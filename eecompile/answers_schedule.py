@@ -25,11 +25,12 @@ def exit_paths(out: Console, report: CostReport) -> None:
     expected = report.expected
     last = "energy share" if expected is None else "inputs"
     columns = ("exit", "MACs", "cycles", "latency", "energy", "EDP", last)
-    rows = [_path(path, wording.ratio(path.energy_pj, report.total.energy_pj), expected is None) for path in report.exits]
+    rows = [
+        _path(path, wording.ratio(path.energy_pj, report.total.energy_pj), expected is None)
+        for path in report.exits
+    ]
     if expected is not None:
-        rows = [
-            (*row[:-1], wording.percent(ratio)) for row, ratio in zip(rows, report.ratios, strict=True)
-        ]
+        rows = [(*row[:-1], wording.percent(ratio)) for row, ratio in zip(rows, report.ratios, strict=True)]
     if expected is not None and not report.speculative:
         rows.append(_expected(report))
     bold = int(len(rows) > len(report.exits))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from eecompile.artifacts import folders
+from eecompile.cost_files import check_writable, save_mapping, write_trace
 from eecompile.preparation import cycles_by_model, prepare
 from eecompile.schedule_options import ScheduleOptions, parse_ratios, wishes_of
 from passes.errors import InputError, did_you_mean
-from passes.graph import write_atomic
 from targets.base import Target
 from targets.cost.mapping import RuleError
 from targets.engine_target import EngineTarget
@@ -20,10 +18,7 @@ from targets.layer import Bits
 from targets.operating_points import PointedReport, check_point, choose_point
 from targets.readers.files import read_architecture
 from targets.readers.mapping import read_mapping
-from targets.readers.saved_mapping import SavedMapping, mapping_text
 from targets.registry import load_target, target_table
-from targets.report import CostReport
-from targets.schedule.trace import trace_text
 
 ON_OFF = {"on": True, "off": False}
 FULL = "full"
@@ -82,7 +77,7 @@ def cost_network(
     ratios = None if options.scheduling.ratios is None else parse_ratios(options.scheduling.ratios)
     for flag, path in (("--save-mapping", options.save_mapping), ("--trace", options.trace)):
         if path is not None:
-            _check_writable(flag, path)
+            check_writable(flag, path)
     bits = given or accelerator.precision
     if foreign and given is None:
         notes.append(
@@ -94,7 +89,15 @@ def cost_network(
             accelerator = replace(accelerator, watch=ticker)
         try:
             prepared = prepare(
-                model, accelerator, objective, exits, head, bits=bits, fusion=fusion, ratios=ratios, wishes=wishes
+                model,
+                accelerator,
+                objective,
+                exits,
+                head,
+                bits=bits,
+                fusion=fusion,
+                ratios=ratios,
+                wishes=wishes,
             )
         except RuleError as error:
             raise _of_file(error, options.mapping, accelerator) from None
@@ -225,49 +228,6 @@ def parse_bits(text: str) -> Bits:
             "the third number is that of partial sums: --bits 8,8,16",
         )
     return Bits(weight, activation, accumulator, logits=activation)
-
-
-def save_mapping(report: CostReport, path: Path, target: EngineTarget) -> list[str]:
-    """Write the mappings of ``report`` in the form that ``--mapping`` reads; return notes on what is not there.
-
-    Raises:
-        InputError: The file cannot be written.
-    """
-    mapped = [layer for layer in report.layers if layer.detail is not None]
-    whole = [layer for layer in mapped if layer.tiles == 1]
-    entries = [
-        SavedMapping(layer.name, layer.core, layer.detail.mapping, target.rule(layer).links)
-        for layer in whole
-        if layer.detail is not None
-    ]
-    with folders(path.parent):
-        write_atomic(path, mapping_text(entries).encode())
-    if len(whole) == len(mapped):
-        return []
-    return [
-        f"{path} holds {len(whole)} of {len(mapped)} mappings: the other layers are cut into tiles, which have "
-        "mappings of their own; --schedule layers cuts none"
-    ]
-
-
-def write_trace(report: CostReport, path: Path) -> None:
-    """Write the schedule of ``report`` as a trace. Raises InputError."""
-    with folders(path.parent):
-        write_atomic(path, trace_text(report.to_trace()).encode())
-
-
-def _check_writable(flag: str, path: Path) -> None:
-    """Raise InputError if a file cannot be written: better told before a long search than after it."""
-    if path.is_dir():
-        name = {"--trace": "schedule.trace.json"}.get(flag, "mapping.yaml")
-        raise InputError(f"{flag} {path} is a folder", f"give a file, such as {path / name}")
-    with folders(path.parent):
-        try:
-            tempfile.TemporaryFile(dir=path.parent).close()
-        except OSError as error:
-            raise InputError(
-                f"cannot write to {path.parent}: {error.strerror}", "choose a folder you may write to"
-            ) from None
 
 
 def _on_off(flag: str, value: str) -> bool:

@@ -227,7 +227,7 @@ class Job:
     def _cost(
         self, graph: gs.Graph, target: Target | None = None, ratios: Sequence[float] | None = None
     ) -> CostReport:
-        """Return the costs of a network, scheduled for ``ratios``; with them, speculation may be asked for."""
+        """Return the costs of a network, scheduled for ``ratios``; without any, never with speculation."""
         wishes = Wishes(speculate=self.options.speculate and ratios is not None)
         target = target or self.prepared.target
         return cost_of(graph, target, self.options.objective, ratios=ratios, wishes=wishes)

@@ -276,7 +276,9 @@ def layer_rows(costs: CostReport) -> Sequence[Mapping[str, Any]]:
     """Return the rows of ``layers.csv``, one per placed layer."""
     rows = []
     for layer in costs.layers:
-        row = {k: v for k, v in vars(layer).items() if k not in ("bits", "declined", "origin", "detail", "cores")}
+        row = {
+            k: v for k, v in vars(layer).items() if k not in ("bits", "declined", "origin", "detail", "cores")
+        }
         weight, activation, output = layer.bits
         row["origin"] = json.dumps(list(layer.origin))
         row["cores"] = json.dumps(list(layer.cores))

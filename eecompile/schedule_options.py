@@ -1,4 +1,4 @@
-"""What a user asks of a schedule, from the texts of the command line; what a target cannot honour is refused."""
+"""What a user asks of a schedule, from the command line; what a target cannot honour is refused."""
 
 from __future__ import annotations
 

@@ -117,8 +117,10 @@ class EngineTarget(Target):
 
     def support(self, core: str) -> Support:
         """Return what a core of its kind runs."""
-        self.arch.core(core)
-        return engine_support.support(self.arch, core)
+        known = self._engines.supports
+        if core not in known:
+            known[core] = engine_support.support(self.arch, core)
+        return known[core]
 
     def hint(self, constraint: Constraint) -> str:
         """Return what helps against a broken rule."""

@@ -15,8 +15,8 @@ from passes.errors import InputError, NoSolutionError
 from targets.arch import Architecture, OperatingPoint
 from targets.base import Target
 from targets.cost.solution import Solution
-from targets.placement import objective_key
 from targets.path_cost import PathCost, SpeculativeCost, expected_cost
+from targets.placement import objective_key
 from targets.report import CostReport
 from targets.report_json import report_document
 from targets.schedule.energy_split import EnergySplit

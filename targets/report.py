@@ -179,7 +179,9 @@ def check_ratios(ratios: Sequence[float] | None, exits: int) -> None:
     if ratios is None:
         return
     if len(ratios) != exits:
-        raise InputError(f"{len(ratios)} ratios for {exits} exits", "give one per exit, the final one included")
+        raise InputError(
+            f"{len(ratios)} ratios for {exits} exits", "give one per exit, the final one included"
+        )
     if any(not (math.isfinite(r) and 0 <= r <= 1) for r in ratios) or abs(sum(ratios) - 1) > RATIO_SLACK:
         given = ", ".join(f"{ratio:g}" for ratio in ratios)
         raise InputError(f"the ratios {given} are no shares that add up to 1", "they are parts of all inputs")

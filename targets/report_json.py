@@ -87,8 +87,7 @@ def _schedule_json(schedule: ScheduleReport, exits: Sequence[PathCost]) -> dict[
             for item in schedule.utilisation
         ],
         "energy": [
-            {"exit": path.name, **split._asdict()}
-            for path, split in zip(exits, schedule.energy, strict=True)
+            {"exit": path.name, **split._asdict()} for path, split in zip(exits, schedule.energy, strict=True)
         ],
     }
 

@@ -31,7 +31,7 @@ class ScheduleReport:
     """A schedule in figures.
 
     Attributes:
-        mode: The most that could be done with a layer: whole on one core, split over cores, fused depth first.
+        mode: The most that could be done with a layer: run whole, split over cores, fused depth first.
         weights: Whether weights could stay on chip between inferences.
         resident: Those that do, in the order the layers run.
         weighted: How many layers have weights or constants.
@@ -54,7 +54,9 @@ class ScheduleReport:
     energy: tuple[EnergySplit, ...]
 
 
-def schedule_report(planned: Planned, free: Freedom, keep_weights: bool, timeline: Timeline) -> ScheduleReport:
+def schedule_report(
+    planned: Planned, free: Freedom, keep_weights: bool, timeline: Timeline
+) -> ScheduleReport:
     """Return the figures of a schedule.
 
     Args:

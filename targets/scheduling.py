@@ -88,7 +88,7 @@ def schedule_workload(
     wishes = wishes or Wishes()
     free = wishes.freedom(target.freedom)
     nominal = replace(target, host_scale=1.0)
-    network = _network(workload, nominal)
+    network = replace(_network(workload, nominal), thrifty=objective == "energy")
     candidates = Candidates(network, free)
     refusals = tuple(r for i in network.order if (r := _refusal(nominal, network.layer(i), candidates, i)))
     if refusals:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from targets.arch import Architecture
 from targets.cost.engine import Engine
@@ -11,15 +11,21 @@ from targets.cost.nest import LoopNest
 from targets.cost.residency import Residency, tensor_stores, without_trips
 from targets.cost.solution import Solution
 from targets.hierarchy import OPERANDS, Hierarchy
+from targets.layer import Layer
 
 # Per operand, memories that can hold a whole tensor of it and their bits, outermost first.
 Stores = Mapping[str, tuple[tuple[str, int], ...]]
 
 
 class Engines:
-    """Costs nests on the cores of an accelerator; equal cores share what was found out."""
+    """Costs nests on the cores of an accelerator; equal cores share what was found out.
+
+    Attributes:
+        supports: What each core runs, as far as it was asked for.
+    """
 
     def __init__(self, arch: Architecture) -> None:
+        self.supports: dict[str, Mapping[str, tuple[Callable[[Layer, Architecture], bool], ...]]] = {}
         self._hierarchies: dict[str, Hierarchy] = {}
         self._alike: dict[str, str] = {}
         self._engines: dict[tuple[Residency, tuple[tuple[str, str], ...], int | None], Engine] = {}

@@ -13,10 +13,10 @@ from targets.schedule.machine import OUTER
 from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, place_segment
 from targets.schedule.state import NoRoomError, State
 
-# Partial schedules kept per position, where the network is small enough.
-WIDTH = 3
+# Partial schedules kept per position, in small and in large networks: one alone is much worse than two.
+WIDEST, NARROWEST = 3, 2
 # Tiles placed layer by layer, and tiles of fused groups: some 10,000 take a second.
-BEAM_TILES = 5000
+BEAM_TILES = 8000
 GROUP_TILES = 3000
 
 
@@ -36,7 +36,7 @@ class Beam:
         self.estimate = estimate
         self.splits = {index: self._worthwhile(index, split) for index in network.order}
         tiles = sum(1 + sum(c.cut.parts for c in splits) for splits in self.splits.values())
-        self.width = max(1, min(WIDTH, BEAM_TILES // max(1, tiles)))
+        self.width = max(NARROWEST, min(WIDEST, BEAM_TILES // max(1, tiles)))
         self.runs = runs(network) if fuse else {}
         self._group_tiles = GROUP_TILES
         # By the position where groups end, into how many tiles and in which pattern the longest is best cut.
@@ -112,7 +112,7 @@ class Beam:
         if not split and self.candidates.whole(index):
             return ()
         splits = self.candidates.split(index)
-        allowance = BEAM_TILES // len(self.network.order)
+        allowance = BEAM_TILES // NARROWEST // len(self.network.order)
         found = []
         for choice in sorted(splits, key=lambda c: (self._duration(index, c), c.cut.parts, c.cut.axis)):
             if choice.cut.parts <= allowance or not (found or self.candidates.whole(index)):

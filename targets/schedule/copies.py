@@ -34,7 +34,8 @@ class Copies:
     def __init__(self) -> None:
         self._by_piece: dict[tuple[str, Region], tuple[Copy, ...]] = {}
         self._pieces: dict[str, tuple[Region, ...]] = {}
-        self._last_use: dict[tuple[str, Copy], int] = {}
+        # By the identity of the copy, which is there as long as it is one of these.
+        self._last_use: dict[int, int] = {}
 
     def copy(self) -> Copies:
         """Return a copy that can change on its own."""
@@ -53,7 +54,7 @@ class Copies:
     def remove(self, name: str, copy: Copy) -> None:
         """Forget a copy."""
         part = (name, copy.piece)
-        left = tuple(c for c in self._by_piece[part] if c != copy)
+        left = tuple(c for c in self._by_piece[part] if c is not copy)
         if left:
             self._by_piece[part] = left
         else:
@@ -63,17 +64,16 @@ class Copies:
                 self._pieces[name] = pieces
             else:
                 del self._pieces[name]
-        self._last_use.pop((name, copy), None)
+        self._last_use.pop(id(copy), None)
 
-    def touch(self, name: str, copy: Copy, end: int) -> None:
-        """Note that a copy is read until ``end``."""
-        key = (name, copy)
-        if self._last_use.get(key, 0) < end:
-            self._last_use[key] = end
+    def touch(self, copy: Copy, end: int) -> None:
+        """Note that a copy is read until ``end``; of one that stays for good it does not matter."""
+        if not copy.fixed and self._last_use.get(id(copy), 0) < end:
+            self._last_use[id(copy)] = end
 
-    def last_use(self, name: str, copy: Copy) -> int:
+    def last_use(self, copy: Copy) -> int:
         """Return when the last that reads a copy has ended, so far; never before it is there."""
-        return max(copy.ready, self._last_use.get((name, copy), 0))
+        return max(copy.ready, self._last_use.get(id(copy), 0))
 
     def pieces(self, name: str) -> tuple[Region, ...]:
         """Return the parts a tensor was written in, as far as they lie anywhere."""

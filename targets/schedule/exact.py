@@ -16,7 +16,7 @@ from targets.schedule.plan import Plan, Resident, finished, simulate
 from targets.schedule.result import Schedule
 
 # Values closer than this are the same: what rounding to whole numbers costs the bound.
-TOLERANCE = 1e-4
+TOLERANCE = 2e-4
 
 
 @dataclass(frozen=True)

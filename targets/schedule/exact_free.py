@@ -148,6 +148,9 @@ def _around(network: Network, layers: Mapping[int, _Layer]) -> tuple[dict[int, i
     for index in reversed(network.order):
         for operand in network.layer(index).outputs[:1]:
             for reader in network.consumers.get(operand.name, ()):
-                if network.stage_of[reader] == network.stage_of[index] and operand.name in layers[reader].reads:
+                if (
+                    network.stage_of[reader] == network.stage_of[index]
+                    and operand.name in layers[reader].reads
+                ):
                     tails[index] = max(tails[index], layers[reader].tile_cycles + tails[reader])
     return heads, tails

@@ -220,9 +220,7 @@ def stage_energies(problem: Problem) -> list[float]:
 def move_energy(machine: Machine, move: Crossing) -> float:
     """Return the least energy of a crossing in pJ; whole words are not counted."""
     ways = (
-        _per_bit(machine.stores[source].read)
-        + _per_bit(machine.stores[goal].write)
-        + route.energy_pj_per_bit
+        _per_bit(machine.stores[source].read) + _per_bit(machine.stores[goal].write) + route.energy_pj_per_bit
         for source, goal, route in _ways(machine, move.sources, move.goals)
     )
     return move.bits * min(ways, default=0.0)

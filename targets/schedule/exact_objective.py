@@ -14,48 +14,52 @@ from targets.schedule.exact_model import Model
 _SUM_BITS = 52
 # Finer than this, cycles times ratio are not told apart.
 _RATIO_BITS = 24
+# Bits of each factor of a product. OR-Tools 9.15 calls problems with products of 40 bits infeasible that
+# are not.
+_FACTOR_BITS = 16
+# Bits that energies have beyond a factor, so that rounding each of many summands does not add up.
+_FINE_BITS = 10
 
 
 def minimise(model: Model, objective: str, ratios: Sequence[float], floor: Floor, most: float) -> float:
     """Set the objective, no more than ``most``; return by what its value is to be multiplied.
 
-    Ratios and energies are scaled to whole numbers and rounded down, so that no schedule's value is below
-    that of its image in the model: what bounds the image bounds the schedule.
+    Ratios, energies and the factors of products are scaled to whole numbers and rounded down, so that no
+    schedule's value is below that of its image in the model: what bounds the image bounds the schedule.
     """
-    solver, stages = model.solver, range(len(ratios))
-    terms: list[cp_model.LinearExprT]
+    stages = range(len(ratios))
     room = _SUM_BITS - math.frexp(max(most, 1.0))[1]
+    terms: list[cp_model.LinearExprT]
     if objective == "latency":
-        factor = 2.0 ** min(room, _RATIO_BITS)
-        if len(ratios) == 1:
-            factor = 1.0
+        factor = 1.0 if len(ratios) == 1 else 2.0 ** min(room, _RATIO_BITS)
         terms = [math.floor(r * factor) * end for r, end in zip(ratios, model.stage_ends, strict=True)]
     elif objective == "energy":
         factor = 2.0**room
         terms = [model.energy(stage, sum(ratios[stage:]) * factor) for stage in stages]
     else:
-        factor = 2.0**room
-        terms = [_product(model, path, ratios[path], factor, floor, most) for path in stages]
+        cycles = max(1, model.horizon >> _FACTOR_BITS)
+        largest = max(most / max(1, end) for end in floor.ends)
+        grain = largest / 2**_FACTOR_BITS
+        factor = 1.0 / (cycles * grain)
+        terms = [_product(model, path, ratios[path] / grain, cycles) for path in stages if ratios[path] > 0.0]
     total = cp_model.LinearExpr.sum(terms)
-    solver.minimize(total)
-    solver.add(total <= math.ceil(most * factor) + 1)
+    model.solver.minimize(total)
+    model.solver.add(total <= math.ceil(most * factor) + 1)
     return 1.0 / factor
 
 
-def _product(
-    model: Model, path: int, ratio: float, factor: float, floor: Floor, most: float
-) -> cp_model.LinearExprT:
-    """Return latency times energy of an exit path times its ratio, no more than ``most`` in all."""
-    if not ratio:
-        return 0
-    solver, end = model.solver, model.stage_ends[path]
-    scale = ratio * factor
-    least = math.floor(floor.energies[path] * scale * (1 - 1e-6))
-    limit = math.ceil(most * factor) + 1
-    energy = solver.new_int_var(0, limit // max(1, floor.ends[path]) + 1, f"energy of exit {path}")
-    solver.add(energy == sum(model.energy(stage, scale) for stage in range(path + 1)))
-    if least * floor.ends[path] <= limit:
-        solver.add(energy >= max(0, least - len(model.problem.tasks) - len(model.shipments)))
-    product = solver.new_int_var(0, limit, f"product of exit {path}")
+def _product(model: Model, path: int, scale: float, cycles: int) -> cp_model.IntVar:
+    """Return the end of an exit path, in steps of ``cycles``, times its energy in pJ times ``scale``.
+
+    Both factors are rounded down.
+    """
+    solver, fine = model.solver, 1 << _FINE_BITS
+    top = 1 << (_FACTOR_BITS + 1)
+    end = solver.new_int_var(0, model.horizon // cycles, f"steps of exit {path}")
+    solver.add(end * cycles >= model.stage_ends[path] - cycles + 1)
+    energy = solver.new_int_var(0, top, f"energy of exit {path}")
+    exact = cp_model.LinearExpr.sum([model.energy(stage, scale * fine) for stage in range(path + 1)])
+    solver.add(energy * fine >= exact - fine + 1)
+    product = solver.new_int_var(0, top * max(1, model.horizon // cycles), f"product of exit {path}")
     solver.add_multiplication_equality(product, [end, energy])
     return product

@@ -77,6 +77,18 @@ def tile_counts(network: Network, layers: Sequence[int]) -> list[int]:
     return [n for n in counts if tiles_in(network, layers, n) <= MAX_TILES][:_MOST_COUNTS]
 
 
+def tiles_to_fuse(network: Network) -> int:
+    """Return how many tiles the longest groups have that follow one another."""
+    found, position = 0, 0
+    ends = runs(network)
+    while position < len(network.order):
+        end = ends.get(position, [position + 1])[-1]
+        layers = network.order[position:end]
+        found += tiles_in(network, layers, max(tile_counts(network, layers), default=1))
+        position = end
+    return found
+
+
 def tiles_in(network: Network, layers: Sequence[int], count: int) -> int:
     """Return how many tiles all layers of a group have."""
     return sum(min(count, cuttable(network.layer(index), "OY")) for index in layers)

@@ -70,6 +70,7 @@ class Network:
         outputs: Tensors that end in the outer store.
         stage_names: The exits.
         second_operand: Layers whose second input is their operand ``W``.
+        thrifty: Of several ways to move data the cheapest is taken, else the first to arrive.
         position: Where each layer is in the order.
         handed_on: Layers that later stages read from: the backbone, as far as it is read.
     """
@@ -87,6 +88,7 @@ class Network:
     second_operand: Mapping[int, bool] = field(default_factory=dict)
     handed_on: frozenset[int] = frozenset()
     position: Mapping[int, int] = field(default_factory=dict)
+    thrifty: bool = False
     _reads: dict[tuple[int, Region], tuple[Read, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def layer(self, index: int) -> Layer:

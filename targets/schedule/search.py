@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from targets.schedule.beam import Beam
+from targets.schedule.beam import GROUP_TILES, Beam
 from targets.schedule.candidates import Candidates
 from targets.schedule.estimate import Estimate
+from targets.schedule.fusion import tiles_to_fuse
 from targets.schedule.improve import Improver
 from targets.schedule.plan import Plan, Resident, simulate
 from targets.schedule.state import NoRoomError, State
@@ -31,7 +32,8 @@ class Search:
     def run(self) -> tuple[Plan, State]:
         """Return the best plan found and its schedule.
 
-        What is free to split and fuse is also tried without: more freedom never makes a schedule worse.
+        What is free to split and fuse is also tried without: more freedom never makes a schedule worse. Networks
+        with so many tiles that only a few groups could be tried are not fused.
 
         Raises:
             NoRoomError: At some layer no way fits the memories.
@@ -42,6 +44,8 @@ class Search:
         obstacle: NoRoomError | None = None
         for split, fuse in ((False, False), (True, False), (free.split, True)):
             if (split and not free.split) or (fuse and not (free.fuse and free.hold)):
+                continue
+            if fuse and tiles_to_fuse(self.network) > GROUP_TILES:
                 continue
             try:
                 plan = Beam(self.candidates, self.estimate, split, fuse).plan(start)

@@ -162,7 +162,7 @@ class State:
             self.memories[target].add(start, None, network.extents[name].bits_of(part))
             self.copies.add(name, Copy(target, part, end, start, part))
         for name, copy in used:
-            self.copies.touch(name, copy, end)
+            self.copies.touch(copy, end)
         self.energy_pj += option.cost.energy_pj
         self.end = max(self.end, end)
         stage = network.stage_of[index]
@@ -324,16 +324,18 @@ class State:
         machine = self.network.machine
         bits = self.network.extents[tensor].bits_of(part)
         name = self.network.layer(index).name
-        best: tuple[tuple[int, float, int], int, Copy, Route] | None = None
+        room = [(store, bits)]
+        best: tuple[tuple[float, float, int], int, Copy, Route] | None = None
         for source in sources:
+            ready = max(self.floor, source.ready)
+            pj = machine.stores[source.store].read.energy_of(bits)
             for route in machine.routes.get((source.store, store), ()):
                 cycles = route.cycles(bits)
-                uses = (*route.uses, *machine.shared)
-                start = self._earliest(
-                    max(self.floor, source.ready), cycles, uses, [(store, bits)], name, used
-                )
-                pj = machine.stores[source.store].read.energy_of(bits) + bits * route.energy_pj_per_bit
-                key = (start + cycles, pj, start)
+                wires_pj = bits * route.energy_pj_per_bit
+                if best is not None and self._key(ready + cycles, pj + wires_pj, ready) > best[0]:
+                    continue
+                start = self._earliest(ready, cycles, (*route.uses, *machine.shared), room, name, used)
+                key = self._key(start + cycles, pj + wires_pj, start)
                 if best is None or key < best[0]:
                     best = (key, start, source, route)
         if best is None:
@@ -346,7 +348,7 @@ class State:
         self.memories[store].add(start, None, bits)
         copy = Copy(store, part, end, start, source.piece)
         self.copies.add(tensor, copy)
-        self.copies.touch(tensor, source, end)
+        self.copies.touch(source, end)
         move = Move(
             tensor, part, source.store, store, start, end, len(self.stage_ends), uses, bits, index,
             purpose, machine.stores[source.store].read.energy_of(bits), bits * route.energy_pj_per_bit,
@@ -356,6 +358,10 @@ class State:
         self.energy_pj += move.energy_pj
         self.end = max(self.end, end)
         return copy
+
+    def _key(self, end: int, energy_pj: float, start: int) -> tuple[float, float, int]:
+        """Return what of two ways to move is compared: when it is there, or what it costs."""
+        return (energy_pj, end, start) if self.network.thrifty else (end, energy_pj, start)
 
     def _earliest(
         self,
@@ -415,7 +421,7 @@ class State:
 
     def _drop(self, name: str, copy: Copy) -> None:
         """Give back the room of a copy after its last use."""
-        end = self.copies.last_use(name, copy)
+        end = self.copies.last_use(copy)
         bits = self.network.extents[name].bits_of(copy.region)
         self.memories[copy.store].add(end, None, -bits)
         self.stays.append(Stay(copy.store, name, copy.region, bits, copy.since, end))

@@ -175,7 +175,9 @@ def test_a_named_target_of_the_engine(files: dict[str, str]) -> None:
 
 def test_layers_are_whole_split_or_fused_as_asked(files: dict[str, str]) -> None:
     quad = ("MODEL", "--target", "edge_tpu_quad", "--objective", "latency")
-    whole, split, fused = (document(files, *quad, "--schedule", mode) for mode in ("layers", "split", "fused"))
+    whole, split, fused = (
+        document(files, *quad, "--schedule", mode) for mode in ("layers", "split", "fused")
+    )
     assert [x["schedule"]["mode"] for x in (whole, split, fused)] == ["layers", "split", "fused"]
     assert all(x["tiles"] == 1 and x["cores"] == [x["core"]] and x["axis"] == "" for x in whole["layers"])
     assert any(x["tiles"] > 1 and x["axis"] in ("K", "OY") for x in split["layers"])
@@ -200,7 +202,9 @@ def test_shares_of_inputs_give_expected_costs(files: dict[str, str]) -> None:
     found = document(files, *asked, "--speculate")
     assert found["ratios"] == [0.7, 0.3] and found["expected"]["speculation"] is True
     costs = [x["speculative"] for x in found["exits"]]
-    assert found["expected"]["energy_pj"] == pytest.approx(0.7 * costs[0]["energy_pj"] + 0.3 * costs[1]["energy_pj"])
+    assert found["expected"]["energy_pj"] == pytest.approx(
+        0.7 * costs[0]["energy_pj"] + 0.3 * costs[1]["energy_pj"]
+    )
     without = document(files, *asked)
     assert without["expected"]["speculation"] is False and "speculative" not in without["exits"][0]
     assert [{k: v for k, v in x.items() if k != "speculative"} for x in found["exits"]] == without["exits"]
@@ -222,14 +226,18 @@ def test_figures_of_the_schedule_add_up(files: dict[str, str]) -> None:
     for memory in found["memories"]:
         assert memory["peak_bits"] == max(memory["peaks_bits"])
         assert memory["capacity_bits"] is None or memory["peak_bits"] <= memory["capacity_bits"]
-    assert all(0 <= w <= t <= 1 for x in found["utilization"] for w, t in zip(x["working"], x["taken"], strict=True))
+    assert all(
+        0 <= w <= t <= 1 for x in found["utilization"] for w, t in zip(x["working"], x["taken"], strict=True)
+    )
 
 
 def test_a_trace_holds_the_schedule(files: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "new" / "trace.json"
     found = document(files, *SEARCH, "--exits", "1", "--trace", str(path))
     trace = json.loads(path.read_text())
-    assert [x["end_cycle"] for x in trace["otherData"]["stages"]] == [x["latency_cycles"] for x in found["exits"]]
+    assert [x["end_cycle"] for x in trace["otherData"]["stages"]] == [
+        x["latency_cycles"] for x in found["exits"]
+    ]
     names = {event["name"] for event in trace["traceEvents"] if event["ph"] == "X"}
     assert {x["name"] for x in found["layers"]} <= names
 
@@ -275,7 +283,11 @@ def test_a_trace_holds_the_schedule(files: dict[str, str], tmp_path: Path) -> No
             "--locality off keeps all of them off chip",
             "leave one of the two away",
         ),
-        (["--schedule", "tiles"], "--schedule tiles: expected layers, split or fused", "did you mean 'layers'"),
+        (
+            ["--schedule", "tiles"],
+            "--schedule tiles: expected layers, split or fused",
+            "did you mean 'layers'",
+        ),
         (["--weights", "kept"], "--weights kept: expected keep or fetch", "did you mean 'keep'"),
         (["--ratios", "0.5;0.5"], "--ratios 0.5;0.5: expected numbers", "--ratios 0.6,0.3,0.1"),
         (["--ratios", "0.5,0.5"], "2 ratios for 1 exits", "the final one included"),

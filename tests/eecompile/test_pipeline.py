@@ -371,6 +371,32 @@ def test_without_data_there_are_costs_and_no_models(run: Run, tmp_path: Path) ->
     assert "no accuracy is claimed" in call("run", DIGITS, "--out", out)
 
 
+def test_many_cores_and_speculation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Exits are without speculation, what is expected is with it; tiles of a layer lie on several cores."""
+    monkeypatch.setattr(job, "Recipe", BRIEF)
+    out = tmp_path / "run"
+    summary = json.loads(
+        call("run", DIGITS, *OPTIONS, "--target", "edge_tpu_quad", "--speculate", "--out", out, "--json")
+    )
+    exits, expected = summary["exits"], summary["expected"]
+    assert expected["speculation"] is True and len(exits) > 1
+    for key in ("latency_cycles", "energy_pj", "edp_j_cycles"):
+        assert expected[key] == pytest.approx(sum(e["ratio"] * e["speculative"][key] for e in exits))
+    assert expected["macs"] == pytest.approx(sum(e["ratio"] * e["macs"] for e in exits))
+    assert exits[0]["speculative"]["pays"] and exits[0]["speculative"]["wasted_pj"] > 0
+    assert exits[0]["speculative"]["energy_pj"] > exits[0]["energy_pj"]
+    plain = sum(e["ratio"] * e["latency_cycles"] for e in exits)
+    assert expected["latency_cycles"] < plain, "it pays for the objective"
+    layers = list(csv.DictReader((out / "layers.csv").read_text().splitlines()))
+    assert sum(float(r["energy_pj"]) for r in layers) == pytest.approx(exits[-1]["energy_pj"])
+    assert any(int(r["tiles"]) > 1 and len(json.loads(r["cores"])) > 1 for r in layers)
+    trace = json.loads((out / "schedule.trace.json").read_text())
+    assert [s["end_cycle"] for s in trace["otherData"]["stages"]] == [e["latency_cycles"] for e in exits]
+    tiles = [e["args"]["tile"] for e in trace["traceEvents"] if "tile" in e.get("args", {})]
+    assert tiles, "tiles say which they are"
+    assert trace["otherData"]["stores"] and len(trace["otherData"]["energy_pj"]) == len(exits)
+
+
 @pytest.mark.parametrize("objective", ["latency", "energy"])
 def test_objective_and_mount_of_the_user(tmp_path: Path, objective: str) -> None:
     result = api.run(DIGITS, out=tmp_path, exits="relu_2", objective=objective)

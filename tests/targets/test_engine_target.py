@@ -194,9 +194,7 @@ def test_more_freedom_is_never_worse() -> None:
             for wishes in (Wishes(), LAYERS)
         )
         assert split <= whole
-    kept, fetched = (
-        evaluate(residual(), MANY, wishes=Wishes(keep_weights=keep)) for keep in (True, False)
-    )
+    kept, fetched = (evaluate(residual(), MANY, wishes=Wishes(keep_weights=keep)) for keep in (True, False))
     assert kept.schedule.resident and not fetched.schedule.resident
     assert (kept.schedule.weights, fetched.schedule.weights) == ("keep", "fetch")
     assert kept.total.edp_j_cycles < fetched.total.edp_j_cycles

@@ -86,14 +86,17 @@ def test_expected_costs_are_sums_over_the_exits() -> None:
     assert expected is not None and not expected.speculation
     assert expected.energy_pj == pytest.approx(0.75 * early.energy_pj + 0.25 * final.energy_pj)
     assert expected.edp_j_cycles == pytest.approx(0.75 * early.edp_j_cycles + 0.25 * final.edp_j_cycles)
-    assert expected.edp_of_means_j_cycles == pytest.approx(expected.energy_pj * 1e-12 * expected.latency_cycles)
+    assert expected.edp_of_means_j_cycles == pytest.approx(
+        expected.energy_pj * 1e-12 * expected.latency_cycles
+    )
     assert expected.edp_j_cycles > expected.edp_of_means_j_cycles, "energy and latency grow together"
     document = report.to_json()
     assert document["ratios"] == list(ratios) and document["expected"]["speculation"] is False
 
 
 @pytest.mark.parametrize(
-    ("ratios", "message"), [((1.0,), "1 ratios for 2 exits"), ((0.5, 0.6), "0.5, 0.6"), ((1.5, -0.5), "1.5, -0.5")]
+    ("ratios", "message"),
+    [((1.0,), "1 ratios for 2 exits"), ((0.5, 0.6), "0.5, 0.6"), ((1.5, -0.5), "1.5, -0.5")],
 )
 def test_ratios_that_are_no_shares_are_told(ratios: tuple[float, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -1,0 +1,61 @@
+"""The files `cost` writes when asked: mappings, and the schedule as a trace."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from eecompile.artifacts import folders
+from passes.errors import InputError
+from passes.graph import write_atomic
+from targets.engine_target import EngineTarget
+from targets.readers.saved_mapping import SavedMapping, mapping_text
+from targets.report import CostReport
+from targets.schedule.trace import trace_text
+
+
+def save_mapping(report: CostReport, path: Path, target: EngineTarget) -> list[str]:
+    """Write the mappings of ``report`` for ``--mapping``; return notes on those that are not there.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    mapped = [layer for layer in report.layers if layer.detail is not None]
+    whole = [layer for layer in mapped if layer.tiles == 1]
+    entries = [
+        SavedMapping(layer.name, layer.core, layer.detail.mapping, target.rule(layer).links)
+        for layer in whole
+        if layer.detail is not None
+    ]
+    with folders(path.parent):
+        write_atomic(path, mapping_text(entries).encode())
+    if len(whole) == len(mapped):
+        return []
+    return [
+        f"{path} holds {len(whole)} of {len(mapped)} mappings: the other layers are cut into tiles with "
+        "mappings of their own; --schedule layers cuts none"
+    ]
+
+
+def write_trace(report: CostReport, path: Path) -> None:
+    """Write the schedule of ``report`` as a trace. Raises InputError."""
+    with folders(path.parent):
+        write_atomic(path, trace_text(report.to_trace()).encode())
+
+
+def check_writable(flag: str, path: Path) -> None:
+    """Check that a file can be written: better told before a long search than after it.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if path.is_dir():
+        name = {"--trace": "schedule.trace.json"}.get(flag, "mapping.yaml")
+        raise InputError(f"{flag} {path} is a folder", f"give a file, such as {path / name}")
+    with folders(path.parent):
+        try:
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {path.parent}: {error.strerror}", "choose a folder you may write to"
+            ) from None
