@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from eecompile import wording
-from eecompile.answers_schedule import exit_paths, resident_line, schedule_line, schedule_tables
+from eecompile.answers_schedule import exact_line, exit_paths, resident_line, schedule_line, schedule_tables
 from eecompile.terminal import bullets, line, table
 from targets.cost.solution import Solution
 from targets.layer_report import LayerReport
@@ -120,6 +120,8 @@ def _assumptions(out: Console, report: CostReport) -> None:
         fusion = "on" if report.fusion else "off"
         line(out, f"Locality {locality}, fusion {fusion}, {limit} temporal factors per layer.")
         line(out, f"{schedule_line(report)} {resident_line(report.schedule)}")
+    if report.planned.exact is not None:
+        line(out, exact_line(report.planned.exact, report.objective))
     if report.models:
         cycles = ", ".join(
             f"{name} {wording.cycles(value)}" + ("" if value is None else " cycles")

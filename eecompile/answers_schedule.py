@@ -10,6 +10,7 @@ from eecompile import wording
 from eecompile.terminal import line, table
 from targets.path_cost import PathCost
 from targets.report import CostReport
+from targets.schedule.exact import Exact
 from targets.schedule_report import ScheduleReport
 
 SHOWN_RESOURCES = 24
@@ -57,6 +58,13 @@ def schedule_line(report: CostReport) -> str:
     if len(report.exits) > 1 and report.expected is None:
         text += "; made for equal shares of inputs at each exit, --ratios says otherwise"
     return f"{text}."
+
+
+def exact_line(exact: Exact, objective: str) -> str:
+    """Return in a sentence how far the schedule is at most from the best with its cuts."""
+    if exact.proven:
+        return f"Exact: no schedule of these tiles has a lower expected {objective}."
+    return f"Exact solver: no schedule of these tiles has {wording.percent(exact.gap)} less expected {objective}."
 
 
 def resident_line(schedule: ScheduleReport) -> str:

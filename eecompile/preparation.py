@@ -149,6 +149,7 @@ def cycles_by_model(
 
     ``known`` are the costs by the model of ``target``, the other arguments are those they were made with.
     """
+    plain = None if wishes is None else replace(wishes, speculate=False, exact_seconds=None)
     found: dict[str, int | None] = {}
     for name in target.cost_models:
         if name == known.cost_model:
@@ -156,7 +157,7 @@ def cycles_by_model(
             continue
         model = replace(target, cost_model=name)
         try:
-            costs = cost_of(graph, model, known.objective, bits, fusion, ratios, wishes)
+            costs = cost_of(graph, model, known.objective, bits, fusion, ratios, plain)
             found[name] = costs.total.latency_cycles
         except EecompileError:
             found[name] = None

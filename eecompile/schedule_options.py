@@ -53,8 +53,13 @@ def wishes_of(options: ScheduleOptions, target: Target) -> Wishes:
         raise _not_free(f"--schedule {options.schedule}", "--schedule layers", target)
     if options.weights is not None and keep and not free.hold:
         raise _not_free(f"--weights {options.weights}", "--weights fetch", target)
-    _exact_seconds(options)
-    return Wishes(split, fuse, keep, options.speculate)
+    exact_seconds = _exact_seconds(options)
+    if options.speculate and exact_seconds is not None:
+        raise InputError(
+            "--speculate starts stages of the default schedule, not of the exact one",
+            "leave --speculate or --solver exact away",
+        )
+    return Wishes(split, fuse, keep, options.speculate, exact_seconds)
 
 
 def parse_ratios(text: str) -> tuple[float, ...]:

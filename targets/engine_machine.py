@@ -36,7 +36,7 @@ def machine_of(arch: Architecture, engines: Engines) -> Machine:
         if link.bandwidth_bits_per_cycle is not None:
             for lane in _lanes(name, link):
                 capacities[lane] = link.bandwidth_bits_per_cycle
-    capacities |= {name: width for name, width in {*ports[0], *ports[1]}}
+    capacities |= {name: width for name, width in (*ports[0], *ports[1])}
     home = {store: core for (core, _), store in operand_stores.items()}
     homes: dict[str, str] = home | {OUTER: OFFCHIP}
     routes: dict[tuple[str, str], tuple[Route, ...]] = {}
@@ -159,7 +159,11 @@ def _routes(
 
 
 def _paths(links: Mapping[str, Link], start: str, widest: bool = False) -> dict[str, Path]:
-    """Return the best path to each place; data passes no memory off chip."""
+    """Return the best path to each place.
+
+    Data passes no memory off chip. A link without a limit leads to its other end and no further: it stands for
+    wires nobody has described, which are no way around those that somebody has.
+    """
     heap: list[tuple[float, float, str, Path]] = [(0.0, 0.0, start, ())]
     done: dict[str, Path] = {}
     while heap:
@@ -167,10 +171,11 @@ def _paths(links: Mapping[str, Link], start: str, widest: bool = False) -> dict[
         if at in done:
             continue
         done[at] = path
-        if at == OFFCHIP and at != start:
+        endless = any(math.isinf(width) for _, width, _ in path)
+        if endless or (at == OFFCHIP and at != start):
             continue
         for towards, lane, width, energy in _steps(links, at):
-            if towards not in done:
+            if towards not in done and not (path and math.isinf(width)):
                 longer = (*path, (lane, width, energy))
                 narrow = -min(w for _, w, _ in longer)
                 key = (narrow, len(longer)) if widest else (len(longer), narrow)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from targets.layer_report import LayerReport
     from targets.path_cost import PathCost
     from targets.report import CostReport
+    from targets.schedule.exact import Exact
     from targets.schedule_report import ScheduleReport
 
 SCHEMA_VERSION = 1
@@ -50,6 +51,7 @@ def report_document(report: CostReport) -> dict[str, Any]:
         "ratios": list(report.ratios),
         "expected": None if report.expected is None else dict(vars(report.expected)),
         **_schedule_json(report.schedule, report.exits),
+        "exact": None if report.planned.exact is None else _exact_json(report.planned.exact),
     }
 
 
@@ -89,6 +91,16 @@ def _schedule_json(schedule: ScheduleReport, exits: Sequence[PathCost]) -> dict[
         "energy": [
             {"exit": path.name, **split._asdict()} for path, split in zip(exits, schedule.energy, strict=True)
         ],
+    }
+
+
+def _exact_json(exact: Exact) -> dict[str, Any]:
+    return {
+        "value": exact.value,
+        "bound": exact.bound,
+        "gap": exact.gap,
+        "proven": exact.proven,
+        "seconds": exact.seconds,
     }
 
 

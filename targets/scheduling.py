@@ -12,6 +12,7 @@ from targets.cost.nests import nest_of
 from targets.layer import Layer
 from targets.placement import Reason, Refusal
 from targets.schedule.candidates import Candidates, Freedom
+from targets.schedule.exact import Exact, solve
 from targets.schedule.jobs import Network, network_of
 from targets.schedule.machine import Machine
 from targets.schedule.objective import uniform
@@ -33,12 +34,14 @@ class Wishes:
         fuse: Layers may be fused depth first.
         keep_weights: Weights that fit stay on chip between inferences; else all are fetched each time.
         speculate: The next stage may start while a head decides.
+        exact_seconds: How long the exact solver may improve and bound the schedule; ``None`` leaves it away.
     """
 
     split: bool = True
     fuse: bool = True
     keep_weights: bool = True
     speculate: bool = False
+    exact_seconds: float | None = None
 
     def freedom(self, allowed: Freedom) -> Freedom:
         """Return what of this the target allows."""
@@ -54,6 +57,7 @@ class Planned:
         resident: Weights that stay on chip between inferences.
         speculative: The schedule with speculation where it pays; ``None`` if it was not asked for.
         refusals: Layers no core takes.
+        exact: What the exact solver made of the cuts of ``plan``; ``None`` if it was not asked.
     """
 
     network: Network
@@ -62,6 +66,7 @@ class Planned:
     resident: Resident
     speculative: Schedule | None
     refusals: tuple[Refusal, ...]
+    exact: Exact | None = None
 
 
 def schedule_workload(
@@ -96,23 +101,50 @@ def schedule_workload(
         network = network.without({i for i in network.order if network.layer(i).name in names})
         candidates = Candidates(network, free)
     shares = tuple(ratios) if ratios is not None else uniform(len(network.stage_names))
-    search = Search(candidates, objective, shares)
     try:
-        plan, state = search.run()
-        resident = _resident(search, plan, state) if wishes.keep_weights and free.hold else {}
-        if resident:
-            plan, state = Search(candidates, objective, shares, resident).improve(plan)
+        plan, resident, state = _planned(network, free, objective, shares, wishes.keep_weights and free.hold)
         if target.host_scale != 1.0:
             network = replace(network, costs=target.costs(network.machine, workload))
             state = simulate(network, plan, resident)
     except NoRoomError as error:
         raise no_room(error, network.machine) from None
+    schedule, exact = finished(state, resident), None
+    if wishes.exact_seconds is not None:
+        exact = solve(network, plan, objective, shares, resident, time_limit_s=wishes.exact_seconds)
+        schedule = exact.schedule
     speculative = speculate(network, plan, resident, objective, shares) if wishes.speculate else None
-    return Planned(network, plan, finished(state, resident), resident, speculative, refusals)
+    return Planned(network, plan, schedule, resident, speculative, refusals, exact)
 
 
-def _resident(search: Search, plan: Plan, state: State) -> Resident:
+def _planned(
+    network: Network, free: Freedom, objective: str, ratios: Sequence[float], keep_weights: bool
+) -> tuple[Plan, Resident, State]:
+    """Return the best plan, with the weights that stay on chip if they may.
+
+    A plan is looked for as if all weights were fetched, and another as if none were. For each of them as many
+    weights stay as lower its cost, and it is improved with these.
+    """
+    search = Search(Candidates(network, free), objective, ratios)
+    plan, state = search.run()
+    best: tuple[Plan, Resident, State] = plan, {}, state
+    if not keep_weights:
+        return best
+    unbound = Search(Candidates(replace(network, free_weights=True), free), objective, ratios)
+    for trial in dict.fromkeys((plan, unbound.run()[0])):
+        resident = _resident(search, trial)
+        if resident:
+            found = Search(search.candidates, objective, ratios, resident).improve(trial)
+            if search.value(found[1]) < search.value(best[2]):
+                best = found[0], resident, found[1]
+    return best
+
+
+def _resident(search: Search, plan: Plan) -> Resident:
     """Return the weights that stay on chip: as many as make the expected cost less."""
+    try:
+        state = simulate(search.network, plan)
+    except NoRoomError:
+        return {}
     reached = [sum(search.ratios[stage:]) for stage in range(len(search.ratios))]
     order = list(resident_weights(search.network, plan, finished(state), dict(enumerate(reached))).items())
     best: Resident = {}

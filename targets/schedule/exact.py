@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from passes.errors import InputError
 from targets.schedule.exact_bounds import floor_of
-from targets.schedule.exact_build import value_of
 from targets.schedule.exact_problem import problem_of
+from targets.schedule.exact_replay import value_of
 from targets.schedule.jobs import Network
 from targets.schedule.objective import expected
 from targets.schedule.plan import Plan, Resident, finished, simulate
@@ -69,6 +69,8 @@ def solve(
     could have reached the outer store; and no store holds the results, buffers and inputs of tiles that run
     at once beyond its size. A solution that makes use of either is no schedule: its cores and order are then
     placed anew by a state.
+
+    No stage starts ahead of the decision before it: schedules that speculate may undercut the bound.
 
     Without a cut-off by time the result is the same every time; the search is deterministic, and a limit on
     its work, not on time, ends it on an idle machine. On a loaded one, time may end it before, and then

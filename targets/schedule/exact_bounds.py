@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from targets.schedule.exact_loads import crowd, loads, stage_energies
+from targets.schedule.exact_crossings import stage_energies
+from targets.schedule.exact_loads import crowd, loads
 from targets.schedule.exact_problem import Piece, Problem, problem_of
 from targets.schedule.jobs import Network
 from targets.schedule.machine import OUTER, Machine

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from targets.schedule.exact_problem import Need, Piece, Problem, Task, cells
 from targets.schedule.machine import OUTER
-from targets.schedule.objective import expected
-from targets.schedule.plan import Resident, finished
+from targets.schedule.plan import Resident
 from targets.schedule.profile import Profile
 from targets.schedule.result import Move, Purpose, Run, Schedule, Stay
-from targets.schedule.state import WHOLE_REGION, NoRoomError, State
+from targets.schedule.state import WHOLE_REGION, State
 
 if TYPE_CHECKING:
     from targets.schedule.exact_model import Model
@@ -19,41 +18,6 @@ if TYPE_CHECKING:
 
 # Value of a variable in a solution.
 Values = Callable[[Any], int]
-
-
-def value_of(schedule: Schedule, objective: str, ratios: Sequence[float]) -> float:
-    """Return the expected latency (cycles), energy (pJ) or product of a schedule."""
-    energies = [0.0] * len(ratios)
-    for run in schedule.runs:
-        energies[run.stage] += run.cost.energy_pj
-    for move in schedule.moves:
-        energies[move.stage] += move.energy_pj
-    paths = [sum(energies[: path + 1]) for path in range(len(ratios))]
-    return expected(objective, ratios, schedule.stage_end_cycles, paths)
-
-
-def replayed(problem: Problem, runs: Iterable[Run], resident: Resident | None) -> Schedule | None:
-    """Return what placing the tiles one by one makes of the cores and the order of ``runs``; ``None`` if no room."""
-    network = problem.network
-    tasks = {(task.layer, task.tile.number): task for task in problem.tasks}
-    left = dict.fromkeys(network.order, 0)
-    for task in problem.tasks:
-        left[task.layer] += 1
-    try:
-        state = State(network, resident)
-        for run in sorted(runs, key=lambda r: (r.stage, r.start, r.end, tasks[r.layer, r.cut[0]].number)):
-            while len(state.stage_ends) < run.stage:
-                state.end_stage()
-            task = tasks[run.layer, run.cut[0]]
-            state.place(run.layer, task.tile, run.core, task.options[run.core], task.held)
-            left[run.layer] -= 1
-            if not left[run.layer]:
-                state.complete(run.layer)
-    except NoRoomError:
-        return None
-    while len(state.stage_ends) < problem.stages:
-        state.end_stage()
-    return finished(state, resident)
 
 
 def built(model: Model, value: Values, resident: Resident | None) -> tuple[Schedule, bool]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from targets.schedule.exact_loads import Load, crossings, crowd, least_uses, move_energy
+from targets.schedule.exact_crossings import crossings, least_uses, move_energy
+from targets.schedule.exact_loads import Load, crowd
 from targets.schedule.exact_problem import Problem, cells, part_of
 from targets.schedule.jobs import Network
 from targets.schedule.objective import expected

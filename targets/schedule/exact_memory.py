@@ -88,7 +88,7 @@ def _home_stays(
 
 
 def _stay(model: Model, piece: Piece, shipment: Shipment, shipments: list[Shipment]) -> cp_model.IntervalVar:
-    """Return how long stays what was moved: until the last task that waited, or move from there, has ended."""
+    """Return how long stays what was moved: until the last task or move that reads it has ended."""
     solver = model.solver
     end = solver.new_int_var(0, model.horizon, f"leaves {shipment.made.name}")
     solver.add(end >= shipment.end)

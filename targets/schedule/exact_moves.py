@@ -195,7 +195,7 @@ def _take(model: Model, shipment: Shipment, bits: int) -> None:
 
 
 def _wait(model: Model, piece: Piece, need: Need, store: str, shipments: Sequence[Shipment]) -> None:
-    """Let a task that reads in ``store`` start after all rows it needs have come there, if it is not written there."""
+    """Let a task that reads in ``store`` start after all that it needs has come, or was written, there."""
     solver, task = model.solver, need.task
     elsewhere = [~model.at(task, need.operand, store)]
     if piece.maker is not None and store in piece.maker.places("O"):

@@ -9,19 +9,20 @@ from collections.abc import Sequence
 from ortools.sat.python import cp_model
 
 from targets.schedule.exact_bounds import Floor
-from targets.schedule.exact_build import built, replayed
+from targets.schedule.exact_build import built
 from targets.schedule.exact_hints import hint
 from targets.schedule.exact_memory import bind_running, bind_stays
 from targets.schedule.exact_model import Model
 from targets.schedule.exact_objective import minimise
 from targets.schedule.exact_problem import Problem
+from targets.schedule.exact_replay import replayed
 from targets.schedule.machine import OUTER
 from targets.schedule.objective import expected
 from targets.schedule.plan import Resident
 from targets.schedule.result import Schedule
 
-# Work of the solver, in its own unit, that takes about a second.
-_WORK_PER_SECOND = 1.0
+# Work of the solver, in its own unit, that one slow core does in about a second.
+_WORK_PER_SECOND = 0.05
 
 
 def improve(
@@ -68,7 +69,7 @@ def _run(
     hint(model, start)
     solver = cp_model.CpSolver()
     solver.parameters.max_time_in_seconds = max(0.1, time_limit_s)
-    solver.parameters.max_deterministic_time = max(0.1, time_limit_s * _WORK_PER_SECOND)
+    solver.parameters.max_deterministic_time = max(0.01, time_limit_s * _WORK_PER_SECOND)
     solver.parameters.num_workers = workers
     solver.parameters.interleave_search = True
     solver.parameters.random_seed = 0

@@ -71,6 +71,8 @@ class Network:
         stage_names: The exits.
         second_operand: Layers whose second input is their operand ``W``.
         thrifty: Of several ways to move data the cheapest is taken, else the first to arrive.
+        free_weights: Weights are taken to be where they are needed, without room: what a plan is looked for
+            with if they may stay on chip.
         position: Where each layer is in the order.
         handed_on: Layers that later stages read from: the backbone, as far as it is read.
     """
@@ -89,6 +91,7 @@ class Network:
     handed_on: frozenset[int] = frozenset()
     position: Mapping[int, int] = field(default_factory=dict)
     thrifty: bool = False
+    free_weights: bool = False
     _reads: dict[tuple[int, Region], tuple[Read, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def layer(self, index: int) -> Layer:

@@ -252,6 +252,8 @@ class State:
         """Return when ``region`` of ``tensor`` is in ``store``, moved there where it is not."""
         ready = self.floor
         c0, c1, y0, y1 = region
+        if self.network.free_weights and tensor not in self.network.consumers:
+            return ready
         for piece in self._pieces(tensor):
             # Most pieces are elsewhere: this is asked more often than anything else.
             if piece.y0 >= y1 or piece.y1 <= y0 or piece.c0 >= c1 or piece.c1 <= c0:

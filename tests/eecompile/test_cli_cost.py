@@ -231,6 +231,18 @@ def test_figures_of_the_schedule_add_up(files: dict[str, str]) -> None:
     )
 
 
+def test_the_exact_solver_is_never_worse_and_says_how_far_it_is(files: dict[str, str]) -> None:
+    pytest.importorskip("ortools")
+    asked = (*SEARCH, "--schedule", "layers", "--objective", "latency")
+    first, found = document(files, *asked), document(files, *asked, "--solver", "exact", "--time-limit", "20")
+    exact = found["exact"]
+    assert first["exact"] is None
+    assert exact["value"] == found["total"]["latency_cycles"] <= first["total"]["latency_cycles"]
+    assert 0 < exact["bound"] <= exact["value"] and exact["gap"] == 1 - exact["bound"] / exact["value"]
+    text = call(files, *asked, "--solver", "exact", "--time-limit", "20", columns=200).stdout
+    assert ("no schedule of these tiles has a lower expected latency" in text) is exact["proven"]
+
+
 def test_a_trace_holds_the_schedule(files: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "new" / "trace.json"
     found = document(files, *SEARCH, "--exits", "1", "--trace", str(path))
@@ -292,6 +304,7 @@ def test_a_trace_holds_the_schedule(files: dict[str, str], tmp_path: Path) -> No
         (["--ratios", "0.5;0.5"], "--ratios 0.5;0.5: expected numbers", "--ratios 0.6,0.3,0.1"),
         (["--ratios", "0.5,0.5"], "2 ratios for 1 exits", "the final one included"),
         (["--speculate"], "has no early exit", "--exits"),
+        (["--speculate", "--solver", "exact"], "not of the exact one", "leave --speculate or --solver exact"),
         (["--solver", "best"], "--solver best: no such solver", "default"),
         (["--time-limit", "5"], "--time-limit is that of the exact solver", "add --solver exact"),
         (["--solver", "exact", "--time-limit", "-1"], "--time-limit -1.0 is not a time", "seconds above 0"),

@@ -1,0 +1,85 @@
+"""A network on a target, scheduled, timed and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eecompile.preparation import parse_pipeline
+from passes.exits import recognise_exits
+from passes.graph import load
+from targets.base import Target
+from targets.engine_target import EngineTarget
+from targets.readers.files import read_architecture
+from targets.readers.mapping import read_mapping
+from targets.schedule.checker import problems
+from targets.schedule.result import Schedule
+from targets.scheduling import Planned, Wishes, schedule_workload
+from targets.workload import Workload, build_workload
+
+RESNET8 = ("models", "resnet8_cifar10.onnx")
+MOBILENETV1 = ("models", "mobilenetv1_025_vww.onnx")
+STAR = ("reference", "eenn", "mobilenetv2_exits_0_4_5_7.onnx")
+OTHER_EXITS = ("reference", "eenn", "mobilenetv2_exits_3_5_8.onnx")
+STREAM_QUAD = ("reference", "stream_quad_tpu", "hardware", "tpu_like_quad_core.yaml")
+
+# Stream's assumptions: input and weights start off chip, one layer after another whole on a core.
+LAYERS = Wishes(split=False, fuse=False, keep_weights=False)
+SPLIT = Wishes(split=True, fuse=False, keep_weights=False)
+FUSED = Wishes(split=True, fuse=True, keep_weights=False)
+KEPT = Wishes()
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A schedule and the CPU seconds it took, with costing the layers."""
+
+    planned: Planned
+    cpu_s: float
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule."""
+        return self.planned.schedule
+
+
+def workload_of(path: Path, target: Target) -> Workload:
+    """Return the layers of a network file as ``target`` sees them."""
+    graph = load(path)
+    parse_pipeline("canonicalize,fold-batchnorm")(graph)
+    recognise_exits(graph)
+    parse_pipeline(target.pipeline(quantized=False))(graph)
+    return build_workload(graph, target.precision)
+
+
+def described(path: Path, mapping: Path | None = None) -> EngineTarget:
+    """Return a target described by a file."""
+    architecture = read_architecture(path)
+    rules = read_mapping(mapping, architecture.array_dimensions) if mapping is not None else ()
+    return EngineTarget(architecture=architecture, rules=rules)
+
+
+def timed(
+    workload: Workload, target: Target, objective: str, wishes: Wishes, ratios: Sequence[float] | None = None
+) -> Timed:
+    """Return the schedule of ``workload``.
+
+    Raises:
+        ValueError: The checker finds something wrong with it, or a second run gives another schedule.
+    """
+    bound = target.for_objective(objective)
+    start = time.process_time()
+    planned = schedule_workload(workload, bound, objective, ratios, wishes)
+    cpu_s = time.process_time() - start
+    wrong = problems(planned.network, planned.schedule)
+    if wrong:
+        raise ValueError(f"the schedule is wrong: {'; '.join(wrong[:3])}")
+    return Timed(planned, cpu_s)
+
+
+def digest(schedule: Schedule) -> str:
+    """Return a fingerprint of all runs, moves and stays."""
+    return hashlib.sha256(repr((schedule.runs, schedule.moves, schedule.stays)).encode()).hexdigest()[:16]
