@@ -64,7 +64,8 @@ def exact_line(exact: Exact, objective: str) -> str:
     """Return in a sentence how far the schedule is at most from the best with its cuts."""
     if exact.proven:
         return f"Exact: no schedule of these tiles has a lower expected {objective}."
-    return f"Exact solver: no schedule of these tiles has {wording.percent(exact.gap)} less expected {objective}."
+    gap = wording.percent(exact.gap)
+    return f"Exact solver: no schedule of these tiles has {gap} less expected {objective}."
 
 
 def resident_line(schedule: ScheduleReport) -> str:

@@ -60,13 +60,14 @@ def choose_exits(
     val: Answers,
     limit: Limit,
     objective: str,
-    cost: Callable[[gs.Graph], CostReport],
+    cost: Callable[[gs.Graph, Sequence[float] | None], CostReport],
 ) -> ExitChoice:
     """Try every subset of the candidate exits; the cheapest on val within the limit is kept.
 
-    A head costs every image that passes it, so each subset is costed as a network of its own. An exit
-    more must save at least ``MIN_GAIN`` of static: less is within the noise of a validation set, and
-    not worth its weights.
+    A head costs every image that passes it, so each subset is costed as a network of its own: scheduled for
+    equal shares of images at each exit first, then for the shares that its thresholds gave. An exit more must
+    save at least ``MIN_GAIN`` of static: less is within the noise of a validation set, and not worth its
+    weights.
 
     Args:
         graph: Network with all candidate exits.
@@ -74,7 +75,7 @@ def choose_exits(
         val: Its answers on validation images.
         limit: Allowed drop.
         objective: ``edp``, ``latency`` or ``energy``.
-        cost: Costs a network on the target.
+        cost: Costs a network on the target, scheduled for shares of images that leave at each exit.
     """
     names = [e.name for e in state_of(graph).exits[:-1]]
     bound = DropBound(len(val.labels))
@@ -83,14 +84,26 @@ def choose_exits(
         for subset in itertools.combinations(range(len(names)), size):
             if len({candidates[i].mount for i in subset}) < size:
                 continue
-            costs = cost(keep_exits(graph, [names[i] for i in subset]))
-            values = [objective_value(e, objective) for e in costs.exits]
-            choice = choose(val.observed().select(subset), values, limit, bound)
-            if all(t != NEVER for t in choice.thresholds):  # else a smaller subset is cheaper still
+            network = keep_exits(graph, [names[i] for i in subset])
+            ratios = None
+            for _ in range(2 if subset else 1):
+                costs = cost(network, ratios)
+                values = [objective_value(e, objective) for e in costs.exits]
+                choice = choose(val.observed().select(subset), values, limit, bound)
+                if any(t == NEVER for t in choice.thresholds):
+                    break  # a smaller subset is cheaper still
+                ratios = shares(val.select(subset), choice.thresholds)
+            else:
                 found[subset] = choice, costs
     kept = _sparing(found)
     choice, costs = found[kept]
     return ExitChoice(kept, choice.thresholds, costs, found[()][1], _removed(candidates, kept, found, limit))
+
+
+def shares(seen: Answers, thresholds: Sequence[np.float32]) -> tuple[float, ...]:
+    """Return the share of images that leave at each exit."""
+    where, _ = seen.leaving(thresholds)
+    return tuple(float(count) / len(where) for count in np.bincount(where, minlength=len(thresholds) + 1))
 
 
 def _sparing(found: dict[tuple[int, ...], tuple[Choice, CostReport]]) -> tuple[int, ...]:

@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx_graphsurgeon as gs
 
 from eecompile import artifacts, outcome
 from eecompile.calibration import IMAGES, calibrate
 from eecompile.dataset import Dataset, evenly
 from eecompile.delivery import Forms, prove, write_models
-from eecompile.exit_choice import Candidate, ExitChoice, choose_exits, oversized
+from eecompile.exit_choice import Candidate, ExitChoice, choose_exits, oversized, shares
 from eecompile.features import extract
 from eecompile.network_data import open_data
 from eecompile.preparation import Prepared, cost_of, cycles_by_model, schemes_of
@@ -151,11 +150,10 @@ class Job:
 
     def _scheduled(self, lowered: gs.Graph, chosen: ExitChoice, val: Answers) -> ExitChoice:
         """Return the choice with the costs of a schedule made for the shares of inputs seen on val."""
-        where, _ = val.select(chosen.kept).leaving(chosen.thresholds)
-        counts = np.bincount(where, minlength=len(chosen.kept) + 1)
         names = [state_of(lowered).exits[k].name for k in chosen.kept]
-        ratios = tuple(float(count) / len(where) for count in counts)
-        return replace(chosen, costs=self._cost(keep_exits(lowered, names), ratios=ratios))
+        ratios = shares(val.select(chosen.kept), chosen.thresholds)
+        costs = self._cost(keep_exits(lowered, names), ratios, self.options.speculate)
+        return replace(chosen, costs=costs)
 
     def _mount_names(self) -> list[str]:
         """Return the short name of the mount of every exit, the final one last."""
@@ -225,11 +223,14 @@ class Job:
         return self.prepared.target.pipeline(quantized=False)
 
     def _cost(
-        self, graph: gs.Graph, target: Target | None = None, ratios: Sequence[float] | None = None
+        self,
+        graph: gs.Graph,
+        ratios: Sequence[float] | None = None,
+        speculate: bool = False,
+        target: Target | None = None,
     ) -> CostReport:
-        """Return the costs of a network, scheduled for ``ratios``; without any, never with speculation."""
-        wishes = Wishes(speculate=self.options.speculate and ratios is not None)
-        target = target or self.prepared.target
+        """Return the costs of a network, scheduled for ``ratios``; equal shares if not given."""
+        target, wishes = target or self.prepared.target, Wishes(speculate=speculate)
         return cost_of(graph, target, self.options.objective, ratios=ratios, wishes=wishes)
 
     def _sensitivity(
@@ -241,8 +242,8 @@ class Job:
         result = []
         for factor in (0.0, 1.0, 4.0):
             target = load_target(self.options.target, self.options.cost_model or "", factor)
-            costs = self._cost(forms.lowered, target, ratios)
-            result.append((factor, costs, self._cost(forms.static, target)))
+            costs = self._cost(forms.lowered, ratios, self.options.speculate, target)
+            result.append((factor, costs, self._cost(forms.static, target=target)))
         return result
 
     def _info(self, dataset: Dataset | None, more: dict[str, Any], static: CostReport) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class _Kept:
     """What a piece takes: the moves that are of use, and how long it stays where.
 
     Attributes:
-        spilled: Whether a move is from the outer store without one there.
+        spilled: Whether something is taken from the outer store that no move brought there.
     """
 
     def __init__(
@@ -143,6 +143,7 @@ class _Kept:
             if len(left) < len(missing):
                 missing = left
                 yield shipment
+        self.spilled = self.spilled or bool(missing)
 
     def _add(self, shipment: Shipment, way: Way) -> None:
         model, value, piece = self._model, self._value, self._piece

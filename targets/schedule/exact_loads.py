@@ -82,6 +82,9 @@ def _only_in(move: Crossing, stage: int) -> bool:
     if move.stage != stage:
         return False
     maker = move.piece.maker
+    if maker is not None and maker.stage < stage and OUTER in move.goals:
+        # It may have been moved out before, to make room.
+        return False
     return (maker is not None and maker.stage == stage) or all(
         need.task.stage >= stage for need in move.piece.needs
     )

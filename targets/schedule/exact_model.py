@@ -19,6 +19,9 @@ _GRAIN = 1 << 20
 class Model:
     """All variables and what binds them.
 
+    Cores that cost the same are not told apart by order constraints: routes between them are rarely alike,
+    as ties between paths are broken by name. The solver looks for the symmetries that are there.
+
     Attributes:
         spills: Whether what a store has too little room for may be fetched again from the outer store.
         energy_counts: Whether moves are judged by their energy too.

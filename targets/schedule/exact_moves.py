@@ -58,9 +58,14 @@ def add_moves(model: Model, piece: Piece) -> list[Shipment]:
         _add_ways(model, shipment, shipments)
     for need in piece.needs:
         for store in need.task.places(need.operand):
-            if piece.maker is not None or store != OUTER:
+            if store != OUTER or not _may_lie_outside(model, piece, need):
                 _wait(model, piece, need, store, shipments)
     return shipments
+
+
+def _may_lie_outside(model: Model, piece: Piece, need: Need) -> bool:
+    """Whether a piece may be in the outer store without a move here: from the start, or to make room."""
+    return piece.maker is None or (model.spills and piece.maker.stage < need.task.stage)
 
 
 def _wanted(model: Model, piece: Piece) -> Iterator[tuple[Region, str, int, int, Sequence[Need]]]:
@@ -120,11 +125,8 @@ def _add_ways(model: Model, shipment: Shipment, others: Sequence[Shipment]) -> N
                 solver.add_implication(taken, behind.made)
                 solver.add(shipment.start >= behind.end).only_enforce_if(taken)
             elif spilled and piece.maker is not None:
-                first = min(
-                    r.cycles(bits)
-                    for s in piece.sources
-                    for r in model.problem.machine.routes.get((s, OUTER), ())
-                )
+                away = [r for s in piece.sources for r in model.problem.machine.routes.get((s, OUTER), ())]
+                first = min((r.cycles(bits) for r in away), default=0)
                 solver.add(shipment.start >= model.ends[piece.maker.number] + first).only_enforce_if(taken)
             elif piece.maker is not None:
                 solver.add_implication(taken, model.at(piece.maker, "O", source))
@@ -167,12 +169,10 @@ def _origins(
     for source in dict.fromkeys((*piece.sources, *lying)):
         if source != goal:
             yield source, None, False
-    to_outer = False
     for other in others:
         if other.destination == goal or other.stage > shipment.stage:
             continue
         if shipment.region.within(other.region):
-            to_outer = to_outer or other.destination == OUTER
             yield other.destination, other, False
     if model.spills and piece.maker is not None and OUTER not in (goal, *piece.sources):
         yield OUTER, None, True

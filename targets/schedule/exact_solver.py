@@ -22,7 +22,10 @@ from targets.schedule.plan import Resident
 from targets.schedule.result import Schedule
 
 # Work of the solver, in its own unit, that one slow core does in about a second.
-_WORK_PER_SECOND = 0.05
+_WORK_PER_SECOND = 0.1
+
+# Of the solutions on the way, how many of the last a state places anew.
+_REPLAYS = 20
 
 
 def improve(
@@ -45,7 +48,7 @@ def improve(
         bind_running(model)
     share = time_limit_s / 2 if tight else time_limit_s
     found, bound, valid = _run(model, floor, objective, ratios, start, value, resident, share, workers)
-    if not valid:
+    if tight and not valid:
         kept = Model(problem, floor, horizon, spills=False, energy_counts=objective != "latency")
         bind_stays(kept)
         left = time_limit_s - (time.monotonic() - begin)
@@ -75,13 +78,29 @@ def _run(
     solver.parameters.random_seed = 0
     # Probing takes longer here than it saves.
     solver.parameters.cp_model_probing_level = 0
-    status = solver.solve(model.solver)
+    solutions = _Solutions(model, resident)
+    status = solver.solve(model.solver, solutions)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return [], solver.best_objective_bound * unit if status == cp_model.UNKNOWN else 0.0, True
-    schedule, valid = built(model, solver.value, resident)
-    again = replayed(model.problem, schedule.runs, resident)
-    found = ([schedule] if valid else []) + ([again] if again is not None else [])
-    return found, solver.best_objective_bound * unit, valid
+        return [], solver.best_objective_bound * unit if status == cp_model.UNKNOWN else 0.0, False
+    found = [schedule for schedule, valid in solutions.built if valid]
+    for schedule, _ in solutions.built[-_REPLAYS:]:
+        again = replayed(model.problem, schedule.runs, resident)
+        if again is not None:
+            found.append(again)
+    return found, solver.best_objective_bound * unit, solutions.built[-1][1]
+
+
+class _Solutions(cp_model.CpSolverSolutionCallback):
+    """Makes schedules of all solutions on the way, each better than those before."""
+
+    def __init__(self, model: Model, resident: Resident | None) -> None:
+        super().__init__()
+        self._model, self._resident = model, resident
+        self.built: list[tuple[Schedule, bool]] = []
+
+    def on_solution_callback(self) -> None:
+        """Keep one solution; called by the solver."""
+        self.built.append(built(self._model, self.value, self._resident))
 
 
 def horizon_of(problem: Problem, floor: Floor, objective: str, ratios: Sequence[float], value: float) -> int:

@@ -26,8 +26,8 @@ def network() -> gs.Graph:
     return graph
 
 
-def cost(graph: gs.Graph) -> CostReport:
-    return cost_of(graph, load_target("diana"), "edp")
+def cost(graph: gs.Graph, ratios: Sequence[float] | None = None) -> CostReport:
+    return cost_of(graph, load_target("diana"), "edp", ratios=ratios)
 
 
 def answers(*wrong: int, images: int = 100) -> Answers:

@@ -58,7 +58,7 @@ def workload_of(path: Path, target: Target) -> Workload:
 def described(path: Path, mapping: Path | None = None) -> EngineTarget:
     """Return a target described by a file."""
     architecture = read_architecture(path)
-    rules = read_mapping(mapping, architecture.array_dimensions) if mapping is not None else ()
+    rules = read_mapping(mapping, architecture.array_dimensions)[0] if mapping is not None else ()
     return EngineTarget(architecture=architecture, rules=rules)
 
 

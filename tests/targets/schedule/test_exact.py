@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator
 from random import Random
 
 import pytest
 
+from passes.errors import InputError
 from targets.cost.base import LayerCost
 from targets.layer import Layer, Operand
 from targets.schedule.checker import problems
@@ -121,6 +123,16 @@ def test_a_slow_link_makes_splitting_worthless(link_bits: float, cycles: int) ->
     found = network(two_cores(link_bits, None), layers, {"l": 10, "m": 100}, "q")
     halves = (Segment((0,), (Choice(("a",)),)), Segment((1,), (Choice(("a", "a"), Cut("OY", 2)),)))
     assert solved(found, halves) == cycles
+
+
+def test_without_ortools_the_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from targets.schedule.exact import solve
+
+    monkeypatch.setitem(sys.modules, "ortools.sat.python.cp_model", None)
+    monkeypatch.setitem(sys.modules, "ortools.sat.python", None)
+    found = independent(two_cores(1.0, None))
+    with pytest.raises(InputError, match=r"pip install eecompile\[solver\]"):
+        solve(found, plan(found), "latency", (1.0,), time_limit_s=1)
 
 
 def test_jackson_bound_of_known_sets() -> None:

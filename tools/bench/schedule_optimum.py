@@ -1,0 +1,78 @@
+"""The default scheduler beside CP-SAT: its proven optimum, or what it can prove, for the same tiles."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from targets.base import Target
+from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
+from targets.schedule.exact import solve
+from targets.schedule.objective import expected, uniform
+from targets.scheduling import Wishes
+from targets.workload import Workload
+from tools.bench.scheduled import (
+    FUSED,
+    LAYERS,
+    MOBILENETV1,
+    OTHER_EXITS,
+    RESNET8,
+    SPLIT,
+    STAR,
+    STREAM_QUAD,
+    described,
+    timed,
+    workload_of,
+)
+
+GOAL = 0.03
+MOST_LAYERS = 60
+NETWORKS = {"ResNet8": RESNET8, "MobileNetV1": MOBILENETV1, "MobileNetV2 0457": STAR, "MobileNetV2 358": OTHER_EXITS}
+
+
+def cases(shared: Path) -> Iterator[tuple[str, str, Workload, Target]]:
+    """Yield the networks of up to ``MOST_LAYERS`` layers on both quad-cores."""
+    targets: dict[str, Target] = {
+        "Stream's quad-core": described(shared.joinpath(*STREAM_QUAD)),
+        "edge_tpu_quad": EdgeTpuQuadTarget(),
+    }
+    for title, target in targets.items():
+        for name, parts in NETWORKS.items():
+            workload = workload_of(shared.joinpath(*parts), target)
+            if len(workload.layers) <= MOST_LAYERS:
+                yield name, title, workload, target
+
+
+def show(shared: Path, seconds: float) -> None:
+    """Print the table."""
+    print(f"Default scheduler beside CP-SAT on the same tiles, {seconds:g} s each (goal: within {GOAL:.0%})")
+    print(
+        f"{'network':<18}{'accelerator':<20}{'cuts':<8}{'objective':>10}{'default':>12}{'CP-SAT':>12}"
+        f"{'bound':>12}{'over optimum':>14}{'over bound':>12}{'CPU s':>8}{'solver s':>10}"
+    )
+    for name, title, workload, target in cases(shared):
+        ways: dict[str, Wishes] = {"layers": LAYERS, "split": SPLIT, "fused": FUSED}
+        for way, wishes in ways.items():
+            for objective in ("latency", "energy", "edp") if way == "layers" else ("latency",):
+                fresh = replace(target)
+                found = timed(workload, fresh, objective, wishes)
+                shares = uniform(len(found.planned.network.stage_names))
+                schedule = found.schedule
+                value = expected(
+                    objective,
+                    shares,
+                    schedule.stage_end_cycles,
+                    [schedule.energy_until(k) for k in range(len(shares))],
+                )
+                start = time.monotonic()
+                exact = solve(found.planned.network, found.planned.plan, objective, shares, time_limit_s=seconds)
+                took = time.monotonic() - start
+                beyond = f"{value / exact.value - 1:>13.2%}{'' if exact.proven else '+'}"
+                print(
+                    f"{name:<18}{title:<20}{way:<8}{objective:>10}{value:>12.4g}{exact.value:>12.4g}"
+                    f"{exact.bound:>12.4g}{beyond:>14}{value / exact.bound - 1:>12.2%}{found.cpu_s:>8.2f}{took:>10.1f}",
+                    flush=True,
+                )
+    print("+: not proven to be the optimum; the last but two columns then say how far the bound is.\n")
