@@ -12,12 +12,13 @@ from targets.schedule.jobs import has_weights, weights_name
 from targets.schedule.machine import OUTER
 from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, place_segment
 from targets.schedule.state import NoRoomError, State
+from targets.schedule.tiles import Cut
 
 # Partial schedules kept per position, in small and in large networks: one alone is much worse than two.
 WIDEST, NARROWEST = 3, 2
 # Tiles placed layer by layer, and tiles of fused groups: some 10,000 take a second.
-BEAM_TILES = 8000
-GROUP_TILES = 3000
+BEAM_TILES = 3000
+GROUP_TILES = 2000
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,26 @@ class _Partial:
 
 
 class Beam:
-    """Looks for a good plan; ``split`` and ``fuse`` say what it may do beside choosing cores and order."""
+    """Looks for a good plan.
 
-    def __init__(self, candidates: Candidates, estimate: Estimate, split: bool, fuse: bool) -> None:
+    Args:
+        candidates: Ways to run layers.
+        estimate: Ranks partial schedules.
+        split: Layers may be cut over cores.
+        fuse: Layers may be fused.
+        only: The one cut that is tried, wherever a layer has it.
+    """
+
+    def __init__(
+        self, candidates: Candidates, estimate: Estimate, split: bool, fuse: bool, only: Cut | None = None
+    ) -> None:
+        self.only = only
         self.candidates = candidates
         self.network = network = candidates.network
         self.estimate = estimate
         self.splits = {index: self._worthwhile(index, split) for index in network.order}
         tiles = sum(1 + sum(c.cut.parts for c in splits) for splits in self.splits.values())
-        self.width = max(NARROWEST, min(WIDEST, BEAM_TILES // max(1, tiles)))
+        self.width = 1 if only else max(NARROWEST, min(WIDEST, BEAM_TILES // max(1, tiles)))
         self.runs = runs(network) if fuse else {}
         self._group_tiles = GROUP_TILES
         # By the position where groups end, into how many tiles and in which pattern the longest is best cut.
@@ -85,6 +97,10 @@ class Beam:
     def _segments(self, state: State, position: int) -> Iterator[Segment]:
         """Yield what may be placed next."""
         index = self.network.order[position]
+        fixed = [choice for choice in self.splits[index] if choice.cut == self.only]
+        if fixed:
+            yield from (single(index, choice) for choice in fixed)
+            return
         for choice in self.candidates.whole(index):
             group = next(g for g in self.candidates.groups(index) if choice.cores[0] in g)
             for core in self._promising(state, index, group):
@@ -112,6 +128,8 @@ class Beam:
         if not split and self.candidates.whole(index):
             return ()
         splits = self.candidates.split(index)
+        if self.only is not None and self.candidates.whole(index):
+            return tuple(choice for choice in splits if choice.cut == self.only)
         allowance = BEAM_TILES // NARROWEST // len(self.network.order)
         found = []
         for choice in sorted(splits, key=lambda c: (self._duration(index, c), c.cut.parts, c.cut.axis)):
@@ -141,19 +159,34 @@ class Beam:
         ends = self.runs[position]
         longest = order[position : ends[-1]]
         if ends[-1] not in self._best_way:
-            ways: list[tuple[tuple[float, float], int, str]] = []
-            for count in tile_counts(self.network, longest):
-                for pattern in PATTERNS:
-                    for grown in self._group(partial, longest, count, pattern):
-                        ways.append((grown.key, count, pattern))
-                        yield grown, ends[-1]
-            if not ways:
+            way = None
+            for grown, found in self._ways(partial, longest):
+                yield grown, ends[-1]
+                way = min(way or found, found)
+            if way is None:
                 return
-            self._best_way[ends[-1]] = min(ways)[1:]
+            self._best_way[ends[-1]] = way[1:]
             ends = ends[:-1]
         for end in ends:
             for grown in self._group(partial, order[position:end], *self._best_way[self.runs[position][-1]]):
                 yield grown, end
+
+    def _ways(
+        self, partial: _Partial, layers: Sequence[int]
+    ) -> Iterator[tuple[_Partial, tuple[tuple[float, float], int, str]]]:
+        """Yield the group in all patterns with the finest tiles, and coarser ones while they are better."""
+        best: tuple[tuple[float, float], int, str] | None = None
+        patterns = PATTERNS
+        for count in tile_counts(self.network, layers):
+            before = best
+            for pattern in patterns:
+                for grown in self._group(partial, layers, count, pattern):
+                    found = (grown.key, count, pattern)
+                    best = min(best or found, found)
+                    yield grown, found
+            if best is None or (before is not None and best == before):
+                return
+            patterns = (best[2],)
 
     def _group(
         self, partial: _Partial, layers: Sequence[int], count: int, pattern: str

@@ -100,8 +100,9 @@ def solve(
         _require_solver()
         from targets.schedule.exact_solver import improve
 
-        left = time_limit_s - (time.monotonic() - begin)
-        found, proved = improve(problem, floor, objective, ratios, start, value, resident, left, workers)
+        found, proved = improve(
+            problem, floor, objective, ratios, start, value, resident, time_limit_s, workers
+        )
         bound = max(bound, min(proved, value))
         for schedule in found:
             new = value_of(schedule, objective, ratios)

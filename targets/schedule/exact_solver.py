@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 
 from ortools.sat.python import cp_model
@@ -42,7 +41,6 @@ def improve(
     """Return schedules worth a look, from ``start`` of ``value`` on, and a bound on all."""
     horizon = horizon_of(problem, floor, objective, ratios, value)
     tight = may_overflow(problem)
-    begin = time.monotonic()
     model = Model(problem, floor, horizon, spills=tight, energy_counts=objective != "latency")
     if tight:
         bind_running(model)
@@ -51,8 +49,7 @@ def improve(
     if tight and not valid:
         kept = Model(problem, floor, horizon, spills=False, energy_counts=objective != "latency")
         bind_stays(kept)
-        left = time_limit_s - (time.monotonic() - begin)
-        found += _run(kept, floor, objective, ratios, start, value, resident, left, workers)[0]
+        found += _run(kept, floor, objective, ratios, start, value, resident, share, workers)[0]
     return found, bound
 
 

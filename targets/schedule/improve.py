@@ -11,7 +11,7 @@ from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, cut_tile
 from targets.schedule.state import NoRoomError, State
 
 # Tiles placed anew before the search ends; some 10,000 are placed in a second.
-BUDGET_TILES = 2000
+BUDGET_TILES = 1200
 
 
 class Improver:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from targets.schedule.beam import GROUP_TILES, Beam
+from targets.schedule.beam import BEAM_TILES, GROUP_TILES, Beam
 from targets.schedule.candidates import Candidates
 from targets.schedule.estimate import Estimate
 from targets.schedule.fusion import tiles_to_fuse
@@ -38,17 +38,12 @@ class Search:
         Raises:
             NoRoomError: At some layer no way fits the memories.
         """
-        free = self.candidates.freedom
         start = State(self.network, self.resident)
         best: tuple[float, Plan] | None = None
         obstacle: NoRoomError | None = None
-        for split, fuse in ((False, False), (True, False), (free.split, True)):
-            if (split and not free.split) or (fuse and not (free.fuse and free.hold)):
-                continue
-            if fuse and tiles_to_fuse(self.network) > GROUP_TILES:
-                continue
+        for beam in self._beams():
             try:
-                plan = Beam(self.candidates, self.estimate, split, fuse).plan(start)
+                plan = beam.plan(start)
             except NoRoomError as error:
                 obstacle = error
                 continue
@@ -58,6 +53,19 @@ class Search:
         if best is None:
             raise obstacle or NoRoomError("", 0, "", 0)
         return self.improve(best[1])
+
+    def _beams(self) -> Iterator[Beam]:
+        """Yield the ways to look for a plan: whole layers, one cut for all, any cuts, groups of layers."""
+        free = self.candidates.freedom
+        yield Beam(self.candidates, self.estimate, split=False, fuse=False)
+        if free.split:
+            cuts = {c.cut for index in self.network.order for c in self.candidates.split(index)}
+            for cut in sorted(cuts, key=lambda cut: (cut.parts, cut.axis)):
+                if cut.parts * len(self.network.order) <= BEAM_TILES // 2:
+                    yield Beam(self.candidates, self.estimate, split=True, fuse=False, only=cut)
+            yield Beam(self.candidates, self.estimate, split=True, fuse=False)
+        if free.fuse and free.hold and tiles_to_fuse(self.network) <= GROUP_TILES:
+            yield Beam(self.candidates, self.estimate, split=free.split, fuse=True)
 
     def improve(self, plan: Plan) -> tuple[Plan, State]:
         """Return ``plan`` with what local search makes better."""

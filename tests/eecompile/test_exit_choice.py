@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
 
-from eecompile.exit_choice import Candidate, choose_exits, oversized
+from eecompile.exit_choice import Candidate, choose_exits, oversized, shares
 from eecompile.preparation import cost_of
 from eecompile.thresholds import Limit
 from eecompile.validation import Answers
@@ -47,6 +49,7 @@ def test_of_one_mount_one_head_is_kept_the_cheaper_if_both_will_do(network: gs.G
     assert chosen.kept == (0,)
     assert [r.name for r in chosen.removed] == ["conv head at relu_2"]
     assert len(chosen.costs.exits) == 2
+    assert chosen.costs.ratios == shares(answers(0, 0), chosen.thresholds), "scheduled for what was seen"
 
 
 def test_the_head_that_holds_the_limit_is_kept(network: gs.Graph) -> None:
