@@ -85,7 +85,8 @@ def _exits(out: Console, summary: Summary) -> None:
         ("expected", "", *costs(summary.expected), "100 %", wording.percent(summary.expected.accuracy))
     )
     rows.append(("static", "", *costs(static), "", wording.percent(static.accuracy_quant)))
-    title = "Exits (EDP as a share of static; accuracy of the images that leave there)"
+    title = "Exits (EDP as a share of static; accuracy of the images that leave there"
+    title += "; expected with speculation)" if summary.expected.speculation else ")"
     table(out, title, columns, rows, columns[2:], bold_last=2)
 
 

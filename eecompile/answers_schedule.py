@@ -8,7 +8,7 @@ from rich.console import Console
 
 from eecompile import wording
 from eecompile.terminal import line, table
-from targets.path_cost import PathCost
+from targets.path_cost import ExpectedCost, PathCost, SpeculativeCost
 from targets.report import CostReport
 from targets.schedule.exact import Exact
 from targets.schedule_report import ScheduleReport
@@ -24,23 +24,24 @@ _MODES = {
 def exit_paths(out: Console, report: CostReport) -> None:
     """Print what each exit path costs, and what is expected where shares of inputs are known."""
     expected = report.expected
-    last = "energy share" if expected is None else "inputs"
-    columns = ("exit", "MACs", "cycles", "latency", "energy", "EDP", last)
-    rows = [
-        _path(path, wording.ratio(path.energy_pj, report.total.energy_pj), expected is None)
-        for path in report.exits
-    ]
-    if expected is not None:
-        rows = [(*row[:-1], wording.percent(ratio)) for row, ratio in zip(rows, report.ratios, strict=True)]
-    if expected is not None and not report.speculative:
-        rows.append(_expected(report))
-    bold = int(len(rows) > len(report.exits))
     title = "Exit paths: all that runs when an image leaves there"
-    table(out, title, columns, rows, columns[1:], bold_last=bold)
+    columns = ["exit", "MACs", "cycles", "latency", "energy", "EDP"]
+    rows = [(_name(path), wording.quantity(path.macs), *_costs(path)) for path in report.exits]
+    if expected is None:
+        columns.append("energy share")
+        shares = (wording.ratio(path.energy_pj, report.total.energy_pj) for path in report.exits)
+        rows = [(*row, wording.percent(share, 0)) for row, share in zip(rows, shares, strict=True)]
+    else:
+        columns.append("inputs")
+        rows = [(*row, wording.percent(share)) for row, share in zip(rows, report.ratios, strict=True)]
+        if not expected.speculation:
+            rows.append(("expected", wording.quantity(expected.macs), *_costs(expected), ""))
+    table(out, title, columns, rows, columns[1:], bold_last=len(rows) - len(report.exits))
     _speculative(out, report)
     if expected is not None:
         product = wording.product(expected.edp_of_means_js, expected.edp_of_means_j_cycles)
         line(out, f"Expected energy times expected latency is {product}.")
+        out.print()
 
 
 def schedule_tables(out: Console, report: CostReport) -> None:
@@ -81,30 +82,17 @@ def resident_line(schedule: ScheduleReport) -> str:
     )
 
 
-def _path(path: PathCost, share: float | None, whole: bool) -> tuple[str, ...]:
-    return (
-        path.name if path.complete else f"{path.name} (incomplete)",
-        wording.quantity(path.macs),
-        wording.cycles(path.latency_cycles),
-        wording.quantity(path.latency_s, "s"),
-        wording.energy(path.energy_pj),
-        wording.product(path.edp_js, path.edp_j_cycles),
-        wording.percent(share, 0) if whole else "",
-    )
+def _name(path: PathCost) -> str:
+    return path.name if path.complete else f"{path.name} (incomplete)"
 
 
-def _expected(report: CostReport) -> tuple[str, ...]:
-    expected = report.expected
-    if expected is None:
-        return ()
+def _costs(cost: PathCost | SpeculativeCost | ExpectedCost) -> tuple[str, ...]:
+    """Return cycles, latency, energy and EDP."""
     return (
-        "expected",
-        wording.quantity(expected.macs),
-        wording.cycles(expected.latency_cycles),
-        wording.quantity(expected.latency_s, "s"),
-        wording.energy(expected.energy_pj),
-        wording.product(expected.edp_js, expected.edp_j_cycles),
-        "",
+        wording.cycles(cost.latency_cycles),
+        wording.quantity(cost.latency_s, "s"),
+        wording.energy(cost.energy_pj),
+        wording.product(cost.edp_js, cost.edp_j_cycles),
     )
 
 
@@ -113,23 +101,13 @@ def _speculative(out: Console, report: CostReport) -> None:
     if not report.speculative:
         return
     columns = ("exit", "next stage", "cycles", "latency", "energy", "EDP", "wasted")
-    rows: list[Sequence[str]] = []
-    for path, cost in zip(report.exits, report.speculative, strict=True):
-        last = path is report.exits[-1]
-        rows.append(
-            (
-                path.name,
-                "" if last else "starts" if cost.pays else "waits",
-                wording.cycles(cost.latency_cycles),
-                wording.quantity(cost.latency_s, "s"),
-                wording.energy(cost.energy_pj),
-                wording.product(cost.edp_js, cost.edp_j_cycles),
-                wording.energy(cost.wasted_pj),
-            )
-        )
+    rows = [
+        (path.name, "starts" if cost.pays else "waits", *_costs(cost), wording.energy(cost.wasted_pj))
+        for path, cost in zip(report.exits, report.speculative, strict=True)
+    ]
+    rows[-1] = (rows[-1][0], "", *rows[-1][2:])
     if report.expected is not None:
-        name, _, *costs, _ = _expected(report)
-        rows.append((name, "", *costs, ""))
+        rows.append(("expected", "", *_costs(report.expected), ""))
     title = "With speculation: the next stage starts while a head decides, where that pays"
     table(out, title, columns, rows, columns[2:], bold_last=int(report.expected is not None))
 

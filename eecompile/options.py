@@ -47,9 +47,9 @@ BITS = Annotated[
 SCHEDULE = Annotated[
     str | None,
     typer.Option(
-        metavar="MODE",
-        help="Each of the layers whole on one core, or split over cores too, or fused too: layers, split, "
-        "fused. [default: all the target allows]",
+        metavar="layers|split|fused",
+        help="Each layer runs whole on one core; or may be split over several; or fused depth first too. "
+        "[default: all the target allows]",
     ),
 ]
 WEIGHTS = Annotated[
@@ -72,13 +72,17 @@ SPECULATE = Annotated[
 ]
 SOLVER = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="default, or exact: then improved and bounded by CP-SAT."),
+    typer.Option(
+        metavar="default|exact",
+        help="exact: the schedule is improved by CP-SAT, and its distance from the best is bounded.",
+    ),
 ]
 TIME_LIMIT = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="When the exact solver stops. [default: 60]")
 ]
 TRACE = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write the schedule as a trace that Perfetto opens.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the schedule, without speculation, as a trace for Perfetto."),
 ]
 SAVE_MAPPING = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the chosen mappings, for --mapping.")

@@ -29,7 +29,8 @@ class EngineCosts:
         self._layers = {layer.name: layer for layer in workload.layers}
         self._machine = machine
         self._options: dict[tuple[object, ...], Option | None] = {}
-        self._unrollings: dict[tuple[str, str], Unrolling | None] = {}
+        self._found: dict[tuple[object, ...], Option | None] = {}
+        self._unrollings: dict[tuple[object, ...], Unrolling | None] = {}
         self._cores: dict[str, tuple[str, ...]] = {}
 
     def cores(self, layer: Layer) -> tuple[str, ...]:
@@ -51,12 +52,27 @@ class EngineCosts:
         first = self.alike(core)
         key = (tile.name, first, held, tile.outputs[0].shape, tuple(t.shape for t in tile.inputs))
         if key not in self._options:
-            self._options[key] = self._find(tile, first, held)
+            # Equal layers are searched once.
+            kind = (self._kind(tile), first, held)
+            if kind not in self._found:
+                self._found[kind] = self._find(tile, first, held)
+            self._options[key] = self._found[kind]
         found = self._options[key]
         if found is None or not found.buffers or core == first:
             return found
         renamed = tuple((f"{core}{store.removeprefix(first)}", bits) for store, bits in found.buffers)
         return Option(found.cost, renamed)
+
+    def _kind(self, tile: Layer) -> tuple[object, ...]:
+        """Return all that the cost of a tile depends on beside the core."""
+        shapes = tuple((t.shape, t.bits) for t in (*tile.inputs, *tile.outputs))
+        constant = tile.weight or tile.constant
+        weights = None if constant is None else (constant.shape, constant.bits)
+        # A mapping that is saved, and what a tile is unrolled like, are those of one layer.
+        whole = self._layers[tile.name]
+        parent = None if tile is whole or tile == whole else self._kind(whole)
+        rule = id(self._target.rule(whole))
+        return (tile.op_type, tile.dims, shapes, weights, tile.accumulator_bits, len(tile.inputs), rule, parent)
 
     def _find(self, tile: Layer, core: str, held: Held) -> Option | None:
         residency = self._residency(tile, core, held)
@@ -96,7 +112,7 @@ class EngineCosts:
         whole = self._layers[tile.name]
         if tile == whole:
             return None
-        key = (tile.name, core)
+        key = (self._kind(whole), core)
         if key not in self._unrollings:
             options = (self.option(whole, core, held) for held in (ALL_HELD, ALL_HELD - {"W"}, frozenset[str]()))
             found = next((o.cost.detail for o in options if o is not None and o.cost.detail is not None), None)

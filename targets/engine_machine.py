@@ -36,7 +36,7 @@ def machine_of(arch: Architecture, engines: Engines) -> Machine:
         if link.bandwidth_bits_per_cycle is not None:
             for lane in _lanes(name, link):
                 capacities[lane] = link.bandwidth_bits_per_cycle
-    capacities |= {name: width for name, width in (*ports[0], *ports[1])}
+    capacities |= dict((*ports[0], *ports[1]))
     home = {store: core for (core, _), store in operand_stores.items()}
     homes: dict[str, str] = home | {OUTER: OFFCHIP}
     routes: dict[tuple[str, str], tuple[Route, ...]] = {}
@@ -52,9 +52,7 @@ def machine_of(arch: Architecture, engines: Engines) -> Machine:
     return Machine(capacities, stores, operand_stores, routes, streaming)
 
 
-def _stores(
-    arch: Architecture, engines: Engines
-) -> tuple[dict[str, Store], dict[tuple[str, str], str]]:
+def _stores(arch: Architecture, engines: Engines) -> tuple[dict[str, Store], dict[tuple[str, str], str]]:
     stores: dict[str, Store] = {}
     operand_stores: dict[tuple[str, str], str] = {}
     outer: Store | None = None
@@ -78,7 +76,9 @@ def _stores(
 
 def _store(name: str, level: MemoryLevel, endless: bool) -> Store:
     reads = [p for p in level.ports if any(t.endswith("to_below") or t == "O to_above" for t in p.serves)]
-    writes = [p for p in level.ports if any(t.endswith("from_above") or t == "O from_below" for t in p.serves)]
+    writes = [
+        p for p in level.ports if any(t.endswith("from_above") or t == "O from_below" for t in p.serves)
+    ]
     read, write = (reads or list(level.ports))[0], (writes or list(level.ports))[0]
     return Store(
         name,
@@ -126,7 +126,12 @@ def _steps(links: Mapping[str, Link], at: str) -> Iterator[tuple[str, str, float
             if towards == at or (at == OFFCHIP and outward) or (towards == OFFCHIP and inward):
                 continue
             width = link.bandwidth_bits_per_cycle
-            yield towards, _lane(name, link, towards), math.inf if width is None else width, link.energy_pj_per_bit
+            yield (
+                towards,
+                _lane(name, link, towards),
+                math.inf if width is None else width,
+                link.energy_pj_per_bit,
+            )
 
 
 def _ways(links: Mapping[str, Link], start: str) -> list[dict[str, Path]]:
@@ -161,8 +166,8 @@ def _routes(
 def _paths(links: Mapping[str, Link], start: str, widest: bool = False) -> dict[str, Path]:
     """Return the best path to each place.
 
-    Data passes no memory off chip. A link without a limit leads to its other end and no further: it stands for
-    wires nobody has described, which are no way around those that somebody has.
+    Data passes no memory off chip. A link without a limit leads to its other end and no further: it stands
+    for wires nobody has described, which are no way around those that somebody has.
     """
     heap: list[tuple[float, float, str, Path]] = [(0.0, 0.0, start, ())]
     done: dict[str, Path] = {}

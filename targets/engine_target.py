@@ -20,7 +20,6 @@ from targets.cost.nests import nest_of
 from targets.cost.residency import Residency
 from targets.cost.solution import Solution
 from targets.engine_costs import EngineCosts
-from targets.engine_costs import EngineCosts
 from targets.engine_machine import machine_of
 from targets.engine_rules import Named, allowed_cores, chosen_rule, foreign_loops, idle_rules
 from targets.hierarchy import MemoryLevel
@@ -186,7 +185,7 @@ class EngineTarget(Target):
             layer: The layer, or a tile of one.
             core: Name of a core with an array.
             residency: What stays in the memories of the core.
-            unrolling: The spatial mapping; ``None`` is that of the layer's rule, searched where it leaves it open.
+            unrolling: The spatial mapping; ``None`` is that of the layer's rule, searched where it is open.
 
         Raises:
             NoMappingError: No mapping fits the memories.
@@ -199,7 +198,9 @@ class EngineTarget(Target):
         if self.watch is not None:
             self.watch(layer.name)
         try:
-            return self._engines.best(nest, rule, self.objective, self.lpf_limit, residency or Residency(core))
+            return self._engines.best(
+                nest, rule, self.objective, self.lpf_limit, residency or Residency(core)
+            )
         except NoMappingError:
             raise
         except InputError as error:

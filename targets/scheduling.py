@@ -122,21 +122,23 @@ def _planned(
     """Return the best plan, with the weights that stay on chip if they may.
 
     A plan is looked for as if all weights were fetched, and another as if none were. For each of them as many
-    weights stay as lower its cost, and it is improved with these.
+    weights stay as lower its cost; the better one is improved.
     """
     search = Search(Candidates(network, free), objective, ratios)
-    plan, state = search.run()
-    best: tuple[Plan, Resident, State] = plan, {}, state
-    if not keep_weights:
-        return best
-    unbound = Search(Candidates(replace(network, free_weights=True), free), objective, ratios)
-    for trial in dict.fromkeys((plan, unbound.run()[0])):
-        resident = _resident(search, trial)
-        if resident:
-            found = Search(search.candidates, objective, ratios, resident).improve(trial)
-            if search.value(found[1]) < search.value(best[2]):
-                best = found[0], resident, found[1]
-    return best
+    plans = [search.first()]
+    if keep_weights:
+        unbound = Candidates(replace(network, free_weights=True), free)
+        plans.append(Search(unbound, objective, ratios).first(uniform=False))
+    found = [(plan, _resident(search, plan) if keep_weights else {}) for plan in dict.fromkeys(plans)]
+    tried = []
+    for plan, resident in found:
+        try:
+            tried.append((search.value(simulate(network, plan, resident)), plan, resident))
+        except NoRoomError:
+            continue
+    _, plan, resident = min(tried, key=lambda entry: entry[0])
+    plan, state = Search(search.candidates, objective, ratios, resident).improve(plan)
+    return plan, resident, state
 
 
 def _resident(search: Search, plan: Plan) -> Resident:

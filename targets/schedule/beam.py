@@ -1,13 +1,12 @@
-"""A beam of partial schedules: layer by layer or group by group, the most promising are kept."""
+"""A beam of partial schedules: layer by layer, the most promising are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from targets.schedule.candidates import Candidates, single
 from targets.schedule.estimate import Estimate
-from targets.schedule.fusion import PATTERNS, fused, runs, tile_counts, tiles_in
 from targets.schedule.jobs import has_weights, weights_name
 from targets.schedule.machine import OUTER
 from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, place_segment
@@ -16,9 +15,8 @@ from targets.schedule.tiles import Cut
 
 # Partial schedules kept per position, in small and in large networks: one alone is much worse than two.
 WIDEST, NARROWEST = 3, 2
-# Tiles placed layer by layer, and tiles of fused groups: some 10,000 take a second.
+# Tiles placed: some 10,000 take a second.
 BEAM_TILES = 3000
-GROUP_TILES = 2000
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,11 @@ class Beam:
         candidates: Ways to run layers.
         estimate: Ranks partial schedules.
         split: Layers may be cut over cores.
-        fuse: Layers may be fused.
         only: The one cut that is tried, wherever a layer has it.
     """
 
     def __init__(
-        self, candidates: Candidates, estimate: Estimate, split: bool, fuse: bool, only: Cut | None = None
+        self, candidates: Candidates, estimate: Estimate, split: bool, only: Cut | None = None
     ) -> None:
         self.only = only
         self.candidates = candidates
@@ -49,14 +46,10 @@ class Beam:
         self.splits = {index: self._worthwhile(index, split) for index in network.order}
         tiles = sum(1 + sum(c.cut.parts for c in splits) for splits in self.splits.values())
         self.width = 1 if only else max(NARROWEST, min(WIDEST, BEAM_TILES // max(1, tiles)))
-        self.runs = runs(network) if fuse else {}
-        self._group_tiles = GROUP_TILES
-        # By the position where groups end, into how many tiles and in which pattern the longest is best cut.
-        self._best_way: dict[int, tuple[int, str]] = {}
         self._obstacle: NoRoomError | None = None
 
-    def plan(self, start: State) -> Plan:
-        """Return the best plan found.
+    def plan(self, start: State) -> tuple[Plan, State]:
+        """Return the best plan found and its schedule, the last stage not ended.
 
         Raises:
             NoRoomError: At some layer no way fits the memories.
@@ -70,12 +63,10 @@ class Beam:
             for partial in kept:
                 for segment in self._segments(partial.state, position):
                     beams[position + 1] += self._grown(partial, segment)
-            if kept and self._group_tiles > 0 and position in self.runs:
-                for grown, reached in self._fused(kept[0], position):
-                    beams[reached].append(grown)
         if not beams[-1]:
             raise self._obstacle or NoRoomError("", 0, self.network.layer(order[0]).name, 0)
-        return self._kept(beams[-1])[0].plan
+        best = self._kept(beams[-1])[0]
+        return best.plan, best.state
 
     def _kept(self, partials: list[_Partial]) -> list[_Partial]:
         return sorted(partials, key=lambda partial: partial.key)[: self.width]
@@ -149,48 +140,3 @@ class Beam:
         extent = self.network.extents[weights_name(layer)]
         times = len(set(choice.cores)) if choice.cut.axis == "OY" else 1
         return max(cycles, times * extent.bits_of(extent.whole) / routes[0].bandwidth_bits_per_cycle)
-
-    def _fused(self, partial: _Partial, position: int) -> Iterator[tuple[_Partial, int]]:
-        """Yield groups of layers from a position on.
-
-        The longest is tried in every way; those that begin later or end earlier in the best of these ways.
-        """
-        order = self.network.order
-        ends = self.runs[position]
-        longest = order[position : ends[-1]]
-        if ends[-1] not in self._best_way:
-            way = None
-            for grown, found in self._ways(partial, longest):
-                yield grown, ends[-1]
-                way = min(way or found, found)
-            if way is None:
-                return
-            self._best_way[ends[-1]] = way[1:]
-            ends = ends[:-1]
-        for end in ends:
-            for grown in self._group(partial, order[position:end], *self._best_way[self.runs[position][-1]]):
-                yield grown, end
-
-    def _ways(
-        self, partial: _Partial, layers: Sequence[int]
-    ) -> Iterator[tuple[_Partial, tuple[tuple[float, float], int, str]]]:
-        """Yield the group in all patterns with the finest tiles, and coarser ones while they are better."""
-        best: tuple[tuple[float, float], int, str] | None = None
-        patterns = PATTERNS
-        for count in tile_counts(self.network, layers):
-            before = best
-            for pattern in patterns:
-                for grown in self._group(partial, layers, count, pattern):
-                    found = (grown.key, count, pattern)
-                    best = min(best or found, found)
-                    yield grown, found
-            if best is None or (before is not None and best == before):
-                return
-            patterns = (best[2],)
-
-    def _group(
-        self, partial: _Partial, layers: Sequence[int], count: int, pattern: str
-    ) -> Iterator[_Partial]:
-        self._group_tiles -= tiles_in(self.network, layers, count)
-        for segment in fused(self.candidates, layers, count, pattern):
-            yield from self._grown(partial, segment)

@@ -11,7 +11,7 @@ from targets.schedule.tiles import WHOLE, Cut, cuttable
 
 # Layers and tiles of a group that are still worth their scheduling time.
 MAX_LAYERS = 24
-MAX_TILES = 600
+MAX_TILES = 300
 # Heights of tiles that are tried: the finest that stay below the limit.
 _MOST_COUNTS = 3
 # How the tiles of a layer are spread over alike cores: neighbouring tiles on one core, tiles in turn, or all
@@ -75,18 +75,6 @@ def tile_counts(network: Network, layers: Sequence[int]) -> list[int]:
     rows = max(cuttable(network.layer(index), "OY") for index in layers)
     counts = sorted({-(-rows // height) for height in (1, 2, 4, 8, 16, 32)} - {1}, reverse=True)
     return [n for n in counts if tiles_in(network, layers, n) <= MAX_TILES][:_MOST_COUNTS]
-
-
-def tiles_to_fuse(network: Network) -> int:
-    """Return how many tiles the longest groups have that follow one another."""
-    found, position = 0, 0
-    ends = runs(network)
-    while position < len(network.order):
-        end = ends.get(position, [position + 1])[-1]
-        layers = network.order[position:end]
-        found += tiles_in(network, layers, max(tile_counts(network, layers), default=1))
-        position = end
-    return found
 
 
 def tiles_in(network: Network, layers: Sequence[int], count: int) -> int:

@@ -2,94 +2,146 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from targets.schedule.candidates import Candidates
-from targets.schedule.fusion import PATTERNS, fused, tile_counts
-from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, cut_tiles, place_segment
+from targets.schedule.estimate import Estimate
+from targets.schedule.fusion import PATTERNS, fused, runs, tile_counts
+from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, cut_tiles, ended, place_segment
 from targets.schedule.state import NoRoomError, State
 
-# Tiles placed anew before the search ends; some 10,000 are placed in a second.
-BUDGET_TILES = 1200
+# Tiles placed anew before the search ends, for fusing and for all else; some 10,000 are placed in a second.
+FUSE_TILES = 3000
+IMPROVE_TILES = 1000
 
 
 class Improver:
-    """Improves a plan; equal questions get equal answers, whatever the machine does."""
+    """Improves a plan; equal questions get equal answers, whatever the machine does.
+
+    Attributes:
+        plan: The best plan so far.
+        best: Its schedule.
+    """
 
     def __init__(
-        self,
-        candidates: Candidates,
-        value: Callable[[State], float],
-        start: State,
-        budget_tiles: int = BUDGET_TILES,
+        self, candidates: Candidates, estimate: Estimate, start: State, plan: Plan
     ) -> None:
         self.candidates = candidates
-        self.value = value
-        self.start = start
-        self.budget = budget_tiles
+        self.estimate = estimate
+        self.plan = plan
+        self._states = _states(start, plan)
+        self.best = ended(self._states[-1].copy())
+        self._worth = estimate.value(self.best)
+        self._budget = 0
 
-    def improve(self, plan: Plan) -> tuple[Plan, State]:
-        """Return the best plan found and its schedule, never worse than ``plan``."""
-        states = self._states(self.start, plan)
-        best = self._ended(states[-1])
-        value = self.value(best)
+    def fuse(self) -> None:
+        """Fuse layers where it helps.
+
+        Stretches of layers are tried from the first on, the longest first: in all patterns with the finest
+        tiles, then with coarser ones while they are better. Shorter ones are tried in the way that came
+        nearest. A network in which a third of the budget has gained nothing is left as it is.
+        """
+        before, spent = self._worth, 0
+        order = self.candidates.network.order
+        stretches = runs(self.candidates.network)
+        last = sorted({ends[-1] for ends in stretches.values()})
+        ways: dict[int, tuple[int, str]] = {}
+        self._budget = 0
+        for begin, ends in stretches.items():
+            if ends[-1] not in ways:
+                if spent >= FUSE_TILES // 3 and self._worth == before:
+                    return
+                # What one stretch leaves of its share goes to the next.
+                self._budget += FUSE_TILES // len(last)
+            for end in reversed(ends):
+                if self._budget <= 0:
+                    break
+                layers, budget = order[begin:end], self._budget
+                if ends[-1] not in ways:
+                    taken, ways[ends[-1]] = self._all_ways(layers)
+                else:
+                    taken = self._replaced(layers, *ways[ends[-1]]) < 0
+                spent += budget - self._budget
+                if taken:
+                    break
+
+    def _all_ways(self, layers: Sequence[int]) -> tuple[bool, tuple[int, str]]:
+        """Try a group in all ways worth it; return whether one was taken, and the best."""
+        taken, patterns = False, PATTERNS
+        best: tuple[float, int, str] = (float("inf"), 1, PATTERNS[0])
+        for count in tile_counts(self.candidates.network, layers):
+            before = best
+            for pattern in patterns:
+                lost = self._replaced(layers, count, pattern)
+                taken |= lost < 0
+                best = min(best, (lost, count, pattern)) if lost >= 0 else (0.0, count, pattern)
+            if best == before:
+                break
+            patterns = (best[2],)
+        return taken, best[1:]
+
+    def _replaced(self, layers: Sequence[int], count: int, pattern: str) -> float:
+        """Try a group in place of its layers; return what is lost by it, less than 0 if it was taken."""
+        found = [p for p, segment in enumerate(self.plan) if set(segment.layers) & set(layers)]
+        covered = [index for p in found for index in self.plan[p].layers]
+        if covered != list(layers):
+            return float("inf")
+        worth = self._worth
+        for segment in fused(self.candidates, layers, count, pattern):
+            if segment != self.plan[found[0]]:
+                trial = (*self.plan[: found[0]], segment, *self.plan[found[-1] + 1 :])
+                return self._try(trial, found[0]) - worth
+        return float("inf")
+
+    def improve(self) -> None:
+        """Change the layers that take most time first, until nothing helps or the budget is used up."""
+        self._budget = IMPROVE_TILES
         changed = True
-        while changed and self.budget > 0:
+        while changed:
             changed = False
-            for position in self._order(plan, states):
-                for segment in self._alternatives(plan[position]):
-                    if self.budget <= 0:
-                        return plan, best
-                    trial = (*plan[:position], segment, *plan[position + 1 :])
-                    found = self._tried(trial, position, states)
-                    if found is None:
-                        continue
-                    ended = self._ended(found[-1])
-                    if (worth := self.value(ended)) < value * (1 - 1e-12):
-                        plan, best, value, changed = trial, ended, worth, True
-                        states = [*states[: position + 1], *found]
-        return plan, best
+            took = [after.end - before.end for before, after in pairwise(self._states)]
+            for position in sorted(range(len(self.plan)), key=lambda p: (-took[p], p)):
+                for segment in self._alternatives(self.plan[position]):
+                    if self._budget <= 0:
+                        return
+                    worth = self._worth
+                    trial = (*self.plan[:position], segment, *self.plan[position + 1 :])
+                    changed |= self._try(trial, position) < worth
 
-    def _states(self, state: State, plan: Sequence[Segment]) -> list[State]:
-        """Return the states before each segment, and behind the last."""
-        states = [state]
-        for segment in plan:
-            state = state.copy()
-            place_segment(state, segment)
-            states.append(state)
-        return states
+    def _try(self, plan: Plan, position: int) -> float:
+        """Return the value of a plan that is new from ``position`` on; it is taken if it is better.
 
-    def _tried(self, plan: Plan, position: int, states: Sequence[State]) -> list[State] | None:
-        """Return the states behind ``position`` and all that follow; ``None`` if it cannot be good."""
-        state, found = states[position], []
-        for number in range(position, len(plan)):
+        Of a plan that is given up half-way it is about how much worse it was until then.
+        """
+        states, state = self._states[: position + 1], self._states[position]
+        stages = {len(s.stage_ends): s for s in self._states if s.stage_ends}
+        changed = state.network.stage_of[plan[position].layers[0]]
+        for segment in plan[position:]:
             state = state.copy()
-            self.budget -= sum(choice.cut.parts for choice in plan[number].choices)
+            self._budget -= sum(choice.cut.parts for choice in segment.choices)
             try:
-                place_segment(state, plan[number])
+                place_segment(state, segment)
             except (NoRoomError, NoOptionError):
-                return None
-            found.append(state)
-            old = states[number + 1]
-            # A stage that ends no earlier for no less energy leaves nothing to gain in those behind it.
-            ended = len(old.stage_ends) > len(states[number].stage_ends)
-            if ended and state.floor >= old.floor and state.stage_energies[-1] >= old.stage_energies[-1]:
-                return None
-        return found
+                return float("inf")
+            # A stage that is no better leaves nothing to gain in those behind it.
+            count = len(state.stage_ends)
+            if count > max(changed, len(states[-1].stage_ends)):
+                ratio = self._ratio(state, stages[count])
+                if ratio >= 1.0:
+                    return self._worth * ratio
+            states.append(state)
+        finished = ended(state.copy())
+        worth = self.estimate.value(finished)
+        if worth < self._worth * (1 - 1e-12):
+            self.plan, self.best, self._worth, self._states = plan, finished, worth, states
+        return worth
 
-    def _ended(self, state: State) -> State:
-        if len(state.stage_ends) == len(state.network.stage_names):
-            return state
-        ended = state.copy()
-        while len(ended.stage_ends) < len(ended.network.stage_names):
-            ended.end_stage()
-        return ended
-
-    def _order(self, plan: Plan, states: Sequence[State]) -> list[int]:
-        """Return the positions of the plan, those that took most time first."""
-        took = [after.end - before.end for before, after in pairwise(states)]
-        return sorted(range(len(plan)), key=lambda position: (-took[position], position))
+    def _ratio(self, state: State, other: State) -> float:
+        """Return what the stages that have ended took of what counts, as a share of another schedule."""
+        time = state.stage_ends[-1] / max(1, other.stage_ends[-1])
+        energy = state.stage_energies[-1] / max(1.0, other.stage_energies[-1])
+        return {"latency": time, "energy": energy}.get(self.estimate.objective, min(time, energy))
 
     def _alternatives(self, segment: Segment) -> Iterator[Segment]:
         """Yield other ways to run a segment."""
@@ -100,11 +152,6 @@ class Improver:
             for other in self._elsewhere(index, choice):
                 choices = (*segment.choices[:number], other, *segment.choices[number + 1 :])
                 yield segment._replace(choices=choices)
-        for count in tile_counts(self.candidates.network, segment.layers):
-            for pattern in PATTERNS:
-                yield from (
-                    s for s in fused(self.candidates, segment.layers, count, pattern) if s != segment
-                )
 
     def _singles(self, index: int) -> Iterator[Segment]:
         for choice in self.candidates.whole(index):
@@ -123,3 +170,13 @@ class Improver:
             for core in group:
                 if set(choice.cores) != {core}:
                     yield choice._replace(cores=(core,) * choice.cut.parts)
+
+
+def _states(state: State, plan: Sequence[Segment]) -> list[State]:
+    """Return the states before each segment of a plan, and behind the last."""
+    states = [state]
+    for segment in plan:
+        state = state.copy()
+        place_segment(state, segment)
+        states.append(state)
+    return states

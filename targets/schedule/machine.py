@@ -1,4 +1,4 @@
-"""What a scheduler needs to know of an accelerator: stores, what moves data between them, and who shares it."""
+"""What a scheduler needs to know of an accelerator: stores, what moves data between them, who shares it."""
 
 from __future__ import annotations
 

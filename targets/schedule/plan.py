@@ -170,7 +170,12 @@ def simulate(
     state = State(network, resident, speculative)
     for segment in plan:
         place_segment(state, segment)
-    while len(state.stage_ends) < len(network.stage_names):
+    return ended(state)
+
+
+def ended(state: State) -> State:
+    """Return ``state`` with its stages ended."""
+    while len(state.stage_ends) < len(state.network.stage_names):
         state.end_stage()
     return state
 

@@ -15,30 +15,26 @@ class Profile:
         capacity: The most that may be taken at once; ``None`` is no limit.
     """
 
-    __slots__ = ("_levels", "_shared", "_times", "capacity")
+    __slots__ = ("_levels", "_times", "capacity")
 
     def __init__(self, capacity: float | None) -> None:
         self.capacity = capacity
         self._times = [0]
         self._levels = [0.0]
-        self._shared = False
 
-    def copy(self) -> Profile:
-        """Return a copy that can change on its own; the steps are shared until one of the two changes."""
+    def copy(self, start: int) -> Profile:
+        """Return a copy that can change on its own, without the steps that are over by ``start``."""
         twin = Profile.__new__(Profile)
-        twin.capacity, twin._times, twin._levels = self.capacity, self._times, self._levels
-        twin._shared = self._shared = True
+        first = bisect_right(self._times, start) - 1
+        twin.capacity = self.capacity
+        twin._times, twin._levels = self._times[first:], self._levels[first:]
+        twin._times[0] = 0
         return twin
-
-    def _own(self) -> None:
-        if self._shared:
-            self._times, self._levels, self._shared = self._times[:], self._levels[:], False
 
     def add(self, start: int, end: int | None, amount: float) -> None:
         """Take ``amount`` from ``start`` up to ``end``; ``None`` is for good. Negative amounts give back."""
         if end is not None and end <= start:
             return
-        self._own()
         first = self._cut(start)
         last = len(self._times) if end is None else self._cut(end)
         levels = self._levels
@@ -89,14 +85,6 @@ class Profile:
         while i > 0 and times[i] > start and levels[i - 1] <= room:
             i -= 1
         return max(start, times[i])
-
-    def forget(self, time: int) -> None:
-        """Drop what lies before ``time``; the step that holds it begins at cycle 0 from now on."""
-        i = bisect_right(self._times, time) - 1
-        if i > 0:
-            self._own()
-            del self._times[:i], self._levels[:i]
-            self._times[0] = 0
 
     @property
     def last_end(self) -> int:

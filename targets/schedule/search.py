@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from targets.schedule.beam import BEAM_TILES, GROUP_TILES, Beam
+from targets.schedule.beam import BEAM_TILES, Beam
 from targets.schedule.candidates import Candidates
 from targets.schedule.estimate import Estimate
-from targets.schedule.fusion import tiles_to_fuse
 from targets.schedule.improve import Improver
-from targets.schedule.plan import Plan, Resident, simulate
+from targets.schedule.plan import Plan, Resident, ended
 from targets.schedule.state import NoRoomError, State
 
 
@@ -32,45 +31,56 @@ class Search:
     def run(self) -> tuple[Plan, State]:
         """Return the best plan found and its schedule.
 
-        What is free to split and fuse is also tried without: more freedom never makes a schedule worse. Networks
-        with so many tiles that only a few groups could be tried are not fused.
+        More freedom never makes it worse: what may be split and fused is tried without first.
 
         Raises:
             NoRoomError: At some layer no way fits the memories.
         """
+        return self.improve(self.first())
+
+    def first(self, uniform: bool = True) -> Plan:
+        """Return the best plan of the beams; raises as :meth:`run`.
+
+        Args:
+            uniform: Also with whole layers and with one cut for all.
+        """
         start = State(self.network, self.resident)
         best: tuple[float, Plan] | None = None
         obstacle: NoRoomError | None = None
-        for beam in self._beams():
+        for beam in self._beams(uniform):
             try:
-                plan = beam.plan(start)
+                plan, state = beam.plan(start)
             except NoRoomError as error:
                 obstacle = error
                 continue
-            value = self.value(simulate(self.network, plan, self.resident))
+            value = self.value(ended(state))
             if best is None or value < best[0]:
                 best = value, plan
         if best is None:
             raise obstacle or NoRoomError("", 0, "", 0)
-        return self.improve(best[1])
+        return best[1]
 
-    def _beams(self) -> Iterator[Beam]:
-        """Yield the ways to look for a plan: whole layers, one cut for all, any cuts, groups of layers."""
-        free = self.candidates.freedom
-        yield Beam(self.candidates, self.estimate, split=False, fuse=False)
-        if free.split:
-            cuts = {c.cut for index in self.network.order for c in self.candidates.split(index)}
-            for cut in sorted(cuts, key=lambda cut: (cut.parts, cut.axis)):
-                if cut.parts * len(self.network.order) <= BEAM_TILES // 2:
-                    yield Beam(self.candidates, self.estimate, split=True, fuse=False, only=cut)
-            yield Beam(self.candidates, self.estimate, split=True, fuse=False)
-        if free.fuse and free.hold and tiles_to_fuse(self.network) <= GROUP_TILES:
-            yield Beam(self.candidates, self.estimate, split=free.split, fuse=True)
+    def _beams(self, uniform: bool) -> Iterator[Beam]:
+        """Yield the ways to look for a plan: whole layers, one cut for all, any cuts."""
+        free = self.candidates.freedom.split
+        if uniform or not free:
+            yield Beam(self.candidates, self.estimate, split=False)
+        if not free:
+            return
+        indices = self.network.order if uniform else ()
+        cuts = {choice.cut for index in indices for choice in self.candidates.split(index)}
+        for cut in sorted(cuts, key=lambda cut: (cut.parts, cut.axis)):
+            if cut.parts * len(self.network.order) <= BEAM_TILES // 4:
+                yield Beam(self.candidates, self.estimate, split=True, only=cut)
+        yield Beam(self.candidates, self.estimate, split=True)
 
     def improve(self, plan: Plan) -> tuple[Plan, State]:
-        """Return ``plan`` with what local search makes better."""
-        start = State(self.network, self.resident)
-        return Improver(self.candidates, self.value, start).improve(plan)
+        """Return ``plan`` with what fusing layers and local search make better."""
+        improver = Improver(self.candidates, self.estimate, State(self.network, self.resident), plan)
+        if self.candidates.freedom.fuse and self.candidates.freedom.hold:
+            improver.fuse()
+        improver.improve()
+        return improver.plan, improver.best
 
     def value(self, state: State) -> float:
         """Return the expected cost of a complete schedule."""

@@ -60,6 +60,7 @@ class State:
         machine = network.machine
         self.resources = {name: Profile(capacity) for name, capacity in machine.capacities.items()}
         self.memories = {name: Profile(store.size_bits) for name, store in machine.stores.items()}
+        self._own: set[tuple[bool, str]] = set()
         self.copies = Copies()
         self.pending = {name: len(readers) for name, readers in network.consumers.items()}
         self.readers_left: dict[tuple[str, Region], int] = {}
@@ -82,8 +83,9 @@ class State:
         """Return a copy that can grow on its own."""
         twin = State.__new__(State)
         twin.network, twin.speculative = self.network, self.speculative
-        twin.resources = {name: profile.copy() for name, profile in self.resources.items()}
-        twin.memories = {name: profile.copy() for name, profile in self.memories.items()}
+        twin.resources, twin.memories = dict(self.resources), dict(self.memories)
+        # From now on both share the profiles; whoever changes one takes a copy first.
+        self._own, twin._own = set(), set()
         twin.copies = self.copies.copy()
         twin.pending = dict(self.pending)
         twin.readers_left = dict(self.readers_left)
@@ -92,6 +94,14 @@ class State:
         twin._recent = self._recent
         twin.runs, twin.moves, twin.stays = self.runs[:], self.moves[:], self.stays[:]
         return twin
+
+    def _taken(self, profiles: dict[str, Profile], name: str) -> Profile:
+        """Return the profile of a resource or store, to be changed."""
+        key = (profiles is self.memories, name)
+        if key not in self._own:
+            self._own.add(key)
+            profiles[name] = profiles[name].copy(self.floor)
+        return profiles[name]
 
     def _fill_outer(self, size_bits: int) -> None:
         """Let what is there at the start take room: inputs until their last use, weights for good.
@@ -113,7 +123,7 @@ class State:
             bits = extent.bits_of(extent.whole)
             if self.memories[OUTER].earliest_for_good(0, bits) is None:
                 raise self._no_room(OUTER, bits, network.layer(network.consumers[name][0]).name)
-            self.memories[OUTER].add(0, None, bits)
+            self._taken(self.memories, OUTER).add(0, None, bits)
             self.copies.add(name, Copy(OUTER, extent.whole, 0, 0, extent.whole))
 
     def _no_room(self, store: str, bits: int, layer: str) -> NoRoomError:
@@ -122,7 +132,7 @@ class State:
     def _settle(self, name: str, store: str, region: Region) -> None:
         """Let weights lie in ``store`` from before the first cycle, for good."""
         bits = self.network.extents[name].bits_of(region)
-        self.memories[store].add(0, None, bits)
+        self._taken(self.memories, store).add(0, None, bits)
         self.stays.append(Stay(store, name, region, bits, 0, None))
         self.copies.add(name, Copy(store, region, 0, 0, self.network.extents[name].whole, fixed=True))
 
@@ -154,12 +164,12 @@ class State:
         start = self._earliest(ready, cycles, uses, tuple(room.items()), layer.name, used)
         end = start + cycles
         for resource, amount in uses:
-            self.resources[resource].add(start, end, amount)
+            self._taken(self.resources, resource).add(start, end, amount)
         for store, bits in option.buffers:
-            self.memories[store].add(start, end, bits)
+            self._taken(self.memories, store).add(start, end, bits)
             self.stays.append(Stay(store, f"{tile.name}.buffers", WHOLE_REGION, bits, start, end))
         for name, part in wanted:
-            self.memories[target].add(start, None, network.extents[name].bits_of(part))
+            self._taken(self.memories, target).add(start, None, network.extents[name].bits_of(part))
             self.copies.add(name, Copy(target, part, end, start, part))
         for name, copy in used:
             self.copies.touch(copy, end)
@@ -200,11 +210,9 @@ class State:
             ends = (run.end for run in self.runs if run.stage == stage and run.layer in handed_on)
             # What goes on before the head has decided must not go on before the head before it has.
             self.floor = max(decided, max(ends, default=self.end))
-        for profile in (*self.resources.values(), *self.memories.values()):
-            profile.forget(self.floor)
 
     def advance(self, position: int) -> None:
-        """Forget what lies so far back that nothing is placed there any more.
+        """Let nothing be placed any more where that could not help: what lies there is forgotten.
 
         That is before the first input of any layer that could be next is there, and before what was placed
         ``_WINDOW`` segments ago was over: weights are fetched ahead of time no further than that.
@@ -226,10 +234,7 @@ class State:
                 if network.position[reader] >= position and all(t in ready for t in inputs):
                     starts.append(max(ready[t] for t in inputs))
         horizon = min([self._recent[0], *starts])
-        if horizon > self.floor:
-            self.floor = horizon
-            for profile in (*self.resources.values(), *self.memories.values()):
-                profile.forget(horizon)
+        self.floor = max(self.floor, horizon)
 
     def expect(self, tensor: str, tiles: Sequence[Region], reads: Sequence[Region]) -> None:
         """Tell that exactly ``reads`` of ``tensor``, made in pieces ``tiles``, are to come."""
@@ -346,8 +351,8 @@ class State:
         end = start + route.cycles(bits)
         uses = (*route.uses, *machine.shared)
         for resource, amount in uses:
-            self.resources[resource].add(start, end, amount)
-        self.memories[store].add(start, None, bits)
+            self._taken(self.resources, resource).add(start, end, amount)
+        self._taken(self.memories, store).add(start, None, bits)
         copy = Copy(store, part, end, start, source.piece)
         self.copies.add(tensor, copy)
         self.copies.touch(source, end)
@@ -425,7 +430,7 @@ class State:
         """Give back the room of a copy after its last use."""
         end = self.copies.last_use(copy)
         bits = self.network.extents[name].bits_of(copy.region)
-        self.memories[copy.store].add(end, None, -bits)
+        self._taken(self.memories, copy.store).add(end, None, -bits)
         self.stays.append(Stay(copy.store, name, copy.region, bits, copy.since, end))
         self.copies.remove(name, copy)
 

@@ -64,8 +64,7 @@ def test_earliest_for_good_is_behind_the_last_that_is_in_the_way(
 @given(takes, st.integers(0, 25), st.integers(1, 9))
 def test_what_is_forgotten_changes_nothing_later(taken: list[Taken], floor: int, duration: int) -> None:
     profile = profile_of(taken, 9)
-    shorter = profile.copy()
-    shorter.forget(floor)
+    shorter = profile.copy(floor)
     for start in range(floor, HORIZON):
         for amount in (1, 5):
             assert shorter.earliest_for_good(start, amount) == profile.earliest_for_good(start, amount)
@@ -75,7 +74,7 @@ def test_what_is_forgotten_changes_nothing_later(taken: list[Taken], floor: int,
 
 def test_a_copy_changes_on_its_own() -> None:
     profile = Profile(1)
-    twin = profile.copy()
+    twin = profile.copy(0)
     twin.add(0, 10, 1)
     assert (profile.earliest(0, 5, 1), twin.earliest(0, 5, 1)) == (0, 10)
 
