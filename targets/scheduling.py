@@ -151,8 +151,7 @@ def _resident(search: Search, plan: Plan) -> Resident:
     order = list(resident_weights(search.network, plan, finished(state), dict(enumerate(reached))).items())
     best: Resident = {}
     value = search.value(state)
-    count = len(order)
-    while count:
+    for count in (len(order), len(order) // 2, len(order) // 4):
         # What is kept leaves less room to fetch the rest ahead of time, so fewer may be better.
         resident = dict(order[:count])
         try:
@@ -161,7 +160,6 @@ def _resident(search: Search, plan: Plan) -> Resident:
             kept = math.inf
         if kept < value:
             best, value = resident, kept
-        count //= 2
     return best
 
 

@@ -19,6 +19,8 @@ _STREAMED: tuple[Held, ...] = tuple(
 
 # Part counts tried per axis from the number of cores on: finer parts only add moves.
 _ENOUGH = 2
+# Into how many parts all layers of a network together may be cut: large networks are cut less finely.
+SPLIT_TILES = 1600
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ class Candidates:
                             yield choice
 
     def _part_counts(self, index: int, cores: Sequence[str], base: Choice | None, axis: Axis) -> list[int]:
-        counts = [n for n in (2, 4, 8, 16, 32) if n < len(cores)] + ([len(cores)] if len(cores) > 1 else [])
+        most = min(len(cores), max(2, SPLIT_TILES // len(self.network.order)))
+        counts = [n for n in (2, 4, 8, 16, 32) if n < most] + ([most] if most > 1 else [])
         if base is None or base.held != ALL_HELD:
             # Smaller parts may fit where the whole does not.
             limit = cuttable(self.network.layer(index), axis)
