@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from passes.errors import NoSolutionError
@@ -23,6 +25,10 @@ from targets.schedule.search import Search
 from targets.schedule.speculation import speculate
 from targets.schedule.state import NoRoomError, State
 from targets.workload import Workload
+
+
+# Beyond so many layers fewer ways to a plan are tried, to stay below two seconds.
+MANY_LAYERS = 100
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,8 @@ def schedule_workload(
         candidates = Candidates(network, free)
     shares = tuple(ratios) if ratios is not None else uniform(len(network.stage_names))
     try:
-        plan, resident, state = _planned(network, free, objective, shares, wishes.keep_weights and free.hold)
+        with _collector_paused():
+            plan, resident, state = _planned(network, free, objective, shares, wishes.keep_weights and free.hold)
         if target.host_scale != 1.0:
             network = replace(network, costs=target.costs(network.machine, workload))
             state = simulate(network, plan, resident)
@@ -116,20 +123,32 @@ def schedule_workload(
     return Planned(network, plan, schedule, resident, speculative, refusals, exact)
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the cyclic garbage collector from running: partial schedules are many objects without cycles."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
 def _planned(
     network: Network, free: Freedom, objective: str, ratios: Sequence[float], keep_weights: bool
 ) -> tuple[Plan, Resident, State]:
     """Return the best plan, with the weights that stay on chip if they may.
 
-    A plan is looked for as if all weights were fetched, and another as if none were. For each of them as many
-    weights stay as lower its cost; the better one is improved.
+    A plan is looked for as if all weights were fetched, and then as many stay as lower its cost; others are
+    looked for with weights that stay from the first time on that they are needed. The best is improved.
     """
     search = Search(Candidates(network, free), objective, ratios)
-    plans = [search.first()]
+    plan, _ = search.first()
+    found: list[tuple[Plan, Resident]] = [(plan, {})]
     if keep_weights:
-        unbound = Candidates(replace(network, free_weights=True), free)
-        plans.append(Search(unbound, objective, ratios).first(uniform=False))
-    found = [(plan, _resident(search, plan) if keep_weights else {}) for plan in dict.fromkeys(plans)]
+        found.append((plan, _resident(search, plan)))
+        found += _keeping(network, free, objective, ratios)
     tried = []
     for plan, resident in found:
         try:
@@ -139,6 +158,22 @@ def _planned(
     _, plan, resident = min(tried, key=lambda entry: entry[0])
     plan, state = Search(search.candidates, objective, ratios, resident).improve(plan)
     return plan, resident, state
+
+
+def _keeping(
+    network: Network, free: Freedom, objective: str, ratios: Sequence[float]
+) -> Iterator[tuple[Plan, Resident]]:
+    """Yield plans made for weights that stay, with what stays: all that fits, or what fits half of each store."""
+    # What is cheapest leaves most room for weights, which pays for whatever is asked.
+    ways = tuple(dict.fromkeys(((1.0, objective), (0.5, objective), (1.0, "energy"))))
+    large = len(network.order) > MANY_LAYERS
+    for share, sought in ways[:1] if large else ways:
+        search = Search(Candidates(replace(network, keep_share=share), free), sought, ratios)
+        try:
+            plan, state = search.first(uniform=share == 1.0 and not large)
+        except NoRoomError:
+            continue
+        yield plan, state.kept
 
 
 def _resident(search: Search, plan: Plan) -> Resident:

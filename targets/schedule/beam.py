@@ -13,8 +13,8 @@ from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, place_se
 from targets.schedule.state import NoRoomError, State
 from targets.schedule.tiles import Cut
 
-# Partial schedules kept per position, in small and in large networks: one alone is much worse than two.
-WIDEST, NARROWEST = 3, 2
+# Partial schedules kept per position, where the network is small enough.
+WIDEST = 3
 # Tiles placed: some 10,000 take a second.
 BEAM_TILES = 3000
 
@@ -45,7 +45,7 @@ class Beam:
         self.estimate = estimate
         self.splits = {index: self._worthwhile(index, split) for index in network.order}
         tiles = sum(1 + sum(c.cut.parts for c in splits) for splits in self.splits.values())
-        self.width = 1 if only else max(NARROWEST, min(WIDEST, BEAM_TILES // max(1, tiles)))
+        self.width = 1 if only else max(1, min(WIDEST, BEAM_TILES // max(1, tiles)))
         self._obstacle: NoRoomError | None = None
 
     def plan(self, start: State) -> tuple[Plan, State]:
@@ -121,7 +121,7 @@ class Beam:
         splits = self.candidates.split(index)
         if self.only is not None and self.candidates.whole(index):
             return tuple(choice for choice in splits if choice.cut == self.only)
-        allowance = BEAM_TILES // NARROWEST // len(self.network.order)
+        allowance = BEAM_TILES // 2 // len(self.network.order)
         found = []
         for choice in sorted(splits, key=lambda c: (self._duration(index, c), c.cut.parts, c.cut.axis)):
             if choice.cut.parts <= allowance or not (found or self.candidates.whole(index)):

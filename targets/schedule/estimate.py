@@ -58,10 +58,13 @@ class Estimate:
         cycles = state.end
         if position < len(self.network.order):
             cycles = self._stage_end(state, position) + self._rest_cycles[position]
-        if self.objective == "latency":
-            return float(cycles)
         energy = state.energy_pj + self._rest_pj[position]
-        return energy if self.objective == "energy" else energy * cycles
+        # Exits that have been passed count as they are, the others as if all left at the last.
+        passed = len(state.stage_ends)
+        ratios = (*self.ratios[:passed], sum(self.ratios[passed:]))
+        return expected(
+            self.objective, ratios, (*state.stage_ends, cycles), (*state.stage_energies, energy)
+        )
 
     def _stage_end(self, state: State, position: int) -> int:
         """Return when the stage of the next layer is likely to end."""

@@ -71,8 +71,8 @@ class Network:
         stage_names: The exits.
         second_operand: Layers whose second input is their operand ``W``.
         thrifty: Of several ways to move data the cheapest is taken, else the first to arrive.
-        free_weights: Weights are taken to be where they are needed, without room: what a plan is looked for
-            with if they may stay on chip.
+        keep_share: How much of each store weights may take for good: the first time they are needed there
+            they are taken to have been there from the start, if they fit.
         position: Where each layer is in the order.
         handed_on: Layers that later stages read from: the backbone, as far as it is read.
     """
@@ -91,7 +91,7 @@ class Network:
     handed_on: frozenset[int] = frozenset()
     position: Mapping[int, int] = field(default_factory=dict)
     thrifty: bool = False
-    free_weights: bool = False
+    keep_share: float = 0.0
     _reads: dict[tuple[int, Region], tuple[Read, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def layer(self, index: int) -> Layer:

@@ -13,20 +13,22 @@ class Profile:
 
     Attributes:
         capacity: The most that may be taken at once; ``None`` is no limit.
+        top: The most that was ever taken, also of what has been forgotten or given back.
     """
 
-    __slots__ = ("_levels", "_times", "capacity")
+    __slots__ = ("_levels", "_times", "capacity", "top")
 
     def __init__(self, capacity: float | None) -> None:
         self.capacity = capacity
         self._times = [0]
         self._levels = [0.0]
+        self.top = 0.0
 
     def copy(self, start: int) -> Profile:
         """Return a copy that can change on its own, without the steps that are over by ``start``."""
         twin = Profile.__new__(Profile)
         first = bisect_right(self._times, start) - 1
-        twin.capacity = self.capacity
+        twin.capacity, twin.top = self.capacity, self.top
         twin._times, twin._levels = self._times[first:], self._levels[first:]
         twin._times[0] = 0
         return twin
@@ -40,6 +42,8 @@ class Profile:
         levels = self._levels
         for i in range(first, last):
             levels[i] += amount
+            if levels[i] > self.top:
+                self.top = levels[i]
 
     def _cut(self, time: int) -> int:
         """Return the index of the step that begins at ``time``, made if there is none."""

@@ -36,16 +36,16 @@ class Search:
         Raises:
             NoRoomError: At some layer no way fits the memories.
         """
-        return self.improve(self.first())
+        return self.improve(self.first()[0])
 
-    def first(self, uniform: bool = True) -> Plan:
-        """Return the best plan of the beams; raises as :meth:`run`.
+    def first(self, uniform: bool = True) -> tuple[Plan, State]:
+        """Return the best plan of the beams and its schedule; raises as :meth:`run`.
 
         Args:
             uniform: Also with whole layers and with one cut for all.
         """
         start = State(self.network, self.resident)
-        best: tuple[float, Plan] | None = None
+        best: tuple[float, Plan, State] | None = None
         obstacle: NoRoomError | None = None
         for beam in self._beams(uniform):
             try:
@@ -55,10 +55,10 @@ class Search:
                 continue
             value = self.value(ended(state))
             if best is None or value < best[0]:
-                best = value, plan
+                best = value, plan, state
         if best is None:
             raise obstacle or NoRoomError("", 0, "", 0)
-        return best[1]
+        return best[1:]
 
     def _beams(self, uniform: bool) -> Iterator[Beam]:
         """Yield the ways to look for a plan: whole layers, one cut for all, any cuts."""

@@ -61,6 +61,7 @@ class State:
         self.resources = {name: Profile(capacity) for name, capacity in machine.capacities.items()}
         self.memories = {name: Profile(store.size_bits) for name, store in machine.stores.items()}
         self._own: set[tuple[bool, str]] = set()
+        self._kept_bits: dict[str, int] = {}
         self.copies = Copies()
         self.pending = {name: len(readers) for name, readers in network.consumers.items()}
         self.readers_left: dict[tuple[str, Region], int] = {}
@@ -87,7 +88,7 @@ class State:
         # From now on both share the profiles; whoever changes one takes a copy first.
         self._own, twin._own = set(), set()
         twin.copies = self.copies.copy()
-        twin.pending = dict(self.pending)
+        twin.pending, twin._kept_bits = dict(self.pending), dict(self._kept_bits)
         twin.readers_left = dict(self.readers_left)
         twin.floor, twin.end, twin.energy_pj = self.floor, self.end, self.energy_pj
         twin.stage_ends, twin.stage_energies = self.stage_ends, self.stage_energies
@@ -257,8 +258,8 @@ class State:
         """Return when ``region`` of ``tensor`` is in ``store``, moved there where it is not."""
         ready = self.floor
         c0, c1, y0, y1 = region
-        if self.network.free_weights and tensor not in self.network.consumers:
-            return ready
+        if self.network.keep_share and store != OUTER and tensor not in self.network.consumers:
+            self._keep(tensor, region, store)
         for piece in self._pieces(tensor):
             # Most pieces are elsewhere: this is asked more often than anything else.
             if piece.y0 >= y1 or piece.y1 <= y0 or piece.c0 >= c1 or piece.c1 <= c0:
@@ -275,6 +276,26 @@ class State:
                     used.append((tensor, local))
                     ready = max(ready, local.ready)
         return ready
+
+    def _keep(self, name: str, region: Region, store: str) -> None:
+        """Let weights lie in ``store`` for good if there is room at all times."""
+        size_bits = self.network.machine.stores[store].size_bits
+        if size_bits is None or any(c.store == store for c in self.copies.of(name) if region.within(c.region)):
+            return
+        bits = self.network.extents[name].bits_of(region)
+        kept = self._kept_bits.get(store, 0) + bits
+        if kept <= self.network.keep_share * size_bits and self.memories[store].top + bits <= size_bits:
+            self._kept_bits[store] = kept
+            self._settle(name, store, region)
+
+    @property
+    def kept(self) -> dict[str, tuple[tuple[str, Region], ...]]:
+        """Where weights lie for good, by their names."""
+        found: dict[str, tuple[tuple[str, Region], ...]] = {}
+        for stay in self.stays:
+            if stay.end is None and stay.store != OUTER and stay.tensor not in self.network.consumers:
+                found[stay.tensor] = (*found.get(stay.tensor, ()), (stay.store, stay.region))
+        return found
 
     def _pieces(self, tensor: str) -> tuple[Region, ...]:
         """Return the parts ``tensor`` was written in; what lies in the outer store at the start is one."""

@@ -82,7 +82,10 @@ def test_cycles_of_the_page(cut: Cut, kept: bool, cycles: int) -> None:
 def test_what_happens_when_on_the_page() -> None:
     plan = (Segment((0,), (Choice(("a", "b"), ROWS, ALL_HELD),)),)
     schedule = finished(simulate(example(), plan))
-    assert [(run.core, run.start, run.end) for run in schedule.runs] == [("a", 512, 1024), ("b", 1024, 1536)], PAGE
+    assert [(run.core, run.start, run.end) for run in schedule.runs] == [
+        ("a", 512, 1024),
+        ("b", 1024, 1536),
+    ], PAGE
     assert [(m.tensor, m.start, m.end) for m in schedule.moves] == [
         ("image", 0, 256), ("conv.weights", 256, 512), ("image", 512, 768), ("conv.weights", 768, 1024),
         ("result", 1024, 1280), ("result", 1536, 1792),
