@@ -72,7 +72,16 @@ class EngineCosts:
         whole = self._layers[tile.name]
         parent = None if tile is whole or tile == whole else self._kind(whole)
         rule = id(self._target.rule(whole))
-        return (tile.op_type, tile.dims, shapes, weights, tile.accumulator_bits, len(tile.inputs), rule, parent)
+        return (
+            tile.op_type,
+            tile.dims,
+            shapes,
+            weights,
+            tile.accumulator_bits,
+            len(tile.inputs),
+            rule,
+            parent,
+        )
 
     def _find(self, tile: Layer, core: str, held: Held) -> Option | None:
         residency = self._residency(tile, core, held)
@@ -85,7 +94,7 @@ class EngineCosts:
         return Option(self._target.cost_of(found, core), self._buffers(tile, core, held, found))
 
     def _residency(self, tile: Layer, core: str, held: Held) -> Residency | None:
-        """Return what lies in the memories of ``core``; ``None`` if it does not fit or a saved mapping differs."""
+        """Return what lies in the memories of ``core``; ``None`` if a saved mapping differs, or no room."""
         fixed = self._target.fixed_stores(tile, core)
         if fixed is not None and tile != self._layers[tile.name]:
             return None
@@ -114,13 +123,17 @@ class EngineCosts:
             return None
         key = (self._kind(whole), core)
         if key not in self._unrollings:
-            options = (self.option(whole, core, held) for held in (ALL_HELD, ALL_HELD - {"W"}, frozenset[str]()))
-            found = next((o.cost.detail for o in options if o is not None and o.cost.detail is not None), None)
+            options = (
+                self.option(whole, core, held) for held in (ALL_HELD, ALL_HELD - {"W"}, frozenset[str]())
+            )
+            found = next(
+                (o.cost.detail for o in options if o is not None and o.cost.detail is not None), None
+            )
             self._unrollings[key] = found.mapping.spatial if found is not None else None
         return self._unrollings[key]
 
     def _buffers(self, tile: Layer, core: str, held: Held, found: Solution) -> tuple[tuple[str, int], ...]:
-        """Return the room streamed operands take in the stores of the core: what their mapping keeps there."""
+        """Return the room streamed operands take in the stores of the core, as their mapping has it."""
         nest = nest_of(tile)
         shape = Shape(nest)
         buffers: dict[str, int] = {}
@@ -132,7 +145,10 @@ class EngineCosts:
                 continue
             extents = self._extents(found, nest, operand, chain.index(memory))
             width = shape.bits[operand]
-            bits = min(int(float(shape.footprint(operand, extents)) * width), self._machine.stores[store].size_bits or 0)
+            bits = min(
+                int(float(shape.footprint(operand, extents)) * width),
+                self._machine.stores[store].size_bits or 0,
+            )
             buffers[store] = buffers.get(store, 0) + bits
         return tuple(sorted(buffers.items()))
 

@@ -26,7 +26,6 @@ from targets.schedule.speculation import speculate
 from targets.schedule.state import NoRoomError, State
 from targets.workload import Workload
 
-
 # Beyond so many layers fewer ways to a plan are tried, to stay below two seconds.
 MANY_LAYERS = 100
 
@@ -84,7 +83,8 @@ def schedule_workload(
 ) -> Planned:
     """Schedule the layers of ``workload`` that can be placed.
 
-    What is decided does not depend on ``host_scale``: it scales placeholders, so it changes costs but moves nothing.
+    What is decided does not depend on ``host_scale``: it scales placeholders, so it changes costs but moves
+    nothing.
 
     Args:
         workload: The network.
@@ -109,7 +109,9 @@ def schedule_workload(
     shares = tuple(ratios) if ratios is not None else uniform(len(network.stage_names))
     try:
         with _collector_paused():
-            plan, resident, state = _planned(network, free, objective, shares, wishes.keep_weights and free.hold)
+            plan, resident, state = _planned(
+                network, free, objective, shares, wishes.keep_weights and free.hold
+            )
         if target.host_scale != 1.0:
             network = replace(network, costs=target.costs(network.machine, workload))
             state = simulate(network, plan, resident)
@@ -163,7 +165,7 @@ def _planned(
 def _keeping(
     network: Network, free: Freedom, objective: str, ratios: Sequence[float]
 ) -> Iterator[tuple[Plan, Resident]]:
-    """Yield plans made for weights that stay, with what stays: all that fits, or what fits half of each store."""
+    """Yield plans made for weights that stay, with what stays: all that fits, or half of each store."""
     # What is cheapest leaves most room for weights, which pays for whatever is asked.
     ways = tuple(dict.fromkeys(((1.0, objective), (0.5, objective), (1.0, "energy"))))
     large = len(network.order) > MANY_LAYERS
@@ -225,6 +227,5 @@ def no_room(error: NoRoomError, machine: Machine) -> NoSolutionError:
     return NoSolutionError(
         f"layer '{error.layer}' needs {demand:,} bytes in {store.name} at once, with the tensors and weights "
         f"that lie there meanwhile; there are {bound:,}",
-        "use a smaller input image, fewer bits, or fewer channels in the layers whose tensors are alive together",
+        "use a smaller input image, fewer bits, or fewer channels in the layers that meet there",
     )
-

@@ -122,7 +122,7 @@ class Beam:
         if self.only is not None and self.candidates.whole(index):
             return tuple(choice for choice in splits if choice.cut == self.only)
         allowance = BEAM_TILES // 2 // len(self.network.order)
-        found = []
+        found: list[Choice] = []
         for choice in sorted(splits, key=lambda c: (self._duration(index, c), c.cut.parts, c.cut.axis)):
             if choice.cut.parts <= allowance or not (found or self.candidates.whole(index)):
                 found.append(choice)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -65,7 +65,10 @@ class Candidates:
             yield frozenset()
             return
         network, machine = self.network, self.network.machine
-        needs = [(read.operand, network.extents[read.tensor].bits_of(read.region)) for read in network.reads(index, tile)]
+        needs = [
+            (read.operand, network.extents[read.tensor].bits_of(read.region))
+            for read in network.reads(index, tile)
+        ]
         if tile.weights is not None:
             needs.append(("W", network.extents[weights_name(network.layer(index))].bits_of(tile.weights)))
         for output in network.layer(index).outputs:
@@ -107,7 +110,9 @@ class Candidates:
     def split(self, index: int) -> tuple[Choice, ...]:
         """Return the layer cut over several alike cores, and over one where its weights do not fit."""
         if index not in self._split:
-            self._split[index] = tuple(self._splits(index)) if self.freedom.split and self.freedom.hold else ()
+            self._split[index] = (
+                tuple(self._splits(index)) if self.freedom.split and self.freedom.hold else ()
+            )
         return self._split[index]
 
     def _splits(self, index: int) -> Iterator[Choice]:
@@ -156,10 +161,3 @@ class Candidates:
 def single(index: int, choice: Choice) -> Segment:
     """Return a layer on its own."""
     return Segment((index,), (choice,))
-
-
-def loads(network: Network, candidates: Candidates, layers: Sequence[int]) -> Mapping[int, int]:
-    """Return the cycles of each layer uncut on its fastest core."""
-    return {
-        i: min((candidates.cost(i, c, 0).latency_cycles for c in candidates.whole(i)), default=0) for i in layers
-    }

@@ -62,9 +62,7 @@ class Estimate:
         # Exits that have been passed count as they are, the others as if all left at the last.
         passed = len(state.stage_ends)
         ratios = (*self.ratios[:passed], sum(self.ratios[passed:]))
-        return expected(
-            self.objective, ratios, (*state.stage_ends, cycles), (*state.stage_energies, energy)
-        )
+        return expected(self.objective, ratios, (*state.stage_ends, cycles), (*state.stage_energies, energy))
 
     def _stage_end(self, state: State, position: int) -> int:
         """Return when the stage of the next layer is likely to end."""

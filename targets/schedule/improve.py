@@ -24,9 +24,7 @@ class Improver:
         best: Its schedule.
     """
 
-    def __init__(
-        self, candidates: Candidates, estimate: Estimate, start: State, plan: Plan
-    ) -> None:
+    def __init__(self, candidates: Candidates, estimate: Estimate, start: State, plan: Plan) -> None:
         self.candidates = candidates
         self.estimate = estimate
         self.plan = plan
@@ -68,7 +66,8 @@ class Improver:
 
     def _all_ways(self, layers: Sequence[int]) -> tuple[bool, tuple[int, str]]:
         """Try a group in all ways worth it; return whether one was taken, and the best."""
-        taken, patterns = False, PATTERNS
+        taken = False
+        patterns: tuple[str, ...] = PATTERNS
         best: tuple[float, int, str] = (float("inf"), 1, PATTERNS[0])
         for count in tile_counts(self.candidates.network, layers):
             before = best

@@ -92,7 +92,9 @@ class Network:
     position: Mapping[int, int] = field(default_factory=dict)
     thrifty: bool = False
     keep_share: float = 0.0
-    _reads: dict[tuple[int, Region], tuple[Read, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _reads: dict[tuple[int, Region], tuple[Read, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def layer(self, index: int) -> Layer:
         """Return a layer by its index in the workload."""

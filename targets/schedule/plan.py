@@ -61,7 +61,9 @@ def place_segment(state: State, segment: Segment) -> None:
     stage = network.stage_of[segment.layers[0]]
     while len(state.stage_ends) < stage:
         state.end_stage()
-    tiles = {i: cut_tiles(network.layer(i), c.cut) for i, c in zip(segment.layers, segment.choices, strict=True)}
+    tiles = {
+        i: cut_tiles(network.layer(i), c.cut) for i, c in zip(segment.layers, segment.choices, strict=True)
+    }
     choices = dict(zip(segment.layers, segment.choices, strict=True))
     if len(segment.layers) > 1:
         _expect(state, tiles)
@@ -135,7 +137,9 @@ def depth_first(network: Network, tiles: Mapping[int, Sequence[Tile]]) -> list[t
             stack.append((node, True))
             stack.extend((other, False) for other in reversed(needed(*node)) if other not in placed)
 
-    read_inside = {made_by[r.tensor] for i in tiles for r in network.reads(i, tiles[i][0]) if r.tensor in made_by}
+    read_inside = {
+        made_by[r.tensor] for i in tiles for r in network.reads(i, tiles[i][0]) if r.tensor in made_by
+    }
     sinks = [index for index in tiles if index not in read_inside]
     most = max(len(tiles[index]) for index in sinks)
     for step in range(most):
@@ -191,4 +195,3 @@ def finished(state: State, resident: Resident | None = None) -> Schedule:
         frozenset(resident or ()),
         state.speculative,
     )
-

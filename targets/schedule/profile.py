@@ -42,8 +42,7 @@ class Profile:
         levels = self._levels
         for i in range(first, last):
             levels[i] += amount
-            if levels[i] > self.top:
-                self.top = levels[i]
+            self.top = max(self.top, levels[i])
 
     def _cut(self, time: int) -> int:
         """Return the index of the step that begins at ``time``, made if there is none."""
@@ -77,7 +76,7 @@ class Profile:
         return begin
 
     def earliest_for_good(self, start: int, amount: float) -> int | None:
-        """Return the first time from ``start`` on from which ``amount`` is free for good; ``None`` for never."""
+        """Return from when on, not before ``start``, ``amount`` is free for good; ``None`` for never."""
         if self.capacity is None:
             return start
         room = self.capacity - amount + _SLACK

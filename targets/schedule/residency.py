@@ -11,7 +11,9 @@ from targets.schedule.regions import Region
 from targets.schedule.result import Schedule
 
 
-def resident_weights(network: Network, plan: Plan, schedule: Schedule, ratios: Mapping[int, float]) -> Resident:
+def resident_weights(
+    network: Network, plan: Plan, schedule: Schedule, ratios: Mapping[int, float]
+) -> Resident:
     """Return the weights that fit beside the peak of all else, those that save most traffic per bit first.
 
     What lies in a store besides can never exceed its peak without weights, so that the plan stays valid
@@ -27,7 +29,8 @@ def resident_weights(network: Network, plan: Plan, schedule: Schedule, ratios: M
     room = _room(network, schedule)
     places = _places(network, plan)
     order = sorted(
-        places, key=lambda i: (-ratios[network.stage_of[i]], _bits(network, i, places[i]), network.position[i])
+        places,
+        key=lambda i: (-ratios[network.stage_of[i]], _bits(network, i, places[i]), network.position[i]),
     )
     chosen: dict[str, tuple[tuple[str, Region], ...]] = {}
     for index in order:

@@ -1,4 +1,4 @@
-"""A schedule in the making: tiles are placed one after another, each as early as data, cores and memory allow."""
+"""A schedule in the making: tiles are placed one by one, as early as data, cores and memory allow."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from targets.layer import Layer
 from targets.schedule.copies import Copies, Copy
-from targets.schedule.jobs import ALL_HELD, Held, Network, Option, Read, has_weights, weights_name
+from targets.schedule.jobs import Held, Network, Option, Read, has_weights, weights_name
 from targets.schedule.machine import OUTER, Route
 from targets.schedule.profile import Profile
 from targets.schedule.regions import Region
 from targets.schedule.result import Move, Purpose, Run, Stay
 from targets.schedule.tiles import Tile
-
 
 # Of a buffer, which is a part of no tensor.
 WHOLE_REGION = Region(0, 1, 0, 1)
@@ -172,7 +171,7 @@ class State:
         for name, part in wanted:
             self._taken(self.memories, target).add(start, None, network.extents[name].bits_of(part))
             self.copies.add(name, Copy(target, part, end, start, part))
-        for name, copy in used:
+        for _, copy in used:
             self.copies.touch(copy, end)
         self.energy_pj += option.cost.energy_pj
         self.end = max(self.end, end)
@@ -280,7 +279,9 @@ class State:
     def _keep(self, name: str, region: Region, store: str) -> None:
         """Let weights lie in ``store`` for good if there is room at all times."""
         size_bits = self.network.machine.stores[store].size_bits
-        if size_bits is None or any(c.store == store for c in self.copies.of(name) if region.within(c.region)):
+        if size_bits is None or any(
+            c.store == store for c in self.copies.of(name) if region.within(c.region)
+        ):
             return
         bits = self.network.extents[name].bits_of(region)
         kept = self._kept_bits.get(store, 0) + bits
@@ -432,7 +433,9 @@ class State:
 
         def next_use(name: str) -> int:
             done = {run.layer for run in self.runs}
-            return min((position[i] for i in self.network.consumers.get(name, ()) if i not in done), default=-1)
+            return min(
+                (position[i] for i in self.network.consumers.get(name, ()) if i not in done), default=-1
+            )
 
         def elsewhere(name: str, copy: Copy) -> bool:
             if name not in self.network.producer:
@@ -463,7 +466,7 @@ class State:
                 self._drop(name, copy)
 
     def _deliver(self, index: int, name: str, piece: Region) -> None:
-        """Move a part of a result to the outer store, where it stays for good, unless it was written there."""
+        """Move a part of a result to the outer store, where it stays, unless it was written there."""
         copies = [c for c in self.copies.of_piece(name, piece) if c.region == piece]
         outer = next((c for c in copies if c.store == OUTER), None)
         if outer is None:

@@ -131,7 +131,7 @@ def _weights(layer: Layer, begin: int, end: int) -> Region | None:
 
 
 def weight_extent(layer: Layer) -> Extent:
-    """Return the weights of ``layer``, bias included, by output channel; a constant operand is one channel."""
+    """Return the weights of ``layer`` with its bias, by output channel; a constant is one channel."""
     if layer.weight is None and layer.constant is not None:
         return Extent(1, 1, layer.constant.elements, layer.constant.bits)
     channels = max(1, extent_of(layer.outputs[0]).channels)
@@ -157,9 +157,7 @@ def _needed(layer: Layer, output: Region, extent: Extent) -> Region:
     return Region(c0, c1, y0, min(extent.rows, max(last + 1, y0 + 1)))
 
 
-def _tile_dims(
-    layer: Layer, output: Region, inputs: tuple[Region, ...]
-) -> tuple[LoopDims | None, float]:
+def _tile_dims(layer: Layer, output: Region, inputs: tuple[Region, ...]) -> tuple[LoopDims | None, float]:
     """Return the loops of a tile, and its share of the layer's work."""
     whole = extent_of(layer.outputs[0]).whole
     share = output.cells / whole.cells

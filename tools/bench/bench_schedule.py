@@ -28,7 +28,9 @@ def main() -> None:
     shared = Path(os.environ.get("EECOMPILE_SHARED", "../shared"))
     parser.add_argument("--shared", type=Path, default=shared, help="folder of the reference files")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
-    parser.add_argument("--seconds", type=float, default=60.0, help="time limit of the exact solver per network")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="time limit of the exact solver per network"
+    )
     parser.add_argument("--plots", type=Path, metavar="DIR", help="where to plot the growth")
     arguments = parser.parse_args()
     if "resnet8" in arguments.only:

@@ -25,10 +25,14 @@ def accelerator(cores: int) -> EngineTarget:
     """Return equal cores of the paper's accelerator and its SIMD core on one bus of 256 bits per cycle."""
     base = EdgeTpuQuadTarget().arch
     unrolled = {"D1": {"K": 8}, "D2": {"C": 8}, "D3": {"OX": 4}, "D4": {"OY": 4}}
-    arrays = [base.cores[0].model_copy(update={"name": f"core_{i:02d}", "dataflow": unrolled}) for i in range(cores)]
+    arrays = [
+        base.cores[0].model_copy(update={"name": f"core_{i:02d}", "dataflow": unrolled}) for i in range(cores)
+    ]
     members = (*arrays, base.core("simd"))
     bus = Link(kind="bus", cores=(*(c.name for c in members), "offchip"), bandwidth_bits_per_cycle=256)
-    arch = Architecture(name=f"{cores} cores", cores=members, offchip=base.offchip, links=(bus,), overlap=True)
+    arch = Architecture(
+        name=f"{cores} cores", cores=members, offchip=base.offchip, links=(bus,), overlap=True
+    )
     return EngineTarget(architecture=arch, objective="latency")
 
 
@@ -36,7 +40,20 @@ def network(count: int) -> Workload:
     """Return ``count`` layers: convolutions, every fifth an add with what went into the block."""
     shape = (1, CHANNELS, SIZE, SIZE)
     dims = LoopDims(
-        1, 1, CHANNELS, CHANNELS, SIZE, SIZE, 3, 3, SIZE, SIZE, pad_top=1, pad_left=1, pad_bottom=1, pad_right=1
+        1,
+        1,
+        CHANNELS,
+        CHANNELS,
+        SIZE,
+        SIZE,
+        3,
+        3,
+        SIZE,
+        SIZE,
+        pad_top=1,
+        pad_left=1,
+        pad_bottom=1,
+        pad_right=1,
     )
     layers: list[Layer] = []
     for index in range(count):
@@ -52,7 +69,9 @@ def network(count: int) -> Workload:
         weight = Operand(f"w{index}", (CHANNELS, CHANNELS, 3, 3), 8)
         made = (index - 1,) if index else ()
         layers.append(
-            Layer(f"conv_{index}", "Conv", (), dims.iterations, dims, (before,), output, weight, producers=made)
+            Layer(
+                f"conv_{index}", "Conv", (), dims.iterations, dims, (before,), output, weight, producers=made
+            )
         )
     path = ExitPath("final", "", tuple(range(count)), sum(layer.macs for layer in layers), decides=False)
     return Workload(tuple(layers), (path,), (), frozenset({f"t{count - 1}"}))
@@ -81,7 +100,10 @@ def show(plots: Path | None) -> None:
         took, cycles = seconds(layers, cores)
         measured[layers, cores] = took
         print(f"{layers:>7}{cores:>7}{took:>8.2f}{1e3 * took / layers:>14.1f}{cycles:>12,}", flush=True)
-    print(f"goal: {MANY_LAYERS} layers on {MANY_CORES} cores in under 2 s: {measured[MANY_LAYERS, MANY_CORES]:.2f} s\n")
+    print(
+        f"goal: {MANY_LAYERS} layers on {MANY_CORES} cores in under 2 s: "
+        f"{measured[MANY_LAYERS, MANY_CORES]:.2f} s\n"
+    )
     if plots is not None:
         _plot(
             [(layers, measured[layers, cores]) for layers, cores in by_layers],
@@ -93,7 +115,10 @@ def show(plots: Path | None) -> None:
 def _plot(by_layers: list[tuple[int, float]], by_cores: list[tuple[int, float]], path: Path) -> None:
     pyplot = importlib.import_module("matplotlib.pyplot")
     figure, axes = pyplot.subplots(1, 2, figsize=(8, 3), layout="constrained")
-    for axis, points, label in ((axes[0], by_layers, "layers (4 cores)"), (axes[1], by_cores, "cores (200 layers)")):
+    for axis, points, label in (
+        (axes[0], by_layers, "layers (4 cores)"),
+        (axes[1], by_cores, "cores (200 layers)"),
+    ):
         axis.plot(*zip(*points, strict=True), marker="o")
         axis.set_xlabel(label)
         axis.set_ylabel("CPU seconds")

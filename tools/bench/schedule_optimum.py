@@ -29,7 +29,12 @@ from tools.bench.scheduled import (
 
 GOAL = 0.03
 MOST_LAYERS = 60
-NETWORKS = {"ResNet8": RESNET8, "MobileNetV1": MOBILENETV1, "MobileNetV2 0457": STAR, "MobileNetV2 358": OTHER_EXITS}
+NETWORKS = {
+    "ResNet8": RESNET8,
+    "MobileNetV1": MOBILENETV1,
+    "MobileNetV2 0457": STAR,
+    "MobileNetV2 358": OTHER_EXITS,
+}
 
 
 def cases(shared: Path) -> Iterator[tuple[str, str, Workload, Target]]:
@@ -67,12 +72,15 @@ def show(shared: Path, seconds: float) -> None:
                     [schedule.energy_until(k) for k in range(len(shares))],
                 )
                 start = time.monotonic()
-                exact = solve(found.planned.network, found.planned.plan, objective, shares, time_limit_s=seconds)
+                exact = solve(
+                    found.planned.network, found.planned.plan, objective, shares, time_limit_s=seconds
+                )
                 took = time.monotonic() - start
                 beyond = f"{value / exact.value - 1:>13.2%}{'' if exact.proven else '+'}"
                 print(
                     f"{name:<18}{title:<20}{way:<8}{objective:>10}{value:>12.4g}{exact.value:>12.4g}"
-                    f"{exact.bound:>12.4g}{beyond:>14}{value / exact.bound - 1:>12.2%}{found.cpu_s:>8.2f}{took:>10.1f}",
+                    f"{exact.bound:>12.4g}{beyond:>14}{value / exact.bound - 1:>12.2%}"
+                    f"{found.cpu_s:>8.2f}{took:>10.1f}",
                     flush=True,
                 )
     print("+: not proven to be the optimum; the last but two columns then say how far the bound is.\n")

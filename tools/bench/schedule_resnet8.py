@@ -31,8 +31,10 @@ def show(shared: Path, seconds: float) -> None:
     """Print the table."""
     quad = shared.joinpath(*STREAM_QUAD)
     mapping = quad.parent.parent / "mapping" / "tpu_like_quad_core_ga.yaml"
-    print("ResNet8, 8 bits, batch 1, on stream_quad_tpu: input and weights start off chip, the output ends there")
-    print("(Conv and Gemm on four arrays, pooling and Add on their cores, ReLU in the layer before)")
+    print(
+        "ResNet8, 8 bits, batch 1, on stream_quad_tpu; input and weights start off chip, the output ends "
+        "there\n(Conv and Gemm on four arrays, pooling and Add on their cores, ReLU in the layer before)"
+    )
     print(
         f"{'':<22}{'objective':>10}{'cycles':>9}{'Stream':>8}{'energy pJ':>11}{'Stream':>11}"
         f"{'cores':>10}{'on chip':>10}{'off chip':>10}{'links':>6}{'CPU s':>7}{'Stream':>7}  same twice"
@@ -48,7 +50,8 @@ def show(shared: Path, seconds: float) -> None:
             same = len({digest(run.schedule) for run in runs}) == 1
             print(
                 f"{name:<22}{objective:>10}{schedule.latency_cycles:>9,}{STREAM_CYCLES.get(peer, '-'):>8}"
-                f"{schedule.energy_pj:>11.3e}{STREAM_PJ.get(peer, float('nan')):>11.3e}{split.cores_pj:>10.2e}"
+                f"{schedule.energy_pj:>11.3e}{STREAM_PJ.get(peer, float('nan')):>11.3e}"
+                f"{split.cores_pj:>10.2e}"
                 f"{split.onchip_pj:>10.2e}{split.offchip_pj:>10.2e}{split.links_pj:>6.0f}"
                 f"{min(run.cpu_s for run in runs):>7.2f}{STREAM_SECONDS.get(peer, '-'):>7}  {same}",
                 flush=True,

@@ -1,4 +1,4 @@
-"""The early-exit network of arXiv 2512.04705 on its quad-core, honestly and by its authors' way of counting."""
+"""The early-exit network of arXiv 2512.04705 on its quad-core, honestly and as its authors count."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from passes.exits import keep_exits, recognise_exits
 from passes.graph import load
+from passes.registry import parse_pipeline
 from targets.base import Target
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.schedule.result import Schedule
 from targets.schedule.speculation import path_energies
 from targets.scheduling import Wishes
 from targets.workload import Workload, build_workload
-from eecompile.preparation import parse_pipeline
 from tools.bench.scheduled import LAYERS, SPLIT, STAR, timed, workload_of
 
 # Published exit ratios of this candidate, and its average cost.
@@ -51,11 +51,12 @@ def show(shared: Path) -> None:
     """Print the table."""
     path = shared.joinpath(*STAR)
     print(
-        "Early-exit MobileNetV2 (exits after blocks 0, 4, 5, 7 and final) on the paper's quad-core, one allocation\n"
-        f"for the whole network, published ratios {', '.join(map(str, RATIOS))}"
+        "Early-exit MobileNetV2 (exits after blocks 0, 4, 5, 7 and final) on the paper's quad-core, one\n"
+        f"allocation for the whole network, published ratios {', '.join(map(str, RATIOS))}"
     )
     print(
-        f"{'':<26}{'objective':>10}{'avg cycles':>12}{'/ paper':>9}{'avg mJ':>9}{'/ paper':>9}{'J cycles':>10}"
+        f"{'':<26}{'objective':>10}{'avg cycles':>12}{'/ paper':>9}{'avg mJ':>9}{'/ paper':>9}"
+        f"{'J cycles':>10}"
         f"{'/ paper':>9}{'static':>10}{'saving':>9}{'authors':>9}{'MACs':>8}{'CPU s':>8}"
     )
     for name, wishes in WAYS.items():
@@ -71,15 +72,16 @@ def show(shared: Path) -> None:
             kept_macs = sum(r * m for r, m in zip(RATIOS, macs, strict=True)) / static_macs(path, target)
             print(
                 f"{name:<26}{objective:>10}{cycles:>12,.0f}{cycles / PAPER_CYCLES:>9.3f}{energy / 1e9:>9.4f}"
-                f"{energy / PAPER_PJ:>9.3f}{edp / 1e12:>10.1f}{edp / PAPER_EDP:>9.3f}{static_edp / 1e12:>10.1f}"
+                f"{energy / PAPER_PJ:>9.3f}{edp / 1e12:>10.1f}{edp / PAPER_EDP:>9.3f}"
+                f"{static_edp / 1e12:>10.1f}"
                 f"{1 - edp / static_edp:>9.1%}{1 - edp / authors_static(found.schedule, workload):>9.1%}"
                 f"{1 - kept_macs:>8.1%}{found.cpu_s:>8.2f}",
                 flush=True,
             )
     print(
-        "static: the same backbone with its final head and no exits, same scheduler; saving: of EDP against it;\n"
-        "authors: against energy with all exit heads times latency without the final head; MACs: saving of\n"
-        "plain MACs. Published: 483,589 cycles, .540 mJ, 389.1 J cycles on average.\n"
+        "static: the same backbone with its final head and no exits, same scheduler; saving: of EDP\n"
+        "against it; authors: against energy with all exit heads times latency without the final\n"
+        "head; MACs: saving of plain MACs. Published: 483,589 cycles, .540 mJ, 389.1 J cycles on average.\n"
     )
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eecompile.preparation import parse_pipeline
 from passes.exits import recognise_exits
 from passes.graph import load
+from passes.registry import parse_pipeline
 from targets.base import Target
 from targets.engine_target import EngineTarget
 from targets.readers.files import read_architecture
