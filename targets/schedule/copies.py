@@ -88,11 +88,11 @@ class Copies:
         for piece in self.pieces(name):
             yield from self.of_piece(name, piece)
 
-    def ready(self) -> Iterator[tuple[str, int]]:
-        """Yield each tensor there is, with when its last piece is anywhere."""
+    def ready(self) -> Iterator[tuple[str, int, int]]:
+        """Yield each tensor there is, with when its first and its last piece are anywhere."""
         for name, pieces in self._pieces.items():
-            if pieces:
-                yield name, max(self._by_piece[name, piece][0].ready for piece in pieces)
+            times = [self._by_piece[name, piece][0].ready for piece in pieces]
+            yield name, min(times), max(times)
 
     def in_store(self, store: str) -> Iterator[tuple[str, Copy]]:
         """Yield all that lies in a store."""

@@ -71,7 +71,7 @@ class Estimate:
         stage = network.stage_of[index]
         begin = state.floor if len(state.stage_ends) >= stage else state.end
         cycles = max(state.end, begin + self._tail[index])
-        for name, ready in state.copies.ready():
+        for name, _, ready in state.copies.ready():
             for reader in network.consumers.get(name, ()):
                 if network.position[reader] >= position and network.stage_of[reader] == stage:
                     cycles = max(cycles, max(begin, ready) + self._tail[reader])

@@ -214,8 +214,8 @@ class State:
     def advance(self, position: int) -> None:
         """Let nothing be placed any more where that could not help: what lies there is forgotten.
 
-        That is before the first input of any layer that could be next is there, and before what was placed
-        ``_WINDOW`` segments ago was over: weights are fetched ahead of time no further than that.
+        That is before the first part of an input of any layer that could be next is there, and before
+        what was placed ``_WINDOW`` segments ago was over: weights are fetched no further ahead of time.
 
         Args:
             position: How many layers of the order have been placed.
@@ -226,7 +226,7 @@ class State:
             left and name not in network.producer for name, left in self.pending.items()
         ):
             return
-        ready = dict(self.copies.ready())
+        ready = {name: first for name, first, _ in self.copies.ready()}
         starts = []
         for name in ready:
             for reader in network.consumers.get(name, ()):
