@@ -18,12 +18,13 @@ from targets.schedule.exact import Exact, solve
 from targets.schedule.jobs import Network, network_of
 from targets.schedule.machine import Machine
 from targets.schedule.objective import uniform
+from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Plan, Resident, finished, simulate
 from targets.schedule.residency import resident_weights
 from targets.schedule.result import Schedule
 from targets.schedule.search import Search
 from targets.schedule.speculation import speculate
-from targets.schedule.state import NoRoomError, State
+from targets.schedule.state import State
 from targets.workload import Workload
 
 # Beyond so many layers fewer ways to a plan are tried, to stay below two seconds.

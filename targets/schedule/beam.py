@@ -9,8 +9,9 @@ from targets.schedule.candidates import Candidates, single
 from targets.schedule.estimate import Estimate
 from targets.schedule.jobs import has_weights, weights_name
 from targets.schedule.machine import OUTER
+from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, place_segment
-from targets.schedule.state import NoRoomError, State
+from targets.schedule.state import State
 from targets.schedule.tiles import Cut
 
 # Partial schedules kept per position, where the network is small enough.

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from targets.schedule.exact_problem import Problem
 from targets.schedule.objective import expected
+from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Resident, finished
 from targets.schedule.result import Run, Schedule
-from targets.schedule.state import NoRoomError, State
+from targets.schedule.state import State
 
 
 def value_of(schedule: Schedule, objective: str, ratios: Sequence[float]) -> float:

@@ -8,8 +8,9 @@ from itertools import pairwise
 from targets.schedule.candidates import Candidates
 from targets.schedule.estimate import Estimate
 from targets.schedule.fusion import PATTERNS, fused, runs, tile_counts
+from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, cut_tiles, ended, place_segment
-from targets.schedule.state import NoRoomError, State
+from targets.schedule.state import State
 
 # Tiles placed anew before the search ends, for fusing and for all else; some 10,000 are placed in a second.
 FUSE_TILES = 3000

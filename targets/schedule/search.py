@@ -8,8 +8,9 @@ from targets.schedule.beam import BEAM_TILES, Beam
 from targets.schedule.candidates import Candidates
 from targets.schedule.estimate import Estimate
 from targets.schedule.improve import Improver
+from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Plan, Resident, ended
-from targets.schedule.state import NoRoomError, State
+from targets.schedule.state import State
 
 
 class Search:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from targets.schedule.jobs import Network
 from targets.schedule.objective import expected
+from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Plan, Resident, finished, simulate
 from targets.schedule.result import Schedule
-from targets.schedule.state import NoRoomError
 
 
 def path_energies(schedule: Schedule) -> tuple[float, ...]:

@@ -13,8 +13,9 @@ from targets.layer import Layer, Operand
 from targets.placement import Placement
 from targets.schedule.jobs import ALL_HELD, Network, network_of
 from targets.schedule.machine import OUTER
+from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Choice, Plan, Segment, simulate
-from targets.schedule.state import NoRoomError, State
+from targets.schedule.state import State
 from targets.scheduling import no_room
 from targets.workload import ExitPath, Workload, build_workload
 from tests.shared_files import shared

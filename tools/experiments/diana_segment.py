@@ -25,10 +25,10 @@ from targets.layer import Bits, Layer, LoopDims
 from targets.schedule.checker import problems
 from targets.schedule.jobs import Network
 from targets.schedule.memory_profile import memory_profiles
+from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Choice, Segment, finished, simulate
 from targets.schedule.regions import extent_of
 from targets.schedule.result import Schedule
-from targets.schedule.state import NoRoomError
 from targets.schedule.tiles import Cut
 from targets.workload import Workload, build_workload
 

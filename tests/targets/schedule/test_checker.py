@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from targets.schedule.checker import problems
 from targets.schedule.jobs import Network
 from targets.schedule.machine import OUTER
+from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import NoOptionError, finished, simulate
 from targets.schedule.regions import Region
 from targets.schedule.result import Move, Run, Schedule, Stay
-from targets.schedule.state import NoRoomError
 from tests.targets.schedule.random_networks import random_network
 from tests.targets.schedule.random_plans import random_plan, random_resident
 from tests.targets.schedule.small_schedule import small_schedule

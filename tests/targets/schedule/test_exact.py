@@ -20,8 +20,9 @@ from targets.schedule.exact_problem import Problem, problem_of
 from targets.schedule.jobs import Held, Network, Option, network_of
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
 from targets.schedule.objective import expected
+from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, simulate
-from targets.schedule.state import NoRoomError, State
+from targets.schedule.state import State
 from targets.schedule.tiles import WHOLE, Cut
 from targets.workload import ExitPath, Workload
 from tests.targets.schedule.random_networks import random_network

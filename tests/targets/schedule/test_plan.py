@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from targets.schedule.check_capacity import work_of
 from targets.schedule.checker import problems
 from targets.schedule.jobs import Network
+from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import NoOptionError, Plan, Resident, depth_first, finished, simulate
-from targets.schedule.state import NoRoomError
 from targets.schedule.tiles import Cut, tiles_of
 from tests.targets.schedule.random_networks import random_network
 from tests.targets.schedule.random_plans import random_plan, random_resident

@@ -12,12 +12,12 @@ from targets.schedule.candidates import Candidates, Freedom
 from targets.schedule.checker import problems
 from targets.schedule.jobs import Network
 from targets.schedule.objective import expected, uniform
+from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import finished, simulate
 from targets.schedule.residency import resident_weights
 from targets.schedule.result import Schedule
 from targets.schedule.search import Search
 from targets.schedule.speculation import path_energies, speculate
-from targets.schedule.state import NoRoomError
 from tests.targets.schedule.random_networks import random_network
 
 OBJECTIVES = ("latency", "energy", "edp")
