@@ -6,11 +6,12 @@ import heapq
 import math
 from collections.abc import Iterator, Mapping
 
+from passes.errors import InputError
 from targets.arch import OFFCHIP, Architecture, Link
 from targets.cost.engines import Engines
 from targets.cost.mapping import DEFAULT_RULE
 from targets.hierarchy import OPERANDS, MemoryLevel
-from targets.schedule.machine import OUTER, Machine, Route, Store, Word
+from targets.schedule.machine import OUTER, TURNS, Machine, Route, Store, Word
 
 Uses = tuple[tuple[str, float], ...]
 # Lanes with their bandwidth in bits per cycle and their energy in pJ per bit.
@@ -25,8 +26,12 @@ def machine_of(arch: Architecture, engines: Engines) -> Machine:
     * Data moves along one path at a time: all its links, and the ports of the memories off chip, are taken
       for as long as the narrowest of them needs. Transfers of a bus share its bandwidth.
     * Between two places, the widest path, that with the fewest links and the shortest without a bus count.
+    * Where transfers do not overlap compute, a move waits until no core works, and cores wait for it.
     * Memories on chip limit the speed of a path by the width of their ports; a run beside it does not slow
       it down.
+
+    Raises:
+        InputError: The links do not join a core with the memories off chip.
     """
     stores, operand_stores = _stores(arch, engines)
     ports = _offchip_ports(arch, engines)
@@ -49,7 +54,30 @@ def machine_of(arch: Architecture, engines: Engines) -> Machine:
                     routes[source, target] = found
     working = [core.name for core in arch.cores if engines.has(core.name)]
     streaming = {core: _streaming(links, core, ports) for core in working}
-    return Machine(capacities, stores, operand_stores, routes, streaming)
+    _check_ways(arch, homes, routes)
+    if arch.overlap:
+        return Machine(capacities, stores, operand_stores, routes, streaming)
+    # A move takes the turns of all cores, so that none computes beside it.
+    capacities[TURNS] = len(arch.cores)
+    turns = ((TURNS, 1.0),), ((TURNS, float(len(arch.cores))),)
+    return Machine(capacities, stores, operand_stores, routes, streaming, *turns)
+
+
+def _check_ways(
+    arch: Architecture, homes: Mapping[str, str], routes: Mapping[tuple[str, str], tuple[Route, ...]]
+) -> None:
+    """Check that data gets from the memories off chip to every store and back.
+
+    Raises:
+        InputError: It does not.
+    """
+    for store, core in homes.items():
+        for source, target, way in ((OUTER, store, "to '{}' from"), (store, OUTER, "from '{}' to")):
+            if store != OUTER and (source, target) not in routes:
+                raise InputError(
+                    f"{arch.name}: no links lead {way.format(core)} the memories off chip",
+                    f"add a link or bus with '{OFFCHIP}' among its cores, or leave all links out",
+                )
 
 
 def _stores(arch: Architecture, engines: Engines) -> tuple[dict[str, Store], dict[tuple[str, str], str]]:

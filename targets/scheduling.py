@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from passes.errors import NoSolutionError
+from passes.errors import InputError, NoSolutionError
 from targets.base import Target
 from targets.cost.nests import nest_of
 from targets.layer import Layer
@@ -19,8 +19,8 @@ from targets.schedule.jobs import Network, network_of
 from targets.schedule.machine import Machine
 from targets.schedule.objective import uniform
 from targets.schedule.occupancy import NoRoomError
-from targets.schedule.plan import Plan, Resident, finished, simulate
-from targets.schedule.residency import resident_weights
+from targets.schedule.plan import Places, Plan, Resident, finished, simulate
+from targets.schedule.residency import resident_weights, weight_places
 from targets.schedule.result import Schedule
 from targets.schedule.search import Search
 from targets.schedule.speculation import speculate
@@ -96,6 +96,7 @@ def schedule_workload(
 
     Raises:
         NoSolutionError: The tensors do not fit the memories.
+        InputError: The exact solver is asked to scale host work.
     """
     wishes = wishes or Wishes()
     free = wishes.freedom(target.freedom)
@@ -114,6 +115,11 @@ def schedule_workload(
                 network, free, objective, shares, wishes.keep_weights and free.hold
             )
         if target.host_scale != 1.0:
+            if wishes.exact_seconds is not None:
+                raise InputError(
+                    "the exact solver decides at the nominal cost of host work only",
+                    "leave --host-scale away, or use the default solver",
+                )
             network = replace(network, costs=target.costs(network.machine, workload))
             state = simulate(network, plan, resident)
     except NoRoomError as error:
@@ -160,7 +166,23 @@ def _planned(
             continue
     _, plan, resident = min(tried, key=lambda entry: entry[0])
     plan, state = Search(search.candidates, objective, ratios, resident).improve(plan)
+    needed = weight_places(network, plan)
+    read = {name: _within(places, needed.get(name, ())) for name, places in resident.items()}
+    used = {name: places for name, places in read.items() if places}
+    if used != resident:
+        without = simulate(network, plan, used)
+        if search.value(without) <= search.value(state):
+            return plan, used, without
     return plan, resident, state
+
+
+def _within(places: Places, needed: Places) -> Places:
+    """Return the places of weights that hold something that is read there."""
+    return tuple(
+        (store, region)
+        for store, region in places
+        if any(other == store and part.meet(region) is not None for other, part in needed)
+    )
 
 
 def _keeping(

@@ -101,7 +101,8 @@ def fused_machine(run: FusedRun, array_columns: int) -> Machine:
     shared = (("host", 1.0),) if run.host_waits else ()
     resources = (*CORES, arch.dma.name, *(name for name, _ in shared))
     routes[OUTER, ANALOG_WEIGHTS] = writing
-    return Machine(dict.fromkeys(resources, 1.0), stores, operand_stores, routes, shared=shared)
+    capacities = dict.fromkeys(resources, 1.0)
+    return Machine(capacities, stores, operand_stores, routes, runs_take=shared, moves_take=shared)
 
 
 def _store(arch: Architecture, name: str) -> Store:

@@ -60,7 +60,7 @@ def read_zigzag(document: object, where: str) -> Architecture:
         only = Core(
             name=core.name, kind=kind, array=core.array, memories=core.memories, dataflow=core.dataflow
         )
-        return Architecture(name=core.name, cores=(only,))
+        return Architecture(name=core.name, cores=(only,), overlap=True)
     except ValidationError as error:
         message = explain(error).replace("cores[0].", "")
         raise InputError(f"{where}: {message}", WORDS) from None

@@ -113,7 +113,7 @@ def _cost_problems(network: Network, run: Run, buffers: Sequence[Stay]) -> Itera
         yield f"'{run.name}' costs {real} cycles and pJ on {run.core}, not {said}"
     if run.end - run.start != run.cost.latency_cycles:
         yield f"'{run.name}' takes {run.end - run.start} cycles, not {run.cost.latency_cycles}"
-    expected = [*costs.resources(run.core, run.cost), *network.machine.shared]
+    expected = [*costs.resources(run.core, run.cost), *network.machine.runs_take]
     operands = {"O", *(read.operand for read in run.reads), *(["W"] if run.weights is not None else [])}
     if any(place_of(network, run, operand) == OUTER for operand in operands):
         expected += network.machine.streaming.get(run.core, ())

@@ -91,7 +91,7 @@ def _route_problems(machine: Machine, move: Move) -> Iterator[str]:
         yield f"nothing leads '{move.tensor}' from {move.source} to {move.destination}"
     found: list[list[str]] = []
     for route in routes:
-        wrong = list(missing_uses(_name(move), move.uses, (*route.uses, *machine.shared)))
+        wrong = list(missing_uses(_name(move), move.uses, (*route.uses, *machine.moves_take)))
         if move.end - move.start != route.cycles(move.bits):
             wrong.append(f"{_name(move)} takes {move.end - move.start} cycles, not {route.cycles(move.bits)}")
         if not _close(move.wire_pj, move.bits * route.energy_pj_per_bit):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from targets.arch import OFFCHIP, Architecture
 from targets.schedule.jobs import Network
+from targets.schedule.machine import TURNS
 from targets.schedule.result import Move, Run, Schedule
 from targets.schedule.timeline import Group, Kind, Resource, Slot, Timeline
 
@@ -31,8 +32,9 @@ def timeline_of(schedule: Schedule, network: Network, arch: Architecture) -> Tim
     capacities = network.machine.capacities
     slots = [slot for run in schedule.runs for slot in _run_slots(run, network, arch)]
     slots += [slot for move in schedule.moves for slot in _move_slots(move, network, arch)]
-    slots = [slot for slot in slots if slot.end_cycle > slot.start_cycle]
-    resources = [Resource(name, _group(name, arch), amount) for name, amount in capacities.items()]
+    slots = [slot for slot in slots if slot.end_cycle > slot.start_cycle and slot.resource != TURNS]
+    drawn = {name: amount for name, amount in capacities.items() if name != TURNS}
+    resources = [Resource(name, _group(name, arch), amount) for name, amount in drawn.items()]
     resources.sort(key=lambda resource: _GROUPS.index(resource.group))
     return Timeline(laned(slots), schedule.stage_end_cycles, schedule.stage_names, tuple(resources))
 

@@ -154,7 +154,7 @@ class _Kept:
         self.moves.append(
             Move(
                 piece.tensor, shipment.region, way.source, shipment.destination, start, end, shipment.stage,
-                (*way.route.uses, *model.problem.machine.shared), bits, shipment.layer,
+                (*way.route.uses, *model.problem.machine.moves_take), bits, shipment.layer,
                 _purpose(shipment), stores[way.source].read.energy_of(bits),
                 bits * way.route.energy_pj_per_bit, stores[shipment.destination].write.energy_of(bits),
             )

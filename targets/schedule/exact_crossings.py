@@ -88,7 +88,7 @@ def least_uses(machine: Machine, move: Crossing) -> dict[str, float]:
     found: dict[str, float] | None = None
     for _, _, route in ways_of(machine, move.sources, move.goals):
         taken: dict[str, float] = {}
-        for name, amount in (*route.uses, *machine.shared):
+        for name, amount in (*route.uses, *machine.moves_take):
             taken[name] = taken.get(name, 0.0) + amount / route.bandwidth_bits_per_cycle
         found = taken if found is None else {n: min(w, taken[n]) for n, w in found.items() if n in taken}
     return found or {}

@@ -39,7 +39,7 @@ def _hint_move(model: Model, shipment: Shipment, move: Move | None, runs: list[R
     if move is not None:
         solver.add_hint(shipment.start, move.start)
         solver.add_hint(shipment.end, move.end)
-        uses = move.uses[: len(move.uses) - len(model.problem.machine.shared)]
+        uses = move.uses[: len(move.uses) - len(model.problem.machine.moves_take)]
         known = [(way.source, way.route.uses) == (move.source, uses) for way in shipment.ways]
         fitting = known.index(True) if True in known else -1
     for number, way in enumerate(shipment.ways):

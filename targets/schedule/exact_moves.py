@@ -183,7 +183,7 @@ def _take(model: Model, shipment: Shipment, bits: int) -> None:
     solver = model.solver
     alike: dict[tuple[tuple[tuple[str, float], ...], int], list[Way]] = {}
     for way in shipment.ways:
-        uses = (*way.route.uses, *model.problem.machine.shared)
+        uses = (*way.route.uses, *model.problem.machine.moves_take)
         alike.setdefault((uses, way.route.cycles(bits)), []).append(way)
     for number, ((uses, cycles), ways) in enumerate(alike.items()):
         taken = ways[0].taken

@@ -176,7 +176,7 @@ def _task(network: Network, index: int, tile: Tile, choice: Choice, number: int)
         for operand in sorted(ALL_HELD):
             held = operand in choice.held
             stores[core, operand] = machine.store_of(core, operand) if held else OUTER
-        uses[core] = (*network.costs.resources(core, option.cost), *machine.shared)
+        uses[core] = (*network.costs.resources(core, option.cost), *machine.runs_take)
         if any(stores[core, operand] == OUTER for operand in operands):
             uses[core] += machine.streaming.get(core, ())
     if not options:

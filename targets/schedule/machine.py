@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 # The store in which inputs and weights of the network lie at the start, and its outputs at the end.
 OUTER = "offchip"
+# What runs and moves take by turns where transfers do not overlap compute; it is no part of the hardware.
+TURNS = "turns"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Machine:
         routes: By source and destination, the ways worth considering. Stores without one exchange data
             through :data:`OUTER`.
         streaming: What a core takes of the way to :data:`OUTER` while it works on operands that lie there.
-        shared: Resources every run and every move takes: the host where it waits for each of them.
+        runs_take: Resources every run takes, such as a host that waits for it.
+        moves_take: Resources every move takes.
     """
 
     capacities: Mapping[str, float]
@@ -82,7 +85,8 @@ class Machine:
     operand_stores: Mapping[tuple[str, str], str]
     routes: Mapping[tuple[str, str], tuple[Route, ...]]
     streaming: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
-    shared: tuple[tuple[str, float], ...] = ()
+    runs_take: tuple[tuple[str, float], ...] = ()
+    moves_take: tuple[tuple[str, float], ...] = ()
 
     def store_of(self, core: str, operand: str) -> str:
         """Return the store ``core`` has ``operand`` in."""

@@ -108,7 +108,7 @@ class Occupancy:
                 wires_pj = bits * route.energy_pj_per_bit
                 if best is not None and self._key(ready + cycles, pj + wires_pj, ready) > best[0]:
                     continue
-                start = self._earliest(ready, cycles, (*route.uses, *machine.shared), room, name, used)
+                start = self._earliest(ready, cycles, (*route.uses, *machine.moves_take), room, name, used)
                 key = self._key(start + cycles, pj + wires_pj, start)
                 if best is None or key < best[0]:
                     best = (key, start, source, route)
@@ -116,7 +116,7 @@ class Occupancy:
             raise ValueError(f"nothing leads '{tensor}' to {store}")
         _, start, source, route = best
         end = start + route.cycles(bits)
-        uses = (*route.uses, *machine.shared)
+        uses = (*route.uses, *machine.moves_take)
         for resource, amount in uses:
             self._taken(self.resources, resource).add(start, end, amount)
         self._taken(self.memories, store).add(start, None, bits)

@@ -37,7 +37,8 @@ class Segment(NamedTuple):
 
 Plan = tuple[Segment, ...]
 # Where weights stay between inferences: stores and parts, by the name of the weights.
-Resident = Mapping[str, tuple[tuple[str, Region], ...]]
+Places = tuple[tuple[str, Region], ...]
+Resident = Mapping[str, Places]
 
 
 @functools.lru_cache(maxsize=4096)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from targets.schedule.jobs import Network, weights_name
 from targets.schedule.machine import OUTER
-from targets.schedule.plan import Plan, Resident, cut_tiles
+from targets.schedule.plan import Places, Plan, Resident, cut_tiles
 from targets.schedule.regions import Region
 from targets.schedule.result import Schedule
 
@@ -40,6 +40,14 @@ def resident_weights(
                 room[store] -= bits
             chosen[weights_name(network.layer(index))] = tuple(sorted(places[index]))
     return chosen
+
+
+def weight_places(network: Network, plan: Plan) -> dict[str, Places]:
+    """Return where the weights of each layer are read, by their names."""
+    return {
+        weights_name(network.layer(index)): tuple(sorted(places))
+        for index, places in _places(network, plan).items()
+    }
 
 
 def _places(network: Network, plan: Plan) -> dict[int, set[tuple[str, Region]]]:

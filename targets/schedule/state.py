@@ -98,7 +98,7 @@ class State(Occupancy):
         if tile.weights is not None:
             store = machine.store_of(core, "W") if "W" in held else OUTER
             ready = max(ready, self._bring(index, weights_name(layer), tile.weights, store, used))
-        uses = (*network.costs.resources(core, option.cost), *machine.shared)
+        uses = (*network.costs.resources(core, option.cost), *machine.runs_take)
         if self._streams(tile, core, held):
             uses += machine.streaming.get(core, ())
         target = machine.store_of(core, "O") if "O" in held else OUTER

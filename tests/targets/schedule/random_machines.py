@@ -10,7 +10,7 @@ from random import Random
 from targets.cost.base import LayerCost
 from targets.layer import Layer
 from targets.schedule.jobs import Held, Option
-from targets.schedule.machine import OUTER, Machine, Route, Store, Word
+from targets.schedule.machine import OUTER, TURNS, Machine, Route, Store, Word
 
 HOST = "host"
 
@@ -90,8 +90,16 @@ def random_machine(random: Random) -> Machine:
     routes = _routes(random, stores, capacities)
     rate = min(capacities["bus"], capacities["port"])
     streaming = dict.fromkeys(cores, (("port", capacities["port"]), ("bus", rate)))
-    shared = ((HOST, 1.0),) if random.random() < 0.25 else ()
-    return Machine(capacities, stores, operand_stores, routes, streaming, shared)
+    draw = random.random()
+    if draw < 0.25:
+        return Machine(capacities, stores, operand_stores, routes, streaming, ((HOST, 1.0),), ((HOST, 1.0),))
+    if draw < 0.4:
+        # Transfers do not overlap compute, but cores may work side by side.
+        capacities[TURNS] = 4.0
+        return Machine(
+            capacities, stores, operand_stores, routes, streaming, ((TURNS, 1.0),), ((TURNS, 4.0),)
+        )
+    return Machine(capacities, stores, operand_stores, routes, streaming)
 
 
 def _kind(random: Random) -> tuple[Sequence[tuple[str, str]], list[int]]:

@@ -58,6 +58,7 @@ def small_machine() -> Machine:
         routes,
         dict.fromkeys("ab", (("port", 16.0), ("bus", 16.0))),
         ((HOST, 1.0),),
+        ((HOST, 1.0),),
     )
 
 
