@@ -29,6 +29,8 @@ from targets.workload import Workload
 
 # Beyond so many layers fewer ways to a plan are tried, to stay below two seconds.
 MANY_LAYERS = 100
+# Plans that local search starts from in smaller networks.
+STARTS = 2
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,15 @@ def _planned(
             tried.append((search.value(simulate(network, plan, resident)), plan, resident))
         except NoRoomError:
             continue
-    _, plan, resident = min(tried, key=lambda entry: entry[0])
-    plan, state = Search(search.candidates, objective, ratios, resident).improve(plan)
+    tried.sort(key=lambda entry: entry[0])
+    best: tuple[Plan, Resident, State] | None = None
+    for _, plan, resident in tried[: 1 if len(network.order) > MANY_LAYERS else STARTS]:
+        improved, state = Search(search.candidates, objective, ratios, resident).improve(plan)
+        if best is None or search.value(state) < search.value(best[2]):
+            best = improved, resident, state
+    if best is None:
+        raise ValueError("a plan that has been made is a start")
+    plan, resident, state = best
     needed = weight_places(network, plan)
     read = {name: _within(places, needed.get(name, ())) for name, places in resident.items()}
     used = {name: places for name, places in read.items() if places}
@@ -188,9 +197,13 @@ def _within(places: Places, needed: Places) -> Places:
 def _keeping(
     network: Network, free: Freedom, objective: str, ratios: Sequence[float]
 ) -> Iterator[tuple[Plan, Resident]]:
-    """Yield plans made for weights that stay, with what stays: all that fits, or half of each store."""
-    # What is cheapest leaves most room for weights, which pays for whatever is asked.
-    ways = tuple(dict.fromkeys(((1.0, objective), (0.5, objective), (1.0, "energy"))))
+    """Yield plans made for weights that stay, with what stays.
+
+    They are made for weights that may take all or half of each store, or take no room at all, of which
+    then stays what fits; and for least energy, which leaves most room and so pays for whatever is asked.
+    """
+    fetching = Search(Candidates(network, free), objective, ratios)
+    ways = tuple(dict.fromkeys(((1.0, objective), (0.5, objective), (math.inf, objective), (1.0, "energy"))))
     large = len(network.order) > MANY_LAYERS
     for share, sought in ways[:1] if large else ways:
         search = Search(Candidates(replace(network, keep_share=share), free), sought, ratios)
@@ -198,7 +211,7 @@ def _keeping(
             plan, state = search.first(uniform=share == 1.0 and not large)
         except NoRoomError:
             continue
-        yield plan, state.kept
+        yield plan, state.kept if math.isfinite(share) else _resident(fetching, plan)
 
 
 def _resident(search: Search, plan: Plan) -> Resident:

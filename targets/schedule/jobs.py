@@ -72,7 +72,8 @@ class Network:
         second_operand: Layers whose second input is their operand ``W``.
         thrifty: Of several ways to move data the cheapest is taken, else the first to arrive.
         keep_share: How much of each store weights may take for good: the first time they are needed there
-            they are taken to have been there from the start, if they fit.
+            they are taken to have been there from the start, if they fit. Infinite: they are everywhere and
+            take no room, which is no schedule but shows what plan would suit it.
         position: Where each layer is in the order.
         handed_on: Layers that later stages read from: the backbone, as far as it is read.
     """

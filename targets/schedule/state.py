@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from targets.layer import Layer
@@ -204,6 +205,8 @@ class State(Occupancy):
         ready = self.floor
         c0, c1, y0, y1 = region
         if self.network.keep_share and store != OUTER and tensor not in self.network.consumers:
+            if math.isinf(self.network.keep_share):
+                return ready
             self._keep(tensor, region, store)
         for piece in self._pieces(tensor):
             # Most pieces are elsewhere: this is asked more often than anything else.
