@@ -92,13 +92,14 @@ class State(Occupancy):
         layer = network.layer(index)
         ready = self.floor
         used: list[tuple[str, Copy]] = []
+        # Weights can come before the inputs are there, and should not wait for a link these take.
+        if tile.weights is not None:
+            store = machine.store_of(core, "W") if "W" in held else OUTER
+            ready = max(ready, self._bring(index, weights_name(layer), tile.weights, store, used))
         reads = network.reads(index, tile)
         for read in reads:
             store = machine.store_of(core, read.operand) if read.operand in held else OUTER
             ready = max(ready, self._bring(index, read.tensor, read.region, store, used))
-        if tile.weights is not None:
-            store = machine.store_of(core, "W") if "W" in held else OUTER
-            ready = max(ready, self._bring(index, weights_name(layer), tile.weights, store, used))
         uses = (*network.costs.resources(core, option.cost), *machine.runs_take)
         if self._streams(tile, core, held):
             uses += machine.streaming.get(core, ())
