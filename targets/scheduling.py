@@ -16,7 +16,7 @@ from targets.placement import Reason, Refusal
 from targets.schedule.candidates import Candidates, Freedom
 from targets.schedule.exact import Exact, solve
 from targets.schedule.jobs import Network, network_of
-from targets.schedule.machine import Machine
+from targets.schedule.machine import OUTER, Machine
 from targets.schedule.objective import uniform
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Places, Plan, Resident, finished, simulate
@@ -168,20 +168,31 @@ def _planned(
             continue
     tried.sort(key=lambda entry: entry[0])
     best: tuple[Plan, Resident, State] | None = None
-    for _, plan, resident in tried[: 1 if len(network.order) > MANY_LAYERS else STARTS]:
+    large = len(network.order) > MANY_LAYERS
+    for _, plan, resident in tried[: 1 if large else STARTS]:
         improved, state = Search(search.candidates, objective, ratios, resident).improve(plan)
         if best is None or search.value(state) < search.value(best[2]):
             best = improved, resident, state
     if best is None:
         raise ValueError("a plan that has been made is a start")
     plan, resident, state = best
-    needed = weight_places(network, plan)
-    read = {name: _within(places, needed.get(name, ())) for name, places in resident.items()}
-    used = {name: places for name, places in read.items() if places}
-    if used != resident:
-        without = simulate(network, plan, used)
-        if search.value(without) <= search.value(state):
-            return plan, used, without
+    return _settled(search, plan, resident, state)
+
+
+def _settled(search: Search, plan: Plan, resident: Resident, state: State) -> tuple[Plan, Resident, State]:
+    """Return a schedule in which kept weights are read where they lie, and never fetched beside that.
+
+    Local search may have moved a layer away from its weights. What nobody reads any more goes, and so do
+    weights of which a part is fetched all the same: they would be told to stay.
+    """
+    while resident:
+        fetched = {move.tensor for move in state.moves if move.purpose == "weights" and move.source == OUTER}
+        needed = weight_places(search.network, plan)
+        read = {name: _within(places, needed.get(name, ())) for name, places in resident.items()}
+        kept = {name: places for name, places in read.items() if places and name not in fetched}
+        if kept == resident:
+            break
+        resident, state = kept, simulate(search.network, plan, kept)
     return plan, resident, state
 
 
@@ -200,10 +211,18 @@ def _keeping(
     """Yield plans made for weights that stay, with what stays.
 
     They are made for weights that may take all or half of each store, or take no room at all, of which
-    then stays what fits; and for least energy, which leaves most room and so pays for whatever is asked.
+    then stays what fits; and for the other objectives: least energy leaves most room for weights, which pays
+    for whatever is asked.
     """
     fetching = Search(Candidates(network, free), objective, ratios)
-    ways = tuple(dict.fromkeys(((1.0, objective), (0.5, objective), (math.inf, objective), (1.0, "energy"))))
+    ways = tuple(
+        dict.fromkeys(
+            (
+                (1.0, objective), (0.5, objective), (math.inf, objective),
+                (1.0, "energy"), (1.0, "edp"), (1.0, "latency"),
+            )
+        )
+    )  # fmt: skip
     large = len(network.order) > MANY_LAYERS
     for share, sought in ways[:1] if large else ways:
         search = Search(Candidates(replace(network, keep_share=share), free), sought, ratios)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
+from passes.errors import InputError
 from targets.cost.base import LayerCost
 from targets.layer import Layer
 from targets.schedule.machine import Machine
@@ -143,6 +144,23 @@ def weights_name(layer: Layer) -> str:
     return f"{layer.name}.weights"
 
 
+def _check_names(workload: Workload, order: Sequence[int]) -> None:
+    """Check that no tensor is called like the weights of a layer.
+
+    Raises:
+        InputError: One is.
+    """
+    layers = [workload.layers[index] for index in order]
+    tensors = {operand.name for layer in layers for operand in (*layer.inputs, *layer.outputs)}
+    for layer in layers:
+        if has_weights(layer) and weights_name(layer) in tensors:
+            raise InputError(
+                f"a tensor is called '{weights_name(layer)}', which is what the weights of layer "
+                f"'{layer.name}' are called here",
+                "rename the tensor",
+            )
+
+
 def network_of(workload: Workload, machine: Machine, costs: Costs, second: Mapping[int, bool]) -> Network:
     """Return ``workload`` as the scheduler sees it.
 
@@ -151,9 +169,13 @@ def network_of(workload: Workload, machine: Machine, costs: Costs, second: Mappi
         machine: The accelerator.
         costs: What its cores cost.
         second: Layers whose second input is their operand ``W``.
+
+    Raises:
+        InputError: A tensor is called like the weights of a layer.
     """
     stage_of = {i: stage for stage, members in enumerate(workload.stages()) for i in members}
     order = tuple(sorted(stage_of, key=lambda i: (stage_of[i], i)))
+    _check_names(workload, order)
     extents: dict[str, Extent] = {}
     consumers: dict[str, list[int]] = {}
     producer: dict[str, int] = {}

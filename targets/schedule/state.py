@@ -285,8 +285,9 @@ class State(Occupancy):
         if not reachable:
             outer = self._move(index, tensor, part, sources, OUTER, "spill", used)
             reachable = [outer]
-        known = tensor in self.network.producer
-        purpose: Purpose = "activations" if known else "weights" if tensor.endswith(".weights") else "input"
+        purpose: Purpose = "weights"
+        if tensor in self.network.consumers:
+            purpose = "activations" if tensor in self.network.producer else "input"
         return self._move(index, tensor, part, reachable, store, purpose, used)
 
     def _deliver(self, index: int, name: str, piece: Region) -> None:

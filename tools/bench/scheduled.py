@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from passes.exits import recognise_exits
@@ -65,12 +65,14 @@ def described(path: Path, mapping: Path | None = None) -> EngineTarget:
 def timed(
     workload: Workload, target: Target, objective: str, wishes: Wishes, ratios: Sequence[float] | None = None
 ) -> Timed:
-    """Return the schedule of ``workload``.
+    """Return the schedule of ``workload``; nothing is remembered of earlier ones.
 
     Raises:
-        ValueError: The checker finds something wrong with it, or a second run gives another schedule.
+        ValueError: The checker finds something wrong with it.
     """
     bound = target.for_objective(objective)
+    if isinstance(bound, EngineTarget):
+        bound = replace(bound, engines=None)
     start = time.process_time()
     planned = schedule_workload(workload, bound, objective, ratios, wishes)
     cpu_s = time.process_time() - start
@@ -81,5 +83,7 @@ def timed(
 
 
 def digest(schedule: Schedule) -> str:
-    """Return a fingerprint of all runs, moves and stays."""
-    return hashlib.sha256(repr((schedule.runs, schedule.moves, schedule.stays)).encode()).hexdigest()[:16]
+    """Return a fingerprint of all runs, moves and stays, the same in every process."""
+    runs = [run._replace(held=frozenset()) for run in schedule.runs]
+    held = ["".join(sorted(run.held)) for run in schedule.runs]
+    return hashlib.sha256(repr((runs, held, schedule.moves, schedule.stays)).encode()).hexdigest()[:16]

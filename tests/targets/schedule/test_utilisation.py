@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 
+from targets.cost.mapping import Mapping
+from targets.cost.solution import MemoryAccess, Solution
 from targets.schedule.drawing import timeline_of
 from targets.schedule.energy_split import energy_split
 from targets.schedule.machine import OUTER
@@ -63,6 +67,19 @@ def test_energy_is_split_by_what_spends_it() -> None:
     ]
     made = schedule([run("a", 0, (0, 0, 0, 1, 0, 0, 0), energy_pj=5.0)], moves)
     assert energy_split(made) == ((5.0, 1.0, 100.0, 10.0), (5.0, 3.0, 300.0, 30.0))
+
+
+def test_what_a_run_streams_counts_as_off_chip() -> None:
+    plain = run("a", 0, (0, 0, 0, 1, 0, 0, 0), energy_pj=5.0)
+    accesses = (
+        MemoryAccess("W", "dram", "read", 1.0, 2.0),
+        MemoryAccess("I", "sram", "read", 1.0, 1.0),
+        MemoryAccess("O", "dram", "write", 1.0, 0.5),
+    )
+    detail = Solution(Mapping({}, (), {}), 1.0, 0.0, 0.0, 0.0, (), 1.5, accesses, 1.0, 1.0)
+    made = schedule([plain._replace(cost=replace(plain.cost, detail=detail))])
+    assert energy_split(made, lambda core: {"dram"} if core == "a" else set())[0] == (2.5, 0.0, 2.5, 0.0)
+    assert energy_split(made)[0] == (5.0, 0.0, 0.0, 0.0)
 
 
 @given(schedules())
