@@ -117,8 +117,8 @@ def _assumptions(out: Console, report: CostReport) -> None:
     if report.search is not None:
         limit = report.search.lpf_limit or "all"
         locality = "on" if report.search.locality else "off"
-        fusion = "on" if report.fusion else "off"
-        line(out, f"Locality {locality}, fusion {fusion}, {limit} temporal factors per layer.")
+        fusion = "fused" if report.fusion else "not fused"
+        line(out, f"Locality {locality}, activations {fusion}, {limit} temporal factors per layer.")
         line(out, f"{schedule_line(report)} {resident_line(report.schedule)}")
     if report.planned.exact is not None:
         line(out, exact_line(report.planned.exact, report.objective))

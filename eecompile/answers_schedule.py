@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -56,17 +57,30 @@ def schedule_line(report: CostReport) -> str:
     """Return in a sentence how layers were scheduled and which weights stay on chip."""
     schedule = report.schedule
     text = f"Schedule: {_MODES[schedule.mode]}, {schedule.runs} runs, {schedule.moves} moves"
+    if schedule.mode == "fused":
+        text += f", {fused_layers(schedule)}"
     if len(report.exits) > 1 and report.expected is None:
         text += "; made for equal shares of inputs at each exit, --ratios says otherwise"
     return f"{text}."
 
 
+def fused_layers(schedule: ScheduleReport) -> str:
+    """Return how many layers were fused."""
+    if not schedule.groups:
+        return "nothing fused"
+    groups = "1 group" if schedule.groups == 1 else f"{schedule.groups} groups"
+    return f"{schedule.fused} layers fused in {groups}"
+
+
 def exact_line(exact: Exact, objective: str) -> str:
     """Return in a sentence how far the schedule is at most from the best with its cuts."""
     if exact.proven:
-        return f"Exact: no schedule of these tiles has a lower expected {objective}."
-    gap = wording.percent(exact.gap)
-    return f"Exact solver: no schedule of these tiles has {gap} less expected {objective}."
+        return f"CP-SAT on the same tiles: the expected {objective} is proven best."
+    above = exact.value / exact.bound - 1 if exact.bound > 0 else math.inf
+    if not math.isfinite(above):
+        return f"CP-SAT on the same tiles: nothing is proven of the expected {objective}."
+    over = f"at most {wording.percent(above)} above the best (not proven)"
+    return f"CP-SAT on the same tiles: the expected {objective} is {over}."
 
 
 def resident_line(schedule: ScheduleReport) -> str:
@@ -158,5 +172,5 @@ def _energy(out: Console, exits: Sequence[PathCost], schedule: ScheduleReport) -
         )
         for path, split in zip(exits, schedule.energy, strict=True)
     ]
-    columns = ("exit", "cores", "moves: on chip", "off chip", "links", "off chip share")
-    table(out, "Energy: cores at work, and moves between memories", columns, rows, columns[1:])
+    columns = ("exit", "cores", "on chip", "off chip", "links", "off chip share")
+    table(out, "Energy: cores at work, and moves; streams count as off chip", columns, rows, columns[1:])

@@ -145,6 +145,10 @@ class Target(ABC):
         """What the scheduler may do: by default, choose cores and order of whole layers."""
         return Freedom(split=False, fuse=False, hold=False)
 
+    def offchip(self, core: str) -> frozenset[str]:  # noqa: ARG002
+        """Return memories off chip whose accesses are told apart in the mappings of ``core``."""
+        return frozenset()
+
     def for_objective(self, objective: str) -> Target:  # noqa: ARG002
         """Return this target with mappings searched for ``objective``."""
         return self

@@ -214,6 +214,10 @@ class EngineTarget(Target):
         """Return the first core that is equal to ``core``."""
         return self._engines.alike(core) if self._engines.has(core) else core
 
+    def offchip(self, core: str) -> frozenset[str]:
+        """Return the memories of ``core`` that are off chip."""
+        return self._engines.offchip(core) if self._engines.has(core) else frozenset()
+
     def levels(self, layer: Layer, core: str, operand: str) -> list[tuple[str, MemoryLevel]]:
         """Return the memories ``operand`` of ``layer`` uses on ``core``, innermost first."""
         return self._engines.hierarchy(core).levels(self.rule(layer).links.get(operand, operand))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from targets.base import Target
 from targets.cost.base import LayerCost
@@ -11,8 +11,8 @@ from targets.cost.solution import Solution
 from targets.figure import Known
 from targets.layer import Layer
 from targets.placement import Reason
-from targets.schedule.jobs import Network
-from targets.schedule.result import Run, Schedule
+from targets.schedule.result import Run
+from targets.scheduling import Planned
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class LayerReport:
         start_cycle: When its first tile starts.
         end_cycle: When its last tile ends.
         move_energy_pj: The part of ``energy_pj`` that moves between stores take.
+        group: Number of the group of fused layers it is in, from 1 on; ``None`` if it is in none.
     """
 
     name: str
@@ -68,11 +69,14 @@ class LayerReport:
     start_cycle: int = 0
     end_cycle: int = 0
     move_energy_pj: float = 0.0
+    group: int | None = None
 
 
-def layer_reports(network: Network, schedule: Schedule, target: Target) -> tuple[LayerReport, ...]:
+def layer_reports(planned: Planned, target: Target) -> tuple[LayerReport, ...]:
     """Return the cost of each scheduled layer, in the order of the workload."""
-    workload = network.workload
+    schedule, workload = planned.schedule, planned.network.workload
+    fused = [segment.layers for segment in planned.plan if len(segment.layers) > 1]
+    group_of = {i: number for number, layers in enumerate(fused, start=1) for i in layers}
     exit_of = {i: path.name for path in reversed(workload.exits) for i in path.layers}
     runs: dict[int, list[Run]] = {}
     for run in schedule.runs:
@@ -82,7 +86,11 @@ def layer_reports(network: Network, schedule: Schedule, target: Target) -> tuple
         moved[move.layer] += move.energy_pj
     total_pj = schedule.energy_pj
     return tuple(
-        _report(workload.layers[i], runs[i], moved[i], exit_of[i], total_pj, target) for i in sorted(runs)
+        replace(
+            _report(workload.layers[i], runs[i], moved[i], exit_of[i], total_pj, target),
+            group=group_of.get(i),
+        )
+        for i in sorted(runs)
     )
 
 

@@ -125,34 +125,44 @@ def point_costs(report: CostReport, arch: Architecture) -> tuple[PointCosts, ...
     )
 
 
-def best_point(costs: Sequence[PointCosts], objective: str, max_latency_s: float | None = None) -> PointCosts:
+def best_point(
+    costs: Sequence[PointCosts], objective: str, max_latency_s: float | None = None, name: str | None = None
+) -> PointCosts:
     """Return the point at which the deepest exit path costs least, the first of equal ones.
 
     Args:
-        costs: Costs at the points to choose from, at least one.
+        costs: Costs at all points, at least one.
         objective: ``edp``, ``latency`` or ``energy``.
         max_latency_s: Longest allowed latency of the deepest path, in s: no image takes longer.
+        name: The only point to choose; ``None`` for any.
 
     Raises:
         InputError: Unknown objective.
-        NoSolutionError: No point is as fast as that.
+        NoSolutionError: No such point is as fast as that.
     """
     objective_key(objective)
     meeting = [c for c in costs if max_latency_s is None or c.total.latency_s <= max_latency_s]
-    if not meeting:
-        raise _too_slow(costs, objective, max_latency_s or 0.0)
-    return min(meeting, key=lambda c: OBJECTIVES[objective](c.total))
+    asked = [c for c in meeting if name in (None, c.name)]
+    if asked:
+        return min(asked, key=lambda c: OBJECTIVES[objective](c.total))
+    other = min(meeting, key=lambda c: OBJECTIVES[objective](c.total)) if meeting else None
+    raise _too_slow([c for c in costs if name in (None, c.name)], objective, max_latency_s or 0.0, other)
 
 
-def _too_slow(costs: Sequence[PointCosts], objective: str, bound_s: float) -> NoSolutionError:
+def _too_slow(
+    costs: Sequence[PointCosts], objective: str, bound_s: float, other: PointCosts | None
+) -> NoSolutionError:
+    """Return what to tell if none of ``costs`` meets the bound; ``other`` is a point besides that does."""
     fastest = min(costs, key=lambda c: c.total.latency_s)
     need_s = fastest.total.latency_s
-    others = "" if len(costs) == 1 else ", the fastest operating point"
+    among = "" if len(costs) == 1 else ", the fastest operating point"
+    message = f"the deepest exit needs {_up(need_s)} s at '{fastest.name}'{among}; the bound is {bound_s:g} s"
+    if other is not None:
+        meets = f"take --point {other.name}, which needs {_up(other.total.latency_s)} s"
+        return NoSolutionError(message, f"allow {_up(need_s)} s, or {meets}")
     placed = "" if objective == "latency" else ", or ask for --objective latency"
-    return NoSolutionError(
-        f"the deepest exit needs {_up(need_s)} s at '{fastest.name}'{others}; the bound is {bound_s:g} s",
-        f"allow {_up(need_s)} s, or give a network of 1/{_up(need_s / bound_s)} of the cycles{placed}",
-    )
+    smaller = f"give a network of 1/{_up(need_s / bound_s)} of the cycles"
+    return NoSolutionError(message, f"allow {_up(need_s)} s, or {smaller}{placed}")
 
 
 def _up(value: float, digits: int = 4) -> str:
@@ -185,7 +195,7 @@ def choose_point(
     costs = point_costs(report, arch)
     chosen = name or (costs[0].name if costs else None)
     if max_latency_s is not None:
-        chosen = best_point([c for c in costs if name in (None, c.name)], objective, max_latency_s).name
+        chosen = best_point(costs, objective, max_latency_s, name).name
     if chosen is not None:
         report = _at(report, arch.operating_point(chosen))
     values = {field.name: getattr(report, field.name) for field in fields(report)}

@@ -149,7 +149,7 @@ def evaluate(
         cost_model=target.cost_model,
         known_error=target.cost_models[target.cost_model].known_error,
         host_scale=target.host_scale,
-        layers=layer_reports(planned.network, planned.schedule, target),
+        layers=layer_reports(planned, target),
         exits=exits,
         total=exits[-1],
         free=workload.free,
@@ -158,7 +158,7 @@ def evaluate(
         timeline=timeline,
         clock_hz=clock_hz,
         planned=planned,
-        schedule=schedule_report(planned, wishes.freedom(target.freedom), wishes.keep_weights, timeline),
+        schedule=schedule_report(planned, target, wishes, timeline),
         bits=bits,
         search=target.search,
         areas=core_areas(target.arch),
@@ -184,7 +184,10 @@ def check_ratios(ratios: Sequence[float] | None, exits: int) -> None:
         )
     if any(not (math.isfinite(r) and 0 <= r <= 1) for r in ratios) or abs(sum(ratios) - 1) > RATIO_SLACK:
         given = ", ".join(f"{ratio:g}" for ratio in ratios)
-        raise InputError(f"the ratios {given} are no shares that add up to 1", "they are parts of all inputs")
+        raise InputError(
+            f"the ratios {given} are no shares that add up to 1",
+            "give numbers from 0 to 1 that add up to 1, one per exit, such as 0.6,0.4",
+        )
 
 
 def _incomplete(refusals: tuple[Refusal, ...]) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ def _schedule_json(schedule: ScheduleReport, exits: Sequence[PathCost]) -> dict[
             "latency_cycles": schedule.latency_cycles,
             "runs": schedule.runs,
             "moves": schedule.moves,
+            "groups": schedule.groups,
         },
         "memories": [
             {
@@ -100,7 +101,6 @@ def _exact_json(exact: Exact) -> dict[str, Any]:
         "bound": exact.bound,
         "gap": exact.gap,
         "proven": exact.proven,
-        "seconds": exact.seconds,
     }
 
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from targets.schedule.candidates import Freedom
+from targets.base import Target
 from targets.schedule.energy_split import EnergySplit, energy_split
 from targets.schedule.jobs import has_weights, weights_name
 from targets.schedule.memory_profile import MemoryProfile, memory_profiles
 from targets.schedule.timeline import Timeline
 from targets.schedule.utilisation import Utilisation, utilisation
-from targets.scheduling import Planned
+from targets.scheduling import Planned, Wishes
 
 Mode = Literal["layers", "split", "fused"]
 Weights = Literal["keep", "fetch"]
@@ -37,6 +37,8 @@ class ScheduleReport:
         weighted: How many layers have weights or constants.
         runs: Tiles that run.
         moves: Parts of tensors that are moved between stores.
+        groups: How many groups of layers are fused.
+        fused: How many layers are in these groups.
         memories: What lies in each store over time, by its name in the machine.
         utilisation: How busy each core, link and port is.
         energy: Where the energy of each exit path goes.
@@ -49,34 +51,37 @@ class ScheduleReport:
     latency_cycles: int
     runs: int
     moves: int
+    groups: int
+    fused: int
     memories: Mapping[str, MemoryProfile]
     utilisation: tuple[Utilisation, ...]
     energy: tuple[EnergySplit, ...]
 
 
-def schedule_report(
-    planned: Planned, free: Freedom, keep_weights: bool, timeline: Timeline
-) -> ScheduleReport:
+def schedule_report(planned: Planned, target: Target, wishes: Wishes, timeline: Timeline) -> ScheduleReport:
     """Return the figures of a schedule.
 
     Args:
         planned: The schedule.
-        free: What the scheduler was free to do.
-        keep_weights: Weights could stay on chip between inferences.
+        target: What it is for.
+        wishes: What the user asked of it.
         timeline: The same schedule as it is drawn.
     """
-    schedule, network = planned.schedule, planned.network
+    schedule, network, free = planned.schedule, planned.network, wishes.freedom(target.freedom)
+    groups = [segment.layers for segment in planned.plan if len(segment.layers) > 1]
     return ScheduleReport(
         mode="fused" if free.fuse else "split" if free.split else "layers",
-        weights="keep" if free.hold and keep_weights else "fetch",
+        weights="keep" if free.hold and wishes.keep_weights else "fetch",
         resident=_resident(planned),
         weighted=sum(has_weights(network.layer(index)) for index in network.order),
         latency_cycles=schedule.latency_cycles,
         runs=len(schedule.runs),
         moves=len(schedule.moves),
+        groups=len(groups),
+        fused=sum(len(layers) for layers in groups),
         memories=memory_profiles(schedule, network.machine),
         utilisation=utilisation(timeline),
-        energy=energy_split(schedule),
+        energy=energy_split(schedule, target.offchip),
     )
 
 

@@ -71,14 +71,20 @@ def linear_transfers(layer: Layer, l1_bytes: int) -> tuple[Transfers, ...]:
 
 
 def elementwise_transfers(layer: Layer, l1_bytes: int) -> tuple[Transfers, ...]:
-    """Return the ways to cut a layer without weights: as few equal pieces as fit, and in halves."""
-    least = max(1, ceil_div(layer.input_bytes + layer.output_bytes, l1_bytes // BUFFERS))
+    """Return the ways to cut a layer whose tiling is not modelled: as few equal pieces as fit, and in halves.
+
+    Everything moves once: inputs, stored weights or constants, and results.
+    """
+    constant_bytes = stored_weight_bytes(layer) + (layer.constant.size_bytes if layer.constant else 0)
+    read = layer.input_bytes + constant_bytes
+    # Weights come with their bias and scales, which lie beside them: two calls.
+    sources = len(layer.inputs) + (2 if layer.weight else 0) + (1 if layer.constant else 0)
+    least = max(1, ceil_div(read + layer.output_bytes, l1_bytes // BUFFERS))
     found = []
     for pieces in sorted({least, max(least, 2)}):
-        first = ceil_div(layer.input_bytes, pieces)
-        calls = pieces * (len(layer.inputs) + len(layer.outputs)) - len(layer.inputs)
-        later = layer.input_bytes - first + layer.output_bytes
-        found.append(Transfers(first, len(layer.inputs), later, calls))
+        first = ceil_div(read, pieces)
+        calls = pieces * (sources + len(layer.outputs)) - sources
+        found.append(Transfers(first, sources, read - first + layer.output_bytes, calls))
     return tuple(found)
 
 

@@ -73,6 +73,8 @@ def test_without_locality_each_layer_goes_off_chip(files: dict[str, str]) -> Non
     on, off = (document(files, *SEARCH, "--locality", value) for value in ("on", "off"))
     assert off["locality"] == "off"
     assert on["total"]["energy_pj"] < off["total"]["energy_pj"]
+    accesses = [a for layer in off["layers"] for a in layer["energy"]["accesses"] if a["memory"] == "dram"]
+    assert off["energy"][-1]["offchip_pj"] == pytest.approx(sum(a["energy_pj"] for a in accesses))
     for layer in off["layers"]:
         assert {"I", "O"} <= {a["operand"] for a in layer["energy"]["accesses"] if a["memory"] == "dram"}
 
@@ -184,6 +186,20 @@ def test_layers_are_whole_split_or_fused_as_asked(files: dict[str, str]) -> None
     assert split["total"]["latency_cycles"] < whole["total"]["latency_cycles"]
     assert document(files, *quad)["total"] == fused["total"], "fused is the default"
     assert whole["schedule"]["runs"] == len(whole["layers"])
+    for found in (whole, split, fused):
+        groups = [x["group"] for x in found["layers"] if x["group"] is not None]
+        assert set(groups) == set(range(1, found["schedule"]["groups"] + 1))
+        assert all(groups.count(number) > 1 for number in groups)
+    assert whole["schedule"]["groups"] == split["schedule"]["groups"] == 0
+
+
+def test_fused_layers_are_counted(files: dict[str, str]) -> None:
+    found = document(files, "MODEL", "--target", "edge_tpu_quad")
+    count = sum(x["group"] is not None for x in found["layers"])
+    groups = found["schedule"]["groups"]
+    said = f"{count} layers fused in {groups} group" if groups else "nothing fused"
+    text = call(files, "MODEL", "--target", "edge_tpu_quad", columns=250).stdout
+    assert said in text and "activations fused" in text
 
 
 def test_weights_stay_or_are_fetched(files: dict[str, str]) -> None:
@@ -239,8 +255,10 @@ def test_the_exact_solver_is_never_worse_and_says_how_far_it_is(files: dict[str,
     assert first["exact"] is None
     assert exact["value"] == found["total"]["latency_cycles"] <= first["total"]["latency_cycles"]
     assert 0 < exact["bound"] <= exact["value"] and exact["gap"] == 1 - exact["bound"] / exact["value"]
+    assert "seconds" not in exact, "two runs give the same document"
     text = call(files, *asked, "--solver", "exact", "--time-limit", "20", columns=200).stdout
-    assert ("no schedule of these tiles has a lower expected latency" in text) is exact["proven"]
+    said = "is proven best" if exact["proven"] else "above the best (not proven)"
+    assert said in text
 
 
 def test_a_trace_holds_the_schedule(files: dict[str, str], tmp_path: Path) -> None:

@@ -86,8 +86,12 @@ def test_a_point_asked_for_must_meet_the_bound_itself(gap9: CostReport, arch: Ar
     fast, slow = (c.total.latency_s for c in point_costs(gap9, arch))
     between = (fast + slow) / 2
     assert choose_point(gap9, arch, "energy", FAST, between).point == FAST
-    with pytest.raises(NoSolutionError, match=r"at '0\.65V'; the bound is"):
+    with pytest.raises(NoSolutionError, match=r"at '0\.65V'; the bound is") as caught:
         choose_point(gap9, arch, "energy", SLOW, between)
+    assert "take --point 0.8V, which needs" in caught.value.hint and "network" not in caught.value.hint
+    with pytest.raises(NoSolutionError, match=r"at '0\.65V'; the bound is") as caught:
+        choose_point(gap9, arch, "energy", SLOW, fast / 2)
+    assert "network" in caught.value.hint and "--point" not in caught.value.hint, "no point is that fast"
 
 
 def test_wrong_points_and_bounds(gap9: CostReport, arch: Architecture) -> None:

@@ -96,11 +96,17 @@ def test_expected_costs_are_sums_over_the_exits() -> None:
 
 @pytest.mark.parametrize(
     ("ratios", "message"),
-    [((1.0,), "1 ratios for 2 exits"), ((0.5, 0.6), "0.5, 0.6"), ((1.5, -0.5), "1.5, -0.5")],
+    [
+        ((1.0,), "1 ratios for 2 exits"),
+        ((0.5, 0.6), "0.5, 0.6"),
+        ((1.5, -0.5), "1.5, -0.5"),
+        ((math.nan, 0.5), "nan"),
+    ],
 )
 def test_ratios_that_are_no_shares_are_told(ratios: tuple[float, ...], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         evaluate(residual(), DIANA, ratios=ratios)
+    assert caught.value.hint.startswith("give ")
 
 
 @pytest.mark.parametrize("objective", ["latency", "energy", "edp"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from targets.schedule.energy_split import energy_split
 from targets.scheduling import Wishes
+from targets.workload import Workload
 from tools.bench.scheduled import (
     FUSED,
     KEPT,
@@ -45,7 +46,7 @@ def show(shared: Path, seconds: float) -> None:
             workload = workload_of(shared.joinpath(*RESNET8), target)
             runs = [timed(workload, described(quad, mapping), objective, wishes) for _ in range(3)]
             schedule = runs[0].schedule
-            split = energy_split(schedule)[-1]
+            split = energy_split(schedule, target.offchip)[-1]
             peer = name.split(",")[0] if name in STREAM_CYCLES else ""
             same = len({digest(run.schedule) for run in runs}) == 1
             print(
@@ -56,6 +57,7 @@ def show(shared: Path, seconds: float) -> None:
                 f"{min(run.cpu_s for run in runs):>7.2f}{STREAM_SECONDS.get(peer, '-'):>7}  {same}",
                 flush=True,
             )
+    explain(workload_of(shared.joinpath(*RESNET8), described(quad, mapping)), quad)
     print("\nThe exact solver on the same cuts, objective latency:")
     for name in ("layers", "split", "fused"):
         wishes = Wishes(WAYS[name].split, WAYS[name].fuse, False, exact_seconds=seconds)
@@ -71,3 +73,19 @@ def show(shared: Path, seconds: float) -> None:
                 flush=True,
             )
     print()
+
+
+def explain(workload: Workload, quad: Path) -> None:
+    """Print what of the distance to Stream's energies can be told from sizes and word energies."""
+    store = described(quad).machine().stores["offchip"]
+    weights = sum(t.elements * t.bits for layer in workload.layers for t in (layer.weight,) if t is not None)
+    produced = {t.name for layer in workload.layers[:-1] for t in layer.outputs}
+    written = sum(t.elements * t.bits for layer in workload.layers[:-1] for t in layer.outputs)
+    read = sum(t.elements * t.bits for layer in workload.layers for t in layer.inputs if t.name in produced)
+    trips = store.write.energy_of(written) + store.read.energy_of(read)
+    print(
+        f"\nEnergy off chip: reading the weights once takes {store.read.energy_of(weights):.3g} pJ, which "
+        f"all of these pay;\nwriting every activation off chip and reading it back for each layer that needs "
+        f"it would take {trips:.3g} pJ\n(Stream's layer by layer less its fused: "
+        f"{STREAM_PJ['layers'] - STREAM_PJ['fused']:.3g} pJ; here activations stay in the 2 MB of a core)."
+    )

@@ -11,6 +11,7 @@ from passes.errors import InputError
 from targets.conformance import TargetConformance, sample_layer, support_table
 from targets.gap9.cluster import linear_cycles
 from targets.gap9.target import Gap9Target
+from targets.gap9.transfers import elementwise_transfers
 from targets.layer import Layer, LoopDims
 from targets.placement import Placement, Refusal
 from targets.workload import ExitPath, Workload
@@ -123,6 +124,23 @@ def test_an_add_is_cut_only_where_that_is_faster() -> None:
     assert large.dma_cycles == math.ceil(first / 8), "two sets of thirds fit L1, two of halves do not"
     beside = math.ceil((3 * 65536 - first) / 8) + (3 * 3 - 2) * CALL
     assert large.stall_cycles == beside - 65536 / 4
+
+
+def test_weights_of_layers_that_are_not_tiled_move_too() -> None:
+    def moved_bytes(layer: Layer) -> set[int]:
+        return {cut.first_bytes + cut.later_bytes for cut in elementwise_transfers(layer, 128 * 1024)}
+
+    layer = replace(conv(), dims=None)
+    assert layer.weight is not None and layer.bias is not None
+    assert moved_bytes(layer) == {layer.input_bytes + layer.weight_bytes + layer.output_bytes}
+    added = replace(sample_layer("Add"), constant=layer.weight)
+    assert moved_bytes(added) == {added.input_bytes + layer.weight.size_bytes + added.output_bytes}
+    huge = replace(layer, weight=replace(layer.weight, shape=(256, 256, 4, 4)))
+    least = (layer.input_bytes + 256 * 256 * 16 + layer.output_bytes) / 8
+    cost = placed(huge).cost
+    assert cost.latency_cycles >= least
+    more = cost.latency_cycles - placed(layer).cost.latency_cycles
+    assert more > 0, "1 MiB of weights takes longer than the arithmetic"
 
 
 @pytest.mark.parametrize("layer", [conv(), sample_layer("Add"), sample_layer("Softmax")])
