@@ -15,6 +15,8 @@ from targets.schedule.state import State
 # Tiles placed anew before the search ends, for fusing and for all else; some 10,000 are placed in a second.
 FUSE_TILES = 3000
 IMPROVE_TILES = 1000
+# Tiles of a group whose layers are tried on other cores one by one: with more, the budget ends after a few.
+SMALL_GROUP = 100
 
 
 class Improver:
@@ -147,6 +149,8 @@ class Improver:
         """Yield other ways to run a segment."""
         if len(segment.layers) == 1:
             yield from (s for s in self._singles(segment.layers[0]) if s != segment)
+            return
+        if sum(choice.cut.parts for choice in segment.choices) > SMALL_GROUP:
             return
         for number, (index, choice) in enumerate(zip(segment.layers, segment.choices, strict=True)):
             for other in self._elsewhere(index, choice):
