@@ -101,6 +101,11 @@ def schedule_workload(
         InputError: The exact solver is asked to scale host work.
     """
     wishes = wishes or Wishes()
+    if wishes.exact_seconds is not None and target.host_scale != 1.0:
+        raise InputError(
+            "the exact solver decides at the nominal cost of host work only",
+            "leave --host-scale away, or use the default solver",
+        )
     free = wishes.freedom(target.freedom)
     nominal = replace(target, host_scale=1.0)
     network = replace(_network(workload, nominal), thrifty=objective == "energy")
@@ -113,15 +118,8 @@ def schedule_workload(
     shares = tuple(ratios) if ratios is not None else uniform(len(network.stage_names))
     try:
         with _collector_paused():
-            plan, resident, state = _planned(
-                network, free, objective, shares, wishes.keep_weights and free.hold
-            )
+            plan, resident, state = _planned(candidates, objective, shares, wishes.keep_weights and free.hold)
         if target.host_scale != 1.0:
-            if wishes.exact_seconds is not None:
-                raise InputError(
-                    "the exact solver decides at the nominal cost of host work only",
-                    "leave --host-scale away, or use the default solver",
-                )
             network = replace(network, costs=target.costs(network.machine, workload))
             state = simulate(network, plan, resident)
     except NoRoomError as error:
@@ -147,19 +145,20 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _planned(
-    network: Network, free: Freedom, objective: str, ratios: Sequence[float], keep_weights: bool
+    candidates: Candidates, objective: str, ratios: Sequence[float], keep_weights: bool
 ) -> tuple[Plan, Resident, State]:
     """Return the best plan, with the weights that stay on chip if they may.
 
     A plan is looked for as if all weights were fetched, and then as many stay as lower its cost; others are
     looked for with weights that stay from the first time on that they are needed. The best is improved.
     """
-    search = Search(Candidates(network, free), objective, ratios)
+    network = candidates.network
+    search = Search(candidates, objective, ratios)
     plan, _ = search.first()
     found: list[tuple[Plan, Resident]] = [(plan, {})]
     if keep_weights:
         found.append((plan, _resident(search, plan)))
-        found += _keeping(network, free, objective, ratios)
+        found += _keeping(search, objective)
     tried = []
     for plan, resident in found:
         try:
@@ -170,7 +169,7 @@ def _planned(
     best: tuple[Plan, Resident, State] | None = None
     large = len(network.order) > MANY_LAYERS
     for _, plan, resident in tried[: 1 if large else STARTS]:
-        improved, state = Search(search.candidates, objective, ratios, resident).improve(plan)
+        improved, state = Search(candidates, objective, ratios, resident).improve(plan)
         if best is None or search.value(state) < search.value(best[2]):
             best = improved, resident, state
     if best is None:
@@ -205,16 +204,14 @@ def _within(places: Places, needed: Places) -> Places:
     )
 
 
-def _keeping(
-    network: Network, free: Freedom, objective: str, ratios: Sequence[float]
-) -> Iterator[tuple[Plan, Resident]]:
+def _keeping(fetching: Search, objective: str) -> Iterator[tuple[Plan, Resident]]:
     """Yield plans made for weights that stay, with what stays.
 
     They are made for weights that may take all or half of each store, or take no room at all, of which
     then stays what fits; and for the other objectives: least energy leaves most room for weights, which pays
     for whatever is asked.
     """
-    fetching = Search(Candidates(network, free), objective, ratios)
+    network = fetching.network
     ways = tuple(
         dict.fromkeys(
             (
@@ -225,7 +222,8 @@ def _keeping(
     )  # fmt: skip
     large = len(network.order) > MANY_LAYERS
     for share, sought in ways[:1] if large else ways:
-        search = Search(Candidates(replace(network, keep_share=share), free), sought, ratios)
+        candidates = fetching.candidates.on(replace(network, keep_share=share))
+        search = Search(candidates, sought, fetching.ratios)
         try:
             plan, state = search.first(uniform=share == 1.0 and not large)
         except NoRoomError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from targets.cost.base import LayerCost
@@ -46,6 +46,10 @@ class Candidates:
     freedom: Freedom
     _whole: dict[int, tuple[Choice, ...]] = field(default_factory=dict)
     _split: dict[int, tuple[Choice, ...]] = field(default_factory=dict)
+
+    def on(self, network: Network) -> Candidates:
+        """Return the same ways for ``network``, which differs in nothing that they depend on."""
+        return replace(self, network=network)
 
     def groups(self, index: int) -> list[tuple[str, ...]]:
         """Return the cores that may run a layer, alike cores together."""

@@ -14,7 +14,9 @@ from targets.schedule.result import Schedule
 def resident_weights(
     network: Network, plan: Plan, schedule: Schedule, ratios: Mapping[int, float]
 ) -> Resident:
-    """Return the weights that fit beside the peak of all else, those that save most traffic per bit first.
+    """Return the weights that fit beside the peak of all else.
+
+    Those of the stages that are reached most often come first, of these the smallest.
 
     What lies in a store besides can never exceed its peak without weights, so that the plan stays valid
     whatever the new start times are, as long as activations are alive no longer than before; the scheduler

@@ -32,7 +32,8 @@ class Search:
     def run(self) -> tuple[Plan, State]:
         """Return the best plan found and its schedule.
 
-        More freedom never makes it worse: what may be split and fused is tried without first.
+        What may be split is also tried whole and with one cut for all; fusing and local search start from the
+        best of these and never make it worse.
 
         Raises:
             NoRoomError: At some layer no way fits the memories.
