@@ -1,8 +1,9 @@
 """Choose integer grids from data, and round weights so that layer outputs keep their values.
 
-Ranges come from onnxruntime's histogram calibrator; a scale is the power of two (or the fine step, for
-schemes without that rule) of least squared error over the histogram. Weights are then rounded layer by
-layer (:mod:`eecompile.rounding`).
+Which integers a tensor may take is in the state of the graph, node by node, as the target and the core of
+each layer have it. Ranges come from onnxruntime's histogram calibrator; a step is the power of two (or the
+fine step, where none is asked for) of least squared error over the histogram. Weights are then rounded layer
+by layer (:mod:`eecompile.rounding`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,11 @@ from eecompile.dataset import evenly
 from eecompile.rounding import RoundingWalk, best_scale, hand_on_grid
 from passes.errors import InputError
 from passes.graph import to_model
-from passes.quantize import SAME_GRID, fused_away
-from passes.schemes import DEFAULT_SCHEME, ZERO_POINT, Scheme, scheme
-from passes.state import QuantGrid, state_of
+from passes.operator_sets import SAME_GRID
+from passes.precision import tensor_levels
+from passes.quantize import fused_away
+from passes.schemes import ZERO_POINT
+from passes.state import Levels, QuantGrid, state_of
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
@@ -47,40 +49,38 @@ class Calibration:
 def calibrate(
     graph: gs.Graph,
     images: Float32,
-    scheme_name: str = DEFAULT_SCHEME,
-    schemes: Mapping[str, str] | None = None,
 ) -> Calibration:
     """Fill ``state.grids`` of ``graph`` and put its weights onto their grids.
 
     Args:
-        graph: Float graph; weights and biases are changed in place.
+        graph: Float graph with ``state.precisions``; weights and biases are changed in place.
         images: Preprocessed float32 images, [N, …] in the layout of the model input. Neither val nor test.
-        scheme_name: Scheme of activations, and of weights unless ``schemes`` says otherwise.
-        schemes: Node name -> scheme of its weights, for layers on a core with a scheme of its own.
 
     Returns:
         What was done.
 
     Raises:
         InputError: No images, or a shape-only model.
+        ValueError: A tensor that is written and read by nodes without a precision.
     """
     state = state_of(graph)
     if state.symbolic:
         raise InputError("a shape-only model cannot be calibrated: it has no weights")
     if len(images) == 0:
         raise InputError("calibration needs at least one image")
-    rules = scheme(scheme_name)
     images = evenly(images, IMAGES)
     if len(images) > _BATCH:  # the histogram collector takes batches of one size only
         images = evenly(images, len(images) // _BATCH * _BATCH)
     histograms = _histograms(graph, images)
     wanted = _gridded(graph)
-    grids = {name: _activation_grid(*h, rules) for name, h in histograms.items() if name in wanted}
+    levels = tensor_levels(graph)
+    if unknown := sorted(wanted - levels.keys()):
+        raise ValueError(f"no node says which integers '{unknown[0]}' may take: assign precisions first")
+    grids = {name: _activation_grid(*h, levels[name]) for name, h in histograms.items() if name in wanted}
     state.grids = grids
     for node in graph.nodes:
         hand_on_grid(node, grids)
-    special = {node: scheme(name) for node, name in (schemes or {}).items()}
-    walk = RoundingWalk(graph, rules, special, evenly(images, _walk_images(graph)))
+    walk = RoundingWalk(graph, evenly(images, _walk_images(graph)))
     return Calibration(len(images), walk.run())
 
 
@@ -130,13 +130,10 @@ def _histograms(graph: gs.Graph, images: Float32) -> dict[str, tuple[Array, Arra
     return result
 
 
-def _activation_grid(counts: Array, centers: Array, rules: Scheme) -> QuantGrid:
+def _activation_grid(counts: Array, centers: Array, levels: Levels) -> QuantGrid:
     used = counts > 0
-    scale = best_scale(
-        centers[used], counts[used], rules.activation_low, rules.activation_high, rules.power_of_two
-    )
-    low, high = ZERO_POINT + rules.activation_low, ZERO_POINT + rules.activation_high
-    return QuantGrid((scale,), ZERO_POINT, low, high, "uint8")
+    scale = best_scale(centers[used], counts[used], levels)
+    return QuantGrid((scale,), ZERO_POINT, ZERO_POINT + levels.low, ZERO_POINT + levels.high, "uint8")
 
 
 def _walk_images(graph: gs.Graph) -> int:

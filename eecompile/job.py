@@ -12,13 +12,14 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from eecompile import artifacts, outcome
+from eecompile.assignment import assign_precisions
 from eecompile.calibration import IMAGES, calibrate
 from eecompile.dataset import Dataset, evenly
 from eecompile.delivery import Forms, prove, write_models
 from eecompile.exit_choice import Candidate, ExitChoice, choose_exits, oversized, shares
 from eecompile.features import extract
 from eecompile.network_data import open_data
-from eecompile.preparation import Prepared, cost_of, cycles_by_model, schemes_of
+from eecompile.preparation import Prepared, cost_of, cycles_by_model
 from eecompile.preprocess import Preprocess
 from eecompile.preprocess_choice import Choice as PreprocessChoice
 from eecompile.results import Summary
@@ -212,12 +213,12 @@ class Job:
     ) -> tuple[gs.Graph, gs.Graph, dict[str, Any]]:
         images = evenly(dataset.train.x, IMAGES)
         quantized = copy_graph(graph)
-        schemes = schemes_of(graph, self.prepared.target, self.options.objective)
-        done = calibrate(quantized, preprocess.apply(images), schemes=schemes)
+        schemes = assign_precisions(quantized, self.prepared.target, self.options.objective)
+        done = calibrate(quantized, preprocess.apply(images))
         parse_pipeline("quantize")(quantized)
         lowered = copy_graph(quantized)
         parse_pipeline("fold-qdq")(lowered)
-        return quantized, lowered, {"images": done.images, "rounding": done.rounding}
+        return quantized, lowered, {"images": done.images, "schemes": schemes, "rounding": done.rounding}
 
     def _fusion(self) -> str:
         return self.prepared.target.pipeline(quantized=False)

@@ -12,10 +12,10 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.artifacts import folders
+from eecompile.assignment import assign_precisions
 from eecompile.calibration import IMAGES, calibrate
 from eecompile.dataset import evenly
 from eecompile.network_data import open_data
-from eecompile.preparation import schemes_of
 from eecompile.verification import Check, Verifier
 from passes.base import Observer, Pass
 from passes.errors import InputError
@@ -130,11 +130,10 @@ class _Calibrator:
 
     def before(self, step: Pass, graph: gs.Graph) -> None:
         if step.name == "quantize" and not state_of(graph).grids:
-            schemes = schemes_of(graph, self.target, allow_refused=True)
-            done = calibrate(graph, self.images, schemes=schemes)
-            used = ", ".join(sorted(set(schemes.values()))) or "default"
+            schemes = ", ".join(assign_precisions(graph, self.target, allow_refused=True))
+            done = calibrate(graph, self.images)
             self.notes.append(
-                f"calibrated on {done.images} training images, schemes of {self.target.name}: {used}"
+                f"calibrated on {done.images} training images, schemes of {self.target.name}: {schemes}"
             )
 
     def after(self, step: Pass, graph: gs.Graph, changed: bool, seconds: float) -> None:

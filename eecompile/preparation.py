@@ -162,20 +162,3 @@ def cycles_by_model(
         except EecompileError:
             found[name] = None
     return found
-
-
-def schemes_of(
-    graph: gs.Graph, target: Target, objective: str = "edp", allow_refused: bool = False
-) -> dict[str, str]:
-    """Return node name -> quantization scheme of the core its layer runs on; ``graph`` is not changed.
-
-    With ``allow_refused`` layers no core takes are left out instead of being an error.
-    """
-    if not target.schemes:
-        return {}
-    named = copy_graph(graph)
-    parse_pipeline(target.pipeline(quantized=False))(named)
-    placed = evaluate(named, target, objective, allow_refused=allow_refused).layers
-    cores = {layer.name: layer.core for layer in placed}
-    found = {node: target.schemes.get(cores.get(layer, "")) for node, layer in state_of(named).layers.items()}
-    return {node: name for node, name in found.items() if name is not None}

@@ -7,7 +7,6 @@ bias takes up the change of the channel means.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 
 from eecompile import gptq
 from eecompile.runtime import session
-from passes.quantize import QUANTIZED_LINEAR, SAME_GRID, to_integers
-from passes.schemes import ZERO_POINT, Scheme
-from passes.state import QuantGrid, state_of
+from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
+from passes.quantize import to_integers
+from passes.schemes import ZERO_POINT
+from passes.state import Levels, QuantGrid, state_of
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
@@ -30,11 +30,12 @@ MAX_DEPTH = 2304
 _BATCH = 64
 
 
-def best_scale(values: Array, counts: Array, low: int, high: int, power_of_two: bool) -> float:
-    """Return the step of least squared error for ``values`` occurring ``counts`` times on [low, high]."""
+def best_scale(values: Array, counts: Array, levels: Levels) -> float:
+    """Return the step of least squared error for ``values`` occurring ``counts`` times on ``levels``."""
+    low, high = levels.low, levels.high
     top = float(np.abs(values).max(initial=0.0)) or 1.0
     exact = top / high
-    if power_of_two:
+    if levels.power_of_two:
         first = int(np.ceil(np.log2(exact)))
         candidates = [2.0**e for e in range(first - 4, first + 1)]
     else:
@@ -56,18 +57,14 @@ class RoundingWalk:
     """Runs a graph node by node on float and on quantized values, rounding weights on the way.
 
     Args:
-        graph: Float graph with activation grids in its state; weights and biases are changed in place.
-        rules: Scheme of the weights.
-        special: Node name -> scheme, where it differs.
+        graph: Float graph with precisions and activation grids in its state; its weights and biases are
+            changed in place.
         images: Preprocessed images, [N, …].
     """
 
-    def __init__(
-        self, graph: gs.Graph, rules: Scheme, special: Mapping[str, Scheme], images: Float32
-    ) -> None:
+    def __init__(self, graph: gs.Graph, images: Float32) -> None:
         self._graph = graph
-        self._rules = rules
-        self._special = special
+        self._precisions = state_of(graph).precisions
         self._grids = state_of(graph).grids
         self._real: dict[str, Array] = {graph.inputs[0].name: images}
         self._quantized: dict[str, Array] = {graph.inputs[0].name: self._snap(graph.inputs[0].name, images)}
@@ -82,7 +79,7 @@ class RoundingWalk:
             if node.op in QUANTIZED_LINEAR and isinstance(node.inputs[1], gs.Constant):
                 self._round(node)
             hand_on_grid(node, self._grids)  # again: a layer may have coarsened the grid
-            if node.op == "Add":
+            if node.op == "Add" and self._shifts(node):
                 self._coarsen(node, min(self._steps(data), default=0.0))
             quantized = _execute(node, [self._quantized[d] for d in data])
             for name, value in real.items():
@@ -116,13 +113,16 @@ class RoundingWalk:
         name = node.inputs[0].name
         values = weight.values.astype(np.float64)
         groups = int(node.attrs.get("group", 1)) if node.op == "Conv" else 1
-        rules = self._special.get(node.name, self._rules)
-        scales = self._weight_scales(node, values, rules)
+        precision = self._precisions.get(node.name)
+        if precision is None or precision.weights is None:  # stays float, which quantize tells
+            return
+        levels = precision.weights
+        scales = self._weight_scales(node, values, levels, precision.bias_bits)
         shaped = values.reshape(groups, values.shape[0] // groups, -1)
         steps = np.broadcast_to(np.array(scales), values.shape[:1]).reshape(groups, -1)
         mean_quantized, covariance = gptq.moments(self._columns(node, self._quantized[name], groups))
         mean_real = self._columns(node, self._real[name], groups).mean(axis=1, dtype=np.float64)
-        low, high = rules.weight_low, rules.weight_high
+        low, high = levels.low, levels.high
         if shaped.shape[2] <= MAX_DEPTH:
             rounded = gptq.round_weights(shaped, covariance, steps, low, high)
             self._rounding[node.name] = "gptq"
@@ -136,30 +136,33 @@ class RoundingWalk:
             scales, ZERO_POINT, ZERO_POINT + low, ZERO_POINT + high, "uint8", axis
         )
         _shift_bias(node, change.reshape(-1))
-        if rules.power_of_two:
+        if self._shifts(node):
             self._coarsen(node, max(self._steps([name]), default=0.0) * max(scales))
 
-    def _weight_scales(self, node: gs.Node, values: Array, rules: Scheme) -> tuple[float, ...]:
+    def _shifts(self, node: gs.Node) -> bool:
+        """Whether the core of ``node`` requantizes by a shift."""
+        precision = self._precisions.get(node.name)
+        return precision is not None and precision.output.power_of_two
+
+    def _weight_scales(
+        self, node: gs.Node, values: Array, levels: Levels, bias_bits: int
+    ) -> tuple[float, ...]:
         """Return the step of a layer's weights, or one per output channel.
 
         A step is at least so large that the bias, on the grid input step x weight step, fits its bits
         with one to spare for what rounding adds to it.
         """
-        parts = values.reshape(len(values), -1) if rules.per_channel else values.reshape(1, -1)
+        parts = values.reshape(len(values), -1) if levels.per_channel else values.reshape(1, -1)
         bias = np.zeros(len(values))
         if len(node.inputs) > 2:
             bias = np.abs(node.inputs[2].values.astype(np.float64))
-        largest = bias if rules.per_channel else bias.max(keepdims=True)
-        least = largest / (
-            max(self._steps([node.inputs[0].name]), default=1.0) * 2.0 ** (rules.bias_bits - 2)
-        )
+        largest = bias if levels.per_channel else bias.max(keepdims=True)
+        least = largest / (max(self._steps([node.inputs[0].name]), default=1.0) * 2.0 ** (bias_bits - 2))
         scales = []
         for part, floor in zip(parts, least, strict=True):
-            step = best_scale(
-                part, np.ones(part.shape), rules.weight_low, rules.weight_high, rules.power_of_two
-            )
+            step = best_scale(part, np.ones(part.shape), levels)
             if floor > step:
-                step = 2.0 ** math.ceil(math.log2(floor)) if rules.power_of_two else float(floor)
+                step = 2.0 ** math.ceil(math.log2(floor)) if levels.power_of_two else float(floor)
             scales.append(step)
         return tuple(scales)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from passes.linear import LINEAR, channel_values, scale_outputs, set_constant, why_not_constant
+from passes.linear import channel_values, scale_outputs, set_constant, why_not_constant
+from passes.operator_sets import REWRITABLE_LINEAR
 from passes.rewriting import Array, Rewriter, constant_input, dims, is_symbolic, optional_input, producer_of
 
 
@@ -60,7 +61,7 @@ def fold_affine(rw: Rewriter, node: gs.Node) -> bool:
     for position in (0, 1):
         data, factor = node.inputs[position], node.inputs[1 - position]
         linear = producer_of(data)
-        if linear is None or linear.op not in LINEAR or dims(data) != dims(node.outputs[0]):
+        if linear is None or linear.op not in REWRITABLE_LINEAR or dims(data) != dims(node.outputs[0]):
             continue
         values = channel_values(factor, data)
         if values is None or (position == 1 and node.op == "Div"):

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import onnx_graphsurgeon as gs
 
-from passes.canonical_views import VIEWS, is_view
+from passes.canonical_views import is_view
+from passes.operator_sets import RESHAPES
 from passes.rewriting import Rewriter, detach, dims
 
 
@@ -21,7 +22,7 @@ def softmax_last(rw: Rewriter, node: gs.Node) -> bool:
     ):
         return False
     view = result.outputs[0]
-    if view.op not in VIEWS or not is_view(view) or len(dims(view.outputs[0])) != 2:
+    if view.op not in RESHAPES or not is_view(view) or len(dims(view.outputs[0])) != 2:
         return False
     final = view.outputs[0]
     flat = rw.variable(f"{final.name}_logits", dims(final), final.dtype)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
+from passes.operator_sets import RESHAPES
 from passes.rewriting import Rewriter, constant_input, dims, producer_of
-
-VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
 
 def permutation(node: gs.Node) -> tuple[int, ...]:
@@ -33,7 +32,7 @@ def is_view(node: gs.Node) -> bool:
     source, target = node.inputs[0], node.outputs[0]
     if node.op == "Transpose":
         return moves_only_ones(permutation(node), dims(source))
-    if node.op not in VIEWS or isinstance(source, gs.Constant):
+    if node.op not in RESHAPES or isinstance(source, gs.Constant):
         return False
     shapes = dims(source), dims(target)
     return all(shapes) and shapes[0][0] == shapes[1][0] and not _touches_batch(node)
@@ -51,7 +50,7 @@ def _touches_batch(node: gs.Node) -> bool:
 def merge_views(rw: Rewriter, node: gs.Node) -> bool:
     """Make a chain of views that ends in ``node`` one Flatten(axis=1), one Reshape or nothing."""
     if not is_view(node):
-        if node.op in VIEWS and not isinstance(node.inputs[0], gs.Constant):
+        if node.op in RESHAPES and not isinstance(node.inputs[0], gs.Constant):
             return rw.decline(node, f"{node.op} to {list(dims(node.outputs[0]))} moves the batch axis")
         return False
     source, absorbed = node.inputs[0], []

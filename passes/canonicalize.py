@@ -16,6 +16,7 @@ from passes import canonical_transposes as transposes
 from passes import canonical_views as views
 from passes.base import Pass
 from passes.canonical_activations import merge_clips, minmax_to_clip
+from passes.operator_sets import ARITHMETIC, CLIPS, RESHAPES
 from passes.rewriting import Rewriter, Rule
 
 _RULES: dict[str, Sequence[Rule]] = {
@@ -31,9 +32,9 @@ _RULES: dict[str, Sequence[Rule]] = {
     "Max": [minmax_to_clip],
     "Softmax": [outputs.softmax_last, outputs.set_softmax_apart],
     "LogSoftmax": [outputs.softmax_last, outputs.set_softmax_apart],
-    **dict.fromkeys(views.VIEWS, (views.merge_views,)),
-    **dict.fromkeys(("Clip", "Relu"), (merge_clips,)),
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), (linear.fold_affine,)),
+    **dict.fromkeys(RESHAPES, (views.merge_views,)),
+    **dict.fromkeys(CLIPS, (merge_clips,)),
+    **dict.fromkeys(ARITHMETIC, (linear.fold_affine,)),
 }
 
 

@@ -170,6 +170,7 @@ def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
     number_exits(clone)
     left = {n.name for n in clone.nodes}
     state.layers = {n: layer for n, layer in state.layers.items() if n in left}
+    state.precisions = {n: precision for n, precision in state.precisions.items() if n in left}
     state.origins = {n: origin for n, origin in state.origins.items() if n in left}
     return clone
 
@@ -199,6 +200,8 @@ def _rename_exit(graph: gs.Graph, number: int, new: str) -> None:
         state.origins[name] = state.origins.pop(node.name)
         if node.name in state.layers:
             state.layers[name] = state.layers.pop(node.name)
+        if node.name in state.precisions:
+            state.precisions[name] = state.precisions.pop(node.name)
         node.name = name
         for tensor in [*node.outputs, *(t for t in node.inputs if isinstance(t, gs.Constant))]:
             tensor.name = renamed(tensor.name)

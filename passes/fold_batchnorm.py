@@ -11,7 +11,8 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.canonical_linear import fold_affine
-from passes.linear import LINEAR, scale_inputs, scale_outputs, why_not_constant
+from passes.linear import scale_inputs, scale_outputs, why_not_constant
+from passes.operator_sets import REWRITABLE_LINEAR
 from passes.rewriting import Array, Rewriter, Rule, constant_input, dims, producer_of
 
 _EPSILON = 1e-5  # the default of the ONNX operator
@@ -34,7 +35,7 @@ def fold_back(rw: Rewriter, node: gs.Node) -> bool:
         return rw.decline(node, "its parameters are computed, not constant")
     data = node.inputs[0]
     linear = producer_of(data)
-    if linear is None or linear.op not in LINEAR:
+    if linear is None or linear.op not in REWRITABLE_LINEAR:
         return False
     reason = why_not_constant(linear)
     if reason is None and not rw.sole_reader(data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.graph import tidy
-from passes.quantize import SAME_GRID
+from passes.operator_sets import CLIPS, QUANTIZATION, SAME_GRID
 from passes.state import decline, set_origin, state_of
 
 Array = np.ndarray[Any, Any]
@@ -49,7 +50,7 @@ class FoldQdq(Pass):
                 changed |= _fold_gemm(graph, node)
             elif node.op in SAME_GRID:
                 changed |= _fold_move(graph, node)
-            elif node.op not in ("QuantizeLinear", "DequantizeLinear"):
+            elif node.op not in QUANTIZATION:
                 self._explain(graph, node)
                 changed |= node.op in _NO_INTEGER_FORM and _defer_activation(graph, node)
         if changed:
@@ -93,7 +94,7 @@ class _Grid:
 
 def _grid(node: gs.Node | None) -> _Grid | None:
     """Read a QuantizeLinear or DequantizeLinear; None where it is neither or not constant."""
-    if node is None or node.op not in ("QuantizeLinear", "DequantizeLinear"):
+    if node is None or node.op not in QUANTIZATION:
         return None
     if not all(isinstance(t, gs.Constant) for t in node.inputs[1:]):
         return None
@@ -110,7 +111,7 @@ def _source(tensor: gs.Tensor) -> _Grid | None:
     return _grid(producer) if producer is not None and producer.op == "DequantizeLinear" else None
 
 
-def _only_reader(tensor: gs.Tensor, ops: tuple[str, ...], outputs: list[gs.Tensor]) -> gs.Node | None:
+def _only_reader(tensor: gs.Tensor, ops: Collection[str], outputs: list[gs.Tensor]) -> gs.Node | None:
     if len(tensor.outputs) == 1 and tensor.outputs[0].op in ops and not any(tensor is o for o in outputs):
         return tensor.outputs[0]
     return None
@@ -140,7 +141,7 @@ def _fold_conv(graph: gs.Graph, node: gs.Node) -> bool:
     if isinstance(operands, str):
         decline(graph, FoldQdq.name, node.name, operands)
         return False
-    activation = _only_reader(node.outputs[0], ("Relu", "Clip"), graph.outputs)
+    activation = _only_reader(node.outputs[0], CLIPS, graph.outputs)
     last = activation if activation is not None else node
     result = _grid(_only_reader(last.outputs[0], ("QuantizeLinear",), graph.outputs))
     if result is None or not result.one_scale or result.dtype not in _BYTES:
@@ -170,7 +171,7 @@ def _fold_conv(graph: gs.Graph, node: gs.Node) -> bool:
 
 
 def _defer_activation(graph: gs.Graph, node: gs.Node) -> bool:
-    activation = _only_reader(node.outputs[0], ("Relu", "Clip"), graph.outputs)
+    activation = _only_reader(node.outputs[0], CLIPS, graph.outputs)
     if activation is None:
         return False
     result = _grid(_only_reader(activation.outputs[0], ("QuantizeLinear",), graph.outputs))

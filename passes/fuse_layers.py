@@ -9,32 +9,8 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
+from passes.operator_sets import CLIPS, FLOAT_NAMES, LINEAR, MOVES, POOLS, QUANTIZATION
 from passes.state import decline, state_of
-
-LINEAR = {
-    "Conv",
-    "ConvTranspose",
-    "Gemm",
-    "MatMul",
-    "QLinearConv",
-    "ConvInteger",
-    "MatMulInteger",
-    "QLinearMatMul",
-}
-ACTIVATIONS = {"Relu", "Clip"}
-POOLS = {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
-# what moves or picks values but computes none
-MOVES = {
-    "MaxPool", "GlobalMaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Concat",
-    "Slice", "Pad", "Identity",
-}  # fmt: skip
-QUANTIZATION = ("QuantizeLinear", "DequantizeLinear")
-FLOAT_NAMES = {
-    "QLinearConv": "Conv",
-    "ConvInteger": "Conv",
-    "MatMulInteger": "Gemm",
-    "QLinearMatMul": "MatMul",
-}
 
 
 @dataclass(frozen=True)
@@ -99,7 +75,7 @@ class _Grouping:
         if node.op == "QuantizeLinear" or _is_integer_tail(node):
             return _writer(node.inputs[0])
         options = self._options
-        if node.op in ACTIVATIONS:
+        if node.op in CLIPS:
             return self._activation(node)
         if node.op == "Add" and options.add:
             return self._add(node)

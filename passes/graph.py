@@ -20,7 +20,7 @@ import onnx_graphsurgeon as gs
 from onnx import helper, numpy_helper
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from passes import loading
+from passes import loading, precision
 from passes import symbolic as symbolic_weights
 from passes.errors import InputError
 from passes.state import Exit, state_of
@@ -29,6 +29,7 @@ EXITS_KEY = "eecompile.exits"
 SOFTMAX_KEY = "eecompile.softmax"
 ORIGIN_KEY = "eecompile.origin"
 LAYER_KEY = "eecompile.layer"
+PRECISION_KEY = "eecompile.precision"
 
 Decoded = TypeVar("Decoded")
 
@@ -129,12 +130,15 @@ def _read_state(graph: gs.Graph, model: onnx.ModelProto, symbolic: bool) -> None
         state.origins[node.name] = (node.name,) if origin is None else _decode(ORIGIN_KEY, origin, _names)
         if LAYER_KEY in info:
             state.layers[node.name] = info[LAYER_KEY]
+        if PRECISION_KEY in info:
+            found = _decode(PRECISION_KEY, info[PRECISION_KEY], precision.from_json)
+            state.precisions[node.name] = found
 
 
 def _decode(key: str, text: str, build: Callable[[Any], Decoded]) -> Decoded:
     try:
         return build(json.loads(text))
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise InputError(f"metadata '{key}' is damaged: {error}", "write the model again") from error
 
 
@@ -292,6 +296,9 @@ def to_model(graph: gs.Graph, batch: int | str | None = None) -> onnx.ModelProto
             node.metadata_props.add(key=ORIGIN_KEY, value=origin)
         if node.name in state.layers:
             node.metadata_props.add(key=LAYER_KEY, value=state.layers[node.name])
+        if node.name in state.precisions:
+            found = precision.to_text(state.precisions[node.name])
+            node.metadata_props.add(key=PRECISION_KEY, value=found)
     if batch is not None:
         _set_batch(model, batch)
     return model

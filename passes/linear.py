@@ -13,8 +13,6 @@ import onnx_graphsurgeon as gs
 
 from passes.rewriting import Array, Rewriter, constant_input, dims, is_symbolic, optional_input
 
-LINEAR = ("Conv", "ConvTranspose", "Gemm")
-
 
 def why_not_constant(node: gs.Node) -> str | None:
     """Return why the weights of a linear node cannot be rewritten, or None if they can."""

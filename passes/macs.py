@@ -6,18 +6,14 @@ import math
 
 import onnx_graphsurgeon as gs
 
-_WEIGHT_INPUT = {
-    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger"), 1),
-    **dict.fromkeys(("QLinearConv", "QLinearMatMul"), 3),
-}
-MAC_OPS = frozenset(_WEIGHT_INPUT)
+from passes.operator_sets import LINEAR, WEIGHT_INPUT
 
 
 def node_macs(node: gs.Node) -> int:
     """Return the multiply-accumulates of ``node``; 0 for operators that are not linear."""
-    if node.op not in MAC_OPS:
+    if node.op not in LINEAR:
         return 0
-    weights = [int(d) for d in node.inputs[_WEIGHT_INPUT[node.op]].shape]
+    weights = [int(d) for d in node.inputs[WEIGHT_INPUT[node.op]].shape]
     made = math.prod(int(d) for d in node.outputs[0].shape)
     if node.op == "ConvTranspose":
         return math.prod(int(d) for d in node.inputs[0].shape) * math.prod(weights[1:])

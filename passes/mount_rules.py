@@ -9,7 +9,8 @@ import onnx_graphsurgeon as gs
 
 from passes.canonical_activations import bounds_of
 from passes.errors import InputError
-from passes.macs import MAC_OPS, node_macs
+from passes.macs import node_macs
+from passes.operator_sets import LINEAR
 from passes.rewriting import dims, producer_of
 from passes.state import state_of
 
@@ -55,7 +56,7 @@ class Network:
         mask = 0
         for tensor in inputs:
             mask |= self._below[tensor.name]
-        if node.op in MAC_OPS:
+        if node.op in LINEAR:
             mask |= 1 << len(self._macs)
             self._macs.append(node_macs(node))
         for position, tensor in enumerate(made):

@@ -11,12 +11,10 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.graph import tidy
+from passes.operator_sets import CLIPS, QUANTIZED_LINEAR, SAME_GRID
 from passes.state import QuantGrid, decline, state_of
 
 Array = np.ndarray[Any, Any]
-QUANTIZED_LINEAR = ("Conv", "Gemm")
-SAME_GRID = ("MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze")
-BITS32 = 2**31
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Quantize(Pass):
        DequantizeLinear of its own, so that a cut at any exit falls on the integer tensor. A grid
        narrower than its type gets an integer Clip in between.
     2. Weights with a grid become integer initializers behind a DequantizeLinear.
-    3. Biases become int32 on the grid input scale x weight scale.
+    3. Biases become int32 on the grid input scale x weight scale, within the bits the core has for them.
     4. Tensors of operators that move values but compute none (max pooling, views) keep their
        producer's grid.
     5. Logits stay float: they leave as accumulators times their scale.
@@ -77,7 +75,7 @@ def _is_quantized(graph: gs.Graph) -> bool:
 
 def fused_away(tensor: gs.Tensor) -> bool:
     """A linear result that only its activation reads lives in the accumulator."""
-    return len(tensor.outputs) == 1 and tensor.outputs[0].op in ("Relu", "Clip")
+    return len(tensor.outputs) == 1 and tensor.outputs[0].op in CLIPS
 
 
 def _scalars(stem: str, grid: QuantGrid) -> tuple[gs.Constant, gs.Constant]:
@@ -109,9 +107,11 @@ def _quantize_parameters(graph: gs.Graph, node: gs.Node, grids: dict[str, QuantG
         bias = node.inputs[2]
         scale = tuple(float(np.float32(input_grid.scale[0]) * np.float32(s)) for s in grid.scale)
         axis = 0 if len(scale) > 1 else None
-        bias_grid = QuantGrid(scale, 0, -BITS32, BITS32 - 1, "int32", axis)
+        precision = state_of(graph).precisions.get(node.name)
+        top = 2 ** ((32 if precision is None else precision.bias_bits) - 1)
+        bias_grid = QuantGrid(scale, 0, -top, top - 1, "int32", axis)
         wide = bias.values.astype(np.float64) / np.array(scale)
-        values = np.clip(np.rint(wide), -BITS32, BITS32 - 1).astype(np.int32)
+        values = np.clip(np.rint(wide), -top, top - 1).astype(np.int32)
         # named by its reader: layers that share a bias have it on different grids
         wide_integers = gs.Constant(f"{bias.name}/{node.name}_quantized", values)
         node.inputs[2] = _dequantize(graph, node, wide_integers, bias, bias_grid)

@@ -1,10 +1,11 @@
-"""Quantization schemes: which integer grids the operands of a layer may use."""
+"""Quantization schemes: what the numbers of a core are, by name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from passes.errors import InputError, did_you_mean
+from passes.state import Levels, Precision
 
 
 @dataclass(frozen=True)
@@ -12,35 +13,37 @@ class Scheme:
     """The numbers a core computes with.
 
     Attributes:
-        name: Name in options and target descriptions.
-        weight_low: Smallest weight integer.
-        weight_high: Largest weight integer.
-        activation_low: Smallest activation integer, counted from the zero point.
-        activation_high: Largest activation integer, counted from the zero point.
+        name: Name in target descriptions.
+        weights: Of linear layers.
+        activations: Of what a layer reads and of what it writes.
         bias_bits: Width of the bias, on the grid input scale x weight scale.
-        power_of_two: Scales are powers of two, so requantization is a shift.
-        per_channel: Weights have one scale per output channel.
     """
 
     name: str
-    weight_low: int
-    weight_high: int
-    activation_low: int
-    activation_high: int
-    bias_bits: int
-    power_of_two: bool
-    per_channel: bool
+    weights: Levels
+    activations: Levels
+    bias_bits: int = 32
 
+    def precision(self, weighted: bool) -> Precision:
+        """Return the precision of a node that runs on such a core."""
+        weights = self.weights if weighted else None
+        return Precision(weights, self.activations, self.activations, self.bias_bits)
+
+
+_BYTES_POW2 = Levels(-128, 127, 8, power_of_two=True)
+_BYTES = Levels(-128, 127, 8)
 
 SCHEMES: dict[str, Scheme] = {
     s.name: s
     for s in (
-        Scheme("int8-pow2", -128, 127, -128, 127, 32, True, False),
-        Scheme("int8-channel", -127, 127, -128, 127, 32, False, True),
-        Scheme("ternary-pow2", -1, 1, -64, 63, 32, True, False),
+        Scheme("int8-pow2", _BYTES_POW2, _BYTES_POW2),
+        Scheme("int8-channel", Levels(-127, 127, 8, per_channel=True), _BYTES),
+        Scheme("int4-channel", Levels(-7, 7, 4, per_channel=True), _BYTES),
+        Scheme("int2-channel", Levels(-1, 1, 2, per_channel=True), _BYTES),
+        # 7-bit values lie in memory as bytes
+        Scheme("ternary-pow2", Levels(-1, 1, 2, power_of_two=True), Levels(-64, 63, 8, power_of_two=True)),
     )
 }
-DEFAULT_SCHEME = "int8-pow2"
 
 # Activations and weights are stored as uint8 around zero point 128: the same numbers as int8 around 0,
 # and the form onnxruntime computes fast and exactly on every x86. With int8 weights its kernels for

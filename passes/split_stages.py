@@ -69,6 +69,7 @@ class SplitStages(Pass):
         tidy(graph)
         left = {n.name for n in graph.nodes}
         state.layers = {n: layer for n, layer in state.layers.items() if n in left}
+        state.precisions = {n: precision for n, precision in state.precisions.items() if n in left}
         return True
 
 

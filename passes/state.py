@@ -65,6 +65,52 @@ class QuantGrid:
     axis: int | None = None
 
 
+@dataclass(frozen=True)
+class Levels:
+    """The integers a tensor may take, counted from its zero point, and how their step is chosen.
+
+    Attributes:
+        low: Smallest.
+        high: Largest.
+        bits: What an element takes in the memories of the target, however it is stored in a file.
+        power_of_two: The step is a power of two, so that requantization is a shift.
+        per_channel: Weights have one step per output channel.
+    """
+
+    low: int
+    high: int
+    bits: int
+    power_of_two: bool = False
+    per_channel: bool = False
+
+    def meet(self, other: Levels) -> Levels:
+        """Return the integers that both can take, in the wider of both places."""
+        return Levels(
+            max(self.low, other.low),
+            min(self.high, other.high),
+            max(self.bits, other.bits),
+            self.power_of_two or other.power_of_two,
+            self.per_channel and other.per_channel,
+        )
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The numbers a node computes with on the core it runs on.
+
+    Attributes:
+        weights: Of its constant weights; ``None`` for a node without.
+        inputs: Of what it reads.
+        output: Of what it writes.
+        bias_bits: Width of its bias, on the grid input step x weight step.
+    """
+
+    weights: Levels | None
+    inputs: Levels
+    output: Levels
+    bias_bits: int
+
+
 @dataclass
 class GraphState:
     """Side information of one graph; copied with it, saved with it.
@@ -77,6 +123,8 @@ class GraphState:
         declined: What passes left alone, and why; newest run of a pass replaces its older entries.
         symbolic: Weights are absent; shapes are real, values are not.
         softmax: The user's network ended in Softmax, which was set apart from the logits.
+        precisions: Node name -> what it computes with, chosen by target and core; nodes that have none take
+            what they are given.
         grids: Tensor name -> integer grid, chosen by calibration, read by ``quantize``.
         history: Text forms of the passes that ran.
     """
@@ -88,6 +136,7 @@ class GraphState:
     declined: list[Decline] = field(default_factory=list)
     symbolic: bool = False
     softmax: bool = False
+    precisions: dict[str, Precision] = field(default_factory=dict)
     grids: dict[str, QuantGrid] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
 

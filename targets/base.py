@@ -73,6 +73,8 @@ class Target(ABC):
     """An accelerator. Subclasses are frozen dataclasses whose fields are the options.
 
     Attributes:
+        schemes: Core -> quantization scheme (:mod:`passes.schemes`) of the numbers it computes with, of all
+            cores; empty where nothing is quantized for the target.
         outer_memory: The memory in which tensors lie between layers; empty takes it to be endless.
         cost_model: One of ``cost_models``; empty takes the first.
         host_scale: Factor on the placeholder cost of host work, at least 0.

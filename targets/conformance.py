@@ -12,10 +12,11 @@ from importlib import import_module
 from importlib.resources import files
 from typing import ClassVar
 
+from passes.operator_sets import GLOBAL_POOLS, WINDOW_POOLS
 from passes.registry import parse_pipeline
+from passes.schemes import scheme
 from targets.base import Target, sentence
 from targets.layer import Layer, LoopDims, Operand
-from targets.operators import GLOBAL_POOLS, WINDOW_POOLS
 from targets.placement import OBJECTIVES, Placement, Refusal
 from targets.schedule.checker import problems
 from targets.scheduling import Wishes, schedule_workload
@@ -142,10 +143,11 @@ class TargetConformance:
         for name, model in self.target.cost_models.items():
             assert model.source and model.known_error, f"cost model '{name}' hides its source or its error"
 
-    def test_schemes_belong_to_cores(self) -> None:
-        """Quantization schemes are given for cores that exist."""
-        for core in self.target.schemes:
-            assert self.target.arch.core(core)
+    def test_every_core_has_a_scheme_or_none_has(self) -> None:
+        """What a core computes with is known of all cores, or nothing is quantized for the target."""
+        assert self.target.schemes.keys() in (set(), {core.name for core in self.target.arch.cores})
+        for name in self.target.schemes.values():
+            assert scheme(name).name == name
 
     def test_pipelines_parse(self) -> None:
         """The pass pipelines parse, quantize only when asked, and end with layers."""

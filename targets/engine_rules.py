@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from passes.operator_sets import POOLS
 from targets.cost.aliases import rule_on
 from targets.cost.mapping import DEFAULT_RULE, MappingRule, rule_for
 from targets.cost.nests import nest_of
-from targets.engine_support import POOLINGS
 from targets.layer import Layer
 
 # What published mapping files call all poolings.
@@ -45,7 +45,7 @@ def chosen_rule(
         own: Those of the target, for layers of which the user says nothing.
     """
     names = {rule.name for rule in rules}
-    operators = (layer.op_type, *(_POOLING_RULES if layer.op_type in POOLINGS else ()))
+    operators = (layer.op_type, *(_POOLING_RULES if layer.op_type in POOLS else ()))
     operator = next((name for name in operators if name in names), layer.op_type)
     named = next((name for name in (layer.name, *layer.origin) if name in names), layer.name)
     asked = rule_for(rules, named, operator)

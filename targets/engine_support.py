@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from passes.operator_sets import POOLS
 from targets.arch import Architecture, Core
 from targets.base import Constraint, Support
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.layer import Layer
-from targets.operators import GLOBAL_POOLS, WINDOW_POOLS
 
-POOLINGS = (*WINDOW_POOLS, *GLOBAL_POOLS)
-ELEMENTWISE = tuple(sorted((SIMPLE | EXPONENTIAL) - set(POOLINGS)))
+ELEMENTWISE = tuple(sorted((SIMPLE | EXPONENTIAL) - POOLS))
 _ARRAYS = ("mac_array", "imc_array")
 
 
@@ -53,7 +52,7 @@ def support(arch: Architecture, name: str) -> Support:
     if core.kind in _ARRAYS:
         found |= {"Conv": (has_loops,), "Gemm": (), "MatMul": ()}
     if _runs(core, kinds, "pooling"):
-        found |= dict.fromkeys(POOLINGS, (has_loops,))
+        found |= dict.fromkeys(sorted(POOLS), (has_loops,))
     if _runs(core, kinds, "simd", "host"):
         found |= dict.fromkeys(ELEMENTWISE, ())
     return found

@@ -6,20 +6,23 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnx_graphsurgeon as gs
 
-from passes.fuse_layers import FLOAT_NAMES
+from passes.operator_sets import (
+    BIAS_INPUT,
+    ELEMENTWISE,
+    FLOAT_NAMES,
+    GLOBAL_POOLS,
+    QUANTIZATION,
+    VIEWS,
+    WEIGHT_INPUT,
+    WINDOW_POOLS,
+)
 from targets.layer import LoopDims
 
-LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-WINDOW_POOLS = ("MaxPool", "AveragePool", "LpPool")
-GLOBAL_POOLS = ("GlobalAveragePool", "GlobalMaxPool")
-ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh")
-ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "PRelu")
-# These only rename the indices of a contiguous tensor.
-VIEWS = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout")
-_WEIGHT_INPUT = {"QLinearConv": 3, "QLinearMatMul": 3}
-_BIAS_INPUT = {"QLinearConv": 8, "Conv": 2, "ConvTranspose": 2, "Gemm": 2}
+# What may stand between constant weights and the node that multiplies by them.
+_CARRIERS = QUANTIZATION | {"Identity", "Clip"}
 
 
 def float_name(op: str) -> str:
@@ -39,7 +42,7 @@ def is_view(node: gs.Node) -> bool:
 
 def weight_operand(node: gs.Node) -> gs.Constant | None:
     """Return the constant weights of a linear node, past a DequantizeLinear; ``None`` if computed."""
-    return _constant(node, _WEIGHT_INPUT.get(node.op, 1))
+    return _constant(node, WEIGHT_INPUT.get(node.op, 1))
 
 
 def constant_operand(node: gs.Node) -> gs.Constant | None:
@@ -52,18 +55,51 @@ def constant_operand(node: gs.Node) -> gs.Constant | None:
 
 def has_bias(nodes: Sequence[gs.Node], main: gs.Node) -> bool:
     """Whether a linear layer adds a constant bias, in its main node or in its integer tail."""
-    index = _BIAS_INPUT.get(main.op)
+    index = BIAS_INPUT.get(main.op)
     if index is not None and _constant(main, index) is not None:
         return True
     integer_adds = (n for n in nodes if n.op == "Add" and main.op == "MatMulInteger")
     return any(isinstance(t, gs.Constant) for n in integer_adds for t in n.inputs)
 
 
+def stored_bits(node: gs.Node) -> int | None:
+    """Return how many bits the integer weights of a linear node take in the file; ``None`` if they are float.
+
+    Training tools store narrow weights in wide types, as float -> Q -> Clip -> DQ: then it is the range of
+    the Clip that counts.
+    """
+    tensor = node.inputs[WEIGHT_INPUT.get(node.op, 1)]
+    found = [integer_bits(tensor)]
+    while tensor.inputs and tensor.inputs[0].op in _CARRIERS:
+        carrier = tensor.inputs[0]
+        tensor = carrier.inputs[0]
+        found.append(integer_bits(tensor))
+        if carrier.op == "Clip" and found[-1] is not None:
+            found.append(_clipped_bits(carrier))
+    return min((bits for bits in found if bits is not None), default=None)
+
+
+def integer_bits(tensor: gs.Tensor) -> int | None:
+    """Return the bits of an integer type; ``None`` for others."""
+    dtype = str(tensor.dtype)
+    digits = "".join(ch for ch in dtype.rpartition(".")[2] if ch.isdigit())
+    return int(digits) if "int" in dtype and digits else None
+
+
+def _clipped_bits(clip: gs.Node) -> int | None:
+    """Return the bits that hold all integers between the bounds of ``clip``; ``None`` if one is missing."""
+    bounds = [t.values for t in clip.inputs[1:] if isinstance(t, gs.Constant)]
+    if len(bounds) < 2:
+        return None
+    low, high = (int(np.asarray(bound).reshape(())) for bound in bounds)
+    return max(1, (high - low).bit_length())
+
+
 def _constant(node: gs.Node, index: int) -> gs.Constant | None:
     if index >= len(node.inputs):
         return None
     tensor = node.inputs[index]
-    while tensor.inputs and tensor.inputs[0].op in ("DequantizeLinear", "QuantizeLinear", "Identity"):
+    while tensor.inputs and tensor.inputs[0].op in _CARRIERS:
         tensor = tensor.inputs[0].inputs[0]
     if tensor.inputs and tensor.inputs[0].op == "Constant":
         tensor = tensor.inputs[0].attrs.get("value", tensor)
@@ -86,7 +122,7 @@ def loop_dims(node: gs.Node) -> LoopDims | None:
 
 def _matmul(node: gs.Node) -> LoopDims:
     left = [int(d) for d in node.inputs[0].shape]
-    right = [int(d) for d in node.inputs[_WEIGHT_INPUT.get(node.op, 1)].shape]
+    right = [int(d) for d in node.inputs[WEIGHT_INPUT.get(node.op, 1)].shape]
     if node.attrs.get("transA", 0):
         left.reverse()
     if node.attrs.get("transB", 0):
@@ -98,7 +134,7 @@ def _matmul(node: gs.Node) -> LoopDims:
 
 
 def _conv(node: gs.Node) -> LoopDims | None:
-    weight = [int(d) for d in node.inputs[_WEIGHT_INPUT.get(node.op, 1)].shape]
+    weight = [int(d) for d in node.inputs[WEIGHT_INPUT.get(node.op, 1)].shape]
     groups = int(node.attrs.get("group", 1))
     return _spatial(node, groups, weight[0] // groups, weight[1], weight[2:])
 

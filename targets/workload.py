@@ -10,11 +10,11 @@ import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
 from passes.macs import node_macs
-from passes.state import Exit, state_of
+from passes.operator_sets import ACTIVATIONS, FLOAT_LINEAR, QUANTIZATION
+from passes.state import Exit, Precision, state_of
 from targets import operators
 from targets.layer import Bits, Layer, Operand
 
-QUANTIZATION = ("QuantizeLinear", "DequantizeLinear")
 VIEW_REASON = "a view: no data moves"
 INPUT_REASON = "the network input arrives quantized in the outer on-chip memory"
 DEQUANTIZE_REASON = "whoever reads the tensor takes its integers"
@@ -105,6 +105,13 @@ class _Builder:
             t.name: name for name, nodes in self.groups.items() for n in nodes for t in n.outputs
         }
         self.by_name = graph.tensors()
+        self.written_bits = {
+            t.name: precision.output.bits
+            for nodes in self.groups.values()
+            if (precision := self._precision(nodes)) is not None
+            for n in nodes
+            for t in n.outputs
+        }
         self.alias: dict[str, str] = {}
         self.free: list[FreeLayer] = []
         self.constants: set[str] = set()
@@ -198,9 +205,19 @@ class _Builder:
         return done
 
     def _operand(self, tensor: gs.Tensor, logits: set[str]) -> Operand:
-        wide = self.bits.accumulator if self.bits.logits is None else self.bits.logits
-        bits = wide if tensor.name in logits else _bits(tensor, self.bits.activation)
+        stored = operators.integer_bits(tensor)
+        if tensor.name in logits:
+            bits = self.bits.accumulator if self.bits.logits is None else self.bits.logits
+        elif stored is None:
+            bits = self.bits.activation
+        else:
+            bits = min(stored, self.written_bits.get(tensor.name, stored))
         return Operand(tensor.name, tuple(int(d) for d in tensor.shape), bits)
+
+    def _precision(self, nodes: Iterable[gs.Node]) -> Precision | None:
+        """Return what the core of a layer computes with, where that was assigned."""
+        known = self.state.precisions
+        return next((known[node.name] for node in nodes if node.name in known), None)
 
     def _layer(self, name: str, position: dict[str, int], logits: set[str]) -> Layer:
         nodes = self.groups[name]
@@ -215,24 +232,34 @@ class _Builder:
             dims=operators.loop_dims(main),
             inputs=tuple(self._operand(t, logits) for t in inputs),
             outputs=tuple(self._operand(t, logits) for t in self._group_outputs(name, nodes, main)),
-            activation=any(n.op in operators.ACTIVATIONS for n in nodes if n is not main),
+            activation=any(n.op in ACTIVATIONS for n in nodes if n is not main),
             producers=tuple(sorted(position[p] for p in self._producers(name))),
             accumulator_bits=self.bits.accumulator,
         )
-        if layer.op_type in operators.LINEAR:
+        if layer.op_type in FLOAT_LINEAR:
             return self._with_weights(layer, nodes, main)
         constant = operators.constant_operand(main)
         if constant is None:
             return layer
         shape = tuple(int(d) for d in constant.shape)
-        return replace(layer, constant=Operand(constant.name, shape, _bits(constant, self.bits.activation)))
+        bits = operators.integer_bits(constant) or self.bits.activation
+        return replace(layer, constant=Operand(constant.name, shape, bits))
 
     def _with_weights(self, layer: Layer, nodes: list[gs.Node], main: gs.Node) -> Layer:
         constant = operators.weight_operand(main)
         if constant is None:
             return layer
         shape = tuple(int(d) for d in constant.shape)
-        weight = Operand(constant.name, shape, _bits(constant, self.bits.weight))
+        precision = self._precision(nodes)
+        if (
+            precision is not None
+            and precision.weights is not None
+            and operators.stored_bits(main) is not None
+        ):
+            bits = precision.weights.bits  # however wide the file stores them
+        else:
+            bits = operators.stored_bits(main) or self.bits.weight
+        weight = Operand(constant.name, shape, bits)
         bias = None
         if operators.has_bias(nodes, main):
             channels = layer.dims.g * layer.dims.k if layer.dims else shape[0]
@@ -296,10 +323,3 @@ def _ancestors(layers: list[Layer], roots: Iterable[int]) -> set[int]:
             found.add(index)
             stack.extend(layers[index].producers)
     return found
-
-
-def _bits(tensor: gs.Tensor, default: int) -> int:
-    """Return the bits of an integer tensor, else ``default``."""
-    dtype = str(tensor.dtype)
-    digits = "".join(ch for ch in dtype.rpartition(".")[2] if ch.isdigit())
-    return int(digits) if "int" in dtype and digits else default

@@ -70,7 +70,13 @@ class DianaTarget(Target):
             f"counted for starting the array, so it is optimistic; {_PLACEHOLDERS}",
         ),
     }
-    schemes: ClassVar[Mapping[str, str]] = {"digital": "int8-pow2", "analog": "ternary-pow2"}
+    schemes: ClassVar[Mapping[str, str]] = {
+        "digital": "int8-pow2",
+        "analog": "ternary-pow2",
+        "pooling": "int8-pow2",
+        "simd": "int8-pow2",
+        "host": "int8-pow2",
+    }
     outer_memory: ClassVar[str] = "l2"
 
     @property

@@ -30,7 +30,9 @@ class EdgeTpuQuadTarget(EngineTarget):
 
     name: ClassVar[str] = "edge_tpu_quad"
     cost_models: ClassVar[Mapping[str, CostModel]] = {"engine": ENGINE_MODEL}
-    schemes: ClassVar[Mapping[str, str]] = {f"core_{i}": "int8-pow2" for i in _CORES}
+    schemes: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        (*(f"core_{i}" for i in _CORES), "pooling", "simd"), "int8-pow2"
+    )
 
     own_rules: ClassVar[tuple[MappingRule, ...]] = tuple(
         MappingRule(op, hint=_HINT, cores=_CORES) for op in ("Conv", "Gemm", "MatMul")

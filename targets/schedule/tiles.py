@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from passes.operator_sets import ELEMENTWISE, GLOBAL_POOLS, POOLS, WINDOW_POOLS
 from targets.layer import Layer, LoopDims, Operand
-from targets.operators import ELEMENTWISE, GLOBAL_POOLS, WINDOW_POOLS
 from targets.schedule.regions import Extent, Region, extent_of
 
 Axis = Literal["", "K", "OY"]
@@ -147,7 +147,7 @@ def _needed(layer: Layer, output: Region, extent: Extent) -> Region:
     c0, c1 = 0, extent.channels
     if dims is not None and layer.op_type == "Conv" and dims.g > 1:
         c0, c1 = output.c0 // dims.k * dims.c, -(-output.c1 // dims.k) * dims.c
-    elif dims is not None and layer.op_type in (*WINDOW_POOLS, *GLOBAL_POOLS):
+    elif dims is not None and layer.op_type in POOLS:
         c0, c1 = output.c0, output.c1
     if dims is None or layer.op_type not in ("Conv", *WINDOW_POOLS) or extent.rows == 1:
         return Region(c0, c1, 0, extent.rows)

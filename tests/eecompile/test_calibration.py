@@ -16,7 +16,8 @@ from eecompile.validation import answers
 from passes.errors import InputError
 from passes.graph import from_model, load
 from passes.registry import parse_pipeline
-from passes.state import copy_graph, state_of
+from passes.state import Levels, copy_graph, state_of
+from tests.eecompile.schemes import assign
 from tests.passes.net_builder import NetBuilder
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_resnet.onnx"
@@ -33,6 +34,7 @@ def digits() -> tuple[gs.Graph, np.ndarray]:
 
 def test_every_scale_of_the_digital_core_is_a_power_of_two(digits: tuple[gs.Graph, np.ndarray]) -> None:
     graph = copy_graph(digits[0])
+    assign(graph)
     calibrate(graph, digits[1])
     grids = state_of(graph).grids
     assert len(grids) > 10
@@ -44,6 +46,7 @@ def test_every_scale_of_the_digital_core_is_a_power_of_two(digits: tuple[gs.Grap
 
 def test_requantization_is_a_right_shift(digits: tuple[gs.Graph, np.ndarray]) -> None:
     graph = copy_graph(digits[0])
+    assign(graph)
     calibrate(graph, digits[1])
     grids = state_of(graph).grids
     for node in graph.nodes:
@@ -62,6 +65,7 @@ def test_quantized_digits_stay_accurate(digits: tuple[gs.Graph, np.ndarray]) -> 
     data = load_data("digits")
     rule = preprocesses("unit", data.val.x, (1, 1, 8, 8))[0]
     graph = copy_graph(digits[0])
+    assign(graph)
     calibrate(graph, digits[1])
     parse_pipeline("quantize,fold-qdq")(graph)
     before = answers(digits[0], data.val, rule).correct[-1].mean()
@@ -71,7 +75,8 @@ def test_quantized_digits_stay_accurate(digits: tuple[gs.Graph, np.ndarray]) -> 
 
 def test_per_channel_scheme_gives_one_scale_per_channel(digits: tuple[gs.Graph, np.ndarray]) -> None:
     graph = copy_graph(digits[0])
-    calibrate(graph, digits[1], "int8-channel")
+    assign(graph, "int8-channel")
+    calibrate(graph, digits[1])
     conv = next(n for n in graph.nodes if n.op == "Conv")
     grid = state_of(graph).grids[conv.inputs[1].name]
     assert grid.axis == 0
@@ -81,7 +86,8 @@ def test_per_channel_scheme_gives_one_scale_per_channel(digits: tuple[gs.Graph, 
 def test_schemes_may_differ_by_node(digits: tuple[gs.Graph, np.ndarray]) -> None:
     graph = copy_graph(digits[0])
     conv = next(n for n in graph.nodes if n.op == "Conv")
-    calibrate(graph, digits[1], schemes={conv.name: "ternary-pow2"})
+    assign(graph, "int8-pow2", {conv.name: "ternary-pow2"})
+    calibrate(graph, digits[1])
     grid = state_of(graph).grids[conv.inputs[1].name]
     assert (grid.low, grid.high) == (127, 129)
     assert len(np.unique(conv.inputs[1].values)) <= 3
@@ -90,6 +96,8 @@ def test_schemes_may_differ_by_node(digits: tuple[gs.Graph, np.ndarray]) -> None
 def test_no_images_and_no_weights_are_refused(digits: tuple[gs.Graph, np.ndarray]) -> None:
     with pytest.raises(InputError, match="at least one image"):
         calibrate(copy_graph(digits[0]), digits[1][:0])
+    with pytest.raises(ValueError, match="no node says which integers"):
+        calibrate(copy_graph(digits[0]), digits[1])
     symbolic = copy_graph(digits[0])
     state_of(symbolic).symbolic = True
     with pytest.raises(InputError, match="no weights"):
@@ -98,7 +106,7 @@ def test_no_images_and_no_weights_are_refused(digits: tuple[gs.Graph, np.ndarray
 
 def test_best_scale_minimises_squared_error() -> None:
     values = np.random.default_rng(0).normal(size=5000)
-    scale = best_scale(values, np.ones(5000), -128, 127, True)
+    scale = best_scale(values, np.ones(5000), Levels(-128, 127, 8, power_of_two=True))
 
     def error(step: float) -> float:
         return float(((np.clip(np.rint(values / step), -128, 127) * step - values) ** 2).sum())
@@ -143,6 +151,7 @@ def test_operators_with_several_outputs_are_walked() -> None:
     joined = net.op("Concat", net.op("Relu", first), net.op("Relu", "second"), axis=1)
     flat = net.op("Flatten", net.op("GlobalAveragePool", net.conv(joined, 4, 8)))
     graph = from_model(net.model(net.op("Gemm", flat, net.normal(3, 8), transB=1)))
+    assign(graph)
     calibrate(graph, np.random.default_rng(0).normal(size=(70, 4, 8, 8)).astype(np.float32))
     parse_pipeline("quantize,fold-qdq")(graph)
     assert [n.op for n in graph.nodes].count("QLinearConv") == 2
@@ -154,6 +163,7 @@ def test_pooling_writes_the_grid_it_reads_even_where_a_layer_coarsened_it() -> N
     pooled = net.op("MaxPool", net.op("Relu", tiny), kernel_shape=[2, 2], strides=[2, 2])
     flat = net.op("Flatten", net.conv(pooled, 2, 2))
     graph = from_model(net.model(net.op("Gemm", flat, net.normal(3, 32), transB=1)))
+    assign(graph)
     calibrate(graph, np.full((8, 2, 8, 8), 100.0, np.float32))
     grids = state_of(graph).grids
     pool = next(n for n in graph.nodes if n.op == "MaxPool")
@@ -165,6 +175,7 @@ def test_a_large_bias_on_small_weights_fits_its_bits() -> None:
     conv = net.op("Conv", "x", net.const(np.full((2, 2, 1, 1), 1e-7)), net.const(np.full(2, 50.0)))
     flat = net.op("Flatten", net.op("Relu", conv))
     graph = from_model(net.model(net.op("Gemm", flat, net.normal(3, 32), transB=1)))
+    assign(graph)
     calibrate(graph, np.random.default_rng(0).normal(size=(8, 2, 4, 4)).astype(np.float32))
     parse_pipeline("quantize")(graph)
     constants = [t for t in graph.tensors().values() if isinstance(t, gs.Constant)]

@@ -7,7 +7,7 @@ import onnx
 import onnx_graphsurgeon as gs
 
 from passes.graph import to_model
-from passes.quantize import QUANTIZED_LINEAR, SAME_GRID
+from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
 from passes.rewriting import Array
 from passes.state import QuantGrid, state_of
 from tests.passes.equivalence import run_model

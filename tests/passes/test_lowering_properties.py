@@ -16,6 +16,7 @@ from passes.exits import keep_exits, recognise_exits, set_thresholds
 from passes.graph import from_model, load, save, to_model
 from passes.insert_exits import InsertExits
 from passes.mounts import find_mounts
+from passes.operator_sets import FLOAT_NAMES
 from passes.registry import parse_pass, parse_pipeline
 from passes.rewriting import Array
 from passes.state import copy_graph, state_of
@@ -175,8 +176,6 @@ def test_layers_are_those_of_the_float_network(model: onnx.ModelProto, residual:
 
 def layers_of(graph: gs.Graph) -> dict[str, str]:
     """Return layer -> the operator it starts with, in float words."""
-    from passes.fuse_layers import FLOAT_NAMES
-
     found: dict[str, str] = {}
     for node in graph.nodes:
         layer = state_of(graph).layers[node.name]

@@ -2,12 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import onnx
 import pytest
 
 from passes.errors import InputError
+from passes.fuse_layers import FuseLayers
+from passes.graph import from_model
 from passes.state import state_of
 from targets.layer import Bits, Layer, Operand
 from targets.workload import INPUT_REASON, VIEW_REASON, build_workload
+from tests.passes.net_builder import NetBuilder
 from tests.targets.graphs import graph_of, lowered, residual
 
 
@@ -167,3 +172,45 @@ def test_a_transpose_is_free_only_if_it_moves_nothing(perm: str, shape: str, fre
     moved = ",".join(str(dims[int(a)]) for a in perm.strip("[]").split(","))
     text = f"n (float[{shape}] x) => (float[{moved}] z) {{ y = Transpose<perm={perm}>(x) z = Relu(y) }}"
     assert ("Transpose" not in [layer.op_type for layer in build_workload(graph_of(text)).layers]) is free
+
+
+NARROW_CLIP = """
+net (float[1,4,8,8] image) => (float[1,10] logits)
+<float[8,4,3,3] w, float s = {0.125}, int8 z = {0}, int8 low = {LOW}, int8 high = {HIGH}, float[10,512] v> {
+  [quantize_weights] wq = QuantizeLinear(w, s, z)
+  [narrow] wc = Clip(wq, low, high)
+  [weights] wd = DequantizeLinear(wc, s, z)
+  [conv] c = Conv<pads=[1,1,1,1]>(image, wd)
+  [flatten] f = Flatten(c)
+  [fc] logits = Gemm<transB=1>(f, v)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bits"), [(-1, 1, 2), (-2, 1, 2), (-7, 7, 4), (-8, 7, 4), (-128, 127, 8)]
+)
+def test_weights_clipped_before_they_are_read_take_the_bits_of_their_range(
+    low: int, high: int, bits: int
+) -> None:
+    text = NARROW_CLIP.replace("LOW", str(low)).replace("HIGH", str(high))
+    weights = {x.name: x.weight for x in build_workload(graph_of(text)).layers}
+    conv, gemm = weights["conv_0"], weights["gemm_0"]
+    assert conv is not None and conv.bits == bits and conv.size_bytes == -(-8 * 4 * 9 * bits // 8)
+    assert gemm is not None and gemm.bits == 8, "float weights are costed at what is asked for"
+
+
+@pytest.mark.parametrize("kind", ["INT4", "UINT4"])
+def test_weights_of_a_narrow_type_take_its_bits(kind: str) -> None:
+    net = NetBuilder((1, 4, 8, 8))
+    integers = onnx.helper.make_tensor("w4", getattr(onnx.TensorProto, kind), [8, 4, 3, 3], [1] * 288)
+    net.constants.append(integers)
+    zero = onnx.helper.make_tensor("z4", getattr(onnx.TensorProto, kind), [], [0])
+    net.constants.append(zero)
+    real = net.op("DequantizeLinear", "w4", net.const(np.float32(0.5)), "z4")
+    conv = net.op("Conv", "x", real, pads=[1, 1, 1, 1])
+    flat = net.op("Flatten", net.op("GlobalAveragePool", conv))
+    graph = from_model(net.model(net.op("Gemm", flat, net.normal(3, 8), transB=1)))
+    FuseLayers()(graph)
+    (weight,) = [x.weight for x in build_workload(graph).layers if x.op_type == "Conv"]
+    assert weight is not None and weight.bits == 4

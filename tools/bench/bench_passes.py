@@ -22,7 +22,7 @@ import onnxruntime
 from passes.base import Pass
 from passes.exits import set_thresholds
 from passes.graph import load, save
-from passes.quantize import QUANTIZED_LINEAR
+from passes.operator_sets import CLIPS, QUANTIZED_LINEAR
 from passes.registry import parse_pipeline
 from passes.state import QuantGrid, copy_graph, state_of
 from tools.bench.bench_models import MODELS
@@ -56,7 +56,7 @@ def add_fabricated_grids(graph: gs.Graph) -> None:
     """Give every activation and every weight some power-of-two grid."""
     grids = state_of(graph).grids
     for tensor in [*graph.inputs, *(t for n in graph.nodes for t in n.outputs)]:
-        accumulates = len(tensor.outputs) == 1 and tensor.outputs[0].op in ("Relu", "Clip")
+        accumulates = len(tensor.outputs) == 1 and tensor.outputs[0].op in CLIPS
         if tensor.outputs and not accumulates:
             grids[tensor.name] = QuantGrid((2.0**-4,), 128, 0, 255, "uint8")
     for node in graph.nodes:

@@ -1,0 +1,60 @@
+"""Which numbers each node computes with: those of the core that its layer runs on."""
+
+from __future__ import annotations
+
+import onnx_graphsurgeon as gs
+
+from passes.errors import InputError
+from passes.operator_sets import QUANTIZED_LINEAR
+from passes.registry import parse_pipeline
+from passes.schemes import Scheme, scheme
+from passes.state import copy_graph, state_of
+from targets.base import Target
+from targets.report import evaluate
+
+
+def assign_precisions(
+    graph: gs.Graph, target: Target, objective: str = "edp", allow_refused: bool = False
+) -> tuple[str, ...]:
+    """Write into the state of ``graph`` what each of its nodes computes with on ``target``.
+
+    Layers run where the schedule of the float network has them. What takes no core (views, constants) has no
+    precision of its own: it hands on what it is given.
+
+    Args:
+        graph: A float graph; nothing else of it is changed.
+        target: The accelerator; it has a scheme for each of its cores.
+        objective: What the schedule minimises.
+        allow_refused: Layers that no core takes get the first scheme of the target; else they are an error.
+
+    Returns:
+        Names of the schemes in use.
+
+    Raises:
+        InputError: A target with a core without a scheme.
+        NoSolutionError: A layer no core takes.
+    """
+    schemes = {core.name: _scheme_of(target, core.name) for core in target.arch.cores}
+    named = copy_graph(graph)
+    parse_pipeline(target.pipeline(quantized=False))(named)
+    costs = evaluate(named, target, objective, allow_refused=allow_refused)
+    of_layer = {layer.name: schemes[layer.core] for layer in costs.layers}
+    of_layer |= {refusal.layer: next(iter(schemes.values())) for refusal in costs.refusals}
+    layers = state_of(named).layers
+    chosen = {node.name: of_layer[layer] for node in graph.nodes if (layer := layers[node.name]) in of_layer}
+    state_of(graph).precisions = {
+        node.name: chosen[node.name].precision(weighted=node.op in QUANTIZED_LINEAR)
+        for node in graph.nodes
+        if node.name in chosen
+    }
+    return tuple(sorted({found.name for found in chosen.values()}))
+
+
+def _scheme_of(target: Target, core: str) -> Scheme:
+    if core not in target.schemes:
+        raise InputError(
+            f"target '{target.title}' does not say with which numbers its core '{core}' computes, so nothing "
+            "can be quantized for it",
+            "leave the images away, or give the core a scheme in `schemes` of its class",
+        )
+    return scheme(target.schemes[core])
