@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 
 EARLY, LATE = 0.10, 0.85
@@ -56,21 +57,30 @@ def rank(candidates: list[Candidate]) -> dict[str, Ranked]:
     last = {c.shape[2:]: c.tensor for c in candidates if c.tensor not in wide}
     ends = {c.tensor for c in candidates if c.joins or last.get(c.shape[2:]) == c.tensor}
 
+    def score(index: int) -> float:
+        candidate = candidates[index]
+        inside = EARLY <= candidate.fraction <= LATE
+        fixed = (candidate.tensor in ends) + inside - (candidate.tensor in wide)
+        return round(fixed + 2 * gaps[index], 9)
+
+    gaps = [min(c.fraction, 1.0 - c.fraction) for c in candidates]
+    waiting = [(-score(index), index) for index in range(len(candidates))]
+    heapq.heapify(waiting)
     chosen: dict[str, Ranked] = {}
-    taken = [0.0, 1.0]
-    left = list(candidates)
-    while left:
-
-        def score(candidate: Candidate) -> float:
-            gap = min(abs(candidate.fraction - other) for other in taken)
-            inside = EARLY <= candidate.fraction <= LATE
-            fixed = (candidate.tensor in ends) + inside - (candidate.tensor in wide)
-            return round(fixed + 2 * gap, 9)
-
-        best = max(left, key=score)
-        left.remove(best)
-        taken.append(best.fraction)
+    while waiting:
+        value, index = heapq.heappop(waiting)
+        best = candidates[index]
+        if best.tensor in chosen or value != -score(index):  # entered anew when its gap shrank
+            continue
+        gaps[index] = 0.0
         chosen[best.tensor] = Ranked(len(chosen) + 1, _praise(best, ends, wide))
+        for side in (range(index + 1, len(candidates)), range(index - 1, -1, -1)):
+            for other in side:  # fractions grow along the network: beyond the first that is no nearer none is
+                gap = abs(candidates[other].fraction - best.fraction)
+                if gap >= gaps[other]:
+                    break
+                gaps[other] = gap
+                heapq.heappush(waiting, (-score(other), other))
     return chosen
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import networkx as nx
 import onnx_graphsurgeon as gs
 
 from passes.canonical_activations import bounds_of
@@ -30,43 +29,56 @@ _COPIES = frozenset({
 
 
 class Network:
-    """The data flow of a graph between its input and its final output, tensor by tensor."""
+    """The data flow of a graph between its input and its final output, tensor by tensor.
+
+    All that is asked of single tensors is found out for all of them at once, in one walk along the
+    topological order or against it.
+    """
 
     def __init__(self, graph: gs.Graph) -> None:
         self.graph = graph
         self.input = graph.inputs[0]
         self.tensors: list[gs.Tensor] = [self.input]
         self._names: dict[str, str] = {self.input.name: "input"}
-        self._below: dict[str, int] = {self.input.name: 0}  # bit set of the MAC nodes behind a tensor
-        self._macs: list[int] = []
-        self._flow: nx.DiGraph[str] = nx.DiGraph()
+        self._sources: list[list[int]] = [[]]  # by the number of a tensor: those it is computed from
+        self._number: dict[str, int] = {self.input.name: 0}
+        self._macs: list[int] = [0]
+        below = [0]  # bit set of the nodes with MACs behind a tensor
+        weights: list[int] = []
         counts: dict[str, int] = {}
         for node in graph.nodes:
-            number = counts.get(node.op, 0)
-            counts[node.op] = number + 1
-            self._add(node, f"{node.op.lower()}_{number}")
+            count = counts.get(node.op, 0)
+            counts[node.op] = count + 1
+            self._add(node, f"{node.op.lower()}_{count}", below, weights)
         self.final = self._find_final()
-        self._tree()
+        self._find_dominators()
+        self._look_back()
 
-    def _add(self, node: gs.Node, short: str) -> None:
-        inputs = [t for t in node.inputs if t.name in self._below]
+    def _add(self, node: gs.Node, short: str, below: list[int], weights: list[int]) -> None:
+        sources = [self._number[t.name] for t in node.inputs if t.name in self._number]
         made = [t for t in node.outputs if not t.is_empty()]
-        if not inputs or not made:
+        if not sources or not made:
             return
-        mask = 0
-        for tensor in inputs:
-            mask |= self._below[tensor.name]
+        heaviest = max(sources, key=self._macs.__getitem__)
+        macs = self._macs[heaviest]
+        mask = below[heaviest]
+        for source in sources:
+            macs += _sum_of(below[source] & ~mask, weights)  # few bits: branches join soon after they part
+            mask |= below[source]
         if node.op in LINEAR:
-            mask |= 1 << len(self._macs)
-            self._macs.append(node_macs(node))
+            mask |= 1 << len(weights)
+            weights.append(node_macs(node))
+            macs += weights[-1]
         for position, tensor in enumerate(made):
             self._names[tensor.name] = short if position == 0 else f"{short}.{position}"
-            self._below[tensor.name] = mask
+            self._number[tensor.name] = len(self.tensors)
+            self._sources.append(sources)
+            self._macs.append(macs)
+            below.append(mask)
             self.tensors.append(tensor)
-            self._flow.add_edges_from((source.name, tensor.name) for source in inputs)
 
     def _find_final(self) -> gs.Tensor:
-        reached = [t for t in self.graph.outputs if t.name in self._below]
+        reached = [t for t in self.graph.outputs if t.name in self._number]
         if not reached:
             raise InputError(
                 "no output of the network depends on its input",
@@ -78,25 +90,55 @@ class Network:
                 return tensor
         return max(reversed(reached), key=self.macs_before)
 
-    def _tree(self) -> None:
-        """Number the dominator tree, so that one comparison tells whether a tensor dominates another."""
-        parents = nx.immediate_dominators(self._flow, self.input.name)
-        children: dict[str, list[str]] = {}
-        for name, parent in parents.items():
-            if parent is not None and parent != name:
-                children.setdefault(parent, []).append(name)
-        self._enter: dict[str, int] = {}
-        self._leave: dict[str, int] = {}
-        stack = [(self.input.name, False)]
-        while stack:
-            name, done = stack.pop()
-            if done:
-                self._leave[name] = len(self._enter)
+    def _find_dominators(self) -> None:
+        """Find for each tensor the last one before it through which all its data flow.
+
+        Cooper, Harvey, Kennedy, "A simple, fast dominance algorithm", 2001; one round, as there are no
+        cycles. Their dominance frontier tells where a way around a tensor comes back.
+        """
+        self._dominator = [0] * len(self.tensors)
+        self._rejoined: dict[int, int] = {}
+        for number, sources in enumerate(self._sources):
+            if not sources:
                 continue
-            self._enter[name] = len(self._enter)
-            stack.append((name, True))
-            stack.extend((child, False) for child in children.get(name, []))
-        self._toward = nx.ancestors(self._flow, self.final.name) | {self.final.name}
+            meet = sources[0]
+            for source in sources[1:]:
+                meet = self._meet(meet, source)
+            self._dominator[number] = meet
+            for source in sources:
+                runner = source
+                while runner != meet:
+                    self._rejoined.setdefault(runner, number)
+                    runner = self._dominator[runner]
+        final = self._number[self.final.name]
+        self._dominating = {final}
+        while final:
+            final = self._dominator[final]
+            self._dominating.add(final)
+
+    def _meet(self, one: int, other: int) -> int:
+        """Return the last tensor through which the data of both flow."""
+        while one != other:
+            if one > other:
+                one = self._dominator[one]
+            else:
+                other = self._dominator[other]
+        return one
+
+    def _look_back(self) -> None:
+        """Find what follows each tensor: graph outputs, and convolutions over space before the final one."""
+        outputs = {t.name: 1 << index for index, t in enumerate(self.graph.outputs)}
+        self._ends = [outputs.get(t.name, 0) for t in self.tensors]
+        self._toward = [False] * len(self.tensors)
+        self._toward[self._number[self.final.name]] = True
+        self._convolved = [False] * len(self.tensors)
+        for number in reversed(range(len(self.tensors))):
+            toward = self._toward[number]
+            convolves = toward and (self._convolved[number] or _is_spatial_conv(self.tensors[number]))
+            for source in self._sources[number]:
+                self._ends[source] |= self._ends[number]
+                self._toward[source] |= toward
+                self._convolved[source] |= convolves
 
     def name(self, tensor: gs.Tensor) -> str:
         """Return the short name of ``tensor``."""
@@ -104,48 +146,28 @@ class Network:
 
     def macs_before(self, tensor: gs.Tensor) -> int:
         """Return the multiply-accumulates that must run before ``tensor`` exists."""
-        mask, total = self._below[tensor.name], 0
-        while mask:
-            low = mask & -mask
-            total += self._macs[low.bit_length() - 1]
-            mask ^= low
-        return total
+        return self._macs[self._number[tensor.name]]
 
-    def dominates(self, tensor: gs.Tensor, other: str) -> bool:
-        """Whether every way from the input to ``other`` leads through ``tensor``."""
-        name = tensor.name
-        return self._enter[name] <= self._enter[other] < self._leave[name]
+    def is_passed(self, tensor: gs.Tensor) -> bool:
+        """Whether every way from the input to the final output leads through ``tensor``."""
+        return self._number[tensor.name] in self._dominating
 
     def leads_to_final(self, tensor: gs.Tensor) -> bool:
         """Whether the final output depends on ``tensor``."""
-        return tensor.name in self._toward
+        return self._toward[self._number[tensor.name]]
 
     def joining(self, tensor: gs.Tensor) -> str:
         """Return the short name of the first node where a way around ``tensor`` comes back."""
-        behind = nx.descendants(self._flow, tensor.name)
-        for other in self.tensors:
-            if other.name in behind and not self.dominates(tensor, other.name):
-                return self.name(other)
-        raise AssertionError(f"'{tensor.name}' dominates all that follows it")
+        return self.name(self.tensors[self._rejoined[self._number[tensor.name]]])
 
     def ends_in(self, tensor: gs.Tensor) -> list[str]:
         """Return the graph outputs that depend on ``tensor``."""
-        behind = nx.descendants(self._flow, tensor.name) | {tensor.name}
-        return [t.name for t in self.graph.outputs if t.name in behind]
+        ends = self._ends[self._number[tensor.name]]
+        return [t.name for index, t in enumerate(self.graph.outputs) if ends >> index & 1]
 
     def only_classifier_follows(self, tensor: gs.Tensor) -> bool:
         """Whether no convolution over space lies between ``tensor`` and the final output."""
-        behind = nx.descendants(self._flow, tensor.name) & self._toward
-        for other in self.tensors:
-            node = producer_of(other)
-            if (
-                other.name in behind
-                and node is not None
-                and "Conv" in node.op
-                and math.prod(dims(other)[2:]) > 1
-            ):
-                return False
-        return True
+        return not self._convolved[self._number[tensor.name]]
 
     def joins(self, tensor: gs.Tensor) -> bool:
         """Whether ``tensor`` is where a skip connection ends: a sum of two tensors, or its activation."""
@@ -153,6 +175,21 @@ class Network:
         if node is not None and node.op in ACTIVATIONS:
             node = producer_of(node.inputs[0])
         return node is not None and node.op in ("Add", "Concat") and _reads_variables(node) > 1
+
+
+def _sum_of(mask: int, weights: list[int]) -> int:
+    """Return the sum of the weights whose bits are set."""
+    total = 0
+    while mask:
+        low = mask & -mask
+        total += weights[low.bit_length() - 1]
+        mask ^= low
+    return total
+
+
+def _is_spatial_conv(tensor: gs.Tensor) -> bool:
+    node = producer_of(tensor)
+    return node is not None and "Conv" in node.op and math.prod(dims(tensor)[2:]) > 1
 
 
 def _reads_variables(node: gs.Node) -> int:
@@ -169,7 +206,7 @@ def why_not_mount(network: Network, tensor: gs.Tensor) -> str | None:
     if not network.leads_to_final(tensor):
         ends = ", ".join(f"'{name}'" for name in network.ends_in(tensor)) or "no output"
         return f"lies on the way to {ends}, not to the final output '{network.final.name}'"
-    if not network.dominates(tensor, network.final.name):
+    if not network.is_passed(tensor):
         return f"bypassed by a skip connection: {network.joining(tensor)} joins around it"
     return _why_trivial(network, tensor, node)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from targets.schedule.regions import Region
@@ -27,11 +27,20 @@ class Copy(NamedTuple):
 
 
 class Copies:
-    """All copies there are; cheap to copy, as a beam of schedules does all the time."""
+    """All copies there are; cheap to copy, as a beam of schedules does all the time.
 
-    __slots__ = ("_by_piece", "_last_use", "_pieces")
+    Args:
+        handed_on: Tensors that layers read from one another, or from outside; all others are weights.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_by_piece", "_handed_on", "_last_use", "_live", "_pieces", "_settled")
+
+    def __init__(self, handed_on: Container[str]) -> None:
+        self._handed_on = handed_on
+        # Those of them that lie anywhere: few at any time, while all weights may lie in the outer store.
+        self._live: dict[str, None] = {}
+        # What was there from the start and stays for good, which all copies of this share.
+        self._settled: dict[tuple[str, Region], tuple[Copy, ...]] = {}
         self._by_piece: dict[tuple[str, Region], tuple[Copy, ...]] = {}
         self._pieces: dict[str, tuple[Region, ...]] = {}
         # By the identity of the copy, which is there as long as it is one of these.
@@ -39,16 +48,24 @@ class Copies:
 
     def copy(self) -> Copies:
         """Return a copy that can change on its own."""
-        twin = Copies()
-        twin._by_piece = dict(self._by_piece)
+        twin = Copies(self._handed_on)
+        twin._settled = self._settled
+        twin._by_piece, twin._live = dict(self._by_piece), dict(self._live)
         twin._pieces, twin._last_use = dict(self._pieces), dict(self._last_use)
         return twin
+
+    def settle(self, name: str, copy: Copy) -> None:
+        """Note weights that are there from the start and stay for good; before anything else is noted."""
+        part = (name, copy.piece)
+        self._settled[part] = (*self._settled.get(part, ()), copy)
 
     def add(self, name: str, copy: Copy) -> None:
         """Note a new copy."""
         part = (name, copy.piece)
         if part not in self._by_piece:
             self._pieces[name] = (*self._pieces.get(name, ()), copy.piece)
+            if name in self._handed_on:
+                self._live[name] = None
         self._by_piece[part] = (*self._by_piece.get(part, ()), copy)
 
     def remove(self, name: str, copy: Copy) -> None:
@@ -64,6 +81,7 @@ class Copies:
                 self._pieces[name] = pieces
             else:
                 del self._pieces[name]
+                self._live.pop(name, None)
         self._last_use.pop(id(copy), None)
 
     def touch(self, copy: Copy, end: int) -> None:
@@ -81,21 +99,24 @@ class Copies:
 
     def of_piece(self, name: str, piece: Region) -> tuple[Copy, ...]:
         """Return the copies of (parts of) a piece."""
-        return self._by_piece.get((name, piece), ())
+        part = (name, piece)
+        if part in self._settled:
+            return (*self._settled[part], *self._by_piece.get(part, ()))
+        return self._by_piece.get(part, ())
 
     def of(self, name: str) -> Iterator[Copy]:
-        """Yield all copies of a tensor."""
+        """Yield the copies of a tensor that may go again."""
         for piece in self.pieces(name):
-            yield from self.of_piece(name, piece)
+            yield from self._by_piece[name, piece]
 
     def ready(self) -> Iterator[tuple[str, int, int]]:
-        """Yield each tensor there is, with when its first and its last piece are anywhere."""
-        for name, pieces in self._pieces.items():
-            times = [self._by_piece[name, piece][0].ready for piece in pieces]
+        """Yield each tensor there is, weights left out, with when its first and last piece are anywhere."""
+        for name in self._live:
+            times = [self._by_piece[name, piece][0].ready for piece in self._pieces[name]]
             yield name, min(times), max(times)
 
     def in_store(self, store: str) -> Iterator[tuple[str, Copy]]:
-        """Yield all that lies in a store."""
+        """Yield all that lies in a store and may go again."""
         for (name, _), copies in self._by_piece.items():
             for copy in copies:
                 if copy.store == store:

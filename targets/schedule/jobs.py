@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from passes.errors import InputError
@@ -97,6 +98,11 @@ class Network:
     _reads: dict[tuple[int, Region], tuple[Read, ...]] = field(
         default_factory=dict, repr=False, compare=False
     )
+
+    @cached_property
+    def given(self) -> tuple[str, ...]:
+        """Tensors that layers read and none writes: they lie in the outer store from the start."""
+        return tuple(name for name in self.consumers if name not in self.producer)
 
     def layer(self, index: int) -> Layer:
         """Return a layer by its index in the workload."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from targets.schedule.copies import Copies, Copy
 from targets.schedule.jobs import Network
+from targets.schedule.log import Log
 from targets.schedule.machine import OUTER, Route
 from targets.schedule.profile import Profile
 from targets.schedule.regions import Region
@@ -32,7 +33,7 @@ class Occupancy:
         resources: What is taken of each resource over time.
         memories: What is taken of each store over time.
         copies: Where the parts of each tensor lie.
-        completed: Layers all tiles of which have been placed.
+        completed: Bit set of the layers all tiles of which have been placed.
         floor: Nothing starts before it.
         end: When all that was placed is over.
         energy_pj: Of all that was placed.
@@ -46,14 +47,14 @@ class Occupancy:
         self.resources = {name: Profile(capacity) for name, capacity in machine.capacities.items()}
         self.memories = {name: Profile(store.size_bits) for name, store in machine.stores.items()}
         self._own: set[tuple[bool, str]] = set()
-        self.copies = Copies()
-        self.completed: frozenset[int] = frozenset()
+        self.copies = Copies(network.consumers)
+        self.completed = 0
         self.floor = self.end = 0
         self.energy_pj = 0.0
         self.stage_ends: tuple[int, ...] = ()
         self.stage_energies: tuple[float, ...] = ()
-        self.moves: list[Move] = []
-        self.stays: list[Stay] = []
+        self.moves: Log[Move] = Log()
+        self.stays: Log[Stay] = Log()
 
     def _copy_to(self, twin: Occupancy) -> None:
         """Let ``twin`` start from what is taken here."""
@@ -64,7 +65,15 @@ class Occupancy:
         twin.copies, twin.completed = self.copies.copy(), self.completed
         twin.floor, twin.end, twin.energy_pj = self.floor, self.end, self.energy_pj
         twin.stage_ends, twin.stage_energies = self.stage_ends, self.stage_energies
-        twin.moves, twin.stays = self.moves[:], self.stays[:]
+        twin.moves, twin.stays = self.moves.copy(), self.stays.copy()
+
+    def readers_of(self, name: str) -> Iterator[int]:
+        """Yield the layers that have yet to read a tensor."""
+        return (i for i in self.network.consumers.get(name, ()) if not self.completed >> i & 1)
+
+    def is_wanted(self, name: str) -> bool:
+        """Whether some layer has yet to read a tensor."""
+        return next(self.readers_of(name), None) is not None
 
     def _taken(self, profiles: dict[str, Profile], name: str) -> Profile:
         """Return the profile of a resource or store, to be changed."""
@@ -77,12 +86,12 @@ class Occupancy:
     def _no_room(self, store: str, bits: int, layer: str) -> NoRoomError:
         return NoRoomError(store, bits, layer, int(self.memories[store].steps()[-1][1]))
 
-    def _settle(self, name: str, store: str, region: Region) -> None:
-        """Let weights lie in ``store`` from before the first cycle, for good."""
+    def _settled(self, name: str, store: str, region: Region) -> Copy:
+        """Let weights take room in ``store`` from before the first cycle, for good."""
         bits = self.network.extents[name].bits_of(region)
         self._taken(self.memories, store).add(0, None, bits)
         self.stays.append(Stay(store, name, region, bits, 0, None))
-        self.copies.add(name, Copy(store, region, 0, 0, self.network.extents[name].whole, fixed=True))
+        return Copy(store, region, 0, 0, self.network.extents[name].whole, fixed=True)
 
     def _move(
         self,
@@ -174,11 +183,10 @@ class Occupancy:
         ]
         if not victims or store == OUTER:
             raise self._no_room(store, bits, layer)
-        position, done = self.network.position, self.completed
+        position = self.network.position
 
         def next_use(name: str) -> int:
-            readers = self.network.consumers.get(name, ())
-            return min((position[i] for i in readers if i not in done), default=-1)
+            return min((position[reader] for reader in self.readers_of(name)), default=-1)
 
         def elsewhere(name: str, copy: Copy) -> bool:
             if name not in self.network.producer:

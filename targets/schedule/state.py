@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from targets.layer import Layer
 from targets.schedule.copies import Copy
 from targets.schedule.jobs import Held, Network, Option, Read, has_weights, weights_name
+from targets.schedule.log import Log
 from targets.schedule.machine import OUTER
 from targets.schedule.occupancy import Occupancy
 from targets.schedule.regions import Region
@@ -25,7 +26,6 @@ class State(Occupancy):
 
     Attributes:
         speculative: Exits behind which the next stage starts while the head decides.
-        pending: Layers that have yet to read each tensor.
         readers_left: Tiles that have yet to read a piece, where all of them are known.
         runs: The tiles.
     """
@@ -38,9 +38,8 @@ class State(Occupancy):
     ) -> None:
         super().__init__(network)
         self.speculative = speculative
-        self.pending = {name: len(readers) for name, readers in network.consumers.items()}
         self.readers_left: dict[tuple[str, Region], int] = {}
-        self.runs: list[Run] = []
+        self.runs: Log[Run] = Log()
         self._kept_bits: dict[str, int] = {}
         self._recent: tuple[int, ...] = ()
         size_bits = network.machine.stores[OUTER].size_bits
@@ -48,15 +47,15 @@ class State(Occupancy):
             self._fill_outer(size_bits)
         for name, places in sorted((resident or {}).items()):
             for store, region in places:
-                self._settle(name, store, region)
+                self.copies.settle(name, self._settled(name, store, region))
 
     def copy(self) -> State:
         """Return a copy that can grow on its own."""
         twin = State.__new__(State)
         self._copy_to(twin)
         twin.speculative, twin._recent = self.speculative, self._recent
-        twin.pending, twin._kept_bits = dict(self.pending), dict(self._kept_bits)
-        twin.readers_left, twin.runs = dict(self.readers_left), self.runs[:]
+        twin._kept_bits = dict(self._kept_bits)
+        twin.readers_left, twin.runs = dict(self.readers_left), self.runs.copy()
         return twin
 
     def _fill_outer(self, size_bits: int) -> None:
@@ -68,13 +67,12 @@ class State(Occupancy):
             NoRoomError: The inputs do not fit.
         """
         network = self.network
-        given = [name for name in network.consumers if name not in network.producer]
         layers = (network.layer(index) for index in network.order)
         weights = [weights_name(layer) for layer in layers if has_weights(layer)]
         if sum(network.extents[name].bits_of(network.extents[name].whole) for name in weights) <= size_bits:
             for name in weights:
-                self._settle(name, OUTER, network.extents[name].whole)
-        for name in given:
+                self.copies.settle(name, self._settled(name, OUTER, network.extents[name].whole))
+        for name in network.given:
             extent = network.extents[name]
             bits = extent.bits_of(extent.whole)
             if self.memories[OUTER].earliest_for_good(0, bits) is None:
@@ -135,15 +133,14 @@ class State(Occupancy):
     def complete(self, index: int) -> None:
         """Give back what is of no more use once all tiles of a layer have been placed."""
         layer = self.network.layer(index)
-        self.completed |= {index}
+        self.completed |= 1 << index
         for name in dict.fromkeys(t.name for t in layer.inputs):
-            self.pending[name] -= 1
-            if not self.pending[name]:
+            if not self.is_wanted(name):
                 self._close(name)
         if has_weights(layer):
             self._close(weights_name(layer))
         for operand in layer.outputs:
-            if not self.pending.get(operand.name):
+            if not self.is_wanted(operand.name):
                 self._close(operand.name)
 
     def end_stage(self) -> None:
@@ -170,9 +167,7 @@ class State(Occupancy):
         """
         self._recent = (*self._recent[-_WINDOW:], self.end)
         network = self.network
-        if len(self._recent) <= _WINDOW or any(
-            left and name not in network.producer for name, left in self.pending.items()
-        ):
+        if len(self._recent) <= _WINDOW or any(map(self.is_wanted, network.given)):
             return
         ready = {name: first for name, first, _ in self.copies.ready()}
         starts = []
@@ -229,15 +224,14 @@ class State(Occupancy):
     def _keep(self, name: str, region: Region, store: str) -> None:
         """Let weights lie in ``store`` for good if there is room at all times."""
         size_bits = self.network.machine.stores[store].size_bits
-        if size_bits is None or any(
-            c.store == store for c in self.copies.of(name) if region.within(c.region)
-        ):
+        there = self.copies.of_piece(name, self.network.extents[name].whole)
+        if size_bits is None or any(c.store == store and region.within(c.region) for c in there):
             return
         bits = self.network.extents[name].bits_of(region)
         kept = self._kept_bits.get(store, 0) + bits
         if kept <= self.network.keep_share * size_bits and self.memories[store].top + bits <= size_bits:
             self._kept_bits[store] = kept
-            self._settle(name, store, region)
+            self.copies.add(name, self._settled(name, store, region))
 
     @property
     def kept(self) -> dict[str, tuple[tuple[str, Region], ...]]:
