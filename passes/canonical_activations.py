@@ -12,7 +12,10 @@ Bounds = tuple[float, float]
 
 
 def bounds_of(node: gs.Node) -> Bounds | None:
-    """Return (low, high) of a Relu or a Clip with constant bounds, None for everything else."""
+    """Return (low, high) of a Relu or a Clip with constant bounds, None for everything else.
+
+    A bound that is left out, or that no number exceeds, is infinite.
+    """
     if node.op == "Relu":
         return 0.0, _INF
     if node.op != "Clip":
@@ -26,8 +29,15 @@ def bounds_of(node: gs.Node) -> Bounds | None:
             return None
         found[index - 1] = float(value.reshape(-1)[0])
     low, high = found
+    if _leaves_nothing(low, high):
+        return None
     limit = _limit(node)
     return (low if low > -limit else -_INF), (high if high < limit else _INF)
+
+
+def _leaves_nothing(low: float, high: float) -> bool:
+    """Whether all becomes infinite: such bounds look like none, and are left as they are."""
+    return low == _INF or high == -_INF
 
 
 def _limit(node: gs.Node) -> float:
@@ -43,7 +53,10 @@ def minmax_to_clip(rw: Rewriter, node: gs.Node) -> bool:
         number = isinstance(bound, gs.Constant) and bound.values.size == 1
         if number and not isinstance(data, gs.Constant) and dims(data) == dims(node.outputs[0]):
             value = float(bound.values.reshape(-1)[0])
-            _write(rw, node, data, (-_INF, value) if node.op == "Min" else (value, _INF))
+            bounds = (-_INF, value) if node.op == "Min" else (value, _INF)
+            if _leaves_nothing(*bounds):
+                return False
+            _write(rw, node, data, bounds)
             return True
     return False
 

@@ -154,7 +154,7 @@ def _fold_conv(graph: gs.Graph, node: gs.Node) -> bool:
     output = result.integers
     clip = _only_reader(output, ("Clip",), graph.outputs)
     if clip is not None and (inner := _clip_bounds(clip)) is not None:
-        bounds = (max(bounds[0], int(inner[0])), min(bounds[1], int(inner[1])))
+        bounds = _clipped(bounds, inner)
         output = clip.outputs[0]
         _detach(clip)
     set_origin(graph, node, [node] if activation is None else [node, activation])
@@ -211,18 +211,25 @@ def _bounds(activation: gs.Node | None, result: _Grid) -> tuple[int, int] | None
     real = (0.0, np.inf) if activation.op == "Relu" else _clip_bounds(activation)
     if real is None:
         return None
-    floor, ceiling = (_to_integer(value, result, low, high) for value in real)
-    return floor, ceiling
+    floor, ceiling = (_to_integer(value, result) for value in real)
+    return _clipped((floor, ceiling), (low, high))
 
 
-def _to_integer(value: float, grid: _Grid, low: int, high: int) -> int:
-    """Return where QuantizeLinear puts ``value``."""
-    if not np.isfinite(value):
-        return high if value > 0 else low
-    integer = int(np.rint(np.float32(value) / np.float32(grid.scale.reshape(())))) + int(
-        grid.zero.reshape(())
-    )
-    return min(max(integer, low), high)
+def _to_integer(value: float, grid: _Grid) -> float:
+    """Return where QuantizeLinear puts ``value`` before it saturates; no bound at all stays infinite."""
+    with np.errstate(over="ignore"):  # the largest float, by which some exporters say that there is no bound
+        steps = np.rint(np.float32(value) / np.float32(grid.scale.reshape(())))
+    return float(steps) + int(grid.zero.reshape(()))
+
+
+def _clipped(bounds: tuple[float, float], outer: tuple[float, float]) -> tuple[int, int]:
+    """Return the range of what lies within ``bounds`` and is clipped to ``outer``.
+
+    At each end one of the two is finite. Where they do not overlap, all of it is clipped to one end of
+    ``outer``, as Clip does.
+    """
+    low, high = (min(max(bound, outer[0]), outer[1]) for bound in bounds)
+    return int(low), int(high)
 
 
 def _clip_bounds(clip: gs.Node) -> tuple[float, float] | None:

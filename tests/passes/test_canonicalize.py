@@ -10,9 +10,10 @@ import pytest
 
 from passes.canonicalize import Canonicalize
 from passes.fold_batchnorm import FoldBatchnorm
-from passes.graph import from_model, load
+from passes.graph import from_model, load, to_model
+from passes.registry import parse_pipeline
 from passes.state import Exit, copy_graph, state_of
-from tests.passes.equivalence import check_passes, printed
+from tests.passes.equivalence import batch_of, check_passes, printed, run_model
 from tests.passes.net_builder import NetBuilder
 from tests.shared_files import shared
 
@@ -137,3 +138,41 @@ def test_a_copy_is_not_changed_by_passes_on_the_original() -> None:
     before = printed(copy)
     assert FoldBatchnorm()(graph)
     assert printed(copy) == before
+
+
+INF, MOST = float("inf"), float(np.finfo(np.float32).max)
+CLIPS: list[tuple[float | None, float | None]] = [
+    (None, None), (-0.5, None), (None, 0.5), (-0.5, 0.5), (0.0, None), (0.5, -0.5), (1.0, 2.0), (-MOST, 0.5),
+    (-0.5, MOST), (-INF, 0.5), (-0.5, INF), (INF, None), (None, -INF),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("second", CLIPS, ids=str)
+@pytest.mark.parametrize("first", CLIPS, ids=str)
+def test_clips_in_a_row(
+    first: tuple[float | None, float | None], second: tuple[float | None, float | None]
+) -> None:
+    net = NetBuilder((1, 2, 4, 4))
+    x = "x"
+    for bounds in (first, second):
+        x = net.op("Clip", x, *("" if bound is None else net.const(bound) for bound in bounds))
+    model = net.model(net.op("Sigmoid", x))
+    graph = from_model(model)
+    parse_pipeline("canonicalize")(graph)
+    for image in batch_of(model, 4):
+        expected, found = run_model(model, image[None]), run_model(to_model(graph), image[None])
+        np.testing.assert_array_equal(found[0], expected[0])
+    odd = INF in (first[0], second[0]) or -INF in (first[1], second[1])
+    assert odd or sum(n.op in ("Clip", "Relu") for n in graph.nodes) <= 1
+
+
+@pytest.mark.parametrize("bound", [-INF, -0.5, 0.0, 0.5, INF])
+@pytest.mark.parametrize("op", ["Min", "Max"])
+def test_min_and_max_with_a_number(op: str, bound: float) -> None:
+    net = NetBuilder((1, 2, 4, 4))
+    model = net.model(net.op("Sigmoid", net.op(op, "x", net.const(bound))))
+    graph = from_model(model)
+    parse_pipeline("canonicalize")(graph)
+    for image in batch_of(model, 4):
+        expected, found = run_model(model, image[None]), run_model(to_model(graph), image[None])
+        np.testing.assert_array_equal(found[0], expected[0])

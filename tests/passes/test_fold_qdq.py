@@ -165,6 +165,67 @@ def test_a_bound_beyond_the_type_stays_inside_it() -> None:
     assert folded(model) == ["QLinearConv", "Clip"]
 
 
+BOUNDS: list[tuple[float | None, float | None]] = [
+    (None, None), (-6.0, None), (None, 6.0), (-6.0, 6.0), (float(np.finfo(np.float32).min), 6.0),
+    (-6.0, float(np.finfo(np.float32).max)), (float("-inf"), float("inf")), (6.0, -6.0), (200.0, 300.0),
+]  # fmt: skip
+INTEGER_BOUNDS: list[tuple[int | None, int | None]] = [
+    (None, None), (-20, None), (None, 20), (-20, 20), (20, -20), (100, 120),
+]  # fmt: skip
+
+
+def clip(net: QdqNet, x: str, bounds: tuple[float | None, float | None], dtype: Any = np.float32) -> str:
+    """Clip ``x``; a bound that is ``None`` is left out: by an empty name, or at the end by no name."""
+    names = ["" if bound is None else net.const(bound, dtype) for bound in bounds]
+    while names and not names[-1]:
+        names.pop()
+    return net.op("Clip", x, *names)
+
+
+def clipped_net(
+    op: str, bounds: tuple[float | None, float | None], integers: tuple[float | None, float | None] | None
+) -> onnx.ModelProto:
+    """Return ``op`` on quantized data, a float Clip, Q, perhaps an integer Clip, DQ."""
+    net = QdqNet((1, 2, 4, 4))
+    x = net.snap("x")
+    if op == "Conv":
+        made = net.op("Conv", x, net.weight(2, 2, 3, 3), net.bias(2))
+    elif op == "Gemm":
+        made = net.op("Gemm", net.snap(net.op("Flatten", x)), net.weight(3, 32), net.bias(3), transB=1)
+    elif op == "Add":
+        made = net.op("Add", x, x)
+    else:
+        made = net.op("GlobalAveragePool", x)
+    grid = net.grid(0.5, np.int8, 3)
+    quantized = net.op("QuantizeLinear", clip(net, made, bounds), *grid)
+    if integers is not None:
+        quantized = clip(net, quantized, integers, np.int8)
+    return net.model(net.op("DequantizeLinear", quantized, *grid))
+
+
+@pytest.mark.parametrize("integers", [None, *INTEGER_BOUNDS], ids=str)
+@pytest.mark.parametrize("bounds", BOUNDS, ids=str)
+@pytest.mark.parametrize("op", ["Conv", "Gemm", "Add", "GlobalAveragePool"])
+def test_clips_with_any_bounds(
+    op: str, bounds: tuple[float | None, float | None], integers: tuple[float | None, float | None] | None
+) -> None:
+    model = clipped_net(op, bounds, integers)
+    operators = run_and_fold(model)
+    if op == "Conv":
+        assert operators in (["QLinearConv"], ["QLinearConv", "Clip"]), "all Clips are one"
+
+
+def run_and_fold(model: onnx.ModelProto) -> list[str]:
+    """Fold ``model``, check that it computes the same bits on many inputs, and return its operators."""
+    graph = from_model(model)
+    FoldQdq()(graph)
+    assert not FoldQdq()(graph)
+    for x in 8 * batch_of(model, 4):
+        for a, b in zip(run_model(model, x[None]), run_model(to_model(graph), x[None]), strict=True):
+            np.testing.assert_array_equal(a, b)
+    return [n.op for n in graph.nodes if n.op not in ("QuantizeLinear", "DequantizeLinear")]
+
+
 def test_read_before_and_behind_the_quantizer() -> None:
     net = QdqNet((1, 2, 4, 4))
     conv = net.op("Conv", net.snap("x"), net.weight(2, 2, 1, 1))

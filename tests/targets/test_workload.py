@@ -214,3 +214,23 @@ def test_weights_of_a_narrow_type_take_its_bits(kind: str) -> None:
     FuseLayers()(graph)
     (weight,) = [x.weight for x in build_workload(graph).layers if x.op_type == "Conv"]
     assert weight is not None and weight.bits == 4
+
+
+@pytest.mark.parametrize("bounds", [(), ("low",), ("", "high"), ("low", "high")], ids=str)
+def test_a_clip_costs_the_same_whichever_bounds_it_has(bounds: tuple[str, ...]) -> None:
+    text = """
+    net (float[1,4,8,8] image) => (float[1,12] logits)
+    <float[8,4,1,1] w, float[12,8] v, float low = {0}, float high = {6}> {
+      [conv] c = Conv(image, w)
+      [act] r = Clip(CLIP)
+      [average] g = GlobalAveragePool(r)
+      [flatten] f = Flatten(g)
+      [fc] logits = Gemm<transB=1>(f, v)
+    }
+    """
+    made, relu = (
+        build_workload(graph_of(text.replace("Clip(CLIP)", call)))
+        for call in (f"Clip({', '.join(('c', *bounds))})", "Relu(c)")
+    )
+    assert made.layers == relu.layers
+    assert made.layers[0].activation
