@@ -10,7 +10,9 @@ from eecompile import wording
 from eecompile.inspection import Inspection, NodeInfo
 from eecompile.listing import TargetInfo, TargetList
 from eecompile.terminal import bullets, line, table
+from passes.confidence import MAX_SOFTMAX
 from passes.mounts import Mount
+from passes.state import Exit
 
 SHOWN_REASONS = 24
 SHOWN_SUBJECTS = 4
@@ -36,7 +38,7 @@ def inspection(out: Console, found: Inspection) -> None:
             short.get(e.mount, ""),
             wording.shortened(e.mount, room),
             wording.shortened(e.output, room),
-            _threshold(e.threshold),
+            _threshold(e),
         )
         for e in found.exits
     ]
@@ -86,8 +88,11 @@ def _shape(shape: Sequence[int]) -> str:
     return "x".join(str(d) for d in shape)
 
 
-def _threshold(threshold: float | None) -> str:
-    return wording.ABSENT if threshold is None else f"{threshold:.4f}"
+def _threshold(leave: Exit) -> str:
+    if leave.threshold is None:
+        return wording.ABSENT
+    rule = "" if leave.confidence == MAX_SOFTMAX else f" of {leave.confidence.name}"
+    return f"{leave.threshold:.4f}{rule}"
 
 
 def target_list(out: Console, result: TargetList) -> None:

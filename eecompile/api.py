@@ -22,8 +22,7 @@ from eecompile.pipeline import RunResult
 from eecompile.pipeline import run as run_pipeline
 from eecompile.run_options import RunOptions, check_seed
 from eecompile.schedule_options import ScheduleOptions
-from passes.errors import InputError, did_you_mean
-from passes.heads import HEADS
+from passes.heads import check_kind
 from targets.operating_points import PointedReport
 
 __all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "report", "run", "targets"]
@@ -210,8 +209,7 @@ def cost(
         InputError: A wrong file or value, or an option the target cannot honour.
         NoSolutionError: A layer that no core of the target supports, or no point meets ``max_latency``.
     """
-    if head not in HEADS:
-        raise InputError(f"unknown head '{head}'", did_you_mean(head, HEADS))
+    check_kind(head)
     options = CostOptions(
         mapping=None if mapping is None else Path(mapping),
         locality=locality,

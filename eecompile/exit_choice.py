@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 
 from eecompile.results import RemovedExit
 from eecompile.statistics import DropBound
-from eecompile.thresholds import NEVER, Choice, Limit, choose, leaves_at
+from eecompile.thresholds import Choice, Limit, choose, leaves_at
 from eecompile.validation import Answers
 from passes.exits import keep_exits
 from passes.state import state_of
@@ -23,7 +23,7 @@ MIN_GAIN = 0.02
 
 @dataclass(frozen=True)
 class Candidate:
-    """An exit that may be kept: short name of its mount, kind of its head (empty: the user's own)."""
+    """An exit that may be kept: short name of its mount, family of its head (empty: the user's own)."""
 
     mount: str
     head: str
@@ -89,8 +89,9 @@ def choose_exits(
             for _ in range(2 if subset else 1):
                 costs = cost(network, ratios)
                 values = [objective_value(e, objective) for e in costs.exits]
-                choice = choose(val.observed().select(subset), values, limit, bound)
-                if any(t == NEVER for t in choice.thresholds):
+                seen = val.observed().select(subset)
+                choice = choose(seen, values, limit, bound)
+                if any(t == rule.never for t, rule in zip(choice.thresholds, seen.rules, strict=True)):
                     break  # a smaller subset is cheaper still
                 ratios = shares(val.select(subset), choice.thresholds)
             else:

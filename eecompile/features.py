@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from eecompile.dataset import Split
 from eecompile.preprocess import Preprocess
 from eecompile.runtime import Evaluator, batches
+from passes.exits import head_nodes
 from passes.graph import to_model
-from passes.state import copy_graph, state_of
+from passes.state import Exit, copy_graph, state_of
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
@@ -83,7 +84,7 @@ def extract(
         progress: Told what is done.
     """
     exits = state_of(graph).exits
-    taps = {e.name: _tap(graph, e.name, e.mount) for e in exits[:-1]}
+    taps = {e.name: _tap(graph, e) for e in exits[:-1]}
     final = exits[-1].output
     tapped = copy_graph(graph)
     tensors = tapped.tensors()
@@ -125,10 +126,10 @@ def extract(
     return TeacherData(features, tuple(logits), split.y, flips)
 
 
-def _tap(graph: gs.Graph, name: str, mount: str) -> str:
+def _tap(graph: gs.Graph, item: Exit) -> str:
     """Where features are read: behind the head's leading max pooling, if it has one."""
-    pool = next((n for n in graph.nodes if n.name == f"{name}/maxpool" and n.inputs[0].name == mount), None)
-    return mount if pool is None else str(pool.outputs[0].name)
+    first = head_nodes(graph, item)[0]
+    return str(first.outputs[0].name) if first.op == "MaxPool" else item.mount
 
 
 def _pack(values: Float32, limits: tuple[float, float]) -> NDArray[np.uint8]:

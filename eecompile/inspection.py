@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,8 @@ class Inspection:
 
     def to_json(self) -> dict[str, Any]:
         """Return the inspection as one JSON document."""
-        return {"schema_version": 1, **asdict(self)}
+        found = asdict(replace(self, exits=()))
+        return {"schema_version": 1, **found, "exits": [item.to_json() for item in self.exits]}
 
 
 def inspect_network(model: Path, target: str, cost_model: str | None = None) -> Inspection:

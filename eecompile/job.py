@@ -29,8 +29,8 @@ from eecompile.training import Head, Recipe, train_heads
 from eecompile.validation import Answers, answers
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import write_atomic
-from passes.heads import AUTO, head_layers
-from passes.insert_exits import add_rival_heads, head_kind, set_head_parameters
+from passes.heads import AUTO, CONV, LINEAR
+from passes.insert_exits import add_rival_heads, set_head_parameters
 from passes.mounts import find_mounts
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
@@ -106,7 +106,7 @@ class Job:
         limit = Limit(options.max_drop, options.optimistic)
         names = self._mount_names()
         candidates = [
-            Candidate(name, head_kind(exited, e.name) if self.prepared.inserted else "")
+            Candidate(name, e.head_name)
             for name, e in zip(names[:-1], state_of(exited).exits[:-1], strict=True)
         ]
         chosen = choose_exits(lowered, candidates, val, limit, options.objective, self._cost)
@@ -124,7 +124,6 @@ class Job:
             quant_answers=flat,
             lowered_answers=test.select(kept),
             chosen=chosen,
-            inserted=self.prepared.inserted,
             mount_names=(*(names[k] for k in kept), names[-1]),
             sensitivity=self._sensitivity(forms, chosen.costs.ratios),
         )
@@ -187,7 +186,7 @@ class Job:
         self.clock.step("train heads")
         seed = self.options.seed
         if self.options.head == AUTO and len(state_of(graph).exits) <= MAX_RIVALS + 1:
-            add_rival_heads(graph, ("linear", "conv"), seed)
+            add_rival_heads(graph, (LINEAR, CONV), seed)
         tensors = graph.tensors()
         ours = state_of(graph).exits[:-1]
         macs = int(self.prepared.costs.total.macs)
@@ -195,11 +194,13 @@ class Job:
         classes = int(graph.outputs[-1].shape[-1])
         heads = []
         for item in ours:
+            assert item.head is not None, "what was inserted has a head of a family"
             mount = tuple(int(d) for d in tensors[item.mount].shape[1:])
-            layers = head_layers(head_kind(graph, item.name), mount, classes)
+            layers = item.head.layers(mount, classes)
             heads.append(Head(item.name, layers, mount, data.features[item.name]))
-        for name, values in train_heads(heads, data, seed, Recipe(), self.clock.detail).items():
-            set_head_parameters(graph, name, values)
+        trained = train_heads(heads, data, seed, Recipe(), self.clock.detail)
+        for item in ours:
+            set_head_parameters(graph, item, trained[item.name])
         return {
             "trained": [e.name for e in ours],
             "copies": len(data.logits),

@@ -33,8 +33,6 @@ from eecompile.run_options import RunOptions
 from eecompile.statistics import DropBound, accuracy_interval, paired_drop
 from eecompile.thresholds import Limit, choose
 from eecompile.validation import Agreement, Answers
-from passes.exits import FINAL
-from passes.insert_exits import head_kind
 from passes.state import state_of
 from targets.path_cost import ExpectedCost, PathCost, expected_cost
 from targets.report import CostReport
@@ -56,7 +54,6 @@ class Evidence:
         quant_answers: Answers of the flat quantized network on test.
         lowered_answers: Answers of the lowered network on test.
         chosen: Kept exits, thresholds, costs.
-        inserted: Whether the exits are ours, not the network's own.
         mount_names: Short name of the mount of each exit.
         sensitivity: (host scale, costs of the network, costs of static).
     """
@@ -67,7 +64,6 @@ class Evidence:
     quant_answers: Answers
     lowered_answers: Answers
     chosen: ExitChoice
-    inserted: bool
     mount_names: tuple[str, ...]
     sensitivity: list[tuple[float, CostReport, CostReport]]
 
@@ -109,7 +105,7 @@ def costs_only(
             name=e.name,
             mount=e.mount,
             mount_name=mount,
-            head=_head(prepared.graph, prepared.inserted, e.name),
+            head=e.head_name,
             speculative=_speculative(prepared.costs, number),
         )
         for number, (costs, e, mount) in enumerate(
@@ -139,13 +135,6 @@ def _common(options: RunOptions, costs: CostReport) -> dict[str, Any]:
         "optimistic": options.optimistic,
         "seed": options.seed,
     }
-
-
-def _head(graph: gs.Graph, inserted: bool, name: str) -> str:
-    """Return the kind of head of an exit of ours; empty for the final exit and exits of the user."""
-    if not inserted or name == FINAL:
-        return ""
-    return head_kind(graph, name)
 
 
 def summarize(
@@ -219,7 +208,7 @@ def _exit_results(graph: gs.Graph, evidence: Evidence, where: Array, dynamic: Ar
                 name=item.name,
                 mount=item.mount,
                 mount_name=evidence.mount_names[number],
-                head=_head(graph, evidence.inserted, item.name),
+                head=item.head_name,
                 threshold=item.threshold,
                 ratio=float(leaves.mean()),
                 accuracy=float(dynamic[leaves].mean()) if leaves.any() else None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from passes.errors import InputError, did_you_mean
-from passes.heads import HEADS
+from passes.heads import check_kind
 
 OBJECTIVES = ("edp", "latency", "energy")
 
@@ -40,8 +40,7 @@ class RunOptions:
             raise InputError(
                 f"unknown objective '{self.objective}'", did_you_mean(self.objective, OBJECTIVES)
             )
-        if self.head not in HEADS:
-            raise InputError(f"unknown head '{self.head}'", did_you_mean(self.head, HEADS))
+        check_kind(self.head)
         if not math.isfinite(self.max_drop) or not 0 <= self.max_drop <= 100:
             raise InputError(
                 f"--max-drop {self.max_drop} is not a number of points between 0 and 100",

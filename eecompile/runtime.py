@@ -120,10 +120,3 @@ class StagedModel:
                 return Decision(logits, number, float(confidence[0]))
             carried = handed_on[0]
         raise AssertionError("the last stage has no threshold")
-
-
-def max_softmax(logits: Float32) -> Float32:
-    """Return the largest softmax probability of each row of ``logits`` [N, classes], in float32."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float32)
-    result: Float32 = (np.float32(1) / shifted.sum(axis=1, dtype=np.float32)).astype(np.float32)
-    return result

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from eecompile.dataset import evenly
 from eecompile.statistics import DropBound
+from passes.confidence import ConfidenceRule
 
 Array = NDArray[Any]
 Float64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-NEVER = np.float32(2.0)  # no softmax probability reaches it
 _CHUNK_CELLS = 4_000_000
 _EPSILON = 1e-9
 NEIGHBOUR_SHARE = 0.05
@@ -43,15 +43,18 @@ class Observed:
     Attributes:
         confidence: [exits - 1, n] float32 confidence at each early exit.
         correct: [exits, n] whether the answer at each exit is right; the last row is the static network.
+        rules: Rule of the confidence at each early exit.
     """
 
     confidence: NDArray[np.float32]
     correct: Bools
+    rules: tuple[ConfidenceRule, ...]
 
     def select(self, kept: Sequence[int]) -> Observed:
         """Return the observations of the early exits ``kept`` and the final one."""
         rows = [*kept, len(self.correct) - 1]
-        return Observed(self.confidence[list(kept)], self.correct[rows])
+        rules = tuple(self.rules[k] for k in kept)
+        return Observed(self.confidence[list(kept)], self.correct[rows], rules)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,12 @@ class Limit:
 
 @dataclass(frozen=True)
 class Choice:
-    """Chosen thresholds, one per early exit (``NEVER``: the exit is not worth having), and their cost."""
+    """Chosen thresholds and their cost.
+
+    Attributes:
+        thresholds: One per early exit; ``never`` of its rule: the exit is not worth having.
+        cost: Mean cost, in the unit of the costs given.
+    """
 
     thresholds: tuple[np.float32, ...]
     cost: float
@@ -105,11 +113,11 @@ def choose(
         bound: Bootstrap bound for that many images, shared between calls to save time.
 
     Returns:
-        The best thresholds; with all exits ``NEVER`` nothing is lost, so there always is one.
+        The best thresholds; where no image leaves early nothing is lost, so there always are some.
     """
     early, total = observed.confidence.shape
     bound = bound or DropBound(total)
-    thresholds = [NEVER] * early
+    thresholds = [rule.never for rule in observed.rules]
     cost = float(costs[-1])
     if early == 0:
         return Choice((), cost)
@@ -128,13 +136,13 @@ def choose(
     return Choice(tuple(thresholds), cost)
 
 
-def candidates(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return NEVER, then the midpoints between observed confidences, falling, then 0 (always)."""
+def candidates(confidence: NDArray[np.float32], rule: ConfidenceRule) -> NDArray[np.float32]:
+    """Return ``never``, then the midpoints between observed confidences, falling, then ``always``."""
     distinct = np.unique(confidence)[::-1]
     middle = ((distinct[:-1].astype(np.float64) + distinct[1:]) / 2).astype(np.float32)
     # A midpoint that rounds down onto its lower neighbour would let that one leave too.
     middle = np.where(middle <= distinct[1:], distinct[:-1], middle)
-    return np.concatenate([[NEVER], middle, [np.float32(0)]]).astype(np.float32)
+    return np.concatenate([[rule.never], middle, [rule.always]]).astype(np.float32)
 
 
 class _Surface:
@@ -150,18 +158,20 @@ class _Surface:
         self._observed = observed
         self._cost = np.asarray(costs, np.float64)
         self.total = observed.confidence.shape[1]
-        others = [NEVER if n in (first, second) else t for n, t in enumerate(held)]
+        rules = observed.rules
+        others = [rules[n].never if n in (first, second) else t for n, t in enumerate(held)]
         self._fallback = leaves_at(observed.confidence, others)
         # +1 gained, -1 lost against the static network
         self._change = observed.correct.astype(np.int64) - observed.correct[-1].astype(np.int64)
         self._base = self._change[self._fallback, np.arange(self.total)]
         self._confidence, self._first = self._effect(first)
         alone = first == second
-        steps = candidates(observed.confidence[first])
-        self.steps = (steps if alone else evenly(steps, MAX_STEPS)), np.array([NEVER])
+        steps = candidates(observed.confidence[first], rules[first])
+        self.steps = (steps if alone else evenly(steps, MAX_STEPS)), np.array([rules[second].never])
         confidence, second_effect = self._effect(second)
         if not alone:
-            self.steps = self.steps[0], evenly(candidates(observed.confidence[second]), MAX_STEPS)
+            seconds = candidates(observed.confidence[second], rules[second])
+            self.steps = self.steps[0], evenly(seconds, MAX_STEPS)
         # Sorted by falling confidence, the images that leave at second are a prefix; its end per step.
         self._order = np.argsort(-confidence, kind="stable")
         self._ends = np.searchsorted(-confidence[self._order], -self.steps[1], side="right")
@@ -170,7 +180,7 @@ class _Surface:
     def _effect(self, number: int) -> tuple[NDArray[np.float32], Float64]:
         """Return confidence [n], and what leaving at exit ``number`` adds to (cost, lost, gained) [3, n]."""
         reached = number < self._fallback
-        confidence = np.where(reached, self._observed.confidence[number], np.float32(-1))
+        confidence = np.where(reached, self._observed.confidence[number], np.float32(-np.inf))
         change = self._change[number]
         added = np.stack(
             [

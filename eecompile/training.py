@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from eecompile.features import Features, TeacherData
 from passes.errors import InputError
-from passes.heads import HeadLayer
+from passes.heads import HeadLayer, layer_names
+from passes.operator_sets import FLOAT_LINEAR
 
 if TYPE_CHECKING:
     import torch
@@ -224,7 +225,7 @@ class _Trainer:
                 average.update_parameters(self._net)
             self._progress(f"head {self._head.name}: epoch {epoch + 1} of {epochs}")
         average.eval()
-        return _export(torch, average.module, features)
+        return _export(torch, average.module, self._head)
 
     def _optimizer(self, steps: int) -> tuple[Any, Any]:
         torch, recipe = self._torch, self._recipe
@@ -260,11 +261,13 @@ def _loss(
     )
 
 
-def _export(torch: Any, net: Any, features: Features) -> dict[str, Float32]:
+def _export(torch: Any, net: Any, head: Head) -> dict[str, Float32]:
     """Fold batch normalization and input scaling into the weights, in float64."""
-    factor, _ = _input_scaling(features)
+    factor, _ = _input_scaling(head.features)
     # The net saw stored * factor + offset = real * factor / scale; real features enter the graph.
-    gain = factor / features.scale
+    gain = factor / head.features.scale
+    ops = [layer.op for layer in head.layers]
+    names = iter([n for op, n in zip(ops, layer_names(ops), strict=True) if op in FLOAT_LINEAR])
     found: dict[str, Float32] = {}
     pending: Any = None
     for module in net:
@@ -275,10 +278,12 @@ def _export(torch: Any, net: Any, features: Features) -> dict[str, Float32]:
             ratio = module.weight.detach().double() / torch.sqrt(module.running_var.double() + module.eps)
             weight = pending * ratio.reshape(-1, *[1] * (pending.dim() - 1))
             bias = module.bias.detach().double() - module.running_mean.double() * ratio
-            found["conv.weight"], found["conv.bias"] = weight.float().numpy(), bias.float().numpy()
+            name = next(names)
+            found[f"{name}.weight"], found[f"{name}.bias"] = weight.float().numpy(), bias.float().numpy()
         elif isinstance(module, torch.nn.Linear):
-            found["gemm.weight"] = (module.weight.detach().double() * gain).float().numpy()
-            found["gemm.bias"] = module.bias.detach().numpy().copy()
+            name = next(names)
+            found[f"{name}.weight"] = (module.weight.detach().double() * gain).float().numpy()
+            found[f"{name}.bias"] = module.bias.detach().numpy().copy()
             gain = 1.0
     if not all(math.isfinite(float(np.abs(v).max())) for v in found.values()):
         raise InputError(

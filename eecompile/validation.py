@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from eecompile.dataset import Split
 from eecompile.preprocess import Preprocess
-from eecompile.runtime import DynamicModel, Evaluator, StagedModel, max_softmax, session
+from eecompile.runtime import DynamicModel, Evaluator, StagedModel, session
 from eecompile.thresholds import Observed, leaves_at
+from passes.confidence import ConfidenceRule
 from passes.graph import to_model
 from passes.state import state_of
 
@@ -31,10 +32,12 @@ class Answers:
     Attributes:
         logits: One float32 array [N, classes] per exit, the final one last.
         labels: [N].
+        rules: Confidence rule of each early exit.
     """
 
     logits: tuple[Float32, ...]
     labels: NDArray[np.int64]
+    rules: tuple[ConfidenceRule, ...]
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -46,11 +49,12 @@ class Answers:
         """Confidence at each early exit, [exits - 1, N]."""
         if len(self.logits) == 1:
             return np.zeros((0, len(self.labels)), np.float32)
-        return np.stack([max_softmax(z) for z in self.logits[:-1]])
+        seen = zip(self.rules, self.logits[:-1], strict=True)
+        return np.stack([rule.evaluate(logits) for rule, logits in seen])
 
     def observed(self) -> Observed:
         """What the threshold choice looks at."""
-        return Observed(self.confidence, self.correct)
+        return Observed(self.confidence, self.correct, self.rules)
 
     def leaving(self, thresholds: Sequence[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return for each image the exit it leaves at, and whether the answer there is right."""
@@ -59,15 +63,16 @@ class Answers:
 
     def select(self, kept: Sequence[int]) -> Answers:
         """Return the answers of the early exits ``kept`` and the final one."""
-        return Answers(tuple(self.logits[k] for k in (*kept, len(self.logits) - 1)), self.labels)
+        logits = tuple(self.logits[k] for k in (*kept, len(self.logits) - 1))
+        return Answers(logits, self.labels, tuple(self.rules[k] for k in kept))
 
 
 def answers(graph: gs.Graph, split: Split, preprocess: Preprocess) -> Answers:
     """Run a flat network with exits on a split, in batches where it can."""
     evaluator = Evaluator.of(lambda batch: to_model(graph, batch))
-    names = [e.output for e in state_of(graph).exits]
-    logits = evaluator.run(lambda s: preprocess.apply(split.x[s]), len(split), names)
-    return Answers(tuple(logits), split.y)
+    exits = state_of(graph).exits
+    logits = evaluator.run(lambda s: preprocess.apply(split.x[s]), len(split), [e.output for e in exits])
+    return Answers(tuple(logits), split.y, tuple(e.confidence for e in exits[:-1]))
 
 
 @dataclass(frozen=True)

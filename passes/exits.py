@@ -157,6 +157,22 @@ def ancestors(tensors: list[gs.Tensor]) -> set[str]:
     return found
 
 
+def head_nodes(graph: gs.Graph, item: Exit) -> list[gs.Node]:
+    """Return the nodes that run for exit ``item`` alone, in the order of the graph: its head.
+
+    There are none where its logits are no output, as in a nested network.
+    """
+    logits = next((t for t in graph.outputs if t.name == item.output), None)
+    if logits is None:
+        return []
+    own = ancestors([logits])
+    for other in graph.outputs:
+        needs = ancestors([other])
+        if logits.inputs[0].name not in needs:  # else it is computed from the logits, as a confidence is
+            own -= needs
+    return [node for node in graph.nodes if node.name in own]
+
+
 def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
     """Return a copy of ``graph`` with only the early exits ``names`` and the final one, numbered anew.
 
@@ -167,11 +183,12 @@ def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
     state.exits = [e for e in state.exits if e.name in names or e is state.exits[-1]]
     order_outputs(clone)
     clone.cleanup(remove_unused_graph_inputs=False)
-    number_exits(clone)
-    left = {n.name for n in clone.nodes}
+    left, tensors = {n.name for n in clone.nodes}, clone.tensors()
     state.layers = {n: layer for n, layer in state.layers.items() if n in left}
     state.precisions = {n: precision for n, precision in state.precisions.items() if n in left}
     state.origins = {n: origin for n, origin in state.origins.items() if n in left}
+    state.grids = {n: grid for n, grid in state.grids.items() if n in tensors}
+    number_exits(clone)
     return clone
 
 
@@ -185,34 +202,27 @@ def number_exits(graph: gs.Graph) -> None:
 
 
 def _rename_exit(graph: gs.Graph, number: int, new: str) -> None:
-    """Rename an exit, and the nodes and tensors of its head if they are ours (of no user's node)."""
+    """Rename an exit; with a head that is ours its nodes, their layers and tensors too."""
     state = state_of(graph)
     item = state.exits[number]
-    old = item.name
+    if item.head is None:
+        state.exits[number] = replace(item, name=new)
+        return
 
     def renamed(name: str) -> str:
-        return new if name == old else name.replace(f"{old}/", f"{new}/")
+        return "/".join(new if part == item.name else part for part in name.split("/"))
 
-    for node in graph.nodes:
-        if state.origins.get(node.name) != ():
-            continue
-        name = renamed(node.name)
-        state.origins[name] = state.origins.pop(node.name)
-        if node.name in state.layers:
-            state.layers[name] = state.layers.pop(node.name)
-        if node.name in state.precisions:
-            state.precisions[name] = state.precisions.pop(node.name)
-        node.name = name
+    names: dict[str, str] = {}
+    for node in head_nodes(graph, item):
         for tensor in [*node.outputs, *(t for t in node.inputs if isinstance(t, gs.Constant))]:
-            tensor.name = renamed(tensor.name)
-    # Only tensors of the head itself have grids of ours; a user's tensor may contain the name by chance.
-    state.grids = {
-        renamed(name) if name == old or name.startswith(f"{old}/") else name: grid
-        for name, grid in state.grids.items()
-    }
-    state.declined = [replace(d, subject=renamed(d.subject)) for d in state.declined]
-    output = new if item.output == old else item.output  # the head's last tensor has the exit's name
-    state.exits[number] = replace(item, name=new, output=output)
+            names[tensor.name] = tensor.name = renamed(tensor.name)
+        names[node.name] = node.name = renamed(node.name)
+    state.origins = {names.get(n, n): origin for n, origin in state.origins.items()}
+    state.layers = {names.get(n, n): names.get(layer, layer) for n, layer in state.layers.items()}
+    state.precisions = {names.get(n, n): precision for n, precision in state.precisions.items()}
+    state.grids = {names.get(n, n): grid for n, grid in state.grids.items()}
+    state.declined = [replace(d, subject=names.get(d.subject, d.subject)) for d in state.declined]
+    state.exits[number] = replace(item, name=new, output=names.get(item.output, item.output))
 
 
 def set_thresholds(graph: gs.Graph, thresholds: Sequence[float]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
+from passes.exits import head_nodes
 from passes.operator_sets import CLIPS, FLOAT_NAMES, LINEAR, MOVES, POOLS, QUANTIZATION
 from passes.state import decline, state_of
 
@@ -156,7 +157,8 @@ def _is_integer_tail(node: gs.Node) -> bool:
 
 def _layer_names(graph: gs.Graph, leaders: dict[str, gs.Node]) -> dict[str, str]:
     """Return name of the main node -> name of its layer."""
-    heads = [f"{item.name}/" for item in state_of(graph).exits]
+    exits = [item for item in state_of(graph).exits if item.head is not None]
+    heads = {node.name for item in exits for node in head_nodes(graph, item)}
     counts: dict[str, int] = {}
     names: dict[str, str] = {}
     for node in graph.nodes:
@@ -166,7 +168,7 @@ def _layer_names(graph: gs.Graph, leaders: dict[str, gs.Node]) -> dict[str, str]
         if main.op == "QuantizeLinear":
             names[main.name] = "quantize_input"
             continue
-        if any(main.name.startswith(prefix) for prefix in heads):
+        if main.name in heads:
             names[main.name] = main.name
             continue
         kind = FLOAT_NAMES.get(main.op, main.op).lower()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,9 @@ from onnx_graphsurgeon.logger import G_LOGGER
 
 from passes import loading, precision
 from passes import symbolic as symbolic_weights
+from passes.confidence import MAX_SOFTMAX, RULES
 from passes.errors import InputError
+from passes.heads import FAMILIES
 from passes.state import Exit, state_of
 
 EXITS_KEY = "eecompile.exits"
@@ -32,6 +34,7 @@ LAYER_KEY = "eecompile.layer"
 PRECISION_KEY = "eecompile.precision"
 
 Decoded = TypeVar("Decoded")
+Recorded = TypeVar("Recorded")
 
 G_LOGGER.severity = G_LOGGER.CRITICAL  # its warnings are about its own terminal colours
 _DROPPED_KEYS = ("pkg.torch", "namespace")
@@ -70,7 +73,7 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     _name_nodes(model, node_info)
     graph = gs.import_onnx(model)
     graph.ir_version = loading.IR_VERSION
-    _read_state(graph, model, symbolic)
+    _read_state(graph, model, symbolic, where)
     if symbolic:
         symbolic_weights.fill(graph)
     _resolve_shapes(graph)
@@ -115,7 +118,7 @@ def _name_nodes(model: onnx.ModelProto, info: list[dict[str, str]]) -> None:
                 node.metadata_props.add(key=key, value=value)
 
 
-def _read_state(graph: gs.Graph, model: onnx.ModelProto, symbolic: bool) -> None:
+def _read_state(graph: gs.Graph, model: onnx.ModelProto, symbolic: bool, where: str) -> None:
     state = state_of(graph)
     state.symbolic = symbolic
     metadata = {p.key: p.value for p in model.metadata_props}
@@ -123,23 +126,25 @@ def _read_state(graph: gs.Graph, model: onnx.ModelProto, symbolic: bool) -> None
     state.softmax = metadata.pop(SOFTMAX_KEY, "false") == "true"
     state.metadata = {k: v for k, v in metadata.items() if not k.startswith(_DROPPED_KEYS)}
     if exits:
-        state.exits = _decode(EXITS_KEY, exits, lambda found: [_exit(entry) for entry in found])
+        state.exits = _decode(EXITS_KEY, exits, where, lambda found: [_exit(entry, where) for entry in found])
     for node in _all_nodes(model.graph):
         info = _node_info(node)
         origin = info.get(ORIGIN_KEY)
-        state.origins[node.name] = (node.name,) if origin is None else _decode(ORIGIN_KEY, origin, _names)
+        state.origins[node.name] = (
+            (node.name,) if origin is None else _decode(ORIGIN_KEY, origin, where, _names)
+        )
         if LAYER_KEY in info:
             state.layers[node.name] = info[LAYER_KEY]
         if PRECISION_KEY in info:
-            found = _decode(PRECISION_KEY, info[PRECISION_KEY], precision.from_json)
+            found = _decode(PRECISION_KEY, info[PRECISION_KEY], where, precision.from_json)
             state.precisions[node.name] = found
 
 
-def _decode(key: str, text: str, build: Callable[[Any], Decoded]) -> Decoded:
+def _decode(key: str, text: str, where: str, build: Callable[[Any], Decoded]) -> Decoded:
     try:
         return build(json.loads(text))
     except (TypeError, ValueError, AttributeError, KeyError) as error:
-        raise InputError(f"metadata '{key}' is damaged: {error}", "write the model again") from error
+        raise InputError(f"{where}: metadata '{key}' is damaged: {error}", "write the model again") from error
 
 
 def _names(found: Any) -> tuple[str, ...]:
@@ -148,11 +153,27 @@ def _names(found: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _exit(entry: dict[str, Any]) -> Exit:
+def _exit(entry: dict[str, Any], where: str) -> Exit:
+    """Read one exit; what a file of an earlier version leaves out is as it was then."""
+    rule, family = entry.pop("confidence", MAX_SOFTMAX.name), entry.pop("head", "")
     made = Exit(**entry)
-    _names([made.name, made.mount, made.output, made.confidence])
-    threshold = None if made.threshold is None else float(made.threshold)
-    return replace(made, threshold=threshold)
+    _names([made.name, made.mount, made.output, rule, family])
+    subject = f"{where}: exit '{made.name}'"
+    return replace(
+        made,
+        threshold=None if made.threshold is None else float(made.threshold),
+        confidence=_recorded(RULES, rule, f"{subject} records the confidence rule"),
+        head=_recorded(FAMILIES, family, f"{subject} records the head family") if family else None,
+    )
+
+
+def _recorded(known: Mapping[str, Recorded], name: str, what: str) -> Recorded:
+    if name not in known:
+        raise InputError(
+            f"{what} '{name}', which is not known (known: {', '.join(sorted(known))})",
+            "use the version of eecompile that wrote the file",
+        )
+    return known[name]
 
 
 def _resolve_shapes(graph: gs.Graph) -> None:
@@ -287,7 +308,7 @@ def to_model(graph: gs.Graph, batch: int | str | None = None) -> onnx.ModelProto
     for key, value in state.metadata.items():
         model.metadata_props.add(key=key, value=value)
     if state.exits:
-        model.metadata_props.add(key=EXITS_KEY, value=json.dumps([asdict(e) for e in state.exits]))
+        model.metadata_props.add(key=EXITS_KEY, value=json.dumps([e.to_json() for e in state.exits]))
     if state.softmax:
         model.metadata_props.add(key=SOFTMAX_KEY, value="true")
     for node in _all_nodes(model.graph):

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_graphsurgeon as gs
 
 from passes.errors import InputError, did_you_mean
+from passes.operator_sets import FLOAT_LINEAR
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int, ...]
 
 AUTO = "auto"
 
@@ -36,7 +44,7 @@ class HeadLayer:
             end.append(total - total // 2)
         return (*begin, *end)
 
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def output_shape(self, shape: Shape) -> Shape:
         """Return the shape (channels first, no batch) this layer makes of ``shape``."""
         if self.op == "MaxPool":
             return (shape[0], *(s // k for s, k in zip(shape[1:], self.kernel, strict=True)))
@@ -46,6 +54,91 @@ class HeadLayer:
             return (math.prod(shape),)
         return (self.channels,)
 
+    def attributes(self, shape: Shape) -> dict[str, Any]:
+        """Return the ONNX attributes of this layer on an input of ``shape`` (channels first, no batch)."""
+        if self.op == "MaxPool":
+            return {"kernel_shape": list(self.kernel), "strides": list(self.kernel)}
+        if self.op == "Conv":
+            return {
+                "kernel_shape": list(self.kernel),
+                "strides": list(self.stride),
+                "pads": list(self.pads(shape[1:])),
+                "dilations": [1] * len(self.kernel),
+                "group": 1,
+            }
+        if self.op == "Flatten":
+            return {"axis": 1}
+        return {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
+
+    def parameters(self, shape: Shape, rng: np.random.Generator | None) -> dict[str, Array]:
+        """Return ``weight`` and ``bias``: He normal from ``rng``, symbolic without; nothing if none."""
+        if self.op not in FLOAT_LINEAR:
+            return {}
+        weight_shape = (self.channels, shape[0], *self.kernel)
+        if rng is None:
+            ones = np.float32(1)
+            return {
+                "weight": np.broadcast_to(ones, weight_shape),
+                "bias": np.broadcast_to(ones, (self.channels,)),
+            }
+        deviation = math.sqrt(2.0 / math.prod(weight_shape[1:]))
+        weight = rng.normal(0.0, deviation, weight_shape).astype(np.float32)
+        return {"weight": weight, "bias": np.zeros(self.channels, np.float32)}
+
+
+@dataclass(frozen=True)
+class HeadFamily:
+    """A kind of head, recorded in each exit that has one.
+
+    Attributes:
+        name: As it is written into files.
+        layers: From the shape of a mount (channels first, no batch, one or two spatial axes) and the
+            number of classes to the layers of the head.
+    """
+
+    name: str
+    layers: Callable[[Shape, int], tuple[HeadLayer, ...]]
+
+    def build(
+        self, mount: gs.Tensor, name: str, classes: int, rng: np.random.Generator | None
+    ) -> list[gs.Node]:
+        """Return the nodes of a head that reads ``mount``; the last one writes its logits, ``name``.
+
+        Nodes are called ``<name>/<layer>``, see :func:`layer_names`. Weights are drawn from ``rng``;
+        without, they are symbolic.
+        """
+        shape: Shape = tuple(int(d) for d in mount.shape[1:])
+        layers = self.layers(shape, classes)
+        ops = [op for layer in layers for op in ((layer.op, "Relu") if layer.op == "Conv" else (layer.op,))]
+        stems = iter([f"{name}/{found}" for found in layer_names(ops)])
+        current, nodes = mount, []
+        for layer in layers:
+            stem = next(stems)
+            values = layer.parameters(shape, rng)
+            constants = [gs.Constant(f"{stem}.{key}", value) for key, value in values.items()]
+            attributes = layer.attributes(shape)
+            shape = layer.output_shape(shape)
+            output = gs.Variable(f"{stem}_out", np.float32, [1, *shape])
+            nodes.append(gs.Node(layer.op, stem, attributes, [current, *constants], [output]))
+            current = output
+            if layer.op == "Conv":
+                stem = next(stems)
+                current = gs.Variable(f"{stem}_out", np.float32, [1, *shape])
+                nodes.append(gs.Node("Relu", stem, {}, [output], [current]))
+        current.name = name
+        return nodes
+
+
+def layer_names(ops: Sequence[str]) -> list[str]:
+    """Return the names of layers of one head: ``conv``, ``conv_1`` … by operator, in their order."""
+    counts: dict[str, int] = {}
+    names = []
+    for op in ops:
+        number = counts.get(op, 0)
+        counts[op] = number + 1
+        names.append(op.lower() if number == 0 else f"{op.lower()}_{number}")
+    return names
+
 
 def _pool_to(spatial: tuple[int, ...], size: int) -> tuple[HeadLayer, ...]:
     """Max-pool, kernel = stride, so that at most ``size`` is left per axis; nothing if it is already."""
@@ -53,12 +146,12 @@ def _pool_to(spatial: tuple[int, ...], size: int) -> tuple[HeadLayer, ...]:
     return (HeadLayer("MaxPool", kernel, kernel),) if max(kernel) > 1 else ()
 
 
-def linear_head(shape: tuple[int, ...], classes: int) -> tuple[HeadLayer, ...]:
+def linear_head(shape: Shape, classes: int) -> tuple[HeadLayer, ...]:
     """Max-pool to at most 4 per axis, flatten, one fully connected layer (the head of arXiv 2512.04705)."""
     return (*_pool_to(shape[1:], 4), HeadLayer("Flatten"), HeadLayer("Gemm", channels=classes))
 
 
-def conv_head(shape: tuple[int, ...], classes: int) -> tuple[HeadLayer, ...]:
+def conv_head(shape: Shape, classes: int) -> tuple[HeadLayer, ...]:
     """Max-pool to at most 8 per axis, 3x3 convolution of stride 2, then the linear head.
 
     An image that does not leave pays for the head as well, so it is kept narrow: 32 to 64 channels.
@@ -71,28 +164,31 @@ def conv_head(shape: tuple[int, ...], classes: int) -> tuple[HeadLayer, ...]:
     return (*first, conv, *linear_head(conv.output_shape(pooled), classes))
 
 
-def auto_head(shape: tuple[int, ...], classes: int) -> tuple[HeadLayer, ...]:
-    """A conv head where the mount still has 8 or more per axis, a linear head on what is smaller."""
-    return conv_head(shape, classes) if min(shape[1:]) >= 8 else linear_head(shape, classes)
+LINEAR = HeadFamily("linear", linear_head)
+CONV = HeadFamily("conv", conv_head)
+FAMILIES: dict[str, HeadFamily] = {family.name: family for family in (LINEAR, CONV)}
 
 
-HEADS: dict[str, Callable[[tuple[int, ...], int], tuple[HeadLayer, ...]]] = {
-    AUTO: auto_head,
-    "linear": linear_head,
-    "conv": conv_head,
-}
+def check_kind(kind: str) -> None:
+    """Refuse what is neither a family nor ``auto``."""
+    if kind != AUTO and kind not in FAMILIES:
+        raise InputError(f"unknown head '{kind}'", did_you_mean(kind, (AUTO, *FAMILIES)))
 
 
-def head_layers(kind: str, shape: tuple[int, ...], classes: int) -> tuple[HeadLayer, ...]:
-    """Return the layers of a head of ``kind`` for a mount of ``shape`` (channels first, no batch).
+def head_family(kind: str, shape: Shape) -> HeadFamily:
+    """Return the family of a head of ``kind`` for a mount of ``shape`` (channels first, no batch).
+
+    ``auto`` chooses: a conv head where the mount still has 8 or more per axis, a linear head on what is
+    smaller.
 
     Raises:
         InputError: Unknown kind, or a mount without channels and one or two spatial axes.
     """
-    if kind not in HEADS:
-        raise InputError(f"unknown head '{kind}'", did_you_mean(kind, HEADS))
+    check_kind(kind)
     if len(shape) not in (2, 3):
         raise InputError(
             f"a head needs a mount with channels and 1 or 2 spatial axes, got shape {list(shape)}"
         )
-    return HEADS[kind](shape, classes)
+    if kind == AUTO:
+        return CONV if min(shape[1:]) >= 8 else LINEAR
+    return FAMILIES[kind]

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.stages import Stage, confidence_nodes, cut_apart, free_names, require_thresholds
+from passes.stages import Stage, cut_apart, free_names, require_thresholds
 from passes.state import state_of
 
 OUTPUTS = ("logits", "exit", "confidence")
@@ -21,7 +21,8 @@ class NestExits(Pass):
     """Nest the stages so that a stock runtime runs a stage only if no exit before it was taken.
 
     1. Outputs are ``logits`` float32 [1, classes], ``exit`` int64 [1], ``confidence`` float32 [1].
-    2. An input leaves at the first exit whose confidence >= threshold, compared in float32.
+    2. An input leaves at the first exit whose confidence, by the rule of that exit, >= threshold,
+       compared in float32.
     3. Initializers lie inside the body that uses them: onnxruntime then fuses and prepacks them.
     """
 
@@ -74,7 +75,7 @@ def _body(graph: gs.Graph, number: int, stage: Stage) -> tuple[list[gs.Node], li
     logits = next(t for t in graph.outputs if t.name == stage.exit.output)
     name = stage.exit.name
     confidence = gs.Variable(f"{name}/confidence", np.float32, [1])
-    nodes.extend(confidence_nodes(name, logits, confidence))
+    nodes.extend(stage.exit.confidence.nodes(name, logits, confidence))
     number_tensor = gs.Variable(f"{name}/exit", np.int64, [1])
     value = gs.Constant(f"{name}/number", np.array([number], np.int64))
     nodes.append(gs.Node("Identity", f"{name}/number", {}, [value], [number_tensor]))

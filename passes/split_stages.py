@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 from passes.base import Pass
 from passes.errors import InputError
 from passes.graph import tidy
-from passes.stages import confidence_nodes, cut_apart, free_names, require_thresholds
+from passes.stages import cut_apart, free_names, require_thresholds
 from passes.state import state_of
 
 LOGITS, CONFIDENCE = "logits", "confidence"
@@ -22,8 +22,8 @@ class SplitStages(Pass):
     """Keep one stage of a network with exits.
 
     1. Stage 0 reads the model input, stage k the tensor that stage k-1 hands on under the same name.
-    2. Every stage gives ``logits`` [1, classes] and ``confidence`` [1] of its exit; all but the last
-       also give the tensor the next stage reads.
+    2. Every stage gives ``logits`` [1, classes] and ``confidence`` [1] of its exit, by the rule of that
+       exit; all but the last also give the tensor the next stage reads.
     """
 
     name: ClassVar[str] = "split-stages"
@@ -59,7 +59,7 @@ class SplitStages(Pass):
                 node.inputs.clear()
         free_names(graph.nodes, (LOGITS, CONFIDENCE), [logits])
         logits.name = LOGITS
-        decision = confidence_nodes(stage.exit.name, logits, confidence)
+        decision = stage.exit.confidence.nodes(stage.exit.name, logits, confidence)
         graph.nodes = [*kept, *decision]
         graph.outputs = [logits, confidence]
         if following is not None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
@@ -111,13 +110,3 @@ def free_names(nodes: Iterable[gs.Node], names: Sequence[str], kept: Sequence[gs
         for tensor in node.outputs:
             if tensor.name in names and not any(tensor is k for k in kept):
                 tensor.name = f"{tensor.name}/{node.name}"
-
-
-def confidence_nodes(stem: str, logits: gs.Tensor, output: gs.Tensor) -> list[gs.Node]:
-    """Return nodes that write the largest softmax probability of ``logits`` to ``output``, shape [1]."""
-    probabilities = gs.Variable(f"{stem}/probabilities", np.float32, list(logits.shape))
-    axes = gs.Constant(f"{stem}/axes", np.array([1], np.int64))
-    return [
-        gs.Node("Softmax", f"{stem}/softmax", {"axis": 1}, [logits], [probabilities]),
-        gs.Node("ReduceMax", f"{stem}/max", {"keepdims": 0}, [probabilities, axes], [output]),
-    ]

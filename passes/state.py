@@ -9,10 +9,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import onnx_graphsurgeon as gs
 
-MAX_SOFTMAX = "max_softmax"
+from passes.confidence import MAX_SOFTMAX, ConfidenceRule
+from passes.heads import HeadFamily
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,32 @@ class Exit:
         output: Name of the logits tensor, shape [1, classes].
         threshold: An input leaves here if its confidence is at least this; ``None``: not chosen
             yet, or the final exit.
-        confidence: Confidence rule; ``max_softmax`` is the largest softmax probability.
+        confidence: Rule by which its confidence is computed.
+        head: What its head was built as; ``None``: the head is the user's own.
     """
 
     name: str
     mount: str
     output: str
     threshold: float | None = None
-    confidence: str = MAX_SOFTMAX
+    confidence: ConfidenceRule = MAX_SOFTMAX
+    head: HeadFamily | None = None
+
+    @property
+    def head_name(self) -> str:
+        """Name of the head's family; empty for the user's own head."""
+        return "" if self.head is None else self.head.name
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the exit as it stands in files: rule and family by name."""
+        return {
+            "name": self.name,
+            "mount": self.mount,
+            "output": self.output,
+            "threshold": self.threshold,
+            "confidence": self.confidence.name,
+            "head": self.head_name,
+        }
 
 
 @dataclass(frozen=True)

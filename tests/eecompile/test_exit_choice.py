@@ -10,7 +10,9 @@ from eecompile.exit_choice import Candidate, choose_exits, oversized, shares
 from eecompile.preparation import cost_of
 from eecompile.thresholds import Limit
 from eecompile.validation import Answers
+from passes.confidence import MAX_SOFTMAX
 from passes.graph import load
+from passes.heads import CONV, LINEAR
 from passes.insert_exits import add_rival_heads
 from passes.registry import parse_pipeline
 from targets.registry import load_target
@@ -24,7 +26,7 @@ CANDIDATES = [Candidate("relu_2", "linear"), Candidate("relu_2", "conv")]
 def network() -> gs.Graph:
     graph = load(EXAMPLE)
     parse_pipeline("canonicalize,fold-batchnorm,insert-exits{at=relu_2,head=linear}")(graph)
-    add_rival_heads(graph, ("linear", "conv"))
+    add_rival_heads(graph, (LINEAR, CONV))
     return graph
 
 
@@ -41,7 +43,7 @@ def answers(*wrong: int, images: int = 100) -> Answers:
         z[:, 0] = 5 + np.linspace(0, 1, images)
         z[:count] = np.roll(z[:count], 1, axis=1)
         logits.append(z)
-    return Answers(tuple(logits), labels)
+    return Answers(tuple(logits), labels, (MAX_SOFTMAX,) * (len(logits) - 1))
 
 
 def test_of_one_mount_one_head_is_kept_the_cheaper_if_both_will_do(network: gs.Graph) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from eecompile.statistics import DropBound
 from eecompile.thresholds import (
     MAX_NEIGHBOURS,
     NEIGHBOUR_SHARE,
-    NEVER,
     Limit,
     Observed,
     candidates,
     choose,
     leaves_at,
 )
+from passes.confidence import MAX_SOFTMAX
 
 
 def random_answers(seed: int, exits: int, images: int) -> Observed:
@@ -25,7 +26,7 @@ def random_answers(seed: int, exits: int, images: int) -> Observed:
     correct = rng.random((exits, images)) < np.linspace(0.6, 0.9, exits)[:, None]
     # A coarse grid of confidences, so that ties between images occur.
     confidence = np.round(rng.random((exits - 1, images)) * 0.5 + 0.5 * correct[:-1], 1)
-    return Observed(confidence.astype(np.float32), correct)
+    return Observed(confidence.astype(np.float32), correct, (MAX_SOFTMAX,) * (exits - 1))
 
 
 def mean_cost(seen: Observed, thresholds: tuple[np.float32, ...], costs: list[float]) -> float:
@@ -43,7 +44,7 @@ def brute_force(seen: Observed, costs: list[float], limit: Limit) -> float:
     """Try all thresholds; a point is allowed if it and the mean over its neighbours are within the limit."""
     images = seen.correct.shape[1]
     bound = DropBound(images)
-    steps = [candidates(c) for c in seen.confidence]
+    steps = [candidates(c, MAX_SOFTMAX) for c in seen.confidence]
     drops, values, allowed = (np.zeros([len(s) for s in steps]) for _ in range(3))
     for index in np.ndindex(*drops.shape):
         thresholds = tuple(s[i] for s, i in zip(steps, index, strict=True))
@@ -95,7 +96,7 @@ def test_a_lucky_dip_under_the_limit_is_not_taken() -> None:
     correct[1, 28:31] = False
     correct[0, 31:60] = np.arange(29) % 2 == 0
     confidence = np.linspace(1, 0.5, 100, dtype=np.float32)[None]
-    seen = Observed(confidence, correct)
+    seen = Observed(confidence, correct, (MAX_SOFTMAX,))
     chosen = choose(seen, [1.0, 4.0], Limit(5.0, True))
     assert (leaves_at(confidence, chosen.thresholds) == 0).sum() < 28
 
@@ -109,13 +110,24 @@ def test_chunks_give_what_one_piece_gives(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_midpoints_separate_what_they_lie_between() -> None:
     close = np.array([0.9, np.nextafter(np.float32(0.9), np.float32(1))], np.float32)
-    for value in candidates(close)[1:-1]:
+    for value in candidates(close, MAX_SOFTMAX)[1:-1]:
         assert (close >= value).sum() == 1
 
 
 def test_an_exit_that_never_pays_is_left_out() -> None:
     seen = random_answers(1, 2, 50)
-    assert choose(seen, [5.0, 4.0], Limit(100.0, True)).thresholds == (NEVER,)
+    assert choose(seen, [5.0, 4.0], Limit(100.0, True)).thresholds == (MAX_SOFTMAX.never,)
+
+
+def test_thresholds_beyond_the_range_are_those_of_the_rule() -> None:
+    wide = replace(MAX_SOFTMAX, name="wide", low=-5.0, high=7.0)
+    confidence = np.linspace(-5, 7, 50, dtype=np.float32)[None]
+    seen = Observed(confidence, np.ones((2, 50), bool), (wide,))
+    assert choose(seen, [5.0, 4.0], Limit(0.0, True)).thresholds == (np.float32(8),), "nobody leaves"
+    assert choose(seen, [3.0, 4.0], Limit(0.0, True)).thresholds == (np.float32(-5),), "all leave"
+    both = Observed(np.concatenate([confidence, confidence / 24 + 0.5]), np.ones((3, 50), bool),
+                    (wide, MAX_SOFTMAX))  # fmt: skip
+    assert choose(both, [9.0, 3.0, 4.0], Limit(0.0, True)).thresholds == (np.float32(8), np.float32(0))
 
 
 def test_cautious_choice_never_costs_less_than_the_optimistic_one() -> None:
@@ -137,7 +149,7 @@ def test_many_images_are_searched_on_every_so_many_midpoints() -> None:
     rng = np.random.default_rng(0)
     correct = rng.random((3, 6000)) < np.array([[0.7], [0.8], [0.9]])
     confidence = (rng.random((2, 6000)) * 0.5 + 0.5 * correct[:-1]).astype(np.float32)
-    seen = Observed(confidence, correct)
+    seen = Observed(confidence, correct, (MAX_SOFTMAX,) * 2)
     found = choose(seen, [1.0, 2.0, 4.0], Limit(1.0, True))
     lost, gained = drop_counts(seen, found.thresholds)
     assert 100 * (lost - gained) / 6000 <= 1.0 + 1e-9

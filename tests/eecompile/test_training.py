@@ -12,8 +12,8 @@ from eecompile.features import TeacherData, extract
 from eecompile.preprocess import preprocesses
 from eecompile.training import Head, Recipe, train_heads
 from passes.graph import load, to_model
-from passes.heads import head_layers
-from passes.insert_exits import set_head_parameters
+from passes.heads import CONV, FAMILIES, LINEAR, HeadFamily, HeadLayer, Shape
+from passes.insert_exits import head_parameters, set_head_parameters
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.eecompile.test_calibration import EXAMPLE
@@ -34,7 +34,7 @@ def train(setting: tuple[object, TeacherData, object], name: str, seed: int = 0)
     graph, data, _ = setting
     exit_ = next(e for e in state_of(graph).exits if e.name == name)
     shape = tuple(graph.tensors()[exit_.mount].shape[1:])  # type: ignore[attr-defined]
-    head = Head(name, head_layers("conv", shape, 10), shape, data.features[name])
+    head = Head(name, CONV.layers(shape, 10), shape, data.features[name])
     return train_heads([head], data, seed, SHORT, lambda _: None)[name]
 
 
@@ -43,7 +43,7 @@ def test_trained_head_classifies_and_the_graph_computes_what_was_trained(
 ) -> None:
     graph, _, rule = setting
     values = train(setting, "exit_0")
-    set_head_parameters(graph, "exit_0", values)
+    set_head_parameters(graph, state_of(graph).exits[0], values)
     session = ort.InferenceSession(
         to_model(graph, "N").SerializeToString(), providers=["CPUExecutionProvider"]
     )
@@ -78,8 +78,36 @@ def test_heads_trained_side_by_side_are_those_trained_alone(
     for name in ("exit_0", "exit_1"):
         mount = next(e.mount for e in state_of(graph).exits if e.name == name)
         shape = tuple(graph.tensors()[mount].shape[1:])  # type: ignore[attr-defined]
-        heads.append(Head(name, head_layers("conv", shape, 10), shape, data.features[name]))
+        heads.append(Head(name, CONV.layers(shape, 10), shape, data.features[name]))
     together = train_heads(heads, data, 0, SHORT, lambda _: None)
     for name in ("exit_0", "exit_1"):
         alone = train(setting, name)
         assert all(np.array_equal(alone[key], together[name][key]) for key in alone)
+
+
+def test_a_head_of_two_convolutions_trains_and_the_graph_computes_what_was_trained(
+    setting: tuple[object, TeacherData, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def layers(shape: Shape, classes: int) -> tuple[HeadLayer, ...]:
+        convs = tuple(HeadLayer("Conv", (3, 3), (stride, stride), 16) for stride in (1, 2))
+        return (*convs, *LINEAR.layers(convs[1].output_shape(shape), classes))
+
+    monkeypatch.setitem(FAMILIES, "deep", HeadFamily("deep", layers))
+    rule = setting[2]
+    graph = load(EXAMPLE)
+    parse_pipeline("canonicalize,fold-batchnorm,insert-exits{at=1,head=deep}")(graph)
+    item = state_of(graph).exits[0]
+    dataset = load_data("digits")
+    data = extract(graph, dataset.train, rule, 10**9, 0, lambda _: None)  # type: ignore[arg-type]
+    shape = tuple(graph.tensors()[item.mount].shape[1:])
+    head = Head(item.name, layers(shape, 10), shape, data.features[item.name])
+    values = train_heads([head], data, 0, SHORT, lambda _: None)[item.name]
+    assert set(values) == set(head_parameters(graph, item))
+    assert {"conv.weight", "conv_1.weight", "gemm.weight"} < set(values)
+    set_head_parameters(graph, item, values)
+    session = ort.InferenceSession(
+        to_model(graph, "N").SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    images = rule.apply(dataset.val.x)  # type: ignore[attr-defined]
+    logits = session.run([item.output], {session.get_inputs()[0].name: images})[0]
+    assert (logits.argmax(1) == dataset.val.y).mean() > 0.8

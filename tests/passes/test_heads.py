@@ -6,13 +6,17 @@ from hypothesis import strategies as st
 
 from passes.errors import InputError
 from passes.graph import from_model, infer_shapes
-from passes.heads import HEADS, HeadLayer, head_layers
+from passes.heads import AUTO, FAMILIES, HeadLayer, head_family
 from passes.insert_exits import InsertExits
 from tests.passes.net_builder import NetBuilder
 
 
+def layers(kind: str, shape: tuple[int, ...]) -> tuple[HeadLayer, ...]:
+    return head_family(kind, shape).layers(shape, 10)
+
+
 def words(kind: str, *shape: int) -> list[str]:
-    return [f"{layer.op}{list(layer.kernel) or ''}" for layer in head_layers(kind, shape, 10)]
+    return [f"{layer.op}{list(layer.kernel) or ''}" for layer in layers(kind, shape)]
 
 
 def test_linear_head_pools_to_at_most_four() -> None:
@@ -28,12 +32,12 @@ def test_conv_head_pools_to_at_most_eight() -> None:
 
 @pytest.mark.parametrize(("channels", "width"), [(1, 32), (16, 32), (17, 48), (24, 48), (64, 64), (500, 64)])
 def test_conv_head_is_twice_as_wide_within_32_and_64(channels: int, width: int) -> None:
-    assert next(k for k in head_layers("conv", (channels, 8, 8), 10) if k.op == "Conv").channels == width
+    assert next(k for k in layers("conv", (channels, 8, 8)) if k.op == "Conv").channels == width
 
 
 def test_auto_goes_by_size() -> None:
-    assert head_layers("auto", (16, 8, 8), 3) == head_layers("conv", (16, 8, 8), 3)
-    assert head_layers("auto", (16, 7, 9), 3) == head_layers("linear", (16, 7, 9), 3)
+    assert head_family(AUTO, (16, 8, 8)) == head_family("conv", (16, 8, 8))
+    assert head_family(AUTO, (16, 7, 9)) == head_family("linear", (16, 7, 9))
 
 
 def test_one_spatial_axis() -> None:
@@ -55,16 +59,16 @@ def test_same_pads_keep_the_size(size: int, stride: int) -> None:
 @pytest.mark.parametrize("shape", [(4,), (1, 2, 3, 4)])
 def test_mounts_without_space(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="1 or 2 spatial axes"):
-        head_layers("linear", shape, 2)
+        head_family("linear", shape)
 
 
 def test_unknown_kind() -> None:
     with pytest.raises(InputError, match="unknown head 'con'"):
-        head_layers("con", (1, 2, 2), 2)
+        head_family("con", (1, 2, 2))
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(st.integers(2, 6), st.integers(3, 40), st.integers(3, 40), st.sampled_from(sorted(HEADS)))
+@given(st.integers(2, 6), st.integers(3, 40), st.integers(3, 40), st.sampled_from([AUTO, *FAMILIES]))
 def test_shapes_are_those_of_the_graph(channels: int, height: int, width: int, kind: str) -> None:
     net = NetBuilder((1, 2, height, width))
     stem = net.op("Relu", net.conv("x", 2, channels))

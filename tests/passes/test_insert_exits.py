@@ -6,10 +6,10 @@ import pytest
 from passes.errors import InputError, PassError
 from passes.exits import keep_exits, recognise_exits, set_thresholds
 from passes.graph import from_model, to_model
+from passes.heads import CONV, LINEAR
 from passes.insert_exits import (
     InsertExits,
     add_rival_heads,
-    head_kind,
     head_parameters,
     set_head_parameters,
 )
@@ -44,22 +44,23 @@ def test_a_number_counts_the_exits_there_are() -> None:
 def test_new_exits_before_old_ones_change_their_numbers() -> None:
     graph = from_model(chain(4))
     InsertExits(at=("relu_2",), head="linear")(graph)
-    weights = head_parameters(graph, "exit_0")["gemm.weight"]
+    weights = head_parameters(graph, state_of(graph).exits[0])["gemm.weight"]
     assert InsertExits(at=("relu_2", "relu_0"), head="linear")(graph)
     assert [e.mount for e in state_of(graph).exits[:2]] == ["n1_Relu_out", "n5_Relu_out"]
     assert [t.name for t in graph.outputs[:2]] == ["exit_0", "exit_1"]
-    np.testing.assert_array_equal(head_parameters(graph, "exit_1")["gemm.weight"], weights)
+    np.testing.assert_array_equal(head_parameters(graph, state_of(graph).exits[1])["gemm.weight"], weights)
 
 
 def test_head_parameters_are_set_by_name() -> None:
     graph = from_model(chain())
     InsertExits(at=("relu_0",), head="conv")(graph)
-    found = head_parameters(graph, "exit_0")
+    item = state_of(graph).exits[0]
+    found = head_parameters(graph, item)
     assert set(found) == {"conv.weight", "conv.bias", "gemm.weight", "gemm.bias"}
-    set_head_parameters(graph, "exit_0", {"gemm.bias": np.array([1.0, 2.0])})
-    assert head_parameters(graph, "exit_0")["gemm.bias"].tolist() == [1.0, 2.0]
+    set_head_parameters(graph, item, {"gemm.bias": np.array([1.0, 2.0])})
+    assert head_parameters(graph, item)["gemm.bias"].tolist() == [1.0, 2.0]
     with pytest.raises(ValueError, match=r"no parameter 'gemm\.bias' of shape"):
-        set_head_parameters(graph, "exit_0", {"gemm.bias": np.zeros(3)})
+        set_head_parameters(graph, item, {"gemm.bias": np.zeros(3)})
 
 
 def test_several_outputs_that_were_not_recognised() -> None:
@@ -94,7 +95,7 @@ def test_unknown_head() -> None:
         InsertExits(head="linea")(from_model(chain()))
 
 
-@pytest.mark.parametrize("step", [InsertExits(), InsertExits(("relu_0", "a;b c"), "conv", 7)])
+@pytest.mark.parametrize("step", [InsertExits(), InsertExits(("relu_0", "a;b c"), "conv", 7, "margin")])
 def test_text_form(step: InsertExits) -> None:
     check_text_form(step)
 
@@ -104,10 +105,10 @@ def test_rival_heads_hang_on_the_same_mounts_and_change_nothing_else() -> None:
     InsertExits(at=("relu_0", "relu_1"), head="linear")(graph)
     x = batch_of(to_model(graph), 1)
     before = run_model(to_model(graph), x)
-    add_rival_heads(graph, ("linear", "conv"))
+    add_rival_heads(graph, (LINEAR, CONV))
     exits = state_of(graph).exits
     assert [e.name for e in exits] == ["exit_0", "exit_1", "exit_2", "exit_3", "final"]
-    assert [head_kind(graph, e.name) for e in exits[:-1]] == ["linear", "conv", "linear", "conv"]
+    assert [e.head_name for e in exits[:-1]] == ["linear", "conv", "linear", "conv"]
     assert exits[0].mount == exits[1].mount != exits[2].mount == exits[3].mount
     after = run_model(to_model(graph), x)
     for old, new in zip(before, (after[0], after[2], after[4]), strict=True):

@@ -49,7 +49,7 @@ def main() -> None:
             for order in orders:
                 half, other = order[: count // 2], order[count // 2 :]
                 chosen = choose(
-                    Observed(seen.confidence[:, half], seen.correct[:, half]),
+                    Observed(seen.confidence[:, half], seen.correct[:, half], seen.rules),
                     costs,
                     Limit(options.max_drop, optimistic=True),
                 )

@@ -1,0 +1,186 @@
+"""The rule recorded in an exit is the one that files and numpy follow; an unknown one is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_graphsurgeon as gs
+import pytest
+
+from passes.confidence import MARGIN, MAX_SOFTMAX, RULES, ConfidenceRule, confidence_rule
+from passes.errors import InputError
+from passes.exits import recognise_exits, set_thresholds
+from passes.graph import EXITS_KEY, from_model, load, save, to_model
+from passes.insert_exits import InsertExits
+from passes.nest_exits import NestExits
+from passes.registry import parse_pipeline
+from passes.rewriting import Array
+from passes.split_stages import SplitStages
+from passes.state import copy_graph, state_of
+from tests.passes.equivalence import run_model
+from tests.passes.net_builder import NetBuilder
+from tests.passes.small_nets import EARLY, FINAL, chain, two_exits
+
+OPERATORS = {
+    "max_softmax": ["Softmax", "ReduceMax"],
+    "margin": ["Softmax", "TopK", "Mul", "ReduceSum"],
+}
+
+
+def with_exits(model: onnx.ModelProto, *entries: dict[str, Any]) -> onnx.ModelProto:
+    model.metadata_props.add(key=EXITS_KEY, value=json.dumps(entries))
+    return model
+
+
+def echo() -> onnx.ModelProto:
+    """Return a network both of whose exits answer with the input (three positive numbers) as logits."""
+    net = NetBuilder((1, 3, 1, 1))
+    same = net.const(np.eye(3).reshape(3, 3, 1, 1))
+    stem = net.op("Relu", net.op("Conv", "x", same))
+    early = net.op("Gemm", net.op("Flatten", stem), net.const(np.eye(3)))
+    deep = net.op("Relu", net.op("Conv", stem, same))
+    return net.model(early, net.op("Gemm", net.op("Flatten", deep), net.const(np.eye(3))))
+
+
+def ruled(rule: str, threshold: float, path: Path) -> gs.Graph:
+    """Return the network of :func:`echo`, read from a file that records ``rule`` in both exits."""
+    graph = from_model(echo())
+    recognise_exits(graph)
+    set_thresholds(graph, [threshold])
+    entries = [{**e.to_json(), "confidence": rule} for e in state_of(graph).exits]
+    model = to_model(graph)
+    del model.metadata_props[:]
+    onnx.save(with_exits(model, *entries), path)
+    return load(path)
+
+
+def image_of(*shares: float) -> Array:
+    return (np.log(np.array(shares, np.float32)) + 10).reshape(1, 3, 1, 1)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+@pytest.mark.parametrize("stage", [0, 1])
+def test_stages_compute_the_recorded_rule(rule: str, stage: int, tmp_path: Path) -> None:
+    graph = ruled(rule, 0.5, tmp_path / "net.onnx")
+    SplitStages(stage)(graph)
+    made = [node.op for node in graph.nodes if node.name.startswith(("exit_0/", "final/"))]
+    assert made == OPERATORS[rule]
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        image = rng.normal(10, 2, (1, 3, 1, 1)).astype(np.float32)
+        logits, confidence, *_ = run_model(to_model(graph), image)
+        np.testing.assert_allclose(confidence, RULES[rule].evaluate(logits), rtol=1e-6, atol=1e-7)
+        assert RULES[rule].low <= confidence[0] <= RULES[rule].high
+
+
+@pytest.mark.parametrize(
+    ("shares", "leaves"),
+    [
+        ((0.5, 0.45, 0.05), {"max_softmax": 0, "margin": 1}),
+        ((0.45, 0.05, 0.5), {"max_softmax": 0, "margin": 1}),
+        ((0.7, 0.2, 0.1), {"max_softmax": 0, "margin": 0}),
+        ((0.36, 0.34, 0.3), {"max_softmax": 1, "margin": 1}),
+    ],
+)
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_nested_networks_decide_by_the_recorded_rule(
+    rule: str, shares: tuple[float, ...], leaves: dict[str, int], tmp_path: Path
+) -> None:
+    graph = ruled(rule, 0.4, tmp_path / "net.onnx")
+    NestExits()(graph)
+    onnx.checker.check_model(to_model(graph), full_check=True)
+    logits, number, confidence = run_model(to_model(graph), image_of(*shares))
+    assert number.tolist() == [leaves[rule]]
+    np.testing.assert_allclose(confidence, RULES[rule].evaluate(logits), rtol=1e-5)
+
+
+def test_numpy_values() -> None:
+    logits = np.log(np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.4, 0.4, 0.2]], np.float32))
+    np.testing.assert_allclose(MAX_SOFTMAX.evaluate(logits), [0.5, 0.8, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(MARGIN.evaluate(logits), [0.2, 0.7, 0.0], atol=1e-6)
+    huge = np.array([[1e4, 0.0], [0.0, 0.0]], np.float32)
+    assert MAX_SOFTMAX.evaluate(huge).tolist() == [1.0, 0.5]
+    assert MARGIN.evaluate(huge).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
+def test_the_thresholds_beyond_the_range(rule: ConfidenceRule) -> None:
+    logits = np.array([[1e4, 0.0], [0.0, 0.0], [0.1, 0.0]], np.float32)
+    confidence = rule.evaluate(logits)
+    assert confidence.dtype == np.float32
+    assert (confidence >= rule.always).all()
+    assert not (confidence >= rule.never).any()
+
+
+def test_rules_travel_in_files_by_name(tmp_path: Path) -> None:
+    graph = from_model(chain())
+    parse_pipeline("insert-exits{at=2,confidence=margin}")(graph)
+    path = save(graph, tmp_path / "net.onnx")
+    written = {p.key: p.value for p in onnx.load(path).metadata_props}
+    assert [e["confidence"] for e in json.loads(written[EXITS_KEY])] == ["margin"] * 3
+    assert state_of(load(path)).exits == state_of(graph).exits
+
+
+def test_exits_inserted_later_leave_the_rules_of_others() -> None:
+    graph = from_model(chain(4))
+    InsertExits(at=("relu_1",), confidence="margin")(graph)
+    InsertExits(at=("relu_0",))(graph)
+    assert [e.confidence.name for e in state_of(graph).exits] == ["max_softmax", "margin", "margin"]
+    before = copy_graph(graph)
+    assert not InsertExits(at=("relu_0",), confidence="margin")(graph)
+    assert state_of(graph).exits == state_of(before).exits
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"confidence": "entropy"},
+            r"net\.onnx: exit 'exit_0' records the confidence rule 'entropy', which is not known "
+            r"\(known: margin, max_softmax\)",
+        ),
+        (
+            {"head": "deep"},
+            r"net\.onnx: exit 'exit_0' records the head family 'deep', which is not known "
+            r"\(known: conv, linear\)",
+        ),
+        ({"confidence": 3}, r"net\.onnx: metadata 'eecompile\.exits' is damaged"),
+        ({"head": None}, r"net\.onnx: metadata 'eecompile\.exits' is damaged"),
+        ({"colour": "red"}, r"net\.onnx: metadata 'eecompile\.exits' is damaged"),
+    ],
+)
+def test_what_a_file_records_and_nobody_knows_is_refused(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.onnx"
+    first = {"name": "exit_0", "mount": "n1_Relu_out", "output": EARLY, "threshold": 0.5, **change}
+    final = {"name": "final", "mount": "n5_Relu_out", "output": FINAL}
+    onnx.save(with_exits(two_exits(), first, final), path)
+    with pytest.raises(InputError, match=message):
+        load(path)
+
+
+@pytest.mark.parametrize("recorded", [{}, {"confidence": "max_softmax"}])
+def test_files_of_earlier_versions_load_as_they_did(recorded: dict[str, str]) -> None:
+    first = {"name": "exit_0", "mount": "n1_Relu_out", "output": EARLY, "threshold": 0.5, **recorded}
+    final = {"name": "final", "mount": "n5_Relu_out", "output": FINAL, "threshold": None, **recorded}
+    exits = recognise_exits(from_model(with_exits(two_exits(), first, final)))
+    assert [e.confidence for e in exits] == [MAX_SOFTMAX] * 2
+    assert [e.head for e in exits] == [None] * 2
+    assert [e.threshold for e in exits] == [0.5, None]
+
+
+@pytest.mark.parametrize("at", ["1", "relu_0"])
+def test_unknown_rules_are_refused_as_options(at: str) -> None:
+    graph = from_model(chain())
+    InsertExits(at=(at,))(graph)
+    with pytest.raises(InputError, match="unknown confidence rule 'margn'\ndid you mean 'margin'"):
+        InsertExits(at=(at,), confidence="margn")(graph)
+    with pytest.raises(InputError, match="unknown head 'con'"):
+        InsertExits(at=(at,), head="con")(graph)
+    with pytest.raises(InputError, match="unknown confidence rule"):
+        confidence_rule("")
