@@ -10,7 +10,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
-from eecompile.dataset import Split
+from eecompile.dataset import Split, evenly
 from eecompile.preprocess import Preprocess
 from eecompile.runtime import Evaluator, batches
 from passes.exits import head_nodes
@@ -26,6 +26,7 @@ WORK_MACS = 1.0e12
 MAX_COPIES = 9
 _MAX_BYTES = 900 * 2**20
 _PROBE = 256
+_MIRRORED = 1024
 _PIECE = 2048
 _FLIP_TOLERANCE = 0.05
 
@@ -100,7 +101,7 @@ def extract(
     def values_of(piece: Array) -> list[Array]:
         return evaluator.run(lambda s: preprocess.apply(piece[s]), len(piece), names)
 
-    first = values_of(images[:_PROBE])
+    first = values_of(evenly(images, _PROBE))
     ranges = {n: (float(v.min()), float(v.max())) for n, v in zip(names[:-1], first[:-1], strict=True)}
     flips = spatial and _minds_no_mirror(evaluator, split, preprocess, final)
     bytes_per_copy = sum(len(images) * int(np.prod(v.shape[1:])) for v in first[:-1])
@@ -166,12 +167,11 @@ def _augment(images: Array, rng: np.random.Generator, flips: bool, axes: tuple[i
 
 def _minds_no_mirror(evaluator: Evaluator, split: Split, preprocess: Preprocess, final: str) -> bool:
     """Mirroring is taken as an augmentation only if the network itself hardly notices it."""
-    count = min(1024, len(split))
-    images, labels = split.x[:count], split.y[:count]
+    images, labels = evenly(split.x, _MIRRORED), evenly(split.y, _MIRRORED)
     mirrored = np.flip(images, axis=_image_axes(images)[1])
 
     def accuracy(x: Array) -> float:
-        logits = evaluator.run(lambda s: preprocess.apply(x[s]), count, [final])[0]
+        logits = evaluator.run(lambda s: preprocess.apply(x[s]), len(x), [final])[0]
         return float((logits.argmax(axis=1) == labels).mean())
 
     return accuracy(images) - accuracy(mirrored) <= _FLIP_TOLERANCE

@@ -15,6 +15,7 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile import gptq
+from eecompile.dataset import evenly
 from eecompile.runtime import session
 from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
 from passes.quantize import to_integers
@@ -174,8 +175,7 @@ class RoundingWalk:
         attrs = node.attrs
         pads = attrs.get("pads", [0] * (2 * len(kernel)))
         strides, dilations = attrs.get("strides", ones), attrs.get("dilations", ones)
-        picked = x[:: max(1, len(x) // GPTQ_IMAGES)]
-        return gptq.conv_columns(picked, kernel, strides, pads, dilations, groups, ROWS)
+        return gptq.conv_columns(evenly(x, GPTQ_IMAGES), kernel, strides, pads, dilations, groups, ROWS)
 
     def _coarsen(self, node: gs.Node, finest: float) -> None:
         """Requantization is a right shift: an output step must not be finer than the accumulator's."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eecompile.dataset import evenly
 from eecompile.features import Features, TeacherData
 from passes.errors import InputError
 from passes.heads import HeadLayer, layer_names
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 Array = NDArray[Any]
+_SCALED = 2048
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,7 @@ class _Trainer:
 
 def _input_scaling(features: Features) -> tuple[float, float]:
     """Bring stored features to unit deviation with real zero kept at zero (padding must stay zero)."""
-    deviation = float(features.copies[0][:2048].std()) or 1.0
+    deviation = float(evenly(features.copies[0], _SCALED).std()) or 1.0
     return 1 / deviation, features.offset / features.scale / deviation
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
-from eecompile.dataset import Split
+from eecompile.dataset import Split, evenly
 from eecompile.preprocess import Preprocess
 from eecompile.runtime import DynamicModel, Evaluator, StagedModel, session
 from eecompile.thresholds import Observed, leaves_at
@@ -140,16 +140,17 @@ def measure(
         dynamic: The nested model.
         exits: Number of exits of it.
         images: Gives image i, preprocessed, as a batch of one.
-        total: How many images there are; at most ``TIMED_IMAGES`` are used.
+        total: How many images there are; at most ``TIMED_IMAGES`` are used, evenly spread.
     """
     runner = session(to_model(static))
     name = runner.get_inputs()[0].name
-    count = min(total, TIMED_IMAGES)
+    timed = evenly(np.arange(total), TIMED_IMAGES)
+    count = len(timed)
     static_ms, dynamic_ms = np.zeros((REPEATS, count)), np.zeros((REPEATS, count))
     where = np.zeros(count, np.int64)
     for repeat in range(REPEATS):
-        for index in range(count):
-            image = images(index)
+        for index, number in enumerate(timed):
+            image = images(int(number))
             start = time.perf_counter()
             runner.run(None, {name: image})
             middle = time.perf_counter()

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
+from eecompile.dataset import evenly
 from eecompile.runtime import session
 from passes.base import Pass
 from passes.errors import InputError
@@ -49,8 +50,8 @@ class Verifier:
     """Observer that runs the graph between passes and keeps one :class:`Check` per pass."""
 
     def __init__(self, images: Array | None, seed: int) -> None:
-        """Take preprocessed images of the model's input shape, or draw seeded normal ones."""
-        self._images = None if images is None else images[:IMAGES]
+        """Take some preprocessed images of the model's input shape, or draw seeded normal ones."""
+        self._images = None if images is None else evenly(images, IMAGES)
         self._seed = seed
         self._outputs: dict[str, Array] | None = None
         self._softmax = False
