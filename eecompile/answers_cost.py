@@ -25,7 +25,8 @@ SHOWN_PORTS = 6
 def cost_report(out: Console, report: PointedReport) -> None:
     """Print exits, layers and what the figures leave out."""
     at = "" if report.point is None else f" at {report.point}"
-    line(out, f"{report.target}{at}, objective {report.objective}, cost model {report.cost_model}", "bold")
+    objective, model = report.objective.name, report.cost_model
+    line(out, f"{report.target}{at}, objective {objective}, cost model {model}", "bold")
     line(out, f"Known error: {report.known_error}.")
     _assumptions(out, report)
     out.print()

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from eecompile import wording
 from eecompile.terminal import line, table
+from targets.objective import Objective
 from targets.path_cost import ExpectedCost, PathCost, SpeculativeCost
 from targets.report import CostReport
 from targets.schedule.exact import Exact
@@ -72,15 +73,15 @@ def fused_layers(schedule: ScheduleReport) -> str:
     return f"{schedule.fused} layers fused in {groups}"
 
 
-def exact_line(exact: Exact, objective: str) -> str:
+def exact_line(exact: Exact, objective: Objective) -> str:
     """Return in a sentence how far the schedule is at most from the best with its cuts."""
     if exact.proven:
-        return f"CP-SAT on the same tiles: the expected {objective} is proven best."
+        return f"CP-SAT on the same tiles: the expected {objective.name} is proven best."
     above = exact.value / exact.bound - 1 if exact.bound > 0 else math.inf
     if not math.isfinite(above):
-        return f"CP-SAT on the same tiles: nothing is proven of the expected {objective}."
+        return f"CP-SAT on the same tiles: nothing is proven of the expected {objective.name}."
     over = f"at most {wording.percent(above)} above the best (not proven)"
-    return f"CP-SAT on the same tiles: the expected {objective} is {over}."
+    return f"CP-SAT on the same tiles: the expected {objective.name} is {over}."
 
 
 def resident_line(schedule: ScheduleReport) -> str:

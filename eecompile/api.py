@@ -23,6 +23,7 @@ from eecompile.pipeline import run as run_pipeline
 from eecompile.run_options import RunOptions, check_seed
 from eecompile.schedule_options import ScheduleOptions
 from passes.heads import check_kind
+from targets.objective import objective_named
 from targets.operating_points import PointedReport
 
 __all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "report", "run", "targets"]
@@ -85,7 +86,7 @@ def run(
         out=None if out is None else Path(out),
         exits=exits,
         head=head,
-        objective=objective,
+        objective=objective_named(objective),
         max_drop=max_drop,
         optimistic=optimistic,
         preprocess=preprocess,
@@ -210,6 +211,7 @@ def cost(
         NoSolutionError: A layer that no core of the target supports, or no point meets ``max_latency``.
     """
     check_kind(head)
+    minimised = objective_named(objective)
     options = CostOptions(
         mapping=None if mapping is None else Path(mapping),
         locality=locality,
@@ -230,7 +232,7 @@ def cost(
         ),
     )
     return cost_network(
-        Path(model), target, objective, cost_model, exits, head, host_scale, options, progress
+        Path(model), target, minimised, cost_model, exits, head, host_scale, options, progress
     )
 
 

@@ -10,11 +10,12 @@ from passes.registry import parse_pipeline
 from passes.schemes import Scheme, scheme
 from passes.state import copy_graph, state_of
 from targets.base import Target
+from targets.objective import EDP, Objective
 from targets.report import evaluate
 
 
 def assign_precisions(
-    graph: gs.Graph, target: Target, objective: str = "edp", allow_refused: bool = False
+    graph: gs.Graph, target: Target, objective: Objective = EDP, allow_refused: bool = False
 ) -> tuple[str, ...]:
     """Write into the state of ``graph`` what each of its nodes computes with on ``target``.
 

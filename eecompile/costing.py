@@ -15,6 +15,7 @@ from targets.base import Target
 from targets.cost.mapping import RuleError
 from targets.engine_target import EngineTarget
 from targets.layer import Bits
+from targets.objective import Objective
 from targets.operating_points import PointedReport, check_point, choose_point
 from targets.readers.files import read_architecture
 from targets.readers.mapping import read_mapping
@@ -59,7 +60,7 @@ class CostOptions:
 def cost_network(
     model: Path,
     target: str,
-    objective: str,
+    objective: Objective,
     cost_model: str | None,
     exits: str | None,
     head: str,

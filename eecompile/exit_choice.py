@@ -15,7 +15,7 @@ from eecompile.thresholds import Choice, Limit, choose, leaves_at
 from eecompile.validation import Answers
 from passes.exits import keep_exits
 from passes.state import state_of
-from targets.path_cost import PathCost
+from targets.objective import Objective
 from targets.report import CostReport
 
 MIN_GAIN = 0.02
@@ -48,18 +48,12 @@ class ExitChoice:
     removed: tuple[RemovedExit, ...]
 
 
-def objective_value(costs: PathCost, objective: str) -> float:
-    """Return what is minimised: EDP (J x cycles), latency (cycles) or energy (pJ) of an exit path."""
-    values = {"edp": costs.edp_j_cycles, "latency": costs.latency_cycles, "energy": costs.energy_pj}
-    return float(values[objective])
-
-
 def choose_exits(
     graph: gs.Graph,
     candidates: Sequence[Candidate],
     val: Answers,
     limit: Limit,
-    objective: str,
+    objective: Objective,
     cost: Callable[[gs.Graph, Sequence[float] | None], CostReport],
 ) -> ExitChoice:
     """Try every subset of the candidate exits; the cheapest on val within the limit is kept.
@@ -74,7 +68,7 @@ def choose_exits(
         candidates: What these exits are; of those on one mount, one at most is kept.
         val: Its answers on validation images.
         limit: Allowed drop.
-        objective: ``edp``, ``latency`` or ``energy``.
+        objective: What is minimised.
         cost: Costs a network on the target, scheduled for shares of images that leave at each exit.
     """
     names = [e.name for e in state_of(graph).exits[:-1]]
@@ -88,7 +82,7 @@ def choose_exits(
             ratios = None
             for _ in range(2 if subset else 1):
                 costs = cost(network, ratios)
-                values = [objective_value(e, objective) for e in costs.exits]
+                values = [e.value(objective) for e in costs.exits]
                 seen = val.observed().select(subset)
                 choice = choose(seen, values, limit, bound)
                 if any(t == rule.never for t, rule in zip(choice.thresholds, seen.rules, strict=True)):

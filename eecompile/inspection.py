@@ -15,6 +15,7 @@ from passes.mounts import Mount, find_mounts
 from passes.registry import parse_pipeline
 from passes.state import Decline, Exit, state_of
 from targets.base import Target
+from targets.objective import EDP
 from targets.registry import load_target
 from targets.report import CostReport, evaluate
 
@@ -138,7 +139,7 @@ def _mounts(graph: gs.Graph, notes: list[str]) -> tuple[Mount, ...]:
 
 def _costs(graph: gs.Graph, target: Target, notes: list[str]) -> CostReport | None:
     try:
-        return evaluate(graph, target, "edp", allow_refused=True)
+        return evaluate(graph, target, EDP, allow_refused=True)
     except EecompileError as error:
         notes.append(f"placement: {error.message}")
         return None

@@ -35,6 +35,7 @@ from passes.mounts import find_mounts
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.base import Target
+from targets.objective import Objective
 from targets.registry import load_target
 from targets.report import CostReport
 from targets.schedule.trace import trace_text
@@ -250,7 +251,7 @@ class Job:
 
     def _info(self, dataset: Dataset | None, more: dict[str, Any], static: CostReport) -> dict[str, Any]:
         self.clock.step("")
-        options = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.options).items()}
+        options = {k: str(v) if isinstance(v, Path | Objective) else v for k, v in vars(self.options).items()}
         return {
             "command": outcome.command(self.options),
             "options": options,

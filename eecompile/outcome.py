@@ -14,7 +14,7 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.dataset import Dataset
-from eecompile.exit_choice import ExitChoice, objective_value
+from eecompile.exit_choice import ExitChoice
 from eecompile.preparation import Prepared
 from eecompile.preprocess_choice import Choice as PreprocessChoice
 from eecompile.results import (
@@ -225,7 +225,7 @@ def _exit_results(graph: gs.Graph, evidence: Evidence, where: Array, dynamic: Ar
 def curve(evidence: Evidence, options: RunOptions) -> tuple[CurvePoint, ...]:
     """Choose thresholds on val for a row of allowed drops; show what each gives on val and on test."""
     costs, static = evidence.chosen.costs, evidence.chosen.static
-    values = [objective_value(e, options.objective) for e in costs.exits]
+    values = [e.value(options.objective) for e in costs.exits]
     val, test = evidence.val_answers, evidence.lowered_answers
     bound = DropBound(len(val.labels))
     points = []
@@ -314,7 +314,7 @@ def disagreement(agreement: Agreement) -> str:
 def command(options: RunOptions) -> str:
     """Return the command line of a run, every option spelt out."""
     words = ["eecompile", "run", str(options.model)]
-    for name, value in asdict(options).items():
+    for name, value in vars(options).items():
         flag = f"--{name.replace('_', '-')}"
         if value is True:
             words.append(flag)

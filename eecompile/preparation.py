@@ -19,6 +19,7 @@ from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.base import Target
 from targets.layer import Bits
+from targets.objective import Objective
 from targets.report import CostReport, evaluate
 from targets.scheduling import Wishes
 
@@ -48,7 +49,7 @@ class Prepared:
 def prepare(
     model: Path,
     target: Target,
-    objective: str,
+    objective: Objective,
     exits: str | None,
     head: str,
     default_exits: int = 0,
@@ -121,7 +122,7 @@ def _check_input_name(graph: gs.Graph) -> None:
 def cost_of(
     graph: gs.Graph,
     target: Target,
-    objective: str,
+    objective: Objective,
     bits: Bits | None = None,
     fusion: bool = True,
     ratios: Sequence[float] | None = None,

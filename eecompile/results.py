@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from passes.errors import InputError
+from targets.objective import Objective, objective_named
 
 SCHEMA_VERSION = 1
+
+
+def _objective(value: object) -> object:
+    """Return the objective of a name in a file; pydantic tells its errors with the place they are at."""
+    try:
+        return objective_named(value) if isinstance(value, str) else value
+    except InputError as error:
+        raise ValueError(str(error)) from None
 
 
 class _Frozen(BaseModel):
@@ -109,6 +119,10 @@ class Saving(_Frozen):
     energy: float
     edp: float
 
+    def of(self, objective: Objective) -> float:
+        """Return what is saved of what was minimised."""
+        return float(getattr(self, objective.name))
+
 
 class HostSensitivity(_Frozen):
     """Savings when the placeholder cost of host work is scaled."""
@@ -147,7 +161,7 @@ class Summary(_Frozen):
     schema_version: int = SCHEMA_VERSION
     model: str
     target: str
-    objective: str
+    objective: Annotated[Objective, BeforeValidator(_objective), PlainSerializer(str)]
     cost_model: str
     known_error: str
     max_drop: float

@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from passes.errors import InputError, did_you_mean
+from passes.errors import InputError
 from passes.heads import check_kind
-
-OBJECTIVES = ("edp", "latency", "energy")
+from targets.objective import EDP, Objective
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class RunOptions:
     out: Path | None = None
     exits: str | None = None
     head: str = "auto"
-    objective: str = "edp"
+    objective: Objective = EDP
     max_drop: float = 1.0
     optimistic: bool = False
     preprocess: str = "auto"
@@ -36,10 +35,6 @@ class RunOptions:
     speculate: bool = False
 
     def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise InputError(
-                f"unknown objective '{self.objective}'", did_you_mean(self.objective, OBJECTIVES)
-            )
         check_kind(self.head)
         if not math.isfinite(self.max_drop) or not 0 <= self.max_drop <= 100:
             raise InputError(

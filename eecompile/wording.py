@@ -112,11 +112,7 @@ def headline(summary: Summary) -> str:
     if summary.saving is None or summary.expected is None or summary.drop is None:
         return _cost_headline(summary)
     early = len(summary.exits) - 1
-    what, saved = {
-        "edp": ("energy-delay product", summary.saving.edp),
-        "energy": ("energy", summary.saving.energy),
-        "latency": ("latency", summary.saving.latency),
-    }[summary.objective]
+    what, saved = summary.objective.words, summary.saving.of(summary.objective)
     images = f" on {summary.dataset.test:,} test images" if summary.dataset else ""
     first = (
         f"With {_exits(early)} an image takes {change(saved)} {what} on {summary.target} than without."

@@ -14,7 +14,8 @@ from targets.closed_form import ClosedFormCosts, closed_form_machine
 from targets.cost.base import LayerCost
 from targets.cost.mapping import NoMappingError
 from targets.layer import Bits, Layer
-from targets.placement import Candidate, Placement, Reason, Refusal, objective_key
+from targets.objective import EDP, Objective
+from targets.placement import Candidate, Placement, Reason, Refusal
 from targets.schedule.candidates import Freedom
 from targets.schedule.jobs import Costs
 from targets.schedule.machine import Machine
@@ -151,7 +152,7 @@ class Target(ABC):
         """Return memories off chip whose accesses are told apart in the mappings of ``core``."""
         return frozenset()
 
-    def for_objective(self, objective: str) -> Target:  # noqa: ARG002
+    def for_objective(self, objective: Objective) -> Target:  # noqa: ARG002
         """Return this target with mappings searched for ``objective``."""
         return self
 
@@ -175,16 +176,15 @@ class Target(ABC):
         """Return all constraints of ``core``, each once, in declared order."""
         return tuple(dict.fromkeys(c for rules in self.support(core).values() for c in rules))
 
-    def place(self, layer: Layer, objective: str = "edp") -> Placement | Refusal:
+    def place(self, layer: Layer, objective: Objective = EDP) -> Placement | Refusal:
         """Put ``layer`` on the cheapest core that takes it, ties by core name.
 
         Cores are compared at the nominal host cost, so that scaling it changes costs but moves nothing.
 
         Args:
             layer: The layer.
-            objective: ``edp``, ``latency`` or ``energy`` of the layer alone.
+            objective: What is minimised, of the layer alone.
         """
-        key = objective_key(objective)
         nominal = replace(self, host_scale=1.0)
         survey = self.survey(layer)
         candidates, unfit = [], []
@@ -194,7 +194,7 @@ class Target(ABC):
             except NoMappingError as error:
                 unfit.append(Reason(core, error.message[:1].upper() + error.message[1:]))
         if candidates:
-            candidates.sort(key=lambda c: (key(nominal.cost(layer, c.core)), c.core))
+            candidates.sort(key=lambda c: (nominal.cost(layer, c.core).value(objective), c.core))
             return Placement(layer.name, tuple(candidates), (*survey.declined, *unfit))
         reasons = (*survey.declined, *unfit) or survey.absent
         return Refusal(layer.name, layer.op_type, layer.origin, reasons, survey.hint)

@@ -17,7 +17,8 @@ from passes.registry import parse_pipeline
 from passes.schemes import scheme
 from targets.base import Target, sentence
 from targets.layer import Layer, LoopDims, Operand
-from targets.placement import OBJECTIVES, Placement, Refusal
+from targets.objective import EDP, OBJECTIVES, Objective
+from targets.placement import Placement, Refusal
 from targets.schedule.checker import problems
 from targets.scheduling import Wishes, schedule_workload
 from targets.workload import ExitPath, Workload
@@ -113,7 +114,7 @@ class TargetConformance:
 
     target: ClassVar[Target]
 
-    def _placed(self, layer: Layer, objective: str = "edp") -> Placement:
+    def _placed(self, layer: Layer, objective: Objective = EDP) -> Placement:
         result = self.target.place(layer, objective)
         assert isinstance(result, Placement), f"an ordinary {layer.op_type} is refused: {result}"
         return result
@@ -164,10 +165,10 @@ class TargetConformance:
     def test_placement_is_legal_and_cheapest(self) -> None:
         """Candidates meet all rules of their core and come cheapest first."""
         for op in self._operators():
-            for objective, key in OBJECTIVES.items():
+            for objective in OBJECTIVES:
                 placement = replace(self.target, host_scale=1.0).place(sample_layer(op), objective)
                 assert isinstance(placement, Placement)
-                costs = [key(candidate.cost) for candidate in placement.candidates]
+                costs = [candidate.cost.value(objective) for candidate in placement.candidates]
                 assert costs == sorted(costs), f"{op}: candidates are not sorted by {objective}"
                 for candidate in placement.candidates:
                     rules = self.target.support(candidate.core)[op]

@@ -24,7 +24,8 @@ from targets.engine_machine import machine_of
 from targets.engine_rules import Named, allowed_cores, chosen_rule, foreign_loops, idle_rules
 from targets.hierarchy import MemoryLevel
 from targets.layer import Bits, Layer
-from targets.placement import Placement, Refusal, objective_key
+from targets.objective import EDP, Objective
+from targets.placement import Placement, Refusal
 from targets.schedule.candidates import Freedom
 from targets.schedule.machine import Machine
 from targets.workload import Workload
@@ -45,7 +46,7 @@ class EngineTarget(Target):
         rules: What the user asks of the mapping of some layers.
         lpf_limit: Most temporal factors per layer; ``None`` takes all prime factors.
         locality: Tensors may stay on chip between layers; else each layer reads and writes off chip.
-        objective: What mappings minimise: ``edp``, ``latency`` or ``energy``.
+        objective: What mappings minimise.
         engines: What was found out so far.
         watch: Called with the name of a layer before its mapping is searched.
     """
@@ -60,7 +61,7 @@ class EngineTarget(Target):
     rules: tuple[MappingRule, ...] = ()
     lpf_limit: int | None = DEFAULT_LPF_LIMIT
     locality: bool = True
-    objective: str = "edp"
+    objective: Objective = EDP
     engines: Engines | None = field(default=None, compare=False, repr=False)
     watch: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
 
@@ -71,7 +72,6 @@ class EngineTarget(Target):
             InputError: A wrong option, or no core with an array.
         """
         super().__post_init__()
-        objective_key(self.objective)
         if self.lpf_limit is not None and self.lpf_limit < 1:
             raise InputError(f"the limit of temporal factors must be at least 1, not {self.lpf_limit}")
         if self.engines is None:
@@ -132,7 +132,7 @@ class EngineTarget(Target):
             return f"The mapping file allows {', '.join(allowed)}"
         return ""
 
-    def place(self, layer: Layer, objective: str = "edp") -> Placement | Refusal:
+    def place(self, layer: Layer, objective: Objective = EDP) -> Placement | Refusal:
         """Put ``layer`` on the core where its best mapping for ``objective`` is cheapest."""
         bound = self if objective == self.objective else replace(self, objective=objective)
         placed = super(EngineTarget, bound).place(layer, objective)
@@ -255,7 +255,7 @@ class EngineTarget(Target):
         """All the scheduler can do; without locality, cores and order of whole layers."""
         return Freedom(self.locality, self.locality, self.locality)
 
-    def for_objective(self, objective: str) -> EngineTarget:
+    def for_objective(self, objective: Objective) -> EngineTarget:
         """Return this target with mappings searched for ``objective``."""
         return replace(self, objective=objective)
 

@@ -7,7 +7,7 @@ the point's scale. Placement is the same too, because all energies scale alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,12 +15,11 @@ from passes.errors import InputError, NoSolutionError
 from targets.arch import Architecture, OperatingPoint
 from targets.base import Target
 from targets.cost.solution import Solution
-from targets.path_cost import PathCost, SpeculativeCost, expected_cost
-from targets.placement import objective_key
+from targets.objective import Objective
+from targets.path_cost import J_PER_PJ, PathCost, SpeculativeCost, expected_cost
 from targets.report import CostReport
 from targets.report_json import report_document
 from targets.schedule.energy_split import EnergySplit
-from targets.schedule.objective import J_PER_PJ
 from targets.schedule.timeline import Timeline
 
 
@@ -54,13 +53,6 @@ class PointCosts:
     def total(self) -> ExitCost:
         """Cost of the deepest path: every layer, head and decision runs."""
         return self.exits[-1]
-
-
-OBJECTIVES: Mapping[str, Callable[[ExitCost], float]] = {
-    "edp": lambda cost: cost.edp_js,
-    "latency": lambda cost: cost.latency_s,
-    "energy": lambda cost: cost.energy_pj,
-}
 
 
 @dataclass(frozen=True)
@@ -126,31 +118,38 @@ def point_costs(report: CostReport, arch: Architecture) -> tuple[PointCosts, ...
 
 
 def best_point(
-    costs: Sequence[PointCosts], objective: str, max_latency_s: float | None = None, name: str | None = None
+    costs: Sequence[PointCosts],
+    objective: Objective,
+    max_latency_s: float | None = None,
+    name: str | None = None,
 ) -> PointCosts:
     """Return the point at which the deepest exit path costs least, the first of equal ones.
 
     Args:
         costs: Costs at all points, at least one.
-        objective: ``edp``, ``latency`` or ``energy``.
+        objective: What is minimised.
         max_latency_s: Longest allowed latency of the deepest path, in s: no image takes longer.
         name: The only point to choose; ``None`` for any.
 
     Raises:
-        InputError: Unknown objective.
         NoSolutionError: No such point is as fast as that.
     """
-    objective_key(objective)
+
+    def value(found: PointCosts) -> float:
+        return objective.value(found.total.energy_pj, found.total.latency_s)
+
     meeting = [c for c in costs if max_latency_s is None or c.total.latency_s <= max_latency_s]
     asked = [c for c in meeting if name in (None, c.name)]
     if asked:
-        return min(asked, key=lambda c: OBJECTIVES[objective](c.total))
-    other = min(meeting, key=lambda c: OBJECTIVES[objective](c.total)) if meeting else None
+        return min(asked, key=lambda c: objective.value(c.total.energy_pj, c.total.latency_s))
+    other = (
+        min(meeting, key=lambda c: objective.value(c.total.energy_pj, c.total.latency_s)) if meeting else None
+    )
     raise _too_slow([c for c in costs if name in (None, c.name)], objective, max_latency_s or 0.0, other)
 
 
 def _too_slow(
-    costs: Sequence[PointCosts], objective: str, bound_s: float, other: PointCosts | None
+    costs: Sequence[PointCosts], objective: Objective, bound_s: float, other: PointCosts | None
 ) -> NoSolutionError:
     """Return what to tell if none of ``costs`` meets the bound; ``other`` is a point besides that does."""
     fastest = min(costs, key=lambda c: c.total.latency_s)
@@ -160,7 +159,7 @@ def _too_slow(
     if other is not None:
         meets = f"take --point {other.name}, which needs {_up(other.total.latency_s)} s"
         return NoSolutionError(message, f"allow {_up(need_s)} s, or {meets}")
-    placed = "" if objective == "latency" else ", or ask for --objective latency"
+    placed = "" if not objective.counts_energy else ", or ask for --objective latency"
     smaller = f"give a network of 1/{_up(need_s / bound_s)} of the cycles"
     return NoSolutionError(message, f"allow {_up(need_s)} s, or {smaller}{placed}")
 
@@ -174,7 +173,7 @@ def _up(value: float, digits: int = 4) -> str:
 def choose_point(
     report: CostReport,
     arch: Architecture,
-    objective: str,
+    objective: Objective,
     name: str | None = None,
     max_latency_s: float | None = None,
 ) -> PointedReport:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from targets.schedule.objective import J_PER_PJ
+from targets.objective import Objective
 from targets.schedule.result import Schedule
 from targets.schedule.speculation import path_energies
 from targets.workload import Workload
+
+J_PER_PJ = 1e-12
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class PathCost:
     edp_js: float | None
     edp_j_cycles: float
     complete: bool = True
+
+    def value(self, objective: Objective) -> float:
+        """Return what is minimised, in cycles and pJ."""
+        return objective.value(self.energy_pj, float(self.latency_cycles))
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from passes.errors import InputError, did_you_mean
 from targets.cost.base import LayerCost
-
-OBJECTIVES: Mapping[str, Callable[[LayerCost], float]] = {
-    "edp": lambda cost: cost.energy_pj * cost.latency_cycles,
-    "latency": lambda cost: float(cost.latency_cycles),
-    "energy": lambda cost: cost.energy_pj,
-}
 
 
 @dataclass(frozen=True)
@@ -70,10 +62,3 @@ class Refusal:
         origin = f", from {self.origin[0]}" if self.origin else ""
         hint = f" To help: {self.hint}." if self.hint else ""
         return f"no core takes layer '{self.layer}' ({self.op_type}{origin}). Broken rules: {why}.{hint}"
-
-
-def objective_key(name: str) -> Callable[[LayerCost], float]:
-    """Return the cost an objective minimises; raises InputError for an unknown one."""
-    if name not in OBJECTIVES:
-        raise InputError(f"unknown objective '{name}'", did_you_mean(name, OBJECTIVES))
-    return OBJECTIVES[name]

@@ -15,6 +15,7 @@ from targets.base import Search, Target
 from targets.cost.imc import Peak
 from targets.layer import Bits
 from targets.layer_report import LayerReport, layer_reports
+from targets.objective import EDP, Objective, uniform
 from targets.path_cost import (
     ExpectedCost,
     PathCost,
@@ -23,10 +24,9 @@ from targets.path_cost import (
     path_costs,
     speculative_costs,
 )
-from targets.placement import Refusal, objective_key
+from targets.placement import Refusal
 from targets.report_json import report_document
 from targets.schedule.drawing import timeline_of
-from targets.schedule.objective import uniform
 from targets.schedule.timeline import Timeline
 from targets.schedule.trace import to_trace
 from targets.schedule_report import ScheduleReport, schedule_report
@@ -65,7 +65,7 @@ class CostReport:
     """
 
     target: str
-    objective: str
+    objective: Objective
     cost_model: str
     known_error: str
     host_scale: float
@@ -104,7 +104,7 @@ class CostReport:
 def evaluate(
     graph: gs.Graph,
     target: Target,
-    objective: str = "edp",
+    objective: Objective = EDP,
     *,
     bits: Bits | None = None,
     allow_refused: bool = False,
@@ -116,17 +116,16 @@ def evaluate(
     Args:
         graph: Batch 1, static shapes, float or lowered, after ``fuse-layers``.
         target: The accelerator with its options.
-        objective: What the schedule minimises, expected over the exits: ``edp``, ``latency`` or ``energy``.
+        objective: What the schedule minimises, expected over the exits.
         bits: Precision of float tensors; that of the target if not given.
         allow_refused: Report layers no core takes instead of raising.
         ratios: Share of inputs that leave at each exit; equal shares if not given.
         wishes: What the user asks of the schedule.
 
     Raises:
-        InputError: Unknown objective, or ratios that are none.
+        InputError: Ratios that are none.
         NoSolutionError: Some layer cannot be placed, or tensors do not fit; the message says what and why.
     """
-    objective_key(objective)
     bits = bits or target.precision
     workload = build_workload(graph, bits)
     check_ratios(ratios, len(workload.exits))

@@ -23,7 +23,7 @@ def report_document(report: CostReport) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "target": report.target,
-        "objective": report.objective,
+        "objective": report.objective.name,
         "cost_model": report.cost_model,
         "known_error": report.known_error,
         "host_scale": report.host_scale,

@@ -12,12 +12,12 @@ from passes.errors import InputError, NoSolutionError
 from targets.base import Target
 from targets.cost.nests import nest_of
 from targets.layer import Layer
+from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
 from targets.placement import Reason, Refusal
 from targets.schedule.candidates import Candidates, Freedom
 from targets.schedule.exact import Exact, solve
 from targets.schedule.jobs import Network, network_of
 from targets.schedule.machine import OUTER, Machine
-from targets.schedule.objective import uniform
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Places, Plan, Resident, finished, simulate
 from targets.schedule.residency import resident_weights, weight_places
@@ -80,7 +80,7 @@ class Planned:
 def schedule_workload(
     workload: Workload,
     target: Target,
-    objective: str,
+    objective: Objective,
     ratios: Sequence[float] | None = None,
     wishes: Wishes | None = None,
 ) -> Planned:
@@ -92,7 +92,7 @@ def schedule_workload(
     Args:
         workload: The network.
         target: The accelerator, with mappings searched for ``objective``.
-        objective: ``edp``, ``latency`` or ``energy``, expected over the exits.
+        objective: What is minimised, expected over the exits.
         ratios: Share of inputs that leave at each exit; equal shares if not given.
         wishes: What the user asks of the schedule.
 
@@ -108,7 +108,7 @@ def schedule_workload(
         )
     free = wishes.freedom(target.freedom)
     nominal = replace(target, host_scale=1.0)
-    network = replace(_network(workload, nominal), thrifty=objective == "energy")
+    network = replace(_network(workload, nominal), thrifty=not objective.counts_latency)
     candidates = Candidates(network, free)
     refusals = tuple(r for i in network.order if (r := _refusal(nominal, network.layer(i), candidates, i)))
     if refusals:
@@ -145,7 +145,7 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _planned(
-    candidates: Candidates, objective: str, ratios: Sequence[float], keep_weights: bool
+    candidates: Candidates, objective: Objective, ratios: Sequence[float], keep_weights: bool
 ) -> tuple[Plan, Resident, State]:
     """Return the best plan, with the weights that stay on chip if they may.
 
@@ -204,7 +204,7 @@ def _within(places: Places, needed: Places) -> Places:
     )
 
 
-def _keeping(fetching: Search, objective: str) -> Iterator[tuple[Plan, Resident]]:
+def _keeping(fetching: Search, objective: Objective) -> Iterator[tuple[Plan, Resident]]:
     """Yield plans made for weights that stay, with what stays.
 
     They are made for weights that may take all or half of each store, or take no room at all, of which
@@ -216,7 +216,7 @@ def _keeping(fetching: Search, objective: str) -> Iterator[tuple[Plan, Resident]
         dict.fromkeys(
             (
                 (1.0, objective), (0.5, objective), (math.inf, objective),
-                (1.0, "energy"), (1.0, "edp"), (1.0, "latency"),
+                (1.0, ENERGY), (1.0, EDP), (1.0, LATENCY),
             )
         )
     )  # fmt: skip

@@ -21,6 +21,7 @@ from pathlib import Path
 from targets.cost.engine import DEFAULT_LPF_LIMIT, Engine
 from targets.cost.mapping import rule_for
 from targets.cost.solution import Solution
+from targets.objective import Objective
 from tools.zigzag_live import Zigzag, job, model_paths
 from tools.zigzag_records import FOLDER, Core, Record, Search, cores, pairs, searches
 
@@ -35,7 +36,7 @@ class Better:
     """A layer of which we have a mapping that is better than the reference's best."""
 
     record: Record
-    objective: str
+    objective: Objective
     found: Solution
     search: str
 
@@ -72,9 +73,9 @@ class Comparison:
         beside = f"{'full':>16}{'/ its':>8}{'gap':>8}" if self.full else ""
         print(f"{'core':<16}{'network':<13}{'objective':<10}{'its':>16}{'ours':>16}{'/ its':>8}{beside}")
         for search in found:
-            its = search.latency_cycles if search.objective == "latency" else search.energy_pj
+            its = search.objective.value(search.energy_pj, search.latency_cycles)
             ours, _ = self._total(search, DEFAULT_LPF_LIMIT)
-            line = f"{search.hardware:<16}{search.network:<13}{search.objective:<10}"
+            line = f"{search.hardware:<16}{search.network:<13}{search.objective.name:<10}"
             line += f"{its:>16.6g}{ours:>16.6g}{ours / its:>8.4f}"
             if self.full:
                 full, gap = self._total(search, None)
@@ -93,7 +94,7 @@ class Comparison:
             value += record.times * own
             proven &= found.gap is not None
             unproven += record.times * own * (found.gap or 0.0)
-            if own < record.figures[search.objective] * (1 - SAME):
+            if own < record.figures[search.objective.name] * (1 - SAME):
                 self.better.append(Better(record, search.objective, found, "limit 6" if limit else "full"))
         return value, unproven / value if proven else None
 
@@ -112,9 +113,9 @@ class Comparison:
                 refused.append(f"{better.record.label}: {verdict}")
                 continue
             latency, energy = verdict
-            gain = better.found.value(better.objective) / better.record.figures[better.objective]
+            gain = better.found.value(better.objective) / better.record.figures[better.objective.name]
             row = (latency / better.found.latency_cycles - 1, energy / better.found.energy_pj - 1, gain)
-            rows[better.record.hardware, better.objective, better.search].append(row)
+            rows[better.record.hardware, better.objective.name, better.search].append(row)
         head = f"{'core':<16}{'objective':<10}{'search':<9}{'layers':>7}"
         print(f"{head}{'latency dev.':>14}{'energy dev.':>14}{'best / its':>12}")
         for (core, objective, kind), values in sorted(rows.items()):

@@ -15,6 +15,7 @@ from targets.arch import architecture_of
 from targets.cost.mapping import Mapping, MappingRule
 from targets.cost.nest import LoopNest, Window
 from targets.hierarchy import DIRECTIONS, Hierarchy
+from targets.objective import Objective, objective_named
 from targets.readers.mapping import mapping_of
 from targets.yaml_text import read_yaml
 
@@ -69,7 +70,7 @@ class Search:
     label: str
     hardware: str
     network: str
-    objective: str
+    objective: Objective
     energy_pj: float
     latency_cycles: float
     cpu_s: float | None
@@ -120,7 +121,7 @@ def searches(folder: Path = FOLDER, kind: str = "best") -> Iterator[Search]:
             label,
             record["hardware"],
             record["network"],
-            record["opt"],
+            objective_named(record["opt"]),
             record["energy"],
             record["latency"],
             record["cpu_s"],

@@ -89,7 +89,7 @@ def facts(run: RunFiles) -> tuple[Fact, ...]:
     lines = [
         Fact("model", summary.model),
         Fact("target", summary.target),
-        Fact("objective", summary.objective),
+        Fact("objective", summary.objective.name),
         Fact("cost model", summary.cost_model),
         Fact("known error of the cost model", summary.known_error),
         Fact("seed", str(summary.seed)),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from targets.cost.solution import Solution
 from targets.figure import Known
+from targets.objective import Objective
 
 PJ_PER_MW_S = 1e9
 
@@ -44,6 +45,10 @@ class LayerCost:
     load_cycles: int = 0
     store_cycles: int = 0
     detail: Solution | None = None
+
+    def value(self, objective: Objective) -> float:
+        """Return what is minimised, in cycles and pJ."""
+        return objective.value(self.energy_pj, float(self.latency_cycles))
 
     @property
     def latency_cycles(self) -> int:

@@ -19,6 +19,7 @@ from targets.cost.realise import realised, rows_of
 from targets.cost.solution import Solution
 from targets.cost.unrolling import Placed
 from targets.hierarchy import Hierarchy
+from targets.objective import ENERGY, LATENCY, Objective
 
 DEFAULT_LPF_LIMIT = 6
 # Orders evaluated at once: small enough for the cache, large enough to hide the interpreter.
@@ -39,14 +40,16 @@ class Engine:
     lpf_limit: int | None = DEFAULT_LPF_LIMIT
     memo: dict[tuple[object, ...], Solution] | None = field(default_factory=dict)
 
-    def best(self, nest: LoopNest, objective: str = "latency", rule: MappingRule = DEFAULT_RULE) -> Solution:
+    def best(
+        self, nest: LoopNest, objective: Objective = LATENCY, rule: MappingRule = DEFAULT_RULE
+    ) -> Solution:
         """Return the best mapping of ``nest``.
 
         Equal values are decided by the other of latency and energy, then by the order of loops.
 
         Args:
             nest: The layer.
-            objective: ``latency``, ``energy`` or ``edp``.
+            objective: What is minimised.
             rule: What the user asks of the mapping.
 
         Raises:
@@ -70,7 +73,7 @@ class Engine:
         problem = Problem(Shape(nest), self.hierarchy, dict(rule.links))
         return problem.cost_of(mapping)
 
-    def _search(self, nest: LoopNest, objective: str, rule: MappingRule) -> Solution:
+    def _search(self, nest: LoopNest, objective: Objective, rule: MappingRule) -> Solution:
         problem = Problem(Shape(nest), self.hierarchy, dict(rule.links))
         best: Candidate | None = None
         considered = 0
@@ -78,12 +81,12 @@ class Engine:
             if best is not None and floor > best.values[0]:
                 continue
             found: list[Found] = []
-            if objective == "energy" and not rule.order:
+            if not objective.counts_latency and not rule.order:
                 cheapest = _cheapest(problem, placed, bounds, self.lpf_limit, best)
                 if cheapest is None:
                     continue
                 found.append(cheapest)
-            elif objective == "edp" and bounds and best and not _may_beat(problem, placed, bounds, best):
+            elif objective.is_product and bounds and best and not _may_beat(problem, placed, bounds, best):
                 continue
             found += _search_orders(problem, placed, rule, objective, self.lpf_limit)
             for candidate, costed in found:
@@ -117,7 +120,7 @@ def _question(rule: MappingRule) -> tuple[object, ...]:
 
 
 def _candidates(
-    problem: Problem, rule: MappingRule, objective: str, limit: int | None
+    problem: Problem, rule: MappingRule, objective: Objective, limit: int | None
 ) -> list[tuple[float, Placed, Bounds | None]]:
     """Return the spatial mappings to try with what no order of them can beat, most promising first."""
     placed = problem.placements(rule)
@@ -129,9 +132,9 @@ def _candidates(
     for spread in placed:
         bounds = problem.bounds(spread, factors)
         floor = 1.0
-        if objective != "energy":
+        if objective.counts_latency:
             floor *= LatencyBounds(bounds, problem.cycles_per_operation).quick(math.inf)
-        if objective != "latency":
+        if objective.counts_energy:
             floor *= bounds.energy_floor() + problem.array_energy(spread)
         found.append((floor, spread, bounds))
     return sorted(found, key=lambda entry: entry[0])
@@ -141,7 +144,7 @@ Found = tuple[Candidate | None, int]
 
 
 def _search_orders(
-    problem: Problem, placed: Placed, rule: MappingRule, objective: str, limit: int | None
+    problem: Problem, placed: Placed, rule: MappingRule, objective: Objective, limit: int | None
 ) -> list[Found]:
     """Return the best of each chunk of orders with their allocation, and how many were costed."""
     found: list[Found] = []
@@ -177,7 +180,7 @@ def _cheapest(
     if best is not None and least.value + problem.array_energy(placed) > best.values[0]:
         return None
     rows = rows_of(list(realised(bounds, list(least.paths[:1]))))
-    _, candidate = ranked(problem, placed, rows, "energy")
+    _, candidate = ranked(problem, placed, rows, ENERGY)
     return (candidate if math.isfinite(candidate.values[0]) else None), len(rows)
 
 

@@ -12,6 +12,7 @@ from targets.cost.residency import Residency, tensor_stores, without_trips
 from targets.cost.solution import Solution
 from targets.hierarchy import OPERANDS, Hierarchy
 from targets.layer import Layer
+from targets.objective import Objective
 
 # Per operand, memories that can hold a whole tensor of it and their bits, outermost first.
 Stores = Mapping[str, tuple[tuple[str, int], ...]]
@@ -73,7 +74,7 @@ class Engines:
         self,
         nest: LoopNest,
         rule: MappingRule,
-        objective: str,
+        objective: Objective,
         lpf_limit: int | None,
         residency: Residency,
     ) -> Solution:

@@ -15,6 +15,7 @@ from targets.cost.problem import Candidate, Problem
 from targets.cost.realise import Order, realised, rows_of
 from targets.cost.solution import Solution
 from targets.cost.unrolling import Placed
+from targets.objective import Objective
 
 MAX_PATHS = 80
 # Unrollings improved; of the others, where unrollings are searched, only the quick bound is known.
@@ -41,18 +42,18 @@ class _Choice:
     least_energy_pj: float
     latency: LatencyBounds | None
 
-    def lower(self, objective: str, known: float) -> tuple[float, list[Path]]:
+    def lower(self, objective: Objective, known: float) -> tuple[float, list[Path]]:
         """Return a lower bound on the objective and the paths it came from; ``known`` has been reached."""
         if self.latency is None:
             return self.least_energy_pj, list(self.energy.paths)
-        if objective == "latency":
+        if not objective.counts_energy:
             return self.latency.lower(known)
         cycles, paths = self.latency.lower(known / self.least_energy_pj)
         return cycles * self.least_energy_pj, [*self.energy.paths, *paths]
 
 
 def improve(
-    problem: Problem, start: Candidate, objective: str, rule: MappingRule, considered: int
+    problem: Problem, start: Candidate, objective: Objective, rule: MappingRule, considered: int
 ) -> Solution:
     """Return a mapping at least as good as ``start``, over all orders and allocations of all prime factors.
 
@@ -62,7 +63,7 @@ def improve(
     Args:
         problem: Nest and core.
         start: The best mapping of the limited search.
-        objective: ``latency``, ``energy`` or ``edp``.
+        objective: What is minimised.
         rule: What the user asked for; a given temporal order is left as it is.
         considered: Mappings costed so far.
     """
@@ -71,7 +72,7 @@ def improve(
     best = start
     least = math.inf
     for rank, choice in enumerate(_ranked(problem, rule, objective, best.values[0])):
-        skipped = rank >= MAX_UNROLLINGS and objective != "energy"  # whose bound is the optimum itself
+        skipped = rank >= MAX_UNROLLINGS and objective.counts_latency  # least energy is the optimum itself
         if skipped or choice.floor >= best.values[0] * (1 - SAME):
             least = min(least, choice.floor)
             continue
@@ -90,7 +91,7 @@ def improve(
     return replace(problem.solution(best), considered=considered, gap=0.0 if gap < SAME else gap)
 
 
-def _ranked(problem: Problem, rule: MappingRule, objective: str, known: float) -> list[_Choice]:
+def _ranked(problem: Problem, rule: MappingRule, objective: Objective, known: float) -> list[_Choice]:
     """Return the spatial mappings that leave loops to order, least quick bound first."""
     found = []
     for placed in problem.placements(rule):
@@ -102,15 +103,15 @@ def _ranked(problem: Problem, rule: MappingRule, objective: str, known: float) -
             continue
         least_energy_pj = energy.value + problem.array_energy(placed)
         latency, floor = None, least_energy_pj
-        if objective != "energy":
+        if objective.counts_latency:
             latency = LatencyBounds(bounds, problem.cycles_per_operation)
-            scale = least_energy_pj if objective == "edp" else 1.0
+            scale = least_energy_pj if objective.counts_energy else 1.0
             floor = latency.quick(known / scale) * scale
         found.append(_Choice(floor, placed, bounds, energy, least_energy_pj, latency))
     return sorted(found, key=lambda choice: choice.floor)
 
 
-def any_fit(problem: Problem, objective: str, rule: MappingRule) -> Candidate | None:
+def any_fit(problem: Problem, objective: Objective, rule: MappingRule) -> Candidate | None:
     """Return a mapping where filling memories from the inside fits none; ``None`` if there is none at all.
 
     An inner memory that takes all it can may need more of the memory above than there is: such layers have

@@ -13,6 +13,7 @@ from targets.cost.batch import Batch
 from targets.cost.orderings import Ints
 from targets.cost.problem import Candidate, Problem
 from targets.cost.unrolling import Placed
+from targets.objective import Objective
 
 MAX_ROUNDS = 24
 # Mappings kept from round to round.
@@ -50,7 +51,7 @@ def join(parts: list[Rows]) -> Rows:
     )
 
 
-def climb(problem: Problem, placed: Placed, start: Rows, objective: str) -> tuple[Candidate, int]:
+def climb(problem: Problem, placed: Placed, start: Rows, objective: Objective) -> tuple[Candidate, int]:
     """Improve the best of ``start`` until no neighbour is better.
 
     Returns:
@@ -70,7 +71,7 @@ def climb(problem: Problem, placed: Placed, start: Rows, objective: str) -> tupl
     return best, costed
 
 
-def ranked(problem: Problem, placed: Placed, rows: Rows, objective: str) -> tuple[Rows, Candidate]:
+def ranked(problem: Problem, placed: Placed, rows: Rows, objective: Objective) -> tuple[Rows, Candidate]:
     """Return the best few of ``rows``, each with other costs, and the best of all."""
     batch = Batch(problem.shape, rows.loops, rows.sizes)
     levels = rows.columns()

@@ -21,6 +21,7 @@ from targets.cost.solution import MemoryAccess, Solution
 from targets.cost.spatial import unrollings
 from targets.cost.unrolling import Placed, place
 from targets.hierarchy import Hierarchy
+from targets.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Problem:
         return Bounds(self.shape, self.hierarchy, placed, self.links, limit)
 
     def best_of(
-        self, placed: Placed, loops: Ints, sizes: Ints, objective: str, most: bool = True
+        self, placed: Placed, loops: Ints, sizes: Ints, objective: Objective, most: bool = True
     ) -> Candidate | None:
         """Return the best of some orders, allocated bottom-up; ``None`` if none fits.
 
@@ -91,15 +92,15 @@ class Problem:
         return self.candidate(placed, batch, levels, first, second, int(np.lexsort((second, first))[0]))
 
     def values(
-        self, placed: Placed, batch: Batch, levels: Levels, fits: Bools, objective: str
+        self, placed: Placed, batch: Batch, levels: Levels, fits: Bools, objective: Objective
     ) -> tuple[Floats, Floats]:
         """Return what to minimise, infinite where a mapping does not fit, and what decides ties."""
         costs = self.costs(placed, batch, levels)
         latency, energy = costs.latency.total, costs.energy_pj
         # Data no port moves: such a mapping costs infinite energy, whatever is asked for.
         fits = fits & np.isfinite(energy)
-        first = {"latency": latency, "energy": energy, "edp": latency * energy}[objective]
-        return np.where(fits, first, np.inf), latency if objective == "energy" else energy
+        first = objective.value(energy, latency)
+        return np.where(fits, first, np.inf), energy if objective.counts_latency else latency
 
     @staticmethod
     def candidate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from targets.cost.mapping import Mapping
+from targets.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,6 @@ class Solution:
         """Share of the array's cycles that do work, 0 to 1."""
         return self.ideal_cycles / self.latency_cycles
 
-    def value(self, objective: str) -> float:
-        """Return latency, energy or their product."""
-        if objective == "latency":
-            return self.latency_cycles
-        return self.energy_pj * (self.latency_cycles if objective == "edp" else 1.0)
+    def value(self, objective: Objective) -> float:
+        """Return what is minimised, in cycles and pJ."""
+        return objective.value(self.energy_pj, self.latency_cycles)

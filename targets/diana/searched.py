@@ -11,6 +11,7 @@ from targets.cost.residency import Residency
 from targets.cost.solution import Solution
 from targets.cost.tiling import elementwise_traffic, linear_traffic
 from targets.layer import Layer
+from targets.objective import LATENCY
 
 
 class Searched:
@@ -26,7 +27,7 @@ class Searched:
     def solution(self, layer: Layer, core: str) -> Solution:
         """Return the fastest mapping of ``layer``; raises NoMappingError if none fits the memories."""
         rule = MappingRule("default", spatial=self.arch.core(core).dataflow)
-        return self.engines.best(nest_of(layer), rule, "latency", DEFAULT_LPF_LIMIT, Residency(core))
+        return self.engines.best(nest_of(layer), rule, LATENCY, DEFAULT_LPF_LIMIT, Residency(core))
 
     def jobs(self, layer: Layer, core: str) -> int:
         """Return how often the host starts the core, as under the other cost models."""

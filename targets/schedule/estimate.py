@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from targets.objective import Objective
 from targets.schedule.candidates import Candidates
-from targets.schedule.objective import expected
 from targets.schedule.state import State
 
 
 class Estimate:
     """Ranks partial schedules, and judges complete ones."""
 
-    def __init__(self, candidates: Candidates, objective: str, ratios: Sequence[float]) -> None:
+    def __init__(self, candidates: Candidates, objective: Objective, ratios: Sequence[float]) -> None:
         self.network = candidates.network
         self.objective = objective
         self.ratios = ratios
@@ -62,7 +62,7 @@ class Estimate:
         # Exits that have been passed count as they are, the others as if all left at the last.
         passed = len(state.stage_ends)
         ratios = (*self.ratios[:passed], sum(self.ratios[passed:]))
-        return expected(self.objective, ratios, (*state.stage_ends, cycles), (*state.stage_energies, energy))
+        return self.objective.expected(ratios, (*state.stage_ends, cycles), (*state.stage_energies, energy))
 
     def _stage_end(self, state: State, position: int) -> int:
         """Return when the stage of the next layer is likely to end."""
@@ -79,4 +79,4 @@ class Estimate:
 
     def value(self, state: State) -> float:
         """Return the expected cost of a complete schedule."""
-        return expected(self.objective, self.ratios, state.stage_ends, state.stage_energies)
+        return self.objective.expected(self.ratios, state.stage_ends, state.stage_energies)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from passes.errors import InputError
+from targets.objective import Objective
 from targets.schedule.exact_bounds import floor_of
 from targets.schedule.exact_problem import problem_of
 from targets.schedule.exact_replay import value_of
 from targets.schedule.jobs import Network
-from targets.schedule.objective import expected
 from targets.schedule.plan import Plan, Resident, finished, simulate
 from targets.schedule.result import Schedule
 
@@ -48,7 +48,7 @@ class Exact:
 def solve(
     network: Network,
     plan: Plan,
-    objective: str,
+    objective: Objective,
     ratios: Sequence[float],
     resident: Resident | None = None,
     *,
@@ -79,7 +79,7 @@ def solve(
     Args:
         network: What is scheduled.
         plan: Cuts and held operands; its schedule is what the solver starts from.
-        objective: ``latency``, ``energy`` or ``edp``.
+        objective: What is minimised.
         ratios: Share of inputs that leave at each exit.
         resident: Stores in which weights stay between inferences.
         time_limit_s: Seconds after which the solver stops.
@@ -95,7 +95,7 @@ def solve(
     floor = floor_of(problem)
     start = finished(simulate(network, plan, resident), resident)
     best, value = start, value_of(start, objective, ratios)
-    bound = min(value, expected(objective, ratios, floor.ends, floor.energies))
+    bound = min(value, objective.expected(ratios, floor.ends, floor.energies))
     if bound < value * (1 - TOLERANCE):
         _require_solver()
         from targets.schedule.exact_solver import improve

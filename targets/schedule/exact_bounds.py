@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from targets.objective import Objective
 from targets.schedule.exact_crossings import stage_energies
 from targets.schedule.exact_loads import crowd, loads
 from targets.schedule.exact_problem import Piece, Problem, problem_of
 from targets.schedule.jobs import Network
 from targets.schedule.machine import OUTER, Machine
-from targets.schedule.objective import expected
 from targets.schedule.plan import Resident, Segment
 
 
@@ -25,7 +25,7 @@ class Floor(NamedTuple):
 def lower_bound(
     network: Network,
     plan: Iterable[Segment],
-    objective: str,
+    objective: Objective,
     ratios: Sequence[float],
     resident: Resident | None = None,
 ) -> float:
@@ -34,7 +34,7 @@ def lower_bound(
     Latency is in cycles, energy in pJ, their product in pJ cycles. See :func:`floor_of` for the argument.
     """
     found = floor_of(problem_of(network, plan, resident))
-    return expected(objective, ratios, found.ends, found.energies)
+    return objective.expected(ratios, found.ends, found.energies)
 
 
 def floor_of(problem: Problem) -> Floor:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from targets.objective import Objective
 from targets.schedule.exact_crossings import crossings, least_uses, move_energy
 from targets.schedule.exact_loads import Load, crowd
 from targets.schedule.exact_problem import Problem, cells, part_of
 from targets.schedule.jobs import Network
-from targets.schedule.objective import expected
 from targets.schedule.plan import Choice, NoOptionError
 
 
@@ -36,7 +36,7 @@ class _Layer:
 
 
 def free_bound(
-    network: Network, ways: Mapping[int, Sequence[Choice]], objective: str, ratios: Sequence[float]
+    network: Network, ways: Mapping[int, Sequence[Choice]], objective: Objective, ratios: Sequence[float]
 ) -> float:
     """Return a value of ``objective`` that no schedule undercuts which cuts every layer in one of ``ways``.
 
@@ -47,7 +47,7 @@ def free_bound(
     Args:
         network: What is scheduled.
         ways: Cuts and held operands that may be chosen, by layer; cores do not count.
-        objective: ``latency``, ``energy`` or ``edp``.
+        objective: What is minimised.
         ratios: Share of inputs that leave at each exit.
 
     Raises:
@@ -74,7 +74,7 @@ def free_bound(
             ]
             spans[stage] = max(spans[stage], crowd([load for load in work if load.work], capacity))
     ends = [sum(spans[: i + 1]) for i in range(len(spans))]
-    return expected(objective, ratios, ends, [sum(energies[: i + 1]) for i in range(len(energies))])
+    return objective.expected(ratios, ends, [sum(energies[: i + 1]) for i in range(len(energies))])
 
 
 def _least(network: Network, index: int, ways: Sequence[Choice]) -> _Layer:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ortools.sat.python import cp_model
 
+from targets.objective import Objective
 from targets.schedule.exact_bounds import Floor
 from targets.schedule.exact_model import Model
 
@@ -21,7 +22,7 @@ _FACTOR_BITS = 16
 _FINE_BITS = 10
 
 
-def minimise(model: Model, objective: str, ratios: Sequence[float], floor: Floor, most: float) -> float:
+def minimise(model: Model, objective: Objective, ratios: Sequence[float], floor: Floor, most: float) -> float:
     """Set the objective, no more than ``most``; return by what its value is to be multiplied.
 
     Ratios, energies and the factors of products are scaled to whole numbers and rounded down, so that no
@@ -30,10 +31,10 @@ def minimise(model: Model, objective: str, ratios: Sequence[float], floor: Floor
     stages = range(len(ratios))
     room = _SUM_BITS - math.frexp(max(most, 1.0))[1]
     terms: list[cp_model.LinearExprT]
-    if objective == "latency":
+    if not objective.counts_energy:
         factor = 1.0 if len(ratios) == 1 else 2.0 ** min(room, _RATIO_BITS)
         terms = [math.floor(r * factor) * end for r, end in zip(ratios, model.stage_ends, strict=True)]
-    elif objective == "energy":
+    elif not objective.counts_latency:
         factor = 2.0**room
         terms = [model.energy(stage, sum(ratios[stage:]) * factor) for stage in stages]
     else:

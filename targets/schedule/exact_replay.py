@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from targets.objective import Objective
 from targets.schedule.exact_problem import Problem
-from targets.schedule.objective import expected
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Resident, finished
 from targets.schedule.result import Run, Schedule
 from targets.schedule.state import State
 
 
-def value_of(schedule: Schedule, objective: str, ratios: Sequence[float]) -> float:
+def value_of(schedule: Schedule, objective: Objective, ratios: Sequence[float]) -> float:
     """Return the expected latency (cycles), energy (pJ) or product of a schedule."""
     energies = [0.0] * len(ratios)
     for run in schedule.runs:
@@ -20,7 +20,7 @@ def value_of(schedule: Schedule, objective: str, ratios: Sequence[float]) -> flo
     for move in schedule.moves:
         energies[move.stage] += move.energy_pj
     paths = [sum(energies[: path + 1]) for path in range(len(ratios))]
-    return expected(objective, ratios, schedule.stage_end_cycles, paths)
+    return objective.expected(ratios, schedule.stage_end_cycles, paths)
 
 
 def replayed(problem: Problem, runs: Iterable[Run], resident: Resident | None) -> Schedule | None:

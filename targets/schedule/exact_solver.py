@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ortools.sat.python import cp_model
 
+from targets.objective import Objective
 from targets.schedule.exact_bounds import Floor
 from targets.schedule.exact_build import built
 from targets.schedule.exact_hints import hint
@@ -16,7 +17,6 @@ from targets.schedule.exact_objective import minimise
 from targets.schedule.exact_problem import Problem
 from targets.schedule.exact_replay import replayed
 from targets.schedule.machine import OUTER
-from targets.schedule.objective import expected
 from targets.schedule.plan import Resident
 from targets.schedule.result import Schedule
 
@@ -30,7 +30,7 @@ _REPLAYS = 20
 def improve(
     problem: Problem,
     floor: Floor,
-    objective: str,
+    objective: Objective,
     ratios: Sequence[float],
     start: Schedule,
     value: float,
@@ -41,13 +41,13 @@ def improve(
     """Return schedules worth a look, from ``start`` of ``value`` on, and a bound on all."""
     horizon = horizon_of(problem, floor, objective, ratios, value)
     tight = may_overflow(problem)
-    model = Model(problem, floor, horizon, spills=tight, energy_counts=objective != "latency")
+    model = Model(problem, floor, horizon, spills=tight, energy_counts=objective.counts_energy)
     if tight:
         bind_running(model)
     share = time_limit_s / 2 if tight else time_limit_s
     found, bound, valid = _run(model, floor, objective, ratios, start, value, resident, share, workers)
     if tight and not valid:
-        kept = Model(problem, floor, horizon, spills=False, energy_counts=objective != "latency")
+        kept = Model(problem, floor, horizon, spills=False, energy_counts=objective.counts_energy)
         bind_stays(kept)
         found += _run(kept, floor, objective, ratios, start, value, resident, share, workers)[0]
     return found, bound
@@ -56,7 +56,7 @@ def improve(
 def _run(
     model: Model,
     floor: Floor,
-    objective: str,
+    objective: Objective,
     ratios: Sequence[float],
     start: Schedule,
     value: float,
@@ -100,7 +100,9 @@ class _Solutions(cp_model.CpSolverSolutionCallback):
         self.built.append(built(self._model, self.value, self._resident))
 
 
-def horizon_of(problem: Problem, floor: Floor, objective: str, ratios: Sequence[float], value: float) -> int:
+def horizon_of(
+    problem: Problem, floor: Floor, objective: Objective, ratios: Sequence[float], value: float
+) -> int:
     """Return a cycle by which every schedule worth finding is over.
 
     One thing after another, nothing lasts longer than its slowest way; and the last exit alone must not
@@ -117,10 +119,10 @@ def horizon_of(problem: Problem, floor: Floor, objective: str, ratios: Sequence[
             for load in loads:
                 bits = problem.bits(piece, load)
                 total += 2 * max((route.cycles(bits) for route in slowest[store]), default=0)
-    last = ratios[-1] * (floor.energies[-1] if objective == "edp" else 1.0)
-    if objective == "energy" or not last:
+    last = ratios[-1] * (floor.energies[-1] if objective.counts_energy else 1.0)
+    if not objective.counts_latency or not last:
         return total
-    early = expected(objective, ratios[:-1], floor.ends[:-1], floor.energies[:-1])
+    early = objective.expected(ratios[:-1], floor.ends[:-1], floor.energies[:-1])
     return max(floor.ends[-1], min(total, math.floor((value - early) / last * (1 + 1e-9)) + 1))
 
 

@@ -143,7 +143,9 @@ class Improver:
         """Return what the stages that have ended took of what counts, as a share of another schedule."""
         time = state.stage_ends[-1] / max(1, other.stage_ends[-1])
         energy = state.stage_energies[-1] / max(1.0, other.stage_energies[-1])
-        return {"latency": time, "energy": energy}.get(self.estimate.objective, min(time, energy))
+        objective = self.estimate.objective
+        counted = ((time, objective.counts_latency), (energy, objective.counts_energy))
+        return min(share for share, counts in counted if counts)
 
     def _alternatives(self, segment: Segment) -> Iterator[Segment]:
         """Yield other ways to run a segment."""

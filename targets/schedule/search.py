@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from targets.objective import Objective
 from targets.schedule.beam import BEAM_TILES, Beam
 from targets.schedule.candidates import Candidates
 from targets.schedule.estimate import Estimate
@@ -19,7 +20,7 @@ class Search:
     def __init__(
         self,
         candidates: Candidates,
-        objective: str,
+        objective: Objective,
         ratios: Sequence[float],
         resident: Resident | None = None,
     ) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from targets.objective import Objective
 from targets.schedule.jobs import Network
-from targets.schedule.objective import expected
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Plan, Resident, finished, simulate
 from targets.schedule.result import Schedule
@@ -22,7 +22,7 @@ def path_energies(schedule: Schedule) -> tuple[float, ...]:
 
 
 def speculate(
-    network: Network, plan: Plan, resident: Resident, objective: str, ratios: Sequence[float]
+    network: Network, plan: Plan, resident: Resident, objective: Objective, ratios: Sequence[float]
 ) -> Schedule:
     """Return the schedule of ``plan`` with speculation at the exits where it lowers the expected cost.
 
@@ -42,5 +42,5 @@ def speculate(
     return best
 
 
-def _value(schedule: Schedule, objective: str, ratios: Sequence[float]) -> float:
-    return expected(objective, ratios, schedule.stage_end_cycles, path_energies(schedule))
+def _value(schedule: Schedule, objective: Objective, ratios: Sequence[float]) -> float:
+    return objective.expected(ratios, schedule.stage_end_cycles, path_energies(schedule))

@@ -15,6 +15,7 @@ from passes.graph import load
 from passes.heads import CONV, LINEAR
 from passes.insert_exits import add_rival_heads
 from passes.registry import parse_pipeline
+from targets.objective import EDP
 from targets.registry import load_target
 from targets.report import CostReport
 from tests.eecompile.test_calibration import EXAMPLE
@@ -31,7 +32,7 @@ def network() -> gs.Graph:
 
 
 def cost(graph: gs.Graph, ratios: Sequence[float] | None = None) -> CostReport:
-    return cost_of(graph, load_target("diana"), "edp", ratios=ratios)
+    return cost_of(graph, load_target("diana"), EDP, ratios=ratios)
 
 
 def answers(*wrong: int, images: int = 100) -> Answers:
@@ -47,7 +48,7 @@ def answers(*wrong: int, images: int = 100) -> Answers:
 
 
 def test_of_one_mount_one_head_is_kept_the_cheaper_if_both_will_do(network: gs.Graph) -> None:
-    chosen = choose_exits(network, CANDIDATES, answers(0, 0, 0), Limit(1.0, True), "edp", cost)
+    chosen = choose_exits(network, CANDIDATES, answers(0, 0, 0), Limit(1.0, True), EDP, cost)
     assert chosen.kept == (0,)
     assert [r.name for r in chosen.removed] == ["conv head at relu_2"]
     assert len(chosen.costs.exits) == 2
@@ -55,12 +56,12 @@ def test_of_one_mount_one_head_is_kept_the_cheaper_if_both_will_do(network: gs.G
 
 
 def test_the_head_that_holds_the_limit_is_kept(network: gs.Graph) -> None:
-    chosen = choose_exits(network, CANDIDATES, answers(100, 0, 0), Limit(1.0, True), "edp", cost)
+    chosen = choose_exits(network, CANDIDATES, answers(100, 0, 0), Limit(1.0, True), EDP, cost)
     assert chosen.kept == (1,)
 
 
 def test_no_exit_is_kept_where_none_may_be_taken(network: gs.Graph) -> None:
-    chosen = choose_exits(network, CANDIDATES, answers(100, 100, 0), Limit(1.0, True), "edp", cost)
+    chosen = choose_exits(network, CANDIDATES, answers(100, 100, 0), Limit(1.0, True), EDP, cost)
     assert chosen.kept == ()
     assert chosen.costs.exits[-1].macs == chosen.static.exits[-1].macs
     assert [r.reason for r in chosen.removed] == 2 * [

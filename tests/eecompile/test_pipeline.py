@@ -24,6 +24,7 @@ from eecompile.data import load_data
 from eecompile.preprocess import Preprocess
 from eecompile.training import Recipe
 from eecompile.validation import Agreement
+from targets.objective import ENERGY, LATENCY, Objective
 from tests.shared_files import shared
 
 ROOT = Path(__file__).parents[2]
@@ -396,14 +397,13 @@ def test_many_cores_and_speculation(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert trace["otherData"]["stores"] and len(trace["otherData"]["energy_pj"]) == len(exits)
 
 
-@pytest.mark.parametrize("objective", ["latency", "energy"])
-def test_objective_and_mount_of_the_user(tmp_path: Path, objective: str) -> None:
-    result = api.run(DIGITS, out=tmp_path, exits="relu_2", objective=objective)
+@pytest.mark.parametrize("objective", [LATENCY, ENERGY], ids=str)
+def test_objective_and_mount_of_the_user(tmp_path: Path, objective: Objective) -> None:
+    result = api.run(DIGITS, out=tmp_path, exits="relu_2", objective=objective.name)
     assert result.summary.objective == objective
     assert [e.mount_name for e in result.summary.exits] == ["relu_2", "relu_6"]
-    value = {"latency": "latency_cycles", "energy": "energy_pj"}[objective]
     edp = api.run(DIGITS, out=tmp_path, exits="relu_2", objective="edp")
-    assert getattr(result.summary.static, value) <= getattr(edp.summary.static, value)
+    assert getattr(result.summary.static, objective.key) <= getattr(edp.summary.static, objective.key)
 
 
 def test_one_mount_is_enough_for_the_default(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from targets import edge_tpu_quad
 from targets.arch import parse_architecture
 from targets.conformance import TargetConformance, sample_layer
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
+from targets.objective import LATENCY
 from targets.placement import Placement
 from targets.report import evaluate
 from tests.targets.graphs import residual
@@ -55,7 +56,7 @@ def test_an_array_dimension_that_only_memories_off_chip_serve_is_refused() -> No
 
 
 def test_convolutions_use_the_whole_array_and_others_their_own_core() -> None:
-    conv = QUAD.place(sample_layer("Conv", channels=64, size=16), "latency")
+    conv = QUAD.place(sample_layer("Conv", channels=64, size=16), LATENCY)
     assert isinstance(conv, Placement) and conv.core == "core_0"
     assert conv.cost.compute_cycles == 64 * 64 * 9 * 256 // 1024, "64 channels divide the array"
     report = evaluate(residual(), QUAD)

@@ -11,6 +11,7 @@ from targets.conformance import TargetConformance, sample_layer
 from targets.cost.mapping import MappingRule
 from targets.engine_target import EngineTarget
 from targets.layer import Bits, Layer
+from targets.objective import EDP, ENERGY, LATENCY, OBJECTIVES, Objective
 from targets.placement import Placement, Refusal
 from targets.report import evaluate
 from targets.schedule.machine import OUTER
@@ -42,7 +43,7 @@ class TestManyCores(TestOneCore):
     target = MANY
 
 
-def placed(target: EngineTarget, layer: Layer, objective: str = "edp") -> Placement:
+def placed(target: EngineTarget, layer: Layer, objective: Objective = EDP) -> Placement:
     result = target.place(layer, objective)
     assert isinstance(result, Placement), str(result)
     return result
@@ -98,9 +99,9 @@ def test_parts_add_up_to_the_latency_of_the_mapping() -> None:
 
 def test_the_objective_chooses_the_mapping() -> None:
     layer = sample_layer("Conv", channels=24)
-    costs = {o: placed(ONE, layer, o).cost for o in ("latency", "energy", "edp")}
-    assert costs["latency"].latency_cycles <= min(c.latency_cycles for c in costs.values())
-    assert costs["energy"].energy_pj <= min(c.energy_pj for c in costs.values())
+    costs = {o: placed(ONE, layer, o).cost for o in (LATENCY, ENERGY, EDP)}
+    assert costs[LATENCY].latency_cycles <= min(c.latency_cycles for c in costs.values())
+    assert costs[ENERGY].energy_pj <= min(c.energy_pj for c in costs.values())
 
 
 def test_rules_go_by_layer_then_node_then_operator() -> None:
@@ -188,9 +189,9 @@ def test_what_lies_between_two_layers_stays_on_chip() -> None:
 
 
 def test_more_freedom_is_never_worse() -> None:
-    for objective, key in (("latency", "latency_cycles"), ("energy", "energy_pj"), ("edp", "edp_j_cycles")):
+    for objective in OBJECTIVES:
         split, whole = (
-            getattr(evaluate(residual(exits=False), MANY, objective, wishes=wishes).total, key)
+            getattr(evaluate(residual(exits=False), MANY, objective, wishes=wishes).total, objective.key)
             for wishes in (Wishes(), LAYERS)
         )
         assert split <= whole

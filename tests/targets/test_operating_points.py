@@ -12,6 +12,7 @@ from targets.diana.target import DianaTarget
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.engine_target import EngineTarget
 from targets.gap9.target import Gap9Target
+from targets.objective import EDP, ENERGY, LATENCY, Objective
 from targets.operating_points import best_point, choose_point, point_costs, target_at
 from targets.report import CostReport, evaluate
 from targets.scheduling import Wishes
@@ -47,7 +48,7 @@ def test_a_report_tells_every_point_what_the_target_there_costs(gap9: CostReport
             assert cost.name == path.name and cost.latency_s == path.latency_s
             assert cost.energy_pj == pytest.approx(path.energy_pj)
             assert cost.edp_js == pytest.approx(path.edp_js)
-        chosen = choose_point(gap9, arch, "edp", found.name)
+        chosen = choose_point(gap9, arch, EDP, found.name)
         assert chosen.point == found.name and chosen.clock_hz == found.clock_hz
         for ours, theirs in zip(chosen.exits, there.exits, strict=True):
             assert vars(ours) == pytest.approx(vars(theirs)), "names and cycles are equal, energies nearly"
@@ -61,22 +62,20 @@ def test_the_best_point_by_objective_and_bound(gap9: CostReport, arch: Architect
     fast, slow = costs
     assert (fast.name, fast.voltage_v, slow.name, slow.voltage_v) == (FAST, 0.8, SLOW, 0.65)
     assert slow.total.energy_pj < fast.total.energy_pj and slow.total.latency_s > fast.total.latency_s
-    assert best_point(costs, "energy") == slow
-    assert best_point(costs, "latency") == fast
-    assert best_point(costs, "edp") == min(costs, key=lambda c: c.total.edp_js)
-    assert best_point(costs, "energy", slow.total.latency_s) == slow, "a bound that is just met is met"
-    assert best_point(costs, "energy", slow.total.latency_s * 0.999) == fast
-    assert best_point([fast, replace(fast, name="same")], "edp") == fast, "the first of equal ones"
-    with pytest.raises(InputError, match="unknown objective 'speed'"):
-        best_point(costs, "speed")
+    assert best_point(costs, ENERGY) == slow
+    assert best_point(costs, LATENCY) == fast
+    assert best_point(costs, EDP) == min(costs, key=lambda c: c.total.edp_js)
+    assert best_point(costs, ENERGY, slow.total.latency_s) == slow, "a bound that is just met is met"
+    assert best_point(costs, ENERGY, slow.total.latency_s * 0.999) == fast
+    assert best_point([fast, replace(fast, name="same")], EDP) == fast, "the first of equal ones"
 
 
-@pytest.mark.parametrize("objective", ["edp", "latency"])
-def test_a_bound_no_point_meets(gap9: CostReport, arch: Architecture, objective: str) -> None:
+@pytest.mark.parametrize("objective", [EDP, LATENCY], ids=str)
+def test_a_bound_no_point_meets(gap9: CostReport, arch: Architecture, objective: Objective) -> None:
     with pytest.raises(NoSolutionError) as caught:
         choose_point(gap9, arch, objective, max_latency_s=1e-6)
     assert "at '0.8V', the fastest operating point; the bound is 1e-06 s" in caught.value.message
-    assert ("--objective latency" in caught.value.hint) is (objective == "edp")
+    assert ("--objective latency" in caught.value.hint) is (objective == EDP)
     allowed = float(caught.value.hint.split()[1])
     assert choose_point(gap9, arch, objective, max_latency_s=allowed).point == FAST, "the advice helps"
     assert allowed == pytest.approx(gap9.total.latency_s, rel=1e-3)
@@ -85,21 +84,21 @@ def test_a_bound_no_point_meets(gap9: CostReport, arch: Architecture, objective:
 def test_a_point_asked_for_must_meet_the_bound_itself(gap9: CostReport, arch: Architecture) -> None:
     fast, slow = (c.total.latency_s for c in point_costs(gap9, arch))
     between = (fast + slow) / 2
-    assert choose_point(gap9, arch, "energy", FAST, between).point == FAST
+    assert choose_point(gap9, arch, ENERGY, FAST, between).point == FAST
     with pytest.raises(NoSolutionError, match=r"at '0\.65V'; the bound is") as caught:
-        choose_point(gap9, arch, "energy", SLOW, between)
+        choose_point(gap9, arch, ENERGY, SLOW, between)
     assert "take --point 0.8V, which needs" in caught.value.hint and "network" not in caught.value.hint
     with pytest.raises(NoSolutionError, match=r"at '0\.65V'; the bound is") as caught:
-        choose_point(gap9, arch, "energy", SLOW, fast / 2)
+        choose_point(gap9, arch, ENERGY, SLOW, fast / 2)
     assert "network" in caught.value.hint and "--point" not in caught.value.hint, "no point is that fast"
 
 
 def test_wrong_points_and_bounds(gap9: CostReport, arch: Architecture) -> None:
     with pytest.raises(InputError, match=r"no operating point '0.7V'\ndid you mean"):
-        choose_point(gap9, arch, "edp", "0.7V")
+        choose_point(gap9, arch, EDP, "0.7V")
     for bound in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="is not a time"):
-            choose_point(gap9, arch, "edp", max_latency_s=bound)
+            choose_point(gap9, arch, EDP, max_latency_s=bound)
 
 
 def test_one_point_and_none() -> None:
@@ -107,22 +106,22 @@ def test_one_point_and_none() -> None:
     report = evaluate(residual(), diana)
     (nominal,) = point_costs(report, diana.arch)
     assert nominal.total.energy_pj == report.total.energy_pj
-    assert choose_point(report, diana.arch, "edp").point == "nominal"
+    assert choose_point(report, diana.arch, EDP).point == "nominal"
     assert target_at(diana, "nominal") is diana
     quad = EdgeTpuQuadTarget()
-    clockless = choose_point(evaluate(residual(), quad), quad.arch, "edp")
+    clockless = choose_point(evaluate(residual(), quad), quad.arch, EDP)
     assert clockless.point is None and clockless.operating_points == ()
     assert clockless.to_json()["operating_points"] == [] and clockless.total.latency_s is None
     with pytest.raises(InputError, match="has no operating points: no clock is known"):
         target_at(quad, "nominal")
     with pytest.raises(InputError, match="needs a clock, and none is known of edge_tpu_quad"):
-        choose_point(clockless, quad.arch, "edp", max_latency_s=1.0)
+        choose_point(clockless, quad.arch, EDP, max_latency_s=1.0)
 
 
 def test_mapped_energies_scale_with_their_parts() -> None:
     target = EngineTarget("", 1.0, parse_architecture(small_text() + POINTS, "small.yaml"))
     report = evaluate(residual(), target, ratios=(0.5, 0.5), wishes=Wishes(False, False, speculate=True))
-    slow = choose_point(report, target.arch, "edp", "slow")
+    slow = choose_point(report, target.arch, EDP, "slow")
     assert slow.total.energy_pj == pytest.approx(0.25 * report.total.energy_pj)
     assert slow.total.latency_s == pytest.approx(report.total.latency_cycles / 100e6)
     searched = [layer for layer in slow.layers if layer.detail is not None]
@@ -142,7 +141,7 @@ def test_mapped_energies_scale_with_their_parts() -> None:
 
 
 def test_the_document_names_the_point_and_lists_all(gap9: CostReport, arch: Architecture) -> None:
-    document = choose_point(gap9, arch, "edp", SLOW).to_json()
+    document = choose_point(gap9, arch, EDP, SLOW).to_json()
     assert document["point"] == SLOW and document["clock_hz"] == 240e6
     first, second = document["operating_points"]
     assert [first["name"], second["name"]] == [FAST, SLOW]

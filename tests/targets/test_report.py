@@ -10,6 +10,7 @@ from passes.state import state_of
 from targets.base import Target
 from targets.diana.target import DianaTarget
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
+from targets.objective import ENERGY, LATENCY, OBJECTIVES, Objective
 from targets.report import evaluate
 from targets.schedule.checker import problems
 from targets.scheduling import Wishes
@@ -48,7 +49,7 @@ def test_edp_is_energy_in_joule_times_latency() -> None:
 
 
 def test_json_has_the_documented_keys() -> None:
-    document = evaluate(residual(), DIANA, "latency").to_json()
+    document = evaluate(residual(), DIANA, LATENCY).to_json()
     assert json.loads(json.dumps(document)) == document
     assert {"schema_version", "target", "objective", "layers", "exits", "total"} <= set(document)
     assert (document["schema_version"], document["target"], document["objective"]) == (1, "diana", "latency")
@@ -109,20 +110,19 @@ def test_ratios_that_are_no_shares_are_told(ratios: tuple[float, ...], message: 
     assert caught.value.hint.startswith("give ")
 
 
-@pytest.mark.parametrize("objective", ["latency", "energy", "edp"])
-def test_speculation_starts_where_it_pays_and_leaves_the_exits_alone(objective: str) -> None:
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=str)
+def test_speculation_starts_where_it_pays_and_leaves_the_exits_alone(objective: Objective) -> None:
     ratios = (0.2, 0.8)
     plain = evaluate(residual(), DIANA, objective, ratios=ratios)
     report = evaluate(residual(), DIANA, objective, ratios=ratios, wishes=Wishes(speculate=True))
     assert report.exits == plain.exits and plain.expected is not None
     assert report.expected is not None and report.expected.speculation
-    key = {"latency": "latency_cycles", "energy": "energy_pj", "edp": "edp_j_cycles"}[objective]
-    assert getattr(report.expected, key) <= getattr(plain.expected, key)
+    assert getattr(report.expected, objective.key) <= getattr(plain.expected, objective.key)
     for path, cost in zip(report.exits, report.speculative, strict=True):
         assert cost.energy_pj == pytest.approx(path.energy_pj + cost.wasted_pj)
         assert cost.pays or cost.wasted_pj == 0
     assert not report.speculative[-1].pays, "nothing comes behind the last exit"
-    if objective == "energy":
+    if objective == ENERGY:
         assert not any(cost.pays for cost in report.speculative), "what is begun in vain only costs"
     documents = report.to_json()["exits"]
     assert [{k: v for k, v in x.items() if k != "speculative"} for x in documents] == plain.to_json()["exits"]
@@ -167,8 +167,6 @@ def test_host_scale_changes_host_cycles_only(scale: float) -> None:
 
 
 def test_wrong_options_are_told() -> None:
-    with pytest.raises(InputError, match="did you mean 'latency'"):
-        evaluate(residual(), DIANA, "latancy")
     with pytest.raises(InputError, match="did you mean 'match'"):
         DianaTarget("macth")
     with pytest.raises(InputError, match="at least 0"):

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
+from targets.objective import EDP, LATENCY
 from targets.scheduling import Wishes
 from tests.shared_files import shared
 from tools.bench.schedule_resnet8 import STREAM_CYCLES, STREAM_PJ
@@ -31,14 +32,14 @@ PAPER = "arXiv 2512.04705: exits after blocks 0, 4, 5, 7 and final, averages ove
 @pytest.mark.parametrize(("peer", "wishes"), [("layers", LAYERS), ("fused", FUSED)])
 def test_resnet8_on_streams_quad_core(peer: str, wishes: Wishes) -> None:
     target = described(shared(*STREAM_QUAD))
-    found = timed(workload_of(shared(*RESNET8), target), target, "latency", wishes)
+    found = timed(workload_of(shared(*RESNET8), target), target, LATENCY, wishes)
     assert found.schedule.latency_cycles <= STREAM_CYCLES[peer], STREAM
     assert found.schedule.energy_pj <= STREAM_PJ[peer], STREAM
 
 
 def test_the_papers_network_layer_by_layer_with_one_allocation() -> None:
     target = EdgeTpuQuadTarget()
-    found = timed(workload_of(shared(*STAR), target), target, "edp", LAYERS, RATIOS)
+    found = timed(workload_of(shared(*STAR), target), target, EDP, LAYERS, RATIOS)
     cycles, energy_pj, edp = averages(found.schedule)
     assert cycles <= PAPER_CYCLES and energy_pj <= PAPER_PJ and edp <= PAPER_EDP, PAPER
 
@@ -46,8 +47,9 @@ def test_the_papers_network_layer_by_layer_with_one_allocation() -> None:
 SCRIPT = """
 from tools.bench.schedule_growth import accelerator, network
 from tools.bench.scheduled import digest
+from targets.objective import EDP
 from targets.scheduling import schedule_workload
-print(digest(schedule_workload(network(12), accelerator(3), "edp").schedule))
+print(digest(schedule_workload(network(12), accelerator(3), EDP).schedule))
 """
 
 

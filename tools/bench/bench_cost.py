@@ -25,6 +25,7 @@ import yaml
 from targets.cost.engine import DEFAULT_LPF_LIMIT, Engine
 from targets.cost.mapping import rule_for
 from targets.cost.solution import Solution
+from targets.objective import LATENCY
 from tools.bench.bench_cost_growth import growth
 from tools.zigzag_live import SHIPPED, Zigzag, model_paths
 from tools.zigzag_records import FOLDER, Core, Search, cores, searches
@@ -50,7 +51,7 @@ def search(core: Core, network: Search, limit: int | None) -> tuple[float, list[
         engine = Engine(core.hierarchy, lpf_limit=limit)
         start = time.process_time()
         found = [
-            engine.best(r.nest, "latency", rule_for(core.rules, r.label, r.layer["op"]))
+            engine.best(r.nest, LATENCY, rule_for(core.rules, r.label, r.layer["op"]))
             for r in network.layers
             for _ in range(r.times)
         ]
@@ -130,7 +131,7 @@ def main() -> None:
         chosen = ["--networks", *arguments.networks, "--hardware", arguments.hardware, "--opts", "latency"]
         folder = zigzag.record("best", chosen)
     known = {
-        s.network: s for s in searches(folder) if (s.hardware, s.objective) == (arguments.hardware, "latency")
+        s.network: s for s in searches(folder) if (s.hardware, s.objective) == (arguments.hardware, LATENCY)
     }
     its = "its, now" if arguments.zigzag else "its, rec."
     full = f"{'full':>10}{'/ ours':>9}{'gap':>9}{'exact':>9}" if not arguments.no_full else ""

@@ -18,6 +18,7 @@ from targets.cost.orderings import prime_factors
 from targets.cost.spatial import unrollings
 from targets.cost.unrolling import place
 from targets.layer import Layer, LoopDims, Operand
+from targets.objective import LATENCY
 from tools.zigzag_records import Core
 
 COUNTS = (5, 10, 20, 40, 80)
@@ -71,7 +72,7 @@ def seconds(core: Core, nests: list[LoopNest], limit: int | None) -> float:
     rule = rule_for(core.rules, "", "Conv")
     start = time.process_time()
     for nest in nests:
-        engine.best(nest, "latency", rule)
+        engine.best(nest, LATENCY, rule)
     return time.process_time() - start
 
 

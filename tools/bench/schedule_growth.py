@@ -10,6 +10,7 @@ from targets.arch import Architecture, Link
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.engine_target import EngineTarget
 from targets.layer import Layer, LoopDims, Operand
+from targets.objective import LATENCY
 from targets.schedule.checker import problems
 from targets.scheduling import schedule_workload
 from targets.workload import ExitPath, Workload
@@ -33,7 +34,7 @@ def accelerator(cores: int) -> EngineTarget:
     arch = Architecture(
         name=f"{cores} cores", cores=members, offchip=base.offchip, links=(bus,), overlap=True
     )
-    return EngineTarget(architecture=arch, objective="latency")
+    return EngineTarget(architecture=arch, objective=LATENCY)
 
 
 def network(count: int) -> Workload:
@@ -71,7 +72,7 @@ def seconds(layers: int, cores: int) -> tuple[float, float, int]:
     took = []
     for _ in range(2):
         start = time.process_time()
-        planned = schedule_workload(workload, target, "latency")
+        planned = schedule_workload(workload, target, LATENCY)
         took.append(time.process_time() - start)
     wrong = problems(planned.network, planned.schedule)
     if wrong:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from targets.base import Target
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
+from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
 from targets.schedule.candidates import Candidates, Freedom
 from targets.schedule.exact import solve
 from targets.schedule.exact_free import free_bound
-from targets.schedule.objective import expected, uniform
 from targets.scheduling import Planned, Wishes
 from targets.workload import Workload
 from tools.bench.scheduled import (
@@ -52,7 +52,7 @@ def cases(shared: Path) -> Iterator[tuple[str, str, Workload, Target]]:
                 yield name, title, workload, target
 
 
-def anyhow(planned: Planned, objective: str, shares: Sequence[float]) -> str:
+def anyhow(planned: Planned, objective: Objective, shares: Sequence[float]) -> str:
     """Return what no schedule undercuts whose layers are whole or cut in any of the ways that are tried."""
     candidates = Candidates(planned.network, Freedom(split=True, fuse=False))
     ways = {i: (*candidates.whole(i), *candidates.split(i)) for i in planned.network.order}
@@ -69,13 +69,12 @@ def show(shared: Path, seconds: float) -> None:
     for name, title, workload, target in cases(shared):
         ways: dict[str, Wishes] = {"layers": LAYERS, "split": SPLIT, "fused": FUSED}
         for way, wishes in ways.items():
-            for objective in ("latency", "energy", "edp") if way == "layers" else ("latency",):
+            for objective in (LATENCY, ENERGY, EDP) if way == "layers" else (LATENCY,):
                 fresh = replace(target)
                 found = timed(workload, fresh, objective, wishes)
                 shares = uniform(len(found.planned.network.stage_names))
                 schedule = found.schedule
-                value = expected(
-                    objective,
+                value = objective.expected(
                     shares,
                     schedule.stage_end_cycles,
                     [schedule.energy_until(k) for k in range(len(shares))],
@@ -88,7 +87,7 @@ def show(shared: Path, seconds: float) -> None:
                 free = anyhow(found.planned, objective, shares) if way != "fused" else "-"
                 beyond = f"{value / exact.value - 1:>12.2%}{'' if exact.proven else '+'}"
                 print(
-                    f"{name:<18}{title:<20}{way:<8}{objective:>10}{value:>12.4g}{exact.value:>12.4g}"
+                    f"{name:<18}{title:<20}{way:<8}{objective.name:>10}{value:>12.4g}{exact.value:>12.4g}"
                     f"{exact.bound:>12.4g}{free:>12}{beyond:>13}{value / exact.bound - 1:>12.2%}"
                     f"{found.cpu_s:>8.2f}{took:>10.1f}",
                     flush=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from targets.objective import EDP, ENERGY, LATENCY
 from targets.schedule.energy_split import energy_split
 from targets.scheduling import Wishes
 from targets.workload import Workload
@@ -41,7 +42,7 @@ def show(shared: Path, seconds: float) -> None:
         f"{'cores':>10}{'on chip':>10}{'off chip':>10}{'links':>6}{'CPU s':>7}{'Stream':>7}  same twice"
     )
     for name, wishes in WAYS.items():
-        for objective in ("latency", "energy", "edp"):
+        for objective in (LATENCY, ENERGY, EDP):
             target = described(quad, mapping)
             workload = workload_of(shared.joinpath(*RESNET8), target)
             runs = [timed(workload, described(quad, mapping), objective, wishes) for _ in range(3)]
@@ -50,7 +51,8 @@ def show(shared: Path, seconds: float) -> None:
             peer = name.split(",")[0] if name in STREAM_CYCLES else ""
             same = len({digest(run.schedule) for run in runs}) == 1
             print(
-                f"{name:<22}{objective:>10}{schedule.latency_cycles:>9,}{STREAM_CYCLES.get(peer, '-'):>8}"
+                f"{name:<22}{objective.name:>10}{schedule.latency_cycles:>9,}"
+                f"{STREAM_CYCLES.get(peer, '-'):>8}"
                 f"{schedule.energy_pj:>11.3e}{STREAM_PJ.get(peer, float('nan')):>11.3e}"
                 f"{split.cores_pj:>10.2e}"
                 f"{split.onchip_pj:>10.2e}{split.offchip_pj:>10.2e}{split.links_pj:>6.0f}"
@@ -64,7 +66,7 @@ def show(shared: Path, seconds: float) -> None:
         target = described(quad, mapping)
         workload = workload_of(shared.joinpath(*RESNET8), target)
         start = time.monotonic()
-        found = timed(workload, target, "latency", wishes)
+        found = timed(workload, target, LATENCY, wishes)
         exact = found.planned.exact
         if exact is not None:
             print(

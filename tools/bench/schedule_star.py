@@ -9,6 +9,7 @@ from passes.graph import load
 from passes.registry import parse_pipeline
 from targets.base import Target
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
+from targets.objective import EDP, ENERGY, LATENCY
 from targets.schedule.result import Schedule
 from targets.schedule.speculation import path_energies
 from targets.scheduling import Wishes
@@ -60,7 +61,7 @@ def show(shared: Path) -> None:
         f"{'/ paper':>9}{'static':>10}{'saving':>9}{'authors':>9}{'MACs':>8}{'CPU s':>8}"
     )
     for name, wishes in WAYS.items():
-        for objective in ("latency", "energy", "edp"):
+        for objective in (LATENCY, ENERGY, EDP):
             target = EdgeTpuQuadTarget()
             workload = workload_of(path, target)
             found = timed(workload, target, objective, wishes, RATIOS)
@@ -71,7 +72,8 @@ def show(shared: Path) -> None:
             macs = [exit_path.macs for exit_path in workload.exits]
             kept_macs = sum(r * m for r, m in zip(RATIOS, macs, strict=True)) / static_macs(path, target)
             print(
-                f"{name:<26}{objective:>10}{cycles:>12,.0f}{cycles / PAPER_CYCLES:>9.3f}{energy / 1e9:>9.4f}"
+                f"{name:<26}{objective.name:>10}{cycles:>12,.0f}"
+                f"{cycles / PAPER_CYCLES:>9.3f}{energy / 1e9:>9.4f}"
                 f"{energy / PAPER_PJ:>9.3f}{edp / 1e12:>10.1f}{edp / PAPER_EDP:>9.3f}"
                 f"{static_edp / 1e12:>10.1f}"
                 f"{1 - edp / static_edp:>9.1%}{1 - edp / authors_static(found.schedule, workload):>9.1%}"

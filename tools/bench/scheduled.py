@@ -13,6 +13,7 @@ from passes.graph import load
 from passes.registry import parse_pipeline
 from targets.base import Target
 from targets.engine_target import EngineTarget
+from targets.objective import Objective
 from targets.readers.files import read_architecture
 from targets.readers.mapping import read_mapping
 from targets.schedule.checker import problems
@@ -63,7 +64,11 @@ def described(path: Path, mapping: Path | None = None) -> EngineTarget:
 
 
 def timed(
-    workload: Workload, target: Target, objective: str, wishes: Wishes, ratios: Sequence[float] | None = None
+    workload: Workload,
+    target: Target,
+    objective: Objective,
+    wishes: Wishes,
+    ratios: Sequence[float] | None = None,
 ) -> Timed:
     """Return the schedule of ``workload``; nothing is remembered of earlier ones.
 

@@ -17,12 +17,12 @@ from unittest import mock
 import numpy as np
 
 from eecompile.data import load_data
-from eecompile.exit_choice import objective_value
 from eecompile.preprocess import Preprocess
 from eecompile.thresholds import Limit, Observed, choose, leaves_at
 from eecompile.validation import answers
 from passes.graph import load
 from passes.registry import parse_pipeline
+from targets.objective import EDP
 from targets.registry import load_target
 from targets.report import evaluate
 
@@ -38,7 +38,7 @@ def main() -> None:
     record = json.loads((options.run / "run.json").read_text())["preprocess"]
     graph = load(options.run / "model.lowered.onnx")
     parse_pipeline("fuse-layers")(graph)
-    costs = [objective_value(e, "edp") for e in evaluate(graph, load_target("diana")).exits]
+    costs = [e.value(EDP) for e in evaluate(graph, load_target("diana")).exits]
     seen = answers(graph, load_data(options.data).val, Preprocess.from_json(record)).observed()
     count = seen.correct.shape[1]
     rng = np.random.default_rng(0)

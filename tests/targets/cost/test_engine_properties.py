@@ -21,6 +21,7 @@ from targets.cost.orderings import all_orders, temporal_factors
 from targets.cost.solution import Solution
 from targets.cost.unrolling import place
 from targets.hierarchy import Hierarchy
+from targets.objective import EDP, ENERGY, LATENCY, Objective
 from tests.targets.cost.strategies import Case, cases, hierarchies, nests
 
 few = settings(max_examples=12, deadline=None)
@@ -28,7 +29,7 @@ some = settings(max_examples=120, deadline=None)
 SWAP = {"OX": "OY", "OY": "OX", "FX": "FY", "FY": "FX"}
 # Every loop is a factor, so that more of them would be thousands of orders.
 short_nests = nests.filter(lambda nest: sum(size > 1 for _, size in nest.loops) <= 4)
-OBJECTIVES = ("latency", "energy", "edp")
+OBJECTIVES = (LATENCY, ENERGY, EDP)
 
 
 def cost(case: Case) -> Solution:
@@ -107,7 +108,7 @@ def test_order_in_which_a_nest_lists_its_loops_does_not_matter(case: Case, rando
     assert other.energy_pj == pytest.approx(found.energy_pj)
 
 
-def search(engine: Engine, nest: LoopNest, objective: str = "latency") -> Solution | None:
+def search(engine: Engine, nest: LoopNest, objective: Objective = LATENCY) -> Solution | None:
     try:
         return engine.best(nest, objective)
     except InputError:
@@ -117,7 +118,7 @@ def search(engine: Engine, nest: LoopNest, objective: str = "latency") -> Soluti
 @few
 @given(hierarchies(), short_nests, st.sampled_from(OBJECTIVES))
 def test_memory_of_answers_changes_none_and_searches_repeat(
-    core: Hierarchy, nest: LoopNest, objective: str
+    core: Hierarchy, nest: LoopNest, objective: Objective
 ) -> None:
     with_memo, without = Engine(core, lpf_limit=4), Engine(core, lpf_limit=4, memo=None)
     first, again = search(with_memo, nest, objective), search(with_memo, nest, objective)
@@ -138,7 +139,7 @@ def test_each_objective_is_best_at_its_own(core: Hierarchy, nest: LoopNest) -> N
         best, beside = found[objective], found[other]
         if best is None or beside is None:
             assert best is beside
-        elif other != "energy":
+        elif other.counts_latency:
             assert best.value(objective) <= beside.value(objective) * (1 + 1e-12)
 
 

@@ -17,10 +17,11 @@ from targets.cost.mapping import MappingRule
 from targets.cost.nest import Shape
 from targets.cost.orderings import all_orders, temporal_factors
 from targets.cost.problem import Problem
+from targets.objective import EDP, ENERGY, LATENCY, Objective
 from tests.targets.cost.small import core, matmul, memory, outer, register
 from tests.targets.cost.strategies import Case, cases
 
-OBJECTIVES = ("latency", "energy", "edp")
+OBJECTIVES = (LATENCY, ENERGY, EDP)
 ROUNDING = 1e-9
 
 
@@ -32,7 +33,7 @@ def given_spatial(case: Case) -> MappingRule:
 
 @settings(max_examples=150, deadline=None)
 @given(cases(), st.sampled_from(OBJECTIVES), st.sampled_from((1.0, 4.0, 18.2)))
-def test_no_mapping_beats_the_proven_bound(case: Case, objective: str, operation_cycles: float) -> None:
+def test_no_mapping_beats_the_proven_bound(case: Case, objective: Objective, operation_cycles: float) -> None:
     """Any order with any levels that fit lies in the space the bound is proven for."""
     array = case.core.array.model_copy(update={"operation_cycles": operation_cycles})
     case = replace(case, core=case.core.model_copy(update={"array": array}))
@@ -45,7 +46,7 @@ def test_no_mapping_beats_the_proven_bound(case: Case, objective: str, operation
 
 @settings(max_examples=60, deadline=None)
 @given(cases(), st.sampled_from(OBJECTIVES))
-def test_it_is_never_worse_than_the_limited_search(case: Case, objective: str) -> None:
+def test_it_is_never_worse_than_the_limited_search(case: Case, objective: Objective) -> None:
     rule = given_spatial(case)
     limited = Engine(case.core, 4).best(case.nest, objective, rule)
     full = Engine(case.core, None).best(case.nest, objective, rule)
@@ -53,7 +54,7 @@ def test_it_is_never_worse_than_the_limited_search(case: Case, objective: str) -
     assert full.value(objective) <= limited.value(objective) * (1 + ROUNDING) or limited.considered > 0
 
 
-def every_value(problem: Problem, case: Case, objective: str) -> float:
+def every_value(problem: Problem, case: Case, objective: Objective) -> float:
     """Return the least value over all orders of the prime factors and all levels that fit, one by one."""
     placed = problem.place(given_spatial(case).spatial)
     factors = temporal_factors(placed.remaining, None)
@@ -80,7 +81,7 @@ def every_value(problem: Problem, case: Case, objective: str) -> float:
 
 @settings(max_examples=25, deadline=None)
 @given(cases(), st.sampled_from(OBJECTIVES))
-def test_bound_and_result_bracket_the_optimum(case: Case, objective: str) -> None:
+def test_bound_and_result_bracket_the_optimum(case: Case, objective: Objective) -> None:
     """On layers small enough to try every mapping; a gap of zero is the optimum."""
     problem = Problem(Shape(case.nest), case.core, {})
     factors = temporal_factors(problem.place(given_spatial(case).spatial).remaining, None)
@@ -93,8 +94,8 @@ def test_bound_and_result_bracket_the_optimum(case: Case, objective: str) -> Non
     assert optimum <= full.value(objective) * (1 + ROUNDING)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_energy_is_exact_and_others_tell_their_gap(objective: str) -> None:
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=str)
+def test_energy_is_exact_and_others_tell_their_gap(objective: Objective) -> None:
     small = core(
         {"D1": 2},
         weights=register("W", 64),
@@ -105,15 +106,15 @@ def test_energy_is_exact_and_others_tell_their_gap(objective: str) -> None:
         matmul(24, 36, 40), objective, MappingRule("given", spatial={"D1": {"K": 2}})
     )
     assert found.gap is not None and 0 <= found.gap < 1
-    if objective == "energy":
+    if objective == ENERGY:
         assert found.gap == 0
 
 
 def test_a_given_order_is_left_alone() -> None:
     small = core({"D1": 1}, weights=register("W", 64), dram=outer({}, {"D1": 1}))
     rule = MappingRule("given", spatial={"D1": {}}, order=(("C", None), ("K", None)))
-    limited = Engine(small).best(matmul(1, 6, 4), "latency", rule)
-    full = Engine(small, None).best(matmul(1, 6, 4), "latency", rule)
+    limited = Engine(small).best(matmul(1, 6, 4), LATENCY, rule)
+    full = Engine(small, None).best(matmul(1, 6, 4), LATENCY, rule)
     assert full.mapping == limited.mapping and full.gap is None
     assert full == replace(limited, considered=full.considered)
 

@@ -7,6 +7,7 @@ import pytest
 from passes.errors import InputError
 from targets.cost.engine import Engine
 from targets.cost.mapping import Mapping, MappingRule, NoMappingError
+from targets.objective import LATENCY, OBJECTIVES, Objective
 from tests.targets.cost.small import core, matmul, memory, outer
 
 ONE = {"D1": 1}
@@ -19,8 +20,10 @@ ONCE = core(
 
 
 @pytest.mark.parametrize("limit", [6, None])
-@pytest.mark.parametrize("objective", ["latency", "energy", "edp"])
-def test_what_reduces_stays_below_a_memory_without_a_way_back(objective: str, limit: int | None) -> None:
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=str)
+def test_what_reduces_stays_below_a_memory_without_a_way_back(
+    objective: Objective, limit: int | None
+) -> None:
     found = Engine(ONCE, limit).best(matmul(4, 6, 4), objective, PLAIN)
     reduced = found.mapping.loops[: found.mapping.levels["O"][0]]
     assert sorted(factor for loop, factor in reduced if loop == "C") in ([2, 3], [6])
@@ -41,4 +44,4 @@ def test_sums_that_cannot_be_added_up_fit_nothing() -> None:
         dram=outer({}, ONE),
     )
     with pytest.raises(NoMappingError, match="no mapping of"):
-        Engine(blind).best(matmul(4, 6, 4), "latency", PLAIN)
+        Engine(blind).best(matmul(4, 6, 4), LATENCY, PLAIN)

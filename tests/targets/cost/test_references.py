@@ -11,6 +11,7 @@ import pytest
 from targets.cost.engine import Engine
 from targets.cost.mapping import rule_for
 from targets.cost.solution import Solution
+from targets.objective import LATENCY
 from tools.zigzag_records import Core, Record, Search, cores, pairs, searches, words_of
 
 CORES = cores()
@@ -18,7 +19,7 @@ EXACT = 1e-9
 # What the same search may cost more, as a share: nothing but ties and rounding.
 SLACK = 1e-3
 IMC = (s for s in searches(kind="imc") if not s.locality)
-BEST = (*searches(), *(s for s in IMC if (s.network, s.objective) == ("resnet8", "latency")))
+BEST = (*searches(), *(s for s in IMC if (s.network, s.objective) == ("resnet8", LATENCY)))
 # Of networks with many layers, every so many are searched here; tools/compare_zigzag.py searches all.
 SAMPLED = {"mobilenetv1": 3, "mobilenetv2": 4}
 
@@ -117,8 +118,8 @@ def totals(search: Search) -> tuple[float, float]:
 def test_own_search_is_no_worse(search: Search) -> None:
     """Summed over layers. Where ours is lower, ``compare_zigzag --confirm`` asks its own model."""
     latency, energy = totals(search)
-    ours = latency if search.objective == "latency" else energy
-    theirs = sum(layer.times * layer.figures[search.objective] for layer in sampled(search))
+    ours = search.objective.value(energy, latency)
+    theirs = sum(layer.times * layer.figures[search.objective.name] for layer in sampled(search))
     assert ours <= theirs * (1 + SLACK), f"{search.label}: {ours} against its {theirs}"
     # The rules of both searches and their limit are the same, so a far better result would be a slip.
     assert ours >= theirs * 0.9, f"{search.label}: {ours} against its {theirs}"
@@ -143,7 +144,7 @@ PUBLISHED = {
 @pytest.mark.parametrize("hardware", PUBLISHED)
 def test_published_totals_of_resnet18(hardware: str) -> None:
     """Its repository's table, in pJ and cycles, from its recorded best mappings and our costs of them."""
-    (search,) = (s for s in BEST if (s.hardware, s.network, s.objective) == (hardware, "resnet18", "latency"))
+    (search,) = (s for s in BEST if (s.hardware, s.network, s.objective) == (hardware, "resnet18", LATENCY))
     costs = [(r.times, engine(hardware).cost(r.nest, r.mapping)) for r in search.layers]
     energy, latency = PUBLISHED[hardware]
     source = f"ZigZag's published table for ResNet18 on {hardware}"

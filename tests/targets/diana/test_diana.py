@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from targets.conformance import TargetConformance, sample_layer
 from targets.diana.target import DianaTarget
 from targets.layer import Layer, LoopDims, Operand
+from targets.objective import EDP, Objective
 from targets.placement import Placement, Refusal
 from tests.targets.networks import linear_layer, loops, square
 
@@ -34,7 +35,7 @@ def refusal(layer: Layer) -> Refusal:
     return result
 
 
-def placed(layer: Layer, objective: str = "edp") -> Placement:
+def placed(layer: Layer, objective: Objective = EDP) -> Placement:
     result = DIANA.place(layer, objective)
     assert isinstance(result, Placement)
     return result

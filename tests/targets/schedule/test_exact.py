@@ -12,6 +12,7 @@ import pytest
 from passes.errors import InputError
 from targets.cost.base import LayerCost
 from targets.layer import Layer, Operand
+from targets.objective import EDP, ENERGY, LATENCY, Objective
 from targets.schedule.checker import problems
 from targets.schedule.exact_bounds import lower_bound
 from targets.schedule.exact_free import free_bound
@@ -19,7 +20,6 @@ from targets.schedule.exact_loads import Load, crowd
 from targets.schedule.exact_problem import Problem, problem_of
 from targets.schedule.jobs import Held, Network, Option, network_of
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
-from targets.schedule.objective import expected
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, simulate
 from targets.schedule.state import State
@@ -28,7 +28,7 @@ from targets.workload import ExitPath, Workload
 from tests.targets.schedule.random_networks import random_network
 from tests.targets.schedule.random_plans import random_plan, random_resident
 
-OBJECTIVES = ("latency", "energy", "edp")
+OBJECTIVES = (LATENCY, ENERGY, EDP)
 SLACK = 1e-9
 
 
@@ -87,7 +87,7 @@ def plan(network_: Network, cut: Cut = WHOLE) -> Plan:
     return tuple(Segment((i,), (Choice(("a",) * cut.parts, cut),)) for i in network_.order)
 
 
-def solved(network_: Network, plan_: Plan, objective: str = "latency") -> float:
+def solved(network_: Network, plan_: Plan, objective: Objective = LATENCY) -> float:
     pytest.importorskip("ortools")
     from targets.schedule.exact import solve
 
@@ -133,7 +133,7 @@ def test_without_ortools_the_user_is_told_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "ortools.sat.python", None)
     found = independent(two_cores(1.0, None))
     with pytest.raises(InputError, match=r"pip install eecompile\[solver\]"):
-        solve(found, plan(found), "latency", (1.0,), time_limit_s=1)
+        solve(found, plan(found), LATENCY, (1.0,), time_limit_s=1)
 
 
 def test_jackson_bound_of_known_sets() -> None:
@@ -179,7 +179,7 @@ def orders(problem: Problem) -> Iterator[tuple[int, ...]]:
     return grow(())
 
 
-def brute_force(problem: Problem, objective: str, ratios: tuple[float, ...]) -> float:
+def brute_force(problem: Problem, objective: Objective, ratios: tuple[float, ...]) -> float:
     """Return the least a state makes of all cores and orders."""
     best = float("inf")
     for order in orders(problem):
@@ -200,7 +200,7 @@ def brute_force(problem: Problem, objective: str, ratios: tuple[float, ...]) -> 
                 continue
             while len(state.stage_ends) < problem.stages:
                 state.end_stage()
-            best = min(best, expected(objective, ratios, state.stage_ends, state.stage_energies))
+            best = min(best, objective.expected(ratios, state.stage_ends, state.stage_energies))
     return best
 
 
@@ -241,7 +241,7 @@ def test_no_schedule_of_the_same_cuts_undercuts_the_bound(seed: int) -> None:
         except (NoRoomError, NoOptionError):
             continue
         for objective, bound in bounds.items():
-            value = expected(objective, ratios, state.stage_ends, state.stage_energies)
+            value = objective.expected(ratios, state.stage_ends, state.stage_energies)
             assert bound <= value * (1 + SLACK), objective
 
 
@@ -265,7 +265,7 @@ def test_the_same_problem_has_the_same_schedule(seed: int) -> None:
         return
     found, start, problem = drawn
     ratios = tuple(1.0 / problem.stages for _ in range(problem.stages))
-    first, second = (solve(found, start, "latency", ratios, time_limit_s=10, workers=4) for _ in range(2))
+    first, second = (solve(found, start, LATENCY, ratios, time_limit_s=10, workers=4) for _ in range(2))
     assert first.schedule == second.schedule
 
 
@@ -286,5 +286,5 @@ def test_no_cut_undercuts_the_free_bound(seed: int) -> None:
         except (NoRoomError, NoOptionError):
             continue
         for objective in OBJECTIVES:
-            value = expected(objective, ratios, state.stage_ends, state.stage_energies)
+            value = objective.expected(ratios, state.stage_ends, state.stage_energies)
             assert free_bound(found, ways, objective, ratios) <= value * (1 + SLACK), objective

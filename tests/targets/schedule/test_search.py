@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
 from targets.schedule.candidates import Candidates, Freedom
 from targets.schedule.checker import problems
 from targets.schedule.jobs import Network
-from targets.schedule.objective import expected, uniform
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import finished, simulate
 from targets.schedule.residency import resident_weights
@@ -20,11 +20,11 @@ from targets.schedule.search import Search
 from targets.schedule.speculation import path_energies, speculate
 from tests.targets.schedule.random_networks import random_network
 
-OBJECTIVES = ("latency", "energy", "edp")
+OBJECTIVES = (LATENCY, ENERGY, EDP)
 FREEDOMS = st.builds(Freedom, split=st.booleans(), fuse=st.booleans(), hold=st.booleans())
 
 
-def found(network: Network, objective: str, freedom: Freedom) -> Schedule | None:
+def found(network: Network, objective: Objective, freedom: Freedom) -> Schedule | None:
     search = Search(Candidates(network, freedom), objective, uniform(len(network.stage_names)))
     try:
         plan, state = search.run()
@@ -37,7 +37,7 @@ def found(network: Network, objective: str, freedom: Freedom) -> Schedule | None
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1 << 24), st.sampled_from(OBJECTIVES), FREEDOMS)
 def test_found_schedules_are_valid_and_the_same_every_time(
-    seed: int, objective: str, freedom: Freedom
+    seed: int, objective: Objective, freedom: Freedom
 ) -> None:
     network = random_network(Random(seed))
     schedule = found(network, objective, freedom)
@@ -49,7 +49,7 @@ def test_found_schedules_are_valid_and_the_same_every_time(
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1 << 24), st.sampled_from(OBJECTIVES))
-def test_weights_stay_where_they_fit_and_stages_may_overlap(seed: int, objective: str) -> None:
+def test_weights_stay_where_they_fit_and_stages_may_overlap(seed: int, objective: Objective) -> None:
     network = random_network(Random(seed))
     ratios = uniform(len(network.stage_names))
     search = Search(Candidates(network, Freedom()), objective, ratios)
@@ -66,7 +66,7 @@ def test_weights_stay_where_they_fit_and_stages_may_overlap(seed: int, objective
     speculative = speculate(network, plan, resident, objective, ratios)
     assert problems(network, speculative) == []
     costs = [
-        expected(objective, ratios, found.stage_end_cycles, path_energies(found))
+        objective.expected(ratios, found.stage_end_cycles, path_energies(found))
         for found in (schedule, speculative)
     ]
     assert costs[1] <= costs[0], "speculation only where it pays"
@@ -76,7 +76,7 @@ def test_weights_stay_where_they_fit_and_stages_may_overlap(seed: int, objective
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 1 << 24))
 def test_nothing_is_done_that_is_not_allowed(freedom: Freedom, seed: int) -> None:
-    schedule = found(random_network(Random(seed)), "latency", freedom)
+    schedule = found(random_network(Random(seed)), LATENCY, freedom)
     if schedule is None:
         return
     if not freedom.split and not freedom.fuse:
