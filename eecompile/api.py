@@ -52,6 +52,7 @@ def run(
     seed: int = 0,
     point: str | None = None,
     speculate: bool = False,
+    min_gain: float | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -61,7 +62,8 @@ def run(
         target: Name of the accelerator.
         data: Images, see `eecompile.data.load_data`; without, costs are reported and nothing is trained.
         out: Run directory; ``runs/<model>-<target>`` if absent.
-        exits: Number of exits, or mounts separated by commas; the project's choice if absent.
+        exits: How many mounts to try, or mounts separated by commas: these all get an exit; two are tried if
+            absent.
         head: Kind of head: ``auto``, ``linear`` or ``conv``.
         objective: What to minimize: ``edp``, ``latency`` or ``energy``.
         max_drop: Allowed accuracy drop against the static network, in points.
@@ -73,6 +75,8 @@ def run(
         point: Operating point of all costs; the target's first if absent.
         speculate: The next stage may start while a head decides: each exit also tells its costs with that,
             and expected costs and savings are with it.
+        min_gain: What an exit more must save, in points of static, where a number of mounts is tried; 2 if
+            absent.
         progress: Called with one line of text per step.
 
     Returns:
@@ -94,6 +98,7 @@ def run(
         seed=seed,
         point=point,
         speculate=speculate,
+        min_gain=min_gain,
     )
     return run_pipeline(options, progress)
 

@@ -27,6 +27,7 @@ from eecompile.options import (
     MAPPING,
     MAX_DROP,
     MAX_LATENCY,
+    MIN_GAIN,
     MODEL,
     OBJECTIVE,
     OPTIMISTIC,
@@ -114,6 +115,7 @@ def run(
     seed: SEED = 0,
     point: POINT = None,
     speculate: SPECULATE = False,
+    min_gain: MIN_GAIN = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -125,7 +127,7 @@ def run(
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
-        point, speculate, progress=timed_progress(),
+        point, speculate, min_gain, progress=timed_progress(),
     )  # fmt: skip
     terminal.show(answers.RunAnswer(result), as_json, answers.run_result)
     if not result.passed:

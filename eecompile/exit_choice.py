@@ -1,32 +1,22 @@
-"""Which of the candidate exits a network keeps, and with which thresholds."""
+"""Which of the exits that were tried a network keeps, and with which thresholds."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx_graphsurgeon as gs
 
+from eecompile.candidates import Candidate, CandidateExit, Evaluation, Figures
 from eecompile.results import RemovedExit
-from eecompile.statistics import DropBound
-from eecompile.thresholds import Choice, Limit, choose, leaves_at
+from eecompile.thresholds import leaves_at
 from eecompile.validation import Answers
-from passes.exits import keep_exits
-from passes.state import state_of
-from targets.objective import Objective
 from targets.report import CostReport
 
-MIN_GAIN = 0.02
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An exit that may be kept: short name of its mount, family of its head (empty: the user's own)."""
-
-    mount: str
-    head: str
+# What an exit more must save, in points of static: less is within the noise of a validation set, and not
+# worth its weights.
+MIN_GAIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -34,109 +24,100 @@ class ExitChoice:
     """The exits of the files.
 
     Attributes:
-        kept: Indices of the kept early exits among the candidates.
-        thresholds: One per kept early exit.
-        costs: Costs of the network with these exits.
+        kept: The exits of the files, and their figures.
+        figures: What is known of the network with these exits.
         static: Costs of the network without exits.
-        removed: The other candidates, with the reason.
+        removed: The other exits that were tried, with the reason.
+        never_taken: Numbers of the kept exits that no threshold makes acceptable: no image leaves there.
     """
 
-    kept: tuple[int, ...]
-    thresholds: tuple[np.float32, ...]
-    costs: CostReport
+    kept: Candidate
+    figures: Figures
     static: CostReport
     removed: tuple[RemovedExit, ...]
+    never_taken: tuple[int, ...] = ()
 
 
-def choose_exits(
-    graph: gs.Graph,
-    candidates: Sequence[Candidate],
-    val: Answers,
-    limit: Limit,
-    objective: Objective,
-    cost: Callable[[gs.Graph, Sequence[float] | None], CostReport],
-) -> ExitChoice:
-    """Try every subset of the candidate exits; the cheapest on val within the limit is kept.
-
-    A head costs every image that passes it, so each subset is costed as a network of its own: scheduled for
-    equal shares of images at each exit first, then for the shares that its thresholds gave. An exit more must
-    save at least ``MIN_GAIN`` of static: less is within the noise of a validation set, and not worth its
-    weights.
+def choose_exits(evaluation: Evaluation, speculate: bool = False, min_gain: float = MIN_GAIN) -> ExitChoice:
+    """Choose among the subsets of the exits that were tried the cheapest on val whose exits are all taken.
 
     Args:
-        graph: Network with all candidate exits.
-        candidates: What these exits are; of those on one mount, one at most is kept.
-        val: Its answers on validation images.
-        limit: Allowed drop.
-        objective: What is minimised.
-        cost: Costs a network on the target, scheduled for shares of images that leave at each exit.
+        evaluation: Of networks with some of the exits; of those on one mount, one at most is kept.
+        speculate: The next stage may start while a head decides, in the costs of the network that is chosen.
+        min_gain: What an exit more must save, in points of static.
     """
-    names = [e.name for e in state_of(graph).exits[:-1]]
-    bound = DropBound(len(val.labels))
-    found: dict[tuple[int, ...], tuple[Choice, CostReport]] = {}
-    for size in range(len(names) + 1):
-        for subset in itertools.combinations(range(len(names)), size):
-            if len({candidates[i].mount for i in subset}) < size:
-                continue
-            network = keep_exits(graph, [names[i] for i in subset])
-            ratios = None
-            for _ in range(2 if subset else 1):
-                costs = cost(network, ratios)
-                values = [e.value(objective) for e in costs.exits]
-                seen = val.observed().select(subset)
-                choice = choose(seen, values, limit, bound)
-                if any(t == rule.never for t, rule in zip(choice.thresholds, seen.rules, strict=True)):
-                    break  # a smaller subset is cheaper still
-                ratios = shares(val.select(subset), choice.thresholds)
-            else:
-                found[subset] = choice, costs
-    kept = _sparing(found)
-    choice, costs = found[kept]
-    return ExitChoice(kept, choice.thresholds, costs, found[()][1], _removed(candidates, kept, found, limit))
+    static = evaluation.evaluate(Candidate())
+    found = {Candidate(): static.value}
+    for candidate in _subsets(evaluation.tried):
+        if candidate.exits and not evaluation.never_taken(candidate):
+            found[candidate] = evaluation.evaluate(candidate).value
+    worth = min_gain / 100 * static.value
+    kept = min(found, key=lambda c: (found[c] + worth * len(c.exits), _positions(evaluation, c)))
+    return _chosen(evaluation, kept, found, speculate, min_gain)
 
 
-def shares(seen: Answers, thresholds: Sequence[np.float32]) -> tuple[float, ...]:
-    """Return the share of images that leave at each exit."""
-    where, _ = seen.leaving(thresholds)
-    return tuple(float(count) / len(where) for count in np.bincount(where, minlength=len(thresholds) + 1))
+def choose_heads(evaluation: Evaluation, speculate: bool = False) -> ExitChoice:
+    """Keep an exit on every mount that was tried, with the head that makes the network cheapest on val."""
+    mounts = dict.fromkeys(item.mount for item in evaluation.tried)
+    rivals = [[item for item in evaluation.tried if item.mount == mount] for mount in mounts]
+    found = {
+        candidate: evaluation.evaluate(candidate).value
+        for candidate in map(Candidate, itertools.product(*rivals))
+    }
+    kept = min(found, key=lambda c: (found[c], _positions(evaluation, c)))
+    return _chosen(evaluation, kept, found, speculate, 0.0)
 
 
-def _sparing(found: dict[tuple[int, ...], tuple[Choice, CostReport]]) -> tuple[int, ...]:
-    """Return the cheapest subset, an exit counting as ``MIN_GAIN`` of static."""
-    static = found[()][0].cost
-    return min(found, key=lambda subset: (found[subset][0].cost + MIN_GAIN * static * len(subset), subset))
+def _subsets(tried: Sequence[CandidateExit]) -> Iterator[Candidate]:
+    """Yield every choice of exits with one head per mount, the fewest first."""
+    for size in range(len(tried) + 1):
+        for exits in itertools.combinations(tried, size):
+            if len({item.mount for item in exits}) == size:
+                yield Candidate(exits)
 
 
-def _removed(
-    candidates: Sequence[Candidate],
-    kept: tuple[int, ...],
-    found: dict[tuple[int, ...], tuple[Choice, CostReport]],
-    limit: Limit,
-) -> tuple[RemovedExit, ...]:
+def _positions(evaluation: Evaluation, candidate: Candidate) -> tuple[int, ...]:
+    return evaluation.evaluate(candidate).kept
+
+
+def _chosen(
+    evaluation: Evaluation,
+    kept: Candidate,
+    found: dict[Candidate, float],
+    speculate: bool,
+    min_gain: float,
+) -> ExitChoice:
+    static = evaluation.evaluate(Candidate())
     removed = []
-    for index, candidate in enumerate(candidates):
-        if index in kept:
-            continue
-        rivals = [choice.cost for subset, (choice, _) in found.items() if index in subset]
-        reason = _why_removed(limit, min(rivals, default=None), found[kept][0].cost, found[()][0].cost)
-        # Kept exits are numbered anew, so the old number would be another exit's.
-        name = (
-            f"{candidate.head} head at {candidate.mount}" if candidate.head else f"exit at {candidate.mount}"
-        )
-        removed.append(RemovedExit(name=name, mount_name=candidate.mount, reason=reason))
-    return tuple(removed)
+    for item in evaluation.tried:
+        if item not in kept.exits:
+            rival = min((c for c in found if item in c.exits), key=found.__getitem__, default=None)
+            reason = _why_removed(evaluation, item, rival, kept, min_gain)
+            removed.append(RemovedExit(name=str(item), mount_name=item.mount, reason=reason))
+    figures = evaluation.evaluate(kept, speculate)
+    return ExitChoice(kept, figures, static.costs, tuple(removed), evaluation.never_taken(kept))
 
 
-def _why_removed(limit: Limit, with_it: float | None, without: float, static: float) -> str:
-    kind = "estimated drop" if limit.optimistic else "upper 90 % bound of the drop"
-    if with_it is None:
-        return (
-            f"no thresholds here keep the {kind} on val (and the mean drop over neighbouring thresholds) "
-            f"within {limit.max_drop:g} points"
-        )
+def _why_removed(
+    evaluation: Evaluation, item: CandidateExit, rival: Candidate | None, kept: Candidate, min_gain: float
+) -> str:
+    """Return why an exit is not kept; ``rival`` is the best network with it."""
+    if rival is None:
+        return f"no thresholds here keep {evaluation.limit}"
+    static = evaluation.evaluate(Candidate()).value
+    with_it, without = (100 * evaluation.evaluate(c).value / static for c in (rival, kept))
+    compared = (
+        f"the best network with it costs {with_it:.1f} % of static on val, the kept one {without:.1f} %"
+    )
+    if other := next((k for k in kept.exits if k.mount == item.mount), None):
+        return f"{compared} with the {other}"
+    more = len(rival.exits) - len(kept.exits)
+    if with_it >= without or more < 1:
+        return compared
+    saved = (without - with_it) / more
     return (
-        f"the best network with it costs {100 * with_it / static:.1f} % of static on val, the one without it "
-        f"{100 * without / static:.1f} %; an exit must save {100 * MIN_GAIN:g} %"
+        f"{compared}: an exit more saves {saved:.1f} points of static, less than the {min_gain:g} asked for "
+        "(min_gain)"
     )
 
 
@@ -146,3 +127,12 @@ def oversized(val: Answers, thresholds: Sequence[np.float32]) -> list[str]:
     if deepest == len(thresholds):
         return []
     return [f"no val image gets past exit_{deepest}: within the allowed drop this task needs nothing deeper"]
+
+
+def unacceptable(evaluation: Evaluation, chosen: ExitChoice) -> list[str]:
+    """Return a warning for each exit that was asked for and that no image leaves at."""
+    return [
+        f"no image leaves at exit_{number} (the {chosen.kept.exits[number]}): no threshold there keeps "
+        f"{evaluation.limit}; the exit stays because it was asked for, and costs every image its head"
+        for number in chosen.never_taken
+    ]

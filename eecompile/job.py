@@ -1,11 +1,10 @@
-"""One run, step by step: heads, quantization, thresholds, lowering, proof, files."""
+"""The steps of the main job, each a function on what the steps before it found out."""
 
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,271 +13,252 @@ import onnx_graphsurgeon as gs
 from eecompile import artifacts, outcome
 from eecompile.assignment import assign_precisions
 from eecompile.calibration import IMAGES, calibrate
-from eecompile.dataset import Dataset, evenly
+from eecompile.candidates import CandidateExit, Evaluation
+from eecompile.dataset import evenly
 from eecompile.delivery import Forms, prove, write_models
-from eecompile.exit_choice import Candidate, ExitChoice, choose_exits, oversized, shares
+from eecompile.evidence import Evidence
+from eecompile.exit_choice import MIN_GAIN, choose_exits, choose_heads, oversized, unacceptable
 from eecompile.features import extract
 from eecompile.network_data import open_data
-from eecompile.preparation import Prepared, cost_of, cycles_by_model
-from eecompile.preprocess import Preprocess
-from eecompile.preprocess_choice import Choice as PreprocessChoice
-from eecompile.results import Summary
-from eecompile.run_options import RunOptions
+from eecompile.preparation import cost_of, cycles_by_model
 from eecompile.thresholds import Limit
 from eecompile.training import Head, Recipe, train_heads
-from eecompile.validation import Answers, answers
+from eecompile.validation import answers
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import write_atomic
 from passes.heads import AUTO, CONV, LINEAR
 from passes.insert_exits import add_rival_heads, set_head_parameters
-from passes.mounts import find_mounts
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.base import Target
 from targets.objective import Objective
-from targets.registry import load_target
 from targets.report import CostReport
 from targets.schedule.trace import trace_text
 from targets.scheduling import Wishes
 
-DETAIL_SECONDS = 2.0
 # Up to so many mounts, `auto` tries both kinds of head on each: every choice is costed and searched.
 MAX_RIVALS = 4
+HOST_SCALES = (0.0, 1.0, 4.0)
 
 
-@dataclass
-class Clock:
-    """Wall time per step, and progress lines."""
+@dataclass(frozen=True)
+class Step:
+    """A named part of the main job; what it finds out it writes into the evidence."""
 
-    progress: Callable[[str], None]
-    seconds: dict[str, float] = field(default_factory=dict)
-    _step: str = ""
-    _start: float = 0.0
-    _told: float = 0.0
-
-    def step(self, name: str) -> None:
-        """Begin a step; ends the one before."""
-        now = time.perf_counter()
-        if self._step:
-            self.seconds[self._step] = round(self.seconds.get(self._step, 0.0) + now - self._start, 3)
-        self._step, self._start, self._told = name, now, now
-        if name:
-            self.progress(name)
-
-    def detail(self, text: str) -> None:
-        """Tell how far a step is, at most every ``DETAIL_SECONDS``."""
-        now = time.perf_counter()
-        if now - self._told >= DETAIL_SECONDS:
-            self._told = now
-            self.progress(text)
+    name: str
+    run: Callable[[Evidence], None]
 
 
-class Job:
-    """One run in its work directory."""
+def open_images(evidence: Evidence) -> None:
+    """Load the images, and find out how they become the network's input."""
+    options = evidence.options
+    if options.data is None:
+        raise ValueError("the steps of a run without images do not open any")
+    evidence.dataset, evidence.tried = open_data(
+        evidence.prepared.plain, options.data, options.preprocess, options.seed, str(options.model)
+    )
+    choice = evidence.tried
+    evidence.clock.progress(
+        f"preprocessing: {choice.preprocess.name} ({100 * choice.accuracy:.1f} % on {choice.images})"
+    )
 
-    def __init__(self, options: RunOptions, prepared: Prepared, clock: Clock, work: Path) -> None:
-        self.options = options
-        self.prepared = prepared
-        self.clock = clock
-        self.work = work
 
-    def costs_only(self) -> tuple[Summary, CostReport, dict[str, Any]]:
-        """Report costs; nothing is trained, no accuracy claimed, no runnable early-exit file written."""
-        static = self._cost(self.prepared.plain)
-        summary = outcome.costs_only(self.options, self.prepared, static, self._mount_names())
-        info = self._info(None, {}, static)
-        self._write(summary, self.prepared.costs, info)
-        return summary, self.prepared.costs, info
+def train(evidence: Evidence) -> None:
+    """Train the heads that were inserted; a network that brought exits keeps its own."""
+    prepared, seed = evidence.prepared, evidence.options.seed
+    evidence.training = {"trained": []}
+    if not prepared.inserted:
+        return
+    graph, detail = prepared.graph, evidence.clock.detail
+    if evidence.options.head == AUTO and len(state_of(graph).exits) <= MAX_RIVALS + 1:
+        add_rival_heads(graph, (LINEAR, CONV), seed)
+    tensors = graph.tensors()
+    ours = state_of(graph).exits[:-1]
+    macs = int(prepared.costs.total.macs)
+    data = extract(graph, evidence.dataset.train, evidence.preprocess, macs, seed, detail)
+    classes = int(graph.outputs[-1].shape[-1])
+    heads = []
+    for item in ours:
+        assert item.head is not None, "what was inserted has a head of a family"
+        mount = tuple(int(d) for d in tensors[item.mount].shape[1:])
+        layers = item.head.layers(mount, classes)
+        heads.append(Head(item.name, layers, mount, data.features[item.name]))
+    trained = train_heads(heads, data, seed, Recipe(), detail)
+    for item in ours:
+        set_head_parameters(graph, item, trained[item.name])
+    evidence.training = {
+        "trained": [e.name for e in ours],
+        "copies": len(data.logits),
+        "mirrored": data.flips,
+        "recipe": asdict(Recipe()),
+        "seed": seed,
+    }
 
-    def full(self, data: str) -> tuple[Summary, CostReport, dict[str, Any]]:
-        """Train, quantize, choose exits and thresholds, lower, prove, write."""
-        options, clock, exited = self.options, self.clock, self.prepared.graph
-        clock.step("data")
-        dataset, preprocess, tried = self._data(data)
-        training = self._train(exited, dataset, preprocess)
-        clock.step("quantize")
-        quantized, lowered, calibration = self._quantize(exited, dataset, preprocess)
-        clock.step("evaluate")
-        val = answers(lowered, dataset.val, preprocess)
-        float_test, quant_test, test = (
-            answers(graph, dataset.test, preprocess) for graph in (exited, quantized, lowered)
-        )
-        clock.step("choose exits and thresholds")
-        limit = Limit(options.max_drop, options.optimistic)
-        names = self._mount_names()
-        candidates = [
-            Candidate(name, e.head_name)
-            for name, e in zip(names[:-1], state_of(exited).exits[:-1], strict=True)
-        ]
-        chosen = choose_exits(lowered, candidates, val, limit, options.objective, self._cost)
-        chosen = self._scheduled(lowered, chosen, val)
-        kept, thresholds = chosen.kept, chosen.thresholds
-        clock.step("write and prove")
-        forms = self._forms(exited, quantized, lowered, chosen)
-        delivery = write_models(self.work, forms, thresholds)
-        flat = quant_test.select(kept)
-        agreement, measured = prove(delivery, forms, flat, thresholds, dataset.test, preprocess)
-        evidence = outcome.Evidence(
-            dataset=dataset,
-            val_answers=val.select(kept),
-            float_answers=float_test.select(kept),
-            quant_answers=flat,
-            lowered_answers=test.select(kept),
-            chosen=chosen,
-            mount_names=(*(names[k] for k in kept), names[-1]),
-            sensitivity=self._sensitivity(forms, chosen.costs.ratios),
-        )
-        warnings = [tried.warning] if tried.warning else []
-        if different := outcome.disagreement(agreement):
-            warnings.append(f"early-exit files and flat model disagree: {different}")
-        warnings += outcome.few_images(len(dataset.val), options.max_drop)
-        warnings += [*dataset.notes, *oversized(evidence.val_answers, thresholds)]
-        summary = outcome.summarize(options, forms.exits, evidence, warnings, outcome.caution(tried))
-        info = self._info(
-            dataset,
-            {
-                "preprocess": preprocess.to_json(),
-                "preprocess_tried": [list(attempt) for attempt in tried.tried],
-                "training": training,
-                "calibration": calibration,
-                "agreement": asdict(agreement),
-                "measured": measured,
-            },
-            chosen.static,
-        )
-        self._write(summary, chosen.costs, info)
-        return summary, chosen.costs, info
 
-    def _scheduled(self, lowered: gs.Graph, chosen: ExitChoice, val: Answers) -> ExitChoice:
-        """Return the choice with the costs of a schedule made for the shares of inputs seen on val."""
-        names = [state_of(lowered).exits[k].name for k in chosen.kept]
-        ratios = shares(val.select(chosen.kept), chosen.thresholds)
-        costs = self._cost(keep_exits(lowered, names), ratios, self.options.speculate)
-        return replace(chosen, costs=costs)
+def quantize(evidence: Evidence) -> None:
+    """Bring the network into Q/DQ and integer form, each node by the numbers of the core it runs on."""
+    images = evidence.preprocess.apply(evenly(evidence.dataset.train.x, IMAGES))
+    quantized = copy_graph(evidence.prepared.graph)
+    schemes = assign_precisions(quantized, evidence.prepared.target, evidence.options.objective)
+    done = calibrate(quantized, images)
+    parse_pipeline("quantize")(quantized)
+    evidence.quantized, evidence.lowered = quantized, copy_graph(quantized)
+    parse_pipeline("fold-qdq")(evidence.lowered)
+    evidence.calibration = {"images": done.images, "schemes": schemes, "rounding": done.rounding}
 
-    def _mount_names(self) -> list[str]:
-        """Return the short name of the mount of every exit, the final one last."""
-        shown = {m.tensor: m.name for m in find_mounts(self.prepared.plain)}
-        return [shown.get(e.mount, e.mount) for e in state_of(self.prepared.graph).exits]
 
-    def _forms(self, exited: gs.Graph, quantized: gs.Graph, lowered: gs.Graph, chosen: ExitChoice) -> Forms:
-        names = [state_of(exited).exits[k].name for k in chosen.kept]
-        graphs = [keep_exits(graph, names) for graph in (exited, quantized, lowered)]
-        for graph in graphs:
-            set_thresholds(graph, [float(t) for t in chosen.thresholds])
-        parse_pipeline(self._fusion())(graphs[2])  # names the layers anew
-        exits, quant, flat = graphs
-        return Forms(exits, quant, flat, static=keep_exits(lowered, []))
+def answer(evidence: Evidence) -> None:
+    """Run the network with all exits on validation and test images."""
+    val, test, preprocess = evidence.dataset.val, evidence.dataset.test, evidence.preprocess
+    evidence.val = answers(evidence.lowered, val, preprocess)
+    evidence.float_test = answers(evidence.prepared.graph, test, preprocess)
+    evidence.quant_test = answers(evidence.quantized, test, preprocess)
+    evidence.lowered_test = answers(evidence.lowered, test, preprocess)
 
-    def _data(self, spec: str) -> tuple[Dataset, Preprocess, PreprocessChoice]:
-        options = self.options
-        dataset, choice = open_data(
-            self.prepared.plain, spec, options.preprocess, options.seed, str(options.model)
-        )
-        self.clock.progress(
-            f"preprocessing: {choice.preprocess.name} ({100 * choice.accuracy:.1f} % on {choice.images})"
-        )
-        return dataset, choice.preprocess, choice
 
-    def _train(self, graph: gs.Graph, dataset: Dataset, preprocess: Preprocess) -> dict[str, Any]:
-        """Train the heads that were inserted; a network that brought exits keeps its own."""
-        if not self.prepared.inserted:
-            return {"trained": []}
-        self.clock.step("train heads")
-        seed = self.options.seed
-        if self.options.head == AUTO and len(state_of(graph).exits) <= MAX_RIVALS + 1:
-            add_rival_heads(graph, (LINEAR, CONV), seed)
-        tensors = graph.tensors()
-        ours = state_of(graph).exits[:-1]
-        macs = int(self.prepared.costs.total.macs)
-        data = extract(graph, dataset.train, preprocess, macs, seed, self.clock.detail)
-        classes = int(graph.outputs[-1].shape[-1])
-        heads = []
-        for item in ours:
-            assert item.head is not None, "what was inserted has a head of a family"
-            mount = tuple(int(d) for d in tensors[item.mount].shape[1:])
-            layers = item.head.layers(mount, classes)
-            heads.append(Head(item.name, layers, mount, data.features[item.name]))
-        trained = train_heads(heads, data, seed, Recipe(), self.clock.detail)
-        for item in ours:
-            set_head_parameters(graph, item, trained[item.name])
-        return {
-            "trained": [e.name for e in ours],
-            "copies": len(data.logits),
-            "mirrored": data.flips,
-            "recipe": asdict(Recipe()),
-            "seed": seed,
-        }
+def choose(evidence: Evidence) -> None:
+    """Choose exits, heads and thresholds on validation images."""
+    options, names = evidence.options, evidence.prepared.mount_names
+    early = state_of(evidence.prepared.graph).exits[:-1]
+    tried = [CandidateExit(e.name, names[e.mount], e.head_name, e.confidence) for e in early]
+    evaluation = Evaluation(
+        evidence.lowered,
+        tried,
+        evidence.val,
+        Limit(options.max_drop, options.optimistic),
+        options.objective,
+        lambda graph, ratios, speculate: _cost(evidence, graph, ratios, speculate),
+    )
+    if not evidence.prepared.asked:
+        gain = MIN_GAIN if options.min_gain is None else options.min_gain
+        evidence.chosen = choose_exits(evaluation, options.speculate, gain)
+    else:
+        evidence.chosen = choose_heads(evaluation, options.speculate)
+    evidence.costs, evidence.static = evidence.chosen.figures.costs, evidence.chosen.static
+    evidence.notes = unacceptable(evaluation, evidence.chosen)
 
-    def _quantize(
-        self, graph: gs.Graph, dataset: Dataset, preprocess: Preprocess
-    ) -> tuple[gs.Graph, gs.Graph, dict[str, Any]]:
-        images = evenly(dataset.train.x, IMAGES)
-        quantized = copy_graph(graph)
-        schemes = assign_precisions(quantized, self.prepared.target, self.options.objective)
-        done = calibrate(quantized, preprocess.apply(images))
-        parse_pipeline("quantize")(quantized)
-        lowered = copy_graph(quantized)
-        parse_pipeline("fold-qdq")(lowered)
-        return quantized, lowered, {"images": done.images, "schemes": schemes, "rounding": done.rounding}
 
-    def _fusion(self) -> str:
-        return self.prepared.target.pipeline(quantized=False)
+def deliver(evidence: Evidence) -> None:
+    """Write the model files, and prove them against the flat quantized network on every test image."""
+    evidence.forms = _forms(evidence)
+    thresholds = evidence.chosen.figures.thresholds
+    delivery = write_models(evidence.work, evidence.forms, thresholds)
+    flat = evidence.quant_test.select(evidence.kept)
+    evidence.agreement, evidence.measured = prove(
+        delivery, evidence.forms, flat, thresholds, evidence.dataset.test, evidence.preprocess
+    )
 
-    def _cost(
-        self,
-        graph: gs.Graph,
-        ratios: Sequence[float] | None = None,
-        speculate: bool = False,
-        target: Target | None = None,
-    ) -> CostReport:
-        """Return the costs of a network, scheduled for ``ratios``; equal shares if not given."""
-        target, wishes = target or self.prepared.target, Wishes(speculate=speculate)
-        return cost_of(graph, target, self.options.objective, ratios=ratios, wishes=wishes)
 
-    def _sensitivity(
-        self, forms: Forms, ratios: Sequence[float]
-    ) -> list[tuple[float, CostReport, CostReport]]:
-        """Return host scale, costs of the network, costs of static at host cost x0, x1 and x4."""
-        if self.prepared.target.arch.host is None:
-            return []
-        result = []
-        for factor in (0.0, 1.0, 4.0):
-            target = load_target(self.options.target, self.options.cost_model or "", factor)
-            costs = self._cost(forms.lowered, ratios, self.options.speculate, target)
-            result.append((factor, costs, self._cost(forms.static, target=target)))
-        return result
+def scale_host(evidence: Evidence) -> None:
+    """Find out what becomes of the costs when the placeholder cost of host work is scaled."""
+    prepared, forms = evidence.prepared, evidence.forms
+    evidence.sensitivity = []
+    if prepared.target.arch.host is None:
+        return
+    speculate = evidence.options.speculate
+    for factor in HOST_SCALES:
+        target = replace(prepared.target, host_scale=factor)
+        costs = _cost(evidence, forms.lowered, evidence.costs.ratios, speculate, target)
+        evidence.sensitivity.append((factor, costs, _cost(evidence, forms.static, target=target)))
 
-    def _info(self, dataset: Dataset | None, more: dict[str, Any], static: CostReport) -> dict[str, Any]:
-        self.clock.step("")
-        options = {k: str(v) if isinstance(v, Path | Objective) else v for k, v in vars(self.options).items()}
-        return {
-            "command": outcome.command(self.options),
-            "options": options,
-            "seeds": {"seed": self.options.seed},
-            "versions": outcome.versions(),
-            "machine": {"python": platform.python_version(), "system": platform.system()},
-            "model_sha256": artifacts.sha256(self.options.model),
-            "data_sha256": dict(dataset.hashes) if dataset else {},
-            "seconds": self.clock.seconds,
-            **self._models(static),
-            **more,
-        }
 
-    def _models(self, static: CostReport) -> dict[str, Any]:
-        """Return what the network without exits takes by each cost model, where there are several."""
-        target = self.prepared.target
-        if len(target.cost_models) == 1:
-            return {}
-        cycles = cycles_by_model(self.prepared.plain, target, static)
-        return {"static_cycles_by_cost_model": cycles}
+def conclude(evidence: Evidence) -> None:
+    """Put the figures of the files together; every accuracy is on test images."""
+    options, tried, dataset = evidence.options, evidence.tried, evidence.dataset
+    warnings = [*([tried.warning] if tried.warning else []), *evidence.notes]
+    if different := outcome.disagreement(evidence.agreement):
+        warnings.append(f"early-exit files and flat model disagree: {different}")
+    warnings += outcome.few_images(len(dataset.val), options.max_drop)
+    kept_val = evidence.val.select(evidence.kept)
+    warnings += [*dataset.notes, *oversized(kept_val, evidence.chosen.figures.thresholds)]
+    evidence.summary = outcome.summarize(evidence, warnings, outcome.caution(tried))
+    evidence.info = {
+        **_origin(evidence),
+        "data_sha256": dict(dataset.hashes),
+        "preprocess": evidence.preprocess.to_json(),
+        "preprocess_tried": [list(attempt) for attempt in tried.tried],
+        "training": evidence.training,
+        "calibration": evidence.calibration,
+        "agreement": asdict(evidence.agreement),
+        "measured": evidence.measured,
+    }
 
-    def _write(self, summary: Summary, costs: CostReport, info: dict[str, Any]) -> None:
-        from eecompile.report import render
 
-        write_atomic(self.work / "summary.json", summary.to_text().encode())
-        artifacts.write_json(self.work / "run.json", info)
-        artifacts.write_csv(self.work / "exits.csv", outcome.exit_rows(summary))
-        artifacts.write_csv(self.work / "layers.csv", outcome.layer_rows(costs))
-        write_atomic(self.work / "schedule.trace.json", trace_text(costs.to_trace()).encode())
-        write_atomic(self.work / "report.html", render(self.work).encode())
+def conclude_costs(evidence: Evidence) -> None:
+    """Put the costs together: nothing was trained, no accuracy is claimed."""
+    evidence.costs = evidence.prepared.costs
+    evidence.static = _cost(evidence, evidence.prepared.plain)
+    evidence.summary = outcome.costs_only(evidence)
+    evidence.info = {**_origin(evidence), "data_sha256": {}}
+
+
+def write(evidence: Evidence) -> None:
+    """Write summary, tables, schedule and report."""
+    from eecompile.report import render
+
+    work = evidence.work
+    evidence.clock.step("")
+    info = evidence.info | {"seconds": evidence.clock.seconds}
+    write_atomic(work / "summary.json", evidence.summary.to_text().encode())
+    artifacts.write_json(work / "run.json", info)
+    artifacts.write_csv(work / "exits.csv", outcome.exit_rows(evidence.summary))
+    artifacts.write_csv(work / "layers.csv", outcome.layer_rows(evidence.costs))
+    write_atomic(work / "schedule.trace.json", trace_text(evidence.costs.to_trace()).encode())
+    write_atomic(work / "report.html", render(work).encode())
+
+
+STEPS: Sequence[Step] = (
+    Step("data", open_images),
+    Step("train heads", train),
+    Step("quantize", quantize),
+    Step("evaluate", answer),
+    Step("choose exits and thresholds", choose),
+    Step("write and prove", deliver),
+    Step("scale the cost of the host", scale_host),
+    Step("put the figures together", conclude),
+    Step("write the report", write),
+)
+COST_STEPS: Sequence[Step] = (
+    Step("put the figures together", conclude_costs),
+    Step("write the report", write),
+)
+
+
+def _cost(
+    evidence: Evidence,
+    graph: gs.Graph,
+    ratios: Sequence[float] | None = None,
+    speculate: bool = False,
+    target: Target | None = None,
+) -> CostReport:
+    """Return the costs of a network, scheduled for ``ratios``; equal shares if not given."""
+    wishes = Wishes(speculate=speculate)
+    target = target or evidence.prepared.target
+    return cost_of(graph, target, evidence.options.objective, ratios=ratios, wishes=wishes)
+
+
+def _forms(evidence: Evidence) -> Forms:
+    names = [item.name for item in evidence.chosen.kept.exits]
+    whole = (evidence.prepared.graph, evidence.quantized, evidence.lowered)
+    exits, quant, lowered = (keep_exits(graph, names) for graph in whole)
+    for graph in (exits, quant, lowered):
+        set_thresholds(graph, [float(t) for t in evidence.chosen.figures.thresholds])
+    parse_pipeline(evidence.prepared.target.pipeline(quantized=False))(lowered)  # names the layers anew
+    return Forms(exits, quant, lowered, static=keep_exits(evidence.lowered, []))
+
+
+def _origin(evidence: Evidence) -> dict[str, Any]:
+    """Return by what command, on what machine and from what files the run was made."""
+    options, target = evidence.options, evidence.prepared.target
+    info = {
+        "command": outcome.command(options),
+        "options": {k: str(v) if isinstance(v, Path | Objective) else v for k, v in vars(options).items()},
+        "seeds": {"seed": options.seed},
+        "versions": outcome.versions(),
+        "machine": {"python": platform.python_version(), "system": platform.system()},
+        "model_sha256": artifacts.sha256(options.model),
+    }
+    if len(target.cost_models) > 1:
+        cycles = cycles_by_model(evidence.prepared.plain, target, evidence.static)
+        info["static_cycles_by_cost_model"] = cycles
+    return info

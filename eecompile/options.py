@@ -106,7 +106,8 @@ EXITS = Annotated[
     str | None,
     typer.Option(
         metavar="N|MOUNTS",
-        help="How many exits (run: 2 if not told), or where: relu_3,add_2; see `eecompile inspect`.",
+        help="How many mounts to try (run: 2 if not told; those that pay stay), or where exits shall be: "
+        "relu_3,add_2; see `eecompile inspect`.",
     ),
 ]
 HEAD = Annotated[str, typer.Option(metavar="KIND", help="Kind of head: auto, linear or conv.")]
@@ -116,6 +117,14 @@ COST_MODEL = Annotated[
     typer.Option(metavar="NAME", help="Latency model of the target; see `eecompile targets NAME`."),
 ]
 MAX_DROP = Annotated[float, typer.Option(metavar="POINTS", help="Allowed accuracy drop, in points.")]
+MIN_GAIN = Annotated[
+    float | None,
+    typer.Option(
+        metavar="POINTS",
+        help="What an exit more must save, in points of the network without exits, where a number of mounts "
+        "is tried. [default: 2.0]",
+    ),
+]
 OPTIMISTIC = Annotated[
     bool,
     typer.Option(

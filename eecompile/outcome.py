@@ -6,16 +6,13 @@ import importlib.metadata
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
-from eecompile.dataset import Dataset
-from eecompile.exit_choice import ExitChoice
-from eecompile.preparation import Prepared
+from eecompile.evidence import Evidence
 from eecompile.preprocess_choice import Choice as PreprocessChoice
 from eecompile.results import (
     CurvePoint,
@@ -41,31 +38,6 @@ CURVE_DROPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 Array = NDArray[Any]
 MIN_VAL_IMAGES = 100
 COST_KEYS = ("macs", "latency_cycles", "latency_s", "energy_pj", "edp_js", "edp_j_cycles")
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What was chosen on val, and what was then seen on test; all answers are of the kept exits.
-
-    Attributes:
-        dataset: The images.
-        val_answers: Answers of the lowered network on val.
-        float_answers: Answers of the float network on test.
-        quant_answers: Answers of the flat quantized network on test.
-        lowered_answers: Answers of the lowered network on test.
-        chosen: Kept exits, thresholds, costs.
-        mount_names: Short name of the mount of each exit.
-        sensitivity: (host scale, costs of the network, costs of static).
-    """
-
-    dataset: Dataset
-    val_answers: Answers
-    float_answers: Answers
-    quant_answers: Answers
-    lowered_answers: Answers
-    chosen: ExitChoice
-    mount_names: tuple[str, ...]
-    sensitivity: list[tuple[float, CostReport, CostReport]]
 
 
 def _costs(source: PathCost) -> dict[str, Any]:
@@ -95,36 +67,34 @@ def _ratios(where: Array, count: int) -> Array:
     return np.bincount(where, minlength=count) / len(where)
 
 
-def costs_only(
-    options: RunOptions, prepared: Prepared, static: CostReport, mount_names: Sequence[str]
-) -> Summary:
+def costs_only(evidence: Evidence) -> Summary:
     """Return the summary of a run without data: costs, no accuracy."""
+    prepared, costs = evidence.prepared, evidence.costs
     exits = [
         ExitResult(
-            **_costs(costs),
+            **_costs(path),
             name=e.name,
             mount=e.mount,
-            mount_name=mount,
+            mount_name=prepared.mount_names[e.mount],
             head=e.head_name,
-            speculative=_speculative(prepared.costs, number),
+            speculative=_speculative(costs, number),
         )
-        for number, (costs, e, mount) in enumerate(
-            zip(prepared.costs.exits, state_of(prepared.graph).exits, mount_names, strict=True)
-        )
+        for number, (path, e) in enumerate(zip(costs.exits, state_of(prepared.graph).exits, strict=True))
     ]
     return Summary(
-        **_common(options, prepared.costs),
+        **_common(evidence),
         dataset=None,
-        static=StaticResult(**_costs(static.exits[-1])),
+        static=StaticResult(**_costs(evidence.static.exits[-1])),
         exits=tuple(exits),
         expected=None,
         drop=None,
         saving=None,
-        warnings=prepared.costs.warnings,
+        warnings=costs.warnings,
     )
 
 
-def _common(options: RunOptions, costs: CostReport) -> dict[str, Any]:
+def _common(evidence: Evidence) -> dict[str, Any]:
+    options, costs = evidence.options, evidence.costs
     return {
         "model": options.model.name,
         "target": options.target,
@@ -137,25 +107,17 @@ def _common(options: RunOptions, costs: CostReport) -> dict[str, Any]:
     }
 
 
-def summarize(
-    options: RunOptions,
-    graph: gs.Graph,
-    evidence: Evidence,
-    warnings: Sequence[str],
-    caution: str | None = None,
-) -> Summary:
+def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None = None) -> Summary:
     """Return the summary of a run with data; every accuracy is on test images.
 
     Args:
-        options: Of the run.
-        graph: The network of the files, with thresholds.
-        evidence: What was seen.
+        evidence: What was chosen on val, and what was then seen on test.
         warnings: What the user should be told.
         caution: Why the savings mean nothing, if they do.
     """
-    costs, static = evidence.chosen.costs, evidence.chosen.static
-    test, data = evidence.lowered_answers, evidence.dataset
-    where, dynamic = test.leaving(evidence.chosen.thresholds)
+    costs, static = evidence.costs, evidence.static
+    test, data = evidence.lowered_test.select(evidence.kept), evidence.dataset
+    where, dynamic = test.leaving(evidence.chosen.figures.thresholds)
     correct = test.correct
     ratios = _ratios(where, len(correct))
     accuracy, low, high = accuracy_interval(dynamic)
@@ -163,15 +125,15 @@ def summarize(
     quant, quant_low, quant_high = accuracy_interval(correct[-1])
     expected = _expected(costs, ratios)
     return Summary(
-        **_common(options, costs),
+        **_common(evidence),
         dataset=DatasetInfo(name=data.name, train=len(data.train), val=len(data.val), test=len(data.test)),
         static=StaticResult(
             **_costs(static.exits[-1]),
-            accuracy_float=float(evidence.float_answers.correct[-1].mean()),
+            accuracy_float=float(evidence.float_test.correct[-1].mean()),
             accuracy_quant=quant,
             accuracy_quant_ci95=(quant_low, quant_high),
         ),
-        exits=tuple(_exit_results(graph, evidence, where, dynamic)),
+        exits=tuple(_exit_results(evidence, where, dynamic)),
         expected=Expected(
             **{key: getattr(expected, key) for key in COST_KEYS},
             accuracy=accuracy,
@@ -189,44 +151,46 @@ def summarize(
             )
             for factor, scaled, base in evidence.sensitivity
         ),
-        curve=curve(evidence, options),
+        curve=curve(evidence),
         removed_exits=evidence.chosen.removed,
+        never_taken=tuple(f"exit_{number}" for number in evidence.chosen.never_taken),
         caution=caution,
         warnings=(*warnings, *costs.warnings),
     )
 
 
-def _exit_results(graph: gs.Graph, evidence: Evidence, where: Array, dynamic: Array) -> list[ExitResult]:
-    quant = evidence.quant_answers.correct
+def _exit_results(evidence: Evidence, where: Array, dynamic: Array) -> list[ExitResult]:
+    seen = (evidence.float_test, evidence.quant_test, evidence.lowered_test)
+    plain, quant, lowered = (answers.select(evidence.kept).correct for answers in seen)
     results = []
-    for number, item in enumerate(state_of(graph).exits):
+    for number, item in enumerate(state_of(evidence.forms.exits).exits):
         leaves = where == number
         _, low, high = accuracy_interval(quant[number])
         results.append(
             ExitResult(
-                **_costs(evidence.chosen.costs.exits[number]),
+                **_costs(evidence.costs.exits[number]),
                 name=item.name,
                 mount=item.mount,
-                mount_name=evidence.mount_names[number],
+                mount_name=evidence.prepared.mount_names[item.mount],
                 head=item.head_name,
                 threshold=item.threshold,
                 ratio=float(leaves.mean()),
                 accuracy=float(dynamic[leaves].mean()) if leaves.any() else None,
-                accuracy_float=float(evidence.float_answers.correct[number].mean()),
+                accuracy_float=float(plain[number].mean()),
                 accuracy_quant=float(quant[number].mean()),
-                accuracy_lowered=float(evidence.lowered_answers.correct[number].mean()),
+                accuracy_lowered=float(lowered[number].mean()),
                 accuracy_quant_ci95=(low, high),
-                speculative=_speculative(evidence.chosen.costs, number),
+                speculative=_speculative(evidence.costs, number),
             )
         )
     return results
 
 
-def curve(evidence: Evidence, options: RunOptions) -> tuple[CurvePoint, ...]:
+def curve(evidence: Evidence) -> tuple[CurvePoint, ...]:
     """Choose thresholds on val for a row of allowed drops; show what each gives on val and on test."""
-    costs, static = evidence.chosen.costs, evidence.chosen.static
+    options, costs, static = evidence.options, evidence.costs, evidence.static
     values = [e.value(options.objective) for e in costs.exits]
-    val, test = evidence.val_answers, evidence.lowered_answers
+    val, test = (seen.select(evidence.kept) for seen in (evidence.val, evidence.lowered_test))
     bound = DropBound(len(val.labels))
     points = []
     for allowed in sorted({*CURVE_DROPS, options.max_drop}):

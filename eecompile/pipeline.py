@@ -10,7 +10,9 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from eecompile import artifacts, outcome
-from eecompile.job import Clock, Job
+from eecompile.clock import Clock
+from eecompile.evidence import Evidence
+from eecompile.job import COST_STEPS, STEPS
 from eecompile.preparation import DEFAULT_EXITS, prepare
 from eecompile.results import Summary
 from eecompile.run_options import RunOptions
@@ -75,11 +77,20 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         DEFAULT_EXITS,
         wishes=Wishes(speculate=options.speculate),
     )
+    if options.min_gain is not None and prepared.asked:
+        raise InputError(
+            "--min-gain says which exits that were tried are kept, and exits given by name or by the network "
+            "are all kept",
+            "give a number with --exits, or leave --min-gain away",
+        )
     if options.data is not None:
         _check_trainable(prepared.graph, options.model)
     with artifacts.run_directory(out) as work:
-        job = Job(options, prepared, clock, work)
-        return RunResult(out, *(job.costs_only() if options.data is None else job.full(options.data)))
+        evidence = Evidence(options, prepared, clock, work)
+        for step in COST_STEPS if options.data is None else STEPS:
+            clock.step(step.name)
+            step.run(evidence)
+        return RunResult(out, evidence.summary, evidence.costs, evidence.info)
 
 
 def _check_trainable(graph: gs.Graph, model: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from passes.exits import check_recorded, keep_exits, recognise_exits
 from passes.fuse_layers import FuseLayers
 from passes.graph import load
 from passes.insert_exits import InsertExits
-from passes.mounts import find_mounts
+from passes.mounts import find_mounts, given_names
 from passes.nest_exits import OUTPUTS
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
@@ -37,6 +37,9 @@ class Prepared:
         inserted: Whether the exits are ours, their heads not yet trained; else the network brought them.
         target: Where it shall run.
         costs: Costs of ``graph``.
+        mount_names: Tensor -> what it is called, for the mounts of all exits: as the user did, else by its
+            short name.
+        asked: The early exits are those the user asked for by name, or brought along: all are kept.
     """
 
     plain: gs.Graph
@@ -44,6 +47,8 @@ class Prepared:
     inserted: bool
     target: Target
     costs: CostReport
+    mount_names: Mapping[str, str]
+    asked: bool
 
 
 def prepare(
@@ -84,6 +89,7 @@ def prepare(
     found = recognise_exits(graph)
     plain = keep_exits(graph, [])
     inserted = False
+    given: dict[str, str] = {}
     if exits is None and default_exits and len(found) == 1:
         mounts = sum(mount.ok for mount in find_mounts(plain))
         exits = str(min(default_exits, max(1, mounts)))
@@ -94,6 +100,7 @@ def prepare(
                 "leave --exits away, or give the network without exits",
             )
     elif exits is not None:
+        given = given_names(plain, exits)
         state_of(graph).exits = []
         InsertExits(tuple(exits.split(",")), head)(graph)
         inserted = True
@@ -107,7 +114,9 @@ def prepare(
             "insert exits with --exits, or leave --speculate away",
         )
     costs = cost_of(graph, target, objective, bits, fusion, ratios, wishes)
-    return Prepared(plain, graph, inserted, target, costs)
+    shown = {mount.tensor: mount.name for mount in find_mounts(plain)} | given
+    names = {e.mount: shown.get(e.mount, e.mount) for e in state_of(graph).exits}
+    return Prepared(plain, graph, inserted, target, costs, names, asked=not inserted or bool(given))
 
 
 def _check_input_name(graph: gs.Graph) -> None:

@@ -176,6 +176,7 @@ class Summary(_Frozen):
     host_sensitivity: tuple[HostSensitivity, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
     removed_exits: tuple[RemovedExit, ...] = ()
+    never_taken: tuple[str, ...] = ()
     caution: str | None = None
     warnings: tuple[str, ...] = ()
 

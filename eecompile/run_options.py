@@ -33,6 +33,7 @@ class RunOptions:
     seed: int = 0
     point: str | None = None
     speculate: bool = False
+    min_gain: float | None = None
 
     def __post_init__(self) -> None:
         check_kind(self.head)
@@ -40,6 +41,11 @@ class RunOptions:
             raise InputError(
                 f"--max-drop {self.max_drop} is not a number of points between 0 and 100",
                 "it is how much accuracy may be lost, in points: 1.0 allows 87.0 % to become 86.0 %",
+            )
+        if self.min_gain is not None and not (math.isfinite(self.min_gain) and 0 <= self.min_gain <= 100):
+            raise InputError(
+                f"--min-gain {self.min_gain} is not a number of points between 0 and 100",
+                "it is what an exit more must save, in points of static: 2.0 is the default",
             )
         check_seed(self.seed)
 

@@ -69,6 +69,13 @@ class Limit:
     max_drop: float
     optimistic: bool
 
+    def __str__(self) -> str:
+        kind = "estimated drop" if self.optimistic else "upper 90 % bound of the drop"
+        return (
+            f"the {kind} on val (and the mean drop over neighbouring thresholds) within "
+            f"{self.max_drop:g} points"
+        )
+
     def allows(self, bound: DropBound, lost: Array, gained: Array) -> Bools:
         """Return which (lost, gained) counts are within the limit."""
         plain = 100.0 * (lost - gained) / bound.total
@@ -134,6 +141,40 @@ def choose(
                 thresholds[first] = chosen_first
                 improved = len(pairs) > 1
     return Choice(tuple(thresholds), cost)
+
+
+def choose_sparing(
+    observed: Observed, costs: Sequence[float], limit: Limit, bound: DropBound | None = None
+) -> Choice:
+    """Return the thresholds of least mean cost within ``limit`` for exits that all stay, taken or not.
+
+    Thresholds near that of an exit which errs on every image let too much be lost, and so would forbid all
+    thresholds of the others. So where :func:`choose` leaves an exit out, it is also asked with one exit less
+    that may be taken, as long as that pays.
+
+    Args:
+        observed: Answers on validation images.
+        costs: Cost of the whole path to each exit, the final one included (any unit).
+        limit: Allowed drop against the final exit.
+        bound: Bootstrap bound for that many images.
+    """
+    best = choose(observed, costs, limit, bound)
+    taken = list(range(len(best.thresholds)))
+    while len(taken) > 1 and any(best.thresholds[k] == observed.rules[k].never for k in taken):
+        fewer = [[k for k in taken if k != left_out] for left_out in taken]
+        choices = [
+            choose(observed.select(kept), [*(costs[k] for k in kept), costs[-1]], limit, bound)
+            for kept in fewer
+        ]
+        cheapest = min(range(len(fewer)), key=lambda number: choices[number].cost)
+        if choices[cheapest].cost >= best.cost:
+            break
+        taken = fewer[cheapest]
+        thresholds = [rule.never for rule in observed.rules]
+        for k, threshold in zip(taken, choices[cheapest].thresholds, strict=True):
+            thresholds[k] = threshold
+        best = Choice(tuple(thresholds), choices[cheapest].cost)
+    return best
 
 
 def candidates(confidence: NDArray[np.float32], rule: ConfidenceRule) -> NDArray[np.float32]:

@@ -119,6 +119,8 @@ def headline(summary: Summary) -> str:
         if early
         else "No early exit pays off within the allowed drop: the files hold the final exit alone."
     )
+    if summary.never_taken:
+        first = f"{_never_taken(summary)} {first}"
     if summary.caution:
         first = summary.caution
     return (
@@ -126,6 +128,15 @@ def headline(summary: Summary) -> str:
         f"(95 % interval {interval(summary.expected.accuracy_ci95, 100)}){images}, "
         f"a drop of {signed(summary.drop.points, 2)} points {interval(summary.drop.ci95, places=2)}."
         f"{_above(summary)}"
+    )
+
+
+def _never_taken(summary: Summary) -> str:
+    """Say of which exits that were asked for nobody may leave at."""
+    mounts = {e.name: e.mount_name for e in summary.exits}
+    listed = ", ".join(f"{name} ({mounts[name]})" for name in summary.never_taken)
+    return (
+        f"No image leaves at {listed}: no threshold there keeps the drop within {summary.max_drop:g} points."
     )
 
 

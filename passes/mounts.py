@@ -83,10 +83,31 @@ def resolve_mounts(graph: gs.Graph, spec: str) -> list[Mount]:
     legal = [mount for mount in found if mount.ok]
     if not legal:
         raise _no_mount(found)
-    text = spec.strip()
-    if re.fullmatch(r"[+-]?[0-9]+", text):
-        return _best(legal, int(text))
-    keys = _keys(graph, found)
+    if is_number(spec):
+        return _best(legal, int(spec))
+    chosen = _named(graph, spec, found, legal)
+    return [mount for mount in legal if mount.tensor in chosen]
+
+
+def is_number(spec: str) -> bool:
+    """Whether ``spec`` asks for so many exits, not for some by name."""
+    return re.fullmatch(r"[+-]?[0-9]+", spec.strip()) is not None
+
+
+def given_names(graph: gs.Graph, spec: str) -> dict[str, str]:
+    """Return tensor name -> name that ``spec`` calls it by; nothing for a number.
+
+    Raises:
+        InputError: As :func:`resolve_mounts`.
+    """
+    if is_number(spec):
+        return {}
+    found = find_mounts(graph)
+    return _named(graph, spec, found, [mount for mount in found if mount.ok])
+
+
+def _named(graph: gs.Graph, spec: str, found: list[Mount], legal: list[Mount]) -> dict[str, str]:
+    keys, text = _keys(graph, found), spec.strip()
     wanted = [text] if text in keys else [part.strip() for part in text.split(",")]
     chosen: dict[str, str] = {}
     for name in wanted:
@@ -97,7 +118,7 @@ def resolve_mounts(graph: gs.Graph, spec: str) -> list[Mount]:
                 "name each mount once",
             )
         chosen[mount.tensor] = name
-    return [mount for mount in legal if mount.tensor in chosen]
+    return chosen
 
 
 def _no_mount(found: list[Mount]) -> InputError:

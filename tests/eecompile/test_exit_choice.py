@@ -6,7 +6,8 @@ import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
 
-from eecompile.exit_choice import Candidate, choose_exits, oversized, shares
+from eecompile.candidates import Candidate, CandidateExit, Evaluation, shares
+from eecompile.exit_choice import choose_exits, choose_heads, oversized, unacceptable
 from eecompile.preparation import cost_of
 from eecompile.thresholds import Limit
 from eecompile.validation import Answers
@@ -18,9 +19,8 @@ from passes.registry import parse_pipeline
 from targets.objective import EDP
 from targets.registry import load_target
 from targets.report import CostReport
+from targets.scheduling import Wishes
 from tests.eecompile.test_calibration import EXAMPLE
-
-CANDIDATES = [Candidate("relu_2", "linear"), Candidate("relu_2", "conv")]
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,9 @@ def network() -> gs.Graph:
     return graph
 
 
-def cost(graph: gs.Graph, ratios: Sequence[float] | None = None) -> CostReport:
-    return cost_of(graph, load_target("diana"), EDP, ratios=ratios)
+def cost(graph: gs.Graph, ratios: Sequence[float] | None = None, speculate: bool = False) -> CostReport:
+    wishes = Wishes(speculate=speculate)
+    return cost_of(graph, load_target("diana"), EDP, ratios=ratios, wishes=wishes)
 
 
 def answers(*wrong: int, images: int = 100) -> Answers:
@@ -47,27 +48,96 @@ def answers(*wrong: int, images: int = 100) -> Answers:
     return Answers(tuple(logits), labels, (MAX_SOFTMAX,) * (len(logits) - 1))
 
 
+def evaluation(network: gs.Graph, *wrong: int, mount: str = "relu_2", max_drop: float = 1.0) -> Evaluation:
+    """Exit 0 is the linear head at relu_2, exit 1 the conv head there, or at another mount if told."""
+    tried = [
+        CandidateExit("exit_0", "relu_2", "linear", MAX_SOFTMAX),
+        CandidateExit("exit_1", mount, "conv", MAX_SOFTMAX),
+    ]
+    return Evaluation(network, tried, answers(*wrong), Limit(max_drop, True), EDP, cost)
+
+
+def test_a_candidate_is_evaluated_once_and_without_files(network: gs.Graph) -> None:
+    calls = 0
+
+    def counted(graph: gs.Graph, ratios: Sequence[float] | None, speculate: bool) -> CostReport:
+        nonlocal calls
+        calls += 1
+        return cost(graph, ratios, speculate)
+
+    tried = [CandidateExit("exit_0", "relu_2", "linear", MAX_SOFTMAX)]
+    tried += [CandidateExit("exit_1", "relu_2", "conv", MAX_SOFTMAX)]
+    asked = Evaluation(network, tried, answers(10, 0, 0), Limit(100.0, True), EDP, counted)
+    one = Candidate((tried[0],))
+    figures = asked.evaluate(one)
+    before = calls
+    again = Candidate((CandidateExit("exit_0", "relu_2", "linear", MAX_SOFTMAX),))
+    assert asked.evaluate(again) is figures and calls == before
+    assert asked.evaluate(Candidate((tried[1],))) is not figures and calls > before
+    assert figures.costs.ratios == figures.ratios == shares(answers(10, 0), figures.thresholds)
+    expected = sum(r * p.value(EDP) for r, p in zip(figures.ratios, figures.costs.exits, strict=True))
+    assert figures.value == pytest.approx(expected, rel=1e-6)
+    assert figures.accuracy == pytest.approx(1 - figures.drop / 100)
+    with pytest.raises(ValueError, match="not in tuple"):
+        asked.evaluate(Candidate((CandidateExit("exit_9", "relu_9", "conv", MAX_SOFTMAX),)))
+
+
 def test_of_one_mount_one_head_is_kept_the_cheaper_if_both_will_do(network: gs.Graph) -> None:
-    chosen = choose_exits(network, CANDIDATES, answers(0, 0, 0), Limit(1.0, True), EDP, cost)
-    assert chosen.kept == (0,)
-    assert [r.name for r in chosen.removed] == ["conv head at relu_2"]
-    assert len(chosen.costs.exits) == 2
-    assert chosen.costs.ratios == shares(answers(0, 0), chosen.thresholds), "scheduled for what was seen"
+    for choose in (choose_exits, choose_heads):
+        chosen = choose(evaluation(network, 0, 0, 0))
+        assert chosen.figures.kept == (0,)
+        (removed,) = chosen.removed
+        assert removed.name == "conv head at relu_2"
+        assert removed.reason.endswith("with the linear head at relu_2")
+        figures = chosen.figures
+        assert len(figures.costs.exits) == 2
+        assert figures.costs.ratios == shares(answers(0, 0), figures.thresholds), (
+            "scheduled for what was seen"
+        )
 
 
 def test_the_head_that_holds_the_limit_is_kept(network: gs.Graph) -> None:
-    chosen = choose_exits(network, CANDIDATES, answers(100, 0, 0), Limit(1.0, True), EDP, cost)
-    assert chosen.kept == (1,)
+    for choose in (choose_exits, choose_heads):
+        chosen = choose(evaluation(network, 100, 0, 0))
+        assert chosen.figures.kept == (1,)
+        assert chosen.never_taken == ()
 
 
 def test_no_exit_is_kept_where_none_may_be_taken(network: gs.Graph) -> None:
-    chosen = choose_exits(network, CANDIDATES, answers(100, 100, 0), Limit(1.0, True), EDP, cost)
-    assert chosen.kept == ()
-    assert chosen.costs.exits[-1].macs == chosen.static.exits[-1].macs
+    chosen = choose_exits(evaluation(network, 100, 100, 0))
+    assert chosen.figures.kept == ()
+    assert chosen.figures.costs.exits[-1].macs == chosen.static.exits[-1].macs
     assert [r.reason for r in chosen.removed] == 2 * [
         "no thresholds here keep the estimated drop on val (and the mean drop over neighbouring thresholds) "
         "within 1 points"
     ]
+
+
+def test_exits_that_were_asked_for_stay_where_none_may_be_taken_and_that_is_said(network: gs.Graph) -> None:
+    asked = evaluation(network, 100, 0, 0, mount="relu_4")
+    chosen = choose_heads(asked)
+    assert [item.mount for item in chosen.kept.exits] == ["relu_2", "relu_4"]
+    assert chosen.never_taken == (0,)
+    assert chosen.figures.thresholds[0] == MAX_SOFTMAX.never > MAX_SOFTMAX.high
+    assert chosen.figures.ratios[0] == 0 and chosen.figures.ratios[1] > 0
+    assert chosen.figures.costs.ratios == chosen.figures.ratios
+    (warning,) = unacceptable(asked, chosen)
+    assert warning.startswith(
+        "no image leaves at exit_0 (the linear head at relu_2): no threshold there keeps"
+    )
+    assert choose_exits(asked).figures.kept == (1,), "a number of mounts keeps only what is taken"
+
+
+def test_what_an_exit_must_save_is_told_and_decides(network: gs.Graph) -> None:
+    asked = evaluation(network, 60, 0, 0, mount="relu_4", max_drop=100.0)
+    both = asked.evaluate(Candidate(asked.tried)).value
+    alone = min(asked.evaluate(Candidate((item,))).value for item in asked.tried)
+    saved = 100 * (alone - both) / asked.evaluate(Candidate()).value
+    kept = [len(choose_exits(asked, min_gain=gain).kept.exits) for gain in (0.0, 100.0)]
+    assert kept == [1 if saved <= 0 else 2, 0]
+    (first, second) = choose_exits(asked, min_gain=100.0).removed
+    assert "points of static, less than the 100 asked for (min_gain)" in first.reason
+    assert "points of static, less than the 100 asked for (min_gain)" in second.reason
 
 
 def test_a_network_that_nothing_needs_to_the_end_is_called_oversized() -> None:

@@ -1,0 +1,88 @@
+"""All that a run finds out, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx_graphsurgeon as gs
+
+from eecompile.clock import Clock
+from eecompile.dataset import Dataset
+from eecompile.delivery import Forms
+from eecompile.exit_choice import ExitChoice
+from eecompile.preparation import Prepared
+from eecompile.preprocess import Preprocess
+from eecompile.preprocess_choice import Choice as PreprocessChoice
+from eecompile.results import Summary
+from eecompile.run_options import RunOptions
+from eecompile.validation import Agreement, Answers
+from targets.report import CostReport
+
+
+@dataclass
+class Evidence:
+    """One run in its work directory. What a step finds out is there for all steps behind it.
+
+    Attributes:
+        options: What was asked for.
+        prepared: The network with all exits to try, costed; its heads are trained in place.
+        clock: Wall time, and who is told of progress.
+        work: Where files are written.
+        dataset: The images.
+        tried: Preprocessing rules that were tried, and the one taken.
+        training: How heads were trained.
+        quantized: The network with all exits in Q/DQ form.
+        lowered: The same with integer operators.
+        calibration: How it was quantized.
+        val: Answers of the lowered network on val.
+        float_test: Answers of the float network on test.
+        quant_test: Answers of the quantized network on test.
+        lowered_test: Answers of the lowered network on test.
+        chosen: The exits and thresholds of the files.
+        notes: What the user is told first of the choice.
+        forms: The network of the files.
+        agreement: How the files answered test images, against the flat quantized network.
+        measured: How long they took in onnxruntime.
+        sensitivity: Host scale, costs of the network and of static at that scale.
+        costs: Costs of the network of the files.
+        static: Costs of the network without exits.
+        summary: All of it in figures.
+        info: How it was found.
+    """
+
+    options: RunOptions
+    prepared: Prepared
+    clock: Clock
+    work: Path
+    dataset: Dataset = field(init=False)
+    tried: PreprocessChoice = field(init=False)
+    training: dict[str, Any] = field(init=False)
+    quantized: gs.Graph = field(init=False)
+    lowered: gs.Graph = field(init=False)
+    calibration: dict[str, Any] = field(init=False)
+    val: Answers = field(init=False)
+    float_test: Answers = field(init=False)
+    quant_test: Answers = field(init=False)
+    lowered_test: Answers = field(init=False)
+    chosen: ExitChoice = field(init=False)
+    notes: list[str] = field(init=False)
+    forms: Forms = field(init=False)
+    agreement: Agreement = field(init=False)
+    measured: dict[str, Any] = field(init=False)
+    sensitivity: list[tuple[float, CostReport, CostReport]] = field(init=False)
+    costs: CostReport = field(init=False)
+    static: CostReport = field(init=False)
+    summary: Summary = field(init=False)
+    info: dict[str, Any] = field(init=False)
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """From stored images to the model's input."""
+        return self.tried.preprocess
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Positions of the exits of the files among those that were tried."""
+        return self.chosen.figures.kept
