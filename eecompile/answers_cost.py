@@ -9,9 +9,9 @@ from rich.console import Console
 from eecompile import wording
 from eecompile.answers_schedule import exact_line, exit_paths, resident_line, schedule_line, schedule_tables
 from eecompile.terminal import bullets, line, table
+from targets.area import core_areas, core_clocks_ns, core_peaks
 from targets.cost.solution import Solution
 from targets.layer_report import LayerReport
-from targets.operating_points import PointedReport
 from targets.report import CostReport
 
 SHOWN_LAYERS = 40
@@ -22,12 +22,12 @@ NARROW_NAMES, WIDE_NAMES = (11, 12), (24, 20)
 SHOWN_PORTS = 6
 
 
-def cost_report(out: Console, report: PointedReport) -> None:
+def cost_report(out: Console, report: CostReport) -> None:
     """Print exits, layers and what the figures leave out."""
-    at = "" if report.point is None else f" at {report.point}"
-    objective, model = report.objective.name, report.cost_model
-    line(out, f"{report.target}{at}, objective {objective}, cost model {model}", "bold")
-    line(out, f"Known error: {report.known_error}.")
+    at = "" if report.point is None else f" at {report.point.name}"
+    objective, model = report.objective.name, report.target.cost_model
+    line(out, f"{report.target.title}{at}, objective {objective}, cost model {model}", "bold")
+    line(out, f"Known error: {report.target.model.known_error}.")
     _assumptions(out, report)
     out.print()
     exit_paths(out, report)
@@ -39,7 +39,7 @@ def cost_report(out: Console, report: PointedReport) -> None:
         else ""
     )
     room = NARROW_NAMES if out.width < WIDE else WIDE_NAMES
-    if report.search is None:
+    if report.target.search is None:
         headings = ("layer", "core", "exit", "MACs", "cycles", "energy", "share", "used")
         table(out, f"Layers{more}", headings, [_layer(x, *room) for x in shown], headings[3:], tight=True)
     else:
@@ -61,7 +61,8 @@ def cost_report(out: Console, report: PointedReport) -> None:
 
 def _proven(out: Console, report: CostReport) -> None:
     """Say how far from the best mappings the chosen ones are at most, where that was proven."""
-    gaps = [layer.detail.gap for layer in report.layers if layer.detail and layer.detail.gap is not None]
+    details = [layer.cost.detail for layer in report.layers]
+    gaps = [detail.gap for detail in details if detail and detail.gap is not None]
     if not gaps:
         return
     exact = sum(gap == 0 for gap in gaps)
@@ -70,30 +71,31 @@ def _proven(out: Console, report: CostReport) -> None:
     line(out, f"{text}{rest}.")
 
 
-def _points(out: Console, report: PointedReport) -> None:
+def _points(out: Console, report: CostReport) -> None:
     """Print the deepest path at every operating point, where there are several."""
-    if len(report.operating_points) < 2:
+    reports = report.at_all_points
+    if len(reports) < 2:
         return
     rows = [
         (
-            f"{found.name} (shown)" if found.name == report.point else found.name,
+            f"{point.name} (shown)" if point == report.point else point.name,
             wording.quantity(found.clock_hz, "Hz"),
             wording.quantity(found.total.latency_s, "s"),
             wording.energy(found.total.energy_pj),
             wording.quantity(found.total.edp_js, "J·s"),
         )
-        for found in report.operating_points
+        for point, found in zip(report.target.arch.operating_points, reports, strict=True)
     ]
     columns = ("operating point", "clock", "latency", "energy", "EDP")
     table(out, "Operating points: the deepest path at each", columns, rows, columns[1:])
 
 
-def broken_down(out: Console, report: PointedReport) -> None:
+def broken_down(out: Console, report: CostReport) -> None:
     """Print what :func:`cost_report` does, then energy by operand and memory and the parts of latency."""
     cost_report(out, report)
-    details = [layer.detail for layer in report.layers if layer.detail is not None]
+    details = [layer.cost.detail for layer in report.layers if layer.cost.detail is not None]
     if not details:
-        line(out, f"No breakdown: cost model {report.cost_model} has no mappings behind its figures.")
+        line(out, f"No breakdown: cost model {report.target.cost_model} has no mappings behind its figures.")
         return
     _energy(out, details)
     _latency(out, details)
@@ -101,13 +103,15 @@ def broken_down(out: Console, report: PointedReport) -> None:
 
 
 def _areas(out: Console, report: CostReport) -> None:
-    parts = [(core, part, area) for core, found in report.areas.items() for part, area in found.items()]
+    arch = report.target.arch
+    areas, peaks = core_areas(arch), core_peaks(arch)
+    parts = [(core, part, area) for core, found in areas.items() for part, area in found.items()]
     if parts:
         rows = [(core, part, f"{area:.4g}") for core, part, area in parts]
-        rows += [(core, "all", f"{sum(found.values()):.4g}") for core, found in report.areas.items()]
+        rows += [(core, "all", f"{sum(found.values()):.4g}") for core, found in areas.items()]
         table(out, "Area in the unit of the description", ("core", "part", "area"), rows, ("area",))
-    for core, delays in report.clocks_ns.items():
-        peak = report.peaks[core]
+    for core, delays in core_clocks_ns(arch).items():
+        peak = peaks[core]
         reached = f"{peak.tops:.3g} TOPS, {peak.tops_per_w:.3g} TOPS/W, {peak.tops_per_mm2:.3g} TOPS/mm2"
         line(out, f"{core}: a clock period takes at least {sum(delays.values()):.3g} ns; {reached} at most.")
 
@@ -115,9 +119,10 @@ def _areas(out: Console, report: CostReport) -> None:
 def _assumptions(out: Console, report: CostReport) -> None:
     for note in report.notes:
         line(out, f"Note: {note}.")
-    if report.search is not None:
-        limit = report.search.lpf_limit or "all"
-        locality = "on" if report.search.locality else "off"
+    search = report.target.search
+    if search is not None:
+        limit = search.lpf_limit or "all"
+        locality = "on" if search.locality else "off"
         fusion = "fused" if report.fusion else "not fused"
         line(out, f"Locality {locality}, activations {fusion}, {limit} temporal factors per layer.")
         line(out, f"{schedule_line(report)} {resident_line(report.schedule)}")
@@ -136,11 +141,11 @@ def _layer(layer: LayerReport, name: int, core: int) -> Sequence[str]:
         wording.shortened(layer.name, name),
         wording.shortened(layer.core, core),
         layer.exit,
-        wording.quantity(layer.macs),
-        wording.cycles(layer.latency_cycles),
+        wording.quantity(layer.layer.macs),
+        wording.cycles(layer.cost.latency_cycles),
         wording.energy(layer.energy_pj),
         wording.percent(layer.share),
-        wording.percent(layer.utilization, 0),
+        wording.percent(layer.cost.utilization, 0),
     )
 
 
@@ -149,11 +154,11 @@ def _searched(layer: LayerReport, name: int, core: int) -> Sequence[str]:
         wording.shortened(layer.name, name),
         _cores(layer, core),
         f"{layer.axis}/{layer.tiles}" if layer.tiles > 1 else "",
-        wording.quantity(layer.macs),
-        wording.cycles(layer.latency_cycles),
-        wording.percent(wording.ratio(layer.stall_cycles, layer.latency_cycles), 0),
+        wording.quantity(layer.layer.macs),
+        wording.cycles(layer.cost.latency_cycles),
+        wording.percent(wording.ratio(layer.cost.stall_cycles, layer.cost.latency_cycles), 0),
         wording.energy(layer.energy_pj),
-        wording.percent(layer.utilization, 0),
+        wording.percent(layer.cost.utilization, 0),
     )
 
 
@@ -166,15 +171,15 @@ def _cores(layer: LayerReport, room: int) -> str:
 def _sum(report: CostReport) -> Sequence[str]:
     """Return the last row: the whole schedule, in which layers and moves overlap."""
     layers = report.layers
-    cycles = sum(layer.latency_cycles for layer in layers)
-    used = sum(layer.utilization * layer.latency_cycles for layer in layers)
+    cycles = sum(layer.cost.latency_cycles for layer in layers)
+    used = sum(layer.cost.utilization * layer.cost.latency_cycles for layer in layers)
     return (
         "all layers",
         "",
         "",
-        wording.quantity(sum(layer.macs for layer in layers)),
+        wording.quantity(sum(layer.layer.macs for layer in layers)),
         wording.cycles(report.schedule.latency_cycles),
-        wording.percent(wording.ratio(sum(layer.stall_cycles for layer in layers), cycles), 0),
+        wording.percent(wording.ratio(sum(layer.cost.stall_cycles for layer in layers), cycles), 0),
         wording.energy(sum(layer.energy_pj for layer in layers)),
         wording.percent(wording.ratio(used, cycles), 0),
     )

@@ -10,7 +10,7 @@ from rich.console import Console
 from eecompile import wording
 from eecompile.terminal import line, table
 from targets.objective import Objective
-from targets.path_cost import ExpectedCost, PathCost, SpeculativeCost
+from targets.path_cost import Cost, PathCost
 from targets.report import CostReport
 from targets.schedule.exact import Exact
 from targets.schedule_report import ScheduleReport
@@ -28,15 +28,15 @@ def exit_paths(out: Console, report: CostReport) -> None:
     expected = report.expected
     title = "Exit paths: all that runs when an image leaves there"
     columns = ["exit", "MACs", "cycles", "latency", "energy", "EDP"]
-    rows = [(_name(path), wording.quantity(path.macs), *_costs(path)) for path in report.exits]
+    rows = [(_name(path), wording.quantity(path.cost.macs), *_costs(path.cost)) for path in report.exits]
     if expected is None:
         columns.append("energy share")
-        shares = (wording.ratio(path.energy_pj, report.total.energy_pj) for path in report.exits)
+        shares = (wording.ratio(path.cost.energy_pj, report.total.energy_pj) for path in report.exits)
         rows = [(*row, wording.percent(share, 0)) for row, share in zip(rows, shares, strict=True)]
     else:
         columns.append("inputs")
         rows = [(*row, wording.percent(share)) for row, share in zip(rows, report.ratios, strict=True)]
-        if not expected.speculation:
+        if not report.speculates:
             rows.append(("expected", wording.quantity(expected.macs), *_costs(expected), ""))
     table(out, title, columns, rows, columns[1:], bold_last=len(rows) - len(report.exits))
     _speculative(out, report)
@@ -101,7 +101,7 @@ def _name(path: PathCost) -> str:
     return path.name if path.complete else f"{path.name} (incomplete)"
 
 
-def _costs(cost: PathCost | SpeculativeCost | ExpectedCost) -> tuple[str, ...]:
+def _costs(cost: Cost) -> tuple[str, ...]:
     """Return cycles, latency, energy and EDP."""
     return (
         wording.cycles(cost.latency_cycles),
@@ -113,12 +113,13 @@ def _costs(cost: PathCost | SpeculativeCost | ExpectedCost) -> tuple[str, ...]:
 
 def _speculative(out: Console, report: CostReport) -> None:
     """Print the exits with speculation, and what is then expected."""
-    if not report.speculative:
+    if not report.speculates:
         return
     columns = ("exit", "next stage", "cycles", "latency", "energy", "EDP", "wasted")
     rows = [
-        (path.name, "starts" if cost.pays else "waits", *_costs(cost), wording.energy(cost.wasted_pj))
-        for path, cost in zip(report.exits, report.speculative, strict=True)
+        (path.name, "starts" if ahead.pays else "waits", *_costs(ahead.cost), wording.energy(ahead.wasted_pj))
+        for path in report.exits
+        if (ahead := path.speculative) is not None
     ]
     rows[-1] = (rows[-1][0], "", *rows[-1][2:])
     if report.expected is not None:
@@ -169,7 +170,7 @@ def _energy(out: Console, exits: Sequence[PathCost], schedule: ScheduleReport) -
         (
             path.name,
             *(wording.energy(part) for part in split),
-            wording.percent(wording.ratio(split.offchip_pj, path.energy_pj), 0),
+            wording.percent(wording.ratio(split.offchip_pj, path.cost.energy_pj), 0),
         )
         for path, split in zip(exits, schedule.energy, strict=True)
     ]

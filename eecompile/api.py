@@ -24,7 +24,7 @@ from eecompile.run_options import RunOptions, check_seed
 from eecompile.schedule_options import ScheduleOptions
 from passes.heads import check_kind
 from targets.objective import objective_named
-from targets.operating_points import PointedReport
+from targets.report import CostReport
 
 __all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "report", "run", "targets"]
 
@@ -178,7 +178,7 @@ def cost(
     time_limit: float | None = None,
     trace: Path | str | None = None,
     progress: Progress = _silent,
-) -> PointedReport:
+) -> CostReport:
     """Return what a network and each of its exits cost on a target.
 
     Args:

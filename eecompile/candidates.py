@@ -134,7 +134,7 @@ class Evaluation:
         scheduled_for: tuple[float, ...] | None = None
         costs = self._cost(network, None, False)
         for _ in range(2):
-            values = [path.value(self._objective) for path in costs.exits]
+            values = [path.cost.value(self._objective) for path in costs.exits]
             choice = choose_sparing(val.observed(), values, self.limit, self._bound)
             ratios = shares(val, choice.thresholds)
             if not kept or ratios == scheduled_for:

@@ -20,12 +20,12 @@ def save_mapping(report: CostReport, path: Path, target: EngineTarget) -> list[s
     Raises:
         InputError: The file cannot be written.
     """
-    mapped = [layer for layer in report.layers if layer.detail is not None]
+    mapped = [layer for layer in report.layers if layer.cost.detail is not None]
     whole = [layer for layer in mapped if layer.tiles == 1]
     entries = [
-        SavedMapping(layer.name, layer.core, layer.detail.mapping, target.rule(layer).links)
+        SavedMapping(layer.name, layer.core, layer.cost.detail.mapping, target.rule(layer.layer).links)
         for layer in whole
-        if layer.detail is not None
+        if layer.cost.detail is not None
     ]
     with folders(path.parent):
         write_atomic(path, mapping_text(entries).encode())

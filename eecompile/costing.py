@@ -16,10 +16,11 @@ from targets.cost.mapping import RuleError
 from targets.engine_target import EngineTarget
 from targets.layer import Bits
 from targets.objective import Objective
-from targets.operating_points import PointedReport, check_point, choose_point
+from targets.operating_points import check_point, choose_point
 from targets.readers.files import read_architecture
 from targets.readers.mapping import read_mapping
 from targets.registry import load_target, target_table
+from targets.report import CostReport
 
 ON_OFF = {"on": True, "off": False}
 FULL = "full"
@@ -67,13 +68,15 @@ def cost_network(
     host_scale: float,
     options: CostOptions,
     progress: Callable[[str], None],
-) -> PointedReport:
+) -> CostReport:
     """Cost a network; arguments as in `eecompile.api.cost`."""
     fusion = _on_off("--fusion", options.fusion)
     given = None if options.bits is None else parse_bits(options.bits)
     accelerator, foreign = open_target(target, cost_model or "", host_scale)
     accelerator, notes = with_options(accelerator, options)
     check_point(accelerator.arch, options.point, options.max_latency_s)
+    if options.point is not None:
+        accelerator = accelerator.at_point(options.point)
     wishes = wishes_of(options.scheduling, accelerator)
     ratios = None if options.scheduling.ratios is None else parse_ratios(options.scheduling.ratios)
     for flag, path in (("--save-mapping", options.save_mapping), ("--trace", options.trace)):
@@ -109,10 +112,11 @@ def cost_network(
     if len(accelerator.cost_models) > 1:
         models = cycles_by_model(prepared.graph, accelerator, report, bits, fusion, ratios, wishes)
         report = replace(report, models=models)
-    pointed = choose_point(report, accelerator.arch, objective, options.point, options.max_latency_s)
+    if options.max_latency_s is not None:
+        report = choose_point(report, options.max_latency_s, options.point)
     if options.trace is not None:
-        write_trace(pointed, options.trace)
-    return pointed
+        write_trace(report, options.trace)
+    return report
 
 
 class _Ticker:

@@ -31,30 +31,28 @@ from eecompile.statistics import DropBound, accuracy_interval, paired_drop
 from eecompile.thresholds import Limit, choose
 from eecompile.validation import Agreement, Answers
 from passes.state import state_of
-from targets.path_cost import ExpectedCost, PathCost, expected_cost
+from targets.path_cost import Cost, PathCost, expected_cost
 from targets.report import CostReport
+from targets.report_json import layer_figures
 
 CURVE_DROPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 Array = NDArray[Any]
 MIN_VAL_IMAGES = 100
-COST_KEYS = ("macs", "latency_cycles", "latency_s", "energy_pj", "edp_js", "edp_j_cycles")
 
 
-def _costs(source: PathCost) -> dict[str, Any]:
-    return {key: getattr(source, key) for key in COST_KEYS}
+def _exit_costs(path: PathCost) -> dict[str, Any]:
+    """Return the costs of an exit, with those with speculation where it was asked for."""
+    ahead = path.speculative
+    speculative = ahead and SpeculativeResult(**vars(ahead.cost), wasted_pj=ahead.wasted_pj, pays=ahead.pays)
+    return {**vars(path.cost), "speculative": speculative}
 
 
-def _speculative(costs: CostReport, number: int) -> SpeculativeResult | None:
-    """Return the costs of an exit with speculation, where it was asked for."""
-    return SpeculativeResult(**vars(costs.speculative[number])) if costs.speculative else None
-
-
-def _expected(costs: CostReport, ratios: Array) -> ExpectedCost:
-    return expected_cost(costs.exits, [float(ratio) for ratio in ratios], costs.speculative)
+def _expected(costs: CostReport, ratios: Array) -> Cost:
+    return expected_cost(costs.exits, [float(ratio) for ratio in ratios])
 
 
 def _saving(costs: CostReport, static: CostReport, ratios: Array) -> Saving:
-    expected, base = _expected(costs, ratios), static.exits[-1]
+    expected, base = _expected(costs, ratios), static.total
     return Saving(
         macs=1 - expected.macs / base.macs,
         latency=1 - expected.latency_cycles / base.latency_cycles,
@@ -72,19 +70,18 @@ def costs_only(evidence: Evidence) -> Summary:
     prepared, costs = evidence.prepared, evidence.costs
     exits = [
         ExitResult(
-            **_costs(path),
+            **_exit_costs(path),
             name=e.name,
             mount=e.mount,
             mount_name=prepared.mount_names[e.mount],
             head=e.head_name,
-            speculative=_speculative(costs, number),
         )
-        for number, (path, e) in enumerate(zip(costs.exits, state_of(prepared.graph).exits, strict=True))
+        for path, e in zip(costs.exits, state_of(prepared.graph).exits, strict=True)
     ]
     return Summary(
         **_common(evidence),
         dataset=None,
-        static=StaticResult(**_costs(evidence.static.exits[-1])),
+        static=StaticResult(**vars(evidence.static.total)),
         exits=tuple(exits),
         expected=None,
         drop=None,
@@ -99,8 +96,8 @@ def _common(evidence: Evidence) -> dict[str, Any]:
         "model": options.model.name,
         "target": options.target,
         "objective": options.objective,
-        "cost_model": costs.cost_model,
-        "known_error": costs.known_error,
+        "cost_model": costs.target.cost_model,
+        "known_error": costs.target.model.known_error,
         "max_drop": options.max_drop,
         "optimistic": options.optimistic,
         "seed": options.seed,
@@ -128,25 +125,25 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
         **_common(evidence),
         dataset=DatasetInfo(name=data.name, train=len(data.train), val=len(data.val), test=len(data.test)),
         static=StaticResult(
-            **_costs(static.exits[-1]),
+            **vars(static.total),
             accuracy_float=float(evidence.float_test.correct[-1].mean()),
             accuracy_quant=quant,
             accuracy_quant_ci95=(quant_low, quant_high),
         ),
         exits=tuple(_exit_results(evidence, where, dynamic)),
         expected=Expected(
-            **{key: getattr(expected, key) for key in COST_KEYS},
+            **vars(expected),
             accuracy=accuracy,
             accuracy_ci95=(low, high),
             edp_of_means_js=expected.edp_of_means_js,
-            speculation=expected.speculation,
+            speculation=costs.speculates,
         ),
         drop=Drop(points=drop.points, ci95=(drop.lo95, drop.hi95)),
         saving=_saving(costs, static, ratios),
         host_sensitivity=tuple(
             HostSensitivity(
                 host_scale=factor,
-                static_latency_cycles=base.exits[-1].latency_cycles,
+                static_latency_cycles=base.total.latency_cycles,
                 saving=_saving(scaled, base, ratios),
             )
             for factor, scaled, base in evidence.sensitivity
@@ -168,7 +165,7 @@ def _exit_results(evidence: Evidence, where: Array, dynamic: Array) -> list[Exit
         _, low, high = accuracy_interval(quant[number])
         results.append(
             ExitResult(
-                **_costs(evidence.costs.exits[number]),
+                **_exit_costs(evidence.costs.exits[number]),
                 name=item.name,
                 mount=item.mount,
                 mount_name=evidence.prepared.mount_names[item.mount],
@@ -180,7 +177,6 @@ def _exit_results(evidence: Evidence, where: Array, dynamic: Array) -> list[Exit
                 accuracy_quant=float(quant[number].mean()),
                 accuracy_lowered=float(lowered[number].mean()),
                 accuracy_quant_ci95=(low, high),
-                speculative=_speculative(evidence.costs, number),
             )
         )
     return results
@@ -189,7 +185,7 @@ def _exit_results(evidence: Evidence, where: Array, dynamic: Array) -> list[Exit
 def curve(evidence: Evidence) -> tuple[CurvePoint, ...]:
     """Choose thresholds on val for a row of allowed drops; show what each gives on val and on test."""
     options, costs, static = evidence.options, evidence.costs, evidence.static
-    values = [e.value(options.objective) for e in costs.exits]
+    values = [path.cost.value(options.objective) for path in costs.exits]
     val, test = (seen.select(evidence.kept) for seen in (evidence.val, evidence.lowered_test))
     bound = DropBound(len(val.labels))
     points = []
@@ -229,12 +225,11 @@ def layer_rows(costs: CostReport) -> Sequence[Mapping[str, Any]]:
     """Return the rows of ``layers.csv``, one per placed layer."""
     rows = []
     for layer in costs.layers:
-        row = {
-            k: v for k, v in vars(layer).items() if k not in ("bits", "declined", "origin", "detail", "cores")
-        }
+        row = layer_figures(layer)
+        del row["bits"], row["declined"]
+        row["origin"] = json.dumps(row.pop("origin"))
+        row["cores"] = json.dumps(row.pop("cores"))
         weight, activation, output = layer.bits
-        row["origin"] = json.dumps(list(layer.origin))
-        row["cores"] = json.dumps(list(layer.cores))
         row.update(weight_bits=weight, activation_bits=activation, output_bits=output)
         rows.append(row)
     return rows

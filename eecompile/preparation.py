@@ -154,15 +154,15 @@ def cycles_by_model(
     fusion: bool = True,
     ratios: Sequence[float] | None = None,
     wishes: Wishes | None = None,
-) -> dict[str, int | None]:
+) -> dict[str, float | None]:
     """Return the cycles of the whole network by each cost model; ``None`` where one cannot cost it.
 
     ``known`` are the costs by the model of ``target``, the other arguments are those they were made with.
     """
     plain = None if wishes is None else replace(wishes, speculate=False, exact_seconds=None)
-    found: dict[str, int | None] = {}
+    found: dict[str, float | None] = {}
     for name in target.cost_models:
-        if name == known.cost_model:
+        if name == known.target.cost_model:
             found[name] = known.total.latency_cycles
             continue
         model = replace(target, cost_model=name)

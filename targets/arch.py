@@ -280,16 +280,6 @@ class Architecture(Frozen):
         known = [p.name for p in self.operating_points]
         raise InputError(f"{self.name} has no operating point '{name}'", did_you_mean(name, known))
 
-    def clocked_at(self, name: str) -> Architecture:
-        """Return this description with the clock of point ``name`` as its default; powers stay as they are.
-
-        Raises:
-            InputError: No such point.
-        """
-        chosen = self.operating_point(name)
-        others = tuple(p for p in self.operating_points if p.name != name)
-        return self.model_copy(update={"operating_points": (chosen, *others)})
-
     def size_bytes(self, memory: str) -> int:
         """Return the size of ``memory`` in bytes."""
         return int(self.memory(memory).size_bytes.value)
@@ -301,7 +291,7 @@ class Architecture(Frozen):
 
     @property
     def clock_hz(self) -> float | None:
-        """Clock of the default operating point in Hz; ``None`` where no clock is known."""
+        """Clock of the first operating point in Hz; ``None`` where no clock is known."""
         return self.operating_points[0].clock_hz.value if self.operating_points else None
 
     @property

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from passes.errors import InputError, did_you_mean
-from targets.arch import Architecture
+from targets.arch import Architecture, OperatingPoint
 from targets.closed_form import ClosedFormCosts, closed_form_machine
 from targets.cost.base import LayerCost
 from targets.cost.mapping import NoMappingError
@@ -79,6 +79,8 @@ class Target(ABC):
         outer_memory: The memory in which tensors lie between layers; empty takes it to be endless.
         cost_model: One of ``cost_models``; empty takes the first.
         host_scale: Factor on the placeholder cost of host work, at least 0.
+        point: Operating point that reports are for; empty takes the first. Costs of layers are those at the
+            first point whatever it is: there are as many cycles at every point, and all energies scale alike.
     """
 
     name: ClassVar[str]
@@ -88,12 +90,13 @@ class Target(ABC):
 
     cost_model: str = ""
     host_scale: float = 1.0
+    point: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the options.
 
         Raises:
-            InputError: Unknown cost model, or a negative or infinite ``host_scale``.
+            InputError: Unknown cost model or operating point, or a negative or infinite ``host_scale``.
         """
         if not self.cost_model:
             object.__setattr__(self, "cost_model", next(iter(self.cost_models)))
@@ -102,6 +105,8 @@ class Target(ABC):
             raise InputError(f"target '{self.title}' has no cost model '{self.cost_model}'", hint)
         if not (math.isfinite(self.host_scale) and self.host_scale >= 0):
             raise InputError(f"the host scale must be a number of at least 0, got {self.host_scale}")
+        if self.point:
+            self.arch.operating_point(self.point)
 
     @property
     @abstractmethod
@@ -132,6 +137,22 @@ class Target(ABC):
     def title(self) -> str:
         """Name of the accelerator in reports."""
         return self.name
+
+    @property
+    def model(self) -> CostModel:
+        """The cost model in use."""
+        return self.cost_models[self.cost_model]
+
+    @property
+    def operating_point(self) -> OperatingPoint | None:
+        """The operating point that reports are for; ``None`` where none is known."""
+        if self.point:
+            return self.arch.operating_point(self.point)
+        return next(iter(self.arch.operating_points), None)
+
+    def at_point(self, name: str) -> Target:
+        """Return this target at operating point ``name``; raises InputError for an unknown one."""
+        return replace(self, point=name)
 
     @property
     def search(self) -> Search | None:

@@ -203,6 +203,14 @@ class TargetConformance:
                 )
                 assert bigger.energy_pj >= candidate.cost.energy_pj, f"{where}: more work takes less energy"
 
+    def test_points_change_no_cost_of_a_layer(self) -> None:
+        """Costs are those at the first operating point at every point: reports scale them."""
+        for point in self.target.arch.operating_points:
+            there = self.target.at_point(point.name)
+            assert there.operating_point == point
+            for op in self._operators():
+                assert there.place(sample_layer(op)) == self.target.place(sample_layer(op)), point.name
+
     def test_placement_repeats(self) -> None:
         """A target with the same options decides the same."""
         again = replace(self.target)

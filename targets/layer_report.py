@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from targets.base import Target
-from targets.cost.base import LayerCost
-from targets.cost.solution import Solution
-from targets.figure import Known
+from targets.cost.base import LayerCost, in_turn
 from targets.layer import Layer
 from targets.placement import Reason
 from targets.schedule.result import Run
@@ -17,59 +15,57 @@ from targets.scheduling import Planned
 
 @dataclass(frozen=True)
 class LayerReport:
-    """Cost of one layer on the cores it was given.
-
-    Of a layer that is cut into tiles, cycles are those of its busiest core, added up; its tiles need not
-    follow one another without a gap.
+    """A layer on the cores it was given.
 
     Attributes:
         core: The core that is busiest with it.
-        bits: Bits of weights (``None`` without), inputs and outputs.
-        energy_pj: Of its tiles, of what was moved for them, and of delivering the result.
+        cost: Of all its tiles: cycles and bound of the busiest core, on which they need not follow one
+            another without a gap; energy of all; utilization of all cores that run some; the mapping of the
+            first.
+        move_energy_pj: What was moved for it between stores, and delivering the result.
         share: Share of the energy of the whole network, 0 to 1.
         exit: First exit whose path contains the layer.
-        known: How the cost of its arithmetic is known.
         declined: Cores that run such operators but not this layer, and the rule it breaks.
-        detail: The mapping behind the figures, where the cost engine chose one; of a layer cut into tiles,
-            that of the first.
         cores: All cores that run tiles of it, by name.
         tiles: Into how many parts it is cut.
         axis: Along which axis: ``K``, ``OY`` or none.
         start_cycle: When its first tile starts.
         end_cycle: When its last tile ends.
-        move_energy_pj: The part of ``energy_pj`` that moves between stores take.
         group: Number of the group of fused layers it is in, from 1 on; ``None`` if it is in none.
     """
 
-    name: str
-    op_type: str
-    origin: tuple[str, ...]
+    layer: Layer
     core: str
-    macs: int
-    bits: tuple[int | None, int, int]
-    latency_cycles: int
-    compute_cycles: int
-    dma_cycles: int
-    host_cycles: int
-    job_cycles: int
-    energy_pj: float
-    utilization: float
-    bound_cycles: int
+    cost: LayerCost
+    move_energy_pj: float
     share: float
     exit: str
-    known: Known
-    stall_cycles: int = 0
-    load_cycles: int = 0
-    store_cycles: int = 0
-    declined: tuple[Reason, ...] = ()
-    detail: Solution | None = None
-    cores: tuple[str, ...] = ()
-    tiles: int = 1
-    axis: str = ""
-    start_cycle: int = 0
-    end_cycle: int = 0
-    move_energy_pj: float = 0.0
-    group: int | None = None
+    declined: tuple[Reason, ...]
+    cores: tuple[str, ...]
+    tiles: int
+    axis: str
+    start_cycle: int
+    end_cycle: int
+    group: int | None
+
+    @property
+    def name(self) -> str:
+        """Name of the layer."""
+        return self.layer.name
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy of its tiles and moves."""
+        return self.cost.energy_pj + self.move_energy_pj
+
+    @property
+    def bits(self) -> tuple[int | None, int, int]:
+        """Bits of weights (``None`` without), inputs and outputs."""
+        return (
+            self.layer.weight.bits if self.layer.weight else None,
+            max((t.bits for t in self.layer.inputs), default=0),
+            max((t.bits for t in self.layer.outputs), default=0),
+        )
 
 
 def layer_reports(planned: Planned, target: Target) -> tuple[LayerReport, ...]:
@@ -85,60 +81,45 @@ def layer_reports(planned: Planned, target: Target) -> tuple[LayerReport, ...]:
     for move in schedule.moves:
         moved[move.layer] += move.energy_pj
     total_pj = schedule.energy_pj
-    return tuple(
-        replace(
-            _report(workload.layers[i], runs[i], moved[i], exit_of[i], total_pj, target),
-            group=group_of.get(i),
+    found = []
+    for index in sorted(runs):
+        layer, of_layer = workload.layers[index], runs[index]
+        core, cost = _cost(of_layer)
+        energy_pj = cost.energy_pj + moved[index]
+        found.append(
+            LayerReport(
+                layer=layer,
+                core=core,
+                cost=cost,
+                move_energy_pj=moved[index],
+                share=energy_pj / total_pj if total_pj else 0.0,
+                exit=exit_of[index],
+                declined=target.survey(layer).declined,
+                cores=tuple(sorted({run.core for run in of_layer})),
+                tiles=len(of_layer),
+                axis=_axis(of_layer),
+                start_cycle=min(run.start for run in of_layer),
+                end_cycle=max(run.end for run in of_layer),
+                group=group_of.get(index),
+            )
         )
-        for i in sorted(runs)
-    )
+    return tuple(found)
 
 
-def _report(
-    layer: Layer, runs: Sequence[Run], moved_pj: float, exit_name: str, total_pj: float, target: Target
-) -> LayerReport:
+def _cost(runs: Sequence[Run]) -> tuple[str, LayerCost]:
+    """Return the core that is busiest with the tiles of a layer, and their cost."""
     by_core: dict[str, list[LayerCost]] = {}
     for run in runs:
         by_core.setdefault(run.core, []).append(run.cost)
-    busy = {core: sum(cost.latency_cycles for cost in costs) for core, costs in by_core.items()}
-    core = min(busy, key=lambda name: (-busy[name], name))
-    costs = by_core[core]
-    energy_pj = sum(run.cost.energy_pj for run in runs) + moved_pj
-    latency = busy[core]
+    busiest = {core: in_turn(costs) for core, costs in by_core.items()}
+    core = min(busiest, key=lambda name: (-busiest[name].latency_cycles, name))
+    latency = busiest[core].latency_cycles
     used = sum(run.cost.utilization * run.cost.latency_cycles for run in runs)
-    return LayerReport(
-        name=layer.name,
-        op_type=layer.op_type,
-        origin=layer.origin,
-        core=core,
-        macs=layer.macs,
-        bits=(
-            layer.weight.bits if layer.weight else None,
-            max((t.bits for t in layer.inputs), default=0),
-            max((t.bits for t in layer.outputs), default=0),
-        ),
-        latency_cycles=latency,
-        compute_cycles=sum(c.compute_cycles for c in costs),
-        dma_cycles=sum(c.dma_cycles for c in costs),
-        host_cycles=sum(c.host_cycles for c in costs),
-        job_cycles=sum(c.job_cycles for c in costs),
-        energy_pj=energy_pj,
-        utilization=min(1.0, used / (latency * len(busy))) if latency else 0.0,
-        bound_cycles=sum(c.bound_cycles for c in costs),
-        share=energy_pj / total_pj if total_pj else 0.0,
-        exit=exit_name,
-        known=costs[0].known,
-        stall_cycles=sum(c.stall_cycles for c in costs),
-        load_cycles=sum(c.load_cycles for c in costs),
-        store_cycles=sum(c.store_cycles for c in costs),
-        declined=target.survey(layer).declined,
+    return core, replace(
+        busiest[core],
+        energy_pj=sum(run.cost.energy_pj for run in runs),
+        utilization=min(1.0, used / (latency * len(busiest))) if latency else 0.0,
         detail=min(runs, key=lambda run: run.cut).cost.detail,
-        cores=tuple(sorted(busy)),
-        tiles=len(runs),
-        axis=_axis(runs),
-        start_cycle=min(run.start for run in runs),
-        end_cycle=max(run.end for run in runs),
-        move_energy_pj=moved_pj,
     )
 
 

@@ -7,7 +7,6 @@ from importlib.metadata import entry_points
 
 from passes.errors import InputError, did_you_mean
 from targets.base import Target
-from targets.operating_points import target_at
 
 GROUP = "eecompile.targets"
 BUILTIN = {
@@ -58,4 +57,4 @@ def load_target(name: str, cost_model: str = "", host_scale: float = 1.0, point:
         point: Operating point; the target's first if empty.
     """
     target = target_class(name)(cost_model=cost_model, host_scale=host_scale)
-    return target_at(target, point) if point else target
+    return target.at_point(point) if point else target

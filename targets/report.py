@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError, NoSolutionError
-from targets.area import core_areas, core_clocks_ns, core_peaks
-from targets.base import Search, Target
-from targets.cost.imc import Peak
+from targets.arch import OperatingPoint
+from targets.base import Target
 from targets.layer import Bits
 from targets.layer_report import LayerReport, layer_reports
 from targets.objective import EDP, Objective, uniform
-from targets.path_cost import (
-    ExpectedCost,
-    PathCost,
-    SpeculativeCost,
-    expected_cost,
-    path_costs,
-    speculative_costs,
-)
+from targets.path_cost import Cost, PathCost, expected_cost, path_costs
 from targets.placement import Refusal
 from targets.report_json import report_document
 from targets.schedule.drawing import timeline_of
@@ -31,7 +24,7 @@ from targets.schedule.timeline import Timeline
 from targets.schedule.trace import to_trace
 from targets.schedule_report import ScheduleReport, schedule_report
 from targets.scheduling import Planned, Wishes, schedule_workload
-from targets.workload import FreeLayer, build_workload
+from targets.workload import FreeLayer, Workload, build_workload
 
 # Ratios come rounded from tables.
 RATIO_SLACK = 1e-3
@@ -39,57 +32,117 @@ RATIO_SLACK = 1e-3
 
 @dataclass(frozen=True)
 class CostReport:
-    """Cost of a network: layers in topological order, exits shallow to deep.
+    """A scheduled network, and what it costs at the operating point of its target.
 
     Attributes:
-        total: Cost of the deepest path: every layer, head and decision runs.
-        free: Layers of the graph that cost nothing, and why.
-        refusals: Layers no core takes; empty unless refusals were allowed.
-        warnings: What the figures leave out.
-        timeline: The schedule behind the latencies.
-        clock_hz: Clock of the target in Hz, if known.
-        planned: The schedule with all that it was made from.
-        schedule: What it did with cores, links and memories.
+        target: The accelerator with its options.
+        objective: What the schedule minimises.
+        planned: The schedule with all that it was made from; energies are those at the first point.
+        wishes: What the user asked of it.
         bits: Precision of float tensors.
-        search: How mappings were searched; ``None`` where the cost model has none.
+        given_ratios: Share of inputs at each exit as they were given; ``None`` if they were not.
         fusion: Layers hold the activations that follow them.
         models: Cycles by each cost model of the target; ``None`` for one that cannot cost the network.
         notes: What was assumed for lack of better knowledge.
-        areas: Area of each core by part, in the unit of its description (mm2 for in-memory arrays);
-            cores without known areas are left out.
-        clocks_ns: Least clock period of in-memory arrays by part, in ns.
-        peaks: What these arrays reach when fully used.
-        ratios: Share of inputs at each exit that the schedule was made for.
-        speculative: Costs of the exits with speculation; empty where it was not asked for.
-        expected: What an input costs on average; ``None`` where no ratios were given.
     """
 
-    target: str
+    target: Target
     objective: Objective
-    cost_model: str
-    known_error: str
-    host_scale: float
-    layers: tuple[LayerReport, ...]
-    exits: tuple[PathCost, ...]
-    total: PathCost
-    free: tuple[FreeLayer, ...]
-    refusals: tuple[Refusal, ...]
-    warnings: tuple[str, ...]
-    timeline: Timeline
-    clock_hz: float | None
     planned: Planned
-    schedule: ScheduleReport
-    bits: Bits = field(default_factory=Bits)
-    search: Search | None = None
+    wishes: Wishes
+    bits: Bits
+    given_ratios: tuple[float, ...] | None = None
     fusion: bool = True
-    models: Mapping[str, int | None] = field(default_factory=dict)
+    models: Mapping[str, float | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    areas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    clocks_ns: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    peaks: Mapping[str, Peak] = field(default_factory=dict)
-    ratios: tuple[float, ...] = ()
-    speculative: tuple[SpeculativeCost, ...] = ()
-    expected: ExpectedCost | None = None
+
+    def at(self, point: str) -> CostReport:
+        """Return the report at operating point ``point``; raises InputError for an unknown one.
+
+        Cycles are the same at every point, and so is the schedule, because all energies scale alike.
+        """
+        return replace(self, target=self.target.at_point(point))
+
+    @property
+    def at_all_points(self) -> tuple[CostReport, ...]:
+        """The report at every operating point of the target, in the order of its description."""
+        return tuple(self.at(point.name) for point in self.target.arch.operating_points)
+
+    @property
+    def point(self) -> OperatingPoint | None:
+        """The operating point of all figures; ``None`` where the target has none."""
+        return self.target.operating_point
+
+    @property
+    def clock_hz(self) -> float | None:
+        """Clock in Hz; ``None`` where none is known."""
+        return None if self.point is None else self.point.clock_hz.value
+
+    @cached_property
+    def _planned(self) -> Planned:
+        """The schedule with the energies of the operating point."""
+        return self.planned if self.point is None else self.planned.at_energy(self.point.scale)
+
+    @property
+    def workload(self) -> Workload:
+        """The layers and exits of the network, those that cannot be placed included."""
+        return self.planned.network.workload
+
+    @cached_property
+    def layers(self) -> tuple[LayerReport, ...]:
+        """Cost of each layer, in topological order."""
+        return layer_reports(self._planned, self.target)
+
+    @cached_property
+    def exits(self) -> tuple[PathCost, ...]:
+        """Cost of each exit path, shallow to deep."""
+        planned, refused = self._planned, {refusal.layer for refusal in self.refusals}
+        return path_costs(self.workload, planned.schedule, planned.speculative, refused, self.clock_hz)
+
+    @property
+    def total(self) -> Cost:
+        """Cost of the deepest path: every layer, head and decision runs."""
+        return self.exits[-1].cost
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Share of inputs at each exit that the schedule was made for."""
+        return uniform(len(self.workload.exits)) if self.given_ratios is None else self.given_ratios
+
+    @property
+    def expected(self) -> Cost | None:
+        """What an input costs on average; ``None`` where no ratios were given."""
+        return None if self.given_ratios is None else expected_cost(self.exits, self.given_ratios)
+
+    @property
+    def speculates(self) -> bool:
+        """Exits also tell their costs with speculation, and expected costs are with it."""
+        return self.planned.speculative is not None
+
+    @property
+    def free(self) -> tuple[FreeLayer, ...]:
+        """Layers of the graph that cost nothing, and why."""
+        return self.workload.free
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Layers no core takes; empty unless refusals were allowed."""
+        return self.planned.refusals
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What the figures leave out."""
+        return (*_incomplete(self.refusals), *self.target.warnings(self.workload))
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """The schedule behind the latencies."""
+        return timeline_of(self._planned.schedule, self.planned.network, self.target.arch)
+
+    @cached_property
+    def schedule(self) -> ScheduleReport:
+        """What it does with cores, links and memories."""
+        return schedule_report(self._planned, self.target, self.wishes, self.timeline)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``eecompile cost --json``."""
@@ -98,7 +151,7 @@ class CostReport:
     def to_trace(self) -> dict[str, Any]:
         """Return the schedule, without speculation, as a Chrome trace."""
         schedule = self.schedule
-        return to_trace(self.timeline, self.clock_hz, self.target, schedule.memories, schedule.energy)
+        return to_trace(self.timeline, self.clock_hz, self.target.title, schedule.memories, schedule.energy)
 
 
 def evaluate(
@@ -126,47 +179,18 @@ def evaluate(
         InputError: Ratios that are none.
         NoSolutionError: Some layer cannot be placed, or tensors do not fit; the message says what and why.
     """
-    bits = bits or target.precision
+    bits, wishes = bits or target.precision, wishes or Wishes()
     workload = build_workload(graph, bits)
     check_ratios(ratios, len(workload.exits))
     target = target.for_objective(objective)
     planned = schedule_workload(workload, target, objective, ratios, wishes)
-    refusals = planned.refusals
-    if refusals and not allow_refused:
+    if planned.refusals and not allow_refused:
         raise NoSolutionError(
-            f"{len(refusals)} of {len(workload.layers)} layers cannot be placed on {target.title}",
-            "\n".join(str(refusal) for refusal in refusals),
+            f"{len(planned.refusals)} of {len(workload.layers)} layers cannot be placed on {target.title}",
+            "\n".join(str(refusal) for refusal in planned.refusals),
         )
-    clock_hz = target.arch.clock_hz
-    exits = path_costs(workload, planned.schedule, {refusal.layer for refusal in refusals}, clock_hz)
-    speculative = speculative_costs(planned.speculative, clock_hz) if planned.speculative else ()
-    timeline = timeline_of(planned.schedule, planned.network, target.arch)
-    wishes = wishes or Wishes()
-    return CostReport(
-        target=target.title,
-        objective=objective,
-        cost_model=target.cost_model,
-        known_error=target.cost_models[target.cost_model].known_error,
-        host_scale=target.host_scale,
-        layers=layer_reports(planned, target),
-        exits=exits,
-        total=exits[-1],
-        free=workload.free,
-        refusals=refusals,
-        warnings=(*_incomplete(refusals), *target.warnings(workload)),
-        timeline=timeline,
-        clock_hz=clock_hz,
-        planned=planned,
-        schedule=schedule_report(planned, target, wishes, timeline),
-        bits=bits,
-        search=target.search,
-        areas=core_areas(target.arch),
-        clocks_ns=core_clocks_ns(target.arch),
-        peaks=core_peaks(target.arch),
-        ratios=tuple(ratios) if ratios is not None else uniform(len(exits)),
-        speculative=speculative,
-        expected=None if ratios is None else expected_cost(exits, ratios, speculative),
-    )
+    given = None if ratios is None else tuple(ratios)
+    return CostReport(target, objective, planned, wishes, bits, given)
 
 
 def check_ratios(ratios: Sequence[float] | None, exits: int) -> None:

@@ -76,6 +76,11 @@ class Planned:
     refusals: tuple[Refusal, ...]
     exact: Exact | None = None
 
+    def at_energy(self, scale: float) -> Planned:
+        """Return the same schedules where every energy is ``scale`` times as large."""
+        speculative = self.speculative and self.speculative.at_energy(scale)
+        return replace(self, schedule=self.schedule.at_energy(scale), speculative=speculative)
+
 
 def schedule_workload(
     workload: Workload,

@@ -75,14 +75,14 @@ class FittedTarget(Gap9Target):
     fitted: Architecture | None = None
 
     @property
-    def described(self) -> Architecture:
+    def arch(self) -> Architecture:
         """The description with the fitted numbers in it."""
-        return self.fitted or super().described
+        return self.fitted or super().arch
 
 
 def shipped() -> Parameters:
     """Return the numbers of ``hardware.yaml``."""
-    arch = Gap9Target().described
+    arch = Gap9Target().arch
     power, dma = arch.core("ne16").active_power_mw, arch.dma
     assert power is not None and dma is not None
     return Parameters(dma.cycles_per_call.value, power.value, arch.operating_point(LOW).scale)
@@ -90,7 +90,7 @@ def shipped() -> Parameters:
 
 def target_with(parameters: Parameters, point: str = HIGH) -> Gap9Target:
     """Return GAP9 with ``parameters`` in place of those of ``hardware.yaml``."""
-    arch = Gap9Target().described
+    arch = Gap9Target().arch
     assert arch.dma is not None
 
     def fitted(value: float) -> Figure:
@@ -122,9 +122,9 @@ def predict(layers: Sequence[Layer], target: Gap9Target) -> Measured:
         assert isinstance(placement, Placement), str(placement)
         cycles += placement.cost.latency_cycles
         energy_pj += placement.cost.energy_pj
-    clock_hz = target.arch.clock_hz
-    assert clock_hz is not None
-    return Measured(cycles / clock_hz, energy_pj / PJ_PER_J)
+    point = target.operating_point
+    assert point is not None
+    return Measured(cycles / point.clock_hz.value, energy_pj * point.scale / PJ_PER_J)
 
 
 def fit(networks: Mapping[str, Sequence[Layer]]) -> Parameters:

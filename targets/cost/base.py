@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from targets.cost.solution import Solution
 from targets.figure import Known
@@ -55,6 +55,33 @@ class LayerCost:
         """Cycles from start to end of the layer: nothing overlaps."""
         on_core = self.load_cycles + self.compute_cycles + self.stall_cycles + self.store_cycles
         return on_core + self.dma_cycles + self.host_cycles + self.job_cycles
+
+    def at_energy(self, scale: float) -> LayerCost:
+        """Return the cost where every energy is ``scale`` times as large."""
+        detail = self.detail and self.detail.at_energy(scale)
+        return replace(self, energy_pj=self.energy_pj * scale, detail=detail)
+
+
+def in_turn(costs: Sequence[LayerCost]) -> LayerCost:
+    """Return what tiles of a layer cost that run one after another on a core, at least one.
+
+    There is no mapping behind the sum; how its arithmetic is known is that of the first.
+    """
+    cycles = sum(cost.latency_cycles for cost in costs)
+    used = sum(cost.utilization * cost.latency_cycles for cost in costs)
+    return LayerCost(
+        compute_cycles=sum(cost.compute_cycles for cost in costs),
+        dma_cycles=sum(cost.dma_cycles for cost in costs),
+        host_cycles=sum(cost.host_cycles for cost in costs),
+        job_cycles=sum(cost.job_cycles for cost in costs),
+        energy_pj=sum(cost.energy_pj for cost in costs),
+        utilization=min(1.0, used / cycles) if cycles else 0.0,
+        bound_cycles=sum(cost.bound_cycles for cost in costs),
+        known=costs[0].known,
+        stall_cycles=sum(cost.stall_cycles for cost in costs),
+        load_cycles=sum(cost.load_cycles for cost in costs),
+        store_cycles=sum(cost.store_cycles for cost in costs),
+    )
 
 
 def energy_pj(power_mw: float, cycles: float, clock_hz: float) -> float:

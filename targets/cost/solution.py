@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from targets.cost.mapping import Mapping
 from targets.objective import Objective
@@ -67,6 +67,11 @@ class Solution:
     def utilization(self) -> float:
         """Share of the array's cycles that do work, 0 to 1."""
         return self.ideal_cycles / self.latency_cycles
+
+    def at_energy(self, scale: float) -> Solution:
+        """Return the same mapping where every energy is ``scale`` times as large."""
+        accesses = tuple(replace(access, energy_pj=access.energy_pj * scale) for access in self.accesses)
+        return replace(self, operation_energy_pj=self.operation_energy_pj * scale, accesses=accesses)
 
     def value(self, objective: Objective) -> float:
         """Return what is minimised, in cycles and pJ."""

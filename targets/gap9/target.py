@@ -54,11 +54,7 @@ class _Work:
 
 @dataclass(frozen=True)
 class Gap9Target(Target):
-    """GAP9 at 370 MHz and 0.8 V, or 240 MHz and 0.65 V; layers follow one another.
-
-    Attributes:
-        point: Operating point; empty takes the first.
-    """
+    """GAP9 at 370 MHz and 0.8 V, or 240 MHz and 0.65 V; layers follow one another."""
 
     name: ClassVar[str] = "gap9"
     cost_models: ClassVar[Mapping[str, CostModel]] = {
@@ -70,31 +66,10 @@ class Gap9Target(Target):
     schemes: ClassVar[Mapping[str, str]] = {"ne16": "int8-channel", "cluster": "int8-channel"}
     outer_memory: ClassVar[str] = "l2"
 
-    point: str = ""
-
-    def __post_init__(self) -> None:
-        """Check the options.
-
-        Raises:
-            InputError: As in the contract, or an unknown operating point.
-        """
-        super().__post_init__()
-        if self.point:
-            self.described.operating_point(self.point)
-
-    @property
-    def described(self) -> Architecture:
-        """The description in ``hardware.yaml``."""
-        return _architecture()
-
     @property
     def arch(self) -> Architecture:
-        """The description with the clock of the operating point."""
-        return self.described.clocked_at(self.point) if self.point else self.described
-
-    def at_point(self, name: str) -> Gap9Target:
-        """Return this target at operating point ``name``; raises InputError for an unknown one."""
-        return replace(self, point=name)
+        """The description in ``hardware.yaml``."""
+        return _architecture()
 
     def support(self, core: str) -> Support:
         """Return the operators of ``core`` and their rules."""
@@ -188,13 +163,11 @@ class Gap9Target(Target):
 
     def _energy(self, core: str, cycles: int, macs: int) -> float:
         """Return power times time, and on NE16 that of its products beside."""
-        described = self.described
-        clock_hz, power_mw = described.clock_hz, described.core(core).active_power_mw
+        clock_hz, power_mw = self.arch.clock_hz, self.arch.core(core).active_power_mw
         if clock_hz is None or power_mw is None:
             raise ValueError(f"energy is power times time: {core} needs a power and the chip a clock")
-        products_pj = macs * described.core(core).rate("energy_pj_per_mac") if core == "ne16" else 0.0
-        at_first_point = energy_pj(power_mw.value, cycles, clock_hz) + products_pj
-        return at_first_point * self.arch.operating_points[0].scale
+        products_pj = macs * self.arch.core(core).rate("energy_pj_per_mac") if core == "ne16" else 0.0
+        return energy_pj(power_mw.value, cycles, clock_hz) + products_pj
 
 
 def _dma(arch: Architecture) -> Dma:

@@ -52,12 +52,12 @@ def _split(schedule: Schedule, last: int, end: int, offchip: Callable[[str], Set
             yield move.source == OUTER, move.read_pj
             yield move.destination == OUTER, move.write_pj
 
-    streamed_pj = sum(_streamed_pj(run, offchip(run.core)) for run in runs)
+    streamed_pj = sum((_streamed_pj(run, offchip(run.core)) for run in runs), 0.0)
     return EnergySplit(
         sum(run.cost.energy_pj for run in runs) - streamed_pj,
-        sum(energy for outer, energy in accesses() if not outer),
-        sum(energy for outer, energy in accesses() if outer) + streamed_pj,
-        sum(move.wire_pj for move in moves),
+        sum((energy for outer, energy in accesses() if not outer), 0.0),
+        sum((energy for outer, energy in accesses() if outer), 0.0) + streamed_pj,
+        sum((move.wire_pj for move in moves), 0.0),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from targets.cost.base import LayerCost
@@ -77,6 +77,12 @@ class Move(NamedTuple):
         """Energy of all of it."""
         return self.read_pj + self.wire_pj + self.write_pj
 
+    def at_energy(self, scale: float) -> Move:
+        """Return the move where every energy is ``scale`` times as large."""
+        return self._replace(
+            read_pj=self.read_pj * scale, wire_pj=self.wire_pj * scale, write_pj=self.write_pj * scale
+        )
+
 
 class Stay(NamedTuple):
     """Data, or room kept for it, in a store from ``start`` up to ``end``; ``None`` is for good."""
@@ -117,6 +123,13 @@ class Schedule:
         """Energy of all runs and moves."""
         return sum(run.cost.energy_pj for run in self.runs) + sum(move.energy_pj for move in self.moves)
 
+    def at_energy(self, scale: float) -> Schedule:
+        """Return the schedule where every energy is ``scale`` times as large."""
+        if scale == 1.0:
+            return self
+        runs = tuple(run._replace(cost=run.cost.at_energy(scale)) for run in self.runs)
+        return replace(self, runs=runs, moves=tuple(move.at_energy(scale) for move in self.moves))
+
     def energy_until(self, stage: int) -> float:
         """Return the energy of an exit path: of all runs and moves of stages up to ``stage``."""
         runs = sum(run.cost.energy_pj for run in self.runs if run.stage <= stage)
@@ -125,5 +138,5 @@ class Schedule:
     def wasted_pj(self, stage: int) -> float:
         """Return the energy of what later stages have begun when the decision at an exit is taken."""
         decided = self.stage_end_cycles[stage]
-        runs = sum(r.cost.energy_pj for r in self.runs if r.stage > stage and r.start < decided)
+        runs = sum((r.cost.energy_pj for r in self.runs if r.stage > stage and r.start < decided), 0.0)
         return runs + sum(m.energy_pj for m in self.moves if m.stage > stage and m.start < decided)

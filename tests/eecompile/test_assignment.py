@@ -119,7 +119,7 @@ def test_weights_are_costed_at_the_bits_of_their_precision_however_wide_they_are
         stored = [t for t in again.tensors().values() if isinstance(t, gs.Constant) and len(t.shape) == 4]
         assert len(stored) == 3 and all(t.dtype == np.uint8 for t in stored)
         report = evaluate(again, target)
-        assert {x.bits[0] for x in report.layers if x.macs} == {bits}
-        assert {x.bits[1] for x in report.layers if x.macs} == {8}
+        assert {x.bits[0] for x in report.layers if x.layer.macs} == {bits}
+        assert {x.bits[1] for x in report.layers if x.layer.macs} == {8}
         cycles[bits] = report.total.latency_cycles
     assert cycles[2] < cycles[4] < cycles[8], "NE16 takes the bits of weights one after the other"

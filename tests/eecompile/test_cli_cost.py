@@ -373,7 +373,7 @@ def test_long_searches_tell_each_layer_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_typed_face_takes_the_same(files: dict[str, str]) -> None:
     report = api.cost(files["MODEL"], files["FILE"], mapping=files["MAPPING"], lpf_limit=4, bits="8,8,32")
-    assert report.search is not None and report.search.lpf_limit == 4
+    assert report.target.search is not None and report.target.search.lpf_limit == 4
     assert report.bits == Bits(8, 8, 32, logits=8)
     with pytest.raises(InputError, match="--bits 8"):
         api.cost(files["MODEL"], files["FILE"], bits="8")

@@ -75,7 +75,7 @@ def test_a_candidate_is_evaluated_once_and_without_files(network: gs.Graph) -> N
     assert asked.evaluate(again) is figures and calls == before
     assert asked.evaluate(Candidate((tried[1],))) is not figures and calls > before
     assert figures.costs.ratios == figures.ratios == shares(answers(10, 0), figures.thresholds)
-    expected = sum(r * p.value(EDP) for r, p in zip(figures.ratios, figures.costs.exits, strict=True))
+    expected = sum(r * p.cost.value(EDP) for r, p in zip(figures.ratios, figures.costs.exits, strict=True))
     assert figures.value == pytest.approx(expected, rel=1e-6)
     assert figures.accuracy == pytest.approx(1 - figures.drop / 100)
     with pytest.raises(ValueError, match="not in tuple"):
@@ -106,7 +106,7 @@ def test_the_head_that_holds_the_limit_is_kept(network: gs.Graph) -> None:
 def test_no_exit_is_kept_where_none_may_be_taken(network: gs.Graph) -> None:
     chosen = choose_exits(evaluation(network, 100, 100, 0))
     assert chosen.figures.kept == ()
-    assert chosen.figures.costs.exits[-1].macs == chosen.static.exits[-1].macs
+    assert chosen.figures.costs.exits[-1].cost.macs == chosen.static.exits[-1].cost.macs
     assert [r.reason for r in chosen.removed] == 2 * [
         "no thresholds here keep the estimated drop on val (and the mean drop over neighbouring thresholds) "
         "within 1 points"

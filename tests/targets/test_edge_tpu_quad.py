@@ -60,7 +60,9 @@ def test_convolutions_use_the_whole_array_and_others_their_own_core() -> None:
     assert isinstance(conv, Placement) and conv.core == "core_0"
     assert conv.cost.compute_cycles == 64 * 64 * 9 * 256 // 1024, "64 channels divide the array"
     report = evaluate(residual(), QUAD)
-    kinds = {layer.op_type: {QUAD.arch.core(core).kind for core in layer.cores} for layer in report.layers}
+    kinds = {
+        layer.layer.op_type: {QUAD.arch.core(core).kind for core in layer.cores} for layer in report.layers
+    }
     assert kinds == {
         "Conv": {"mac_array"},
         "Gemm": {"mac_array"},

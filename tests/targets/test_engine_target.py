@@ -165,16 +165,16 @@ def test_a_fixed_mapping_gives_the_same_cost_and_residency() -> None:
     first = evaluate(residual(), ONE, wishes=LAYERS)
     index = {core.name: i for i, core in enumerate(ONE.arch.cores)}
     rules = tuple(
-        MappingRule(layer.name, cores=(index[layer.core],), fixed=layer.detail.mapping)
+        MappingRule(layer.name, cores=(index[layer.core],), fixed=layer.cost.detail.mapping)
         for layer in first.layers
-        if layer.detail is not None
+        if layer.cost.detail is not None
     )
     again = evaluate(residual(), replace(ONE, rules=rules, engines=None), wishes=LAYERS)
     assert (again.total, [x.energy_pj for x in again.layers]) == (
         first.total,
         [x.energy_pj for x in first.layers],
     )
-    assert all(layer.detail is not None and layer.detail.considered == 1 for layer in again.layers)
+    assert all(layer.cost.detail is not None and layer.cost.detail.considered == 1 for layer in again.layers)
 
 
 def test_what_lies_between_two_layers_stays_on_chip() -> None:

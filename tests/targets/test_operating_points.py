@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from passes.errors import InputError, NoSolutionError
-from targets.arch import Architecture, parse_architecture
+from targets.arch import parse_architecture
 from targets.diana.target import DianaTarget
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.engine_target import EngineTarget
 from targets.gap9.target import Gap9Target
 from targets.objective import EDP, ENERGY, LATENCY, Objective
-from targets.operating_points import best_point, choose_point, point_costs, target_at
+from targets.operating_points import best_point, choose_point
 from targets.report import CostReport, evaluate
 from targets.scheduling import Wishes
 from tests.targets.graphs import residual
@@ -32,123 +33,141 @@ operating_points:
 
 @pytest.fixture(scope="module")
 def gap9() -> CostReport:
-    return evaluate(residual(), Gap9Target())
+    return evaluate(residual(), Gap9Target(), wishes=Wishes(speculate=True))
 
 
-@pytest.fixture(scope="module")
-def arch() -> Architecture:
-    return Gap9Target().arch
+def name_of(report: CostReport) -> str:
+    assert report.point is not None
+    return report.point.name
 
 
-def test_a_report_tells_every_point_what_the_target_there_costs(gap9: CostReport, arch: Architecture) -> None:
-    for found in point_costs(gap9, arch):
-        there = evaluate(residual(), Gap9Target(point=found.name))
-        assert there.clock_hz == found.clock_hz
-        for cost, path in zip(found.exits, there.exits, strict=True):
-            assert cost.name == path.name and cost.latency_s == path.latency_s
-            assert cost.energy_pj == pytest.approx(path.energy_pj)
-            assert cost.edp_js == pytest.approx(path.edp_js)
-        chosen = choose_point(gap9, arch, EDP, found.name)
-        assert chosen.point == found.name and chosen.clock_hz == found.clock_hz
-        for ours, theirs in zip(chosen.exits, there.exits, strict=True):
-            assert vars(ours) == pytest.approx(vars(theirs)), "names and cycles are equal, energies nearly"
-        assert chosen.total == chosen.exits[-1]
-        for x, y in zip(chosen.layers, there.layers, strict=True):
-            assert x.energy_pj == pytest.approx(y.energy_pj)
+def latency_s(report: CostReport) -> float:
+    assert report.total.latency_s is not None
+    return report.total.latency_s
 
 
-def test_the_best_point_by_objective_and_bound(gap9: CostReport, arch: Architecture) -> None:
-    costs = point_costs(gap9, arch)
-    fast, slow = costs
-    assert (fast.name, fast.voltage_v, slow.name, slow.voltage_v) == (FAST, 0.8, SLOW, 0.65)
-    assert slow.total.energy_pj < fast.total.energy_pj and slow.total.latency_s > fast.total.latency_s
-    assert best_point(costs, ENERGY) == slow
-    assert best_point(costs, LATENCY) == fast
-    assert best_point(costs, EDP) == min(costs, key=lambda c: c.total.edp_js)
-    assert best_point(costs, ENERGY, slow.total.latency_s) == slow, "a bound that is just met is met"
-    assert best_point(costs, ENERGY, slow.total.latency_s * 0.999) == fast
-    assert best_point([fast, replace(fast, name="same")], EDP) == fast, "the first of equal ones"
+def test_a_report_at_a_point_is_that_of_the_target_there(gap9: CostReport) -> None:
+    assert [name_of(found) for found in gap9.at_all_points] == [FAST, SLOW]
+    for found in gap9.at_all_points:
+        there = evaluate(residual(), Gap9Target(point=name_of(found)), wishes=Wishes(speculate=True))
+        assert there.to_json() == found.to_json(), "to the last bit"
+        assert there.to_trace() == found.to_trace()
+    assert gap9.at(SLOW).at(FAST).to_json() == gap9.to_json()
+
+
+def test_all_energies_scale_alike_and_cycles_stay(gap9: CostReport) -> None:
+    slow = gap9.at(SLOW)
+    assert slow.point is not None and gap9.point is not None
+    scale, clocks = slow.point.scale, gap9.point.clock_hz.value / slow.point.clock_hz.value
+    for now, then in zip(slow.exits, gap9.exits, strict=True):
+        assert now.cost.latency_cycles == then.cost.latency_cycles and now.mount == then.mount
+        assert now.cost.latency_s == pytest.approx((then.cost.latency_s or 0.0) * clocks)
+        assert now.cost.energy_pj == pytest.approx(then.cost.energy_pj * scale)
+        assert now.cost.edp_js == pytest.approx((then.cost.edp_js or 0.0) * scale * clocks)
+    assert slow.total == slow.exits[-1].cost
+    for x, y in zip(slow.layers, gap9.layers, strict=True):
+        assert x.energy_pj == pytest.approx(y.energy_pj * scale) and x.share == pytest.approx(y.share)
+    for now_slot, then_slot in zip(slow.timeline.slots, gap9.timeline.slots, strict=True):
+        assert now_slot.energy_pj == pytest.approx(then_slot.energy_pj * scale)
+
+
+def test_the_best_point_by_objective_and_bound(gap9: CostReport) -> None:
+    reports = gap9.at_all_points
+    fast, slow = reports
+    assert slow.total.energy_pj < fast.total.energy_pj and latency_s(slow) > latency_s(fast)
+    assert best_point(reports, ENERGY, math.inf) is slow
+    assert best_point(reports, LATENCY, math.inf) is fast
+    assert best_point(reports, EDP, math.inf) is min(reports, key=lambda r: r.total.edp_js or 0.0)
+    assert best_point(reports, ENERGY, latency_s(slow)) is slow, "a bound that is just met is met"
+    assert best_point(reports, ENERGY, latency_s(slow) * 0.999) is fast
+    assert best_point([fast, replace(fast)], EDP, math.inf) is fast, "the first of equal ones"
 
 
 @pytest.mark.parametrize("objective", [EDP, LATENCY], ids=str)
-def test_a_bound_no_point_meets(gap9: CostReport, arch: Architecture, objective: Objective) -> None:
+def test_a_bound_no_point_meets(gap9: CostReport, objective: Objective) -> None:
+    report = replace(gap9, objective=objective)
     with pytest.raises(NoSolutionError) as caught:
-        choose_point(gap9, arch, objective, max_latency_s=1e-6)
+        choose_point(report, 1e-6)
     assert "at '0.8V', the fastest operating point; the bound is 1e-06 s" in caught.value.message
     assert ("--objective latency" in caught.value.hint) is (objective == EDP)
     allowed = float(caught.value.hint.split()[1])
-    assert choose_point(gap9, arch, objective, max_latency_s=allowed).point == FAST, "the advice helps"
-    assert allowed == pytest.approx(gap9.total.latency_s, rel=1e-3)
+    assert name_of(choose_point(report, allowed)) == FAST, "the advice helps"
+    assert allowed == pytest.approx(latency_s(gap9), rel=1e-3)
 
 
-def test_a_point_asked_for_must_meet_the_bound_itself(gap9: CostReport, arch: Architecture) -> None:
-    fast, slow = (c.total.latency_s for c in point_costs(gap9, arch))
+def test_a_point_asked_for_must_meet_the_bound_itself(gap9: CostReport) -> None:
+    report = replace(gap9, objective=ENERGY)
+    fast, slow = (latency_s(found) for found in report.at_all_points)
     between = (fast + slow) / 2
-    assert choose_point(gap9, arch, ENERGY, FAST, between).point == FAST
+    assert name_of(choose_point(report, between, FAST)) == FAST
     with pytest.raises(NoSolutionError, match=r"at '0\.65V'; the bound is") as caught:
-        choose_point(gap9, arch, ENERGY, SLOW, between)
+        choose_point(report, between, SLOW)
     assert "take --point 0.8V, which needs" in caught.value.hint and "network" not in caught.value.hint
     with pytest.raises(NoSolutionError, match=r"at '0\.65V'; the bound is") as caught:
-        choose_point(gap9, arch, ENERGY, SLOW, fast / 2)
+        choose_point(report, fast / 2, SLOW)
     assert "network" in caught.value.hint and "--point" not in caught.value.hint, "no point is that fast"
 
 
-def test_wrong_points_and_bounds(gap9: CostReport, arch: Architecture) -> None:
+def test_wrong_points_and_bounds(gap9: CostReport) -> None:
     with pytest.raises(InputError, match=r"no operating point '0.7V'\ndid you mean"):
-        choose_point(gap9, arch, EDP, "0.7V")
+        gap9.at("0.7V")
+    with pytest.raises(InputError, match=r"no operating point '0.7V'\ndid you mean"):
+        choose_point(gap9, 1.0, "0.7V")
     for bound in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="is not a time"):
-            choose_point(gap9, arch, EDP, max_latency_s=bound)
+            choose_point(gap9, bound)
 
 
 def test_one_point_and_none() -> None:
     diana = DianaTarget()
     report = evaluate(residual(), diana)
-    (nominal,) = point_costs(report, diana.arch)
-    assert nominal.total.energy_pj == report.total.energy_pj
-    assert choose_point(report, diana.arch, EDP).point == "nominal"
-    assert target_at(diana, "nominal") is diana
+    (nominal,) = report.at_all_points
+    assert nominal.total == report.total and name_of(report) == "nominal"
     quad = EdgeTpuQuadTarget()
-    clockless = choose_point(evaluate(residual(), quad), quad.arch, EDP)
-    assert clockless.point is None and clockless.operating_points == ()
+    clockless = evaluate(residual(), quad)
+    assert clockless.point is None and clockless.at_all_points == ()
     assert clockless.to_json()["operating_points"] == [] and clockless.total.latency_s is None
     with pytest.raises(InputError, match="has no operating points: no clock is known"):
-        target_at(quad, "nominal")
+        quad.at_point("nominal")
     with pytest.raises(InputError, match="needs a clock, and none is known of edge_tpu_quad"):
-        choose_point(clockless, quad.arch, EDP, max_latency_s=1.0)
+        choose_point(clockless, 1.0)
 
 
 def test_mapped_energies_scale_with_their_parts() -> None:
+    """A described accelerator is costed at any of its points."""
     target = EngineTarget("", 1.0, parse_architecture(small_text() + POINTS, "small.yaml"))
-    report = evaluate(residual(), target, ratios=(0.5, 0.5), wishes=Wishes(False, False, speculate=True))
-    slow = choose_point(report, target.arch, EDP, "slow")
+    wishes = Wishes(False, False, speculate=True)
+    report = evaluate(residual(), target, ratios=(0.5, 0.5), wishes=wishes)
+    slow = evaluate(residual(), target.at_point("slow"), ratios=(0.5, 0.5), wishes=wishes)
+    assert slow.to_json() == report.at("slow").to_json()
     assert slow.total.energy_pj == pytest.approx(0.25 * report.total.energy_pj)
     assert slow.total.latency_s == pytest.approx(report.total.latency_cycles / 100e6)
-    searched = [layer for layer in slow.layers if layer.detail is not None]
+    searched = [layer for layer in slow.layers if layer.cost.detail is not None]
     assert searched
     for layer in searched:
-        assert layer.detail is not None
-        assert layer.detail.energy_pj + layer.move_energy_pj == pytest.approx(layer.energy_pj)
+        assert layer.cost.detail is not None
+        assert layer.cost.detail.energy_pj + layer.move_energy_pj == pytest.approx(layer.energy_pj)
     assert sum(slow.schedule.energy[-1]) == pytest.approx(slow.total.energy_pj)
-    for now, then in zip(slow.speculative, report.speculative, strict=True):
-        assert now.energy_pj == pytest.approx(0.25 * then.energy_pj)
-        assert now.latency_s == pytest.approx(then.latency_cycles / 100e6)
+    for now, then in zip(slow.exits, report.exits, strict=True):
+        assert now.speculative is not None and then.speculative is not None
+        assert now.speculative.wasted_pj == pytest.approx(0.25 * then.speculative.wasted_pj)
+        assert now.speculative.cost.energy_pj == pytest.approx(0.25 * then.speculative.cost.energy_pj)
+        assert now.speculative.cost.latency_s == pytest.approx(then.speculative.cost.latency_cycles / 100e6)
     assert slow.expected is not None and report.expected is not None
     assert slow.expected.energy_pj == pytest.approx(0.25 * report.expected.energy_pj)
-    assert slow.expected.speculation
-    with pytest.raises(InputError, match="costed at operating point 'fast' only, not at 'slow'"):
-        target_at(target, "slow")
+    assert slow.speculates
 
 
-def test_the_document_names_the_point_and_lists_all(gap9: CostReport, arch: Architecture) -> None:
-    document = choose_point(gap9, arch, EDP, SLOW).to_json()
+def test_the_document_names_the_point_and_lists_all(gap9: CostReport) -> None:
+    document = gap9.at(SLOW).to_json()
     assert document["point"] == SLOW and document["clock_hz"] == 240e6
     first, second = document["operating_points"]
     assert [first["name"], second["name"]] == [FAST, SLOW]
+    assert (first["voltage_v"], second["voltage_v"]) == (0.8, 0.65)
     assert second["total"] == second["exits"][-1]
     shown = document["total"]
     assert second["total"] == {"name": "final", **{k: shown[k] for k in ("latency_s", "energy_pj", "edp_js")}}
-    assert first["total"]["energy_pj"] == pytest.approx(gap9.total.energy_pj)
+    assert first["total"]["energy_pj"] == gap9.total.energy_pj
 
 
 def test_descriptions_of_points() -> None:
@@ -160,6 +179,5 @@ def test_descriptions_of_points() -> None:
         parse_architecture(small_text() + scaled_first, "small.yaml")
     arch = parse_architecture(small_text() + POINTS, "small.yaml")
     assert (arch.operating_point("fast").scale, arch.operating_point("slow").scale) == (1.0, 0.25)
-    slow = arch.clocked_at("slow")
-    assert slow.clock_hz == 100e6 and [p.name for p in slow.operating_points] == ["slow", "fast"]
+    assert arch.clock_hz == 200e6, "that of the first point"
     assert arch.figures()["operating_points[1].energy_scale"].value == 0.25

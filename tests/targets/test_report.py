@@ -30,9 +30,9 @@ def test_float_and_lowered_graph_cost_the_same() -> None:
 
 def test_exits_are_prefixes_of_one_timeline() -> None:
     report = evaluate(residual(), DIANA)
-    early, final = report.exits
+    early, final = (path.cost for path in report.exits)
     of_early = [layer for layer in report.layers if layer.exit == "exit_0"]
-    assert early.latency_cycles == sum(layer.latency_cycles for layer in of_early), (
+    assert early.latency_cycles == sum(layer.cost.latency_cycles for layer in of_early), (
         "nothing overlaps on DIANA"
     )
     assert early.energy_pj == pytest.approx(sum(layer.energy_pj for layer in of_early))
@@ -70,21 +70,21 @@ def test_reports_repeat_to_the_byte() -> None:
 def test_the_schedule_is_valid_and_its_figures_add_up(target: Target) -> None:
     report = evaluate(residual(softmax=True), target)
     assert problems(report.planned.network, report.planned.schedule) == []
-    assert report.timeline.stage_end_cycles == tuple(path.latency_cycles for path in report.exits)
+    assert report.timeline.stage_end_cycles == tuple(path.cost.latency_cycles for path in report.exits)
     assert sum(layer.energy_pj for layer in report.layers) == pytest.approx(report.total.energy_pj)
     for path, split in zip(report.exits, report.schedule.energy, strict=True):
-        assert sum(split) == pytest.approx(path.energy_pj)
+        assert sum(split) == pytest.approx(path.cost.energy_pj)
     for layer in report.layers:
-        assert layer.end_cycle - layer.start_cycle >= layer.latency_cycles and layer.core in layer.cores
+        assert layer.end_cycle - layer.start_cycle >= layer.cost.latency_cycles and layer.core in layer.cores
 
 
 def test_expected_costs_are_sums_over_the_exits() -> None:
     ratios = (0.75, 0.25)
     assert evaluate(residual(), DIANA).expected is None, "no shares are known"
     report = evaluate(residual(), DIANA, ratios=ratios)
-    early, final = report.exits
+    early, final = (path.cost for path in report.exits)
     expected = report.expected
-    assert expected is not None and not expected.speculation
+    assert expected is not None and not report.speculates
     assert expected.energy_pj == pytest.approx(0.75 * early.energy_pj + 0.25 * final.energy_pj)
     assert expected.edp_j_cycles == pytest.approx(0.75 * early.edp_j_cycles + 0.25 * final.edp_j_cycles)
     assert expected.edp_of_means_j_cycles == pytest.approx(
@@ -115,18 +115,22 @@ def test_speculation_starts_where_it_pays_and_leaves_the_exits_alone(objective: 
     ratios = (0.2, 0.8)
     plain = evaluate(residual(), DIANA, objective, ratios=ratios)
     report = evaluate(residual(), DIANA, objective, ratios=ratios, wishes=Wishes(speculate=True))
-    assert report.exits == plain.exits and plain.expected is not None
-    assert report.expected is not None and report.expected.speculation
+    assert [path.cost for path in report.exits] == [path.cost for path in plain.exits]
+    assert report.expected is not None and report.speculates and plain.expected is not None
     assert getattr(report.expected, objective.key) <= getattr(plain.expected, objective.key)
-    for path, cost in zip(report.exits, report.speculative, strict=True):
-        assert cost.energy_pj == pytest.approx(path.energy_pj + cost.wasted_pj)
-        assert cost.pays or cost.wasted_pj == 0
-    assert not report.speculative[-1].pays, "nothing comes behind the last exit"
+    pays = []
+    for path in report.exits:
+        assert path.speculative is not None
+        spent_pj = path.cost.energy_pj + path.speculative.wasted_pj
+        assert path.speculative.cost.energy_pj == pytest.approx(spent_pj)
+        assert path.speculative.pays or path.speculative.wasted_pj == 0
+        pays.append(path.speculative.pays)
+    assert not pays[-1], "nothing comes behind the last exit"
     if objective == ENERGY:
-        assert not any(cost.pays for cost in report.speculative), "what is begun in vain only costs"
+        assert not any(pays), "what is begun in vain only costs"
     documents = report.to_json()["exits"]
     assert [{k: v for k, v in x.items() if k != "speculative"} for x in documents] == plain.to_json()["exits"]
-    assert documents[0]["speculative"]["pays"] is report.speculative[0].pays
+    assert documents[0]["speculative"]["pays"] is pays[0]
 
 
 def test_refused_layers_are_an_error_that_lists_them() -> None:
@@ -140,7 +144,7 @@ def test_refused_layers_are_an_error_that_lists_them() -> None:
 
 def test_refused_layers_can_be_allowed_and_mark_the_exit() -> None:
     report = evaluate(graph_of(VALID), DIANA, allow_refused=True)
-    assert len(report.refusals) == 2 and not report.total.complete
+    assert len(report.refusals) == 2 and not report.exits[-1].complete
     assert "no cost" in report.warnings[0]
     assert report.to_json()["refusals"][0]["reasons"]
 
@@ -152,17 +156,17 @@ def test_a_static_network_costs_less_than_the_same_with_exits() -> None:
     state_of(graph).layers = {n.name: state_of(graph).layers[n.name] for n in graph.nodes}
     static, dynamic = evaluate(graph, DIANA), evaluate(residual(), DIANA)
     assert [path.name for path in static.exits] == ["final"]
-    assert dynamic.exits[0].energy_pj < static.total.energy_pj < dynamic.total.energy_pj
+    assert dynamic.exits[0].cost.energy_pj < static.total.energy_pj < dynamic.total.energy_pj
 
 
 @pytest.mark.parametrize("scale", [0.0, 4.0])
 def test_host_scale_changes_host_cycles_only(scale: float) -> None:
     plain = {x.name: x for x in evaluate(residual(), DIANA).layers}
     changed = {x.name: x for x in evaluate(residual(), DianaTarget(host_scale=scale)).layers}
-    assert changed["conv_0"].job_cycles == plain["conv_0"].job_cycles * scale
-    assert changed["exit_0.decide"].host_cycles == plain["exit_0.decide"].host_cycles * scale
-    assert {n: (x.core, x.compute_cycles, x.dma_cycles) for n, x in changed.items()} == {
-        n: (x.core, x.compute_cycles, x.dma_cycles) for n, x in plain.items()
+    assert changed["conv_0"].cost.job_cycles == plain["conv_0"].cost.job_cycles * scale
+    assert changed["exit_0.decide"].cost.host_cycles == plain["exit_0.decide"].cost.host_cycles * scale
+    assert {n: (x.core, x.cost.compute_cycles, x.cost.dma_cycles) for n, x in changed.items()} == {
+        n: (x.core, x.cost.compute_cycles, x.cost.dma_cycles) for n, x in plain.items()
     }
 
 

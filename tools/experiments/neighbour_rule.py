@@ -38,7 +38,7 @@ def main() -> None:
     record = json.loads((options.run / "run.json").read_text())["preprocess"]
     graph = load(options.run / "model.lowered.onnx")
     parse_pipeline("fuse-layers")(graph)
-    costs = [e.value(EDP) for e in evaluate(graph, load_target("diana")).exits]
+    costs = [path.cost.value(EDP) for path in evaluate(graph, load_target("diana")).exits]
     seen = answers(graph, load_data(options.data).val, Preprocess.from_json(record)).observed()
     count = seen.correct.shape[1]
     rng = np.random.default_rng(0)
