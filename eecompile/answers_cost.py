@@ -9,6 +9,7 @@ from rich.console import Console
 from eecompile import wording
 from eecompile.answers_schedule import exact_line, exit_paths, resident_line, schedule_line, schedule_tables
 from eecompile.terminal import bullets, line, table
+from passes.errors import InputError
 from targets.area import core_areas, core_clocks_ns, core_peaks
 from targets.cost.solution import Solution
 from targets.layer_report import LayerReport
@@ -90,13 +91,20 @@ def _points(out: Console, report: CostReport) -> None:
     table(out, "Operating points: the deepest path at each", columns, rows, columns[1:])
 
 
+def check_broken_down(report: CostReport) -> None:
+    """Refuse a breakdown of figures that no mappings are behind."""
+    if all(layer.cost.detail is None for layer in report.layers):
+        raise InputError(
+            f"--breakdown: cost model '{report.target.cost_model}' of {report.target.title} has no mappings "
+            "behind its figures",
+            "leave --breakdown away, or give a target whose mappings are searched (`eecompile targets`)",
+        )
+
+
 def broken_down(out: Console, report: CostReport) -> None:
     """Print what :func:`cost_report` does, then energy by operand and memory and the parts of latency."""
     cost_report(out, report)
     details = [layer.cost.detail for layer in report.layers if layer.cost.detail is not None]
-    if not details:
-        line(out, f"No breakdown: cost model {report.target.cost_model} has no mappings behind its figures.")
-        return
     _energy(out, details)
     _latency(out, details)
     _areas(out, report)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from eecompile import report as report_page
 from eecompile.compare import Comparison, compare_runs
@@ -18,11 +18,14 @@ from eecompile.doctor import Diagnosis, examine
 from eecompile.inspection import Inspection, inspect_network
 from eecompile.listing import PassList, TargetList, list_passes, list_targets
 from eecompile.optimize import OptResult, optimize
+from eecompile.option_rules import check_given
 from eecompile.pipeline import RunResult
 from eecompile.pipeline import run as run_pipeline
-from eecompile.run_options import RunOptions, check_seed
+from eecompile.run_options import MAX_DROP, RunOptions, check_seed
 from eecompile.schedule_options import ScheduleOptions
+from passes.errors import InputError
 from passes.heads import check_kind
+from targets.layer import Bits
 from targets.objective import objective_named
 from targets.report import CostReport
 
@@ -31,6 +34,8 @@ __all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "report", "r
 AUTO = "auto"
 
 Progress = Callable[[str], None]
+# How many exits, or their mounts.
+Exits = int | str | Sequence[str]
 
 
 def _silent(text: str) -> None:
@@ -42,14 +47,14 @@ def run(
     target: str = "diana",
     data: str | None = None,
     out: Path | str | None = None,
-    exits: str | None = None,
-    head: str = AUTO,
+    exits: Exits | None = None,
+    head: str | None = None,
     objective: str = "edp",
-    max_drop: float = 1.0,
+    max_drop: float | None = None,
     optimistic: bool = False,
-    preprocess: str = AUTO,
+    preprocess: str | None = None,
     cost_model: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     point: str | None = None,
     speculate: bool = False,
     min_gain: float | None = None,
@@ -62,16 +67,16 @@ def run(
         target: Name of the accelerator.
         data: Images, see `eecompile.data.load_data`; without, costs are reported and nothing is trained.
         out: Run directory; ``runs/<model>-<target>`` if absent.
-        exits: How many mounts to try, or mounts separated by commas: these all get an exit; two are tried if
-            absent.
-        head: Kind of head: ``auto``, ``linear`` or ``conv``.
+        exits: How many mounts to try, or the mounts (one text separated by commas, or a sequence): these all
+            get an exit; two are tried if absent.
+        head: Kind of head: ``auto`` (if absent), ``linear`` or ``conv``.
         objective: What to minimize: ``edp``, ``latency`` or ``energy``.
-        max_drop: Allowed accuracy drop against the static network, in points.
+        max_drop: Allowed accuracy drop against the static network, in points; 1 if absent.
         optimistic: Hold the plain estimate of the drop to ``max_drop``, not its upper 90 % bound; the mean
             drop over neighbouring thresholds is held to it in both cases.
-        preprocess: ``auto`` or a rule, see `eecompile.preprocess.parse_rule`.
+        preprocess: ``auto`` (if absent) or a rule, see `eecompile.preprocess.parse_rule`.
         cost_model: Latency model of the target; its default if absent.
-        seed: Seed of everything drawn at random.
+        seed: Seed of everything drawn at random; 0 if absent.
         point: Operating point of all costs; the target's first if absent.
         speculate: The next stage may start while a head decides: each exit also tells its costs with that,
             and expected costs and savings are with it.
@@ -83,22 +88,28 @@ def run(
         The run directory, the summary, the costs, what ``run.json`` holds, and whether the early-exit
         files ``passed``: answered every test image as the flat model did.
     """
+    given = {
+        "data": data, "out": out, "exits": exits, "head": head, "max_drop": max_drop,
+        "optimistic": optimistic, "preprocess": preprocess, "cost_model": cost_model, "seed": seed,
+        "point": point, "speculate": speculate, "min_gain": min_gain,
+    }  # fmt: skip
     options = RunOptions(
         model=Path(model),
         target=target,
         data=data,
         out=None if out is None else Path(out),
-        exits=exits,
-        head=head,
+        exits=_exits(exits),
+        head=AUTO if head is None else head,
         objective=objective_named(objective),
-        max_drop=max_drop,
+        max_drop=MAX_DROP if max_drop is None else max_drop,
         optimistic=optimistic,
-        preprocess=preprocess,
+        preprocess=AUTO if preprocess is None else preprocess,
         cost_model=cost_model,
-        seed=seed,
+        seed=0 if seed is None else seed,
         point=point,
         speculate=speculate,
         min_gain=min_gain,
+        told=check_given("run", given),
     )
     return run_pipeline(options, progress)
 
@@ -119,11 +130,11 @@ def opt(
     pipeline: str,
     out: Path | str | None = None,
     data: str | None = None,
-    preprocess: str = AUTO,
-    target: str = "diana",
+    preprocess: str | None = None,
+    target: str | None = None,
     verify_each: bool = False,
     save_stages: Path | str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     progress: Progress = _silent,
 ) -> OptResult:
     """Run passes on a network.
@@ -133,23 +144,27 @@ def opt(
         pipeline: Text form of the passes, see `passes.registry.parse_pipeline`.
         out: Where to write the resulting ONNX file, if anywhere.
         data: Images that calibrate ``quantize`` and, if given, are what the passes are verified on.
-        preprocess: How stored images become the model's input.
-        target: Target whose quantization scheme calibration uses.
+        preprocess: How stored images become the model's input; found out if absent.
+        target: Target whose quantization schemes calibration uses; ``diana`` if absent.
         verify_each: Run the network in onnxruntime before and after each pass and compare.
         save_stages: Folder for the network after each pass.
-        seed: Seed of the random inputs of the verification.
+        seed: Seed of the random inputs of the verification, and of a validation split; 0 if absent.
         progress: Called with one line of text per step.
     """
+    check_given(
+        "opt",
+        {"data": data, "preprocess": preprocess, "target": target, "verify_each": verify_each, "seed": seed},
+    )
     return optimize(
         Path(model),
         pipeline,
         out=None if out is None else Path(out),
         data=data,
-        preprocess=preprocess,
+        preprocess=AUTO if preprocess is None else preprocess,
         target=target,
         verify_each=verify_each,
         save_stages=None if save_stages is None else Path(save_stages),
-        seed=check_seed(seed),
+        seed=check_seed(0 if seed is None else seed),
         progress=progress,
     )
 
@@ -159,20 +174,20 @@ def cost(
     target: str = "diana",
     objective: str = "edp",
     cost_model: str | None = None,
-    exits: str | None = None,
-    head: str = AUTO,
-    host_scale: float = 1.0,
+    exits: Exits | None = None,
+    head: str | None = None,
+    host_scale: float | None = None,
     mapping: Path | str | None = None,
-    locality: str | None = None,
-    fusion: str = "on",
-    lpf_limit: int | str | None = None,
-    bits: str | None = None,
+    locality: bool | None = None,
+    fusion: bool = True,
+    lpf_limit: int | Literal["full"] | None = None,
+    bits: Bits | None = None,
     save_mapping: Path | str | None = None,
     point: str | None = None,
     max_latency: float | None = None,
     schedule: str | None = None,
     weights: str | None = None,
-    ratios: Sequence[float] | str | None = None,
+    ratios: Sequence[float] | None = None,
     speculate: bool = False,
     solver: str | None = None,
     time_limit: float | None = None,
@@ -187,15 +202,13 @@ def cost(
         objective: What mapping and schedule minimize.
         cost_model: Latency model of the target; its default if absent.
         exits: Exits to insert first: how many, or mounts. Exits the network has already are costed.
-        head: Kind of head of inserted exits.
-        host_scale: Factor on the placeholder cost of host work.
+        head: Kind of head of inserted exits; ``auto`` if absent.
+        host_scale: Factor on the placeholder cost of host work; 1 if absent.
         mapping: File with wishes for the mapping of layers: ZigZag's or Stream's form, or as saved.
-        locality: ``on`` (the default of targets that search mappings) or ``off``: tensors may stay on chip
-            between layers.
-        fusion: ``on`` or ``off``: layers hold the activations that follow them.
+        locality: Tensors may stay on chip between layers: the default of targets that search mappings.
+        fusion: Layers hold the activations that follow them.
         lpf_limit: Most temporal factors per layer in the search of mappings, or ``full``.
-        bits: Bits of weights, activations and partial sums of float tensors, such as ``8,8,16``; the
-            target's own if absent.
+        bits: Precision of float tensors; the target's own if absent.
         save_mapping: Where to write the chosen mappings.
         point: Operating point the figures are for; the target's first if absent.
         max_latency: Longest allowed latency of the deepest exit, in s: the figures are for the operating
@@ -215,30 +228,35 @@ def cost(
         InputError: A wrong file or value, or an option the target cannot honour.
         NoSolutionError: A layer that no core of the target supports, or no point meets ``max_latency``.
     """
-    check_kind(head)
-    minimised = objective_named(objective)
+    kind = AUTO if head is None else check_kind(head)
+    check_given("cost", {"exits": exits, "head": head, "solver": solver, "time_limit": time_limit})
+    if lpf_limit is not None and lpf_limit != "full" and lpf_limit < 1:
+        raise InputError(f"`lpf_limit` must be at least 1, or 'full', not {lpf_limit}", "6 is the default")
     options = CostOptions(
         mapping=None if mapping is None else Path(mapping),
         locality=locality,
         fusion=fusion,
-        lpf_limit=None if lpf_limit is None else str(lpf_limit),
+        lpf_limit=lpf_limit,
         bits=bits,
         save_mapping=None if save_mapping is None else Path(save_mapping),
         point=point,
         max_latency_s=max_latency,
         trace=None if trace is None else Path(trace),
         scheduling=ScheduleOptions(
-            schedule,
-            weights,
-            ratios if ratios is None or isinstance(ratios, str) else ",".join(map(str, ratios)),
-            speculate,
-            solver,
-            time_limit,
+            schedule, weights, None if ratios is None else tuple(ratios), speculate, solver, time_limit
         ),
     )
     return cost_network(
-        Path(model), target, minimised, cost_model, exits, head, host_scale, options, progress
-    )
+        Path(model), target, objective_named(objective), cost_model, _exits(exits), kind, host_scale, options,
+        progress,
+    )  # fmt: skip
+
+
+def _exits(exits: Exits | None) -> str | None:
+    """Return a number of exits, or mounts, as one text."""
+    if exits is None or isinstance(exits, str):
+        return exits
+    return str(exits) if isinstance(exits, int) else ",".join(exits)
 
 
 @dataclass(frozen=True)

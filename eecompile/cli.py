@@ -37,6 +37,7 @@ from eecompile.options import (
     RUN,
     SAVE_MAPPING,
     SCHEDULE,
+    SCHEMES_OF,
     SEED,
     SOLVER,
     SPECULATE,
@@ -106,13 +107,13 @@ def run(
         typer.Option("--out", "-o", metavar="DIR", help="Run directory. [default: runs/MODEL-TARGET]"),
     ] = None,
     exits: EXITS = None,
-    head: HEAD = "auto",
+    head: HEAD = None,
     objective: OBJECTIVE = "edp",
-    max_drop: MAX_DROP = 1.0,
+    max_drop: MAX_DROP = None,
     optimistic: OPTIMISTIC = False,
-    preprocess: PREPROCESS = "auto",
+    preprocess: PREPROCESS = None,
     cost_model: COST_MODEL = None,
-    seed: SEED = 0,
+    seed: SEED = None,
     point: POINT = None,
     speculate: SPECULATE = False,
     min_gain: MIN_GAIN = None,
@@ -164,15 +165,15 @@ def opt(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the resulting .onnx here.")
     ] = None,
     data: DATA = None,
-    preprocess: PREPROCESS = "auto",
-    target: TARGET = "diana",
+    preprocess: PREPROCESS = None,
+    target: SCHEMES_OF = None,
     verify_each: Annotated[
         bool, typer.Option("--verify-each", help="Run the network in onnxruntime before and after each pass.")
     ] = False,
     save_stages: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the network after each pass into this folder.")
     ] = None,
-    seed: SEED = 0,
+    seed: SEED = None,
     as_json: JSON = False,
 ) -> None:
     """Run passes and say what each did.
@@ -205,11 +206,11 @@ def cost(
     objective: OBJECTIVE = "edp",
     cost_model: COST_MODEL = None,
     exits: EXITS = None,
-    head: HEAD = "auto",
-    host_scale: HOST_SCALE = 1.0,
+    head: HEAD = None,
+    host_scale: HOST_SCALE = None,
     mapping: MAPPING = None,
     locality: LOCALITY = None,
-    fusion: FUSION = "on",
+    fusion: FUSION = None,
     lpf_limit: LPF_LIMIT = None,
     bits: BITS = None,
     save_mapping: SAVE_MAPPING = None,
@@ -230,13 +231,21 @@ def cost(
     Exits the network has already are recognised; weights may be absent. Exits with 1 if no operating
     point meets --max-latency.
     """
-    from eecompile import answers_cost, api, terminal
+    from eecompile import answers_cost, api, option_values, terminal
 
+    option_values.check_breakdown(breakdown, as_json)
     report = api.cost(
-        model, target, objective, cost_model, exits, head, host_scale, mapping, locality, fusion, lpf_limit,
-        bits, save_mapping, point, max_latency, schedule, weights, ratios, speculate, solver, time_limit,
-        trace, progress=timed_progress(),
+        model, target, objective, cost_model, exits, head, host_scale, mapping,
+        option_values.parse_switch("--locality", locality),
+        option_values.parse_switch("--fusion", fusion) is not False,
+        option_values.parse_lpf_limit(lpf_limit),
+        option_values.parse_bits(bits),
+        save_mapping, point, max_latency, schedule, weights,
+        option_values.parse_ratios(ratios),
+        speculate, solver, time_limit, trace, progress=timed_progress(),
     )  # fmt: skip
+    if breakdown:
+        answers_cost.check_broken_down(report)
     terminal.show(report, as_json, answers_cost.broken_down if breakdown else answers_cost.cost_report)
 
 

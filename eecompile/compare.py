@@ -52,10 +52,10 @@ class Gate:
         """Parse ``key>+2%``, ``key>+0.5``, ``key<-1`` or ``key>1.0``; raises InputError with examples."""
         match = _GATE.fullmatch(text)
         if match is None:
-            raise InputError(f"--fail-if: cannot read '{text}'", EXAMPLE)
+            raise InputError(f"`fail_if`: cannot read '{text}'", EXAMPLE)
         number, sign = float(match["number"]), match["sign"]
         if match["percent"] and not sign:
-            raise InputError(f"--fail-if: '{text}': a percentage is a change and needs its sign", EXAMPLE)
+            raise InputError(f"`fail_if`: '{text}': a percentage is a change and needs its sign", EXAMPLE)
         limit = -number if sign == "-" else number
         if match["percent"]:
             return cls(text, match["key"], match["op"], limit / 100, "relative")
@@ -198,10 +198,10 @@ def _find(gate: Gate, shared: dict[str, Difference], documents: list[dict[str, A
     for letter, document in zip("AB", documents, strict=True):
         if key in _leaves(document) and key not in _numbers(document):
             raise InputError(
-                f"--fail-if: '{gate.key}' has no number in run {letter}",
-                "was that run made without --data, or does no test image leave at that exit?",
+                f"`fail_if`: '{gate.key}' has no number in run {letter}",
+                "was that run made without `data`, or does no test image leave at that exit?",
             )
-    raise InputError(f"--fail-if: '{gate.key}' is not a number both runs have", did_you_mean(key, shared))
+    raise InputError(f"`fail_if`: '{gate.key}' is not a number both runs have", did_you_mean(key, shared))
 
 
 def _named_exits(key: str, document: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from targets.schedule.trace import trace_text
 
 
 def save_mapping(report: CostReport, path: Path, target: EngineTarget) -> list[str]:
-    """Write the mappings of ``report`` for ``--mapping``; return notes on those that are not there.
+    """Write the mappings of ``report`` for ``mapping``; return notes on those that are not there.
 
     Raises:
         InputError: The file cannot be written.
@@ -33,7 +33,7 @@ def save_mapping(report: CostReport, path: Path, target: EngineTarget) -> list[s
         return []
     return [
         f"{path} holds {len(whole)} of {len(mapped)} mappings: the other layers are cut into tiles with "
-        "mappings of their own; --schedule layers cuts none"
+        "mappings of their own; `schedule` layers cuts none"
     ]
 
 
@@ -43,15 +43,18 @@ def write_trace(report: CostReport, path: Path) -> None:
         write_atomic(path, trace_text(report.to_trace()).encode())
 
 
-def check_writable(flag: str, path: Path) -> None:
+def check_writable(path: Path, usual: str) -> None:
     """Check that a file can be written: better told before a long search than after it.
+
+    Args:
+        path: The file.
+        usual: What such a file is usually called.
 
     Raises:
         InputError: It cannot.
     """
     if path.is_dir():
-        name = {"--trace": "schedule.trace.json"}.get(flag, "mapping.yaml")
-        raise InputError(f"{flag} {path} is a folder", f"give a file, such as {path / name}")
+        raise InputError(f"{path} is a folder", f"give a file, such as {path / usual}")
     with folders(path.parent):
         try:
             tempfile.TemporaryFile(dir=path.parent).close()

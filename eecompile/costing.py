@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from eecompile.cost_files import check_writable, save_mapping, write_trace
 from eecompile.preparation import cycles_by_model, prepare
-from eecompile.schedule_options import ScheduleOptions, parse_ratios, wishes_of
+from eecompile.schedule_options import ScheduleOptions, wishes_of
 from passes.errors import InputError, did_you_mean
 from targets.base import Target
 from targets.cost.mapping import RuleError
@@ -22,23 +23,20 @@ from targets.readers.mapping import read_mapping
 from targets.registry import load_target, target_table
 from targets.report import CostReport
 
-ON_OFF = {"on": True, "off": False}
-FULL = "full"
-MAX_BITS = 64
 DETAIL_SECONDS = 2.0
 _FILE_ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
 class CostOptions:
-    """What ``cost`` is asked beside network and target; texts as on the command line, ``None`` if not told.
+    """What ``cost`` is asked beside network and target; ``None`` if not told.
 
     Attributes:
         mapping: File with wishes for the mapping of layers.
-        locality: ``on`` or ``off``: tensors may stay on chip between layers.
-        fusion: ``on`` or ``off``: layers hold the activations that follow them.
+        locality: Tensors may stay on chip between layers.
+        fusion: Layers hold the activations that follow them.
         lpf_limit: Most temporal factors per layer, or ``full``.
-        bits: Bits of weights, activations and partial sums, such as ``8,8,16``.
+        bits: Precision of float tensors.
         save_mapping: Where to write the chosen mappings.
         point: Operating point the figures are for; ``None`` takes the first, or the best within the bound.
         max_latency_s: Longest allowed latency of the deepest exit, in s.
@@ -47,10 +45,10 @@ class CostOptions:
     """
 
     mapping: Path | None = None
-    locality: str | None = None
-    fusion: str = "on"
-    lpf_limit: str | None = None
-    bits: str | None = None
+    locality: bool | None = None
+    fusion: bool = True
+    lpf_limit: int | Literal["full"] | None = None
+    bits: Bits | None = None
     save_mapping: Path | None = None
     point: str | None = None
     max_latency_s: float | None = None
@@ -65,28 +63,26 @@ def cost_network(
     cost_model: str | None,
     exits: str | None,
     head: str,
-    host_scale: float,
+    host_scale: float | None,
     options: CostOptions,
     progress: Callable[[str], None],
 ) -> CostReport:
     """Cost a network; arguments as in `eecompile.api.cost`."""
-    fusion = _on_off("--fusion", options.fusion)
-    given = None if options.bits is None else parse_bits(options.bits)
+    fusion, ratios = options.fusion, options.scheduling.ratios
     accelerator, foreign = open_target(target, cost_model or "", host_scale)
     accelerator, notes = with_options(accelerator, options)
     check_point(accelerator.arch, options.point, options.max_latency_s)
     if options.point is not None:
         accelerator = accelerator.at_point(options.point)
     wishes = wishes_of(options.scheduling, accelerator)
-    ratios = None if options.scheduling.ratios is None else parse_ratios(options.scheduling.ratios)
-    for flag, path in (("--save-mapping", options.save_mapping), ("--trace", options.trace)):
+    for path, usual in ((options.save_mapping, "mapping.yaml"), (options.trace, "schedule.trace.json")):
         if path is not None:
-            check_writable(flag, path)
-    bits = given or accelerator.precision
-    if foreign and given is None:
+            check_writable(path, usual)
+    bits = options.bits or accelerator.precision
+    if foreign and options.bits is None:
         notes.append(
             f"float tensors are costed at {bits.weight}-bit weights, {bits.activation}-bit activations and "
-            f"{bits.accumulator}-bit partial sums; --bits says otherwise"
+            f"{bits.accumulator}-bit partial sums; `bits` says otherwise"
         )
     with _Ticker(progress) as ticker:
         if isinstance(accelerator, EngineTarget):
@@ -152,19 +148,20 @@ def _of_file(error: RuleError, path: Path | None, target: Target) -> InputError:
     if path is None:
         return error
     fixed = isinstance(target, EngineTarget) and any(rule.fixed for rule in target.rules)
-    hint = "saved from another network or target? save it again with --save-mapping" if fixed else error.hint
+    hint = "saved from another network or target? save it again with `save_mapping`" if fixed else error.hint
     return InputError(f"{path}: {error.message}", hint)
 
 
-def open_target(name: str, cost_model: str, host_scale: float) -> tuple[Target, bool]:
+def open_target(name: str, cost_model: str, host_scale: float | None) -> tuple[Target, bool]:
     """Return a target by its name or its description, and whether it is such a foreign file.
 
     Raises:
         InputError: No such target or file, a wrong description, or an option it cannot honour.
     """
+    factor = 1.0 if host_scale is None else host_scale
     foreign = name not in target_table() and (name.endswith(_FILE_ENDINGS) or Path(name).is_file())
     if foreign:
-        target: Target = EngineTarget(cost_model, host_scale, read_architecture(Path(name)))
+        target: Target = EngineTarget(cost_model, factor, read_architecture(Path(name)))
     elif name not in target_table():
         what = "is a folder" if Path(name).is_dir() else "is neither a target nor a file"
         raise InputError(
@@ -172,11 +169,11 @@ def open_target(name: str, cost_model: str, host_scale: float) -> tuple[Target, 
             f"{did_you_mean(name, target_table())}; or give the path of the .yaml of an accelerator",
         )
     else:
-        target = load_target(name, cost_model, host_scale)
-    if host_scale != 1.0 and target.arch.host is None:
+        target = load_target(name, cost_model, factor)
+    if host_scale is not None and target.arch.host is None:
         raise InputError(
-            f"--host-scale scales the work of a host core, and {target.title} has none",
-            "leave --host-scale away",
+            f"`host_scale` scales the work of a host core, and {target.title} has none",
+            "leave `host_scale` away",
         )
     return target, foreign
 
@@ -188,10 +185,10 @@ def with_options(target: Target, options: CostOptions) -> tuple[Target, list[str
         InputError: A wrong value, or a target that searches no mappings.
     """
     asked = {
-        "--mapping": options.mapping,
-        "--locality": options.locality,
-        "--lpf-limit": options.lpf_limit,
-        "--save-mapping": options.save_mapping,
+        "`mapping`": options.mapping,
+        "`locality`": options.locality,
+        "`lpf_limit`": options.lpf_limit,
+        "`save_mapping`": options.save_mapping,
     }
     given = [flag for flag, value in asked.items() if value is not None]
     if not isinstance(target, EngineTarget):
@@ -208,45 +205,7 @@ def with_options(target: Target, options: CostOptions) -> tuple[Target, list[str
         target = replace(target, rules=rules)
         notes += unused
     if options.locality is not None:
-        target = replace(target, locality=_on_off("--locality", options.locality))
+        target = replace(target, locality=options.locality)
     if options.lpf_limit is not None:
-        target = replace(target, lpf_limit=_lpf_limit(options.lpf_limit))
+        target = replace(target, lpf_limit=None if options.lpf_limit == "full" else options.lpf_limit)
     return target, notes
-
-
-def parse_bits(text: str) -> Bits:
-    """Return the precision of ``W,A,P``: weights, activations (also of the network's outputs), partial sums.
-
-    Raises:
-        InputError: Not three whole numbers from 1 to 64, or partial sums narrower than activations.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 3 or not all(part.isdecimal() and 1 <= int(part[:9]) <= MAX_BITS for part in parts):
-        raise InputError(
-            f"--bits {text}: expected three whole numbers from 1 to {MAX_BITS}",
-            "bits of weights, activations and partial sums: --bits 8,8,16",
-        )
-    weight, activation, accumulator = (int(part) for part in parts)
-    if accumulator < activation:
-        raise InputError(
-            f"--bits {text}: {accumulator}-bit partial sums are narrower than {activation}-bit activations",
-            "the third number is that of partial sums: --bits 8,8,16",
-        )
-    return Bits(weight, activation, accumulator, logits=activation)
-
-
-def _on_off(flag: str, value: str) -> bool:
-    if value not in ON_OFF:
-        raise InputError(f"{flag} {value}: expected on or off", did_you_mean(value, ON_OFF))
-    return ON_OFF[value]
-
-
-def _lpf_limit(text: str) -> int | None:
-    if text == FULL:
-        return None
-    if not text.isdecimal() or int(text[:9]) < 1:
-        raise InputError(
-            f"--lpf-limit {text}: expected a whole number from 1 on, or '{FULL}'",
-            "6 is the default; larger numbers search longer",
-        )
-    return int(text)

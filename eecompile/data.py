@@ -1,4 +1,4 @@
-"""``--data``: a name or a path → train, validation and test images, checked against the model."""
+"""``data``: a name or a path → train, validation and test images, checked against the model."""
 
 from __future__ import annotations
 

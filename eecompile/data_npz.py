@@ -26,7 +26,7 @@ def load_npz(path: Path, seed: int = 0) -> Dataset:
         InputError: Not a readable ``.npz``, or arrays that are not labelled images.
     """
     if not path.exists():
-        raise InputError(f"there is no file {path}", "check the path given with --data")
+        raise InputError(f"there is no file {path}", "check the path given with `data`")
     try:
         is_zip = zipfile.is_zipfile(path)
         digest = sha256_of(path)

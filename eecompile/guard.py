@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec
 
+from eecompile.flags import flags_in_use, with_flags
 from passes.errors import EecompileError
 
 P = ParamSpec("P")
@@ -24,6 +25,10 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def safe(*args: P.args, **kwargs: P.kwargs) -> None:
+        with flags_in_use(function):
+            checked(*args, **kwargs)
+
+    def checked(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
             sys.stdout.flush()  # a full disk shows here, not when the interpreter ends
@@ -45,9 +50,9 @@ def complain(message: str, hint: str, code: int) -> int:
     """Print an error on stderr: what and where, then what to do; returns ``code``."""
     from eecompile.wording import printable
 
-    print(f"error: {printable(message)}", file=sys.stderr)
+    print(f"error: {printable(with_flags(message))}", file=sys.stderr)
     for line in hint.splitlines():
-        print(f"  {printable(line)}", file=sys.stderr)
+        print(f"  {printable(with_flags(line))}", file=sys.stderr)
     return code
 
 

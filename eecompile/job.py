@@ -252,7 +252,11 @@ def _origin(evidence: Evidence) -> dict[str, Any]:
     options, target = evidence.options, evidence.prepared.target
     info = {
         "command": outcome.command(options),
-        "options": {k: str(v) if isinstance(v, Path | Objective) else v for k, v in vars(options).items()},
+        "options": {
+            name: str(value) if isinstance(value, Path | Objective) else value
+            for name, value in vars(options).items()
+            if name != "told"
+        },
         "seeds": {"seed": options.seed},
         "versions": outcome.versions(),
         "machine": {"python": platform.python_version(), "system": platform.system()},

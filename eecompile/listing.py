@@ -142,7 +142,7 @@ class TargetInfo:
     """One target.
 
     Attributes:
-        name: As in ``--target``.
+        name: As in ``target``.
         summary: One sentence.
         clock_hz: Clock, None where none is known.
         operating_points: Clocks it can run at, the default first; none where no clock is known.

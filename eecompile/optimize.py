@@ -147,7 +147,7 @@ def optimize(
     out: Path | None,
     data: str | None,
     preprocess: str,
-    target: str,
+    target: str | None,
     verify_each: bool,
     save_stages: Path | None,
     seed: int,
@@ -155,7 +155,18 @@ def optimize(
 ) -> OptResult:
     """Run a pipeline; arguments as in `eecompile.api.opt`."""
     steps = parse_pipeline(pipeline)
-    accelerator = load_target(target)
+    accelerator = load_target(target or "diana")
+    if not any(step.name == "quantize" for step in steps.steps):
+        if target is not None:
+            raise InputError(
+                "`target` says by which schemes `quantize` is calibrated, and the pipeline has no such pass",
+                "add quantize to the pipeline, or leave `target` away",
+            )
+        if data is not None and not verify_each:
+            raise InputError(
+                "`data` calibrates `quantize` and is what `verify_each` runs on: this pipeline has neither",
+                "add quantize to the pipeline, or leave `data` away",
+            )
     graph = load(model)
     recognise_exits(graph)
     notes: list[str] = []
@@ -187,7 +198,7 @@ def _images(
 ) -> Float32:
     """Return training images as the model takes them; says which preprocessing was taken."""
     if state_of(graph).symbolic:
-        raise InputError("--data needs a network with weights, and this one has none", "leave --data away")
+        raise InputError("`data` needs a network with weights, and this one has none", "leave `data` away")
     progress(f"reading {data}")
     dataset, choice = open_data(graph, data, preprocess, seed, "the network")
     notes.append(f"preprocessing {choice.preprocess.name}")

@@ -16,6 +16,10 @@ RUN = Annotated[
 TARGET = Annotated[
     str, typer.Option("--target", "-t", metavar="NAME", help="Accelerator; see `eecompile targets`.")
 ]
+SCHEMES_OF = Annotated[
+    str | None,
+    typer.Option("--target", "-t", metavar="NAME", help="Its schemes calibrate `quantize`. [default: diana]"),
+]
 TARGET_OR_FILE = Annotated[
     str,
     typer.Option(
@@ -35,7 +39,10 @@ LOCALITY = Annotated[
     str | None,
     typer.Option(metavar="on|off", help="Tensors may stay on chip between layers. [default: on]"),
 ]
-FUSION = Annotated[str, typer.Option(metavar="on|off", help="Layers hold the activations behind them.")]
+FUSION = Annotated[
+    str | None,
+    typer.Option(metavar="on|off", help="Layers hold the activations behind them. [default: on]"),
+]
 LPF_LIMIT = Annotated[
     str | None,
     typer.Option(metavar="N|full", help="Most temporal factors per layer in the search. [default: 6]"),
@@ -100,7 +107,11 @@ DATA = Annotated[
     ),
 ]
 PREPROCESS = Annotated[
-    str, typer.Option(metavar="RULE", help="auto, raw, unit, imagenet … or mean=…,std=… (applied to --data).")
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="auto, raw, unit, imagenet … or mean=…,std=… (applied to --data). [default: auto]",
+    ),
 ]
 EXITS = Annotated[
     str | None,
@@ -110,13 +121,19 @@ EXITS = Annotated[
         "relu_3,add_2; see `eecompile inspect`.",
     ),
 ]
-HEAD = Annotated[str, typer.Option(metavar="KIND", help="Kind of head: auto, linear or conv.")]
+HEAD = Annotated[
+    str | None,
+    typer.Option(metavar="KIND", help="Kind of inserted heads: auto, linear or conv. [default: auto]"),
+]
 OBJECTIVE = Annotated[str, typer.Option(metavar="NAME", help="What to minimize: edp, latency or energy.")]
 COST_MODEL = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Latency model of the target; see `eecompile targets NAME`."),
 ]
-MAX_DROP = Annotated[float, typer.Option(metavar="POINTS", help="Allowed accuracy drop, in points.")]
+MAX_DROP = Annotated[
+    float | None,
+    typer.Option(metavar="POINTS", help="Allowed accuracy drop, in points. [default: 1.0]"),
+]
 MIN_GAIN = Annotated[
     float | None,
     typer.Option(
@@ -133,7 +150,10 @@ OPTIMISTIC = Annotated[
         "the mean drop over neighbouring thresholds is held to it in both cases.",
     ),
 ]
-HOST_SCALE = Annotated[float, typer.Option(metavar="FACTOR", help="Scale the placeholder cost of host work.")]
+HOST_SCALE = Annotated[
+    float | None,
+    typer.Option(metavar="FACTOR", help="Scale the placeholder cost of host work. [default: 1.0]"),
+]
 POINT = Annotated[
     str | None,
     typer.Option(
@@ -148,5 +168,8 @@ MAX_LATENCY = Annotated[
         help="Longest latency of the deepest exit: takes the operating point best for --objective within it.",
     ),
 ]
-SEED = Annotated[int, typer.Option(metavar="N", help="Seed of everything that is drawn at random.")]
+SEED = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Seed of everything that is drawn at random. [default: 0]"),
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]

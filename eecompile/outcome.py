@@ -271,14 +271,11 @@ def disagreement(agreement: Agreement) -> str:
 
 
 def command(options: RunOptions) -> str:
-    """Return the command line of a run, every option spelt out."""
+    """Return the command line of a run: target, objective, and all that was told."""
     words = ["eecompile", "run", str(options.model)]
     for name, value in vars(options).items():
-        flag = f"--{name.replace('_', '-')}"
-        if value is True:
-            words.append(flag)
-        elif name != "model" and value is not None and value is not False:
-            words += [flag, str(value)]
+        if name in ("target", "objective") or name in options.told:
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     return shlex.join(words)
 
 

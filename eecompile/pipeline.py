@@ -77,11 +77,16 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         DEFAULT_EXITS,
         wishes=Wishes(speculate=options.speculate),
     )
+    if "head" in options.told and not prepared.inserted:
+        raise InputError(
+            f"`head` says what inserted heads look like, and {options.model} brings exits of its own",
+            "leave `head` away, or give the network without exits",
+        )
     if options.min_gain is not None and prepared.asked:
         raise InputError(
-            "--min-gain says which exits that were tried are kept, and exits given by name or by the network "
+            "`min_gain` says which exits that were tried are kept, and exits given by name or by the network "
             "are all kept",
-            "give a number with --exits, or leave --min-gain away",
+            "give a number with `exits`, or leave `min_gain` away",
         )
     if options.data is not None:
         _check_trainable(prepared.graph, options.model)
@@ -95,10 +100,10 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
 
 def _check_trainable(graph: gs.Graph, model: Path) -> None:
     if state_of(graph).symbolic:
-        raise InputError(f"{model} has no weights", "without --data its costs can be reported")
+        raise InputError(f"{model} has no weights", "without `data` its costs can be reported")
     if any(node.op in ("QuantizeLinear", "DynamicQuantizeLinear") for node in graph.nodes):
         raise InputError(
             f"{model} is quantized already",
             "give the float network: it is quantized by the rules of the target; "
-            "without --data costs can be reported",
+            "without `data` costs can be reported",
         )

@@ -97,7 +97,7 @@ def prepare(
         if exits is not None:
             raise InputError(
                 f"{model} has {len(found)} exits already",
-                "leave --exits away, or give the network without exits",
+                "leave `exits` away, or give the network without exits",
             )
     elif exits is not None:
         given = given_names(plain, exits)
@@ -111,7 +111,12 @@ def prepare(
     if wishes is not None and wishes.speculate and len(state_of(graph).exits) < 2:
         raise InputError(
             f"{model} has no early exit: there is nothing to speculate on",
-            "insert exits with --exits, or leave --speculate away",
+            "insert exits with `exits`, or leave `speculate` away",
+        )
+    if ratios is not None and len(state_of(graph).exits) < 2:
+        raise InputError(
+            f"{model} has no early exit: all inputs leave at the last, whatever `ratios` says",
+            "insert exits with `exits`, or leave `ratios` away",
         )
     costs = cost_of(graph, target, objective, bits, fusion, ratios, wishes)
     shown = {mount.tensor: mount.name for mount in find_mounts(plain)} | given

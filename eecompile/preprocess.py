@@ -182,7 +182,7 @@ def preprocesses(rule_text: str, x: Images, input_shape: tuple[int, ...]) -> lis
         if white is None:
             raise InputError(
                 f"preprocessing {rule!r} is for pixels, the images already hold values outside 0..255",
-                "use --preprocess raw for images that are already normalized",
+                "use `preprocess` raw for images that are already normalized",
             )
         # (x * 255 / white - mean) / std, with the scale moved into mean and std.
         mean, std = (tuple(v * white / PIXEL_WHITE for v in values) for values in (mean, std))

@@ -1,4 +1,4 @@
-"""``--preprocess auto``: try the usual rules on some validation images and say which fits."""
+"""``preprocess=auto``: try the usual rules on some validation images and say which fits."""
 
 from __future__ import annotations
 
@@ -141,13 +141,13 @@ def _likely_cause(spec: str, logits: NDArray[Any], labels: Labels) -> str:
     if enough and purity >= 0.6 and np.count_nonzero(counts.any(axis=1)) > 1:
         return "the labels number the classes in another order than the model"
     if spec != AUTO:
-        return "these images need another preprocessing (try --preprocess auto)"
+        return "these images need another preprocessing (try `preprocess` auto)"
     if len(np.unique(predictions)) == 1:
         return (
             "the model answers every image alike, so its input range is another than the usual ones; "
-            "give the one it was trained with: --preprocess mean=…,std=…"
+            "give the one it was trained with: `preprocess` mean=…,std=…"
         )
     return (
         "the model was trained on other images or another preprocessing than the usual ones; "
-        "give that one: --preprocess mean=…,std=…"
+        "give that one: `preprocess` mean=…,std=…"
     )

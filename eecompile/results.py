@@ -196,7 +196,7 @@ def load_summary(run_dir: Path) -> Summary:
         return Summary.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise InputError(
-            f"{run_dir} is not a run directory: no summary.json", "give the --out of a run"
+            f"{run_dir} is not a run directory: no summary.json", "give the folder that a run was written to"
         ) from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None

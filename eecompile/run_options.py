@@ -10,10 +10,15 @@ from passes.errors import InputError
 from passes.heads import check_kind
 from targets.objective import EDP, Objective
 
+MAX_DROP = 1.0
+
 
 @dataclass(frozen=True)
 class RunOptions:
     """The options of ``eecompile run``; names as on the command line.
+
+    Attributes:
+        told: Those that were told, not left at their default.
 
     Raises:
         InputError: A value outside its range, on construction.
@@ -26,7 +31,7 @@ class RunOptions:
     exits: str | None = None
     head: str = "auto"
     objective: Objective = EDP
-    max_drop: float = 1.0
+    max_drop: float = MAX_DROP
     optimistic: bool = False
     preprocess: str = "auto"
     cost_model: str | None = None
@@ -34,17 +39,18 @@ class RunOptions:
     point: str | None = None
     speculate: bool = False
     min_gain: float | None = None
+    told: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         check_kind(self.head)
         if not math.isfinite(self.max_drop) or not 0 <= self.max_drop <= 100:
             raise InputError(
-                f"--max-drop {self.max_drop} is not a number of points between 0 and 100",
+                f"`max_drop` {self.max_drop} is not a number of points between 0 and 100",
                 "it is how much accuracy may be lost, in points: 1.0 allows 87.0 % to become 86.0 %",
             )
         if self.min_gain is not None and not (math.isfinite(self.min_gain) and 0 <= self.min_gain <= 100):
             raise InputError(
-                f"--min-gain {self.min_gain} is not a number of points between 0 and 100",
+                f"`min_gain` {self.min_gain} is not a number of points between 0 and 100",
                 "it is what an exit more must save, in points of static: 2.0 is the default",
             )
         check_seed(self.seed)
@@ -53,5 +59,5 @@ class RunOptions:
 def check_seed(seed: int) -> int:
     """Return ``seed``; raises InputError for one that not every generator of random numbers takes."""
     if not 0 <= seed < 2**32:
-        raise InputError(f"--seed must be between 0 and 4294967295, not {seed}", "example: --seed 0")
+        raise InputError(f"`seed` must be between 0 and 4294967295, not {seed}", "example: `seed` 0")
     return seed

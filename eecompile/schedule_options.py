@@ -21,12 +21,12 @@ DEFAULT_EXACT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class ScheduleOptions:
-    """What is asked of the schedule; texts as on the command line, ``None`` if not told.
+    """What is asked of the schedule; ``None`` if not told.
 
     Attributes:
         schedule: ``layers`` runs each layer whole on one core, ``split`` may cut it, ``fused`` may fuse too.
         weights: ``keep`` those that fit on chip between inferences, or ``fetch`` all each time.
-        ratios: Share of inputs that leave at each exit, the final one included, such as ``0.5,0.5``.
+        ratios: Share of inputs that leave at each exit, the final one included.
         speculate: The next stage may start while a head decides.
         solver: ``default`` or ``exact``.
         time_limit_s: Seconds after which the exact solver stops.
@@ -34,7 +34,7 @@ class ScheduleOptions:
 
     schedule: str | None = None
     weights: str | None = None
-    ratios: str | None = None
+    ratios: tuple[float, ...] | None = None
     speculate: bool = False
     solver: str | None = None
     time_limit_s: float | None = None
@@ -46,52 +46,41 @@ def wishes_of(options: ScheduleOptions, target: Target) -> Wishes:
     Raises:
         InputError: A wrong value, or more freedom than ``target`` gives its scheduler.
     """
-    split, fuse = _known("--schedule", options.schedule or "fused", MODES)
-    keep = _known("--weights", options.weights or "keep", WEIGHTS)
+    split, fuse = _known("`schedule`", options.schedule or "fused", MODES)
+    keep = _known("`weights`", options.weights or "keep", WEIGHTS)
     free = target.freedom
     if options.schedule is not None and ((split and not free.split) or (fuse and not free.fuse)):
-        raise _not_free(f"--schedule {options.schedule}", "--schedule layers", target)
+        raise _not_free(f"`schedule` {options.schedule}", "`schedule` layers", target)
     if options.weights is not None and keep and not free.hold:
-        raise _not_free(f"--weights {options.weights}", "--weights fetch", target)
+        raise _not_free(f"`weights` {options.weights}", "`weights` fetch", target)
     exact_seconds = _exact_seconds(options)
     if options.speculate and exact_seconds is not None:
         raise InputError(
-            "--speculate starts stages of the default schedule, not of the exact one",
-            "leave --speculate or --solver exact away",
+            "`speculate` starts stages of the default schedule, not of the exact one",
+            "leave `speculate` or `solver` exact away",
         )
     return Wishes(split, fuse, keep, options.speculate, exact_seconds)
-
-
-def parse_ratios(text: str) -> tuple[float, ...]:
-    """Return the numbers of ``R0,R1,...``; raises InputError for anything else."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(
-            f"--ratios {text}: expected numbers from 0 to 1, separated by commas",
-            "one per exit, the final one included: --ratios 0.6,0.3,0.1",
-        ) from None
 
 
 def _exact_seconds(options: ScheduleOptions) -> float | None:
     """Return how long the exact solver may take; ``None`` where it is not asked for."""
     solver = options.solver or SOLVERS[0]
     if solver not in SOLVERS:
-        raise InputError(f"--solver {solver}: no such solver", did_you_mean(solver, SOLVERS))
+        raise InputError(f"`solver` {solver}: no such solver", did_you_mean(solver, SOLVERS))
     limit_s = options.time_limit_s
     if limit_s is None:
         return DEFAULT_EXACT_SECONDS if solver == "exact" else None
     if solver != "exact":
-        raise InputError("--time-limit is that of the exact solver", "add --solver exact, or leave it away")
+        raise InputError("`time_limit` is that of the exact solver", "add `solver` exact, or leave it away")
     if not (math.isfinite(limit_s) and limit_s > 0):
-        raise InputError(f"--time-limit {limit_s} is not a time", "give seconds above 0, such as 60")
+        raise InputError(f"`time_limit` {limit_s} is not a time", "give seconds above 0, such as 60")
     return limit_s
 
 
 def _not_free(asked: str, instead: str, target: Target) -> InputError:
     if target.search is not None and not target.search.locality:
         return InputError(
-            f"{asked} needs tensors on chip, and --locality off keeps all of them off chip",
+            f"{asked} needs tensors on chip, and `locality` off keeps all of them off chip",
             "leave one of the two away",
         )
     return InputError(

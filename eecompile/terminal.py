@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from eecompile.flags import with_flags
 from eecompile.wording import printable
 
 PIPE_WIDTH = 160
@@ -59,7 +60,7 @@ def _finite(value: Any) -> Any:
 
 def line(out: Console, text: str = "", style: str | None = None) -> None:
     """Print one line of text, wrapped at words."""
-    out.print(Text(printable(text), style=style or ""))
+    out.print(Text(printable(with_flags(text)), style=style or ""))
 
 
 def table(
@@ -103,7 +104,7 @@ def bullets(out: Console, title: str, entries: Iterable[tuple[str, str]]) -> Non
         return
     line(out, title, "bold")
     for subject, text in lines:
-        entry = Text(printable(f"{subject}: {text}" if subject else text))
+        entry = Text(printable(with_flags(f"{subject}: {text}" if subject else text)))
         for number, part in enumerate(entry.wrap(out, max(20, out.width - 4))):
             part.rstrip()
             out.print(Text("    " if number else "  ") + part)

@@ -1,4 +1,4 @@
-"""``--verify-each``: the network in onnxruntime before and after each pass."""
+"""``verify_each``: the network in onnxruntime before and after each pass."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Verifier:
         if self._outputs is None:
             if state_of(graph).symbolic:
                 raise InputError(
-                    "--verify-each runs the network, and this one has no weights", "leave it away"
+                    "`verify_each` runs the network, and this one has no weights", "leave it away"
                 )
             self._remember(graph)
 

@@ -169,10 +169,11 @@ CONV = HeadFamily("conv", conv_head)
 FAMILIES: dict[str, HeadFamily] = {family.name: family for family in (LINEAR, CONV)}
 
 
-def check_kind(kind: str) -> None:
-    """Refuse what is neither a family nor ``auto``."""
+def check_kind(kind: str) -> str:
+    """Return ``kind``; raises InputError if it is neither a family nor ``auto``."""
     if kind != AUTO and kind not in FAMILIES:
         raise InputError(f"unknown head '{kind}'", did_you_mean(kind, (AUTO, *FAMILIES)))
+    return kind
 
 
 def head_family(kind: str, shape: Shape) -> HeadFamily:

@@ -39,7 +39,7 @@ class Quantize(Pass):
         """Calibrated grids are there."""
         state = state_of(graph)
         if not state.grids and not _is_quantized(graph):
-            hint = "calibrate first: give images with --data"
+            hint = "calibrate first: give images with `data`"
             if state.symbolic:
                 hint = "a shape-only model has no values to calibrate; cost and inspect work without"
             raise self.broken(graph, "the graph has no calibrated ranges", hint)

@@ -92,7 +92,7 @@ def require_thresholds(step: Pass, graph: gs.Graph) -> None:
     missing = [e.name for e in exits[:-1] if e.threshold is None]
     if missing:
         what = f"exits without a threshold: {', '.join(missing)}"
-        raise step.broken(graph, what, "choose thresholds first: eecompile run with --data does")
+        raise step.broken(graph, what, "choose thresholds first: `eecompile run` on images does")
     if state_of(graph).symbolic:
         raise step.broken(graph, "the weights are absent", "a shape-only model cannot be run")
     outputs = {t.name for t in graph.outputs}

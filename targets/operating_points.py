@@ -65,9 +65,9 @@ def _too_slow(
         f"the deepest exit needs {_up(need_s)} s at '{_name(fastest)}'{among}; the bound is {bound_s:g} s"
     )
     if other is not None:
-        meets = f"take --point {_name(other)}, which needs {_up(_latency_s(other))} s"
+        meets = f"take `point` {_name(other)}, which needs {_up(_latency_s(other))} s"
         return NoSolutionError(message, f"allow {_up(need_s)} s, or {meets}")
-    placed = ", or ask for --objective latency" if objective.counts_energy else ""
+    placed = ", or ask for `objective` latency" if objective.counts_energy else ""
     smaller = f"give a network of 1/{_up(need_s / bound_s)} of the cycles"
     return NoSolutionError(message, f"allow {_up(need_s)} s, or {smaller}{placed}")
 
@@ -101,9 +101,9 @@ def check_point(arch: Architecture, name: str | None, max_latency_s: float | Non
     if not arch.operating_points:
         raise InputError(
             f"a bound on latency in seconds needs a clock, and none is known of {arch.name}",
-            "leave --max-latency away and compare cycles, or give operating_points in its description",
+            "leave `max_latency` away and compare cycles, or give operating_points in its description",
         )
     if not (math.isfinite(max_latency_s) and max_latency_s > 0):
         raise InputError(
-            f"--max-latency {max_latency_s} is not a time", "give seconds above 0, such as 0.001 for 1 ms"
+            f"`max_latency` {max_latency_s} is not a time", "give seconds above 0, such as 0.001 for 1 ms"
         )

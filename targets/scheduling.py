@@ -109,7 +109,7 @@ def schedule_workload(
     if wishes.exact_seconds is not None and target.host_scale != 1.0:
         raise InputError(
             "the exact solver decides at the nominal cost of host work only",
-            "leave --host-scale away, or use the default solver",
+            "leave `host_scale` away, or use the default solver",
         )
     free = wishes.freedom(target.freedom)
     nominal = replace(target, host_scale=1.0)

@@ -75,7 +75,7 @@ def read_run(run_dir: Path) -> RunFiles:
         InputError: No run directory, or a damaged file.
     """
     if not run_dir.is_dir():
-        raise InputError(f"{run_dir} is not a run directory", "give the --out of a run")
+        raise InputError(f"{run_dir} is not a run directory", "give the folder that a run was written to")
     summary = load_summary(run_dir)
     info = _read_json(run_dir / "run.json")
     if not isinstance(info, dict):

@@ -41,7 +41,7 @@ def given_orders(
     if order_count(free) > MAX_ORDERS:
         raise InputError(
             f"the temporal order leaves {order_count(free)} orders, too many to try one by one",
-            "give more of the order, or a smaller --lpf-limit",
+            "give more of the order, or a smaller `lpf_limit`",
         )
     loops, sizes = all_orders(free)
     given = dict(enumerate(inner)) | {length - len(outer) + i: entry for i, entry in enumerate(outer)}

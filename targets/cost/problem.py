@@ -134,7 +134,7 @@ class Problem:
                     told = " and ".join(f"{bits:.0f} bits of {op}" for op, bits in parts.items())
                     return (
                         f"no mapping of {sizes} fits: memory '{name}' has {size} bits and must hold {told}",
-                        "unroll less, take narrower operands with --bits, or give the memory more size_bits",
+                        "unroll less, take narrower operands with `bits`, or give the memory more size_bits",
                     )
         return (
             f"no mapping of {sizes} fits the memories",

@@ -27,7 +27,7 @@ def read_architecture(path: Path) -> Architecture:
     document = read_yaml(path, "accelerator description", is_left_over)
     if is_mapping(document):
         raise Entry(document, str(path)).wrong(
-            "holds mappings, not an accelerator", "give it with --mapping, and an accelerator with --target"
+            "holds mappings, not an accelerator", "give it with `mapping`, and an accelerator with `target`"
         )
     if not isinstance(document, dict):
         raise Entry(document, str(path)).wrong("expected keys and values such as 'name:' and 'cores:'")

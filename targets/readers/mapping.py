@@ -58,7 +58,7 @@ def mapping_of(
     """Return rules and notes of the content of a mapping file, as ``read_mapping`` does."""
     entry = Entry(document, where)
     if isinstance(document, dict) and {"cores", "operational_array"} & document.keys():
-        raise entry.wrong("describes an accelerator, not mappings", "give it with --target")
+        raise entry.wrong("describes an accelerator, not mappings", "give it with `target`")
     if isinstance(document, dict):
         return read_saved(entry, cores), ()
     if not isinstance(document, list):

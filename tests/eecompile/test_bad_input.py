@@ -215,12 +215,20 @@ def test_what_is_no_classifier(folder: Path) -> None:
         (["--head", "liner"], "unknown head 'liner'", "did you mean 'linear'?"),
         (["--objective", "eap"], "unknown objective 'eap'", "did you mean 'edp'?"),
         (["--cost-model", "macth"], "no cost model 'macth'", "did you mean 'match'?"),
-        (["--max-drop", "-0.5"], "--max-drop -0.5 is not a number of points", "1.0 allows"),
-        (["--max-drop", "nan"], "--max-drop nan is not a number of points", "1.0 allows"),
-        (["--max-drop", "inf"], "--max-drop inf is not a number of points", "1.0 allows"),
+        (
+            ["--data", "digits", "--max-drop", "-0.5"],
+            "--max-drop -0.5 is not a number of points",
+            "1.0 allows",
+        ),
+        (["--data", "digits", "--max-drop", "nan"], "--max-drop nan is not a number of points", "1.0 allows"),
+        (["--data", "digits", "--max-drop", "inf"], "--max-drop inf is not a number of points", "1.0 allows"),
         (["--max-drop", "little"], "Invalid value for '--max-drop'", "number"),
-        (["--seed", "-1"], "--seed must be between 0 and 4294967295, not -1", "example: --seed 0"),
-        (["--seed", "4294967296"], "--seed must be between", "example: --seed 0"),
+        (
+            ["--data", "digits", "--seed", "-1"],
+            "--seed must be between 0 and 4294967295, not -1",
+            "example: --seed 0",
+        ),
+        (["--data", "digits", "--seed", "4294967296"], "--seed must be between", "example: --seed 0"),
     ],
 )
 def test_bad_options_of_run(folder: Path, options: list[str], message: str, fix: str) -> None:

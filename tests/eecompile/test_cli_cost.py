@@ -151,10 +151,6 @@ def test_tables_of_closed_forms_fit_80_columns(files: dict[str, str]) -> None:
     assert max(map(len, rows)) <= 80 and all(len(row.split()) >= 8 for row in rows), "one line per layer"
 
 
-def test_the_breakdown_of_a_closed_form_says_that_there_is_none(files: dict[str, str]) -> None:
-    assert "No breakdown: cost model match" in call(files, "MODEL", "--breakdown").stdout
-
-
 def test_diana_shows_how_far_its_models_lie_apart(files: dict[str, str]) -> None:
     found = document(files, "MODEL")
     assert list(found["models"]) == ["match", "odimo", "engine"]
@@ -320,11 +316,13 @@ def test_a_trace_holds_the_schedule(files: dict[str, str], tmp_path: Path) -> No
         ),
         (["--weights", "kept"], "--weights kept: expected keep or fetch", "did you mean 'keep'"),
         (["--ratios", "0.5;0.5"], "--ratios 0.5;0.5: expected numbers", "--ratios 0.6,0.3,0.1"),
-        (["--ratios", "0.5,0.5"], "2 ratios for 1 exits", "the final one included"),
+        (["--ratios", "0.5,0.5"], "whatever --ratios says", "insert exits with --exits"),
+        (["--exits", "1", "--ratios", "1"], "1 ratios for 2 exits", "the final one included"),
         (["--speculate"], "has no early exit", "--exits"),
         (["--speculate", "--solver", "exact"], "not of the exact one", "leave --speculate or --solver exact"),
         (["--solver", "best"], "--solver best: no such solver", "default"),
-        (["--time-limit", "5"], "--time-limit is that of the exact solver", "add --solver exact"),
+        (["--time-limit", "5"], "--time-limit is when the exact solver stops", "add --solver"),
+        (["--time-limit", "5", "--solver", "default"], "that of the exact solver", "add --solver exact"),
         (["--solver", "exact", "--time-limit", "-1"], "--time-limit -1.0 is not a time", "seconds above 0"),
         (["--target", "FILE", "--trace", "FOLDER"], "is a folder", "schedule.trace.json"),
         (["--fusion", "maybe"], "--fusion maybe", "known: off, on"),
@@ -372,8 +370,10 @@ def test_long_searches_tell_each_layer_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_typed_face_takes_the_same(files: dict[str, str]) -> None:
-    report = api.cost(files["MODEL"], files["FILE"], mapping=files["MAPPING"], lpf_limit=4, bits="8,8,32")
+    report = api.cost(
+        files["MODEL"], files["FILE"], mapping=files["MAPPING"], lpf_limit=4, bits=Bits(8, 8, 32, logits=8)
+    )
     assert report.target.search is not None and report.target.search.lpf_limit == 4
     assert report.bits == Bits(8, 8, 32, logits=8)
-    with pytest.raises(InputError, match="--bits 8"):
-        api.cost(files["MODEL"], files["FILE"], bits="8")
+    with pytest.raises(InputError, match="`lpf_limit` must be at least 1"):
+        api.cost(files["MODEL"], files["FILE"], lpf_limit=0)

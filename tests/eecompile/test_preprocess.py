@@ -123,7 +123,7 @@ def test_bad_record(record: object) -> None:
 
 def test_pixel_rules_refuse_normalized_floats_and_wrong_channels() -> None:
     normalized = (2 * UNIT - 1).astype(np.float32)
-    with pytest.raises(InputError, match="--preprocess raw"):
+    with pytest.raises(InputError, match="`preprocess` raw"):
         preprocesses("unit", normalized, (1, 3, 4, 6))
     with pytest.raises(InputError, match="one per channel"):
         choose_preprocess("imagenet", lambda x: x, IMAGES[:, :1], np.zeros(5, np.int64), (1, 1, 4, 6))
@@ -198,7 +198,7 @@ def test_near_chance_names_the_likely_cause() -> None:
     not_a_number = choose_preprocess("raw", lambda _: causes["NaN"], x, LABELS, shape)
     assert not_a_number.accuracy == 0, "an image without an answer counts as right"
     named = choose_preprocess("unit", lambda _: causes["other images"], x, LABELS, shape).warning
-    assert named is not None and "--preprocess auto" in named
+    assert named is not None and "`preprocess` auto" in named
 
 
 def test_the_example_network_takes_unit_pixels_and_reaches_its_accuracy() -> None:

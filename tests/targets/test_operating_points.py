@@ -89,7 +89,7 @@ def test_a_bound_no_point_meets(gap9: CostReport, objective: Objective) -> None:
     with pytest.raises(NoSolutionError) as caught:
         choose_point(report, 1e-6)
     assert "at '0.8V', the fastest operating point; the bound is 1e-06 s" in caught.value.message
-    assert ("--objective latency" in caught.value.hint) is (objective == EDP)
+    assert ("`objective` latency" in caught.value.hint) is (objective == EDP)
     allowed = float(caught.value.hint.split()[1])
     assert name_of(choose_point(report, allowed)) == FAST, "the advice helps"
     assert allowed == pytest.approx(latency_s(gap9), rel=1e-3)
@@ -102,7 +102,7 @@ def test_a_point_asked_for_must_meet_the_bound_itself(gap9: CostReport) -> None:
     assert name_of(choose_point(report, between, FAST)) == FAST
     with pytest.raises(NoSolutionError, match=r"at '0\.65V'; the bound is") as caught:
         choose_point(report, between, SLOW)
-    assert "take --point 0.8V, which needs" in caught.value.hint and "network" not in caught.value.hint
+    assert "take `point` 0.8V, which needs" in caught.value.hint and "network" not in caught.value.hint
     with pytest.raises(NoSolutionError, match=r"at '0\.65V'; the bound is") as caught:
         choose_point(report, fast / 2, SLOW)
     assert "network" in caught.value.hint and "--point" not in caught.value.hint, "no point is that fast"

@@ -136,7 +136,7 @@ WRONG = {
         'D9: ["K',
         "[0].spatial_mapping.D9: no core it is for has such an array",
     ),
-    "accelerator": ("cores: []\n", "", "", "describes an accelerator, not mappings\ngive it with --target"),
+    "accelerator": ("cores: []\n", "", "", "describes an accelerator, not mappings\ngive it with `target`"),
     "saved dimension": (SAVED, "D1: {K", "D7: {K", "layers[0].spatial.D7: no core it is for has such"),
     "hint": (WISHES, "[OX, OY]", "[OX, 8]", "[0].spatial_mapping_hint.D3[1]: expected text, not 8"),
     "order factor": (

@@ -1,0 +1,62 @@
+"""Which options change nothing without others: such are refused, never ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from passes.errors import InputError
+
+
+@dataclass(frozen=True)
+class Need:
+    """What an option of a verb needs beside it.
+
+    Attributes:
+        verb: Name of the verb.
+        option: Parameter that changes nothing on its own.
+        any_of: Parameters of which one must be given with it.
+        purpose: What the option does, to complete a sentence.
+    """
+
+    verb: str
+    option: str
+    any_of: tuple[str, ...]
+    purpose: str
+
+
+NEEDS: tuple[Need, ...] = (
+    Need("run", "max_drop", ("data",), "limits the accuracy that may be lost on images"),
+    Need("run", "optimistic", ("data",), "says how the accuracy lost on images is held to the limit"),
+    Need("run", "min_gain", ("data",), "says which exits are kept when they are chosen on images"),
+    Need("run", "preprocess", ("data",), "says how images become the input of the network"),
+    Need("run", "seed", ("data",), "is that of training and of what is drawn of the images"),
+    Need("cost", "head", ("exits",), "says what the heads of inserted exits look like"),
+    Need("cost", "time_limit", ("solver",), "is when the exact solver stops"),
+    Need("opt", "preprocess", ("data",), "says how images become the input of the network"),
+    Need("opt", "target", ("data",), "says by which schemes `quantize` is calibrated on images"),
+    Need("opt", "seed", ("verify_each", "data"), "is that of random inputs, and of a validation split"),
+)
+
+
+def check_given(verb: str, parameters: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the parameters that were told; ``None`` and ``False`` were not.
+
+    Raises:
+        InputError: One of them changes nothing without another that was not told.
+    """
+    told = frozenset(name for name, value in parameters.items() if value is not None and value is not False)
+    for need in NEEDS:
+        if need.verb == verb and need.option in told and not told & {*need.any_of}:
+            others = " or ".join(f"`{name}`" for name in need.any_of)
+            raise InputError(
+                f"`{need.option}` {need.purpose}: without {others} it changes nothing",
+                f"add {others}, or leave `{need.option}` away",
+            )
+    return told
+
+
+def data_only(verb: str) -> Collection[str]:
+    """Return the options of ``verb`` that only matter with images."""
+    return {need.option for need in NEEDS if need.verb == verb and need.any_of == ("data",)}

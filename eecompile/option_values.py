@@ -1,0 +1,77 @@
+"""Texts of the command line to values; lower floors take the values alone."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from passes.errors import InputError, did_you_mean
+from targets.layer import Bits
+
+ON_OFF = {"on": True, "off": False}
+FULL: Literal["full"] = "full"
+MAX_BITS = 64
+
+
+def parse_bits(text: str | None) -> Bits | None:
+    """Return the precision of ``W,A,P``: weights, activations (also of the network's outputs), partial sums.
+
+    Raises:
+        InputError: Not three whole numbers from 1 to 64, or partial sums narrower than activations.
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 3 or not all(part.isdecimal() and 1 <= int(part[:9]) <= MAX_BITS for part in parts):
+        raise InputError(
+            f"--bits {text}: expected three whole numbers from 1 to {MAX_BITS}",
+            "bits of weights, activations and partial sums: --bits 8,8,16",
+        )
+    weight, activation, accumulator = (int(part) for part in parts)
+    if accumulator < activation:
+        raise InputError(
+            f"--bits {text}: {accumulator}-bit partial sums are narrower than {activation}-bit activations",
+            "the third number is that of partial sums: --bits 8,8,16",
+        )
+    return Bits(weight, activation, accumulator, logits=activation)
+
+
+def parse_ratios(text: str | None) -> tuple[float, ...] | None:
+    """Return the numbers of ``R0,R1,...``; raises InputError for anything else."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--ratios {text}: expected numbers from 0 to 1, separated by commas",
+            "one per exit, the final one included: --ratios 0.6,0.3,0.1",
+        ) from None
+
+
+def parse_switch(flag: str, text: str | None) -> bool | None:
+    """Return whether ``text`` is ``on``; raises InputError unless it is ``on``, ``off`` or not told."""
+    if text is None:
+        return None
+    if text not in ON_OFF:
+        raise InputError(f"{flag} {text}: expected on or off", did_you_mean(text, ON_OFF))
+    return ON_OFF[text]
+
+
+def parse_lpf_limit(text: str | None) -> int | Literal["full"] | None:
+    """Return a number of temporal factors, or ``full``; raises InputError for anything else."""
+    if text is None or text == FULL:
+        return text and FULL
+    if not text.isdecimal() or int(text[:9]) < 1:
+        raise InputError(
+            f"--lpf-limit {text}: expected a whole number from 1 on, or '{FULL}'",
+            "6 is the default; larger numbers search longer",
+        )
+    return int(text)
+
+
+def check_breakdown(breakdown: bool, as_json: bool) -> None:
+    """Refuse ``--breakdown`` where it changes nothing: documents always hold it."""
+    if breakdown and as_json:
+        raise InputError(
+            "--breakdown is for tables: the document of --json always holds it", "leave one of the two away"
+        )
