@@ -98,7 +98,7 @@ def run(
         target=target,
         data=data,
         out=None if out is None else Path(out),
-        exits=_exits(exits),
+        exits=exits if exits is None or isinstance(exits, int | str) else tuple(exits),
         head=AUTO if head is None else head,
         objective=objective_named(objective),
         max_drop=MAX_DROP if max_drop is None else max_drop,
@@ -247,16 +247,9 @@ def cost(
         ),
     )
     return cost_network(
-        Path(model), target, objective_named(objective), cost_model, _exits(exits), kind, host_scale, options,
+        Path(model), target, objective_named(objective), cost_model, exits, kind, host_scale, options,
         progress,
     )  # fmt: skip
-
-
-def _exits(exits: Exits | None) -> str | None:
-    """Return a number of exits, or mounts, as one text."""
-    if exits is None or isinstance(exits, str):
-        return exits
-    return str(exits) if isinstance(exits, int) else ",".join(exits)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -61,7 +61,7 @@ def cost_network(
     target: str,
     objective: Objective,
     cost_model: str | None,
-    exits: str | None,
+    exits: int | str | Sequence[str] | None,
     head: str,
     host_scale: float | None,
     options: CostOptions,

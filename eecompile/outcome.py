@@ -275,7 +275,8 @@ def command(options: RunOptions) -> str:
     words = ["eecompile", "run", str(options.model)]
     for name, value in vars(options).items():
         if name in ("target", "objective") or name in options.told:
-            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [text])]
     return shlex.join(words)
 
 

@@ -55,7 +55,7 @@ def prepare(
     model: Path,
     target: Target,
     objective: Objective,
-    exits: str | None,
+    exits: int | str | Sequence[str] | None,
     head: str,
     default_exits: int = 0,
     *,
@@ -70,7 +70,7 @@ def prepare(
         model: The user's file.
         target: Where it shall run.
         objective: What layers are placed for.
-        exits: ``None``, a number, or mounts.
+        exits: ``None``, a number, or mounts: one text separated by commas, or a sequence of names.
         head: Kind of head.
         default_exits: How many exits ``None`` means for a network without, if it has as many mounts.
         bits: Precision of float tensors; that of the target if not given.
@@ -100,9 +100,10 @@ def prepare(
                 "leave `exits` away, or give the network without exits",
             )
     elif exits is not None:
-        given = given_names(plain, exits)
+        spec = str(exits) if isinstance(exits, int) else exits
+        given = given_names(plain, spec)
         state_of(graph).exits = []
-        InsertExits(tuple(exits.split(",")), head)(graph)
+        InsertExits(tuple(given.values()) or (str(spec),), head)(graph)
         inserted = True
         if len(state_of(graph).exits) - 1 > MAX_EXITS:
             raise InputError(

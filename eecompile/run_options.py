@@ -28,7 +28,7 @@ class RunOptions:
     target: str = "diana"
     data: str | None = None
     out: Path | None = None
-    exits: str | None = None
+    exits: int | str | tuple[str, ...] | None = None
     head: str = "auto"
     objective: Objective = EDP
     max_drop: float = MAX_DROP

@@ -97,7 +97,7 @@ class InsertExits(Pass):
             for name in (mount.name, mount.tensor, writers.get(mount.tensor))
         }
         wanted = [name for name in self.at if name not in names]
-        return resolve_mounts(graph, ",".join(wanted)) if wanted else []
+        return resolve_mounts(graph, wanted[0] if len(wanted) == 1 else wanted) if wanted else []
 
 
 def add_rival_heads(graph: gs.Graph, families: Sequence[HeadFamily], seed: int = 0) -> None:

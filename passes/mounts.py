@@ -7,6 +7,7 @@ tensor, counted per type in topological order: ``relu_3``, ``add_2``, ``conv_0``
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import onnx_graphsurgeon as gs
@@ -67,13 +68,16 @@ def find_mounts(graph: gs.Graph) -> list[Mount]:
     ]
 
 
-def resolve_mounts(graph: gs.Graph, spec: str) -> list[Mount]:
+Spec = str | Sequence[str]
+
+
+def resolve_mounts(graph: gs.Graph, spec: Spec) -> list[Mount]:
     """Return the mounts ``spec`` asks for, in the order of the network.
 
     Args:
         graph: A canonical float graph.
         spec: A number of exits (``2``: the two best-ranked mounts), or mounts by short name, tensor
-            name or name of the node that writes them, separated by commas.
+            name or name of the node that writes them: one text separated by commas, or a sequence of names.
 
     Raises:
         InputError: Unknown name, a tensor that is no mount, the same mount twice, more exits than
@@ -83,7 +87,7 @@ def resolve_mounts(graph: gs.Graph, spec: str) -> list[Mount]:
     legal = [mount for mount in found if mount.ok]
     if not legal:
         raise _no_mount(found)
-    if is_number(spec):
+    if isinstance(spec, str) and is_number(spec):
         return _best(legal, int(spec))
     chosen = _named(graph, spec, found, legal)
     return [mount for mount in legal if mount.tensor in chosen]
@@ -94,21 +98,25 @@ def is_number(spec: str) -> bool:
     return re.fullmatch(r"[+-]?[0-9]+", spec.strip()) is not None
 
 
-def given_names(graph: gs.Graph, spec: str) -> dict[str, str]:
+def given_names(graph: gs.Graph, spec: Spec) -> dict[str, str]:
     """Return tensor name -> name that ``spec`` calls it by; nothing for a number.
 
     Raises:
         InputError: As :func:`resolve_mounts`.
     """
-    if is_number(spec):
+    if isinstance(spec, str) and is_number(spec):
         return {}
     found = find_mounts(graph)
     return _named(graph, spec, found, [mount for mount in found if mount.ok])
 
 
-def _named(graph: gs.Graph, spec: str, found: list[Mount], legal: list[Mount]) -> dict[str, str]:
-    keys, text = _keys(graph, found), spec.strip()
-    wanted = [text] if text in keys else [part.strip() for part in text.split(",")]
+def _named(graph: gs.Graph, spec: Spec, found: list[Mount], legal: list[Mount]) -> dict[str, str]:
+    keys = _keys(graph, found)
+    if isinstance(spec, str):
+        text = spec.strip()
+        wanted = [text] if text in keys else [part.strip() for part in text.split(",")]
+    else:
+        wanted = list(spec)
     chosen: dict[str, str] = {}
     for name in wanted:
         mount = _one(name, keys, legal)

@@ -275,7 +275,7 @@ def test_run_without_data_reports_costs_only(model: Path, tmp_path: Path) -> Non
             "min_gain": 1.0,
             "seed": 3,
         },
-        {"exits": ["relu_2", "relu_4"], "head": "conv", "speculate": True, "point": "nominal"},
+        {"exits": "relu_2,relu_4", "head": "conv", "speculate": True, "point": "nominal"},
     ],
 )
 def test_recorded_command_gives_the_same_run(

@@ -19,7 +19,7 @@ from tests.passes.small_nets import chain
 
 def test_needs_grids() -> None:
     graph = from_model(chain())
-    with pytest.raises(PassError, match=r"no calibrated ranges .*\n.*--data"):
+    with pytest.raises(PassError, match=r"no calibrated ranges .*\n.*`data`"):
         Quantize()(graph)
     state_of(graph).symbolic = True
     with pytest.raises(PassError, match=r"no calibrated ranges .*\n.*shape-only"):
