@@ -57,31 +57,6 @@ def evaluation(network: gs.Graph, *wrong: int, mount: str = "relu_2", max_drop: 
     return Evaluation(network, tried, answers(*wrong), Limit(max_drop, True), EDP, cost)
 
 
-def test_a_candidate_is_evaluated_once_and_without_files(network: gs.Graph) -> None:
-    calls = 0
-
-    def counted(graph: gs.Graph, ratios: Sequence[float] | None, speculate: bool) -> CostReport:
-        nonlocal calls
-        calls += 1
-        return cost(graph, ratios, speculate)
-
-    tried = [CandidateExit("exit_0", "relu_2", "linear", MAX_SOFTMAX)]
-    tried += [CandidateExit("exit_1", "relu_2", "conv", MAX_SOFTMAX)]
-    asked = Evaluation(network, tried, answers(10, 0, 0), Limit(100.0, True), EDP, counted)
-    one = Candidate((tried[0],))
-    figures = asked.evaluate(one)
-    before = calls
-    again = Candidate((CandidateExit("exit_0", "relu_2", "linear", MAX_SOFTMAX),))
-    assert asked.evaluate(again) is figures and calls == before
-    assert asked.evaluate(Candidate((tried[1],))) is not figures and calls > before
-    assert figures.costs.ratios == figures.ratios == shares(answers(10, 0), figures.thresholds)
-    expected = sum(r * p.cost.value(EDP) for r, p in zip(figures.ratios, figures.costs.exits, strict=True))
-    assert figures.value == pytest.approx(expected, rel=1e-6)
-    assert figures.accuracy == pytest.approx(1 - figures.drop / 100)
-    with pytest.raises(ValueError, match="not in tuple"):
-        asked.evaluate(Candidate((CandidateExit("exit_9", "relu_9", "conv", MAX_SOFTMAX),)))
-
-
 def test_of_one_mount_one_head_is_kept_the_cheaper_if_both_will_do(network: gs.Graph) -> None:
     for choose in (choose_exits, choose_heads):
         chosen = choose(evaluation(network, 0, 0, 0))

@@ -1,0 +1,75 @@
+"""The steps of the main job as a list: each finds out what is said of it, from what came before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from eecompile.clock import Clock
+from eecompile.evidence import Evidence
+from eecompile.job import COST_STEPS, STEPS
+from eecompile.preparation import prepare
+from eecompile.run_options import RunOptions
+from targets.objective import EDP
+from targets.registry import load_target
+from tests.eecompile.small_models import write_skip_net
+
+GIVEN = {"options", "prepared", "clock", "work"}
+# What each step finds out, in this order.
+FOUND = {
+    "data": {"dataset", "tried"},
+    "train heads": {"training"},
+    "quantize": {"quantized", "lowered", "calibration"},
+    "evaluate": {"val", "float_test", "quant_test", "lowered_test"},
+    "choose exits and thresholds": {"chosen", "costs", "static", "notes"},
+    "write and prove": {"forms", "agreement", "measured"},
+    "scale the cost of the host": {"sensitivity"},
+    "put the figures together": {"summary", "info"},
+    "write the report": set(),
+}
+
+
+def evidence(model: Path, work: Path, **options: object) -> Evidence:
+    work.mkdir()
+    target = load_target("diana")
+    prepared = prepare(model, target, EDP, "1", "linear")
+    given = RunOptions(model, **options)  # type: ignore[arg-type]
+    return Evidence(given, prepared, Clock(lambda _: None), work)
+
+
+def test_each_step_finds_out_what_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from eecompile import job
+    from eecompile.training import Recipe
+    from tests.eecompile.small_models import write_images
+
+    monkeypatch.setattr(job, "Recipe", lambda: Recipe(samples=128))
+    images = write_images(tmp_path / "images.npz")
+    model = write_skip_net(tmp_path / "model.onnx")
+    found = evidence(model, tmp_path / "work", data=str(images), preprocess="raw")
+    assert [step.name for step in STEPS] == list(FOUND)
+    for step in STEPS:
+        before = set(vars(found))
+        step.run(found)
+        assert set(vars(found)) - before == FOUND[step.name], step.name
+    assert set(vars(found)) == set(get_type_hints(Evidence)), "and together all there is"
+    assert found.summary.dataset is not None and (tmp_path / "work" / "report.html").exists()
+
+
+def test_a_step_cannot_use_what_no_step_before_it_found(tmp_path: Path) -> None:
+    found = evidence(write_skip_net(tmp_path / "model.onnx"), tmp_path / "work", data="digits")
+    for step in STEPS[1:]:
+        with pytest.raises(AttributeError):
+            step.run(found)
+    assert set(vars(found)) <= GIVEN | {"training"}
+
+
+def test_without_images_costs_alone_are_put_together(tmp_path: Path) -> None:
+    found = evidence(write_skip_net(tmp_path / "model.onnx"), tmp_path / "work")
+    for step in COST_STEPS:
+        step.run(found)
+    assert found.summary.dataset is None and found.costs is found.prepared.costs
+    assert found.static.total.latency_cycles < found.costs.total.latency_cycles
+    with pytest.raises(ValueError, match="do not open any"):
+        STEPS[0].run(found)
