@@ -1,41 +1,39 @@
 """Choose integer grids from data, and round weights so that layer outputs keep their values.
 
 Which integers a tensor may take is in the state of the graph, node by node, as the target and the core of
-each layer have it. Ranges come from onnxruntime's histogram calibrator; a step is the power of two (or the
+each layer have it. Ranges come from histograms of what onnxruntime computes; a step is the power of two (or the
 fine step, where none is asked for) of least squared error over the histogram. Weights are then rounded layer
 by layer (:mod:`eecompile.rounding`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.dataset import evenly
 from eecompile.rounding import RoundingWalk, best_scale, hand_on_grid
+from eecompile.runtime import Evaluator, batches
 from passes.errors import InputError
 from passes.graph import to_model
 from passes.operator_sets import SAME_GRID
 from passes.precision import tensor_levels
 from passes.quantize import fused_away
 from passes.schemes import ZERO_POINT
-from passes.state import Levels, QuantGrid, state_of
+from passes.state import Levels, QuantGrid, copy_graph, state_of
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
 
 IMAGES = 512
 _WALK_BYTES = 400 * 2**20
-_BATCH = 64
+_BINS = 2048
+_PIECE = 64
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def calibrate(
         What was done.
 
     Raises:
-        InputError: No images, or a shape-only model.
+        InputError: No images, a shape-only model, or values that are not finite.
         ValueError: A tensor that is written and read by nodes without a precision.
     """
     state = state_of(graph)
@@ -69,18 +67,16 @@ def calibrate(
     if len(images) == 0:
         raise InputError("calibration needs at least one image")
     images = evenly(images, IMAGES)
-    if len(images) > _BATCH:  # the histogram collector takes batches of one size only
-        images = evenly(images, len(images) // _BATCH * _BATCH)
-    histograms = _histograms(graph, images)
     wanted = _gridded(graph)
     levels = tensor_levels(graph)
     if unknown := sorted(wanted - levels.keys()):
         raise ValueError(f"no node says which integers '{unknown[0]}' may take: assign precisions first")
-    grids = {name: _activation_grid(*h, levels[name]) for name, h in histograms.items() if name in wanted}
+    evaluator, histograms = _histograms(graph, wanted, images)
+    grids = {name: _activation_grid(*found, levels[name]) for name, found in histograms.items()}
     state.grids = grids
     for node in graph.nodes:
         hand_on_grid(node, grids)
-    walk = RoundingWalk(graph, evenly(images, _walk_images(graph)))
+    walk = RoundingWalk(graph, evenly(images, _walk_images(graph)), evaluator.batch)
     return Calibration(len(images), walk.run())
 
 
@@ -100,34 +96,45 @@ def _gridded(graph: gs.Graph) -> set[str]:
     return found
 
 
-def _histograms(graph: gs.Graph, images: Float32) -> dict[str, tuple[Array, Array]]:
-    """Return (counts [bins], bin centers [bins]) of every activation, by onnxruntime's calibrator."""
-    from onnxruntime.quantization.calibrate import CalibrationDataReader, CalibrationMethod, create_calibrator
+def _histograms(
+    graph: gs.Graph, wanted: set[str], images: Float32
+) -> tuple[Evaluator, dict[str, tuple[Array, Array]]]:
+    """Return what ran the graph, and (counts [bins], bin centers [bins]) of the sizes of ``wanted``.
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self, name: str) -> None:
-            self._parts = ({name: images[i : i + _BATCH]} for i in range(0, len(images), _BATCH))
+    The network runs twice, for the ranges and for the counts, so that activations of few images exist at once.
+    """
+    entry = graph.inputs[0].name
+    tapped = copy_graph(graph)
+    tensors = tapped.tensors()
+    names = sorted(name for name in wanted - {entry} if tensors[name].dtype == np.float32)
+    tapped.outputs = [tensors[name] for name in names] or tapped.outputs
+    state_of(tapped).exits = []
+    tapped.cleanup(remove_unused_graph_inputs=False)
+    evaluator = Evaluator.of(lambda batch: to_model(tapped, batch))
 
-        def get_next(self) -> dict[str, Float32] | None:
-            return next(self._parts, None)
+    def sizes() -> Iterator[tuple[str, Array]]:
+        for piece in batches(len(images), _PIECE):
+            part = images[piece]
+            values = evaluator.run(lambda s, part=part: part[s], len(part), names) if names else []
+            yield entry, np.abs(part)
+            yield from zip(names, map(np.abs, values), strict=True)
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "float.onnx"
-        onnx.save(to_model(graph, "N"), str(path))
-        calibrator = create_calibrator(
-            str(path),
-            augmented_model_path=str(Path(folder) / "augmented.onnx"),
-            calibrate_method=CalibrationMethod.Percentile,
-            extra_options={"num_bins": 2048, "symmetric": True},
-        )
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints; stdout carries our answer
-            calibrator.collect_data(Reader(graph.inputs[0].name))
-        found = calibrator.collector.histogram_dict
-    result = {}
-    for name, entry in found.items():
-        counts, edges = np.asarray(entry[0], np.float64), np.asarray(entry[1], np.float64)
-        result[name] = (counts, (edges[:-1] + edges[1:]) / 2)
-    return result
+    low: dict[str, float] = {}
+    high: dict[str, float] = {}
+    for name, size in sizes():
+        low[name] = min(low.get(name, np.inf), float(size.min()))
+        high[name] = max(high.get(name, 0.0), float(size.max()))
+        if not np.isfinite(size).all():
+            raise InputError(
+                f"'{name}' becomes NaN or infinite on training images",
+                "check the preprocessing of the images and the weights of the network",
+            )
+    counts = {name: np.zeros(_BINS) for name in low}
+    edges: dict[str, Array] = {}
+    for name, size in sizes():
+        found, edges[name] = np.histogram(size, _BINS, (low[name], high[name]))
+        counts[name] += found
+    return evaluator, {name: (counts[name], (e[:-1] + e[1:]) / 2) for name, e in edges.items()}
 
 
 def _activation_grid(counts: Array, centers: Array, levels: Levels) -> QuantGrid:

@@ -171,6 +171,8 @@ def conclude(evidence: Evidence) -> None:
     warnings += outcome.few_images(len(dataset.val), options.max_drop)
     kept_val = evidence.val.select(evidence.kept)
     warnings += [*dataset.notes, *oversized(kept_val, evidence.chosen.figures.thresholds)]
+    if not evidence.float_test.note:  # else the notes of the data have it
+        warnings += [note for note in [evidence.quant_test.note or evidence.lowered_test.note] if note]
     evidence.summary = outcome.summarize(evidence, warnings, outcome.caution(tried))
     evidence.info = {
         **_origin(evidence),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_graphsurgeon as gs
 
 from eecompile.data import load_data
 from eecompile.data_fit import fit_to_model
 from eecompile.dataset import Dataset
 from eecompile.preprocess_choice import Choice, choose_preprocess
-from eecompile.runtime import Array, Evaluator, Float32
+from eecompile.runtime import Array, Evaluator, Float32, users_network
 from passes.errors import InputError
 from passes.graph import to_model
 
@@ -23,19 +24,25 @@ def open_data(graph: gs.Graph, spec: str, rule: str, seed: int, where: str) -> t
         seed: Of a validation split that has to be carved.
         where: Name of the network in messages.
 
+    Returns:
+        The images, with a note if the network has its batch built in, and the preprocessing.
+
     Raises:
         InputError: Data that cannot be read or does not fit, or a network onnxruntime cannot run.
     """
-    shape = tuple(int(d) for d in graph.inputs[0].shape)
+    entry = graph.inputs[0]
+    if np.dtype(entry.dtype) != np.float32:
+        raise InputError(
+            f"input '{entry.name}' of {where} is {np.dtype(entry.dtype)}, and images are fed as float32",
+            "give the float network: it is quantized by the rules of the target",
+        )
+    shape = tuple(int(d) for d in entry.shape)
     final = graph.outputs[-1]
     dataset = fit_to_model(load_data(spec, seed), shape, int(final.shape[-1]))
-    try:
+    with users_network(where):
         evaluator = Evaluator.of(lambda batch: to_model(graph, batch))
-    except Exception as error:  # onnxruntime's exceptions share no base class of their own
-        reason = str(error).strip().splitlines()[0][:300]
-        raise InputError(
-            f"onnxruntime cannot run {where}: {reason}", "export it again with standard operators"
-        ) from error
+    if evaluator.note:
+        dataset = dataset.with_note(evaluator.note)
 
     def predict(images: Float32) -> Array:
         return evaluator.run(lambda piece: images[piece], len(images), [final.name])[0]

@@ -203,4 +203,5 @@ def _images(
     dataset, choice = open_data(graph, data, preprocess, seed, "the network")
     notes.append(f"preprocessing {choice.preprocess.name}")
     notes.extend([choice.warning] if choice.warning else [])
+    notes.extend(dataset.notes)
     return choice.preprocess.apply(evenly(dataset.train.x, IMAGES))

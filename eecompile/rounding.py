@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from eecompile import gptq
 from eecompile.dataset import evenly
-from eecompile.runtime import session
+from eecompile.runtime import batches, session
 from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
 from passes.quantize import to_integers
 from passes.schemes import ZERO_POINT
@@ -28,7 +28,7 @@ Float32 = NDArray[np.float32]
 ROWS = 16384
 GPTQ_IMAGES = 128
 MAX_DEPTH = 2304
-_BATCH = 64
+BATCH = 64
 
 
 def best_scale(values: Array, counts: Array, levels: Levels) -> float:
@@ -61,10 +61,12 @@ class RoundingWalk:
         graph: Float graph with precisions and activation grids in its state; its weights and biases are
             changed in place.
         images: Preprocessed images, [N, …].
+        batch: Images a node is run on at once; 1 for a graph with its batch built in.
     """
 
-    def __init__(self, graph: gs.Graph, images: Float32) -> None:
+    def __init__(self, graph: gs.Graph, images: Float32, batch: int = BATCH) -> None:
         self._graph = graph
+        self._alone = len(images) if batch == 1 else 0
         self._precisions = state_of(graph).precisions
         self._grids = state_of(graph).grids
         self._real: dict[str, Array] = {graph.inputs[0].name: images}
@@ -76,13 +78,13 @@ class RoundingWalk:
         """Walk all nodes; returns node name -> kind of rounding."""
         for node in self._graph.nodes:
             data = [t.name for t in node.inputs if isinstance(t, gs.Variable) and not t.is_empty()]
-            real = _execute(node, [self._real[d] for d in data])
+            real = _execute(node, [self._real[d] for d in data], self._alone)
             if node.op in QUANTIZED_LINEAR and isinstance(node.inputs[1], gs.Constant):
                 self._round(node)
             hand_on_grid(node, self._grids)  # again: a layer may have coarsened the grid
             if node.op == "Add" and self._shifts(node):
                 self._coarsen(node, min(self._steps(data), default=0.0))
-            quantized = _execute(node, [self._quantized[d] for d in data])
+            quantized = _execute(node, [self._quantized[d] for d in data], self._alone)
             for name, value in real.items():
                 self._real[name], self._quantized[name] = value, self._snap(name, quantized[name])
             self._release(data)
@@ -197,27 +199,41 @@ def _shift_bias(node: gs.Node, change: Array) -> None:
         node.inputs.append(gs.Constant(f"{node.name}/bias", change.astype(np.float32)))
 
 
-def _execute(node: gs.Node, data: list[Array]) -> dict[str, Array]:
-    """Run one node in onnxruntime on float arrays with a batch axis; returns its outputs by name."""
+def _execute(node: gs.Node, data: list[Array], alone: int) -> dict[str, Array]:
+    """Run one node in onnxruntime on float arrays; returns its outputs by name.
+
+    Args:
+        node: The node.
+        data: Its inputs that are no constants, those of all images joined along the first axis.
+        alone: How many images there are if each is to be run alone, as the first axis of some tensor may
+            not be the batch; else 0, and the first axis is cut into pieces.
+    """
     inputs: list[gs.Tensor] = []
     fed: list[gs.Variable] = []
+
+    def shape_of(tensor: gs.Tensor) -> list[int | str]:
+        return list(tensor.shape) if alone else ["N", *tensor.shape[1:]]
+
     for tensor in node.inputs:
         if isinstance(tensor, gs.Constant):
             inputs.append(gs.Constant(tensor.name, tensor.values))
         elif tensor.is_empty():
             inputs.append(gs.Variable.empty())
         else:
-            fed.append(gs.Variable(f"x{len(fed)}", np.float32, ["N", *tensor.shape[1:]]))
+            fed.append(gs.Variable(f"x{len(fed)}", np.float32, shape_of(tensor)))
             inputs.append(fed[-1])
     written = [t for t in node.outputs if not t.is_empty()]
-    outputs = [gs.Variable(f"y{i}", np.float32, ["N", *t.shape[1:]]) for i, t in enumerate(written)]
+    outputs = [gs.Variable(f"y{i}", np.float32, shape_of(t)) for i, t in enumerate(written)]
     copy = gs.Node(node.op, node.name, dict(node.attrs), inputs, outputs)
     model = gs.export_onnx(gs.Graph([copy], fed, outputs, opset=21), ir_version=10)
     runner = session(model, threads=2)
+    if alone:
+        data = [d.reshape(alone, *v.shape) for v, d in zip(fed, data, strict=True)]
+        parts = [[d[image] for d in data] for image in range(alone)]
+    else:
+        parts = [[d[piece] for d in data] for piece in batches(len(data[0]), BATCH)]
     pieces: list[list[Array]] = []
-    for start in range(0, len(data[0]), _BATCH):
-        feed = {
-            v.name: np.ascontiguousarray(d[start : start + _BATCH]) for v, d in zip(fed, data, strict=True)
-        }
-        pieces.append(runner.run(None, feed))
+    for part in parts:
+        feed = {v.name: np.ascontiguousarray(d) for v, d in zip(fed, part, strict=True)}
+        pieces.append([np.atleast_1d(value) for value in runner.run(None, feed)])
     return {t.name: np.concatenate(p) for t, p in zip(written, zip(*pieces, strict=True), strict=True)}

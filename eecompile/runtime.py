@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,21 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as raised
+
+from passes.errors import InputError
 
 Float32 = NDArray[np.float32]
 Array = NDArray[Any]
 BATCH = 128
+
+REFUSED = (raised.Fail, raised.InvalidArgument, raised.InvalidGraph)
+"""What onnxruntime raises for shapes that do not fit, and for much else; they share no base class."""
+CANNOT_RUN = (*REFUSED, raised.NotImplemented, raised.RuntimeException)
+_OUT_OF_MEMORY = "Failed to allocate memory"  # raised as Fail, too
+_MIXED = 0.02
+"""Batches are not taken where an output differs by more than this share of its largest value: other sums
+round other last bits, and flip a step of a quantized tensor here and there; mixed images differ by more."""
 
 
 def session(model: onnx.ModelProto | bytes | str | Path, threads: int = 1) -> ort.InferenceSession:
@@ -22,7 +35,7 @@ def session(model: onnx.ModelProto | bytes | str | Path, threads: int = 1) -> or
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is raised; it need not be printed, too
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     if isinstance(source, Path):
@@ -36,35 +49,81 @@ def batches(total: int, size: int = BATCH) -> Iterator[slice]:
         yield slice(start, min(start + size, total))
 
 
+def said(error: Exception) -> str:
+    """Return what an error of onnxruntime says: node and reason, without its place in the C++ source."""
+    text = str(error).strip().rpartition("[ONNXRuntimeError] : ")[2]
+    text = re.sub(r"^\d+ : [A-Z_]+ : ", "", text).splitlines()[0] if text else type(error).__name__
+    node = re.search(r"while running (\w+) node\. Name:'([^']*)' Status Message: (.*)", text)
+    if node is None:
+        return text[:300]
+    reason = re.sub(r"^\S+\.(h|cc):\d+ (.* was false\. |\w+ )?", "", node[3])
+    return f"{node[1]} '{node[2]}': {reason}"[:300].rstrip()
+
+
+@contextmanager
+def users_network(where: str) -> Iterator[None]:
+    """Blame the network ``where`` for what onnxruntime refuses inside: only for models as users gave them.
+
+    Raises:
+        InputError: onnxruntime cannot load or run it.
+    """
+    try:
+        yield
+    except CANNOT_RUN as error:
+        hint = "export it again with standard operators"
+        if _OUT_OF_MEMORY in str(error):
+            hint = "it needs more memory than this machine has free"
+        raise InputError(f"onnxruntime cannot run {where}: {said(error)}", hint) from error
+
+
 @dataclass(frozen=True)
 class Evaluator:
     """Runs a model on many images.
 
     Attributes:
         session: The session.
-        batch: Images per call; 1 for a model with a hard-coded batch.
+        batch: Images per call; 1 for a model with its batch built in.
+        reason: Why it is 1; empty for a model that runs in batches.
     """
 
     session: ort.InferenceSession
     batch: int
+    reason: str = ""
 
     @staticmethod
     def of(make: Callable[[int | str | None], onnx.ModelProto], threads: int = 2) -> Evaluator:
-        """Return an evaluator of ``make("N")`` if that runs in batches, else of ``make(None)``.
+        """Return an evaluator of ``make("N")`` if that answers a batch as its images, else of ``make(None)``.
+
+        Two random images are run together and each alone. Whatever is no matter of the batch (an operator
+        without implementation, no memory) is raised as onnxruntime has it.
 
         Args:
             make: Exports the model with a symbolic batch (a string) or batch 1 (``None``).
             threads: onnxruntime threads.
         """
+        model = make("N")
         try:
-            symbolic = session(make("N"), threads)
-            probe = np.zeros([2, *symbolic.get_inputs()[0].shape[1:]], np.float32)
-            results = symbolic.run(None, {symbolic.get_inputs()[0].name: probe})
-            if all(r.shape[0] == 2 for r in results):
-                return Evaluator(symbolic, BATCH)
-        except Exception:  # whatever fails with two images is run image by image instead
-            pass
-        return Evaluator(session(make(None), threads), 1)
+            symbolic = session(model, threads)
+            reason = _mixture(symbolic)
+        except REFUSED as error:
+            if _OUT_OF_MEMORY in str(error):
+                raise
+            reason = said(error)
+        if not reason:
+            return Evaluator(symbolic, BATCH)
+        single = session(make(None), threads)
+        single.run(None, {single.get_inputs()[0].name: _probe(single)[:1]})  # or it cannot run at all
+        return Evaluator(single, 1, reason)
+
+    @property
+    def note(self) -> str:
+        """What the user should be told; empty for a model that runs in batches."""
+        if not self.reason:
+            return ""
+        return (
+            f"the network has its batch built in ({self.reason}): it is run image by image, {BATCH} times "
+            "as many calls; export it with a dynamic batch to have it run in batches"
+        )
 
     def run(self, images: Callable[[slice], Float32], total: int, names: Sequence[str]) -> list[Array]:
         """Return the outputs ``names`` over ``total`` images, concatenated along the batch.
@@ -80,6 +139,27 @@ class Evaluator:
             for part, value in zip(parts, self.session.run(list(names), {name: images(piece)}), strict=True):
                 part.append(value)
         return [np.concatenate(p) for p in parts]
+
+
+def _probe(runner: ort.InferenceSession) -> Float32:
+    """Return two different images of the model's input shape."""
+    shape = (2, *runner.get_inputs()[0].shape[1:])
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def _mixture(runner: ort.InferenceSession) -> str:
+    """Return how a batch of two is answered otherwise than its images alone; empty if it is not."""
+    images, name = _probe(runner), runner.get_inputs()[0].name
+    together = runner.run(None, {name: images})
+    alone = [runner.run(None, {name: images[index : index + 1]}) for index in range(2)]
+    for output, value, *single in zip(runner.get_outputs(), together, *alone, strict=True):
+        if value.ndim == 0 or value.shape != (2, *single[0].shape[1:]):
+            return f"output '{output.name}' has shape {list(value.shape)} for two images"
+        expected = np.concatenate(single)
+        largest = np.abs(expected[np.isfinite(expected)]).max(initial=0.0)
+        if not np.allclose(value, expected, rtol=0, atol=_MIXED * largest, equal_nan=True):
+            return f"output '{output.name}' of an image depends on the images beside it"
+    return ""
 
 
 @dataclass(frozen=True)

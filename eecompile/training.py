@@ -2,7 +2,8 @@
 
 Heads see stored features and the final exit's logits; the backbone is never touched, so its own
 accuracy cannot change. Heads are trained side by side, each on one thread with random numbers of its
-own: small layers gain nothing from more threads, and one head never changes another.
+own: small layers gain nothing from more threads, and one head never changes another. On the CPU and one
+thread every operator used here repeats bit for bit, so no switch of torch is touched.
 :func:`train_heads` is the one entry: joint training will be another trainer of the same signature.
 """
 
@@ -11,8 +12,9 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 Array = NDArray[Any]
 _SCALED = 2048
+
+_WORKING = threading.Lock()  # trainings take all cores, and one must not see the thread count of another
 
 
 @dataclass(frozen=True)
@@ -107,19 +111,27 @@ def train_heads(
         batch normalization and the scaling of stored features folded in.
     """
     torch = import_torch()
-    torch.use_deterministic_algorithms(True)
-    jobs = []
     stop = threading.Event()
-    for head in heads:  # built here, one after the other: initialisation draws from torch's one generator
-        torch.manual_seed(seed)
-        jobs.append(_Trainer(torch, head, data, seed, recipe, progress, stop))
-    with ThreadPoolExecutor(max_workers=min(len(jobs), os.cpu_count() or 1)) as pool:
+    jobs = [_Trainer(torch, head, data, seed, recipe, progress, stop) for head in heads]
+    workers = min(len(jobs), os.cpu_count() or 1)
+    with _threads_kept(torch), ThreadPoolExecutor(max_workers=workers) as pool:
         try:
             results = list(pool.map(_Trainer.run, jobs))
         except BaseException:  # an interrupt, or one head failed: the pool would wait for the others
             stop.set()
             raise
     return {head.name: result for head, result in zip(heads, results, strict=True)}
+
+
+@contextmanager
+def _threads_kept(torch: Any) -> Iterator[None]:
+    """Give the number of threads back that torch takes in threads to come: each worker sets it to one."""
+    with _WORKING:
+        threads = torch.get_num_threads()
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _stored_layers(head: Head) -> tuple[HeadLayer, ...]:
@@ -129,8 +141,9 @@ def _stored_layers(head: Head) -> tuple[HeadLayer, ...]:
     return head.layers[1:] if pooled and shape != head.mount else head.layers
 
 
-def _build(torch: Any, layers: tuple[HeadLayer, ...], shape: tuple[int, ...], dropout: Any) -> Any:
-    nn = torch.nn
+def _build(torch: Any, layers: tuple[HeadLayer, ...], shape: tuple[int, ...], dropout: Any, seed: int) -> Any:
+    """Build a head with torch's usual initial weights, drawn from a generator of its own."""
+    nn, make, generator = torch.nn, torch.nn.utils.skip_init, torch.Generator().manual_seed(seed)
     modules: list[Any] = []
     for layer in layers:
         rank = len(shape) - 1
@@ -143,12 +156,16 @@ def _build(torch: Any, layers: tuple[HeadLayer, ...], shape: tuple[int, ...], dr
             both = [p for axis in reversed(range(rank)) for p in (pads[axis], pads[axis + rank])]
             conv, norm = (nn.Conv2d, nn.BatchNorm2d) if rank == 2 else (nn.Conv1d, nn.BatchNorm1d)
             modules.append(nn.ConstantPad2d(both, 0.0) if rank == 2 else nn.ConstantPad1d(both, 0.0))
-            modules.append(conv(shape[0], layer.channels, layer.kernel, layer.stride, bias=False))
+            modules.append(make(conv, shape[0], layer.channels, layer.kernel, layer.stride, bias=False))
+            nn.init.kaiming_uniform_(modules[-1].weight, a=math.sqrt(5), generator=generator)
             modules.extend([norm(layer.channels), nn.ReLU()])
         elif layer.op == "Flatten":
             modules.append(nn.Flatten())
         else:
-            modules.extend([dropout, nn.Linear(shape[0], layer.channels)])
+            modules.extend([dropout, make(nn.Linear, shape[0], layer.channels)])
+            nn.init.kaiming_uniform_(modules[-1].weight, a=math.sqrt(5), generator=generator)
+            reach = 1 / math.sqrt(shape[0])
+            nn.init.uniform_(modules[-1].bias, -reach, reach, generator=generator)
         shape = layer.output_shape(shape)
     net = nn.Sequential(*modules)
     return net.to(memory_format=torch.channels_last) if len(layers) > 2 else net
@@ -189,13 +206,14 @@ class _Trainer:
         self._generator = torch.Generator().manual_seed(seed)
         layers = _stored_layers(head)
         shape = tuple(head.features.copies[0].shape[1:])
-        self._net = _build(torch, layers, shape, _seeded_dropout(torch, recipe.dropout, self._generator))
+        dropout = _seeded_dropout(torch, recipe.dropout, self._generator)
+        self._net = _build(torch, layers, shape, dropout, seed)
         self._has_conv = any(layer.op == "Conv" for layer in layers)
 
     def run(self) -> dict[str, Float32]:
         """Train, and return the averaged weights; they are of no use once ``stop`` is set."""
         torch, recipe, features = self._torch, self._recipe, self._head.features
-        torch.set_num_threads(1)  # of the calling thread
+        torch.set_num_threads(1)  # of this thread, and of those to come: see _threads_kept
         labels = torch.from_numpy(self._data.labels)
         copies = [torch.from_numpy(c) for c in features.copies]
         logits = [torch.from_numpy(z) for z in self._data.logits]

@@ -33,11 +33,13 @@ class Answers:
         logits: One float32 array [N, classes] per exit, the final one last.
         labels: [N].
         rules: Confidence rule of each early exit.
+        note: Why the network was run image by image; empty if it was not.
     """
 
     logits: tuple[Float32, ...]
     labels: NDArray[np.int64]
     rules: tuple[ConfidenceRule, ...]
+    note: str = ""
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -64,7 +66,7 @@ class Answers:
     def select(self, kept: Sequence[int]) -> Answers:
         """Return the answers of the early exits ``kept`` and the final one."""
         logits = tuple(self.logits[k] for k in (*kept, len(self.logits) - 1))
-        return Answers(logits, self.labels, tuple(self.rules[k] for k in kept))
+        return Answers(logits, self.labels, tuple(self.rules[k] for k in kept), self.note)
 
 
 def answers(graph: gs.Graph, split: Split, preprocess: Preprocess) -> Answers:
@@ -72,7 +74,7 @@ def answers(graph: gs.Graph, split: Split, preprocess: Preprocess) -> Answers:
     evaluator = Evaluator.of(lambda batch: to_model(graph, batch))
     exits = state_of(graph).exits
     logits = evaluator.run(lambda s: preprocess.apply(split.x[s]), len(split), [e.output for e in exits])
-    return Answers(tuple(logits), split.y, tuple(e.confidence for e in exits[:-1]))
+    return Answers(tuple(logits), split.y, tuple(e.confidence for e in exits[:-1]), evaluator.note)
 
 
 @dataclass(frozen=True)

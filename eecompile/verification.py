@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.dataset import evenly
-from eecompile.runtime import session
+from eecompile.runtime import session, users_network
 from passes.base import Pass
 from passes.errors import InputError
 from passes.graph import to_model
@@ -66,7 +66,8 @@ class Verifier:
                 raise InputError(
                     "`verify_each` runs the network, and this one has no weights", "leave it away"
                 )
-            self._remember(graph)
+            with users_network("the network"):
+                self._remember(graph)
 
     def after(self, step: Pass, graph: gs.Graph, changed: bool, seconds: float) -> None:  # noqa: ARG002
         """Run the graph again and compare with the run before the pass."""
