@@ -1,9 +1,9 @@
 """Choose integer grids from data, and round weights so that layer outputs keep their values.
 
 Which integers a tensor may take is in the state of the graph, node by node, as the target and the core of
-each layer have it. Ranges come from histograms of what onnxruntime computes; a step is the power of two (or the
-fine step, where none is asked for) of least squared error over the histogram. Weights are then rounded layer
-by layer (:mod:`eecompile.rounding`).
+each layer have it. Ranges come from histograms of what onnxruntime computes; a step is the power of two (or
+the fine step, where none is asked for) of least squared error over the histogram. Weights are then rounded
+layer by layer (:mod:`eecompile.rounding`).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _histograms(
 ) -> tuple[Evaluator, dict[str, tuple[Array, Array]]]:
     """Return what ran the graph, and (counts [bins], bin centers [bins]) of the sizes of ``wanted``.
 
-    The network runs twice, for the ranges and for the counts, so that activations of few images exist at once.
+    The network runs twice, for the ranges and for the counts: activations of few images exist at once.
     """
     entry = graph.inputs[0].name
     tapped = copy_graph(graph)
@@ -115,7 +115,7 @@ def _histograms(
     def sizes() -> Iterator[tuple[str, Array]]:
         for piece in batches(len(images), _PIECE):
             part = images[piece]
-            values = evaluator.run(lambda s, part=part: part[s], len(part), names) if names else []
+            values = evaluator.run(part.__getitem__, len(part), names) if names else []
             yield entry, np.abs(part)
             yield from zip(names, map(np.abs, values), strict=True)
 

@@ -76,8 +76,12 @@ def main() -> None:
             stream.reconfigure(
                 errors="replace"
             )  # a name no encoding of the terminal holds is no reason to fail
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # killed politely: clean up as after Ctrl-C
-    app(prog_name="eecompile")
+    # killed politely: clean up as after Ctrl-C
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app(prog_name="eecompile")
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _version(wanted: bool) -> None:

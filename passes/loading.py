@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper, shape_inference, version_converter
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, checker, helper, numpy_helper, shape_inference, version_converter
 
 from passes.errors import InputError
 from passes.external_data import load_external, tensors
@@ -17,6 +18,16 @@ IR_VERSION = 10
 STANDARD_DOMAINS = ("", "ai.onnx")
 MAX_BYTES = 2**31 - 1
 LARGE = 1024
+# What the C++ of onnx raises for a wrong model: errors of its own without a common base, failed assertions
+# (RuntimeError), and what becomes of std::invalid_argument and std::out_of_range.
+_REFUSED = (
+    checker.ValidationError,
+    shape_inference.InferenceError,
+    version_converter.ConvertError,
+    RuntimeError,
+    ValueError,
+    IndexError,
+)
 
 _MAGIC = {
     b"PK\x03\x04": "a zip archive (PyTorch checkpoints are, too)",
@@ -80,7 +91,7 @@ def parse_model(data: bytes, where: str) -> onnx.ModelProto:
     fix = "export it again, or copy it again: it may be cut off"
     try:
         model.ParseFromString(data)
-    except Exception as error:  # protobuf raises its own DecodeError, which moved between releases
+    except DecodeError as error:
         raise InputError(f"{where} is not an ONNX model, or is truncated ({len(data)} bytes)", fix) from error
     if not model.graph.node or not model.opset_import:
         raise InputError(f"{where} is not an ONNX model: it holds no graph ({len(data)} bytes)", fix)
@@ -94,7 +105,7 @@ def check_operators(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
 
         try:
             model = inliner.inline_local_functions(model)
-        except Exception as error:  # the C++ inliner raises what it likes
+        except _REFUSED as error:
             raise InputError(
                 f"the functions of {where} cannot be inlined: {_reason(error)}", "export it without functions"
             ) from error
@@ -145,7 +156,7 @@ def check_values(model: onnx.ModelProto, where: str) -> None:
             continue
         try:
             values = numpy_helper.to_array(tensor)
-        except Exception as error:  # numpy and onnx raise several kinds for bytes that do not fit
+        except (ValueError, TypeError, KeyError) as error:  # bytes that do not fit, a type onnx does not know
             raise InputError(
                 f"{where}: the values of '{tensor.name}' do not fit its shape {list(tensor.dims)}: {error}",
                 "the file is damaged: export it again",
@@ -175,7 +186,7 @@ def convert(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
         metadata = [(p.key, p.value) for p in model.metadata_props]
         try:
             model = version_converter.convert_version(model, OPSET)
-        except Exception as error:  # the C++ converter raises RuntimeError and ConvertError alike
+        except _REFUSED as error:
             raise InputError(
                 f"{where} (opset {version}) cannot be converted to opset {OPSET}: {_reason(error)}",
                 f"export it again with opset {OPSET}",
@@ -260,7 +271,7 @@ def infer(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     """Run shape inference; raises InputError when shapes contradict each other."""
     try:
         return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-    except Exception as error:  # the C++ inference raises InferenceError and RuntimeError alike
+    except _REFUSED as error:
         raise InputError(
             f"{where}: shapes do not fit together: {_reason(error)}", "export the model again"
         ) from error
