@@ -56,7 +56,7 @@ def said(error: Exception) -> str:
     node = re.search(r"while running (\w+) node\. Name:'([^']*)' Status Message: (.*)", text)
     if node is None:
         return text[:300]
-    reason = re.sub(r"^\S+\.(h|cc):\d+ (.* was false\. |\w+ )?", "", node[3])
+    reason = re.sub(r"^\S+\.(h|cc):\d+ (.* was false\. |[^()]*::[^()]*\([^()]*\) |\w+ )?", "", node[3])
     return f"{node[1]} '{node[2]}': {reason}"[:300].rstrip()
 
 

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import numpy_helper, parser
+from onnxruntime.capi import onnxruntime_pybind11_state as raised
+
+from eecompile import runtime
+from eecompile.runtime import BATCH, Evaluator, batches, max_softmax, said, session, users_network
+from passes.errors import InputError
+from passes.graph import from_model, to_model
+from passes.registry import parse_pipeline
+from tests.eecompile.small_models import skip_net
+from tests.passes.random_graphs import networks
+
+Make = Callable[[int | str | None], onnx.ModelProto]
+WEIGHTS = {"w": (2, 3, 1, 1), "v": (48, 5), "k": (1, 1, 4, 4), "q": (32, 5)}
+
+
+def net(body: str, constants: str = "") -> Make:
+    """Return what exports a network from x [N, 3, 4, 4] to y [N, …]."""
+
+    def make(batch: int | str | None) -> onnx.ModelProto:
+        text = f"""<ir_version: 10, opset_import: ["": 21]>
+            net (float[{batch or 1},3,4,4] x) => (float[{batch or 1},5] y) <{constants}> {{ {body} }}"""
+        model = parser.parse_model(text)
+        rng = np.random.default_rng(1)
+        read = {name for node in model.graph.node for name in node.input}
+        for name, shape in WEIGHTS.items():
+            if name in read:
+                values = rng.normal(size=shape).astype(np.float32)
+                model.graph.initializer.append(numpy_helper.from_array(values, name))
+        return model
+
+    return make
+
+
+def counted(make: Make) -> tuple[Make, list[int | str | None]]:
+    calls: list[int | str | None] = []
+
+    def remembered(batch: int | str | None) -> onnx.ModelProto:
+        calls.append(batch)
+        return make(batch)
+
+    return remembered, calls
+
+
+END = "f = Flatten(a) y = Gemm(f, v)"
+IN_BATCHES = {
+    "flatten": net(f"a = Relu(x) {END}"),
+    "reshape that keeps the batch": net("r = Reshape(x, s) y = Gemm(r, v)", "int64[2] s = {0,-1}"),
+    "constant of batch 1 broadcast": net(f"a = Add(x, k) {END}"),
+    "expand": net(f"e = Expand(k, s) a = Add(x, e) {END}", "int64[4] s = {1,3,4,4}"),
+    "softmax over channels": net(f"a = Softmax<axis=1>(x) {END}"),
+    "batch axis moved and moved back": net(
+        f"t = Transpose<perm=[2,0,1,3]>(x) r = Relu(t) a = Transpose<perm=[1,2,0,3]>(r) {END}"
+    ),
+    "not a number": net(f"l = Log(x) a = Add(l, x) {END}"),
+}
+BUILT_IN = {
+    "reshape to 1 x all": (
+        net("r = Reshape(x, s) y = Softmax(r)", "int64[2] s = {1,-1}"),
+        "output 'y' has shape [1, 96] for two images",
+    ),
+    "reshape to a fixed size": (
+        net("r = Reshape(x, s) y = Gemm(r, v)", "int64[2] s = {1,48}"),
+        "Reshape '': The input tensor cannot be reshaped to the requested shape.",
+    ),
+    "reshape, then a gemm": (
+        net("r = Reshape(x, s) y = Gemm(r, v)", "int64[2] s = {1,-1}"),
+        "Gemm '': GEMM: Dimension mismatch, W: {48,5} K: 96",
+    ),
+    "squeeze": (
+        net(f"b = Squeeze(x, z) r = Relu(b) a = Unsqueeze(r, z) {END}", "int64[1] z = {0}"),
+        "Squeeze '': Dimension of input 0 must be 1 instead of 2.",
+    ),
+    "concat with a constant": (
+        net("c = Conv(x, w) a = Concat<axis=1>(k, k, c) b = Slice(a, o, e, o) f = Flatten(b) y = Gemm(f, q)",
+            "int64[1] o = {1}, int64[1] e = {3}"),
+        "Concat '': Non concat axis dimensions must match",
+    ),
+    "softmax over the batch": (
+        net(f"a = Softmax<axis=0>(x) {END}"),
+        "output 'y' of an image depends on the images beside it",
+    ),
+    "mean over the batch taken off": (
+        net(f"m = ReduceMean<keepdims=1>(x, z) h = Mul(m, k) a = Sub(x, h) {END}", "int64[1] z = {0}"),
+        "output 'y' of an image depends on the images beside it",
+    ),
+    "sum over the batch": (
+        net(f"a = ReduceSum<keepdims=1>(x, z) {END}", "int64[1] z = {0}"),
+        "output 'y' has shape [1, 5] for two images",
+    ),
+    "first of the batch": (
+        net(f"a = Gather<axis=0>(x, z) {END}", "int64[1] z = {0}"),
+        "output 'y' has shape [1, 5] for two images",
+    ),
+}  # fmt: skip
+
+
+def check_answers(make: Make, evaluator: Evaluator, total: int) -> None:
+    """Check that every image is answered as by the model of batch 1."""
+    images = np.random.default_rng(2).normal(size=(total, 3, 4, 4)).astype(np.float32)
+    (found,) = evaluator.run(lambda piece: images[piece], total, ["y"])
+    single = session(make(None))
+    expected = np.concatenate([single.run(None, {"x": image[None]})[0] for image in images])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", IN_BATCHES)
+def test_runs_in_batches(case: str) -> None:
+    make, calls = counted(IN_BATCHES[case])
+    evaluator = Evaluator.of(make)
+    assert (evaluator.batch, evaluator.reason, evaluator.note) == (BATCH, "", "")
+    assert calls == ["N"], "exported once"
+    check_answers(make, evaluator, BATCH + 3)
+
+
+@pytest.mark.parametrize("case", BUILT_IN)
+def test_batch_built_in_is_run_image_by_image_and_said(case: str, capfd: pytest.CaptureFixture[str]) -> None:
+    make, reason = BUILT_IN[case]
+    evaluator = Evaluator.of(make)
+    assert evaluator.batch == 1
+    assert evaluator.reason.startswith(reason)
+    assert f"the network has its batch built in ({evaluator.reason})" in evaluator.note
+    assert f"{BATCH} times as many calls" in evaluator.note
+    check_answers(make, evaluator, 5)
+    assert capfd.readouterr() == ("", ""), "onnxruntime prints nothing of what is expected to fail"
+
+
+HUGE = 10**6
+FAILING = {
+    "no implementation": (
+        net(f"c = Cast<to=16>(x) r = Relu(c) a = Cast<to=1>(r) {END}"), raised.NotImplemented,
+        "Could not find an implementation for Relu", ["N"],
+    ),
+    "no memory": (
+        net("y = Expand(x, s)", f"int64[7] s = {{{HUGE},{HUGE},1000,1,3,4,4}}"), raised.Fail,
+        "Failed to allocate memory", ["N"],
+    ),
+    "wrong at any batch": (
+        net("r = Reshape(x, s) y = Gemm(r, u)", "int64[2] s = {0,-1}, float[1,5] u = {1,2,3,4,5}"),
+        (raised.Fail, raised.InvalidArgument), "Gemm", ["N", None],
+    ),
+    "shapes contradict each other": (
+        net("f = Flatten(x) y = MatMul(f, u)", "float[2,2] u = {1,2,3,4}"), raised.Fail,
+        "Incompatible dimensions", ["N", None],
+    ),
+    "unknown operator": (
+        net("y = com.acme.Thing(x)"), (raised.Fail, raised.InvalidGraph), "Thing", ["N", None],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_what_is_no_matter_of_the_batch_is_raised_as_it_is(case: str) -> None:
+    make, kind, message, wanted = FAILING[case]
+    make, calls = counted(make)
+    with pytest.raises(kind, match=message):
+        Evaluator.of(make)
+    assert calls == wanted
+
+
+@pytest.mark.parametrize("broken", ["N", None])
+def test_an_error_of_the_export_is_raised(broken: str | None) -> None:
+    make = BUILT_IN["squeeze"][0]
+
+    def export(batch: int | str | None) -> onnx.ModelProto:
+        if batch == broken:
+            raise RuntimeError("our export is broken")
+        return make(batch)
+
+    with pytest.raises(RuntimeError, match="our export is broken"):
+        Evaluator.of(export)
+
+
+def test_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(runtime, "_mixture", interrupted)
+    with pytest.raises(MemoryError):
+        Evaluator.of(IN_BATCHES["flatten"])
+
+
+@settings(max_examples=15)
+@given(model=networks())
+def test_canonical_networks_run_in_batches(model: onnx.ModelProto) -> None:
+    graph = from_model(model)
+    parse_pipeline("canonicalize,fold-batchnorm")(graph)
+    evaluator = Evaluator.of(lambda batch: to_model(graph, batch))
+    assert evaluator.batch == BATCH, evaluator.reason
+
+
+@pytest.mark.parametrize("shape", ["{1,-1}", "{1,8}"])
+def test_a_reshape_to_one_row_is_made_fit_for_batches(shape: str) -> None:
+    """Many exporters write the batch into the last Reshape: that must not cost a call per image."""
+    model = skip_net()
+    (flatten,) = [node for node in model.graph.node if node.op_type == "Flatten"]
+    flatten.op_type = "Reshape"
+    flatten.input.append("shape")
+    values = np.array([int(size) for size in shape[1:-1].split(",")])
+    model.graph.initializer.append(numpy_helper.from_array(values, "shape"))
+    graph = from_model(model)
+    assert Evaluator.of(lambda batch: to_model(graph, batch)).batch == 1, "as it comes"
+    parse_pipeline("canonicalize")(graph)
+    assert Evaluator.of(lambda batch: to_model(graph, batch)).batch == BATCH
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "hint"),
+    [
+        ("c = Cast<to=16>(x) r = Relu(c) y = Cast<to=1>(r)", "cannot run net.onnx: Could not find an impl",
+         "export it again with standard operators"),
+        ("y = Expand(x, s)", "cannot run net.onnx: Expand '': Failed to allocate memory", "memory than this"),
+    ],
+)  # fmt: skip
+def test_a_users_network_that_cannot_run_is_bad_input(body: str, message: str, hint: str) -> None:
+    constants = f"int64[7] s = {{{HUGE},{HUGE},1000,1,3,4,4}}" if "Expand" in body else ""
+    with pytest.raises(InputError) as caught, users_network("net.onnx"):
+        Evaluator.of(net(body, constants))
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_only_what_onnxruntime_raises_is_the_users_fault() -> None:
+    with pytest.raises(ZeroDivisionError), users_network("net.onnx"):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Concat node. "
+         "Name:'join' Status Message: concatbase.h:133 PrepareForComputeImpl Sizes differ: 1 and 2",
+         "Concat 'join': Sizes differ: 1 and 2"),
+        ("[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Reshape node. Name:'r' "
+         "Status Message: /src/reshape_helper.h:91 Helper(bool) a == a was false. It cannot be.\nmore\n",
+         "Reshape 'r': It cannot be."),
+        ("[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : Could not find an implementation for Relu(14)",
+         "Could not find an implementation for Relu(14)"),
+        ("something else", "something else"),
+        ("", "Fail"),
+        ("x" * 999, "x" * 300),
+    ],
+)  # fmt: skip
+def test_said(text: str, expected: str) -> None:
+    assert said(raised.Fail(text)) == expected
+
+
+@given(total=st.integers(0, 1000), size=st.integers(1, 300))
+def test_batches_cover_all_once(total: int, size: int) -> None:
+    pieces = list(batches(total, size))
+    assert [i for piece in pieces for i in range(piece.start, piece.stop)] == list(range(total))
+    assert all(0 < piece.stop - piece.start <= size for piece in pieces)
+
+
+@given(
+    st.lists(
+        st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=3, max_size=3), min_size=1, max_size=5
+    )
+)
+def test_max_softmax(rows: list[list[float]]) -> None:
+    logits = np.array(rows, np.float32)
+    wide = logits.astype(np.float64)
+    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
+    found = max_softmax(logits)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, (powers / powers.sum(axis=1, keepdims=True)).max(axis=1), rtol=1e-5)
