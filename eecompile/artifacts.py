@@ -37,6 +37,8 @@ def run_directory(out: Path) -> Iterator[Path]:
             raise _unwritable(out, error) from None
         try:
             yield work
+            if unknown := sorted(path.name for path in work.iterdir() if path.name not in OWNED):
+                raise RuntimeError(f"{unknown[0]} is no file of a run: it would not reach {out}")
             for name in OWNED:
                 _replace(work / name, out / name)
         except OSError as error:
