@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, get_type_hints
 
-from passes.registry import TABLE, pass_class
+from passes.registry import TABLE, pass_class, print_value
 from targets.arch import OperatingPoint
 from targets.conformance import support_table
 from targets.registry import load_target, target_table
@@ -94,8 +94,7 @@ def _type_name(hint: Any) -> str:
 def _default(item: dataclasses.Field[Any]) -> str:
     if item.default is dataclasses.MISSING:
         return "required"
-    value = item.default
-    return "+".join(str(v) for v in value) if isinstance(value, tuple) else str(value)
+    return print_value(item.default)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def to_text(step: Pass) -> str:
     for item in dataclasses.fields(step):  # type: ignore[arg-type]
         value = getattr(step, item.name)
         if value != item.default:
-            options.append(f"{item.name}={_print_value(value)}")
+            options.append(f"{item.name}={print_value(value)}")
     return step.name + ("{" + ",".join(options) + "}" if options else "")
 
 
@@ -153,9 +153,10 @@ def _convert(name: str, key: str, values: list[str], hint: Any) -> Any:
         raise InputError(f"pass '{name}': option '{key}' cannot be '{value}'") from error
 
 
-def _print_value(value: Any) -> str:
+def print_value(value: Any) -> str:
+    """Return the value of an option as the text form has it."""
     if isinstance(value, tuple):
-        return "+".join(_print_value(v) for v in value)
+        return "+".join(print_value(v) for v in value)
     if isinstance(value, bool):
         return str(value).lower()
     text = str(value)

@@ -15,7 +15,10 @@ from eecompile.runtime import BATCH, Evaluator, batches, max_softmax, said, sess
 from passes.errors import InputError
 from passes.graph import from_model, to_model
 from passes.registry import parse_pipeline
+from tests.eecompile.schemes import assign
 from tests.eecompile.small_models import skip_net
+from tests.passes.equivalence import batch_of
+from tests.passes.grids import add_grids
 from tests.passes.random_graphs import networks
 
 Make = Callable[[int | str | None], onnx.ModelProto]
@@ -190,11 +193,17 @@ def test_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(max_examples=15)
 @given(model=networks())
-def test_canonical_networks_run_in_batches(model: onnx.ModelProto) -> None:
+def test_canonical_networks_run_in_batches_float_and_quantized(model: onnx.ModelProto) -> None:
     graph = from_model(model)
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     evaluator = Evaluator.of(lambda batch: to_model(graph, batch))
     assert evaluator.batch == BATCH, evaluator.reason
+    assign(graph)
+    add_grids(graph, batch_of(model, 8))
+    for step in ("quantize", "fold-qdq"):
+        parse_pipeline(step)(graph)
+        evaluator = Evaluator.of(lambda batch: to_model(graph, batch))
+        assert evaluator.batch == BATCH, (step, evaluator.reason)
 
 
 @pytest.mark.parametrize("shape", ["{1,-1}", "{1,8}"])

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from eecompile.calibration import calibrate
+from eecompile.dataset import Split
+from eecompile.delivery import Delivery, Forms, prove, write_models
+from eecompile.preprocess import preprocesses
+from eecompile.runtime import Array, DynamicModel, StagedModel, session
+from eecompile.thresholds import leaves_at
+from eecompile.validation import Answers, answers
+from passes.exits import keep_exits, set_thresholds
+from passes.graph import from_model
+from passes.registry import parse_pipeline
+from passes.state import copy_graph
+from tests.eecompile.schemes import assign
+from tests.eecompile.small_models import skip_net
+
+IMAGES = 24
+RULE = preprocesses("raw", np.zeros((1, 3, 16, 16), np.float32), (1, 3, 16, 16))[0]
+
+
+@dataclass(frozen=True)
+class Made:
+    """Files of a network with two early exits, and what its flat form answers."""
+
+    folder: Path
+    forms: Forms
+    delivery: Delivery
+    flat: Answers
+    thresholds: tuple[np.float32, ...]
+    test: Split
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    rng = np.random.default_rng(3)
+    test = Split(rng.normal(size=(IMAGES, 3, 16, 16)).astype(np.float32), np.arange(IMAGES) % 4)
+    exits = from_model(skip_net())
+    parse_pipeline("canonicalize,fold-batchnorm,insert-exits{at=2,head=linear}")(exits)
+    quant = copy_graph(exits)
+    assign(quant)
+    calibrate(quant, test.x)
+    parse_pipeline("quantize")(quant)
+    lowered = copy_graph(quant)
+    parse_pipeline("fold-qdq")(lowered)
+    flat = answers(quant, test, RULE)
+    # each exit takes some of the images
+    thresholds = tuple(np.float32(np.quantile(c, 0.6)) for c in flat.confidence)
+    for graph in (exits, quant, lowered):
+        set_thresholds(graph, [float(t) for t in thresholds])
+    parse_pipeline("fuse-layers")(lowered)
+    forms = Forms(exits, quant, lowered, static=keep_exits(lowered, []))
+    folder = tmp_path_factory.mktemp("delivery")
+    return Made(folder, forms, write_models(folder, forms, thresholds), flat, thresholds, test)
+
+
+def test_all_files_are_there_and_valid(made: Made) -> None:
+    found = sorted(str(path.relative_to(made.folder)) for path in made.folder.rglob("*.onnx"))
+    assert found == [
+        "model.dynamic.onnx",
+        "model.exits.onnx",
+        "model.lowered.onnx",
+        "model.quant.onnx",
+        "stages/stage_0.onnx",
+        "stages/stage_1.onnx",
+        "stages/stage_2.onnx",
+    ]
+    for name in found:
+        onnx.checker.check_model(str(made.folder / name), full_check=True)
+    assert made.delivery.exits == 3
+
+
+@pytest.mark.parametrize("name", ["exits", "quant", "lowered"])
+def test_flat_files_take_any_batch_and_answer_as_their_graph(made: Made, name: str) -> None:
+    runner = session(made.folder / f"model.{name}.onnx")
+    (entry,) = runner.get_inputs()
+    assert entry.shape == ["N", 3, 16, 16]
+    found = runner.run(None, {entry.name: made.test.x})
+    expected = answers(getattr(made.forms, name), made.test, RULE).logits
+    for value, logits in zip(found, expected, strict=True):
+        np.testing.assert_allclose(value, logits, rtol=1e-5, atol=1e-5)
+
+
+def test_early_exit_forms_leave_where_the_thresholds_say(made: Made) -> None:
+    where = leaves_at(made.flat.confidence, made.thresholds)
+    assert set(where) == {0, 1, 2}, "the test needs images at each exit"
+    for index in range(IMAGES):
+        for model in (made.delivery.dynamic, made.delivery.staged):
+            decision = model(made.test.x[index : index + 1])
+            assert decision.exit == where[index]
+            logits = made.flat.logits[where[index]][index]
+            np.testing.assert_allclose(decision.logits[0], logits, rtol=1e-5, atol=1e-5)
+            early = made.flat.confidence[where[index], index] if where[index] < 2 else None
+            assert early is None or decision.confidence == pytest.approx(float(early), rel=1e-5)
+
+
+def test_a_stage_is_only_left_at_or_above_its_threshold(made: Made) -> None:
+    paths = [made.folder / "stages" / f"stage_{number}.onnx" for number in range(3)]
+    image: Array = made.test.x[:1]
+    exact = StagedModel(paths, [0.0, 0.0, None])(image).confidence
+    above = float(np.nextafter(np.float32(exact), np.float32(2)))
+    assert StagedModel(paths, [exact, 2.0, None])(image).exit == 0, "at the threshold it leaves"
+    assert StagedModel(paths, [above, 0.0, None])(image).exit == 1
+    assert StagedModel(paths, [2.0, 2.0, None])(image).exit == 2
+
+
+def test_the_proof_counts_all_images_and_takes_the_times(made: Made) -> None:
+    agreement, timing = prove(made.delivery, made.forms, made.flat, made.thresholds, made.test, RULE)
+    assert agreement.complete
+    assert agreement.images == IMAGES
+    assert timing["images"] == IMAGES
+    assert timing["static_ms"] > 0 and timing["dynamic_ms"] > 0
+    assert len(timing["per_exit_ms"]) == 3 and all(ms > 0 for ms in timing["per_exit_ms"])
+
+
+def test_the_proof_finds_files_that_answer_otherwise(made: Made) -> None:
+    """Thresholds other than those in the files; then labels of another exit."""
+    never = (np.float32(2), np.float32(2))
+    agreement, _ = prove(made.delivery, made.forms, made.flat, never, made.test, RULE)
+    last = int((leaves_at(made.flat.confidence, made.thresholds) == 2).sum())
+    assert not agreement.complete
+    assert agreement.dynamic_exit == agreement.stages_exit == last
+    swapped = Answers(tuple(-z for z in made.flat.logits), made.flat.labels)
+    counts = prove(made.delivery, made.forms, swapped, never, made.test, RULE)[0]
+    assert counts.dynamic_prediction < IMAGES / 2
+
+
+def test_one_broken_file_is_found_alone(made: Made, tmp_path: Path) -> None:
+    never = DynamicModel(_with_thresholds(made, tmp_path, 2.0))
+    broken = Delivery(never, made.delivery.staged, 3)
+    agreement, _ = prove(broken, made.forms, made.flat, made.thresholds, made.test, RULE)
+    assert agreement.stages_exit == agreement.stages_prediction == IMAGES
+    assert agreement.dynamic_exit < IMAGES
+
+
+def _with_thresholds(made: Made, folder: Path, threshold: float) -> Path:
+    from passes.graph import save
+
+    graph = copy_graph(made.forms.lowered)
+    set_thresholds(graph, [threshold] * 2)
+    parse_pipeline("nest-exits")(graph)
+    return save(graph, folder / "never.onnx")

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import onnx
+import onnx_graphsurgeon as gs
+import pytest
+from hypothesis import given, settings
+
+from eecompile.calibration import calibrate
+from eecompile.verification import IMAGES, INTEGER_SQNR_DB, RELATIVE_TOLERANCE, Check, Verifier
+from passes.base import Pass, Pipeline
+from passes.errors import InputError
+from passes.graph import from_model
+from passes.registry import parse_pipeline
+from passes.state import state_of
+from tests.eecompile.schemes import assign
+from tests.eecompile.small_models import skip_net
+from tests.eecompile.test_network_data import NO_KERNEL
+from tests.passes.random_graphs import networks
+
+
+@dataclass(frozen=True)
+class Scale(Pass):
+    """Multiplies the weights of the last layer.
+
+    1. Weights are multiplied.
+    """
+
+    name: ClassVar[str] = "scale"
+    factor: float = 1.0
+
+    def run(self, graph: gs.Graph) -> bool:
+        gemm = next(node for node in reversed(graph.nodes) if node.op == "Gemm")
+        gemm.inputs[1].values = (gemm.inputs[1].values * self.factor).astype(np.float32)
+        return True
+
+
+@dataclass(frozen=True)
+class Shift(Pass):
+    """Adds to a constant that quantization has left as integers.
+
+    1. The zero point of the input becomes another.
+    """
+
+    name: ClassVar[str] = "shift"
+
+    def run(self, graph: gs.Graph) -> bool:
+        node = next(node for node in graph.nodes if node.op == "QuantizeLinear")
+        node.inputs[2].values = (node.inputs[2].values + 40).astype(node.inputs[2].values.dtype)
+        return True
+
+
+@dataclass(frozen=True)
+class Rename(Pass):
+    """Gives the input another name.
+
+    1. The input is called ``other``.
+    """
+
+    name: ClassVar[str] = "rename"
+
+    def run(self, graph: gs.Graph) -> bool:
+        graph.inputs[0].name = "other"
+        return True
+
+
+def verified(graph: gs.Graph, *steps: Pass, images: np.ndarray | None = None) -> list[Check]:
+    verifier = Verifier(images, seed=0)
+    Pipeline(steps)(graph, [verifier])
+    return verifier.checks
+
+
+def small() -> gs.Graph:
+    graph = from_model(skip_net())
+    parse_pipeline("canonicalize")(graph)  # logits, so that outputs grow with the weights
+    return graph
+
+
+def test_the_same_numbers_are_equal() -> None:
+    (check,) = verified(small(), Scale(1.0))
+    assert check == Check("equal", ("logits",), 0.0, None, "the outputs are the same numbers")
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [
+        (1 + RELATIVE_TOLERANCE / 4, "close"),
+        (1 - RELATIVE_TOLERANCE / 4, "close"),
+        (1 + RELATIVE_TOLERANCE * 20, "differs"),
+        (1.5, "differs"),
+        (0.0, "differs"),
+        (np.nan, "differs"),
+    ],
+)
+def test_a_float_network_may_change_by_last_digits_only(factor: float, verdict: str) -> None:
+    (check,) = verified(small(), Scale(factor))
+    assert check.verdict == verdict
+    assert check.outputs == ("logits",)
+
+
+def test_difference_and_ratio_are_those_of_the_outputs() -> None:
+    """1.1 times the logits: a tenth of the largest, 20 dB below."""
+    images = np.random.default_rng(5).normal(size=(9, 3, 16, 16)).astype(np.float32)
+    reference = Verifier(images, 0)
+    graph = small()
+    reference.before(Scale(), graph)
+    logits = (reference._outputs or {})["logits"]
+    assert len(logits) == IMAGES, "the first few images"
+    (check,) = verified(graph, Scale(1.1), images=images)
+    assert check.max_difference == pytest.approx(0.1 * float(np.abs(logits).max()), rel=1e-4)
+    assert check.sqnr_db == pytest.approx(20, abs=1e-3)
+
+
+def test_every_pass_is_held_against_the_one_before_it() -> None:
+    checks = verified(small(), Scale(1.0), Scale(2.0), Scale(1.0))
+    assert [check.verdict for check in checks] == ["equal", "differs", "equal"]
+
+
+def test_quantization_is_told_and_integers_may_flip_a_bit_only() -> None:
+    graph = small()
+    images = np.random.default_rng(5).normal(size=(16, 3, 16, 16)).astype(np.float32)
+    assign(graph)
+    verifier = Verifier(images, 0)
+    verifier.before(Scale(), graph)  # before calibration, which rounds weights
+    calibrate(graph, images)
+    parse_pipeline("quantize")(graph, [verifier])
+    (quantized,) = verifier.checks
+    assert quantized.verdict == "quantized"
+    assert quantized.max_difference is not None and quantized.max_difference > 0
+    assert quantized.sqnr_db is not None and quantized.sqnr_db > 10
+    folded, shifted = verified(graph, *parse_pipeline("fold-qdq").steps, Shift(), images=images)
+    assert folded.verdict in ("equal", "close")
+    assert shifted.verdict == "differs"
+    assert shifted.sqnr_db is not None and shifted.sqnr_db < INTEGER_SQNR_DB
+
+
+def test_another_input_cannot_be_compared_and_the_next_pass_can() -> None:
+    checks = verified(small(), Rename(), Scale(1.0), Scale(2.0))
+    assert [check.verdict for check in checks] == ["not comparable", "equal", "differs"]
+    assert checks[0].detail == "the pass changed what the network reads"
+
+
+def test_a_softmax_set_apart_is_compared_through_it() -> None:
+    graph = from_model(skip_net())
+    (check,) = verified(graph, *parse_pipeline("canonicalize").steps)
+    assert state_of(graph).softmax, "the test needs it"
+    assert check.outputs == ("logits",)
+    assert check.verdict in ("equal", "close")
+
+
+def test_seeds_draw_the_images() -> None:
+    def outputs(seed: int) -> np.ndarray:
+        verifier = Verifier(None, seed)
+        verifier.before(Scale(), small())
+        found: np.ndarray = (verifier._outputs or {})["logits"]
+        return found
+
+    assert np.array_equal(outputs(1), outputs(1))
+    assert not np.array_equal(outputs(1), outputs(2))
+
+
+@settings(max_examples=10)
+@given(model=networks())
+def test_no_pass_of_ours_changes_a_random_network(model: onnx.ModelProto) -> None:
+    steps = parse_pipeline("canonicalize,fold-batchnorm,fuse-layers").steps
+    checks = verified(from_model(model), *steps)
+    assert all(check.verdict in ("equal", "close") for check in checks), checks
+
+
+def test_a_users_network_that_cannot_run_is_bad_input() -> None:
+    with pytest.raises(InputError, match="onnxruntime cannot run the network: Could not find an impl"):
+        verified(from_model(skip_net(NO_KERNEL)), Scale())
+
+
+def test_a_network_that_a_pass_has_broken_is_our_fault() -> None:
+    @dataclass(frozen=True)
+    class Break(Pass):
+        name: ClassVar[str] = "break"
+
+        def run(self, graph: gs.Graph) -> bool:
+            node = next(node for node in graph.nodes if node.op == "Gemm")
+            node.inputs[1].values = node.inputs[1].values[:, :3]
+            return True
+
+    with pytest.raises(Exception, match=r"Gemm|GEMM") as caught:
+        verified(small(), Break())
+    assert not isinstance(caught.value, InputError)
+
+
+def test_without_weights_there_is_nothing_to_run() -> None:
+    graph = small()
+    state_of(graph).symbolic = True
+    with pytest.raises(InputError, match="this one has no weights"):
+        verified(graph, Scale())
