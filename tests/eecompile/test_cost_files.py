@@ -13,6 +13,7 @@ from passes.errors import InputError
 from passes.graph import from_model
 from passes.registry import parse_pipeline
 from targets.engine_target import EngineTarget
+from targets.objective import EDP
 from targets.readers.mapping import read_mapping
 from targets.report import CostReport, evaluate
 from tests.eecompile.small_models import skip_net
@@ -29,7 +30,7 @@ def report(target: EngineTarget) -> CostReport:
     graph = from_model(skip_net())
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     parse_pipeline(target.pipeline(quantized=False))(graph)
-    return evaluate(graph, target, "edp")
+    return evaluate(graph, target, EDP)
 
 
 def test_saved_mappings_are_those_of_the_report(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +126,7 @@ def test_the_proof_finds_files_that_answer_otherwise(made: Made) -> None:
     last = int((leaves_at(made.flat.confidence, made.thresholds) == 2).sum())
     assert not agreement.complete
     assert agreement.dynamic_exit == agreement.stages_exit == last
-    swapped = Answers(tuple(-z for z in made.flat.logits), made.flat.labels)
+    swapped = replace(made.flat, logits=tuple(-z for z in made.flat.logits))
     counts = prove(made.delivery, made.forms, swapped, never, made.test, RULE)[0]
     assert counts.dynamic_prediction < IMAGES / 2
 

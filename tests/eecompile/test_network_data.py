@@ -159,7 +159,3 @@ def test_a_batch_built_in_runs_to_the_end_and_is_a_warning(
     assert sum("batch built in" in warning for warning in result.summary.warnings) == 1
     flat = load(tmp_path / "out" / "model.lowered.onnx")
     assert flat.inputs[0].shape[0] == 1
-    plain = api.run(
-        write_skip_net(tmp_path / "plain.onnx"), data=images, out=tmp_path / "b", exits="1", preprocess="raw"
-    )
-    assert not any("batch built in" in warning for warning in plain.summary.warnings)

@@ -11,7 +11,7 @@ from onnx import numpy_helper, parser
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
 from eecompile import runtime
-from eecompile.runtime import BATCH, Evaluator, batches, max_softmax, said, session, users_network
+from eecompile.runtime import BATCH, Evaluator, batches, said, session, users_network
 from passes.errors import InputError
 from passes.graph import from_model, to_model
 from passes.registry import parse_pipeline
@@ -267,17 +267,3 @@ def test_batches_cover_all_once(total: int, size: int) -> None:
     pieces = list(batches(total, size))
     assert [i for piece in pieces for i in range(piece.start, piece.stop)] == list(range(total))
     assert all(0 < piece.stop - piece.start <= size for piece in pieces)
-
-
-@given(
-    st.lists(
-        st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=3, max_size=3), min_size=1, max_size=5
-    )
-)
-def test_max_softmax(rows: list[list[float]]) -> None:
-    logits = np.array(rows, np.float32)
-    wide = logits.astype(np.float64)
-    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
-    found = max_softmax(logits)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, (powers / powers.sum(axis=1, keepdims=True)).max(axis=1), rtol=1e-5)
