@@ -13,7 +13,7 @@ from passes.errors import InputError
 from passes.graph import from_model
 from passes.registry import parse_pipeline
 from targets.engine_target import EngineTarget
-from targets.objective import EDP
+from targets.objective import LATENCY
 from targets.readers.mapping import read_mapping
 from targets.report import CostReport, evaluate
 from tests.eecompile.small_models import skip_net
@@ -28,40 +28,39 @@ def target() -> EngineTarget:
 @pytest.fixture(scope="module")
 def report(target: EngineTarget) -> CostReport:
     graph = from_model(skip_net())
-    parse_pipeline("canonicalize,fold-batchnorm")(graph)
     parse_pipeline(target.pipeline(quantized=False))(graph)
-    return evaluate(graph, target, EDP)
+    return evaluate(graph, target, LATENCY)
 
 
-def test_saved_mappings_are_those_of_the_report(
+def test_saved_mappings_are_those_of_the_layers_that_are_whole(
     report: CostReport, target: EngineTarget, tmp_path: Path
 ) -> None:
     path = tmp_path / "new" / "deep" / "mapping.yaml"
     notes = save_mapping(report, path, target)
-    whole = [layer for layer in report.layers if layer.detail is not None and layer.tiles == 1]
-    assert whole, "the test needs some"
+    mapped = [layer for layer in report.layers if layer.cost.detail is not None]
+    whole = [layer for layer in mapped if layer.tiles == 1]
+    assert 0 < len(whole) < len(mapped), "the test needs both"
     document = yaml.safe_load(path.read_text())
-    assert [entry["layer"] for entry in document["layers"]] == [layer.name for layer in whole]
-    assert [entry["core"] for entry in document["layers"]] == [layer.core for layer in whole]
-    mapped = sum(layer.detail is not None for layer in report.layers)
-    assert bool(notes) == (mapped > len(whole))
+    assert [(entry["layer"], entry["core"]) for entry in document["layers"]] == [
+        (layer.name, layer.core) for layer in whole
+    ]
     rules = {rule.name: rule for rule in read_mapping(path, target.arch.array_dimensions)[0]}
     for layer in whole:
-        assert layer.detail is not None
-        assert rules[layer.name].fixed == layer.detail.mapping
+        assert layer.cost.detail is not None
+        assert rules[layer.name].fixed == layer.cost.detail.mapping
+    (note,) = notes
+    assert note.startswith(f"{path} holds {len(whole)} of {len(mapped)} mappings: the other layers are cut")
 
 
-def test_layers_cut_into_tiles_are_told(report: CostReport, target: EngineTarget, tmp_path: Path) -> None:
-    layers = tuple(
-        replace(layer, tiles=2) if index == 0 else replace(layer, tiles=1)
-        for index, layer in enumerate(report.layers)
-    )
-    assert layers[0].detail is not None
-    path = tmp_path / "mapping.yaml"
-    (note,) = save_mapping(replace(report, layers=layers), path, target)
-    mapped = sum(layer.detail is not None for layer in layers)
-    assert note.startswith(f"{path} holds {mapped - 1} of {mapped} mappings")
-    assert layers[0].name not in [entry["layer"] for entry in yaml.safe_load(path.read_text())["layers"]]
+def test_where_no_layer_is_cut_there_is_no_note(
+    report: CostReport, target: EngineTarget, tmp_path: Path
+) -> None:
+    whole = replace(report)
+    vars(whole)["layers"] = tuple(layer for layer in report.layers if layer.tiles == 1)
+    assert save_mapping(whole, tmp_path / "mapping.yaml", target) == []
+    vars(whole)["layers"] = ()
+    assert save_mapping(whole, tmp_path / "empty.yaml", target) == []
+    assert yaml.safe_load((tmp_path / "empty.yaml").read_text()) == {"layers": []}
 
 
 def test_a_trace_holds_every_layer(report: CostReport, tmp_path: Path) -> None:
