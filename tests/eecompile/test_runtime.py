@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
@@ -196,6 +196,11 @@ def test_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_canonical_networks_run_in_batches_float_and_quantized(model: onnx.ModelProto) -> None:
     graph = from_model(model)
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
+    try:
+        session(to_model(graph))
+    except raised.Fail as error:  # its optimizer makes a Pad part of a padded MaxPool, which it then refuses
+        assert "Pad should be smaller than kernel" in str(error)
+        reject()
     evaluator = Evaluator.of(lambda batch: to_model(graph, batch))
     assert evaluator.batch == BATCH, evaluator.reason
     assign(graph)
