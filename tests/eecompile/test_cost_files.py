@@ -74,24 +74,22 @@ def test_a_trace_holds_every_layer(report: CostReport, tmp_path: Path) -> None:
 
 
 def test_checking_writes_nothing(tmp_path: Path) -> None:
-    check_writable("--trace", tmp_path / "new" / "deep" / "trace.json")
+    check_writable(tmp_path / "new" / "deep" / "trace.json", "trace.json")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("flag", "name"), [("--trace", "schedule.trace.json"), ("--save-mapping", "mapping.yaml")]
-)
-def test_a_folder_is_no_file(tmp_path: Path, flag: str, name: str) -> None:
+@pytest.mark.parametrize("name", ["schedule.trace.json", "mapping.yaml"])
+def test_a_folder_is_no_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError) as caught:
-        check_writable(flag, tmp_path)
-    assert caught.value.message == f"{flag} {tmp_path} is a folder"
+        check_writable(tmp_path, name)
+    assert caught.value.message == f"{tmp_path} is a folder"
     assert caught.value.hint == f"give a file, such as {tmp_path / name}"
 
 
 def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="file is a file"):
-        check_writable("--trace", tmp_path / "file" / "trace.json")
+        check_writable(tmp_path / "file" / "trace.json", "trace.json")
 
 
 def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +98,6 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refused)
     with pytest.raises(InputError) as caught:
-        check_writable("--trace", tmp_path / "new" / "trace.json")
+        check_writable(tmp_path / "new" / "trace.json", "trace.json")
     assert caught.value.message == f"cannot write to {tmp_path / 'new'}: Permission denied"
     assert list(tmp_path.iterdir()) == []

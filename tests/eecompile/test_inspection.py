@@ -60,7 +60,7 @@ def test_exits_are_recognised_or_read_from_metadata(found: Inspection, tmp_path:
         out=out,
         data=None,
         preprocess="auto",
-        target="diana",
+        target=None,
         verify_each=False,
         save_stages=None,
         seed=0,
