@@ -14,7 +14,7 @@ from eecompile.delivery import Forms
 from eecompile.exit_choice import ExitChoice
 from eecompile.preparation import Prepared
 from eecompile.preprocess import Preprocess
-from eecompile.preprocess_choice import Choice as PreprocessChoice
+from eecompile.preprocess_choice import PreprocessChoice
 from eecompile.results import Summary
 from eecompile.run_options import RunOptions
 from eecompile.validation import Agreement, Answers

@@ -8,13 +8,15 @@ import onnx_graphsurgeon as gs
 from eecompile.data import load_data
 from eecompile.data_fit import fit_to_model
 from eecompile.dataset import Dataset
-from eecompile.preprocess_choice import Choice, choose_preprocess
+from eecompile.preprocess_choice import PreprocessChoice, choose_preprocess
 from eecompile.runtime import Array, Evaluator, Float32, users_network
 from passes.errors import InputError
 from passes.graph import to_model
 
 
-def open_data(graph: gs.Graph, spec: str, rule: str, seed: int, where: str) -> tuple[Dataset, Choice]:
+def open_data(
+    graph: gs.Graph, spec: str, rule: str, seed: int, where: str
+) -> tuple[Dataset, PreprocessChoice]:
     """Load images and choose how they become the network's input, on validation images.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.evidence import Evidence
-from eecompile.preprocess_choice import Choice as PreprocessChoice
+from eecompile.preprocess_choice import PreprocessChoice
 from eecompile.results import (
     CurvePoint,
     DatasetInfo,

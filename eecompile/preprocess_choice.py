@@ -21,7 +21,7 @@ Predict = Callable[[Float32], NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Choice:
+class PreprocessChoice:
     """The preprocessing taken, and what else was tried.
 
     Attributes:
@@ -41,7 +41,7 @@ class Choice:
 
 def choose_preprocess(
     spec: str, predict: Predict, x_val: Images, y_val: Labels, input_shape: tuple[int, ...]
-) -> Choice:
+) -> PreprocessChoice:
     """Return the preprocessing a user named, or the most accurate of the usual ones.
 
     ``auto`` tries every rule of `RULES` in each axis order that fits, then the best of them with the
@@ -74,7 +74,7 @@ def choose_preprocess(
         attempt(replace(best, reverse_channels=True))
     # `max` returns the first of equals.
     accuracy, best, logits = max(answers, key=lambda answer: answer[0])
-    return Choice(
+    return PreprocessChoice(
         preprocess=best,
         accuracy=accuracy,
         images=len(labels),

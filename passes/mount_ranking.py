@@ -10,7 +10,7 @@ WIDE = 2
 
 
 @dataclass(frozen=True)
-class Candidate:
+class LegalMount:
     """A legal mount.
 
     Attributes:
@@ -34,7 +34,7 @@ class Ranked:
     reason: str
 
 
-def rank(candidates: list[Candidate]) -> dict[str, Ranked]:
+def rank(candidates: list[LegalMount]) -> dict[str, Ranked]:
     """Rank ``candidates``, which stand in the order of the network.
 
     The score of a mount is
@@ -84,7 +84,7 @@ def rank(candidates: list[Candidate]) -> dict[str, Ranked]:
     return chosen
 
 
-def _praise(candidate: Candidate, ends: set[str], wide: set[str]) -> str:
+def _praise(candidate: LegalMount, ends: set[str], wide: set[str]) -> str:
     parts = []
     if candidate.tensor in ends:
         parts.append("a skip connection ends here" if candidate.joins else "last narrow tensor of its size")

@@ -28,7 +28,7 @@ _COPIES = frozenset({
 # fmt: on
 
 
-class Network:
+class DataFlow:
     """The data flow of a graph between its input and its final output, tensor by tensor.
 
     All that is asked of single tensors is found out for all of them at once, in one walk along the
@@ -196,7 +196,7 @@ def _reads_variables(node: gs.Node) -> int:
     return sum(not isinstance(t, gs.Constant) and not t.is_empty() for t in node.inputs)
 
 
-def why_not_mount(network: Network, tensor: gs.Tensor) -> str | None:
+def why_not_mount(network: DataFlow, tensor: gs.Tensor) -> str | None:
     """Return one sentence why no exit can read ``tensor``, or None if one can."""
     node = producer_of(tensor)
     if node is None:
@@ -211,7 +211,7 @@ def why_not_mount(network: Network, tensor: gs.Tensor) -> str | None:
     return _why_trivial(network, tensor, node)
 
 
-def _why_trivial(network: Network, tensor: gs.Tensor, node: gs.Node) -> str | None:
+def _why_trivial(network: DataFlow, tensor: gs.Tensor, node: gs.Node) -> str | None:
     if network.macs_before(tensor) == 0:
         return "no multiply-accumulate runs before it"
     if node.op in _COPIES:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError, did_you_mean
-from passes.mount_ranking import Candidate, rank
-from passes.mount_rules import Network, why_not_mount
+from passes.mount_ranking import LegalMount, rank
+from passes.mount_rules import DataFlow, why_not_mount
 from passes.rewriting import dims
 
 
@@ -47,7 +47,7 @@ def find_mounts(graph: gs.Graph) -> list[Mount]:
     Where the graph has several outputs, the way to the last exit counts: that of the exits' list,
     or else the output with most multiply-accumulates in front of it.
     """
-    network = Network(graph)
+    network = DataFlow(graph)
     total = max(network.macs_before(network.final), 1)
     found, candidates = [], []
     for tensor in network.tensors:
@@ -58,7 +58,7 @@ def find_mounts(graph: gs.Graph) -> list[Mount]:
             Mount(tensor.name, network.name(tensor), reason is None, reason or "", macs, fraction, None)
         )
         if reason is None:
-            candidates.append(Candidate(tensor.name, fraction, dims(tensor), network.joins(tensor)))
+            candidates.append(LegalMount(tensor.name, fraction, dims(tensor), network.joins(tensor)))
     ranks = rank(candidates)
     return [
         replace(mount, rank=ranks[mount.tensor].place, reason=ranks[mount.tensor].reason)

@@ -15,9 +15,9 @@ from targets.cost.base import LayerCost
 from targets.cost.mapping import NoMappingError
 from targets.layer import Bits, Layer
 from targets.objective import EDP, Objective
-from targets.placement import Candidate, Placement, Reason, Refusal
+from targets.placement import CandidateCore, Placement, Reason, Refusal
 from targets.schedule.candidates import Freedom
-from targets.schedule.jobs import Costs
+from targets.schedule.jobs import CoreCosts
 from targets.schedule.machine import Machine
 from targets.workload import Workload
 
@@ -40,7 +40,7 @@ class CostModel:
 
 
 @dataclass(frozen=True)
-class Search:
+class MappingSearch:
     """How a target searches mappings.
 
     Attributes:
@@ -155,7 +155,7 @@ class Target(ABC):
         return replace(self, point=name)
 
     @property
-    def search(self) -> Search | None:
+    def search(self) -> MappingSearch | None:
         """How mappings are searched; ``None`` where the cost model has none."""
         return None
 
@@ -189,7 +189,7 @@ class Target(ABC):
         """Return stores, routes and resources; by default no tensor stays in a core between layers."""
         return closed_form_machine(self.arch, self.outer_memory)
 
-    def costs(self, machine: Machine, workload: Workload) -> Costs:  # noqa: ARG002
+    def costs(self, machine: Machine, workload: Workload) -> CoreCosts:  # noqa: ARG002
         """Return what ``workload`` costs on ``machine``; by default :meth:`cost`, trips and all."""
         return ClosedFormCosts(self)
 
@@ -211,7 +211,7 @@ class Target(ABC):
         candidates, unfit = [], []
         for core in survey.cores:
             try:
-                candidates.append(Candidate(core, self.cost(layer, core)))
+                candidates.append(CandidateCore(core, self.cost(layer, core)))
             except NoMappingError as error:
                 unfit.append(Reason(core, error.message[:1].upper() + error.message[1:]))
         if candidates:

@@ -33,7 +33,7 @@ def closed_form_machine(arch: Architecture, outer_memory: str = "") -> Machine:
 
 
 class ClosedFormCosts:
-    """Costs of a target's layers, each found out once; see :class:`targets.schedule.jobs.Costs`."""
+    """Costs of a target's layers, each found out once; see :class:`targets.schedule.jobs.CoreCosts`."""
 
     def __init__(self, target: Target) -> None:
         self._target = target

@@ -48,7 +48,7 @@ class EngineCosts:
         return ((core, 1.0),)
 
     def option(self, tile: Layer, core: str, held: Held) -> Option | None:
-        """Return what ``tile`` costs on ``core``; see :class:`targets.schedule.jobs.Costs`."""
+        """Return what ``tile`` costs on ``core``; see :class:`targets.schedule.jobs.CoreCosts`."""
         first = self.alike(core)
         key = (tile.name, first, held, tile.outputs[0].shape, tuple(t.shape for t in tile.inputs))
         if key not in self._options:

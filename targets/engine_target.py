@@ -10,7 +10,7 @@ from typing import ClassVar
 from passes.errors import InputError
 from targets import engine_support
 from targets.arch import Architecture
-from targets.base import Constraint, CostModel, Search, Support, Target
+from targets.base import Constraint, CostModel, MappingSearch, Support, Target
 from targets.cost.aliases import rule_on
 from targets.cost.base import LayerCost, whole_parts
 from targets.cost.engine import DEFAULT_LPF_LIMIT
@@ -100,9 +100,9 @@ class EngineTarget(Target):
         return self.arch.name
 
     @property
-    def search(self) -> Search:
+    def search(self) -> MappingSearch:
         """How mappings are searched."""
-        return Search(self.lpf_limit, self.locality)
+        return MappingSearch(self.lpf_limit, self.locality)
 
     @property
     def precision(self) -> Bits:

@@ -8,7 +8,7 @@ from targets.cost.base import LayerCost
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateCore:
     """A core that may run the layer, and what it costs there."""
 
     core: str
@@ -33,7 +33,7 @@ class Placement:
     """
 
     layer: str
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[CandidateCore, ...]
     declined: tuple[Reason, ...] = ()
 
     @property

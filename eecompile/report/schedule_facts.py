@@ -14,7 +14,7 @@ class _Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Stage(_Facts):
+class StageFacts(_Facts):
     """An exit path ends."""
 
     name: str
@@ -64,7 +64,7 @@ class ScheduleFacts(_Facts):
 
     name: str
     clock_hz: float | None
-    stages: tuple[Stage, ...]
+    stages: tuple[StageFacts, ...]
     resources: tuple[ResourceFacts, ...]
     stores: tuple[StoreFacts, ...]
     energy_pj: tuple[EnergyFacts, ...]

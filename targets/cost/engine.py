@@ -14,7 +14,7 @@ from targets.cost.mapping import DEFAULT_RULE, Mapping, MappingRule, NoMappingEr
 from targets.cost.nest import LoopNest, Shape
 from targets.cost.orderings import MAX_ORDERS, Ints, all_orders, order_count, temporal_factors
 from targets.cost.orders_given import given_orders
-from targets.cost.problem import Candidate, Problem
+from targets.cost.problem import BestOrder, MappingProblem
 from targets.cost.realise import realised, rows_of
 from targets.cost.solution import Solution
 from targets.cost.unrolling import Placed
@@ -70,12 +70,12 @@ class Engine:
         Raises:
             InputError: The mapping does not cover the layer, names unknown loops, or does not fit.
         """
-        problem = Problem(Shape(nest), self.hierarchy, dict(rule.links))
+        problem = MappingProblem(Shape(nest), self.hierarchy, dict(rule.links))
         return problem.cost_of(mapping)
 
     def _search(self, nest: LoopNest, objective: Objective, rule: MappingRule) -> Solution:
-        problem = Problem(Shape(nest), self.hierarchy, dict(rule.links))
-        best: Candidate | None = None
+        problem = MappingProblem(Shape(nest), self.hierarchy, dict(rule.links))
+        best: BestOrder | None = None
         considered = 0
         for floor, placed, bounds in _candidates(problem, rule, objective, self.lpf_limit):
             if best is not None and floor > best.values[0]:
@@ -102,7 +102,7 @@ class Engine:
         return replace(problem.solution(best), considered=considered)
 
 
-def too_many_orders(candidate: Candidate, limit: int) -> bool:
+def too_many_orders(candidate: BestOrder, limit: int) -> bool:
     """Return whether a layer has more orders of ``limit`` factors than are tried one by one."""
     return order_count(temporal_factors(candidate.placed.remaining, limit)) > MAX_ORDERS
 
@@ -120,7 +120,7 @@ def _question(rule: MappingRule) -> tuple[object, ...]:
 
 
 def _candidates(
-    problem: Problem, rule: MappingRule, objective: Objective, limit: int | None
+    problem: MappingProblem, rule: MappingRule, objective: Objective, limit: int | None
 ) -> list[tuple[float, Placed, Bounds | None]]:
     """Return the spatial mappings to try with what no order of them can beat, most promising first."""
     placed = problem.placements(rule)
@@ -140,11 +140,11 @@ def _candidates(
     return sorted(found, key=lambda entry: entry[0])
 
 
-Found = tuple[Candidate | None, int]
+Found = tuple[BestOrder | None, int]
 
 
 def _search_orders(
-    problem: Problem, placed: Placed, rule: MappingRule, objective: Objective, limit: int | None
+    problem: MappingProblem, placed: Placed, rule: MappingRule, objective: Objective, limit: int | None
 ) -> list[Found]:
     """Return the best of each chunk of orders with their allocation, and how many were costed."""
     found: list[Found] = []
@@ -157,7 +157,7 @@ def _search_orders(
     return found
 
 
-def _may_beat(problem: Problem, placed: Placed, bounds: Bounds, best: Candidate) -> bool:
+def _may_beat(problem: MappingProblem, placed: Placed, bounds: Bounds, best: BestOrder) -> bool:
     """Return whether the least energy, in no more than the iterations, is an EDP better than ``best``."""
     least = bounds.least_energy()
     if least is None:
@@ -166,7 +166,7 @@ def _may_beat(problem: Problem, placed: Placed, bounds: Bounds, best: Candidate)
 
 
 def _cheapest(
-    problem: Problem, placed: Placed, bounds: Bounds | None, limit: int | None, best: Candidate | None
+    problem: MappingProblem, placed: Placed, bounds: Bounds | None, limit: int | None, best: BestOrder | None
 ) -> Found | None:
     """Return the mapping of least energy over all orders of the factors and all allocations.
 

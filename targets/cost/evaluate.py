@@ -17,7 +17,7 @@ from targets.hierarchy import Hierarchy
 
 
 @dataclass(frozen=True)
-class Costs:
+class BatchCosts:
     """Latency and energy of N mappings.
 
     Attributes:
@@ -44,7 +44,7 @@ def evaluate(
     links: dict[str, str],
     array_energy_pj: float,
     precharge_pj: float = 0.0,
-) -> Costs:
+) -> BatchCosts:
     """Return the costs of a batch of orders with their allocation.
 
     Args:
@@ -61,7 +61,7 @@ def evaluate(
     array = np.full(batch.count, array_energy_pj)
     if precharge_pj and "W" in mean:
         array = array + precharge_pj / mean["W"].period[0]
-    return Costs(
+    return BatchCosts(
         latency(hierarchy, mean, whole, links, hierarchy.array.cycles_per_operation),
         accesses(hierarchy, mean, links),
         array,

@@ -11,7 +11,7 @@ from targets.cost.local_search import climb
 from targets.cost.mapping import MappingRule
 from targets.cost.orderings import Factor, prime_factors
 from targets.cost.paths import Path
-from targets.cost.problem import Candidate, Problem
+from targets.cost.problem import BestOrder, MappingProblem
 from targets.cost.realise import Order, realised, rows_of
 from targets.cost.solution import Solution
 from targets.cost.unrolling import Placed
@@ -53,7 +53,7 @@ class _Choice:
 
 
 def improve(
-    problem: Problem, start: Candidate, objective: Objective, rule: MappingRule, considered: int
+    problem: MappingProblem, start: BestOrder, objective: Objective, rule: MappingRule, considered: int
 ) -> Solution:
     """Return a mapping at least as good as ``start``, over all orders and allocations of all prime factors.
 
@@ -91,7 +91,7 @@ def improve(
     return replace(problem.solution(best), considered=considered, gap=0.0 if gap < SAME else gap)
 
 
-def _ranked(problem: Problem, rule: MappingRule, objective: Objective, known: float) -> list[_Choice]:
+def _ranked(problem: MappingProblem, rule: MappingRule, objective: Objective, known: float) -> list[_Choice]:
     """Return the spatial mappings that leave loops to order, least quick bound first."""
     found = []
     for placed in problem.placements(rule):
@@ -111,7 +111,7 @@ def _ranked(problem: Problem, rule: MappingRule, objective: Objective, known: fl
     return sorted(found, key=lambda choice: choice.floor)
 
 
-def any_fit(problem: Problem, objective: Objective, rule: MappingRule) -> Candidate | None:
+def any_fit(problem: MappingProblem, objective: Objective, rule: MappingRule) -> BestOrder | None:
     """Return a mapping where filling memories from the inside fits none; ``None`` if there is none at all.
 
     An inner memory that takes all it can may need more of the memory above than there is: such layers have
@@ -129,7 +129,7 @@ def any_fit(problem: Problem, objective: Objective, rule: MappingRule) -> Candid
     return min(fitting, key=lambda c: c.values, default=None)
 
 
-def _in_primes(candidate: Candidate) -> Order:
+def _in_primes(candidate: BestOrder) -> Order:
     """Return a mapping with its factors split into primes."""
     loops: list[Factor] = []
     position = [0]

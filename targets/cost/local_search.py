@@ -11,7 +11,7 @@ import numpy as np
 from targets.cost.allocation import Levels, allocate, fitting
 from targets.cost.batch import Batch
 from targets.cost.orderings import Ints
-from targets.cost.problem import Candidate, Problem
+from targets.cost.problem import BestOrder, MappingProblem
 from targets.cost.unrolling import Placed
 from targets.objective import Objective
 
@@ -51,7 +51,9 @@ def join(parts: list[Rows]) -> Rows:
     )
 
 
-def climb(problem: Problem, placed: Placed, start: Rows, objective: Objective) -> tuple[Candidate, int]:
+def climb(
+    problem: MappingProblem, placed: Placed, start: Rows, objective: Objective
+) -> tuple[BestOrder, int]:
     """Improve the best of ``start`` until no neighbour is better.
 
     Returns:
@@ -71,7 +73,9 @@ def climb(problem: Problem, placed: Placed, start: Rows, objective: Objective) -
     return best, costed
 
 
-def ranked(problem: Problem, placed: Placed, rows: Rows, objective: Objective) -> tuple[Rows, Candidate]:
+def ranked(
+    problem: MappingProblem, placed: Placed, rows: Rows, objective: Objective
+) -> tuple[Rows, BestOrder]:
     """Return the best few of ``rows``, each with other costs, and the best of all."""
     batch = Batch(problem.shape, rows.loops, rows.sizes)
     levels = rows.columns()
@@ -84,7 +88,7 @@ def ranked(problem: Problem, placed: Placed, rows: Rows, objective: Objective) -
     return rows.take(distinct), best
 
 
-def _neighbours(problem: Problem, placed: Placed, rows: Rows) -> Rows | None:
+def _neighbours(problem: MappingProblem, placed: Placed, rows: Rows) -> Rows | None:
     length = rows.loops.shape[1]
     moves = _permutations(length)
     parts = []

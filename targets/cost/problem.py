@@ -12,7 +12,7 @@ from targets.cost import roofline
 from targets.cost.allocation import Levels, allocate, fitting
 from targets.cost.batch import Batch, Bools
 from targets.cost.bounds import Bounds
-from targets.cost.evaluate import Costs, evaluate
+from targets.cost.evaluate import BatchCosts, evaluate
 from targets.cost.imc import array_energy_pj, precharge_pj
 from targets.cost.mapping import Mapping, MappingRule, Unrolling
 from targets.cost.nest import Floats, Shape
@@ -25,7 +25,7 @@ from targets.objective import Objective
 
 
 @dataclass(frozen=True)
-class Candidate:
+class BestOrder:
     """The best order of a batch: its value first, then what breaks ties."""
 
     values: tuple[float, float]
@@ -35,7 +35,7 @@ class Candidate:
     levels: dict[str, tuple[int, ...]]
 
 
-class Problem:
+class MappingProblem:
     """One nest on one core: everything that does not depend on the mapping."""
 
     def __init__(self, shape: Shape, hierarchy: Hierarchy, links: dict[str, str]) -> None:
@@ -65,7 +65,7 @@ class Problem:
             return sum(parts.values())
         return self.shape.nest.operations * self.hierarchy.array.operation_energy_pj
 
-    def costs(self, placed: Placed, batch: Batch, levels: Levels) -> Costs:
+    def costs(self, placed: Placed, batch: Batch, levels: Levels) -> BatchCosts:
         """Return the costs of a batch."""
         return evaluate(
             batch, levels, self.hierarchy, placed, self.links, self.array_energy(placed), self.precharge_pj
@@ -77,7 +77,7 @@ class Problem:
 
     def best_of(
         self, placed: Placed, loops: Ints, sizes: Ints, objective: Objective, most: bool = True
-    ) -> Candidate | None:
+    ) -> BestOrder | None:
         """Return the best of some orders, allocated bottom-up; ``None`` if none fits.
 
         ``most`` decides between allocations that leave the same to fetch; see ``allocate``.
@@ -105,9 +105,9 @@ class Problem:
     @staticmethod
     def candidate(
         placed: Placed, batch: Batch, levels: Levels, first: Floats, second: Floats, row: int
-    ) -> Candidate:
+    ) -> BestOrder:
         """Return one mapping of a batch with its values."""
-        return Candidate(
+        return BestOrder(
             (float(first[row]), float(second[row])),
             placed,
             batch.loops[row],
@@ -141,7 +141,7 @@ class Problem:
             "operands are too large for a memory they share, or partial sums lack a port to come back",
         )
 
-    def solution(self, candidate: Candidate) -> Solution:
+    def solution(self, candidate: BestOrder) -> Solution:
         """Return a candidate with its breakdown."""
         names = self.shape.names
         loops = tuple((names[i], int(s)) for i, s in zip(candidate.loops, candidate.sizes, strict=True))

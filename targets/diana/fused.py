@@ -110,7 +110,7 @@ def _store(arch: Architecture, name: str) -> Store:
 
 
 class FusedCosts:
-    """What rows of a layer cost that lie in L1; see :class:`targets.schedule.jobs.Costs`."""
+    """What rows of a layer cost that lie in L1; see :class:`targets.schedule.jobs.CoreCosts`."""
 
     def __init__(self, run: FusedRun) -> None:
         self._run = run

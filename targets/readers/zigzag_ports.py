@@ -27,7 +27,7 @@ class Wires:
 
 
 @dataclass(frozen=True)
-class Move:
+class PortMove:
     """One operand in one direction over one port, and where the file says so."""
 
     port: str
@@ -36,7 +36,7 @@ class Move:
     entry: Entry
 
 
-def named_ports(entry: Entry) -> tuple[dict[str, Wires], list[Move]]:
+def named_ports(entry: Entry) -> tuple[dict[str, Wires], list[PortMove]]:
     """Return the ports of the newer generation, each with its own allocation. Raises InputError."""
     wires: dict[str, Wires] = {}
     moves = []
@@ -58,11 +58,11 @@ def named_ports(entry: Entry) -> tuple[dict[str, Wires], list[Move]]:
                     f"'{allocation.text()[:40]}' is no operand with a direction",
                     "write one of I1, I2, O, a comma, and one of fh, th, fl, tl",
                 )
-            moves.append(Move(name, operand, direction, allocation))
+            moves.append(PortMove(name, operand, direction, allocation))
     return wires, moves
 
 
-def counted_ports(fields: dict[str, Entry], operands: list[str]) -> tuple[dict[str, Wires], list[Move]]:
+def counted_ports(fields: dict[str, Entry], operands: list[str]) -> tuple[dict[str, Wires], list[PortMove]]:
     """Return the ports of the older generation, counted by kind, with tables of moves. Raises InputError."""
 
     def number(key: str, default: int, least: int = 1) -> int:
@@ -95,12 +95,12 @@ def counted_ports(fields: dict[str, Entry], operands: list[str]) -> tuple[dict[s
         for direction, port in table.fields((), DIRECTIONS).items():
             if port.text() not in wires:
                 raise port.wrong(f"there is no port '{port.text()}'", did_you_mean(port.text(), wires))
-            moves.append(Move(port.text(), operand, direction, port))
+            moves.append(PortMove(port.text(), operand, direction, port))
     return wires, moves
 
 
 def ports_of(
-    entry: Entry, operands: list[str], wires: dict[str, Wires], moves: list[Move]
+    entry: Entry, operands: list[str], wires: dict[str, Wires], moves: list[PortMove]
 ) -> tuple[Port, ...]:
     """Return the ports that are in use, with what each serves.
 
@@ -137,7 +137,7 @@ def ports_of(
     return tuple(ports)
 
 
-def _check_moves(operands: list[str], wires: dict[str, Wires], moves: list[Move]) -> None:
+def _check_moves(operands: list[str], wires: dict[str, Wires], moves: list[PortMove]) -> None:
     taken: dict[tuple[str, str], str] = {}
     for move in moves:
         transfer = f"'{move.operand}, {move.direction}'"

@@ -10,7 +10,7 @@ from targets.schedule.estimate import Estimate
 from targets.schedule.jobs import has_weights, weights_name
 from targets.schedule.machine import OUTER
 from targets.schedule.occupancy import NoRoomError
-from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, place_segment
+from targets.schedule.plan import LayerChoice, NoOptionError, Plan, Segment, place_segment
 from targets.schedule.state import State
 from targets.schedule.tiles import Cut
 
@@ -115,7 +115,7 @@ class Beam:
         nearest = min(group, key=lambda core: (-near[core], free[core], core))
         return list(dict.fromkeys((nearest, first)))
 
-    def _worthwhile(self, index: int, split: bool) -> tuple[Choice, ...]:
+    def _worthwhile(self, index: int, split: bool) -> tuple[LayerChoice, ...]:
         """Return the splits of a layer the beam tries: all in small networks, else the most promising."""
         if not split and self.candidates.whole(index):
             return ()
@@ -123,14 +123,14 @@ class Beam:
         if self.only is not None and self.candidates.whole(index):
             return tuple(choice for choice in splits if choice.cut == self.only)
         allowance = BEAM_TILES // 2 // len(self.network.order)
-        found: list[Choice] = []
+        found: list[LayerChoice] = []
         for choice in sorted(splits, key=lambda c: (self._duration(index, c), c.cut.parts, c.cut.axis)):
             if choice.cut.parts <= allowance or not (found or self.candidates.whole(index)):
                 found.append(choice)
                 allowance -= choice.cut.parts
         return tuple(found)
 
-    def _duration(self, index: int, choice: Choice) -> float:
+    def _duration(self, index: int, choice: LayerChoice) -> float:
         """Return about how long a split layer takes: its cores, or fetching the weights for each of them."""
         machine, layer = self.network.machine, self.network.layer(index)
         turns = -(-choice.cut.parts // len(set(choice.cores)))

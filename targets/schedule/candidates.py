@@ -9,7 +9,7 @@ from itertools import combinations
 from targets.cost.base import LayerCost
 from targets.schedule.jobs import ALL_HELD, Held, Network, Option, weights_name
 from targets.schedule.machine import OUTER
-from targets.schedule.plan import Choice, Segment, cut_tiles
+from targets.schedule.plan import LayerChoice, Segment, cut_tiles
 from targets.schedule.tiles import WHOLE, Axis, Cut, Tile, cuttable
 
 # Operands in the order in which they are left off chip where not all fit.
@@ -44,8 +44,8 @@ class Candidates:
 
     network: Network
     freedom: Freedom
-    _whole: dict[int, tuple[Choice, ...]] = field(default_factory=dict)
-    _split: dict[int, tuple[Choice, ...]] = field(default_factory=dict)
+    _whole: dict[int, tuple[LayerChoice, ...]] = field(default_factory=dict)
+    _split: dict[int, tuple[LayerChoice, ...]] = field(default_factory=dict)
 
     def on(self, network: Network) -> Candidates:
         """Return the same ways for ``network``, which differs in nothing that they depend on."""
@@ -93,7 +93,7 @@ class Candidates:
                 seen.add(held)
                 yield held
 
-    def whole(self, index: int) -> tuple[Choice, ...]:
+    def whole(self, index: int) -> tuple[LayerChoice, ...]:
         """Return the layer uncut on the first core of each group, with the most that can be held."""
         if index not in self._whole:
             found = []
@@ -102,16 +102,16 @@ class Candidates:
             self._whole[index] = tuple(found)
         return self._whole[index]
 
-    def _held_choices(self, index: int, cores: Sequence[str], cut: Cut) -> list[Choice]:
+    def _held_choices(self, index: int, cores: Sequence[str], cut: Cut) -> list[LayerChoice]:
         """Return a cut layer on ``cores`` with what can be held; none if nothing fits."""
         tiles = cut_tiles(self.network.layer(index), cut)
         spread = tuple(cores[number % len(cores)] for number in range(cut.parts))
         for held in self.held_for(index, tiles[0], cores[0]):
             if all(self.option(tile, cores[0], held) is not None for tile in tiles):
-                return [Choice(spread, cut, held)]
+                return [LayerChoice(spread, cut, held)]
         return []
 
-    def split(self, index: int) -> tuple[Choice, ...]:
+    def split(self, index: int) -> tuple[LayerChoice, ...]:
         """Return the layer cut over several alike cores, and over one where its weights do not fit."""
         if index not in self._split:
             self._split[index] = (
@@ -119,7 +119,7 @@ class Candidates:
             )
         return self._split[index]
 
-    def _splits(self, index: int) -> Iterator[Choice]:
+    def _splits(self, index: int) -> Iterator[LayerChoice]:
         layer = self.network.layer(index)
         axes: tuple[Axis, ...] = ("OY", "K")
         whole = {self.network.costs.alike(c.cores[0]): c for c in self.whole(index)}
@@ -133,7 +133,9 @@ class Candidates:
                             found += len(cores) <= parts
                             yield choice
 
-    def _part_counts(self, index: int, cores: Sequence[str], base: Choice | None, axis: Axis) -> list[int]:
+    def _part_counts(
+        self, index: int, cores: Sequence[str], base: LayerChoice | None, axis: Axis
+    ) -> list[int]:
         most = min(len(cores), max(2, SPLIT_TILES // len(self.network.order)))
         counts = [n for n in (2, 4, 8, 16, 32) if n < most] + ([most] if most > 1 else [])
         if base is None or base.held != ALL_HELD:
@@ -142,7 +144,9 @@ class Candidates:
             counts += [n for n in (2, 4, 8, 16, 32, 64, 128) if n not in counts and n <= limit]
         return sorted(set(counts))
 
-    def _gaining(self, index: int, cores: Sequence[str], cut: Cut, base: Choice | None) -> Iterator[Choice]:
+    def _gaining(
+        self, index: int, cores: Sequence[str], cut: Cut, base: LayerChoice | None
+    ) -> Iterator[LayerChoice]:
         """Yield a cut if its longest tile is shorter than the layer, or it holds more."""
         for choice in self._held_choices(index, cores, cut):
             if base is None or len(choice.held) > len(base.held):
@@ -153,7 +157,7 @@ class Candidates:
             if longest * turns < 0.9 * self.cost(index, base, 0).latency_cycles:
                 yield choice
 
-    def cost(self, index: int, choice: Choice, number: int) -> LayerCost:
+    def cost(self, index: int, choice: LayerChoice, number: int) -> LayerCost:
         """Return the cost of one tile of a choice that is known to have one."""
         tile = cut_tiles(self.network.layer(index), choice.cut)[number]
         option = self.option(tile, choice.cores[number], choice.held)
@@ -162,6 +166,6 @@ class Candidates:
         return option.cost
 
 
-def single(index: int, choice: Choice) -> Segment:
+def single(index: int, choice: LayerChoice) -> Segment:
     """Return a layer on its own."""
     return Segment((index,), (choice,))

@@ -20,7 +20,7 @@ class Held(NamedTuple):
     until: float
 
 
-class Access(NamedTuple):
+class TimedAccess(NamedTuple):
     """A run or a move reads or writes a part of a tensor in a store from ``start`` up to ``end``."""
 
     who: str
@@ -104,7 +104,7 @@ def _at_the_start(network: Network, schedule: Schedule) -> dict[tuple[str, str],
     return contents
 
 
-def _covers(stay: Stay, write: Access) -> bool:
+def _covers(stay: Stay, write: TimedAccess) -> bool:
     return stay.start <= write.start and end_of(stay) >= write.end and write.region.within(stay.region)
 
 
@@ -113,32 +113,32 @@ def end_of(stay: Stay) -> float:
     return math.inf if stay.end is None else stay.end
 
 
-def _writes(network: Network, schedule: Schedule) -> Iterator[Access]:
+def _writes(network: Network, schedule: Schedule) -> Iterator[TimedAccess]:
     for run in schedule.runs:
         first, *others = network.layer(run.layer).outputs
         target = place_of(network, run, "O")
-        yield Access(f"'{run.name}'", target, first.name, run.output, run.start, run.end)
+        yield TimedAccess(f"'{run.name}'", target, first.name, run.output, run.start, run.end)
         for other in others:
             whole = network.extents[other.name].whole
-            yield Access(f"'{run.name}'", target, other.name, whole, run.start, run.end)
+            yield TimedAccess(f"'{run.name}'", target, other.name, whole, run.start, run.end)
     for move in schedule.moves:
-        yield Access("a move", move.destination, move.tensor, move.region, move.start, move.end)
+        yield TimedAccess("a move", move.destination, move.tensor, move.region, move.start, move.end)
 
 
-def _reads(network: Network, schedule: Schedule) -> Iterator[Access]:
+def _reads(network: Network, schedule: Schedule) -> Iterator[TimedAccess]:
     for run in schedule.runs:
         who = f"'{run.name}'"
         for read in run.reads:
             store = place_of(network, run, read.operand)
-            yield Access(who, store, read.tensor, read.region, run.start, run.end)
+            yield TimedAccess(who, store, read.tensor, read.region, run.start, run.end)
         if run.weights is not None:
             weights = weights_name(network.layer(run.layer))
-            yield Access(who, place_of(network, run, "W"), weights, run.weights, run.start, run.end)
+            yield TimedAccess(who, place_of(network, run, "W"), weights, run.weights, run.start, run.end)
     for move in schedule.moves:
-        yield Access("a move", move.source, move.tensor, move.region, move.start, move.end)
+        yield TimedAccess("a move", move.source, move.tensor, move.region, move.start, move.end)
 
 
-def _access_problems(access: Access, contents: Contents) -> Iterator[str]:
+def _access_problems(access: TimedAccess, contents: Contents) -> Iterator[str]:
     arrived = [h for h in contents.get((access.store, access.tensor), ()) if h.ready <= access.start]
     where = f"of '{access.tensor}' in {access.store}"
     for hole in uncovered(access.region, [held.region for held in arrived])[:1]:

@@ -10,7 +10,7 @@ from targets.schedule.exact_crossings import crossings, least_uses, move_energy
 from targets.schedule.exact_loads import Load, crowd
 from targets.schedule.exact_problem import Problem, cells, part_of
 from targets.schedule.jobs import Network
-from targets.schedule.plan import Choice, NoOptionError
+from targets.schedule.plan import LayerChoice, NoOptionError
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Layer:
 
 
 def free_bound(
-    network: Network, ways: Mapping[int, Sequence[Choice]], objective: Objective, ratios: Sequence[float]
+    network: Network, ways: Mapping[int, Sequence[LayerChoice]], objective: Objective, ratios: Sequence[float]
 ) -> float:
     """Return a value of ``objective`` that no schedule undercuts which cuts every layer in one of ``ways``.
 
@@ -77,7 +77,7 @@ def free_bound(
     return objective.expected(ratios, ends, [sum(energies[: i + 1]) for i in range(len(energies))])
 
 
-def _least(network: Network, index: int, ways: Sequence[Choice]) -> _Layer:
+def _least(network: Network, index: int, ways: Sequence[LayerChoice]) -> _Layer:
     problems = []
     for choice in dict.fromkeys(way._replace(cores=()) for way in ways):
         try:

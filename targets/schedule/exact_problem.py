@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from targets.schedule.jobs import ALL_HELD, Held, Network, Option, Read, weights_name
 from targets.schedule.machine import OUTER, Machine
-from targets.schedule.plan import Choice, NoOptionError, Resident, Segment, cut_tiles
+from targets.schedule.plan import LayerChoice, NoOptionError, Resident, Segment, cut_tiles
 from targets.schedule.regions import Region
 from targets.schedule.tiles import Tile
 
@@ -149,7 +149,9 @@ def problem_of(network: Network, plan: Iterable[Segment], resident: Resident | N
     return part_of(network, {index: choices[index] for index in network.order}, resident)
 
 
-def part_of(network: Network, choices: Mapping[int, Choice], resident: Resident | None = None) -> Problem:
+def part_of(
+    network: Network, choices: Mapping[int, LayerChoice], resident: Resident | None = None
+) -> Problem:
     """Return what cuts and held operands of some layers, in their order, leave open; others are not there.
 
     Raises:
@@ -162,7 +164,7 @@ def part_of(network: Network, choices: Mapping[int, Choice], resident: Resident 
     return Problem(network, tuple(tasks), tuple(_pieces(network, tasks, resident or {})))
 
 
-def _task(network: Network, index: int, tile: Tile, choice: Choice, number: int) -> Task:
+def _task(network: Network, index: int, tile: Tile, choice: LayerChoice, number: int) -> Task:
     options: dict[str, Option] = {}
     uses: dict[str, Uses] = {}
     stores: dict[tuple[str, str], str] = {}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from targets.schedule.candidates import Candidates
 from targets.schedule.jobs import Network
-from targets.schedule.plan import Choice, Segment, cut_tiles
+from targets.schedule.plan import LayerChoice, Segment, cut_tiles
 from targets.schedule.tiles import WHOLE, Cut, cuttable
 
 # Layers and tiles of a group that are still worth their scheduling time.
@@ -103,7 +103,7 @@ def fused(candidates: Candidates, layers: Sequence[int], count: int, pattern: st
 
 def _spread(
     candidates: Candidates, index: int, cut: Cut, cores: Sequence[str], pattern: str, busy: dict[str, int]
-) -> Iterator[Choice]:
+) -> Iterator[LayerChoice]:
     tiles = cut_tiles(candidates.network.layer(index), cut)
     for held in candidates.held_for(index, tiles[0], cores[0]):
         if any(candidates.option(tile, cores[0], held) is None for tile in tiles):
@@ -114,5 +114,5 @@ def _spread(
             spread = tuple(cores[n * len(cores) // cut.parts] for n in range(cut.parts))
         else:
             spread = tuple(cores[n % len(cores)] for n in range(cut.parts))
-        yield Choice(spread, cut, held)
+        yield LayerChoice(spread, cut, held)
         return

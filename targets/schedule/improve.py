@@ -9,7 +9,7 @@ from targets.schedule.candidates import Candidates
 from targets.schedule.estimate import Estimate
 from targets.schedule.fusion import PATTERNS, fused, runs, tile_counts
 from targets.schedule.occupancy import NoRoomError
-from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, cut_tiles, ended, place_segment
+from targets.schedule.plan import LayerChoice, NoOptionError, Plan, Segment, cut_tiles, ended, place_segment
 from targets.schedule.state import State
 
 # Tiles placed anew before the search ends, for fusing and for all else; some 10,000 are placed in a second.
@@ -167,7 +167,7 @@ class Improver:
         for choice in self.candidates.split(index):
             yield Segment((index,), (choice,))
 
-    def _elsewhere(self, index: int, choice: Choice) -> Iterator[Choice]:
+    def _elsewhere(self, index: int, choice: LayerChoice) -> Iterator[LayerChoice]:
         """Yield a layer of a group with all its tiles on one of the other cores."""
         for group in self.candidates.groups(index):
             tile = cut_tiles(self.candidates.network.layer(index), choice.cut)[0]

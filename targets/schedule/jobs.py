@@ -32,7 +32,7 @@ class Option(NamedTuple):
     buffers: tuple[tuple[str, int], ...] = ()
 
 
-class Costs(Protocol):
+class CoreCosts(Protocol):
     """What a target tells the scheduler of its cores."""
 
     def cores(self, layer: Layer) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ class Network:
 
     workload: Workload
     machine: Machine
-    costs: Costs
+    costs: CoreCosts
     stage_of: Mapping[int, int]
     order: tuple[int, ...]
     extents: Mapping[str, Extent]
@@ -167,7 +167,7 @@ def _check_names(workload: Workload, order: Sequence[int]) -> None:
             )
 
 
-def network_of(workload: Workload, machine: Machine, costs: Costs, second: Mapping[int, bool]) -> Network:
+def network_of(workload: Workload, machine: Machine, costs: CoreCosts, second: Mapping[int, bool]) -> Network:
     """Return ``workload`` as the scheduler sees it.
 
     Args:

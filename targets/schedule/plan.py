@@ -14,7 +14,7 @@ from targets.schedule.state import State
 from targets.schedule.tiles import WHOLE, Cut, Tile, tiles_of
 
 
-class Choice(NamedTuple):
+class LayerChoice(NamedTuple):
     """What is decided for one layer.
 
     Attributes:
@@ -32,7 +32,7 @@ class Segment(NamedTuple):
     """Layers that are scheduled together; several are fused: their tiles are placed depth first."""
 
     layers: tuple[int, ...]
-    choices: tuple[Choice, ...]
+    choices: tuple[LayerChoice, ...]
 
 
 Plan = tuple[Segment, ...]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from passes.graph import from_model
 from passes.macs import node_macs
-from passes.mount_ranking import EARLY, LATE, WIDE, Candidate, rank
-from passes.mount_rules import Network
+from passes.mount_ranking import EARLY, LATE, WIDE, LegalMount, rank
+from passes.mount_rules import DataFlow
 from passes.rewriting import dims
 from tests.passes.net_builder import NetBuilder
 
@@ -74,7 +74,7 @@ class Flow:
 @settings(deadline=None, max_examples=150)
 @given(flows())
 def test_every_answer_is_that_of_following_the_arrows(graph: gs.Graph) -> None:
-    network, flow = Network(graph), Flow(graph)
+    network, flow = DataFlow(graph), Flow(graph)
     final = network.final
     heaviest = max(flow.macs_before(t) for t in graph.outputs)
     assert flow.macs_before(final) == heaviest
@@ -112,14 +112,14 @@ def test_the_order_of_mounts_is_that_of_scoring_all_of_them_each_time(
     drawn: list[tuple[int, int, int, bool]],
 ) -> None:
     candidates = [
-        Candidate(f"t{i}", share / 40, (1, channels, size, size), joins)
+        LegalMount(f"t{i}", share / 40, (1, channels, size, size), joins)
         for i, (share, channels, size, joins) in enumerate(sorted(drawn, key=lambda d: d[0]))
     ]
     found = sorted(rank(candidates).items(), key=lambda item: item[1].place)
     assert [name for name, _ in found] == in_order(candidates)
 
 
-def in_order(candidates: list[Candidate]) -> list[str]:
+def in_order(candidates: list[LegalMount]) -> list[str]:
     """Take the best of the score in the docstring of ``rank``, score the others anew, and so on."""
     narrow = {
         c.shape[2:]: min(o.shape[1] for o in candidates if o.shape[2:] == c.shape[2:]) for c in candidates

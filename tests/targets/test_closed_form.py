@@ -14,7 +14,7 @@ from targets.placement import Placement
 from targets.schedule.jobs import ALL_HELD, Network, network_of
 from targets.schedule.machine import OUTER
 from targets.schedule.occupancy import NoRoomError
-from targets.schedule.plan import Choice, Plan, Segment, simulate
+from targets.schedule.plan import LayerChoice, Plan, Segment, simulate
 from targets.schedule.state import State
 from targets.scheduling import no_room
 from targets.workload import ExitPath, Workload, build_workload
@@ -37,7 +37,7 @@ def cheapest(network: Network, target: Target = DIANA) -> Plan:
         placed = target.place(network.layer(index))
         assert isinstance(placed, Placement)
         cores.append(placed.core)
-    return tuple(Segment((i,), (Choice((c,)),)) for i, c in zip(network.order, cores, strict=True))
+    return tuple(Segment((i,), (LayerChoice((c,)),)) for i, c in zip(network.order, cores, strict=True))
 
 
 def chain(*layers: Layer) -> Workload:

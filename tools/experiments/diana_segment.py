@@ -26,7 +26,7 @@ from targets.schedule.checker import problems
 from targets.schedule.jobs import Network
 from targets.schedule.memory_profile import memory_profiles
 from targets.schedule.occupancy import NoRoomError
-from targets.schedule.plan import Choice, Segment, finished, simulate
+from targets.schedule.plan import LayerChoice, Segment, finished, simulate
 from targets.schedule.regions import extent_of
 from targets.schedule.result import Schedule
 from targets.schedule.tiles import Cut
@@ -91,7 +91,7 @@ def plan(network: Network, rows: Rows) -> Segment:
         layer = network.layer(index)
         core = CORE_OF.get(layer.op_type) or network.costs.cores(layer)[0]
         parts = extent_of(layer.outputs[0]).rows // (rows.stem if "stem" in layer.origin else rows.others)
-        choices.append(Choice((core,) * parts, Cut("OY", parts)))
+        choices.append(LayerChoice((core,) * parts, Cut("OY", parts)))
     return Segment(network.order, tuple(choices))
 
 

@@ -16,7 +16,7 @@ from targets.cost.engine import Engine
 from targets.cost.mapping import MappingRule
 from targets.cost.nest import Shape
 from targets.cost.orderings import all_orders, temporal_factors
-from targets.cost.problem import Problem
+from targets.cost.problem import MappingProblem
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from tests.targets.cost.small import core, matmul, memory, outer, register
 from tests.targets.cost.strategies import Case, cases
@@ -54,7 +54,7 @@ def test_it_is_never_worse_than_the_limited_search(case: Case, objective: Object
     assert full.value(objective) <= limited.value(objective) * (1 + ROUNDING) or limited.considered > 0
 
 
-def every_value(problem: Problem, case: Case, objective: Objective) -> float:
+def every_value(problem: MappingProblem, case: Case, objective: Objective) -> float:
     """Return the least value over all orders of the prime factors and all levels that fit, one by one."""
     placed = problem.place(given_spatial(case).spatial)
     factors = temporal_factors(placed.remaining, None)
@@ -83,7 +83,7 @@ def every_value(problem: Problem, case: Case, objective: Objective) -> float:
 @given(cases(), st.sampled_from(OBJECTIVES))
 def test_bound_and_result_bracket_the_optimum(case: Case, objective: Objective) -> None:
     """On layers small enough to try every mapping; a gap of zero is the optimum."""
-    problem = Problem(Shape(case.nest), case.core, {})
+    problem = MappingProblem(Shape(case.nest), case.core, {})
     factors = temporal_factors(problem.place(given_spatial(case).spatial).remaining, None)
     assume(len(factors) <= 4)
     full = Engine(case.core, None).best(case.nest, objective, given_spatial(case))

@@ -12,7 +12,7 @@ from targets.placement import Refusal
 from targets.schedule.checker import problems
 from targets.schedule.jobs import ALL_HELD, Option
 from targets.schedule.machine import OUTER
-from targets.schedule.plan import Choice, Segment, finished, simulate
+from targets.schedule.plan import LayerChoice, Segment, finished, simulate
 from targets.schedule.result import Schedule
 from targets.schedule.tiles import Cut, tiles_of
 from targets.workload import ExitPath, Workload
@@ -53,7 +53,7 @@ def scheduled(run: FusedRun, rows: int = 4) -> Schedule:
     network = fused_network(run, block())
     parts = 16 // rows
     cores = ("analog", "analog", "simd")
-    choices = tuple(Choice((core,) * parts, Cut("OY", parts)) for core in cores)
+    choices = tuple(LayerChoice((core,) * parts, Cut("OY", parts)) for core in cores)
     schedule = finished(simulate(network, [Segment(network.order, choices)]))
     assert problems(network, schedule) == []
     return schedule

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from targets.arch import Architecture, parse_architecture
 from targets.cost.base import LayerCost
 from targets.layer import Layer, Operand
-from targets.schedule.jobs import ALL_HELD, Costs, Network, network_of
+from targets.schedule.jobs import ALL_HELD, CoreCosts, Network, network_of
 from targets.schedule.machine import OUTER, Machine, Store, Word
 from targets.schedule.regions import Region
 from targets.schedule.result import Move, Run, Schedule, Stay, Uses
@@ -49,7 +49,7 @@ def network() -> Network:
         {},
     )
     workload = Workload((first, second), exits, (), frozenset({"last"}))
-    return network_of(workload, machine, cast(Costs, None), {})
+    return network_of(workload, machine, cast(CoreCosts, None), {})
 
 
 def cost(parts: Sequence[int], energy_pj: float = 0.0) -> LayerCost:

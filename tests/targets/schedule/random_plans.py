@@ -7,7 +7,7 @@ from random import Random
 
 from targets.schedule.jobs import ALL_HELD, Held, Network, has_weights, weights_name
 from targets.schedule.machine import OUTER
-from targets.schedule.plan import Choice, Plan, Segment
+from targets.schedule.plan import LayerChoice, Plan, Segment
 from targets.schedule.regions import Region
 from targets.schedule.tiles import WHOLE, Axis, Cut, cuttable
 
@@ -41,12 +41,12 @@ def _groups(random: Random, network: Network) -> Iterator[tuple[int, ...]]:
     yield tuple(group)
 
 
-def _choice(random: Random, network: Network, index: int) -> Choice:
+def _choice(random: Random, network: Network, index: int) -> LayerChoice:
     layer = network.layer(index)
     axis: Axis = random.choice(["", "", "OY", "OY", "K"])
     parts = random.randint(1, min(4, cuttable(layer, axis)))
     cores = network.costs.cores(layer)
-    return Choice(
+    return LayerChoice(
         tuple(random.choice(cores) for _ in range(parts)),
         Cut(axis, parts) if parts > 1 else WHOLE,
         random.choice(HELD),

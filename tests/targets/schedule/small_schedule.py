@@ -7,7 +7,7 @@ import functools
 from targets.layer import Layer, LoopDims, Operand
 from targets.schedule.jobs import ALL_HELD, Network, network_of
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
-from targets.schedule.plan import Choice, Resident, Segment, finished, simulate
+from targets.schedule.plan import LayerChoice, Resident, Segment, finished, simulate
 from targets.schedule.regions import Region
 from targets.schedule.result import Schedule
 from targets.schedule.tiles import WHOLE, Cut
@@ -80,11 +80,11 @@ def small_schedule() -> tuple[Network, Schedule]:
     costs = FakeCosts(machine, 1, refusals=False)
     network = network_of(Workload(layers, exits, (), outputs), machine, costs, {})
     plan = (
-        Segment((0,), (Choice(("a", "b"), Cut("OY", 2)),)),
-        Segment((1,), (Choice(("a", "b"), Cut("K", 2)),)),
-        Segment((2,), (Choice(("b",), WHOLE, STREAMED),)),
-        Segment((5,), (Choice(("a",), WHOLE, ALL_HELD),)),
-        Segment((3,), (Choice(("b",), WHOLE, ALL_HELD),)),
-        Segment((4,), (Choice(("a",), WHOLE, ALL_HELD),)),
+        Segment((0,), (LayerChoice(("a", "b"), Cut("OY", 2)),)),
+        Segment((1,), (LayerChoice(("a", "b"), Cut("K", 2)),)),
+        Segment((2,), (LayerChoice(("b",), WHOLE, STREAMED),)),
+        Segment((5,), (LayerChoice(("a",), WHOLE, ALL_HELD),)),
+        Segment((3,), (LayerChoice(("b",), WHOLE, ALL_HELD),)),
+        Segment((4,), (LayerChoice(("a",), WHOLE, ALL_HELD),)),
     )
     return network, finished(simulate(network, plan, RESIDENT), RESIDENT)

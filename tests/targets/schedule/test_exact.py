@@ -21,7 +21,7 @@ from targets.schedule.exact_problem import Problem, problem_of
 from targets.schedule.jobs import Held, Network, Option, network_of
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
 from targets.schedule.occupancy import NoRoomError
-from targets.schedule.plan import Choice, NoOptionError, Plan, Segment, simulate
+from targets.schedule.plan import LayerChoice, NoOptionError, Plan, Segment, simulate
 from targets.schedule.state import State
 from targets.schedule.tiles import WHOLE, Cut
 from targets.workload import ExitPath, Workload
@@ -84,7 +84,7 @@ def network(machine: Machine, layers: tuple[Layer, ...], cycles: dict[str, int],
 
 
 def plan(network_: Network, cut: Cut = WHOLE) -> Plan:
-    return tuple(Segment((i,), (Choice(("a",) * cut.parts, cut),)) for i in network_.order)
+    return tuple(Segment((i,), (LayerChoice(("a",) * cut.parts, cut),)) for i in network_.order)
 
 
 def solved(network_: Network, plan_: Plan, objective: Objective = LATENCY) -> float:
@@ -122,7 +122,7 @@ def test_a_shared_memory_with_room_for_one_layer_makes_them_take_turns() -> None
 def test_a_slow_link_makes_splitting_worthless(link_bits: float, cycles: int) -> None:
     layers = (elementwise("l", "x", "p"), elementwise("m", "p", "q", (0,)))
     found = network(two_cores(link_bits, None), layers, {"l": 10, "m": 100}, "q")
-    halves = (Segment((0,), (Choice(("a",)),)), Segment((1,), (Choice(("a", "a"), Cut("OY", 2)),)))
+    halves = (Segment((0,), (LayerChoice(("a",)),)), Segment((1,), (LayerChoice(("a", "a"), Cut("OY", 2)),)))
     assert solved(found, halves) == cycles
 
 
@@ -246,7 +246,7 @@ def test_no_schedule_of_the_same_cuts_undercuts_the_bound(seed: int) -> None:
 
 
 def _other_cores(random: Random, found: Network, drawn: Plan) -> Plan:
-    def other(index: int, choice: Choice) -> Choice:
+    def other(index: int, choice: LayerChoice) -> LayerChoice:
         cores = found.costs.cores(found.layer(index))
         return choice._replace(cores=tuple(random.choice(cores) for _ in choice.cores))
 
@@ -274,7 +274,7 @@ def test_no_cut_undercuts_the_free_bound(seed: int) -> None:
     random = Random(seed)
     found = random_network(random)
     plans = [random_plan(random, found) for _ in range(6)]
-    ways: dict[int, list[Choice]] = {index: [] for index in found.order}
+    ways: dict[int, list[LayerChoice]] = {index: [] for index in found.order}
     for drawn in plans:
         for segment in drawn:
             for index, choice in zip(segment.layers, segment.choices, strict=True):

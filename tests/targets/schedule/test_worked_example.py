@@ -9,7 +9,7 @@ from targets.layer import Layer, LoopDims, Operand
 from targets.schedule.checker import problems
 from targets.schedule.jobs import ALL_HELD, Held, Network, Option, network_of
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
-from targets.schedule.plan import Choice, Resident, Segment, finished, simulate
+from targets.schedule.plan import LayerChoice, Resident, Segment, finished, simulate
 from targets.schedule.regions import Region
 from targets.schedule.tiles import WHOLE, Cut
 from targets.workload import ExitPath, Workload
@@ -73,14 +73,14 @@ def test_cycles_of_the_page(cut: Cut, kept: bool, cycles: int) -> None:
         parts = {"a": Region(0, 16, 0, 1), "b": Region(16, 32, 0, 1)}
     places = tuple((f"{core}.sram", parts[core]) for core in cores)
     resident: Resident = {"conv.weights": places} if kept else {}
-    plan = (Segment((0,), (Choice(cores, cut, ALL_HELD),)),)
+    plan = (Segment((0,), (LayerChoice(cores, cut, ALL_HELD),)),)
     schedule = finished(simulate(network, plan, resident), resident)
     assert not problems(network, schedule)
     assert schedule.latency_cycles == cycles, PAGE
 
 
 def test_what_happens_when_on_the_page() -> None:
-    plan = (Segment((0,), (Choice(("a", "b"), ROWS, ALL_HELD),)),)
+    plan = (Segment((0,), (LayerChoice(("a", "b"), ROWS, ALL_HELD),)),)
     schedule = finished(simulate(example(), plan))
     assert [(run.core, run.start, run.end) for run in schedule.runs] == [
         ("a", 512, 1024),
