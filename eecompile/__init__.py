@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from eecompile.version import version
+
 __all__ = ["__version__", "api"]
 
 
@@ -16,10 +18,5 @@ def __getattr__(name: str) -> Any:
     if name == "api":
         return importlib.import_module("eecompile.api")
     if name == "__version__":
-        from importlib import metadata
-
-        try:
-            return metadata.version("eecompile")
-        except metadata.PackageNotFoundError:
-            return "0+source"
+        return version()
     raise AttributeError(f"module 'eecompile' has no attribute '{name}'")

@@ -47,6 +47,7 @@ from eecompile.options import (
     TRACE,
     WEIGHTS,
 )
+from eecompile.version import version as installed_version
 
 P = ParamSpec("P")
 
@@ -86,9 +87,7 @@ def main() -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from eecompile import __version__
-
-        print(f"eecompile {__version__}")
+        print(f"eecompile {installed_version()}")
         raise typer.Exit
 
 

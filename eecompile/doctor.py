@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from eecompile.version import FOLDER, version
+
 OK, WARN, FAIL = "ok", "warn", "fail"
 REQUIRED = (
     "numpy",
@@ -98,9 +100,7 @@ def _python() -> Finding:
 
 
 def _own_version() -> Finding:
-    from eecompile import __version__
-
-    return Finding("eecompile", OK, f"{__version__} in {Path(__file__).parent}")
+    return Finding("eecompile", OK, f"{version()} in {FOLDER}")
 
 
 def _package(name: str) -> Finding:

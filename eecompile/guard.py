@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from eecompile.flags import flags_in_use, with_flags
+from eecompile.version import version
 from passes.errors import EecompileError
 
 P = ParamSpec("P")
@@ -74,12 +75,10 @@ def _give_up_stdout() -> None:
 def _internal_error() -> int:
     import traceback
 
-    from eecompile import __version__
-
     traceback.print_exc()
     hint = (
         "This is a bug in eecompile, not in your input. Please report it with the trace above,\n"
-        f"the command you gave, and the output of `eecompile doctor` (version {__version__})."
+        f"the command you gave, and the output of `eecompile doctor` (version {version()})."
     )
     return complain("internal error", hint, INTERNAL_ERROR)
 

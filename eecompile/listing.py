@@ -8,7 +8,8 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, get_type_hints
 
-from passes.registry import TABLE, pass_class, print_value
+from passes.base import print_value
+from passes.registry import TABLE, pass_class
 from targets.arch import OperatingPoint
 from targets.conformance import support_table
 from targets.registry import load_target, target_table

@@ -17,11 +17,11 @@ from eecompile.calibration import IMAGES, calibrate
 from eecompile.dataset import evenly
 from eecompile.network_data import open_data
 from eecompile.verification import Check, Verifier
-from passes.base import Observer, Pass
+from passes.base import Observer, Pass, to_text
 from passes.errors import InputError
 from passes.exits import recognise_exits
 from passes.graph import load, save
-from passes.registry import parse_pipeline, to_text
+from passes.registry import parse_pipeline
 from passes.state import Decline, state_of
 from targets.base import Target
 from targets.registry import load_target

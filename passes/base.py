@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import onnx_graphsurgeon as gs
 
 from passes.errors import PassError
 from passes.state import state_of
+
+PLAIN_VALUE = re.compile(r"[\w./:\-]+")
+"""Values of options that the text form gives without quotes."""
 
 
 class Pass(ABC):
@@ -41,8 +47,6 @@ class Pass(ABC):
 
     def __call__(self, graph: gs.Graph) -> bool:
         """Check, run, check again, and note the pass in the graph's history."""
-        from passes.registry import to_text
-
         state = state_of(graph)
         self.requires(graph)
         state.declined = [d for d in state.declined if d.pass_name != self.name]
@@ -50,6 +54,26 @@ class Pass(ABC):
         self.ensures(graph)
         state.history.append(to_text(self))
         return changed
+
+
+def to_text(step: Pass) -> str:
+    """Return the text form of ``step``: its name and the options that differ from the default."""
+    options = []
+    for item in dataclasses.fields(step):  # type: ignore[arg-type]
+        value = getattr(step, item.name)
+        if value != item.default:
+            options.append(f"{item.name}={print_value(value)}")
+    return step.name + ("{" + ",".join(options) + "}" if options else "")
+
+
+def print_value(value: Any) -> str:
+    """Return the value of an option as the text form has it."""
+    if isinstance(value, tuple):
+        return "+".join(print_value(v) for v in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    return text if PLAIN_VALUE.fullmatch(text) else json.dumps(text)
 
 
 class Observer(Protocol):

@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any, get_args, get_origin, get_type_hints
 
-from passes.base import Pass, Pipeline
+from passes.base import PLAIN_VALUE, Pass, Pipeline
 from passes.errors import InputError, did_you_mean
 
 TABLE: dict[str, str] = {
@@ -25,7 +25,6 @@ TABLE: dict[str, str] = {
     "nest-exits": "passes.nest_exits:NestExits",
 }
 
-_PLAIN = re.compile(r"[\w./:\-]+")
 _STEP = re.compile(r"\s*([A-Za-z][\w-]*)\s*(\{)?")
 _ITEM = re.compile(r"\s*([a-z_]\w*)\s*=\s*")
 _SPACE = re.compile(r"\s*")
@@ -38,16 +37,6 @@ def pass_class(name: str) -> type[Pass]:
     module, _, attribute = TABLE[name].partition(":")
     found: type[Pass] = getattr(importlib.import_module(module), attribute)
     return found
-
-
-def to_text(step: Pass) -> str:
-    """Return the text form of ``step``: its name and the options that differ from the default."""
-    options = []
-    for item in dataclasses.fields(step):  # type: ignore[arg-type]
-        value = getattr(step, item.name)
-        if value != item.default:
-            options.append(f"{item.name}={print_value(value)}")
-    return step.name + ("{" + ",".join(options) + "}" if options else "")
 
 
 def parse_pass(text: str) -> Pass:
@@ -121,7 +110,7 @@ def _parse_value(text: str, position: int) -> tuple[int, str]:
         except json.JSONDecodeError as error:
             raise _syntax(text, position, "unfinished string") from error
         return end, str(value)
-    match = _PLAIN.match(text, position)
+    match = PLAIN_VALUE.match(text, position)
     if match is None:
         raise _syntax(text, position, "expected a value (quote names with other characters)")
     return match.end(), match.group()
@@ -151,16 +140,6 @@ def _convert(name: str, key: str, values: list[str], hint: Any) -> Any:
         return hint(value)
     except (KeyError, ValueError) as error:
         raise InputError(f"pass '{name}': option '{key}' cannot be '{value}'") from error
-
-
-def print_value(value: Any) -> str:
-    """Return the value of an option as the text form has it."""
-    if isinstance(value, tuple):
-        return "+".join(print_value(v) for v in value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = str(value)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text)
 
 
 def _syntax(text: str, position: int, what: str) -> InputError:

@@ -10,7 +10,6 @@ from typing import ClassVar
 
 from passes.errors import InputError, did_you_mean
 from targets.arch import Architecture, OperatingPoint
-from targets.closed_form import ClosedFormCosts, closed_form_machine
 from targets.cost.base import LayerCost
 from targets.cost.mapping import NoMappingError
 from targets.layer import Bits, Layer
@@ -76,7 +75,6 @@ class Target(ABC):
     Attributes:
         schemes: Core -> quantization scheme (:mod:`passes.schemes`) of the numbers it computes with, of all
             cores; empty where nothing is quantized for the target.
-        outer_memory: The memory in which tensors lie between layers; empty takes it to be endless.
         cost_model: One of ``cost_models``; empty takes the first.
         host_scale: Factor on the placeholder cost of host work, at least 0.
         point: Operating point that reports are for; empty takes the first. Costs of layers are those at the
@@ -86,7 +84,6 @@ class Target(ABC):
     name: ClassVar[str]
     cost_models: ClassVar[Mapping[str, CostModel]]
     schemes: ClassVar[Mapping[str, str]]
-    outer_memory: ClassVar[str] = ""
 
     cost_model: str = ""
     host_scale: float = 1.0
@@ -185,13 +182,13 @@ class Target(ABC):
         """Return what the cost of ``workload`` leaves out, as sentences."""
         return ()
 
+    @abstractmethod
     def machine(self) -> Machine:
-        """Return stores, routes and resources; by default no tensor stays in a core between layers."""
-        return closed_form_machine(self.arch, self.outer_memory)
+        """Return stores, routes and resources."""
 
-    def costs(self, machine: Machine, workload: Workload) -> CoreCosts:  # noqa: ARG002
-        """Return what ``workload`` costs on ``machine``; by default :meth:`cost`, trips and all."""
-        return ClosedFormCosts(self)
+    @abstractmethod
+    def costs(self, machine: Machine, workload: Workload) -> CoreCosts:
+        """Return what tiles of ``workload`` cost on the cores of ``machine``."""
 
     def constraints(self, core: str) -> tuple[Constraint, ...]:
         """Return all constraints of ``core``, each once, in declared order."""

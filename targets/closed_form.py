@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import ClassVar
 
 from targets.arch import Architecture
+from targets.base import Target
 from targets.cost.base import LayerCost
 from targets.layer import Layer
 from targets.placement import Placement
 from targets.schedule.jobs import Held, Option
 from targets.schedule.machine import OUTER, Machine, Store, Word
-
-if TYPE_CHECKING:
-    from targets.base import Target
+from targets.workload import Workload
 
 
 def closed_form_machine(arch: Architecture, outer_memory: str = "") -> Machine:
@@ -69,3 +69,22 @@ class ClosedFormCosts:
         if arch.host is not None and (arch.host_waits or cost.host_cycles or cost.job_cycles):
             taken.append(arch.host)
         return tuple((name, 1.0) for name in dict.fromkeys(taken))
+
+
+@dataclass(frozen=True)
+class ClosedFormTarget(Target):
+    """A target whose costs are closed forms with every layer's transfers in them.
+
+    Attributes:
+        outer_memory: The memory in which tensors lie between layers; empty takes it to be endless.
+    """
+
+    outer_memory: ClassVar[str] = ""
+
+    def machine(self) -> Machine:
+        """Return the machine on which no tensor stays in a core between layers."""
+        return closed_form_machine(self.arch, self.outer_memory)
+
+    def costs(self, machine: Machine, workload: Workload) -> ClosedFormCosts:  # noqa: ARG002
+        """Return the costs of whole layers, trips and all."""
+        return ClosedFormCosts(self)

@@ -2,29 +2,59 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 
+from targets.base import Survey
 from targets.cost.base import LayerCost
-from targets.cost.mapping import NoMappingError, Unrolling
+from targets.cost.mapping import MappingRule, NoMappingError, Unrolling
 from targets.cost.nest import Floats, LoopNest, Shape
 from targets.cost.nests import nest_of, operand_tensors
 from targets.cost.residency import Residency
 from targets.cost.solution import Solution
+from targets.hierarchy import MemoryLevel
 from targets.layer import Layer
 from targets.schedule.jobs import ALL_HELD, Held, Option
 from targets.schedule.machine import OUTER, Machine
 from targets.workload import Workload
 
-if TYPE_CHECKING:
-    from targets.engine_target import EngineTarget
+
+class MappedTarget(Protocol):
+    """A target whose layers have mappings: what their costs are made of."""
+
+    def survey(self, layer: Layer) -> Survey:
+        """Return which cores take ``layer``."""
+
+    def alike(self, core: str) -> str:
+        """Return the first core that is equal to ``core``."""
+
+    def rule(self, layer: Layer) -> MappingRule:
+        """Return what is asked of the mapping of ``layer``."""
+
+    def links(self, layer: Layer) -> Mapping[str, str]:
+        """Return operands of ``layer`` that use the memories of another one."""
+
+    def levels(self, layer: Layer, core: str, operand: str) -> list[tuple[str, MemoryLevel]]:
+        """Return the memories ``operand`` of ``layer`` uses on ``core``, innermost first."""
+
+    def fixed_stores(self, layer: Layer, core: str) -> dict[str, str] | None:
+        """Return where operands start from in a saved mapping; ``None`` where there is none."""
+
+    def solution(
+        self, layer: Layer, core: str, residency: Residency | None = None, unrolling: Unrolling | None = None
+    ) -> Solution:
+        """Return the best mapping of ``layer`` on ``core``; raises NoMappingError where none fits."""
+
+    def cost_of(self, found: Solution, core: str) -> LayerCost:
+        """Return the cost of a layer with the mapping ``found``."""
 
 
 class EngineCosts:
     """Costs of tiles, each found out once; a tile is unrolled like the whole layer."""
 
-    def __init__(self, target: EngineTarget, machine: Machine, workload: Workload) -> None:
+    def __init__(self, target: MappedTarget, machine: Machine, workload: Workload) -> None:
         self._target = target
         self._layers = {layer.name: layer for layer in workload.layers}
         self._machine = machine

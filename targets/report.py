@@ -12,13 +12,24 @@ import onnx_graphsurgeon as gs
 
 from passes.errors import InputError, NoSolutionError
 from targets.arch import OperatingPoint
+from targets.area import core_areas, core_clocks_ns, core_peaks
 from targets.base import Target
 from targets.layer import Bits
 from targets.layer_report import LayerReport, layer_reports
 from targets.objective import EDP, Objective, uniform
 from targets.path_cost import Cost, PathCost, expected_cost, path_costs
 from targets.placement import Refusal
-from targets.report_json import report_document
+from targets.report_json import (
+    SCHEMA_VERSION,
+    detail_json,
+    exact_json,
+    expected_json,
+    layer_figures,
+    path_json,
+    point_json,
+    refusal_json,
+    schedule_json,
+)
 from targets.schedule.drawing import timeline_of
 from targets.schedule.timeline import Timeline
 from targets.schedule.trace import to_trace
@@ -146,7 +157,44 @@ class CostReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``eecompile cost --json``."""
-        return report_document(self)
+        target, search = self.target, self.target.search
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "target": target.title,
+            "objective": self.objective.name,
+            "cost_model": target.cost_model,
+            "known_error": target.model.known_error,
+            "host_scale": target.host_scale,
+            "clock_hz": self.clock_hz,
+            "bits": {
+                "weight": self.bits.weight,
+                "activation": self.bits.activation,
+                "partial_sum": self.bits.accumulator,
+                "logits": self.bits.logits,
+            },
+            "locality": None if search is None else ("on" if search.locality else "off"),
+            "fusion": "on" if self.fusion else "off",
+            "lpf_limit": None if search is None else (search.lpf_limit or "full"),
+            "models": dict(self.models),
+            "layers": [layer_figures(layer) | detail_json(layer.cost.detail) for layer in self.layers],
+            "exits": [path_json(path) for path in self.exits],
+            "total": {**vars(self.total), "complete": self.exits[-1].complete},
+            "free": [{"name": f.name, "origin": list(f.origin), "reason": f.reason} for f in self.free],
+            "refusals": [refusal_json(refusal) for refusal in self.refusals],
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
+            "areas": {core: dict(parts) for core, parts in core_areas(target.arch).items()},
+            "clocks_ns": {core: dict(parts) for core, parts in core_clocks_ns(target.arch).items()},
+            "peaks": {core: peak._asdict() for core, peak in core_peaks(target.arch).items()},
+            "ratios": list(self.ratios),
+            "expected": None if self.expected is None else expected_json(self.expected, self.speculates),
+            **schedule_json(self.schedule, self.exits),
+            "exact": None if self.planned.exact is None else exact_json(self.planned.exact),
+            "point": None if self.point is None else self.point.name,
+            "operating_points": [
+                point_json(r.point, r.exits) for r in self.at_all_points if r.point is not None
+            ],
+        }
 
     def to_trace(self) -> dict[str, Any]:
         """Return the schedule, without speculation, as a Chrome trace."""

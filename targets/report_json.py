@@ -1,65 +1,23 @@
-"""A cost report as the document of ``eecompile cost --json``."""
+"""The parts of a cost report in the document of ``eecompile cost --json``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from targets.area import core_areas, core_clocks_ns, core_peaks
+from targets.arch import OperatingPoint
 from targets.cost.solution import Solution
+from targets.layer_report import LayerReport
+from targets.path_cost import Cost, PathCost
 from targets.placement import Refusal
-
-if TYPE_CHECKING:
-    from targets.layer_report import LayerReport
-    from targets.path_cost import PathCost
-    from targets.report import CostReport
-    from targets.schedule.exact import Exact
-    from targets.schedule_report import ScheduleReport
+from targets.schedule.exact import Exact
+from targets.schedule_report import ScheduleReport
 
 SCHEMA_VERSION = 1
 
 
-def report_document(report: CostReport) -> dict[str, Any]:
-    """Return ``report`` as plain values, ready for JSON."""
-    target, search = report.target, report.target.search
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "target": target.title,
-        "objective": report.objective.name,
-        "cost_model": target.cost_model,
-        "known_error": target.model.known_error,
-        "host_scale": target.host_scale,
-        "clock_hz": report.clock_hz,
-        "bits": {
-            "weight": report.bits.weight,
-            "activation": report.bits.activation,
-            "partial_sum": report.bits.accumulator,
-            "logits": report.bits.logits,
-        },
-        "locality": None if search is None else ("on" if search.locality else "off"),
-        "fusion": "on" if report.fusion else "off",
-        "lpf_limit": None if search is None else (search.lpf_limit or "full"),
-        "models": dict(report.models),
-        "layers": [layer_figures(layer) | _detail_json(layer.cost.detail) for layer in report.layers],
-        "exits": [_path_json(path) for path in report.exits],
-        "total": {**vars(report.total), "complete": report.exits[-1].complete},
-        "free": [{"name": f.name, "origin": list(f.origin), "reason": f.reason} for f in report.free],
-        "refusals": [_refusal_json(refusal) for refusal in report.refusals],
-        "warnings": list(report.warnings),
-        "notes": list(report.notes),
-        "areas": {core: dict(parts) for core, parts in core_areas(target.arch).items()},
-        "clocks_ns": {core: dict(parts) for core, parts in core_clocks_ns(target.arch).items()},
-        "peaks": {core: peak._asdict() for core, peak in core_peaks(target.arch).items()},
-        "ratios": list(report.ratios),
-        "expected": _expected_json(report),
-        **_schedule_json(report.schedule, report.exits),
-        "exact": None if report.planned.exact is None else _exact_json(report.planned.exact),
-        "point": None if report.point is None else report.point.name,
-        "operating_points": [_point_json(found) for found in report.at_all_points],
-    }
-
-
-def _schedule_json(schedule: ScheduleReport, exits: Sequence[PathCost]) -> dict[str, Any]:
+def schedule_json(schedule: ScheduleReport, exits: Sequence[PathCost]) -> dict[str, Any]:
+    """Return the keys a schedule adds to the document."""
     return {
         "schedule": {
             "mode": schedule.mode,
@@ -99,7 +57,8 @@ def _schedule_json(schedule: ScheduleReport, exits: Sequence[PathCost]) -> dict[
     }
 
 
-def _exact_json(exact: Exact) -> dict[str, Any]:
+def exact_json(exact: Exact) -> dict[str, Any]:
+    """Return what the solver found and proved."""
     return {
         "value": exact.value,
         "bound": exact.bound,
@@ -144,7 +103,8 @@ def layer_figures(report: LayerReport) -> dict[str, Any]:
     }
 
 
-def _detail_json(detail: Solution | None) -> dict[str, Any]:
+def detail_json(detail: Solution | None) -> dict[str, Any]:
+    """Return the mapping of a layer, if one was searched."""
     if detail is None:
         return {}
     mapping = detail.mapping
@@ -169,7 +129,8 @@ def _detail_json(detail: Solution | None) -> dict[str, Any]:
     }
 
 
-def _path_json(path: PathCost) -> dict[str, Any]:
+def path_json(path: PathCost) -> dict[str, Any]:
+    """Return the cost of one exit path."""
     found = {"name": path.name, "mount": path.mount, **vars(path.cost), "complete": path.complete}
     if path.speculative is None:
         return found
@@ -178,32 +139,31 @@ def _path_json(path: PathCost) -> dict[str, Any]:
     return {**found, "speculative": costs | ahead}
 
 
-def _expected_json(report: CostReport) -> dict[str, Any] | None:
-    if report.expected is None:
-        return None
+def expected_json(expected: Cost, speculates: bool) -> dict[str, Any]:
+    """Return what an input costs on average."""
     return {
-        **vars(report.expected),
-        "edp_of_means_js": report.expected.edp_of_means_js,
-        "edp_of_means_j_cycles": report.expected.edp_of_means_j_cycles,
-        "speculation": report.speculates,
+        **vars(expected),
+        "edp_of_means_js": expected.edp_of_means_js,
+        "edp_of_means_j_cycles": expected.edp_of_means_j_cycles,
+        "speculation": speculates,
     }
 
 
-def _point_json(report: CostReport) -> dict[str, Any]:
-    """Return what the exits cost at an operating point, which has a clock."""
+def point_json(point: OperatingPoint, exits: Sequence[PathCost]) -> dict[str, Any]:
+    """Return what the exits cost at an operating point."""
     shown = ("latency_s", "energy_pj", "edp_js")
-    exits = [{"name": p.name, **{key: getattr(p.cost, key) for key in shown}} for p in report.exits]
-    voltage = None if report.point is None else report.point.voltage_v
+    costs = [{"name": p.name, **{key: getattr(p.cost, key) for key in shown}} for p in exits]
     return {
-        "name": report.point and report.point.name,
-        "clock_hz": report.clock_hz,
-        "voltage_v": None if voltage is None else voltage.value,
-        "exits": exits,
-        "total": exits[-1],
+        "name": point.name,
+        "clock_hz": point.clock_hz.value,
+        "voltage_v": None if point.voltage_v is None else point.voltage_v.value,
+        "exits": costs,
+        "total": costs[-1],
     }
 
 
-def _refusal_json(refusal: Refusal) -> dict[str, Any]:
+def refusal_json(refusal: Refusal) -> dict[str, Any]:
+    """Return why no core takes a layer."""
     return {
         "layer": refusal.layer,
         "op_type": refusal.op_type,

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from targets.arch import Architecture, load_architecture
-from targets.base import Constraint, CostModel, Support, Target
+from targets.base import Constraint, CostModel, Support
+from targets.closed_form import ClosedFormTarget
 from targets.cost import elementwise, match, odimo
 from targets.cost.base import LayerCost, energy_pj, scaled, whole_parts
 from targets.cost.mapping import NoMappingError
@@ -54,7 +55,7 @@ class _Work:
 
 
 @dataclass(frozen=True)
-class DianaTarget(Target):
+class DianaTarget(ClosedFormTarget):
     """DIANA at 260 MHz; transfers, host and compute add up, as in its public flow."""
 
     name: ClassVar[str] = "diana"

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from targets.arch import Architecture, Dma, load_architecture
-from targets.base import Constraint, CostModel, Support, Target
+from targets.base import Constraint, CostModel, Support
+from targets.closed_form import ClosedFormTarget
 from targets.cost.base import LayerCost, energy_pj, scaled
 from targets.cost.elementwise import EXPONENTIAL, processed_elements
 from targets.figure import Known
@@ -53,7 +54,7 @@ class _Work:
 
 
 @dataclass(frozen=True)
-class Gap9Target(Target):
+class Gap9Target(ClosedFormTarget):
     """GAP9 at 370 MHz and 0.8 V, or 240 MHz and 0.65 V; layers follow one another."""
 
     name: ClassVar[str] = "gap9"

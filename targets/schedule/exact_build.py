@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from targets.schedule.exact_model import Model
 from targets.schedule.exact_problem import Need, Piece, Problem, Task, cells
+from targets.schedule.exact_shipment import Shipment, Way
 from targets.schedule.machine import OUTER
 from targets.schedule.plan import Resident
 from targets.schedule.profile import Profile
 from targets.schedule.result import Move, Purpose, Run, Schedule, Stay
 from targets.schedule.state import WHOLE_REGION, State
-
-if TYPE_CHECKING:
-    from targets.schedule.exact_model import Model
-    from targets.schedule.exact_moves import Shipment, Way
 
 # Value of a variable in a solution.
 Values = Callable[[Any], int]

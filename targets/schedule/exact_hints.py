@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from targets.schedule.exact_model import Model
-from targets.schedule.exact_moves import Shipment
+from targets.schedule.exact_shipment import Shipment
 from targets.schedule.result import Move, Run, Schedule
 
 

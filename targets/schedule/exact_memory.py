@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from ortools.sat.python import cp_model
+
+from targets.schedule.exact_model import Model
 from targets.schedule.exact_problem import Piece, Task
+from targets.schedule.exact_shipment import Shipment
 from targets.schedule.machine import OUTER
 
-if TYPE_CHECKING:
-    from ortools.sat.python import cp_model
-
-    from targets.schedule.exact_model import Model
-    from targets.schedule.exact_moves import Shipment
-
 # Spans of time and the bits that lie in a store meanwhile.
-Contents = dict[str, list[tuple["cp_model.IntervalVar", int]]]
+Contents = dict[str, list[tuple[cp_model.IntervalVar, int]]]
 
 
 def bind_running(model: Model) -> None:

@@ -9,8 +9,8 @@ from fractions import Fraction
 from ortools.sat.python import cp_model
 
 from targets.schedule.exact_bounds import Floor
-from targets.schedule.exact_moves import Shipment, Way, add_moves
 from targets.schedule.exact_problem import Problem, Task, Uses
+from targets.schedule.exact_shipment import Shipment, Way
 
 # Demands that are no fractions of small numbers are rounded to this share, to the side of the lower bound.
 _GRAIN = 1 << 20
@@ -55,13 +55,6 @@ class Model:
         for task in problem.tasks:
             self._add_task(task)
         self.shipments: list[Shipment] = []
-        for piece in problem.pieces:
-            if piece.maker is not None:
-                for number in {need.task.number for need in piece.needs}:
-                    self.solver.add(self.starts[number] >= self.ends[piece.maker.number])
-            self.shipments += add_moves(self, piece)
-        self._bound_stages(floor)
-        self._bind_resources()
 
     def _add_task(self, task: Task) -> None:
         solver, name = self.solver, task.tile.name
@@ -114,6 +107,11 @@ class Model:
             self._taken.setdefault(resource, []).append((interval, amount))
             self._work.setdefault((resource, stage), []).append((taken, cycles * amount))
         return interval
+
+    def bind(self, floor: Floor) -> None:
+        """Keep stages and resources within their bounds; call it once, when all tasks and moves are there."""
+        self._bound_stages(floor)
+        self._bind_resources()
 
     def _bound_stages(self, floor: Floor) -> None:
         """Stages follow one another, each no shorter than its bound."""

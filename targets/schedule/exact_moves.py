@@ -3,56 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
+from targets.schedule.exact_model import Model
 from targets.schedule.exact_problem import Need, Piece, cells
+from targets.schedule.exact_shipment import Shipment, Way
 from targets.schedule.machine import OUTER, Route
 from targets.schedule.regions import Region
 
-if TYPE_CHECKING:
-    from ortools.sat.python import cp_model
 
-    from targets.schedule.exact_model import Model
-
-
-class Way(NamedTuple):
-    """One way a move may go: from where the piece was written or lies, or from where ``behind`` brought it.
-
-    ``spilled`` is from the outer store after a move there that is not modelled.
-    """
-
-    taken: cp_model.IntVar
-    source: str
-    route: Route
-    behind: Shipment | None
-    spilled: bool = False
+def add_moves(model: Model) -> None:
+    """Add all moves of all pieces, and let those who need them wait for them."""
+    for piece in model.problem.pieces:
+        if piece.maker is not None:
+            for number in {need.task.number for need in piece.needs}:
+                model.solver.add(model.starts[number] >= model.ends[piece.maker.number])
+        model.shipments += _moves_of(model, piece)
 
 
-class Shipment(NamedTuple):
-    """A part of a piece that may be moved to a store in a stage.
-
-    Attributes:
-        layer: Index of the layer it is for.
-        ways: Of which exactly one is taken if it is ``made``.
-        kinds: Ways that take the same for as long, and whether one of them is taken.
-        readers: Whether a task waits for it.
-    """
-
-    piece: Piece
-    region: Region
-    destination: str
-    stage: int
-    layer: int
-    made: cp_model.IntVar
-    start: cp_model.IntVar
-    end: cp_model.IntVar
-    ways: list[Way]
-    kinds: list[tuple[cp_model.IntVar, list[Way]]]
-    readers: list[tuple[Need, cp_model.IntVar]]
-
-
-def add_moves(model: Model, piece: Piece) -> list[Shipment]:
-    """Add all moves of a piece, and let those who need it wait for them."""
+def _moves_of(model: Model, piece: Piece) -> list[Shipment]:
     shipments = _shipments(model, piece)
     for shipment in shipments:
         _add_ways(model, shipment, shipments)

@@ -13,6 +13,7 @@ from targets.schedule.exact_build import built
 from targets.schedule.exact_hints import hint
 from targets.schedule.exact_memory import bind_running, bind_stays
 from targets.schedule.exact_model import Model
+from targets.schedule.exact_moves import add_moves
 from targets.schedule.exact_objective import minimise
 from targets.schedule.exact_problem import Problem
 from targets.schedule.exact_replay import replayed
@@ -41,16 +42,24 @@ def improve(
     """Return schedules worth a look, from ``start`` of ``value`` on, and a bound on all."""
     horizon = horizon_of(problem, floor, objective, ratios, value)
     tight = may_overflow(problem)
-    model = Model(problem, floor, horizon, spills=tight, energy_counts=objective.counts_energy)
+    model = _modelled(problem, floor, horizon, objective, spills=tight)
     if tight:
         bind_running(model)
     share = time_limit_s / 2 if tight else time_limit_s
     found, bound, valid = _run(model, floor, objective, ratios, start, value, resident, share, workers)
     if tight and not valid:
-        kept = Model(problem, floor, horizon, spills=False, energy_counts=objective.counts_energy)
+        kept = _modelled(problem, floor, horizon, objective, spills=False)
         bind_stays(kept)
         found += _run(kept, floor, objective, ratios, start, value, resident, share, workers)[0]
     return found, bound
+
+
+def _modelled(problem: Problem, floor: Floor, horizon: int, objective: Objective, spills: bool) -> Model:
+    """Return the problem as a model with all that binds it, except the room in stores."""
+    model = Model(problem, floor, horizon, spills, energy_counts=objective.counts_energy)
+    add_moves(model)
+    model.bind(floor)
+    return model
 
 
 def _run(

@@ -8,10 +8,10 @@ import onnx.printer
 import onnx_graphsurgeon as gs
 import onnxruntime as ort
 
-from passes.base import Pass, Pipeline
+from passes.base import Pass, Pipeline, to_text
 from passes.graph import from_model, to_model
 from passes.loading import infer
-from passes.registry import parse_pass, parse_pipeline, to_text
+from passes.registry import parse_pass, parse_pipeline
 from passes.rewriting import Array
 from passes.state import state_of
 

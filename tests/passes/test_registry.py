@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from passes.base import to_text
 from passes.errors import InputError
 from passes.fuse_layers import FuseLayers
 from passes.insert_exits import InsertExits
-from passes.registry import TABLE, parse_pass, parse_pipeline, pass_class, to_text
+from passes.registry import TABLE, parse_pass, parse_pipeline, pass_class
 from passes.split_stages import SplitStages
 
 

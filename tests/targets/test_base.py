@@ -9,7 +9,8 @@ from typing import ClassVar
 import pytest
 
 from targets.arch import Architecture, parse_architecture
-from targets.base import CostModel, Support, Target, sentence
+from targets.base import CostModel, Support, sentence
+from targets.closed_form import ClosedFormTarget
 from targets.conformance import TargetConformance, sample_layer
 from targets.cost.base import LayerCost
 from targets.layer import Layer
@@ -31,7 +32,7 @@ def is_small(layer: Layer, _arch: Architecture) -> bool:
 
 
 @dataclass(frozen=True)
-class Twins(Target):
+class Twins(ClosedFormTarget):
     name: ClassVar[str] = "twins"
     cost_models: ClassVar[Mapping[str, CostModel]] = {"flat": CostModel("none", "all of it")}
     schemes: ClassVar[Mapping[str, str]] = {}
