@@ -12,9 +12,9 @@ import pytest
 
 from eecompile import listing
 from eecompile.listing import list_passes, list_targets
-from passes.base import Pass
+from passes.base import Pass, to_text
 from passes.errors import InputError
-from passes.registry import TABLE, parse_pass, pass_class, to_text
+from passes.registry import TABLE, parse_pass, pass_class
 from targets.registry import load_target, target_table
 
 
