@@ -23,7 +23,6 @@ REQUIRED = (
     "onnxruntime",
     "pydantic",
     "yaml",
-    "networkx",
     "sklearn",
     "jinja2",
     "rich",
