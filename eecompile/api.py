@@ -1,5 +1,7 @@
 """One function per verb of the command line, with the same parameter names; nothing is printed.
 
+Each verb imports what it works with, so that none waits for the packages of another.
+
 All raise :class:`passes.errors.EecompileError` for what a user can put right: its message says what,
 where and what to do, its ``exit_code`` is that of the command line.
 """
@@ -9,25 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from eecompile import report as report_page
-from eecompile.compare import Comparison, compare_runs
-from eecompile.costing import CostOptions, cost_network
-from eecompile.doctor import Diagnosis, examine
-from eecompile.inspection import Inspection, inspect_network
-from eecompile.listing import PassList, TargetList, list_passes, list_targets
-from eecompile.optimize import OptResult, optimize
 from eecompile.option_rules import check_given
-from eecompile.pipeline import RunResult
-from eecompile.pipeline import run as run_pipeline
-from eecompile.run_options import MAX_DROP, RunOptions, check_seed
-from eecompile.schedule_options import ScheduleOptions
 from passes.errors import InputError
-from passes.heads import check_kind
-from targets.layer import Bits
-from targets.objective import objective_named
-from targets.report import CostReport
+
+if TYPE_CHECKING:
+    from eecompile.compare import Comparison
+    from eecompile.doctor import Diagnosis
+    from eecompile.inspection import Inspection
+    from eecompile.listing import PassList, TargetList
+    from eecompile.optimize import OptResult
+    from eecompile.pipeline import RunResult
+    from targets.layer import Bits
+    from targets.report import CostReport
 
 __all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "report", "run", "targets"]
 
@@ -88,6 +85,10 @@ def run(
         The run directory, the summary, the costs, what ``run.json`` holds, and whether the early-exit
         files ``passed``: answered every test image as the flat model did.
     """
+    from eecompile.pipeline import run as run_pipeline
+    from eecompile.run_options import MAX_DROP, RunOptions
+    from targets.objective import objective_named
+
     given = {
         "data": data, "out": out, "exits": exits, "head": head, "max_drop": max_drop,
         "optimistic": optimistic, "preprocess": preprocess, "cost_model": cost_model, "seed": seed,
@@ -122,6 +123,8 @@ def inspect(model: Path | str, target: str = "diana", cost_model: str | None = N
         target: Target whose cores the layers are placed on.
         cost_model: Latency model of the target; its default if absent.
     """
+    from eecompile.inspection import inspect_network
+
     return inspect_network(Path(model), target, cost_model)
 
 
@@ -151,6 +154,9 @@ def opt(
         seed: Seed of the random inputs of the verification, and of a validation split; 0 if absent.
         progress: Called with one line of text per step.
     """
+    from eecompile.optimize import optimize
+    from eecompile.run_options import check_seed
+
     check_given(
         "opt",
         {"data": data, "preprocess": preprocess, "target": target, "verify_each": verify_each, "seed": seed},
@@ -228,6 +234,11 @@ def cost(
         InputError: A wrong file or value, or an option the target cannot honour.
         NoSolutionError: A layer that no core of the target supports, or no point meets ``max_latency``.
     """
+    from eecompile.costing import CostOptions, cost_network
+    from eecompile.schedule_options import ScheduleOptions
+    from passes.heads import check_kind
+    from targets.objective import objective_named
+
     kind = AUTO if head is None else check_kind(head)
     check_given("cost", {"exits": exits, "head": head, "solver": solver, "time_limit": time_limit})
     if lpf_limit is not None and lpf_limit != "full" and lpf_limit < 1:
@@ -270,24 +281,34 @@ def report(run: Path | str, out: Path | str | None = None) -> WrittenReport:
         run: The run directory.
         out: Where to write; ``report.html`` in the run directory if absent.
     """
+    from eecompile import report as report_page
+
     return WrittenReport(report_page.write(Path(run), None if out is None else Path(out)))
 
 
 def compare(run_a: Path | str, run_b: Path | str, fail_if: Sequence[str] = ()) -> Comparison:
     """Compare two runs; see `eecompile.compare.compare_runs`."""
+    from eecompile.compare import compare_runs
+
     return compare_runs(Path(run_a), Path(run_b), fail_if)
 
 
 def targets(name: str | None = None) -> TargetList:
     """Return all targets, or the one called ``name`` with its support table."""
+    from eecompile.listing import list_targets
+
     return list_targets(name)
 
 
 def passes(name: str | None = None) -> PassList:
     """Return all passes, or the one called ``name``."""
+    from eecompile.listing import list_passes
+
     return list_passes(name)
 
 
 def doctor() -> Diagnosis:
     """Return whether this machine has what eecompile needs."""
+    from eecompile.doctor import examine
+
     return examine()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from eecompile.results import Costs, Summary
+if TYPE_CHECKING:
+    from eecompile.results import Costs, Summary
+
 
 ABSENT = "–"  # noqa: RUF001 - an en dash stands for "no value"
 _PREFIXES = (
