@@ -21,13 +21,19 @@ REQUIRED = (
     "onnx",
     "onnx_graphsurgeon",
     "onnxruntime",
+    "google.protobuf",
     "pydantic",
     "yaml",
     "sklearn",
     "jinja2",
     "rich",
 )
-_DISTRIBUTIONS = {"onnx_graphsurgeon": "onnx-graphsurgeon", "yaml": "PyYAML", "sklearn": "scikit-learn"}
+_DISTRIBUTIONS = {
+    "onnx_graphsurgeon": "onnx-graphsurgeon",
+    "google.protobuf": "protobuf",
+    "yaml": "PyYAML",
+    "sklearn": "scikit-learn",
+}
 INSTALL = "install again: pip install -c constraints.txt -e '.[train]'"
 _FREE_BYTES = 500 * 2**20
 

@@ -30,7 +30,10 @@ def finding(name: str) -> Finding:
 def test_a_sound_machine_is_healthy_and_nothing_is_left_behind(folder: Path) -> None:
     diagnosis = examine()
     found = {entry.name: entry for entry in diagnosis.findings}
-    names = {"onnx_graphsurgeon": "onnx-graphsurgeon", "yaml": "PyYAML", "sklearn": "scikit-learn"}
+    names = {
+        "onnx_graphsurgeon": "onnx-graphsurgeon", "yaml": "PyYAML", "sklearn": "scikit-learn",
+        "google.protobuf": "protobuf",
+    }  # fmt: skip
     for package in REQUIRED:
         entry = found[names.get(package, package)]
         assert entry.status == OK, entry
