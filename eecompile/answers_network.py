@@ -14,6 +14,8 @@ from passes.confidence import MAX_SOFTMAX
 from passes.mounts import Mount
 from passes.state import Exit
 
+SHOWN_ROWS = 400
+"""Of more nodes or mounts so many are shown; the document has all."""
 SHOWN_REASONS = 24
 SHOWN_SUBJECTS = 4
 WIDE = 110
@@ -46,8 +48,10 @@ def inspection(out: Console, found: Inspection) -> None:
     source = found.exits_from if len(exits) > 1 else "none but the network's own"
     table(out, f"Exits ({source})", columns, exits, columns[4:])
     _mounts(out, found.mounts, room)
-    nodes = [_node(node, room) for node in found.nodes]
-    table(out, "Nodes", ("node", "op", "layer", "core", "bits w/a", "output"), nodes)
+    nodes = [_node(node, room) for node in found.nodes[:SHOWN_ROWS]]
+    table(
+        out, _titled("Nodes", len(found.nodes)), ("node", "op", "layer", "core", "bits w/a", "output"), nodes
+    )
     _reasons(out, "Not a mount", [(m.name, m.reason) for m in found.mounts if not m.ok])
     why = [(node.layer or node.name, reason) for node in found.nodes for reason in node.reasons]
     known = {node.name for node in found.nodes}
@@ -57,8 +61,14 @@ def inspection(out: Console, found: Inspection) -> None:
 
 def _mounts(out: Console, mounts: Sequence[Mount], room: int) -> None:
     ranked = sorted((m for m in mounts if m.rank is not None), key=lambda m: m.rank or 0)
-    rows = [(str(m.rank), m.name, wording.shortened(m.tensor, room), m.reason) for m in ranked]
-    table(out, "Mounts, best first", ("rank", "mount", "tensor", "why"), rows, ("rank",))
+    rows = [(str(m.rank), m.name, wording.shortened(m.tensor, room), m.reason) for m in ranked[:SHOWN_ROWS]]
+    table(
+        out, _titled("Mounts, best first", len(ranked)), ("rank", "mount", "tensor", "why"), rows, ("rank",)
+    )
+
+
+def _titled(title: str, count: int) -> str:
+    return title if count <= SHOWN_ROWS else f"{title} (the first {SHOWN_ROWS} of {count}; all with --json)"
 
 
 def _reasons(out: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:

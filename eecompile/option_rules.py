@@ -10,7 +10,7 @@ from passes.errors import InputError
 
 
 @dataclass(frozen=True)
-class Need:
+class OptionNeed:
     """What an option of a verb needs beside it.
 
     Attributes:
@@ -26,17 +26,17 @@ class Need:
     purpose: str
 
 
-NEEDS: tuple[Need, ...] = (
-    Need("run", "max_drop", ("data",), "limits the accuracy that may be lost on images"),
-    Need("run", "optimistic", ("data",), "says how the accuracy lost on images is held to the limit"),
-    Need("run", "min_gain", ("data",), "says which exits are kept when they are chosen on images"),
-    Need("run", "preprocess", ("data",), "says how images become the input of the network"),
-    Need("run", "seed", ("data",), "is that of training and of what is drawn of the images"),
-    Need("cost", "head", ("exits",), "says what the heads of inserted exits look like"),
-    Need("cost", "time_limit", ("solver",), "is when the exact solver stops"),
-    Need("opt", "preprocess", ("data",), "says how images become the input of the network"),
-    Need("opt", "target", ("data",), "says by which schemes `quantize` is calibrated on images"),
-    Need("opt", "seed", ("verify_each", "data"), "is that of random inputs, and of a validation split"),
+NEEDS: tuple[OptionNeed, ...] = (
+    OptionNeed("run", "max_drop", ("data",), "limits the accuracy that may be lost on images"),
+    OptionNeed("run", "optimistic", ("data",), "says how the accuracy lost on images is held to the limit"),
+    OptionNeed("run", "min_gain", ("data",), "says which exits are kept when they are chosen on images"),
+    OptionNeed("run", "preprocess", ("data",), "says how images become the input of the network"),
+    OptionNeed("run", "seed", ("data",), "is that of training and of what is drawn of the images"),
+    OptionNeed("cost", "head", ("exits",), "says what the heads of inserted exits look like"),
+    OptionNeed("cost", "time_limit", ("solver",), "is when the exact solver stops"),
+    OptionNeed("opt", "preprocess", ("data",), "says how images become the input of the network"),
+    OptionNeed("opt", "target", ("data",), "says by which schemes `quantize` is calibrated on images"),
+    OptionNeed("opt", "seed", ("verify_each", "data"), "is that of random inputs, and of a validation split"),
 )
 
 

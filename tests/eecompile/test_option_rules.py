@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from eecompile import api, cli
 from eecompile.flags import flags_of
-from eecompile.option_rules import NEEDS, Need, check_given
+from eecompile.option_rules import NEEDS, OptionNeed, check_given
 from passes.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -47,13 +47,13 @@ VALUES = {
 ARGUMENTS = {"opt": ["-p", "canonicalize,quantize"]}
 
 
-def described(need: Need) -> str:
+def described(need: OptionNeed) -> str:
     return f"{need.verb}-{need.option}"
 
 
 @pytest.mark.parametrize("need", NEEDS, ids=described)
 def test_an_option_is_refused_without_what_it_needs(
-    need: Need, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    need: OptionNeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where it is given at its default."""
     monkeypatch.chdir(tmp_path)
@@ -69,7 +69,7 @@ def test_an_option_is_refused_without_what_it_needs(
 
 
 @pytest.mark.parametrize("need", NEEDS, ids=described)
-def test_an_option_is_taken_with_any_of_what_it_needs(need: Need) -> None:
+def test_an_option_is_taken_with_any_of_what_it_needs(need: OptionNeed) -> None:
     for other in need.any_of:
         told = {need.option: VALUES[need.option], other: "something", "out": None, "speculate": False}
         assert check_given(need.verb, told) == {need.option, other}

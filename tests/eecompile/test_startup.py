@@ -15,7 +15,7 @@ from tests.eecompile.small_models import write_skip_net
 
 # None of these is needed to tell what a network costs; what only training and onnxruntime need is among them.
 RUNNING = {"onnxruntime", "sklearn", "scipy", "torch", "torchvision", "joblib", "PIL"}
-ELSEWHERE = {"jinja2", "matplotlib", "networkx", "ortools", "pandas", "rich"}
+ELSEWHERE = {"jinja2", "matplotlib", "networkx", "ortools", "pandas"}
 GRAPHS = {"onnx", "onnx_graphsurgeon"}
 LOADED = """
 import json, sys
