@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from eecompile import wording
-from eecompile.api import WrittenReport
-from eecompile.compare import Comparison, Difference, GateResult
-from eecompile.doctor import Diagnosis
-from eecompile.listing import PassList
-from eecompile.optimize import OptResult
-from eecompile.pipeline import RunResult
-from eecompile.results import Costs, RemovedExit, Summary
 from eecompile.terminal import bullets, line, table
-from passes.state import Decline
+
+if TYPE_CHECKING:  # a verb loads only what it works with
+    from eecompile.api import WrittenReport
+    from eecompile.compare import Comparison, Difference, GateResult
+    from eecompile.doctor import Diagnosis
+    from eecompile.listing import PassList
+    from eecompile.optimize import OptResult
+    from eecompile.pipeline import RunResult
+    from eecompile.results import Costs, RemovedExit, Summary
+    from passes.state import Decline
 
 SHOWN_DECLINES = 12
 

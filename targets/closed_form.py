@@ -8,8 +8,8 @@ from typing import ClassVar
 from targets.arch import Architecture
 from targets.base import Target
 from targets.cost.base import LayerCost
+from targets.cost.mapping import NoMappingError
 from targets.layer import Layer
-from targets.placement import Placement
 from targets.schedule.jobs import Held, Option
 from targets.schedule.machine import OUTER, Machine, Store, Word
 from targets.workload import Workload
@@ -38,14 +38,19 @@ class ClosedFormCosts:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._cores: dict[Layer, tuple[str, ...]] = {}
-        self._options: dict[tuple[Layer, str], Option | None] = {}
+        self._options: dict[tuple[Layer, str], Option] = {}
 
     def cores(self, layer: Layer) -> tuple[str, ...]:
         """Return the cores that take ``layer`` by their rules, by name."""
         if layer not in self._cores:
-            placed = self._target.place(layer)
-            found = placed.candidates if isinstance(placed, Placement) else ()
-            self._cores[layer] = tuple(sorted(candidate.core for candidate in found))
+            found = []
+            for core in self._target.survey(layer).cores:
+                try:
+                    self._options[layer, core] = Option(self._target.cost(layer, core))
+                except NoMappingError:
+                    continue
+                found.append(core)
+            self._cores[layer] = tuple(sorted(found))
         return self._cores[layer]
 
     def alike(self, core: str) -> str:
@@ -54,11 +59,8 @@ class ClosedFormCosts:
 
     def option(self, tile: Layer, core: str, held: Held) -> Option | None:  # noqa: ARG002
         """Return the cost of ``tile`` with its trip; ``None`` where the rules of ``core`` refuse it."""
-        key = (tile, core)
-        if key not in self._options:
-            takes = core in self.cores(tile)
-            self._options[key] = Option(self._target.cost(tile, core)) if takes else None
-        return self._options[key]
+        self.cores(tile)
+        return self._options.get((tile, core))
 
     def resources(self, core: str, cost: LayerCost) -> tuple[tuple[str, float], ...]:
         """Return the core, the DMA for transfers, and the host for its work or because it waits busily."""
