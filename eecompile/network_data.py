@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import onnx_graphsurgeon as gs
 
@@ -9,9 +12,25 @@ from eecompile.data import load_data
 from eecompile.data_fit import fit_to_model
 from eecompile.dataset import Dataset
 from eecompile.preprocess_choice import PreprocessChoice, choose_preprocess
-from eecompile.runtime import Array, Evaluator, Float32, users_network
+from eecompile.runtime import CANNOT_RUN, OUT_OF_MEMORY, Array, Evaluator, Float32, said
 from passes.errors import InputError
 from passes.graph import to_model
+
+
+@contextmanager
+def users_network(where: str) -> Iterator[None]:
+    """Blame the network ``where`` for what onnxruntime refuses inside: only for models as users gave them.
+
+    Raises:
+        InputError: onnxruntime cannot load or run it.
+    """
+    try:
+        yield
+    except CANNOT_RUN as error:
+        hint = "export it again with standard operators"
+        if OUT_OF_MEMORY in str(error):
+            hint = "it needs more memory than this machine has free"
+        raise InputError(f"onnxruntime cannot run {where}: {said(error)}", hint) from error
 
 
 def open_data(

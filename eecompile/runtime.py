@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
-from passes.errors import InputError
-
 Float32 = NDArray[np.float32]
 Array = NDArray[Any]
 BATCH = 128
@@ -24,7 +21,7 @@ BATCH = 128
 REFUSED = (raised.Fail, raised.InvalidArgument, raised.InvalidGraph)
 """What onnxruntime raises for shapes that do not fit, and for much else; they share no base class."""
 CANNOT_RUN = (*REFUSED, raised.NotImplemented, raised.RuntimeException)
-_OUT_OF_MEMORY = "Failed to allocate memory"  # raised as Fail, too
+OUT_OF_MEMORY = "Failed to allocate memory"  # raised as Fail, too
 _MIXED = 1e-3
 """Batches are not taken where an output differs by more than this share of its largest value: sums in another
 order differ in last digits only."""
@@ -60,22 +57,6 @@ def said(error: Exception) -> str:
     return f"{node[1]} '{node[2]}': {reason}"[:300].rstrip()
 
 
-@contextmanager
-def users_network(where: str) -> Iterator[None]:
-    """Blame the network ``where`` for what onnxruntime refuses inside: only for models as users gave them.
-
-    Raises:
-        InputError: onnxruntime cannot load or run it.
-    """
-    try:
-        yield
-    except CANNOT_RUN as error:
-        hint = "export it again with standard operators"
-        if _OUT_OF_MEMORY in str(error):
-            hint = "it needs more memory than this machine has free"
-        raise InputError(f"onnxruntime cannot run {where}: {said(error)}", hint) from error
-
-
 @dataclass(frozen=True)
 class Evaluator:
     """Runs a model on many images.
@@ -106,7 +87,7 @@ class Evaluator:
             symbolic = session(model, threads)
             reason = _mixture(symbolic)
         except REFUSED as error:
-            if _OUT_OF_MEMORY in str(error):
+            if OUT_OF_MEMORY in str(error):
                 raise
             reason = said(error)
         if not reason:

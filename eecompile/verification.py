@@ -11,7 +11,8 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.dataset import evenly
-from eecompile.runtime import session, users_network
+from eecompile.network_data import users_network
+from eecompile.runtime import session
 from passes.base import Pass
 from passes.errors import InputError
 from passes.graph import to_model

@@ -11,7 +11,8 @@ from onnx import numpy_helper, parser
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
 from eecompile import runtime
-from eecompile.runtime import BATCH, Evaluator, batches, said, session, users_network
+from eecompile.network_data import users_network
+from eecompile.runtime import BATCH, Evaluator, batches, said, session
 from passes.errors import InputError
 from passes.graph import from_model, to_model
 from passes.registry import parse_pipeline
