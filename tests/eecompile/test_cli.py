@@ -287,7 +287,7 @@ def test_recorded_command_gives_the_same_run(
         taken.append(given)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(api, "run_pipeline", stop)
+    monkeypatch.setattr("eecompile.pipeline.run", stop)
     with pytest.raises(KeyboardInterrupt):
         api.run(tmp_path / "my net.onnx", out=tmp_path, **more)
     words = shlex.split(outcome.command(taken[0]))
