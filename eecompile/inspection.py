@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,10 @@ class Inspection:
 
     def to_json(self) -> dict[str, Any]:
         """Return the inspection as one JSON document."""
-        found = asdict(replace(self, exits=()))
-        return {"schema_version": 1, **found, "exits": [item.to_json() for item in self.exits]}
+        exits = [item.to_json() for item in self.exits]
+        flat = {"nodes": self.nodes, "mounts": self.mounts, "declined": self.declined}
+        rows = {name: [dict(vars(row)) for row in found] for name, found in flat.items()}
+        return {"schema_version": 1, **vars(self), "exits": exits, **rows}
 
 
 def inspect_network(model: Path, target: str, cost_model: str | None = None) -> Inspection:

@@ -255,7 +255,10 @@ def tidy(graph: gs.Graph) -> None:
 
 def _reads(node: gs.Node) -> list[gs.Tensor]:
     """Inputs of a node and, for control flow, what its bodies read from outside."""
-    outer = [t for body in node.subgraphs() for t in body.tensors().values() if t.inputs]
+    bodies = list(node.subgraphs())
+    if not bodies:
+        return list(node.inputs)
+    outer = [t for body in bodies for t in body.tensors().values() if t.inputs]
     inner = {id(n) for body in node.subgraphs(recursive=True) for n in body.nodes}
     return [*node.inputs, *(t for t in outer if id(t.inputs[0]) not in inner)]
 
