@@ -28,7 +28,7 @@ def test_blocks_run_in_order(folder: Path) -> None:
     for kind, text in blocks:
         commands = [[sys.executable, "-c", text]]
         if kind == "sh":
-            start = [sys.executable, "-c", "from eecompile.cli import main; main()"]
+            start = [sys.executable, "-c", "from eecompile.cli.main import main; main()"]
             commands = [[*start, *shlex.split(line)[1:]] for line in text.splitlines()]
         for command in commands:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

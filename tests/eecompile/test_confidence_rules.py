@@ -13,7 +13,8 @@ import onnxruntime as ort
 import pytest
 from typer.testing import CliRunner
 
-from eecompile import api, cli
+from eecompile import api
+from eecompile.cli import main as cli
 from eecompile.data import load_data
 from eecompile.preprocess import Preprocess, preprocesses
 from eecompile.thresholds import leaves_at

@@ -22,7 +22,8 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 import torch
 
-from eecompile import api, cli, job
+from eecompile import api, job
+from eecompile.cli import main as cli
 from eecompile.training import Recipe
 from tests.eecompile.fabricated_run import write_run
 from tests.eecompile.small_models import write_images, write_skip_net

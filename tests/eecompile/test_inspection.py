@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from eecompile import answers_network
+from eecompile.cli import show_network
+from eecompile.cli.terminal import console
 from eecompile.inspection import Inspection, inspect_network
-from eecompile.terminal import console
 from passes.errors import InputError
 from tests.eecompile.small_models import SKIP_NET, write_skip_net
 
@@ -74,7 +74,7 @@ def test_exits_are_recognised_or_read_from_metadata(found: Inspection, tmp_path:
 def test_a_network_without_early_exits_is_not_said_to_have_any(
     found: Inspection, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answers_network.inspection(console(), found)
+    show_network.inspection(console(), found)
     assert "Exits (none but the network's own)" in capsys.readouterr().out
 
 

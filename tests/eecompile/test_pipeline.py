@@ -19,7 +19,8 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from eecompile import api, cli, job, outcome, wording
+from eecompile import api, job, outcome, wording
+from eecompile.cli import main as cli
 from eecompile.data import load_data
 from eecompile.preprocess import Preprocess
 from eecompile.training import Recipe
@@ -266,7 +267,7 @@ def test_another_process_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
     (out / "notes.txt").write_text("the user's")
     code = (
         "from tests.eecompile.test_pipeline import BRIEF; import eecompile.job as job\n"
-        "job.Recipe = BRIEF; from eecompile.cli import main; main()"
+        "job.Recipe = BRIEF; from eecompile.cli.main import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "run", str(DIGITS), *OPTIONS, "-o", str(out)],

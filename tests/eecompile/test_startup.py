@@ -19,7 +19,7 @@ ELSEWHERE = {"jinja2", "matplotlib", "networkx", "ortools", "pandas"}
 GRAPHS = {"onnx", "onnx_graphsurgeon"}
 LOADED = """
 import json, sys
-from eecompile import cli
+from eecompile.cli import main as cli
 try: cli.app(sys.argv[1:], standalone_mode=False)
 except SystemExit: pass
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)

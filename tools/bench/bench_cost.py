@@ -32,7 +32,7 @@ from tools.zigzag_records import FOLDER, Core, Search, cores, searches
 
 NETWORKS = ("resnet18", "resnet8", "mobilenetv1", "mobilenetv2")
 REPEATS = 3
-CLI = "from eecompile.cli import main; main()"
+CLI = "from eecompile.cli.main import main; main()"
 
 
 @dataclass(frozen=True)

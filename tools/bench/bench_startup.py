@@ -17,7 +17,7 @@ from tools.bench.processes import Taken, least_cpu, python
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "digits_resnet.onnx")
 TARGETS = ("diana", "gap9", "edge_tpu_quad")
-CLI = ("-m", "eecompile.cli")
+CLI = ("-m", "eecompile.cli.main")
 CALLS: dict[str, tuple[str, ...]] = {
     "python -c pass": ("-c", "pass"),
     "import numpy, onnx, onnx_graphsurgeon": ("-c", "import numpy, onnx, onnx_graphsurgeon"),

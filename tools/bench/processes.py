@@ -40,7 +40,7 @@ def python(*arguments: str) -> Taken:
 
 def eecompile(*arguments: str) -> Taken:
     """Run the command line with ``arguments`` and return what that took."""
-    return python("-m", "eecompile.cli", *arguments)
+    return python("-m", "eecompile.cli.main", *arguments)
 
 
 def least_cpu(runs: Sequence[Taken]) -> float:

@@ -25,7 +25,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-START = [sys.executable, "-c", "from eecompile.cli import main; main()"]
+START = [sys.executable, "-c", "from eecompile.cli.main import main; main()"]
 RESNET8, VWW = "models/resnet8_cifar10.onnx", "models/mobilenetv1_025_vww.onnx"
 IMAGES = "data/cifar10_lossless_subset.npz"
 HEAD = """# ResNet8 on DIANA

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from eecompile import api, cli, outcome
+from eecompile import api, outcome
+from eecompile.cli import main as cli
 from eecompile.run_options import RunOptions
 from tests.eecompile.fabricated_run import write_run
 from tests.eecompile.small_models import SKIP_NET, write_skip_net
@@ -47,14 +48,14 @@ def python(code: str, *options: str) -> str:
 
 
 def test_importing_the_command_line_imports_nothing_heavy() -> None:
-    code = f"import sys, eecompile.cli; print(sorted(set({HEAVY}) & set(sys.modules)))"
+    code = f"import sys, eecompile.cli.main; print(sorted(set({HEAVY}) & set(sys.modules)))"
     assert python(code).strip() == "[]"
 
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys, eecompile.cli\n"
-        "try: eecompile.cli.app(['--help'])\n"
+        "import sys, eecompile.cli.main\n"
+        "try: eecompile.cli.main.app(['--help'])\n"
         "except SystemExit: pass\n"
         f"print('heavy:', sorted(set({HEAVY}) & set(sys.modules)))"
     )
@@ -235,7 +236,7 @@ def test_refused_layer_exits_with_1_and_says_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize("verb", ["inspect", "cost"])
 def test_tables_fit_80_columns_without_escape_codes(model: Path, verb: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "eecompile.cli", verb, str(model)],
+        [sys.executable, "-m", "eecompile.cli.main", verb, str(model)],
         capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "80"},
     )  # fmt: skip
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
@@ -245,7 +246,7 @@ def test_tables_fit_80_columns_without_escape_codes(model: Path, verb: str) -> N
 
 def test_terminal_that_cannot_show_a_character(model: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "eecompile.cli", "inspect", str(model)],
+        [sys.executable, "-m", "eecompile.cli.main", "inspect", str(model)],
         capture_output=True, text=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     assert "conv_0" in done.stdout

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from eecompile import wording
-from eecompile.terminal import line, table
+from eecompile.cli.terminal import line, table
 from targets.objective import Objective
 from targets.path_cost import Cost, PathCost
 from targets.report import CostReport

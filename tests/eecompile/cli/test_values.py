@@ -5,13 +5,7 @@ from typing import Any
 
 import pytest
 
-from eecompile.option_values import (
-    check_breakdown,
-    parse_bits,
-    parse_lpf_limit,
-    parse_ratios,
-    parse_switch,
-)
+from eecompile.cli.values import check_breakdown, parse_bits, parse_lpf_limit, parse_ratios, parse_switch
 from passes.errors import InputError
 from targets.layer import Bits
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from eecompile import wording
+from eecompile.cli.terminal import bullets, line, table
 from eecompile.inspection import Inspection, NodeInfo
 from eecompile.listing import TargetInfo, TargetList
-from eecompile.terminal import bullets, line, table
 from passes.confidence import MAX_SOFTMAX
 from passes.mounts import Mount
 from passes.state import Exit

@@ -22,7 +22,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 from typer.testing import CliRunner
 
-from eecompile import cli
+from eecompile.cli import main as cli
 from tests.eecompile.fabricated_run import write_run
 from tests.eecompile.small_models import SKIP_NET, skip_net, write_images, write_skip_net
 
@@ -425,7 +425,7 @@ def test_full_disk_leaves_an_earlier_model_as_it_was(folder: Path, monkeypatch: 
 def test_full_disk_behind_stdout() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "eecompile.cli", "targets", "--json"],
+            [sys.executable, "-m", "eecompile.cli.main", "targets", "--json"],
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 2
@@ -468,7 +468,7 @@ def test_interrupted_while_training(tmp_path: Path, number: signal.Signals) -> N
     before = contents(tmp_path)
     # One image per step: training takes long enough for the interrupt to hit it.
     code = (
-        "import functools, eecompile.job as job; from eecompile.cli import main\n"
+        "import functools, eecompile.job as job; from eecompile.cli.main import main\n"
         "job.Recipe = functools.partial(job.Recipe, batch=1); job.DETAIL_SECONDS = 0.1; main()"
     )
     command = [sys.executable, "-c", code, "run", "net.onnx", "--data", "data.npz", "-o", "deep/out"]

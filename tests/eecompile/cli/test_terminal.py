@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from eecompile import terminal
+from eecompile.cli import terminal
 
 
 def printed(write: Callable[[Console], None], width: int = 80, is_terminal: bool = False) -> str:

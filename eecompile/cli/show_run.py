@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from eecompile import wording
-from eecompile.terminal import bullets, line, table
+from eecompile.cli.terminal import bullets, line, table
 
 if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.api import WrittenReport

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from eecompile import wording
-from eecompile.answers_schedule import exact_line, exit_paths, resident_line, schedule_line, schedule_tables
-from eecompile.terminal import bullets, line, table
+from eecompile.cli.show_schedule import exact_line, exit_paths, resident_line, schedule_line, schedule_tables
+from eecompile.cli.terminal import bullets, line, table
 from passes.errors import InputError
 from targets.area import core_areas, core_clocks_ns, core_peaks
 from targets.cost.solution import Solution

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from eecompile import api, cli
+from eecompile import api
+from eecompile.cli import main as cli
 from passes.errors import InputError
 
-MODEL = str(Path(__file__).parents[2] / "examples" / "digits_resnet.onnx")
+MODEL = str(Path(__file__).parents[3] / "examples" / "digits_resnet.onnx")
 FAST, SLOW = "0.8V", "0.65V"
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from eecompile.flags import flags_in_use, flags_of, with_flags
+from eecompile.cli.flags import flags_in_use, flags_of, with_flags
 
 
 def verb(

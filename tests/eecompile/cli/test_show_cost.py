@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from eecompile import api, cli, costing
+from eecompile import api, costing
+from eecompile.cli import main as cli
 from passes.errors import InputError
 from targets.layer import Bits
 from tests.eecompile.small_models import write_skip_net

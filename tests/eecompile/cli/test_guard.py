@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from eecompile.guard import complain, guarded, timed_progress
+from eecompile.cli.guard import complain, guarded, timed_progress
 from passes.errors import InputError, NoSolutionError, PassError
 
 

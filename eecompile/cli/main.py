@@ -11,8 +11,8 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from eecompile.guard import complain, guarded, timed_progress
-from eecompile.options import (
+from eecompile.cli.guard import complain, guarded, timed_progress
+from eecompile.cli.options import (
     BITS,
     BREAKDOWN,
     COST_MODEL,
@@ -127,13 +127,14 @@ def run(
     Without --data nothing is trained: costs are reported, no accuracy is claimed. Exits with 1 if an
     early-exit file and the flat model disagree on any test image.
     """
-    from eecompile import answers, api, terminal
+    from eecompile import api
+    from eecompile.cli import show_run, terminal
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
         point, speculate, min_gain, progress=timed_progress(),
     )  # fmt: skip
-    terminal.show(answers.RunAnswer(result), as_json, answers.run_result)
+    terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)
     if not result.passed:
         raise SystemExit(complain("early-exit files and flat model disagree", result.failure, 1))
 
@@ -146,9 +147,10 @@ def inspect(
 
     For each tensor or node it says why it is not a mount, not fused or not placed.
     """
-    from eecompile import answers_network, api, terminal
+    from eecompile import api
+    from eecompile.cli import show_network, terminal
 
-    terminal.show(api.inspect(model, target, cost_model), as_json, answers_network.inspection)
+    terminal.show(api.inspect(model, target, cost_model), as_json, show_network.inspection)
 
 
 @_verb
@@ -183,7 +185,8 @@ def opt(
 
     With --data, `quantize` is calibrated by the schemes of --target.
     """
-    from eecompile import answers, api, terminal
+    from eecompile import api
+    from eecompile.cli import show_run, terminal
 
     result = api.opt(
         model,
@@ -197,7 +200,7 @@ def opt(
         seed,
         progress=timed_progress(),
     )
-    terminal.show(result, as_json, answers.optimized)
+    terminal.show(result, as_json, show_run.optimized)
     if not result.passed:
         raise SystemExit(complain("a pass changed what the network computes", result.failure, 1))
 
@@ -234,22 +237,23 @@ def cost(
     Exits the network has already are recognised; weights may be absent. Exits with 1 if no operating
     point meets --max-latency.
     """
-    from eecompile import answers_cost, api, option_values, terminal
+    from eecompile import api
+    from eecompile.cli import show_cost, terminal, values
 
-    option_values.check_breakdown(breakdown, as_json)
+    values.check_breakdown(breakdown, as_json)
     report = api.cost(
         model, target, objective, cost_model, exits, head, host_scale, mapping,
-        option_values.parse_switch("--locality", locality),
-        option_values.parse_switch("--fusion", fusion) is not False,
-        option_values.parse_lpf_limit(lpf_limit),
-        option_values.parse_bits(bits),
+        values.parse_switch("--locality", locality),
+        values.parse_switch("--fusion", fusion) is not False,
+        values.parse_lpf_limit(lpf_limit),
+        values.parse_bits(bits),
         save_mapping, point, max_latency, schedule, weights,
-        option_values.parse_ratios(ratios),
+        values.parse_ratios(ratios),
         speculate, solver, time_limit, trace, progress=timed_progress(),
     )  # fmt: skip
     if breakdown:
-        answers_cost.check_broken_down(report)
-    terminal.show(report, as_json, answers_cost.broken_down if breakdown else answers_cost.cost_report)
+        show_cost.check_broken_down(report)
+    terminal.show(report, as_json, show_cost.broken_down if breakdown else show_cost.cost_report)
 
 
 @_verb
@@ -262,9 +266,10 @@ def report(
     as_json: JSON = False,
 ) -> None:
     """Write report.html of a run again from its files."""
-    from eecompile import answers, api, terminal
+    from eecompile import api
+    from eecompile.cli import show_run, terminal
 
-    terminal.show(api.report(run, out), as_json, answers.written_report)
+    terminal.show(api.report(run, out), as_json, show_run.written_report)
 
 
 @_verb
@@ -288,12 +293,13 @@ def compare(
 
     Exits with 1 if a --fail-if holds.
     """
-    from eecompile import answers, api, terminal
+    from eecompile import api
+    from eecompile.cli import show_run, terminal
 
     comparison = api.compare(run_a, run_b, tuple(fail_if or ()))
-    terminal.show(comparison, as_json, answers.comparison)
+    terminal.show(comparison, as_json, show_run.comparison)
     if not comparison.passed:
-        violated = [answers.gate_line(result) for result in comparison.gates if result.violated]
+        violated = [show_run.gate_line(result) for result in comparison.gates if result.violated]
         raise SystemExit(
             complain(f"{len(violated)} of {len(comparison.gates)} gates violated", "\n".join(violated), 1)
         )
@@ -307,9 +313,10 @@ def targets(
     as_json: JSON = False,
 ) -> None:
     """List the targets, or what one supports on which core."""
-    from eecompile import answers_network, api, terminal
+    from eecompile import api
+    from eecompile.cli import show_network, terminal
 
-    terminal.show(api.targets(name), as_json, answers_network.target_list)
+    terminal.show(api.targets(name), as_json, show_network.target_list)
 
 
 @_verb
@@ -320,18 +327,20 @@ def passes(
     as_json: JSON = False,
 ) -> None:
     """List the passes, or the rules and options of one."""
-    from eecompile import answers, api, terminal
+    from eecompile import api
+    from eecompile.cli import show_run, terminal
 
-    terminal.show(api.passes(name), as_json, answers.pass_list)
+    terminal.show(api.passes(name), as_json, show_run.pass_list)
 
 
 @_verb
 def doctor(as_json: JSON = False) -> None:
     """Check that this machine has what eecompile needs."""
-    from eecompile import answers, api, terminal
+    from eecompile import api
+    from eecompile.cli import show_run, terminal
 
     diagnosis = api.doctor()
-    terminal.show(diagnosis, as_json, answers.diagnosis)
+    terminal.show(diagnosis, as_json, show_run.diagnosis)
     if not diagnosis.healthy:
         raise SystemExit(1)
 

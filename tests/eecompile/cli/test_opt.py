@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 import pytest
 from typer.testing import CliRunner, Result
 
-from eecompile import cli
+from eecompile.cli import main as cli
 from eecompile.verification import Verifier
 from passes.base import Pass, Pipeline
 from passes.graph import from_model

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec
 
-from eecompile.flags import flags_in_use, with_flags
+from eecompile.cli.flags import flags_in_use, with_flags
 from eecompile.version import version
 from passes.errors import EecompileError
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eecompile.flags import with_flags
+from eecompile.cli.flags import with_flags
 from eecompile.wording import printable
 
 PIPE_WIDTH = 160
