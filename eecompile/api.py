@@ -62,7 +62,8 @@ def run(
     Args:
         model: Trained classifier, an ONNX file.
         target: Name of the accelerator.
-        data: Images, see `eecompile.data.load_data`; without, costs are reported and nothing is trained.
+        data: Images, see `eecompile.data.sources.load_data`; without, costs are reported and nothing is
+            trained.
         out: Run directory; ``runs/<model>-<target>`` if absent.
         exits: How many mounts to try, or the mounts (one text separated by commas, or a sequence): these all
             get an exit; two are tried if absent.
@@ -71,7 +72,7 @@ def run(
         max_drop: Allowed accuracy drop against the static network, in points; 1 if absent.
         optimistic: Hold the plain estimate of the drop to ``max_drop``, not its upper 90 % bound; the mean
             drop over neighbouring thresholds is held to it in both cases.
-        preprocess: ``auto`` (if absent) or a rule, see `eecompile.preprocess.parse_rule`.
+        preprocess: ``auto`` (if absent) or a rule, see `eecompile.data.preprocess.parse_rule`.
         cost_model: Latency model of the target; its default if absent.
         seed: Seed of everything drawn at random; 0 if absent.
         point: Operating point of all costs; the target's first if absent.

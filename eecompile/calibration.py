@@ -16,7 +16,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
-from eecompile.dataset import evenly
+from eecompile.data.dataset import evenly
 from eecompile.rounding import RoundingWalk, best_scale, hand_on_grid
 from eecompile.runtime import Evaluator, batches
 from passes.errors import InputError

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from eecompile.dataset import Split
-from eecompile.preprocess import Preprocess
+from eecompile.data.dataset import Split
+from eecompile.data.preprocess import Preprocess
 from eecompile.runtime import DynamicModel, Evaluator, Float32, StagedModel
 from eecompile.validation import Agreement, Answers, check_agreement, measure
 from passes.graph import save, to_model

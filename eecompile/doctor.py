@@ -138,7 +138,7 @@ def _torchvision() -> Finding:
             f"not installed; {needed_for}",
             "pip install -c constraints.txt -e '.[train]'",
         )
-    from eecompile.torchvision_import import import_torchvision
+    from eecompile.data.torchvision_import import import_torchvision
 
     try:
         import_torchvision()

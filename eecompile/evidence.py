@@ -9,12 +9,12 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from eecompile.clock import Clock
-from eecompile.dataset import Dataset
+from eecompile.data.dataset import Dataset
+from eecompile.data.preprocess import Preprocess
+from eecompile.data.preprocess_choice import PreprocessChoice
 from eecompile.delivery import Forms
 from eecompile.exit_choice import ExitChoice
 from eecompile.preparation import Prepared
-from eecompile.preprocess import Preprocess
-from eecompile.preprocess_choice import PreprocessChoice
 from eecompile.results import Summary
 from eecompile.run_options import RunOptions
 from eecompile.validation import Agreement, Answers

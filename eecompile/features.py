@@ -10,8 +10,8 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
-from eecompile.dataset import Split, evenly
-from eecompile.preprocess import Preprocess
+from eecompile.data.dataset import Split, evenly
+from eecompile.data.preprocess import Preprocess
 from eecompile.runtime import Evaluator, batches
 from passes.exits import head_nodes
 from passes.graph import to_model

@@ -14,12 +14,12 @@ from eecompile import artifacts, outcome
 from eecompile.assignment import assign_precisions
 from eecompile.calibration import IMAGES, calibrate
 from eecompile.candidates import CandidateExit, Evaluation
-from eecompile.dataset import evenly
+from eecompile.data.dataset import evenly
+from eecompile.data.for_network import open_data
 from eecompile.delivery import Forms, prove, write_models
 from eecompile.evidence import Evidence
 from eecompile.exit_choice import MIN_GAIN, choose_exits, choose_heads, oversized, unacceptable
 from eecompile.features import extract
-from eecompile.network_data import open_data
 from eecompile.preparation import cost_of, cycles_by_model
 from eecompile.thresholds import Limit
 from eecompile.training import Head, Recipe, train_heads

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from eecompile.artifacts import folders
 from eecompile.assignment import assign_precisions
 from eecompile.calibration import IMAGES, calibrate
-from eecompile.dataset import evenly
-from eecompile.network_data import open_data
+from eecompile.data.dataset import evenly
+from eecompile.data.for_network import open_data
 from eecompile.verification import Check, Verifier
 from passes.base import Observer, Pass, to_text
 from passes.errors import InputError

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eecompile.data.preprocess_choice import PreprocessChoice
 from eecompile.evidence import Evidence
-from eecompile.preprocess_choice import PreprocessChoice
 from eecompile.results import (
     CurvePoint,
     DatasetInfo,

@@ -15,7 +15,7 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile import gptq
-from eecompile.dataset import evenly
+from eecompile.data.dataset import evenly
 from eecompile.runtime import batches, session
 from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
 from passes.quantize import to_integers

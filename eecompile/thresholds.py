@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.dataset import evenly
+from eecompile.data.dataset import evenly
 from eecompile.statistics import DropBound
 from passes.confidence import ConfidenceRule
 

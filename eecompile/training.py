@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.dataset import evenly
+from eecompile.data.dataset import evenly
 from eecompile.features import Features, TeacherData
 from passes.errors import InputError
 from passes.heads import HeadLayer, layer_names

@@ -11,8 +11,8 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
-from eecompile.dataset import Split, evenly
-from eecompile.preprocess import Preprocess
+from eecompile.data.dataset import Split, evenly
+from eecompile.data.preprocess import Preprocess
 from eecompile.runtime import DynamicModel, Evaluator, StagedModel, session
 from eecompile.thresholds import Observed, leaves_at
 from passes.confidence import ConfidenceRule

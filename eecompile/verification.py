@@ -10,8 +10,8 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
-from eecompile.dataset import evenly
-from eecompile.network_data import users_network
+from eecompile.data.dataset import evenly
+from eecompile.data.for_network import users_network
 from eecompile.runtime import session
 from passes.base import Pass
 from passes.errors import InputError

@@ -22,9 +22,9 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.nn import functional
 
-from eecompile.data import load_data
-from eecompile.dataset import Split
-from eecompile.preprocess import preprocesses
+from eecompile.data.dataset import Split
+from eecompile.data.preprocess import preprocesses
+from eecompile.data.sources import load_data
 from eecompile.statistics import accuracy_interval
 
 SEED = 0

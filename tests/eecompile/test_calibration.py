@@ -8,9 +8,9 @@ import pytest
 
 from eecompile import gptq
 from eecompile.calibration import calibrate
-from eecompile.data import load_data
-from eecompile.dataset import evenly
-from eecompile.preprocess import preprocesses
+from eecompile.data.dataset import evenly
+from eecompile.data.preprocess import preprocesses
+from eecompile.data.sources import load_data
 from eecompile.rounding import best_scale
 from eecompile.validation import answers
 from passes.errors import InputError

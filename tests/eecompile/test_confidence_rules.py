@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from eecompile import api
 from eecompile.cli import main as cli
-from eecompile.data import load_data
-from eecompile.preprocess import Preprocess, preprocesses
+from eecompile.data.preprocess import Preprocess, preprocesses
+from eecompile.data.sources import load_data
 from eecompile.thresholds import leaves_at
 from eecompile.validation import Answers, answers
 from passes.confidence import MARGIN, MAX_SOFTMAX

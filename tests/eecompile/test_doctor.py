@@ -106,7 +106,7 @@ def test_torchvision_broken_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> Non
         raise RuntimeError("operator missing")
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: True)
-    monkeypatch.setattr("eecompile.torchvision_import.import_torchvision", broken)
+    monkeypatch.setattr("eecompile.data.torchvision_import.import_torchvision", broken)
     found = finding("torchvision")
     assert found.status == WARN
     assert found.detail.startswith("cannot be imported: operator missing; needed for --data cifar10")

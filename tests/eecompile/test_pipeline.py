@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 
 from eecompile import api, job, outcome, wording
 from eecompile.cli import main as cli
-from eecompile.data import load_data
-from eecompile.preprocess import Preprocess
+from eecompile.data.preprocess import Preprocess
+from eecompile.data.sources import load_data
 from eecompile.training import Recipe
 from eecompile.validation import Agreement
 from passes.graph import load

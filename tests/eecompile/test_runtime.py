@@ -11,7 +11,7 @@ from onnx import numpy_helper, parser
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
 from eecompile import runtime
-from eecompile.network_data import users_network
+from eecompile.data.for_network import users_network
 from eecompile.runtime import BATCH, Evaluator, batches, said, session
 from passes.errors import InputError
 from passes.graph import from_model, to_model

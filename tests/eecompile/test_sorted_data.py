@@ -8,9 +8,9 @@ import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
 
-from eecompile.dataset import Split
+from eecompile.data.dataset import Split
+from eecompile.data.preprocess import Preprocess
 from eecompile.features import Features, TeacherData, extract
-from eecompile.preprocess import Preprocess
 from eecompile.rounding import GPTQ_IMAGES, RoundingWalk
 from eecompile.runtime import Decision, Float32
 from eecompile.training import _input_scaling

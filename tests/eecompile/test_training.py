@@ -7,9 +7,9 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 import onnxruntime as ort
 
-from eecompile.data import load_data
+from eecompile.data.preprocess import preprocesses
+from eecompile.data.sources import load_data
 from eecompile.features import TeacherData, extract
-from eecompile.preprocess import preprocesses
 from eecompile.training import Head, Recipe, train_heads
 from passes.graph import load, to_model
 from passes.heads import CONV, FAMILIES, LINEAR, HeadFamily, HeadLayer, Shape

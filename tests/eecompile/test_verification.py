@@ -16,9 +16,9 @@ from passes.errors import InputError
 from passes.graph import from_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
+from tests.eecompile.data.test_for_network import NO_KERNEL
 from tests.eecompile.schemes import assign
 from tests.eecompile.small_models import skip_net
-from tests.eecompile.test_network_data import NO_KERNEL
 from tests.passes.random_graphs import networks
 
 

@@ -16,8 +16,8 @@ from unittest import mock
 
 import numpy as np
 
-from eecompile.data import load_data
-from eecompile.preprocess import Preprocess
+from eecompile.data.preprocess import Preprocess
+from eecompile.data.sources import load_data
 from eecompile.thresholds import Limit, Observed, choose, leaves_at
 from eecompile.validation import answers
 from passes.graph import load

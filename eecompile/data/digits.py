@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eecompile.dataset import Dataset, Split, sha256_of, stratified_order
+from eecompile.data.dataset import Dataset, Split, sha256_of, stratified_order
 
 SHARES = (0.5, 0.25, 0.25)
 SPLIT_SEED = 0

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.dataset import Dataset, Split, carve_val, checked_labels, sha256_of
+from eecompile.data.dataset import Dataset, Split, carve_val, checked_labels, sha256_of
 from passes.errors import InputError
 
 _GARMENTS = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.dataset import Images, Labels, evenly
-from eecompile.preprocess import RULES, Float32, Preprocess, preprocesses, white_of
+from eecompile.data.dataset import Images, Labels, evenly
+from eecompile.data.preprocess import RULES, Float32, Preprocess, preprocesses, white_of
 from passes.errors import InputError
 
 AUTO = "auto"
@@ -49,7 +49,7 @@ def choose_preprocess(
     evenly spread over the validation set.
 
     Args:
-        spec: ``auto`` or a rule, see `eecompile.preprocess.parse_rule`.
+        spec: ``auto`` or a rule, see `eecompile.data.preprocess.parse_rule`.
         predict: Model: float32 batch [N, …] → logits or probabilities [N, classes].
         x_val: Validation images as stored, [N, …].
         y_val: Their labels, [N].

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.dataset import SPLITS, Dataset, Split, carve_val, checked_images, checked_labels, sha256_of
+from eecompile.data.dataset import (
+    SPLITS,
+    Dataset,
+    Split,
+    carve_val,
+    checked_images,
+    checked_labels,
+    sha256_of,
+)
 from passes.errors import InputError
 
 _KEYS = "train_x, train_y, test_x, test_y and optionally val_x, val_y"

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from eecompile.dataset import SPLITS, Dataset, Images
+from eecompile.data.dataset import SPLITS, Dataset, Images
 from passes.errors import InputError
 
 AxisOrder = Literal["same", "NHWC->NCHW", "NCHW->NHWC", "flatten"]
@@ -37,7 +37,7 @@ def reorder(x: Images, order: AxisOrder) -> Images:
 def fit_to_model(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -> Dataset:
     """Check that a data set can be fed to a model.
 
-    The arrays are not touched: `eecompile.preprocess` brings each batch into the model's axis order,
+    The arrays are not touched: `eecompile.data.preprocess` brings each batch into the model's axis order,
     so that what it records is right for the images as the user stores them.
 
     Args:

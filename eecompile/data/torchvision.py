@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from eecompile.dataset import Dataset, Split, carve_val, checked_labels, sha256_of
-from eecompile.torchvision_import import import_torchvision
+from eecompile.data.dataset import Dataset, Split, carve_val, checked_labels, sha256_of
+from eecompile.data.torchvision_import import import_torchvision
 from passes.errors import InputError
 
 _CLASS_OF = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN"}

@@ -13,8 +13,8 @@ from typing import Any, Final, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.data_fit import AxisOrder, axis_orders, reorder
-from eecompile.dataset import Images
+from eecompile.data.dataset import Images
+from eecompile.data.fit import AxisOrder, axis_orders, reorder
 from passes.errors import InputError, did_you_mean
 
 Layout = Literal["NCHW", "NHWC", "flat"]

@@ -9,7 +9,7 @@ import pytest
 
 from eecompile import api
 from eecompile.calibration import calibrate
-from eecompile.network_data import open_data
+from eecompile.data.for_network import open_data
 from passes.errors import InputError
 from passes.graph import from_model, load
 from passes.registry import parse_pipeline
@@ -102,7 +102,7 @@ def test_an_error_of_ours_is_not_the_users(images: str, monkeypatch: pytest.Monk
     def broken(*_: object) -> None:
         raise TypeError("our bug")
 
-    monkeypatch.setattr("eecompile.network_data.to_model", broken)
+    monkeypatch.setattr("eecompile.data.for_network.to_model", broken)
     with pytest.raises(TypeError, match="our bug"):
         open_data(graph_of(), images, "raw", 0, "net")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from eecompile.dataset import Dataset
+from eecompile.data.dataset import Dataset
 from passes.errors import InputError, did_you_mean
 
 IDX_NAMES = ("mnist", "fashion_mnist")
@@ -31,22 +31,22 @@ def load_data(spec: str, seed: int = 0, root: Path | str | None = None) -> Datas
         root: Where downloaded data sets lie; see `data_root`.
 
     Returns:
-        Images as stored (nothing is transposed or converted, see `eecompile.preprocess`).
+        Images as stored (nothing is transposed or converted, see `eecompile.data.preprocess`).
 
     Raises:
         InputError: Unknown name, missing or damaged files, or data that cannot be used.
     """
     # A name wins over a file of that name, so that a stray ./digits does not change a run.
     if spec == "digits":
-        from eecompile.data_digits import load_digits
+        from eecompile.data.digits import load_digits
 
         return load_digits()
     if spec in IDX_NAMES:
-        from eecompile.data_idx import load_idx
+        from eecompile.data.idx import load_idx
 
         return load_idx(spec, data_root(root), seed)
     if spec in TORCHVISION_NAMES:
-        from eecompile.data_torchvision import load_torchvision
+        from eecompile.data.torchvision import load_torchvision
 
         return load_torchvision(spec, data_root(root), seed)
     try:
@@ -64,11 +64,11 @@ def _load_path(spec: str, seed: int) -> Dataset:
     if path.suffix == ".npz" and path.is_dir():
         raise InputError(f"{spec} is a folder, not an .npz file", "rename it if it is a folder of images")
     if path.suffix == ".npz":
-        from eecompile.data_npz import load_npz
+        from eecompile.data.npz import load_npz
 
         return load_npz(path, seed)
     if path.is_dir():
-        from eecompile.data_folder import load_folder
+        from eecompile.data.folder import load_folder
 
         return load_folder(path, seed)
     if path.exists():

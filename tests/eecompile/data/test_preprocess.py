@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from eecompile.data import load_data
-from eecompile.preprocess import Preprocess, parse_rule, preprocesses
-from eecompile.preprocess_choice import choose_preprocess
+from eecompile.data.preprocess import Preprocess, parse_rule, preprocesses
+from eecompile.data.preprocess_choice import choose_preprocess
+from eecompile.data.sources import load_data
 from passes.errors import InputError
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits_resnet.onnx"
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "digits_resnet.onnx"
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (5, 3, 4, 6), np.uint8)

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from eecompile.data import load_data
-from eecompile.data_fit import fit_to_model
-from eecompile.dataset import Dataset
-from eecompile.preprocess_choice import PreprocessChoice, choose_preprocess
+from eecompile.data.dataset import Dataset
+from eecompile.data.fit import fit_to_model
+from eecompile.data.preprocess_choice import PreprocessChoice, choose_preprocess
+from eecompile.data.sources import load_data
 from eecompile.runtime import CANNOT_RUN, OUT_OF_MEMORY, Array, Evaluator, Float32, said
 from passes.errors import InputError
 from passes.graph import to_model
@@ -40,7 +40,7 @@ def open_data(
 
     Args:
         graph: A classifier with weights; its last output is the final one.
-        spec: What `eecompile.data.load_data` takes.
+        spec: What `eecompile.data.sources.load_data` takes.
         rule: ``auto`` or a preprocessing rule.
         seed: Of a validation split that has to be carved.
         where: Name of the network in messages.

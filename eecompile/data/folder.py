@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from eecompile.dataset import SPLITS, Dataset, Images, Labels, Split, carve_val, sha256_of, stratified_order
+from eecompile.data.dataset import (
+    SPLITS,
+    Dataset,
+    Images,
+    Labels,
+    Split,
+    carve_val,
+    sha256_of,
+    stratified_order,
+)
 from passes.errors import InputError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff"})

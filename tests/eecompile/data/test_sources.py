@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from eecompile.data import load_data
-from eecompile.data_fit import axis_orders, fit_to_model, reorder
-from eecompile.dataset import Dataset, Split, carve_val
+from eecompile.data.dataset import Dataset, Split, carve_val
+from eecompile.data.fit import axis_orders, fit_to_model, reorder
+from eecompile.data.sources import load_data
 from passes.errors import InputError
 from tests.shared_files import SHARED
 

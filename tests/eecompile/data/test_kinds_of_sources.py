@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eecompile.data import load_data
-from eecompile.data_idx import read_idx
+from eecompile.data.idx import read_idx
+from eecompile.data.sources import load_data
 from passes.errors import InputError
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
@@ -90,7 +90,7 @@ def test_cifar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, label_key: str, classes: int
 ) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    from eecompile.torchvision_import import import_torchvision
+    from eecompile.data.torchvision_import import import_torchvision
 
     loader = getattr(import_torchvision().datasets, name.upper())
     with pytest.raises(InputError, match=r"there is no .*(.|\n)*download https"):
@@ -111,7 +111,7 @@ def test_cifar(
 def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scipy_io = pytest.importorskip("scipy.io", reason="scipy is not installed")
     pytest.importorskip("torch", reason="torch is not installed")
-    from eecompile.torchvision_import import import_torchvision
+    from eecompile.data.torchvision_import import import_torchvision
 
     loader = import_torchvision().datasets.SVHN
     labels = np.arange(100) % 10 + 1  # SVHN calls the digit zero 10
