@@ -12,12 +12,13 @@ from eecompile.clock import Clock
 from eecompile.data.dataset import Dataset
 from eecompile.data.preprocess import Preprocess
 from eecompile.data.preprocess_choice import PreprocessChoice
-from eecompile.delivery import Forms
+from eecompile.deployment.model_files import Forms
+from eecompile.deployment.proof import Agreement
 from eecompile.exit_choice import ExitChoice
 from eecompile.preparation import Prepared
 from eecompile.results import Summary
 from eecompile.run_options import RunOptions
-from eecompile.validation import Agreement, Answers
+from eecompile.validation import Answers
 from targets.report import CostReport
 
 

@@ -16,7 +16,7 @@ from eecompile.calibration import IMAGES, calibrate
 from eecompile.candidates import CandidateExit, Evaluation
 from eecompile.data.dataset import evenly
 from eecompile.data.for_network import open_data
-from eecompile.delivery import Forms, prove, write_models
+from eecompile.deployment.model_files import Forms, prove, write_models
 from eecompile.evidence import Evidence
 from eecompile.exit_choice import MIN_GAIN, choose_exits, choose_heads, oversized, unacceptable
 from eecompile.features import extract

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.data.preprocess_choice import PreprocessChoice
+from eecompile.deployment.proof import Agreement
 from eecompile.evidence import Evidence
 from eecompile.results import (
     CurvePoint,
@@ -29,7 +30,7 @@ from eecompile.results import (
 from eecompile.run_options import RunOptions
 from eecompile.statistics import DropBound, accuracy_interval, paired_drop
 from eecompile.thresholds import Limit, choose
-from eecompile.validation import Agreement, Answers
+from eecompile.validation import Answers
 from passes.state import state_of
 from targets.path_cost import Cost, PathCost, expected_cost
 from targets.report import CostReport

@@ -11,13 +11,13 @@ import onnx_graphsurgeon as gs
 
 from eecompile import artifacts, outcome
 from eecompile.clock import Clock
+from eecompile.deployment.proof import Agreement
 from eecompile.evidence import Evidence
 from eecompile.job import COST_STEPS, STEPS
 from eecompile.preparation import DEFAULT_EXITS, prepare
 from eecompile.results import Summary
 from eecompile.run_options import RunOptions
 from eecompile.training import import_torch
-from eecompile.validation import Agreement
 from passes.errors import InputError
 from passes.state import state_of
 from targets.registry import load_target

@@ -23,8 +23,8 @@ from eecompile import api, job, outcome, wording
 from eecompile.cli import main as cli
 from eecompile.data.preprocess import Preprocess
 from eecompile.data.sources import load_data
+from eecompile.deployment.proof import Agreement
 from eecompile.training import Recipe
-from eecompile.validation import Agreement
 from passes.graph import load
 from passes.mounts import find_mounts
 from passes.registry import parse_pipeline

@@ -12,8 +12,9 @@ import onnx_graphsurgeon as gs
 
 from eecompile.data.dataset import Split
 from eecompile.data.preprocess import Preprocess
+from eecompile.deployment.proof import Agreement, check_agreement, measure
 from eecompile.runtime import DynamicModel, Evaluator, Float32, StagedModel
-from eecompile.validation import Agreement, Answers, check_agreement, measure
+from eecompile.validation import Answers
 from passes.graph import save, to_model
 from passes.registry import parse_pipeline
 from passes.state import copy_graph

@@ -10,7 +10,7 @@ import pytest
 from eecompile.calibration import calibrate
 from eecompile.data.dataset import Split
 from eecompile.data.preprocess import preprocesses
-from eecompile.delivery import Delivery, Forms, prove, write_models
+from eecompile.deployment.model_files import Delivery, Forms, prove, write_models
 from eecompile.runtime import Array, DynamicModel, StagedModel, session
 from eecompile.thresholds import leaves_at
 from eecompile.validation import Answers, answers

@@ -1,0 +1,1 @@
+"""The files of a compiled network, and the proof that they agree."""
