@@ -14,11 +14,11 @@ from eecompile.data.preprocess import Preprocess
 from eecompile.data.preprocess_choice import PreprocessChoice
 from eecompile.deployment.model_files import Forms
 from eecompile.deployment.proof import Agreement
-from eecompile.exit_choice import ExitChoice
+from eecompile.exits.answers import Answers
+from eecompile.exits.choice import ExitChoice
 from eecompile.preparation import Prepared
 from eecompile.results import Summary
 from eecompile.run_options import RunOptions
-from eecompile.validation import Answers
 from targets.report import CostReport
 
 

@@ -13,17 +13,17 @@ import onnx_graphsurgeon as gs
 from eecompile import artifacts, outcome
 from eecompile.assignment import assign_precisions
 from eecompile.calibration import IMAGES, calibrate
-from eecompile.candidates import CandidateExit, Evaluation
 from eecompile.data.dataset import evenly
 from eecompile.data.for_network import open_data
 from eecompile.deployment.model_files import Forms, prove, write_models
 from eecompile.evidence import Evidence
-from eecompile.exit_choice import MIN_GAIN, choose_exits, choose_heads, oversized, unacceptable
+from eecompile.exits.answers import answers
+from eecompile.exits.candidates import CandidateExit, Evaluation
+from eecompile.exits.choice import MIN_GAIN, choose_exits, choose_heads, oversized, unacceptable
+from eecompile.exits.thresholds import Limit
 from eecompile.features import extract
 from eecompile.preparation import cost_of, cycles_by_model
-from eecompile.thresholds import Limit
 from eecompile.training import Head, Recipe, train_heads
-from eecompile.validation import answers
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import write_atomic
 from passes.heads import AUTO, CONV, LINEAR

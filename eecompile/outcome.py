@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from eecompile.data.preprocess_choice import PreprocessChoice
 from eecompile.deployment.proof import Agreement
 from eecompile.evidence import Evidence
+from eecompile.exits.answers import Answers
+from eecompile.exits.statistics import DropBound, accuracy_interval, paired_drop
+from eecompile.exits.thresholds import Limit, choose
 from eecompile.results import (
     CurvePoint,
     DatasetInfo,
@@ -28,9 +31,6 @@ from eecompile.results import (
     Summary,
 )
 from eecompile.run_options import RunOptions
-from eecompile.statistics import DropBound, accuracy_interval, paired_drop
-from eecompile.thresholds import Limit, choose
-from eecompile.validation import Answers
 from passes.state import state_of
 from targets.path_cost import Cost, PathCost, expected_cost
 from targets.report import CostReport

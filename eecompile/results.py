@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
+from eecompile.exits.removed import RemovedExit
 from passes.errors import InputError
 from targets.objective import Objective, objective_named
 
@@ -142,14 +143,6 @@ class CurvePoint(_Frozen):
     saving_edp_test: float
     ratios: tuple[float, ...]
     thresholds: tuple[float | None, ...]
-
-
-class RemovedExit(_Frozen):
-    """A candidate exit that is not in the files, and why."""
-
-    name: str
-    mount_name: str
-    reason: str
 
 
 class Summary(_Frozen):

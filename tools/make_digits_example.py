@@ -25,7 +25,7 @@ from torch.nn import functional
 from eecompile.data.dataset import Split
 from eecompile.data.preprocess import preprocesses
 from eecompile.data.sources import load_data
-from eecompile.statistics import accuracy_interval
+from eecompile.exits.statistics import accuracy_interval
 
 SEED = 0
 EPOCHS = 60

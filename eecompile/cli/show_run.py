@@ -14,10 +14,11 @@ if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.api import WrittenReport
     from eecompile.compare import Comparison, Difference, GateResult
     from eecompile.doctor import Diagnosis
+    from eecompile.exits.removed import RemovedExit
     from eecompile.listing import PassList
     from eecompile.optimize import OptResult
     from eecompile.pipeline import RunResult
-    from eecompile.results import Costs, RemovedExit, Summary
+    from eecompile.results import Costs, Summary
     from passes.state import Decline
 
 SHOWN_DECLINES = 12

@@ -11,9 +11,9 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
+from eecompile.exits.answers import Answers
+from eecompile.exits.thresholds import leaves_at
 from eecompile.runtime import DynamicModel, StagedModel, session
-from eecompile.thresholds import leaves_at
-from eecompile.validation import Answers
 from passes.graph import to_model
 
 Float32 = NDArray[np.float32]

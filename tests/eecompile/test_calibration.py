@@ -11,8 +11,8 @@ from eecompile.calibration import calibrate
 from eecompile.data.dataset import evenly
 from eecompile.data.preprocess import preprocesses
 from eecompile.data.sources import load_data
+from eecompile.exits.answers import answers
 from eecompile.rounding import best_scale
-from eecompile.validation import answers
 from passes.errors import InputError
 from passes.graph import from_model, load
 from passes.registry import parse_pipeline

@@ -18,8 +18,8 @@ import numpy as np
 
 from eecompile.data.preprocess import Preprocess
 from eecompile.data.sources import load_data
-from eecompile.thresholds import Limit, Observed, choose, leaves_at
-from eecompile.validation import answers
+from eecompile.exits.answers import answers
+from eecompile.exits.thresholds import Limit, Observed, choose, leaves_at
 from passes.graph import load
 from passes.registry import parse_pipeline
 from targets.objective import EDP
@@ -45,7 +45,7 @@ def main() -> None:
     orders = [rng.permutation(count) for _ in range(options.splits)]
     for name, share in (("without the rule", 0.0), ("with the rule", 0.05)):
         drops, spent = [], []
-        with mock.patch("eecompile.thresholds.NEIGHBOUR_SHARE", share):
+        with mock.patch("eecompile.exits.thresholds.NEIGHBOUR_SHARE", share):
             for order in orders:
                 half, other = order[: count // 2], order[count // 2 :]
                 chosen = choose(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eecompile.statistics import (
+from eecompile.exits.statistics import (
     DropBound,
     accuracy_interval,
     bootstrap_quantile,

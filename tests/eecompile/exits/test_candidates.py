@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import onnx_graphsurgeon as gs
 import pytest
 
-from eecompile.candidates import Candidate, CandidateExit, Evaluation, shares
-from eecompile.thresholds import Limit
+from eecompile.exits.candidates import Candidate, CandidateExit, Evaluation, shares
+from eecompile.exits.thresholds import Limit
 from passes.confidence import MARGIN, MAX_SOFTMAX
 from targets.objective import EDP
 from targets.report import CostReport
-from tests.eecompile.test_exit_choice import answers, cost, network
+from tests.eecompile.exits.test_choice import answers, cost, network
 
 __all__ = ["network"]
 

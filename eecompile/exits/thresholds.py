@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
-from eecompile.statistics import DropBound
+from eecompile.exits.statistics import DropBound
 from passes.confidence import ConfidenceRule
 
 Array = NDArray[Any]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eecompile.statistics import DropBound
-from eecompile.thresholds import (
+from eecompile.exits.statistics import DropBound
+from eecompile.exits.thresholds import (
     MAX_NEIGHBOURS,
     NEIGHBOUR_SHARE,
     Limit,
@@ -104,7 +104,7 @@ def test_a_lucky_dip_under_the_limit_is_not_taken() -> None:
 def test_chunks_give_what_one_piece_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = random_answers(5, 3, 120)
     whole = choose(seen, [1.0, 2.0, 4.0], Limit(3.0, True))
-    monkeypatch.setattr("eecompile.thresholds._CHUNK_CELLS", 121 * 15)
+    monkeypatch.setattr("eecompile.exits.thresholds._CHUNK_CELLS", 121 * 15)
     assert choose(seen, [1.0, 2.0, 4.0], Limit(3.0, True)) == whole
 
 

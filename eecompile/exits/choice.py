@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eecompile.candidates import Candidate, CandidateExit, Evaluation, Figures
-from eecompile.results import RemovedExit
-from eecompile.thresholds import leaves_at
-from eecompile.validation import Answers
+from eecompile.exits.answers import Answers
+from eecompile.exits.candidates import Candidate, CandidateExit, Evaluation, Figures
+from eecompile.exits.removed import RemovedExit
+from eecompile.exits.thresholds import leaves_at
 from targets.report import CostReport
 
 # What an exit more must save, in points of static: less is within the noise of a validation set, and not

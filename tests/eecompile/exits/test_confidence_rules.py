@@ -17,8 +17,8 @@ from eecompile import api
 from eecompile.cli import main as cli
 from eecompile.data.preprocess import Preprocess, preprocesses
 from eecompile.data.sources import load_data
-from eecompile.thresholds import leaves_at
-from eecompile.validation import Answers, answers
+from eecompile.exits.answers import Answers, answers
+from eecompile.exits.thresholds import leaves_at
 from passes.confidence import MARGIN, MAX_SOFTMAX
 from passes.graph import EXITS_KEY, from_model, load, save, to_model
 from passes.insert_exits import InsertExits

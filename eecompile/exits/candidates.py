@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from eecompile.statistics import DropBound
-from eecompile.thresholds import Limit, choose_sparing
-from eecompile.validation import Answers
+from eecompile.exits.answers import Answers
+from eecompile.exits.statistics import DropBound
+from eecompile.exits.thresholds import Limit, choose_sparing
 from passes.confidence import ConfidenceRule
 from passes.exits import keep_exits
 from passes.state import state_of

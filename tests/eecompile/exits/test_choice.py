@@ -6,11 +6,11 @@ import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
 
-from eecompile.candidates import Candidate, CandidateExit, Evaluation, shares
-from eecompile.exit_choice import choose_exits, choose_heads, oversized, unacceptable
+from eecompile.exits.answers import Answers
+from eecompile.exits.candidates import Candidate, CandidateExit, Evaluation, shares
+from eecompile.exits.choice import choose_exits, choose_heads, oversized, unacceptable
+from eecompile.exits.thresholds import Limit
 from eecompile.preparation import cost_of
-from eecompile.thresholds import Limit
-from eecompile.validation import Answers
 from passes.confidence import MAX_SOFTMAX
 from passes.graph import load
 from passes.heads import CONV, LINEAR

@@ -1,0 +1,1 @@
+"""Answers of exits, thresholds, and which exits stay."""
