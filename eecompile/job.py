@@ -11,8 +11,6 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from eecompile import artifacts, outcome
-from eecompile.assignment import assign_precisions
-from eecompile.calibration import IMAGES, calibrate
 from eecompile.data.dataset import evenly
 from eecompile.data.for_network import open_data
 from eecompile.deployment.model_files import Forms, prove, write_models
@@ -23,6 +21,8 @@ from eecompile.exits.choice import MIN_GAIN, choose_exits, choose_heads, oversiz
 from eecompile.exits.thresholds import Limit
 from eecompile.features import extract
 from eecompile.preparation import cost_of, cycles_by_model
+from eecompile.quantization.assignment import assign_precisions
+from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.training import Head, Recipe, train_heads
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import write_atomic

@@ -12,7 +12,7 @@ from eecompile.data.dataset import Split
 from eecompile.data.preprocess import Preprocess
 from eecompile.deployment.proof import TIMED_IMAGES, measure
 from eecompile.features import Features, TeacherData, extract
-from eecompile.rounding import GPTQ_IMAGES, RoundingWalk
+from eecompile.quantization.rounding import GPTQ_IMAGES, RoundingWalk
 from eecompile.runtime import Decision, Float32
 from eecompile.training import _input_scaling
 from eecompile.verification import IMAGES, Verifier

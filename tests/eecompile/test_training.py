@@ -16,7 +16,7 @@ from passes.heads import CONV, FAMILIES, LINEAR, HeadFamily, HeadLayer, Shape
 from passes.insert_exits import head_parameters, set_head_parameters
 from passes.registry import parse_pipeline
 from passes.state import state_of
-from tests.eecompile.test_calibration import EXAMPLE
+from tests.eecompile.quantization.test_calibration import EXAMPLE
 
 SHORT = Recipe(samples=9000)
 

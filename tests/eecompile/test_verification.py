@@ -9,7 +9,7 @@ import onnx_graphsurgeon as gs
 import pytest
 from hypothesis import given, settings
 
-from eecompile.calibration import calibrate
+from eecompile.quantization.calibration import calibrate
 from eecompile.verification import IMAGES, INTEGER_SQNR_DB, RELATIVE_TOLERANCE, Check, Verifier
 from passes.base import Pass, Pipeline
 from passes.errors import InputError

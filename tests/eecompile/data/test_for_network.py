@@ -8,15 +8,15 @@ import onnx_graphsurgeon as gs
 import pytest
 
 from eecompile import api
-from eecompile.calibration import calibrate
 from eecompile.data.for_network import open_data
+from eecompile.quantization.calibration import calibrate
 from passes.errors import InputError
 from passes.graph import from_model, load
 from passes.registry import parse_pipeline
 from passes.state import state_of
+from tests.eecompile.quantization.test_calibration import EXAMPLE
 from tests.eecompile.schemes import assign
 from tests.eecompile.small_models import SKIP_NET, skip_net, write_images, write_skip_net
-from tests.eecompile.test_calibration import EXAMPLE
 
 RESHAPED = SKIP_NET.replace("Flatten(h)", "Reshape(h, shape)").replace("v>", "v, int64[2] shape = {1,-1}>")
 SQUEEZED = SKIP_NET.replace("g = Relu(f)", "o = Relu(f) s = Squeeze(o, z) g = Unsqueeze(s, z)").replace(

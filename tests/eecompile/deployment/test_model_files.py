@@ -7,12 +7,12 @@ import numpy as np
 import onnx
 import pytest
 
-from eecompile.calibration import calibrate
 from eecompile.data.dataset import Split
 from eecompile.data.preprocess import preprocesses
 from eecompile.deployment.model_files import Delivery, Forms, prove, write_models
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.thresholds import leaves_at
+from eecompile.quantization.calibration import calibrate
 from eecompile.runtime import Array, DynamicModel, StagedModel, session
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import from_model

@@ -20,7 +20,7 @@ from targets.objective import EDP
 from targets.registry import load_target
 from targets.report import CostReport
 from targets.scheduling import Wishes
-from tests.eecompile.test_calibration import EXAMPLE
+from tests.eecompile.quantization.test_calibration import EXAMPLE
 
 
 @pytest.fixture(scope="module")

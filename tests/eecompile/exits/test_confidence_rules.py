@@ -24,7 +24,7 @@ from passes.graph import EXITS_KEY, from_model, load, save, to_model
 from passes.insert_exits import InsertExits
 from passes.registry import parse_pipeline
 from passes.state import state_of
-from tests.eecompile.test_calibration import EXAMPLE
+from tests.eecompile.quantization.test_calibration import EXAMPLE
 
 
 @pytest.fixture(scope="module")

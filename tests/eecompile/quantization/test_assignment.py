@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from eecompile import api, job
-from eecompile.assignment import assign_precisions
-from eecompile.calibration import calibrate
+from eecompile.quantization.assignment import assign_precisions
+from eecompile.quantization.calibration import calibrate
 from eecompile.training import Recipe
 from passes.errors import InputError
 from passes.exits import recognise_exits

@@ -3,7 +3,7 @@
 Which integers a tensor may take is in the state of the graph, node by node, as the target and the core of
 each layer have it. Ranges come from histograms of what onnxruntime computes; a step is the power of two (or
 the fine step, where none is asked for) of least squared error over the histogram. Weights are then rounded
-layer by layer (:mod:`eecompile.rounding`).
+layer by layer (:mod:`eecompile.quantization.rounding`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
-from eecompile.rounding import RoundingWalk, best_scale, hand_on_grid
+from eecompile.quantization.rounding import RoundingWalk, best_scale, hand_on_grid
 from eecompile.runtime import Evaluator, batches
 from passes.errors import InputError
 from passes.graph import to_model

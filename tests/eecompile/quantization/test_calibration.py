@@ -6,13 +6,13 @@ import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
 
-from eecompile import gptq
-from eecompile.calibration import calibrate
 from eecompile.data.dataset import evenly
 from eecompile.data.preprocess import preprocesses
 from eecompile.data.sources import load_data
 from eecompile.exits.answers import answers
-from eecompile.rounding import best_scale
+from eecompile.quantization import gptq
+from eecompile.quantization.calibration import calibrate
+from eecompile.quantization.rounding import best_scale
 from passes.errors import InputError
 from passes.graph import from_model, load
 from passes.registry import parse_pipeline
@@ -20,7 +20,7 @@ from passes.state import Levels, copy_graph, state_of
 from tests.eecompile.schemes import assign
 from tests.passes.net_builder import NetBuilder
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_resnet.onnx"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "digits_resnet.onnx"
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
-from eecompile import gptq
 from eecompile.data.dataset import evenly
+from eecompile.quantization import gptq
 from eecompile.runtime import batches, session
 from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
 from passes.quantize import to_integers
