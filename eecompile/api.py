@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from eecompile.inspection import Inspection
     from eecompile.listing import PassList, TargetList
     from eecompile.optimize import OptResult
-    from eecompile.pipeline import RunResult
+    from eecompile.run.main import RunResult
     from targets.layer import Bits
     from targets.report import CostReport
 
@@ -86,8 +86,8 @@ def run(
         The run directory, the summary, the costs, what ``run.json`` holds, and whether the early-exit
         files ``passed``: answered every test image as the flat model did.
     """
-    from eecompile.pipeline import run as run_pipeline
-    from eecompile.run_options import MAX_DROP, RunOptions
+    from eecompile.run.main import run as run_pipeline
+    from eecompile.run.options import MAX_DROP, RunOptions
     from targets.objective import objective_named
 
     given = {
@@ -156,7 +156,7 @@ def opt(
         progress: Called with one line of text per step.
     """
     from eecompile.optimize import optimize
-    from eecompile.run_options import check_seed
+    from eecompile.run.options import check_seed
 
     check_given(
         "opt",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from eecompile.cost_files import check_writable, save_mapping, write_trace
-from eecompile.preparation import cycles_by_model, prepare
+from eecompile.run.prepare import cycles_by_model, prepare
 from eecompile.schedule_options import ScheduleOptions, wishes_of
 from passes.errors import InputError, did_you_mean
 from targets.base import Target

@@ -22,8 +22,9 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 import torch
 
-from eecompile import api, job
+from eecompile import api
 from eecompile.cli import main as cli
+from eecompile.run import steps
 from eecompile.training import Recipe
 from tests.eecompile.fabricated_run import write_run
 from tests.eecompile.small_models import write_images, write_skip_net
@@ -81,7 +82,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     write_skip_net(tmp_path / "net.onnx")
     write_images(tmp_path / "images.npz")
     write_run(tmp_path / "run")
-    monkeypatch.setattr(job, "Recipe", lambda: Recipe(samples=500))
+    monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=500))
     import sklearn.datasets
 
     from eecompile import doctor

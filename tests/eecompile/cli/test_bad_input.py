@@ -468,8 +468,9 @@ def test_interrupted_while_training(tmp_path: Path, number: signal.Signals) -> N
     before = contents(tmp_path)
     # One image per step: training takes long enough for the interrupt to hit it.
     code = (
-        "import functools, eecompile.job as job; from eecompile.cli.main import main\n"
-        "job.Recipe = functools.partial(job.Recipe, batch=1); job.DETAIL_SECONDS = 0.1; main()"
+        "import functools, eecompile.run.clock as clock, eecompile.run.steps as job\n"
+        "from eecompile.cli.main import main\n"
+        "job.Recipe = functools.partial(job.Recipe, batch=1); clock.DETAIL_SECONDS = 0.1; main()"
     )
     command = [sys.executable, "-c", code, "run", "net.onnx", "--data", "data.npz", "-o", "deep/out"]
     with subprocess.Popen(

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from eecompile import api, outcome
+from eecompile import api
 from eecompile.cli import main as cli
-from eecompile.run_options import RunOptions
+from eecompile.run import provenance
+from eecompile.run.options import RunOptions
 from tests.eecompile.fabricated_run import write_run
 from tests.eecompile.small_models import SKIP_NET, write_skip_net
 
@@ -288,10 +289,10 @@ def test_recorded_command_gives_the_same_run(
         taken.append(given)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("eecompile.pipeline.run", stop)
+    monkeypatch.setattr("eecompile.run.main.run", stop)
     with pytest.raises(KeyboardInterrupt):
         api.run(tmp_path / "my net.onnx", out=tmp_path, **more)
-    words = shlex.split(outcome.command(taken[0]))
+    words = shlex.split(provenance.command(taken[0]))
     assert words[0] == "eecompile"
     call(*words[1:])
     assert taken[1] == taken[0]

@@ -150,10 +150,10 @@ def test_a_batch_built_in_runs_to_the_end_and_is_a_warning(
     tmp_path: Path, images: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch", reason="training needs the extra 'train'")
-    from eecompile import job
+    from eecompile.run import steps
     from eecompile.training import Recipe
 
-    monkeypatch.setattr(job, "Recipe", lambda: Recipe(samples=500))
+    monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=500))
     model = write_skip_net(tmp_path / "net.onnx", text)
     result = api.run(model, data=images, out=tmp_path / "out", exits="1", preprocess="raw")
     assert result.passed, "early-exit files answer as the flat model, image by image"

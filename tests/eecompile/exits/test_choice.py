@@ -10,7 +10,7 @@ from eecompile.exits.answers import Answers
 from eecompile.exits.candidates import Candidate, CandidateExit, Evaluation, shares
 from eecompile.exits.choice import choose_exits, choose_heads, oversized, unacceptable
 from eecompile.exits.thresholds import Limit
-from eecompile.preparation import cost_of
+from eecompile.run.prepare import cost_of
 from passes.confidence import MAX_SOFTMAX
 from passes.graph import load
 from passes.heads import CONV, LINEAR

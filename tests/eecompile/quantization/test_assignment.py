@@ -14,9 +14,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from eecompile import api, job
+from eecompile import api
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import calibrate
+from eecompile.run import steps
 from eecompile.training import Recipe
 from passes.errors import InputError
 from passes.exits import recognise_exits
@@ -53,7 +54,7 @@ def scales_of(model: onnx.ModelProto) -> tuple[list[Array], list[Array]]:
 def test_a_run_writes_the_scales_its_target_declares(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "Recipe", functools.partial(Recipe, samples=256))
+    monkeypatch.setattr(steps, "Recipe", functools.partial(Recipe, samples=256))
     model = write_skip_net(tmp_path / "model.onnx")
     images = write_images(tmp_path / "images.npz")
     api.run(model, target, str(images), tmp_path / "run", preprocess="raw")

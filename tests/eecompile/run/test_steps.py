@@ -7,11 +7,11 @@ from typing import get_type_hints
 
 import pytest
 
-from eecompile.clock import Clock
-from eecompile.evidence import Evidence
-from eecompile.job import COST_STEPS, STEPS
-from eecompile.preparation import prepare
-from eecompile.run_options import RunOptions
+from eecompile.run.clock import Clock
+from eecompile.run.evidence import Evidence
+from eecompile.run.options import RunOptions
+from eecompile.run.prepare import prepare
+from eecompile.run.steps import COST_STEPS, STEPS
 from targets.objective import EDP
 from targets.registry import load_target
 from tests.eecompile.small_models import write_skip_net
@@ -40,11 +40,11 @@ def evidence(model: Path, work: Path, **options: object) -> Evidence:
 
 
 def test_each_step_finds_out_what_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from eecompile import job
+    from eecompile.run import steps
     from eecompile.training import Recipe
     from tests.eecompile.small_models import write_images
 
-    monkeypatch.setattr(job, "Recipe", lambda: Recipe(samples=128))
+    monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=128))
     images = write_images(tmp_path / "images.npz")
     model = write_skip_net(tmp_path / "model.onnx")
     found = evidence(model, tmp_path / "work", data=str(images), preprocess="raw")

@@ -19,11 +19,12 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from eecompile import api, job, outcome, wording
+from eecompile import api, wording
 from eecompile.cli import main as cli
 from eecompile.data.preprocess import Preprocess
 from eecompile.data.sources import load_data
 from eecompile.deployment.proof import Agreement
+from eecompile.run import provenance, steps
 from eecompile.training import Recipe
 from passes.graph import load
 from passes.mounts import find_mounts
@@ -31,7 +32,7 @@ from passes.registry import parse_pipeline
 from targets.objective import ENERGY, LATENCY, Objective
 from tests.shared_files import shared
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "examples" / "digits_resnet.onnx"
 Array = NDArray[Any]
 
@@ -98,7 +99,7 @@ def softmax_top(logits: Array) -> Array:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("pipeline") / "new" / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "Recipe", BRIEF)
+        patch.setattr(steps, "Recipe", BRIEF)
         answer = json.loads(call("run", DIGITS, *OPTIONS, "--out", out, "--json"))
     info = json.loads((out / "run.json").read_text())
     test = load_data("digits").test
@@ -266,7 +267,7 @@ def test_another_process_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
     (out / "summary.json").write_text("of an earlier run")
     (out / "notes.txt").write_text("the user's")
     code = (
-        "from tests.eecompile.test_pipeline import BRIEF; import eecompile.job as job\n"
+        "from tests.eecompile.run.test_main import BRIEF; import eecompile.run.steps as job\n"
         "job.Recipe = BRIEF; from eecompile.cli.main import main; main()"
     )
     done = subprocess.run(
@@ -324,7 +325,7 @@ def test_files_that_disagree_fail_the_run_but_stay(
     def prove(*_: object) -> tuple[Agreement, dict[str, Any]]:
         return Agreement(450, 450, 449, 450, 450), {}
 
-    monkeypatch.setattr(job, "prove", prove)
+    monkeypatch.setattr(steps, "prove", prove)
     options = ["--data", "digits", "--out", tmp_path / "out", "--json"]
     result = CliRunner().invoke(cli.app, ["run", str(run.out / "model.exits.onnx"), *map(str, options)])
     assert result.exit_code == 1
@@ -353,7 +354,7 @@ def test_exits_asked_for_by_name_are_all_kept_under_their_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given in reverse, as a node and by short name; the second saves nothing worth its head."""
-    monkeypatch.setattr(job, "Recipe", functools.partial(Recipe, samples=400, linear_share=1.0))
+    monkeypatch.setattr(steps, "Recipe", functools.partial(Recipe, samples=400, linear_share=1.0))
     graph = load(DIGITS)
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     mounts = {m.name: m for m in find_mounts(graph)}
@@ -413,7 +414,7 @@ def test_wrong_labels_and_few_images_are_said_first(
     [(99, 5.0, True), (100, 1.0, False), (100, 0.9, True), (611, 1.0, False), (10_000, 0.0, False)],
 )
 def test_few_validation_images_are_warned_of(images: int, max_drop: float, warned: bool) -> None:
-    assert bool(outcome.few_images(images, max_drop)) is warned
+    assert bool(provenance.few_images(images, max_drop)) is warned
 
 
 def test_without_data_there_are_costs_and_no_models(run: Run, tmp_path: Path) -> None:
@@ -431,7 +432,7 @@ def test_without_data_there_are_costs_and_no_models(run: Run, tmp_path: Path) ->
 
 def test_many_cores_and_speculation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Exits are without speculation, what is expected is with it; tiles of a layer lie on several cores."""
-    monkeypatch.setattr(job, "Recipe", BRIEF)
+    monkeypatch.setattr(steps, "Recipe", BRIEF)
     out = tmp_path / "run"
     summary = json.loads(
         call("run", DIGITS, *OPTIONS, "--target", "edge_tpu_quad", "--speculate", "--out", out, "--json")

@@ -9,14 +9,15 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from eecompile import artifacts, outcome
-from eecompile.clock import Clock
+from eecompile import artifacts
 from eecompile.deployment.proof import Agreement
-from eecompile.evidence import Evidence
-from eecompile.job import COST_STEPS, STEPS
-from eecompile.preparation import DEFAULT_EXITS, prepare
 from eecompile.results import Summary
-from eecompile.run_options import RunOptions
+from eecompile.run import provenance
+from eecompile.run.clock import Clock
+from eecompile.run.evidence import Evidence
+from eecompile.run.options import RunOptions
+from eecompile.run.prepare import DEFAULT_EXITS, prepare
+from eecompile.run.steps import COST_STEPS, STEPS
 from eecompile.training import import_torch
 from passes.errors import InputError
 from passes.state import state_of
@@ -52,7 +53,7 @@ class RunResult:
     def failure(self) -> str:
         """On what the early-exit files and the flat model disagree; empty if on nothing."""
         counts = self.info.get("agreement")
-        return outcome.disagreement(Agreement(**counts)) if counts else ""
+        return provenance.disagreement(Agreement(**counts)) if counts else ""
 
 
 def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -> RunResult:

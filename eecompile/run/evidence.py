@@ -8,7 +8,6 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from eecompile.clock import Clock
 from eecompile.data.dataset import Dataset
 from eecompile.data.preprocess import Preprocess
 from eecompile.data.preprocess_choice import PreprocessChoice
@@ -16,9 +15,10 @@ from eecompile.deployment.model_files import Forms
 from eecompile.deployment.proof import Agreement
 from eecompile.exits.answers import Answers
 from eecompile.exits.choice import ExitChoice
-from eecompile.preparation import Prepared
 from eecompile.results import Summary
-from eecompile.run_options import RunOptions
+from eecompile.run.clock import Clock
+from eecompile.run.options import RunOptions
+from eecompile.run.prepare import Prepared
 from targets.report import CostReport
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from eecompile.clock import Clock
+from eecompile.run.clock import Clock
 
 
 def test_clock_tells_every_step_but_details_only_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,19 +10,20 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from eecompile import artifacts, outcome
+from eecompile import artifacts
 from eecompile.data.dataset import evenly
 from eecompile.data.for_network import open_data
 from eecompile.deployment.model_files import Forms, prove, write_models
-from eecompile.evidence import Evidence
 from eecompile.exits.answers import answers
 from eecompile.exits.candidates import CandidateExit, Evaluation
 from eecompile.exits.choice import MIN_GAIN, choose_exits, choose_heads, oversized, unacceptable
 from eecompile.exits.thresholds import Limit
 from eecompile.features import extract
-from eecompile.preparation import cost_of, cycles_by_model
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
+from eecompile.run import provenance, summarize, tables
+from eecompile.run.evidence import Evidence
+from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.training import Head, Recipe, train_heads
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import write_atomic
@@ -166,14 +167,14 @@ def conclude(evidence: Evidence) -> None:
     """Put the figures of the files together; every accuracy is on test images."""
     options, tried, dataset = evidence.options, evidence.tried, evidence.dataset
     warnings = [*([tried.warning] if tried.warning else []), *evidence.notes]
-    if different := outcome.disagreement(evidence.agreement):
+    if different := provenance.disagreement(evidence.agreement):
         warnings.append(f"early-exit files and flat model disagree: {different}")
-    warnings += outcome.few_images(len(dataset.val), options.max_drop)
+    warnings += provenance.few_images(len(dataset.val), options.max_drop)
     kept_val = evidence.val.select(evidence.kept)
     warnings += [*dataset.notes, *oversized(kept_val, evidence.chosen.figures.thresholds)]
     if not evidence.float_test.note:  # else the notes of the data have it
         warnings += [note for note in [evidence.quant_test.note or evidence.lowered_test.note] if note]
-    evidence.summary = outcome.summarize(evidence, warnings, outcome.caution(tried))
+    evidence.summary = summarize.summarize(evidence, warnings, provenance.caution(tried))
     evidence.info = {
         **_origin(evidence),
         "data_sha256": dict(dataset.hashes),
@@ -190,7 +191,7 @@ def conclude_costs(evidence: Evidence) -> None:
     """Put the costs together: nothing was trained, no accuracy is claimed."""
     evidence.costs = evidence.prepared.costs
     evidence.static = _cost(evidence, evidence.prepared.plain)
-    evidence.summary = outcome.costs_only(evidence)
+    evidence.summary = summarize.costs_only(evidence)
     evidence.info = {**_origin(evidence), "data_sha256": {}}
 
 
@@ -203,8 +204,8 @@ def write(evidence: Evidence) -> None:
     info = evidence.info | {"seconds": evidence.clock.seconds}
     write_atomic(work / "summary.json", evidence.summary.to_text().encode())
     artifacts.write_json(work / "run.json", info)
-    artifacts.write_csv(work / "exits.csv", outcome.exit_rows(evidence.summary))
-    artifacts.write_csv(work / "layers.csv", outcome.layer_rows(evidence.costs))
+    artifacts.write_csv(work / "exits.csv", tables.exit_rows(evidence.summary))
+    artifacts.write_csv(work / "layers.csv", tables.layer_rows(evidence.costs))
     write_atomic(work / "schedule.trace.json", trace_text(evidence.costs.to_trace()).encode())
     write_atomic(work / "report.html", render(work).encode())
 
@@ -253,14 +254,14 @@ def _origin(evidence: Evidence) -> dict[str, Any]:
     """Return by what command, on what machine and from what files the run was made."""
     options, target = evidence.options, evidence.prepared.target
     info = {
-        "command": outcome.command(options),
+        "command": provenance.command(options),
         "options": {
             name: str(value) if isinstance(value, Path | Objective) else value
             for name, value in vars(options).items()
             if name != "told"
         },
         "seeds": {"seed": options.seed},
-        "versions": outcome.versions(),
+        "versions": provenance.versions(),
         "machine": {"python": platform.python_version(), "system": platform.system()},
         "model_sha256": artifacts.sha256(options.model),
     }

@@ -1,0 +1,51 @@
+"""What each allowed drop would give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from eecompile.exits.answers import Answers
+from eecompile.exits.statistics import DropBound
+from eecompile.exits.thresholds import Limit, choose
+from eecompile.results import CurvePoint
+from eecompile.run.evidence import Evidence
+from eecompile.run.figures import ratios_of, saving_of
+from targets.report import CostReport
+
+CURVE_DROPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+
+
+def curve(evidence: Evidence) -> tuple[CurvePoint, ...]:
+    """Choose thresholds on val for a row of allowed drops; show what each gives on val and on test."""
+    options, costs, static = evidence.options, evidence.costs, evidence.static
+    values = [path.cost.value(options.objective) for path in costs.exits]
+    val, test = (seen.select(evidence.kept) for seen in (evidence.val, evidence.lowered_test))
+    bound = DropBound(len(val.labels))
+    points = []
+    for allowed in sorted({*CURVE_DROPS, options.max_drop}):
+        choice = choose(val.observed(), values, Limit(allowed, options.optimistic), bound)
+        on_val, on_test = (_operating_point(a, choice.thresholds, costs, static) for a in (val, test))
+        points.append(
+            CurvePoint(
+                max_drop=allowed,
+                val_drop=on_val[0],
+                test_drop=on_test[0],
+                saving_edp_val=on_val[1],
+                saving_edp_test=on_test[1],
+                ratios=on_test[2],
+                thresholds=tuple(float(t) for t in choice.thresholds),
+            )
+        )
+    return tuple(points)
+
+
+def _operating_point(
+    seen: Answers, thresholds: Sequence[np.float32], costs: CostReport, static: CostReport
+) -> tuple[float, float, tuple[float, ...]]:
+    where, dynamic = seen.leaving(thresholds)
+    correct = seen.correct
+    ratios = ratios_of(where, len(correct))
+    points = 100 * float(correct[-1].mean() - dynamic.mean())
+    return points, saving_of(costs, static, ratios).edp, tuple(float(r) for r in ratios)

@@ -1,0 +1,70 @@
+"""Where the figures of a run come from, and what to think of them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shlex
+from dataclasses import asdict
+
+from eecompile.data.preprocess_choice import PreprocessChoice
+from eecompile.deployment.proof import Agreement
+from eecompile.run.options import RunOptions
+
+MIN_VAL_IMAGES = 100
+
+
+def few_images(val_images: int, max_drop: float) -> list[str]:
+    """Return a warning if validation images are too few to hold a drop to ``max_drop`` points.
+
+    A limit of 0 asks for no lost image at all, which is no finer than any validation set.
+    """
+    step = 100 / val_images
+    if val_images >= MIN_VAL_IMAGES and not 0 < max_drop < step:
+        return []
+    return [
+        f"val has only {val_images} images: one image is {step:.2g} points, so a bound of {max_drop:g} "
+        "points on the drop means little; give more validation images"
+    ]
+
+
+def caution(tried: PreprocessChoice) -> str | None:
+    """Return what stands before the savings of a network that answers near chance."""
+    if tried.warning is None:
+        return None
+    seen = f"{100 * tried.accuracy:.1f} % on {tried.images} validation images"
+    return f"Accuracy is near chance ({seen}): the savings below mean nothing."
+
+
+def disagreement(agreement: Agreement) -> str:
+    """Return on what the early-exit files differ from the flat model; empty if on nothing."""
+    if agreement.complete:
+        return ""
+    counts = asdict(agreement)
+    images = counts.pop("images")
+    return "; ".join(
+        f"{key.replace('_', ' ')} the same on {same} of {images} test images"
+        for key, same in counts.items()
+        if same != images
+    )
+
+
+def command(options: RunOptions) -> str:
+    """Return the command line of a run: target, objective, and all that was told."""
+    words = ["eecompile", "run", str(options.model)]
+    for name, value in vars(options).items():
+        if name in ("target", "objective") or name in options.told:
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [text])]
+    return shlex.join(words)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this package and of the libraries results depend on."""
+    names = ("eecompile", "numpy", "onnx", "onnx-graphsurgeon", "onnxruntime", "torch")
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

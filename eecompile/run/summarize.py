@@ -1,0 +1,151 @@
+"""From answers and costs to the figures of ``summary.json`` and the tables beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from eecompile.exits.statistics import accuracy_interval, paired_drop
+from eecompile.results import (
+    DatasetInfo,
+    Drop,
+    ExitResult,
+    Expected,
+    HostSensitivity,
+    SpeculativeResult,
+    StaticResult,
+    Summary,
+)
+from eecompile.run.curve import curve
+from eecompile.run.evidence import Evidence
+from eecompile.run.figures import expected_of, ratios_of, saving_of
+from passes.state import state_of
+from targets.path_cost import PathCost
+
+Array = NDArray[Any]
+
+
+def _exit_costs(path: PathCost) -> dict[str, Any]:
+    """Return the costs of an exit, with those with speculation where it was asked for."""
+    ahead = path.speculative
+    speculative = ahead and SpeculativeResult(**vars(ahead.cost), wasted_pj=ahead.wasted_pj, pays=ahead.pays)
+    return {**vars(path.cost), "speculative": speculative}
+
+
+def costs_only(evidence: Evidence) -> Summary:
+    """Return the summary of a run without data: costs, no accuracy."""
+    prepared, costs = evidence.prepared, evidence.costs
+    exits = [
+        ExitResult(
+            **_exit_costs(path),
+            name=e.name,
+            mount=e.mount,
+            mount_name=prepared.mount_names[e.mount],
+            head=e.head_name,
+        )
+        for path, e in zip(costs.exits, state_of(prepared.graph).exits, strict=True)
+    ]
+    return Summary(
+        **_common(evidence),
+        dataset=None,
+        static=StaticResult(**vars(evidence.static.total)),
+        exits=tuple(exits),
+        expected=None,
+        drop=None,
+        saving=None,
+        warnings=costs.warnings,
+    )
+
+
+def _common(evidence: Evidence) -> dict[str, Any]:
+    options, costs = evidence.options, evidence.costs
+    return {
+        "model": options.model.name,
+        "target": options.target,
+        "objective": options.objective,
+        "cost_model": costs.target.cost_model,
+        "known_error": costs.target.model.known_error,
+        "max_drop": options.max_drop,
+        "optimistic": options.optimistic,
+        "seed": options.seed,
+    }
+
+
+def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None = None) -> Summary:
+    """Return the summary of a run with data; every accuracy is on test images.
+
+    Args:
+        evidence: What was chosen on val, and what was then seen on test.
+        warnings: What the user should be told.
+        caution: Why the savings mean nothing, if they do.
+    """
+    costs, static = evidence.costs, evidence.static
+    test, data = evidence.lowered_test.select(evidence.kept), evidence.dataset
+    where, dynamic = test.leaving(evidence.chosen.figures.thresholds)
+    correct = test.correct
+    ratios = ratios_of(where, len(correct))
+    accuracy, low, high = accuracy_interval(dynamic)
+    drop = paired_drop(correct[-1], dynamic)
+    quant, quant_low, quant_high = accuracy_interval(correct[-1])
+    expected = expected_of(costs, ratios)
+    return Summary(
+        **_common(evidence),
+        dataset=DatasetInfo(name=data.name, train=len(data.train), val=len(data.val), test=len(data.test)),
+        static=StaticResult(
+            **vars(static.total),
+            accuracy_float=float(evidence.float_test.correct[-1].mean()),
+            accuracy_quant=quant,
+            accuracy_quant_ci95=(quant_low, quant_high),
+        ),
+        exits=tuple(_exit_results(evidence, where, dynamic)),
+        expected=Expected(
+            **vars(expected),
+            accuracy=accuracy,
+            accuracy_ci95=(low, high),
+            edp_of_means_js=expected.edp_of_means_js,
+            speculation=costs.speculates,
+        ),
+        drop=Drop(points=drop.points, ci95=(drop.lo95, drop.hi95)),
+        saving=saving_of(costs, static, ratios),
+        host_sensitivity=tuple(
+            HostSensitivity(
+                host_scale=factor,
+                static_latency_cycles=base.total.latency_cycles,
+                saving=saving_of(scaled, base, ratios),
+            )
+            for factor, scaled, base in evidence.sensitivity
+        ),
+        curve=curve(evidence),
+        removed_exits=evidence.chosen.removed,
+        never_taken=tuple(f"exit_{number}" for number in evidence.chosen.never_taken),
+        caution=caution,
+        warnings=(*warnings, *costs.warnings),
+    )
+
+
+def _exit_results(evidence: Evidence, where: Array, dynamic: Array) -> list[ExitResult]:
+    seen = (evidence.float_test, evidence.quant_test, evidence.lowered_test)
+    plain, quant, lowered = (answers.select(evidence.kept).correct for answers in seen)
+    results = []
+    for number, item in enumerate(state_of(evidence.forms.exits).exits):
+        leaves = where == number
+        _, low, high = accuracy_interval(quant[number])
+        results.append(
+            ExitResult(
+                **_exit_costs(evidence.costs.exits[number]),
+                name=item.name,
+                mount=item.mount,
+                mount_name=evidence.prepared.mount_names[item.mount],
+                head=item.head_name,
+                threshold=item.threshold,
+                ratio=float(leaves.mean()),
+                accuracy=float(dynamic[leaves].mean()) if leaves.any() else None,
+                accuracy_float=float(plain[number].mean()),
+                accuracy_quant=float(quant[number].mean()),
+                accuracy_lowered=float(lowered[number].mean()),
+                accuracy_quant_ci95=(low, high),
+            )
+        )
+    return results

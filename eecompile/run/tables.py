@@ -1,0 +1,30 @@
+"""The rows of the tables beside ``summary.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eecompile.results import Summary
+from targets.report import CostReport
+from targets.report_json import layer_figures
+
+
+def exit_rows(summary: Summary) -> list[Mapping[str, Any]]:
+    """Return the rows of ``exits.csv``."""
+    return [e.model_dump(mode="json", exclude={"accuracy_quant_ci95", "speculative"}) for e in summary.exits]
+
+
+def layer_rows(costs: CostReport) -> Sequence[Mapping[str, Any]]:
+    """Return the rows of ``layers.csv``, one per placed layer."""
+    rows = []
+    for layer in costs.layers:
+        row = layer_figures(layer)
+        del row["bits"], row["declined"]
+        row["origin"] = json.dumps(row.pop("origin"))
+        row["cores"] = json.dumps(row.pop("cores"))
+        weight, activation, output = layer.bits
+        row.update(weight_bits=weight, activation_bits=activation, output_bits=output)
+        rows.append(row)
+    return rows
