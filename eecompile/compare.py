@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eecompile.results import load_summary
+from eecompile.run_files.summary import load_summary
 from passes.errors import InputError, did_you_mean
 
 _GATE = re.compile(

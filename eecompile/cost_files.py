@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from eecompile.artifacts import folders
+from eecompile.run_files.directory import folders
 from passes.errors import InputError
 from passes.graph import write_atomic
 from targets.engine_target import EngineTarget

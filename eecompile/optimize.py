@@ -11,11 +11,11 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
-from eecompile.artifacts import folders
 from eecompile.data.dataset import evenly
 from eecompile.data.for_network import open_data
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
+from eecompile.run_files.directory import folders
 from eecompile.verification import Check, Verifier
 from passes.base import Observer, Pass, to_text
 from passes.errors import InputError

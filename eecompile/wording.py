@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from eecompile.results import Costs, Summary
+    from eecompile.run_files.summary import Costs, Summary
 
 
 ABSENT = "–"  # noqa: RUF001 - an en dash stands for "no value"

@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.exits.removed import RemovedExit
     from eecompile.listing import PassList
     from eecompile.optimize import OptResult
-    from eecompile.results import Costs, Summary
     from eecompile.run.main import RunResult
+    from eecompile.run_files.summary import Costs, Summary
     from passes.state import Decline
 
 SHOWN_DECLINES = 12

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from eecompile import wording
 from eecompile.report.reading import LayerRow
-from eecompile.results import CurvePoint, Summary
+from eecompile.run_files.summary import CurvePoint, Summary
 
 PALETTE_SIZE = 6
 """Number of series colours (``c0`` …) in the style sheet."""

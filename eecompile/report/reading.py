@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eecompile.report.schedule_facts import ScheduleFacts, schedule_facts
-from eecompile.results import Summary, load_summary
+from eecompile.run_files.summary import Summary, load_summary
 from passes.errors import InputError
 
 

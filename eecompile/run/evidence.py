@@ -15,10 +15,10 @@ from eecompile.deployment.model_files import Forms
 from eecompile.deployment.proof import Agreement
 from eecompile.exits.answers import Answers
 from eecompile.exits.choice import ExitChoice
-from eecompile.results import Summary
 from eecompile.run.clock import Clock
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import Prepared
+from eecompile.run_files.summary import Summary
 from targets.report import CostReport
 
 

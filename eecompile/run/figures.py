@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.results import Saving
+from eecompile.run_files.summary import Saving
 from targets.path_cost import Cost, expected_cost
 from targets.report import CostReport
 

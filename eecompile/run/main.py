@@ -9,15 +9,15 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from eecompile import artifacts
 from eecompile.deployment.proof import Agreement
-from eecompile.results import Summary
 from eecompile.run import provenance
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS, prepare
 from eecompile.run.steps import COST_STEPS, STEPS
+from eecompile.run_files import directory
+from eecompile.run_files.summary import Summary
 from eecompile.training import import_torch
 from passes.errors import InputError
 from passes.state import state_of
@@ -91,7 +91,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         )
     if options.data is not None:
         _check_trainable(prepared.graph, options.model)
-    with artifacts.run_directory(out) as work:
+    with directory.run_directory(out) as work:
         evidence = Evidence(options, prepared, clock, work)
         for step in COST_STEPS if options.data is None else STEPS:
             clock.step(step.name)

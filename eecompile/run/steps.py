@@ -10,7 +10,6 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from eecompile import artifacts
 from eecompile.data.dataset import evenly
 from eecompile.data.for_network import open_data
 from eecompile.deployment.model_files import Forms, prove, write_models
@@ -24,6 +23,7 @@ from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.run import provenance, summarize, tables
 from eecompile.run.evidence import Evidence
 from eecompile.run.prepare import cost_of, cycles_by_model
+from eecompile.run_files import directory
 from eecompile.training import Head, Recipe, train_heads
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import write_atomic
@@ -203,9 +203,9 @@ def write(evidence: Evidence) -> None:
     evidence.clock.step("")
     info = evidence.info | {"seconds": evidence.clock.seconds}
     write_atomic(work / "summary.json", evidence.summary.to_text().encode())
-    artifacts.write_json(work / "run.json", info)
-    artifacts.write_csv(work / "exits.csv", tables.exit_rows(evidence.summary))
-    artifacts.write_csv(work / "layers.csv", tables.layer_rows(evidence.costs))
+    directory.write_json(work / "run.json", info)
+    directory.write_csv(work / "exits.csv", tables.exit_rows(evidence.summary))
+    directory.write_csv(work / "layers.csv", tables.layer_rows(evidence.costs))
     write_atomic(work / "schedule.trace.json", trace_text(evidence.costs.to_trace()).encode())
     write_atomic(work / "report.html", render(work).encode())
 
@@ -263,7 +263,7 @@ def _origin(evidence: Evidence) -> dict[str, Any]:
         "seeds": {"seed": options.seed},
         "versions": provenance.versions(),
         "machine": {"python": platform.python_version(), "system": platform.system()},
-        "model_sha256": artifacts.sha256(options.model),
+        "model_sha256": directory.sha256(options.model),
     }
     if len(target.cost_models) > 1:
         cycles = cycles_by_model(evidence.prepared.plain, target, evidence.static)

@@ -8,7 +8,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from eecompile.exits.statistics import accuracy_interval, paired_drop
-from eecompile.results import (
+from eecompile.run.curve import curve
+from eecompile.run.evidence import Evidence
+from eecompile.run.figures import expected_of, ratios_of, saving_of
+from eecompile.run_files.summary import (
     DatasetInfo,
     Drop,
     ExitResult,
@@ -18,9 +21,6 @@ from eecompile.results import (
     StaticResult,
     Summary,
 )
-from eecompile.run.curve import curve
-from eecompile.run.evidence import Evidence
-from eecompile.run.figures import expected_of, ratios_of, saving_of
 from passes.state import state_of
 from targets.path_cost import PathCost
 

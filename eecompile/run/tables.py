@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eecompile.results import Summary
+from eecompile.run_files.summary import Summary
 from targets.report import CostReport
 from targets.report_json import layer_figures
 

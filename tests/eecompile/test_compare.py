@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eecompile.compare import Gate, compare_runs
-from eecompile.results import load_summary
+from eecompile.run_files.summary import load_summary
 from passes.errors import InputError
 from tests.eecompile.fabricated_run import summary, write_run
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eecompile import wording
-from eecompile.results import Summary
+from eecompile.run_files.summary import Summary
 from targets.objective import OBJECTIVES, Objective
 from tests.eecompile.fabricated_run import summary
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eecompile.artifacts import OWNED, folders, run_directory, sha256, write_csv, write_json
+from eecompile.run_files.directory import OWNED, folders, run_directory, sha256, write_csv, write_json
 from passes.errors import InputError
 
 
