@@ -160,7 +160,7 @@ def _example() -> Finding:
     import numpy as np
     import onnx.parser
 
-    from eecompile.runtime import session
+    from eecompile.runtime.sessions import session
     from passes.graph import from_model, to_model
     from passes.registry import parse_pipeline
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import Split, evenly
 from eecompile.data.preprocess import Preprocess
-from eecompile.runtime import Evaluator, batches
+from eecompile.runtime.sessions import Evaluator, batches
 from passes.exits import head_nodes
 from passes.graph import to_model
 from passes.state import Exit, copy_graph, state_of

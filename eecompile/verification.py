@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
 from eecompile.data.for_network import users_network
-from eecompile.runtime import session
+from eecompile.runtime.sessions import session
 from passes.base import Pass
 from passes.errors import InputError
 from passes.graph import to_model

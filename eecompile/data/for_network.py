@@ -12,7 +12,7 @@ from eecompile.data.dataset import Dataset
 from eecompile.data.fit import fit_to_model
 from eecompile.data.preprocess_choice import PreprocessChoice, choose_preprocess
 from eecompile.data.sources import load_data
-from eecompile.runtime import CANNOT_RUN, OUT_OF_MEMORY, Array, Evaluator, Float32, said
+from eecompile.runtime.sessions import CANNOT_RUN, OUT_OF_MEMORY, Array, Evaluator, Float32, said
 from passes.errors import InputError
 from passes.graph import to_model
 

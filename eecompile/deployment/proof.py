@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from eecompile.data.dataset import evenly
 from eecompile.exits.answers import Answers
 from eecompile.exits.thresholds import leaves_at
-from eecompile.runtime import DynamicModel, StagedModel, session
+from eecompile.runtime.early_exit import DynamicModel, StagedModel
+from eecompile.runtime.sessions import session
 from passes.graph import to_model
 
 Float32 = NDArray[np.float32]

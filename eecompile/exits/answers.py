@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eecompile.data.dataset import Split
 from eecompile.data.preprocess import Preprocess
 from eecompile.exits.thresholds import Observed, leaves_at
-from eecompile.runtime import Evaluator
+from eecompile.runtime.sessions import Evaluator
 from passes.confidence import ConfidenceRule
 from passes.graph import to_model
 from passes.state import state_of

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
 from eecompile.quantization.rounding import RoundingWalk, best_scale, hand_on_grid
-from eecompile.runtime import Evaluator, batches
+from eecompile.runtime.sessions import Evaluator, batches
 from passes.errors import InputError
 from passes.graph import to_model
 from passes.operator_sets import SAME_GRID

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
 from eecompile.quantization import gptq
-from eecompile.runtime import batches, session
+from eecompile.runtime.sessions import batches, session
 from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
 from passes.quantize import to_integers
 from passes.schemes import ZERO_POINT

@@ -130,7 +130,7 @@ def test_a_compiler_that_changes_the_network_is_found(monkeypatch: pytest.Monkey
             Session.calls += 1
             return [np.full((1, 4), Session.calls, np.float32)]
 
-    monkeypatch.setattr("eecompile.runtime.session", lambda _: Session())
+    monkeypatch.setattr("eecompile.runtime.sessions.session", lambda _: Session())
     found = finding("example")
     assert found.status == FAIL
     assert found.detail == "a compiled network computes something else than the original"

@@ -13,7 +13,8 @@ from eecompile.deployment.model_files import Delivery, Forms, prove, write_model
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.thresholds import leaves_at
 from eecompile.quantization.calibration import calibrate
-from eecompile.runtime import Array, DynamicModel, StagedModel, session
+from eecompile.runtime.early_exit import DynamicModel, StagedModel
+from eecompile.runtime.sessions import Array, session
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import from_model
 from passes.registry import parse_pipeline

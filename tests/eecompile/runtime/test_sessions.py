@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
-from eecompile import runtime
 from eecompile.data.for_network import users_network
-from eecompile.runtime import BATCH, Evaluator, batches, said, session
+from eecompile.runtime import sessions
+from eecompile.runtime.sessions import BATCH, Evaluator, batches, said, session
 from passes.errors import InputError
 from passes.graph import from_model, to_model
 from passes.registry import parse_pipeline
@@ -187,7 +187,7 @@ def test_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(runtime, "_mixture", interrupted)
+    monkeypatch.setattr(sessions, "_mixture", interrupted)
     with pytest.raises(MemoryError):
         Evaluator.of(IN_BATCHES["flatten"])
 

@@ -1,0 +1,1 @@
+"""Networks in onnxruntime: numpy and onnxruntime alone."""
