@@ -18,7 +18,7 @@ from eecompile.run.prepare import DEFAULT_EXITS, prepare
 from eecompile.run.steps import COST_STEPS, STEPS
 from eecompile.run_files import directory
 from eecompile.run_files.summary import Summary
-from eecompile.training import import_torch
+from eecompile.training.frozen_heads import import_torch
 from passes.errors import InputError
 from passes.state import state_of
 from targets.registry import load_target

@@ -17,14 +17,14 @@ from eecompile.exits.answers import answers
 from eecompile.exits.candidates import CandidateExit, Evaluation
 from eecompile.exits.choice import MIN_GAIN, choose_exits, choose_heads, oversized, unacceptable
 from eecompile.exits.thresholds import Limit
-from eecompile.features import extract
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.run import provenance, summarize, tables
 from eecompile.run.evidence import Evidence
 from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.run_files import directory
-from eecompile.training import Head, Recipe, train_heads
+from eecompile.training.features import extract
+from eecompile.training.frozen_heads import Head, Recipe, train_heads
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import write_atomic
 from passes.heads import AUTO, CONV, LINEAR

@@ -25,7 +25,7 @@ import torch
 from eecompile import api
 from eecompile.cli import main as cli
 from eecompile.run import steps
-from eecompile.training import Recipe
+from eecompile.training.frozen_heads import Recipe
 from tests.eecompile.fabricated_run import write_run
 from tests.eecompile.small_models import write_images, write_skip_net
 
@@ -148,7 +148,7 @@ def test_a_failed_training_gives_the_threads_back(files: Path, monkeypatch: pyte
         torch.set_num_threads(1)
         raise ZeroDivisionError
 
-    monkeypatch.setattr("eecompile.training._Trainer.run", fail)
+    monkeypatch.setattr("eecompile.training.frozen_heads._Trainer.run", fail)
     before = state()
     with pytest.raises(ZeroDivisionError):
         VERBS["run with data"](files)

@@ -151,7 +151,7 @@ def test_a_batch_built_in_runs_to_the_end_and_is_a_warning(
 ) -> None:
     pytest.importorskip("torch", reason="training needs the extra 'train'")
     from eecompile.run import steps
-    from eecompile.training import Recipe
+    from eecompile.training.frozen_heads import Recipe
 
     monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=500))
     model = write_skip_net(tmp_path / "net.onnx", text)

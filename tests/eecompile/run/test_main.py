@@ -25,7 +25,7 @@ from eecompile.data.preprocess import Preprocess
 from eecompile.data.sources import load_data
 from eecompile.deployment.proof import Agreement
 from eecompile.run import provenance, steps
-from eecompile.training import Recipe
+from eecompile.training.frozen_heads import Recipe
 from passes.graph import load
 from passes.mounts import find_mounts
 from passes.registry import parse_pipeline

@@ -11,11 +11,11 @@ import pytest
 from eecompile.data.dataset import Split
 from eecompile.data.preprocess import Preprocess
 from eecompile.deployment.proof import TIMED_IMAGES, measure
-from eecompile.features import Features, TeacherData, extract
 from eecompile.quantization.rounding import GPTQ_IMAGES, RoundingWalk
 from eecompile.runtime.early_exit import Decision
 from eecompile.runtime.sessions import Float32
-from eecompile.training import _input_scaling
+from eecompile.training.features import Features, TeacherData, extract
+from eecompile.training.frozen_heads import _input_scaling
 from eecompile.verification import IMAGES, Verifier
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import from_model

@@ -41,7 +41,7 @@ def evidence(model: Path, work: Path, **options: object) -> Evidence:
 
 def test_each_step_finds_out_what_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from eecompile.run import steps
-    from eecompile.training import Recipe
+    from eecompile.training.frozen_heads import Recipe
     from tests.eecompile.small_models import write_images
 
     monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=128))

@@ -9,8 +9,8 @@ import onnxruntime as ort
 
 from eecompile.data.preprocess import preprocesses
 from eecompile.data.sources import load_data
-from eecompile.features import TeacherData, extract
-from eecompile.training import Head, Recipe, train_heads
+from eecompile.training.features import TeacherData, extract
+from eecompile.training.frozen_heads import Head, Recipe, train_heads
 from passes.graph import load, to_model
 from passes.heads import CONV, FAMILIES, LINEAR, HeadFamily, HeadLayer, Shape
 from passes.insert_exits import head_parameters, set_head_parameters

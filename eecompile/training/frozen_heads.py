@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
-from eecompile.features import Features, TeacherData
+from eecompile.training.features import Features, TeacherData
 from passes.errors import InputError
 from passes.heads import HeadLayer, layer_names
 from passes.operator_sets import FLOAT_LINEAR

@@ -1,0 +1,1 @@
+"""What heads see, and how they are trained."""
