@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from eecompile.option_rules import check_given
+from eecompile.verbs.option_rules import check_given
 from passes.errors import InputError
 
 if TYPE_CHECKING:
-    from eecompile.compare import Comparison
-    from eecompile.doctor import Diagnosis
-    from eecompile.inspection import Inspection
-    from eecompile.listing import PassList, TargetList
-    from eecompile.optimize import OptResult
     from eecompile.run.main import RunResult
+    from eecompile.verbs.compare import Comparison
+    from eecompile.verbs.doctor import Diagnosis
+    from eecompile.verbs.inspect_network import Inspection
+    from eecompile.verbs.listing import PassList, TargetList
+    from eecompile.verbs.optimize import OptResult
     from targets.layer import Bits
     from targets.report import CostReport
 
@@ -124,7 +124,7 @@ def inspect(model: Path | str, target: str = "diana", cost_model: str | None = N
         target: Target whose cores the layers are placed on.
         cost_model: Latency model of the target; its default if absent.
     """
-    from eecompile.inspection import inspect_network
+    from eecompile.verbs.inspect_network import inspect_network
 
     return inspect_network(Path(model), target, cost_model)
 
@@ -155,8 +155,8 @@ def opt(
         seed: Seed of the random inputs of the verification, and of a validation split; 0 if absent.
         progress: Called with one line of text per step.
     """
-    from eecompile.optimize import optimize
     from eecompile.run.options import check_seed
+    from eecompile.verbs.optimize import optimize
 
     check_given(
         "opt",
@@ -235,8 +235,8 @@ def cost(
         InputError: A wrong file or value, or an option the target cannot honour.
         NoSolutionError: A layer that no core of the target supports, or no point meets ``max_latency``.
     """
-    from eecompile.costing import CostOptions, cost_network
-    from eecompile.schedule_options import ScheduleOptions
+    from eecompile.verbs.cost import CostOptions, cost_network
+    from eecompile.verbs.schedule_options import ScheduleOptions
     from passes.heads import check_kind
     from targets.objective import objective_named
 
@@ -288,28 +288,28 @@ def report(run: Path | str, out: Path | str | None = None) -> WrittenReport:
 
 
 def compare(run_a: Path | str, run_b: Path | str, fail_if: Sequence[str] = ()) -> Comparison:
-    """Compare two runs; see `eecompile.compare.compare_runs`."""
-    from eecompile.compare import compare_runs
+    """Compare two runs; see `eecompile.verbs.compare.compare_runs`."""
+    from eecompile.verbs.compare import compare_runs
 
     return compare_runs(Path(run_a), Path(run_b), fail_if)
 
 
 def targets(name: str | None = None) -> TargetList:
     """Return all targets, or the one called ``name`` with its support table."""
-    from eecompile.listing import list_targets
+    from eecompile.verbs.listing import list_targets
 
     return list_targets(name)
 
 
 def passes(name: str | None = None) -> PassList:
     """Return all passes, or the one called ``name``."""
-    from eecompile.listing import list_passes
+    from eecompile.verbs.listing import list_passes
 
     return list_passes(name)
 
 
 def doctor() -> Diagnosis:
     """Return whether this machine has what eecompile needs."""
-    from eecompile.doctor import examine
+    from eecompile.verbs.doctor import examine
 
     return examine()

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from eecompile import wording
 from eecompile.cli.terminal import bullets, line, table
-from eecompile.inspection import Inspection, NodeInfo
-from eecompile.listing import TargetInfo, TargetList
+from eecompile.verbs.inspect_network import Inspection, NodeInfo
+from eecompile.verbs.listing import TargetInfo, TargetList
 from passes.confidence import MAX_SOFTMAX
 from passes.mounts import Mount
 from passes.state import Exit

@@ -12,13 +12,13 @@ from eecompile.cli.terminal import bullets, line, table
 
 if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.api import WrittenReport
-    from eecompile.compare import Comparison, Difference, GateResult
-    from eecompile.doctor import Diagnosis
     from eecompile.exits.removed import RemovedExit
-    from eecompile.listing import PassList
-    from eecompile.optimize import OptResult
     from eecompile.run.main import RunResult
     from eecompile.run_files.summary import Costs, Summary
+    from eecompile.verbs.compare import Comparison, Difference, GateResult
+    from eecompile.verbs.doctor import Diagnosis
+    from eecompile.verbs.listing import PassList
+    from eecompile.verbs.optimize import OptResult
     from passes.state import Decline
 
 SHOWN_DECLINES = 12

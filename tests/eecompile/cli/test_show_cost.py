@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from eecompile import api, costing
+from eecompile import api
 from eecompile.cli import main as cli
+from eecompile.verbs import cost
 from passes.errors import InputError
 from targets.layer import Bits
 from tests.eecompile.small_models import write_skip_net
@@ -361,9 +362,9 @@ def test_a_mapping_of_another_layer_names_the_layer(files: dict[str, str], tmp_p
 
 
 def test_long_searches_tell_each_layer_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(costing, "DETAIL_SECONDS", 0.001)
+    monkeypatch.setattr(cost, "DETAIL_SECONDS", 0.001)
     told: list[str] = []
-    with costing._Ticker(told.append) as ticker:
+    with cost._Ticker(told.append) as ticker:
         for layer in ("conv_0", "conv_1"):
             ticker(layer)
             time.sleep(0.1)

@@ -16,7 +16,7 @@ from eecompile.runtime.early_exit import Decision
 from eecompile.runtime.sessions import Float32
 from eecompile.training.features import Features, TeacherData, extract
 from eecompile.training.frozen_heads import _input_scaling
-from eecompile.verification import IMAGES, Verifier
+from eecompile.verbs.same_answers import IMAGES, Verifier
 from passes.exits import keep_exits, set_thresholds
 from passes.graph import from_model
 from passes.insert_exits import InsertExits

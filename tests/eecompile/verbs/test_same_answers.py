@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from eecompile.quantization.calibration import calibrate
-from eecompile.verification import IMAGES, INTEGER_SQNR_DB, RELATIVE_TOLERANCE, Check, Verifier
+from eecompile.verbs.same_answers import IMAGES, INTEGER_SQNR_DB, RELATIVE_TOLERANCE, Check, Verifier
 from passes.base import Pass, Pipeline
 from passes.errors import InputError
 from passes.graph import from_model

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from eecompile import api
 from eecompile.cli import main as cli
 from eecompile.cli.flags import flags_of
-from eecompile.option_rules import NEEDS, OptionNeed, check_given
+from eecompile.verbs.option_rules import NEEDS, OptionNeed, check_given
 from passes.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "digits_resnet.onnx"
 VERBS = {
     command.callback.__name__: command.callback for command in cli.app.registered_commands if command.callback
@@ -141,7 +141,7 @@ def test_a_head_is_refused_where_the_network_brings_its_own(tmp_path: Path) -> N
 
 
 # What speaks to users of the command line, and may name its flags.
-COMMAND_LINE = re.compile(r"eecompile/(cli/\w+|doctor)\.py")
+COMMAND_LINE = re.compile(r"eecompile/(cli/\w+|verbs/doctor)\.py")
 
 
 def test_lower_floors_name_parameters_not_flags() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eecompile import listing
-from eecompile.doctor import FAIL, OK, REQUIRED, WARN, Diagnosis, Finding, examine
+from eecompile.verbs import listing
+from eecompile.verbs.doctor import FAIL, OK, REQUIRED, WARN, Diagnosis, Finding, examine
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from eecompile.compare import Gate, compare_runs
 from eecompile.run_files.summary import load_summary
+from eecompile.verbs.compare import Gate, compare_runs
 from passes.errors import InputError
 from tests.eecompile.fabricated_run import summary, write_run
 

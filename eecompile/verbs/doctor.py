@@ -150,7 +150,7 @@ def _torchvision() -> Finding:
 
 
 def _targets() -> Finding:
-    from eecompile.listing import list_targets
+    from eecompile.verbs.listing import list_targets
 
     return Finding("targets", OK, ", ".join(target.name for target in list_targets().targets))
 

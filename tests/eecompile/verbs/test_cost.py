@@ -9,7 +9,7 @@ import pytest
 from eecompile import api
 from passes.errors import InputError
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_resnet.onnx"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "digits_resnet.onnx"
 # One core at a time, weights fetched for each inference: figures of this project's first scheduler.
 FIRST = {
     "latency": (9869, 10679527.05),

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from eecompile.cost_files import check_writable, save_mapping, write_trace
 from eecompile.run.prepare import cycles_by_model, prepare
-from eecompile.schedule_options import ScheduleOptions, wishes_of
+from eecompile.verbs.cost_files import check_writable, save_mapping, write_trace
+from eecompile.verbs.schedule_options import ScheduleOptions, wishes_of
 from passes.errors import InputError, did_you_mean
 from targets.base import Target
 from targets.cost.mapping import RuleError

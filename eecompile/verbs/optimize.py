@@ -16,7 +16,7 @@ from eecompile.data.for_network import open_data
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.run_files.directory import folders
-from eecompile.verification import Check, Verifier
+from eecompile.verbs.same_answers import Check, Verifier
 from passes.base import Observer, Pass, to_text
 from passes.errors import InputError
 from passes.exits import recognise_exits
