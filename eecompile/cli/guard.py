@@ -49,7 +49,7 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
 
 def complain(message: str, hint: str, code: int) -> int:
     """Print an error on stderr: what and where, then what to do; returns ``code``."""
-    from eecompile.wording import printable
+    from eecompile.wording.quantities import printable
 
     print(f"error: {printable(with_flags(message))}", file=sys.stderr)
     for line in hint.splitlines():
@@ -88,7 +88,7 @@ def timed_progress() -> Callable[[str], None]:
     start = time.monotonic()
 
     def say(text: str) -> None:
-        from eecompile.wording import printable
+        from eecompile.wording.quantities import printable
 
         print(f"{time.monotonic() - start:7.1f} s  {printable(text)}", file=sys.stderr, flush=True)
 

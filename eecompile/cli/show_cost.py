@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from eecompile import wording
 from eecompile.cli.show_schedule import exact_line, exit_paths, resident_line, schedule_line, schedule_tables
 from eecompile.cli.terminal import bullets, line, table
+from eecompile.wording import quantities
 from passes.errors import InputError
 from targets.area import core_areas, core_clocks_ns, core_peaks
 from targets.cost.solution import Solution
@@ -68,7 +68,7 @@ def _proven(out: Console, report: CostReport) -> None:
         return
     exact = sum(gap == 0 for gap in gaps)
     text = f"All factors: {exact} of {len(gaps)} mappings are exact, the best over all orders and allocations"
-    rest = "" if exact == len(gaps) else f"; the others are at most {wording.percent(max(gaps))} from it"
+    rest = "" if exact == len(gaps) else f"; the others are at most {quantities.percent(max(gaps))} from it"
     line(out, f"{text}{rest}.")
 
 
@@ -80,10 +80,10 @@ def _points(out: Console, report: CostReport) -> None:
     rows = [
         (
             f"{point.name} (shown)" if point == report.point else point.name,
-            wording.quantity(found.clock_hz, "Hz"),
-            wording.quantity(found.total.latency_s, "s"),
-            wording.energy(found.total.energy_pj),
-            wording.quantity(found.total.edp_js, "J·s"),
+            quantities.quantity(found.clock_hz, "Hz"),
+            quantities.quantity(found.total.latency_s, "s"),
+            quantities.energy(found.total.energy_pj),
+            quantities.quantity(found.total.edp_js, "J·s"),
         )
         for point, found in zip(report.target.arch.operating_points, reports, strict=True)
     ]
@@ -138,7 +138,7 @@ def _assumptions(out: Console, report: CostReport) -> None:
         line(out, exact_line(report.planned.exact, report.objective))
     if report.models:
         cycles = ", ".join(
-            f"{name} {wording.cycles(value)}" + ("" if value is None else " cycles")
+            f"{name} {quantities.cycles(value)}" + ("" if value is None else " cycles")
             for name, value in report.models.items()
         )
         line(out, f"The whole network by cost model: {cycles}.")
@@ -146,34 +146,34 @@ def _assumptions(out: Console, report: CostReport) -> None:
 
 def _layer(layer: LayerReport, name: int, core: int) -> Sequence[str]:
     return (
-        wording.shortened(layer.name, name),
-        wording.shortened(layer.core, core),
+        quantities.shortened(layer.name, name),
+        quantities.shortened(layer.core, core),
         layer.exit,
-        wording.quantity(layer.layer.macs),
-        wording.cycles(layer.cost.latency_cycles),
-        wording.energy(layer.energy_pj),
-        wording.percent(layer.share),
-        wording.percent(layer.cost.utilization, 0),
+        quantities.quantity(layer.layer.macs),
+        quantities.cycles(layer.cost.latency_cycles),
+        quantities.energy(layer.energy_pj),
+        quantities.percent(layer.share),
+        quantities.percent(layer.cost.utilization, 0),
     )
 
 
 def _searched(layer: LayerReport, name: int, core: int) -> Sequence[str]:
     return (
-        wording.shortened(layer.name, name),
+        quantities.shortened(layer.name, name),
         _cores(layer, core),
         f"{layer.axis}/{layer.tiles}" if layer.tiles > 1 else "",
-        wording.quantity(layer.layer.macs),
-        wording.cycles(layer.cost.latency_cycles),
-        wording.percent(wording.ratio(layer.cost.stall_cycles, layer.cost.latency_cycles), 0),
-        wording.energy(layer.energy_pj),
-        wording.percent(layer.cost.utilization, 0),
+        quantities.quantity(layer.layer.macs),
+        quantities.cycles(layer.cost.latency_cycles),
+        quantities.percent(quantities.ratio(layer.cost.stall_cycles, layer.cost.latency_cycles), 0),
+        quantities.energy(layer.energy_pj),
+        quantities.percent(layer.cost.utilization, 0),
     )
 
 
 def _cores(layer: LayerReport, room: int) -> str:
     """Return the busiest core of a layer, and how many others run tiles of it: ``core_0 +3``."""
     others = f" +{len(layer.cores) - 1}" if len(layer.cores) > 1 else ""
-    return wording.shortened(layer.core, room - len(others)) + others
+    return quantities.shortened(layer.core, room - len(others)) + others
 
 
 def _sum(report: CostReport) -> Sequence[str]:
@@ -185,11 +185,11 @@ def _sum(report: CostReport) -> Sequence[str]:
         "all layers",
         "",
         "",
-        wording.quantity(sum(layer.layer.macs for layer in layers)),
-        wording.cycles(report.schedule.latency_cycles),
-        wording.percent(wording.ratio(sum(layer.cost.stall_cycles for layer in layers), cycles), 0),
-        wording.energy(sum(layer.energy_pj for layer in layers)),
-        wording.percent(wording.ratio(used, cycles), 0),
+        quantities.quantity(sum(layer.layer.macs for layer in layers)),
+        quantities.cycles(report.schedule.latency_cycles),
+        quantities.percent(quantities.ratio(sum(layer.cost.stall_cycles for layer in layers), cycles), 0),
+        quantities.energy(sum(layer.energy_pj for layer in layers)),
+        quantities.percent(quantities.ratio(used, cycles), 0),
     )
 
 
@@ -209,7 +209,7 @@ def _energy(out: Console, details: Sequence[Solution]) -> None:
         "Energy by memory and operand, layers with a mapping",
         ("memory", "operand", "energy", "share"),
         [
-            (memory, what, wording.energy(pj), wording.percent(wording.ratio(pj, total_pj)))
+            (memory, what, quantities.energy(pj), quantities.percent(quantities.ratio(pj, total_pj)))
             for memory, what, pj in rows
         ],
         ("energy", "share"),
@@ -235,7 +235,7 @@ def _latency(out: Console, details: Sequence[Solution]) -> None:
         "Latency by part, layers with a mapping",
         ("part", "cycles", "share"),
         [
-            (name, wording.cycles(cycles), wording.percent(wording.ratio(cycles, total)))
+            (name, quantities.cycles(cycles), quantities.percent(quantities.ratio(cycles, total)))
             for name, cycles in (*parts.items(), *worst)
         ],
         ("cycles", "share"),

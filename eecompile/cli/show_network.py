@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from eecompile import wording
 from eecompile.cli.terminal import bullets, line, table
 from eecompile.verbs.inspect_network import Inspection, NodeInfo
 from eecompile.verbs.listing import TargetInfo, TargetList
+from eecompile.wording import quantities
 from passes.confidence import MAX_SOFTMAX
 from passes.mounts import Mount
 from passes.state import Exit
@@ -38,8 +38,8 @@ def inspection(out: Console, found: Inspection) -> None:
         (
             e.name,
             short.get(e.mount, ""),
-            wording.shortened(e.mount, room),
-            wording.shortened(e.output, room),
+            quantities.shortened(e.mount, room),
+            quantities.shortened(e.output, room),
             _threshold(e),
         )
         for e in found.exits
@@ -61,7 +61,9 @@ def inspection(out: Console, found: Inspection) -> None:
 
 def _mounts(out: Console, mounts: Sequence[Mount], room: int) -> None:
     ranked = sorted((m for m in mounts if m.rank is not None), key=lambda m: m.rank or 0)
-    rows = [(str(m.rank), m.name, wording.shortened(m.tensor, room), m.reason) for m in ranked[:SHOWN_ROWS]]
+    rows = [
+        (str(m.rank), m.name, quantities.shortened(m.tensor, room), m.reason) for m in ranked[:SHOWN_ROWS]
+    ]
     table(
         out, _titled("Mounts, best first", len(ranked)), ("rank", "mount", "tensor", "why"), rows, ("rank",)
     )
@@ -75,7 +77,7 @@ def _reasons(out: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
     """Print each reason once, with the layers or tensors it holds for."""
     subjects: dict[str, dict[str, None]] = {}
     for subject, reason in rows:
-        subjects.setdefault(reason, {})[wording.shortened(subject, NARROW_NAME)] = None
+        subjects.setdefault(reason, {})[quantities.shortened(subject, NARROW_NAME)] = None
     grouped = []
     for reason, names in subjects.items():
         more = f" … ({len(names)} in all)" if len(names) > SHOWN_SUBJECTS else ""
@@ -86,12 +88,12 @@ def _reasons(out: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
 
 
 def _node(node: NodeInfo, room: int) -> Sequence[str]:
-    bits = wording.ABSENT
+    bits = quantities.ABSENT
     if node.activation_bits is not None:
-        bits = f"{node.weight_bits or wording.ABSENT} / {node.activation_bits}"
+        bits = f"{node.weight_bits or quantities.ABSENT} / {node.activation_bits}"
     shapes = ", ".join(_shape(s) for s in node.output_shapes)
-    core = node.core or wording.ABSENT
-    return (wording.shortened(node.name, room), node.op_type, node.layer, core, bits, shapes)
+    core = node.core or quantities.ABSENT
+    return (quantities.shortened(node.name, room), node.op_type, node.layer, core, bits, shapes)
 
 
 def _shape(shape: Sequence[int]) -> str:
@@ -100,7 +102,7 @@ def _shape(shape: Sequence[int]) -> str:
 
 def _threshold(leave: Exit) -> str:
     if leave.threshold is None:
-        return wording.ABSENT
+        return quantities.ABSENT
     rule = "" if leave.confidence == MAX_SOFTMAX else f" of {leave.confidence.name}"
     return f"{leave.threshold:.4f}{rule}"
 
@@ -129,9 +131,9 @@ def _alike(target: TargetInfo) -> dict[tuple[str, tuple[str, ...]], list[str]]:
 
 def _target(out: Console, target: TargetInfo) -> None:
     line(out, f"{target.name}: {target.summary}", "bold")
-    line(out, f"Clock: {wording.quantity(target.clock_hz, 'Hz')}")
+    line(out, f"Clock: {quantities.quantity(target.clock_hz, 'Hz')}")
     out.print()
-    cores = [(c.name, c.kind, c.scheme or wording.ABSENT) for c in target.cores]
+    cores = [(c.name, c.kind, c.scheme or quantities.ABSENT) for c in target.cores]
     table(out, "Cores", ("core", "kind", "quantization"), cores)
     models = [(name, m["source"], m["known_error"]) for name, m in target.cost_models.items()]
     table(out, "Cost models; the first is the default", ("model", "source", "known error"), models)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from eecompile import wording
 from eecompile.cli.terminal import bullets, line, table
+from eecompile.wording import headline, quantities
 
 if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.api import WrittenReport
@@ -39,14 +39,14 @@ class RunAnswer:
 def run_result(out: Console, answer: RunAnswer) -> None:
     """Print the headline, the exits and where the files are."""
     result, summary = answer.result, answer.result.summary
-    line(out, wording.headline(summary))
+    line(out, headline.headline(summary))
     out.print()
     _exits(out, summary)
     if summary.saving is not None and summary.host_sensitivity:
         rows = [
             (
                 f"x{row.host_scale:g}",
-                *(wording.percent(s) for s in (row.saving.edp, row.saving.energy, row.saving.latency)),
+                *(quantities.percent(s) for s in (row.saving.edp, row.saving.energy, row.saving.latency)),
             )
             for row in summary.host_sensitivity
         ]
@@ -63,31 +63,31 @@ def run_result(out: Console, answer: RunAnswer) -> None:
 
 
 def _candidate(removed: RemovedExit) -> str:
-    return wording.shortened(removed.name, 40)
+    return quantities.shortened(removed.name, 40)
 
 
 def _exits(out: Console, summary: Summary) -> None:
     static = summary.static
 
     def costs(row: Costs) -> tuple[str, ...]:
-        share = wording.percent(wording.ratio(row.edp_j_cycles, static.edp_j_cycles), 0)
-        return (wording.quantity(row.macs), wording.time(row), wording.energy(row.energy_pj), share)
+        share = quantities.percent(quantities.ratio(row.edp_j_cycles, static.edp_j_cycles), 0)
+        return (quantities.quantity(row.macs), headline.time(row), quantities.energy(row.energy_pj), share)
 
     columns = ["exit", "mount", "MACs", "latency", "energy", "EDP"]
-    rows = [(e.name, wording.shortened(e.mount_name or e.mount, 20), *costs(e)) for e in summary.exits]
+    rows = [(e.name, quantities.shortened(e.mount_name or e.mount, 20), *costs(e)) for e in summary.exits]
     if summary.expected is None:
         rows.append(("static", "", *costs(static)))
         table(out, "Exits (EDP as a share of static)", columns, rows, columns[2:], bold_last=1)
         return
     columns += ["ratio", "accuracy"]
     rows = [
-        (*row, wording.percent(e.ratio, 0), wording.percent(e.accuracy))
+        (*row, quantities.percent(e.ratio, 0), quantities.percent(e.accuracy))
         for row, e in zip(rows, summary.exits, strict=True)
     ]
     rows.append(
-        ("expected", "", *costs(summary.expected), "100 %", wording.percent(summary.expected.accuracy))
+        ("expected", "", *costs(summary.expected), "100 %", quantities.percent(summary.expected.accuracy))
     )
-    rows.append(("static", "", *costs(static), "", wording.percent(static.accuracy_quant)))
+    rows.append(("static", "", *costs(static), "", quantities.percent(static.accuracy_quant)))
     title = "Exits (EDP as a share of static; accuracy of the images that leave there"
     title += "; expected with speculation)" if summary.expected.speculation else ")"
     table(out, title, columns, rows, columns[2:], bold_last=2)
@@ -104,8 +104,8 @@ def optimized(out: Console, result: OptResult) -> None:
         if step.check is not None:
             difference, sqnr = step.check.max_difference, step.check.sqnr_db
             row.append(step.check.verdict)
-            row.append(wording.ABSENT if difference is None else f"{difference:.2g}")
-            row.append(wording.ABSENT if sqnr is None else f"{sqnr:.1f} dB")
+            row.append(quantities.ABSENT if difference is None else f"{difference:.2g}")
+            row.append(quantities.ABSENT if sqnr is None else f"{sqnr:.1f} dB")
         rows.append(row)
     table(out, "Passes", columns, rows, ("nodes", "ms", "max diff", "SQNR"))
     _declined(out, result.declined)
@@ -118,7 +118,7 @@ def optimized(out: Console, result: OptResult) -> None:
 
 def _declined(out: Console, declined: tuple[Decline, ...]) -> None:
     shown = declined[:SHOWN_DECLINES]
-    rows = [(d.pass_name, wording.shortened(d.subject), d.reason) for d in shown]
+    rows = [(d.pass_name, quantities.shortened(d.subject), d.reason) for d in shown]
     more = f" ({len(shown)} of {len(declined)}; all with --json)" if len(declined) > len(shown) else ""
     table(out, f"Left alone, and why{more}", ("pass", "node or tensor", "reason"), rows)
 
@@ -162,7 +162,7 @@ def gate_line(result: GateResult) -> str:
 
 
 def _difference(difference: Difference) -> tuple[str, str, str, str, str]:
-    relative = wording.ABSENT if difference.relative is None else f"{difference.relative * 100:+.2f} %"
+    relative = quantities.ABSENT if difference.relative is None else f"{difference.relative * 100:+.2f} %"
     numbers = (f"{difference.a:.6g}", f"{difference.b:.6g}", f"{difference.change:+.4g}")
     return (difference.key, *numbers, relative)
 

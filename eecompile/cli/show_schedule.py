@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from eecompile import wording
 from eecompile.cli.terminal import line, table
+from eecompile.wording import quantities
 from targets.objective import Objective
 from targets.path_cost import Cost, PathCost
 from targets.report import CostReport
@@ -28,20 +28,20 @@ def exit_paths(out: Console, report: CostReport) -> None:
     expected = report.expected
     title = "Exit paths: all that runs when an image leaves there"
     columns = ["exit", "MACs", "cycles", "latency", "energy", "EDP"]
-    rows = [(_name(path), wording.quantity(path.cost.macs), *_costs(path.cost)) for path in report.exits]
+    rows = [(_name(path), quantities.quantity(path.cost.macs), *_costs(path.cost)) for path in report.exits]
     if expected is None:
         columns.append("energy share")
-        shares = (wording.ratio(path.cost.energy_pj, report.total.energy_pj) for path in report.exits)
-        rows = [(*row, wording.percent(share, 0)) for row, share in zip(rows, shares, strict=True)]
+        shares = (quantities.ratio(path.cost.energy_pj, report.total.energy_pj) for path in report.exits)
+        rows = [(*row, quantities.percent(share, 0)) for row, share in zip(rows, shares, strict=True)]
     else:
         columns.append("inputs")
-        rows = [(*row, wording.percent(share)) for row, share in zip(rows, report.ratios, strict=True)]
+        rows = [(*row, quantities.percent(share)) for row, share in zip(rows, report.ratios, strict=True)]
         if not report.speculates:
-            rows.append(("expected", wording.quantity(expected.macs), *_costs(expected), ""))
+            rows.append(("expected", quantities.quantity(expected.macs), *_costs(expected), ""))
     table(out, title, columns, rows, columns[1:], bold_last=len(rows) - len(report.exits))
     _speculative(out, report)
     if expected is not None:
-        product = wording.product(expected.edp_of_means_js, expected.edp_of_means_j_cycles)
+        product = quantities.product(expected.edp_of_means_js, expected.edp_of_means_j_cycles)
         line(out, f"Expected energy times expected latency is {product}.")
         out.print()
 
@@ -80,7 +80,7 @@ def exact_line(exact: Exact, objective: Objective) -> str:
     above = exact.value / exact.bound - 1 if exact.bound > 0 else math.inf
     if not math.isfinite(above):
         return f"CP-SAT on the same tiles: nothing is proven of the expected {objective.name}."
-    over = f"at most {wording.percent(above)} above the best (not proven)"
+    over = f"at most {quantities.percent(above)} above the best (not proven)"
     return f"CP-SAT on the same tiles: the expected {objective.name} is {over}."
 
 
@@ -90,7 +90,7 @@ def resident_line(schedule: ScheduleReport) -> str:
         return "All weights are fetched for each inference."
     if not schedule.resident:
         return "No weights stay on chip between inferences."
-    size = wording.quantity(sum(kept.bits for kept in schedule.resident) / 8, "B")
+    size = quantities.quantity(sum(kept.bits for kept in schedule.resident) / 8, "B")
     return (
         f"Weights of {len(schedule.resident)} of {schedule.weighted} layers, {size}, stay on chip between "
         "inferences."
@@ -104,10 +104,10 @@ def _name(path: PathCost) -> str:
 def _costs(cost: Cost) -> tuple[str, ...]:
     """Return cycles, latency, energy and EDP."""
     return (
-        wording.cycles(cost.latency_cycles),
-        wording.quantity(cost.latency_s, "s"),
-        wording.energy(cost.energy_pj),
-        wording.product(cost.edp_js, cost.edp_j_cycles),
+        quantities.cycles(cost.latency_cycles),
+        quantities.quantity(cost.latency_s, "s"),
+        quantities.energy(cost.energy_pj),
+        quantities.product(cost.edp_js, cost.edp_j_cycles),
     )
 
 
@@ -117,7 +117,12 @@ def _speculative(out: Console, report: CostReport) -> None:
         return
     columns = ("exit", "next stage", "cycles", "latency", "energy", "EDP", "wasted")
     rows = [
-        (path.name, "starts" if ahead.pays else "waits", *_costs(ahead.cost), wording.energy(ahead.wasted_pj))
+        (
+            path.name,
+            "starts" if ahead.pays else "waits",
+            *_costs(ahead.cost),
+            quantities.energy(ahead.wasted_pj),
+        )
         for path in report.exits
         if (ahead := path.speculative) is not None
     ]
@@ -133,10 +138,10 @@ def _utilisation(out: Console, schedule: ScheduleReport) -> None:
     shown = used[:SHOWN_RESOURCES]
     rows = [
         (
-            wording.shortened(item.resource, 34),
-            wording.percent(item.working[-1]),
-            wording.percent(item.taken[-1]),
-            wording.quantity(item.bits[-1] / 8, "B") if item.bits[-1] else "",
+            quantities.shortened(item.resource, 34),
+            quantities.percent(item.working[-1]),
+            quantities.percent(item.taken[-1]),
+            quantities.quantity(item.bits[-1] / 8, "B") if item.bits[-1] else "",
         )
         for item in shown
     ]
@@ -152,9 +157,9 @@ def _memories(out: Console, schedule: ScheduleReport) -> None:
     rows = [
         (
             memory.store,
-            wording.quantity(memory.peak_bits / 8, "B"),
-            wording.quantity(memory.capacity_bits / 8, "B"),
-            wording.percent(wording.ratio(memory.peak_bits, memory.capacity_bits), 0),
+            quantities.quantity(memory.peak_bits / 8, "B"),
+            quantities.quantity(memory.capacity_bits / 8, "B"),
+            quantities.percent(quantities.ratio(memory.peak_bits, memory.capacity_bits), 0),
         )
         for memory in schedule.memories.values()
         if memory.capacity_bits is not None
@@ -169,8 +174,8 @@ def _energy(out: Console, exits: Sequence[PathCost], schedule: ScheduleReport) -
     rows = [
         (
             path.name,
-            *(wording.energy(part) for part in split),
-            wording.percent(wording.ratio(split.offchip_pj, path.cost.energy_pj), 0),
+            *(quantities.energy(part) for part in split),
+            quantities.percent(quantities.ratio(split.offchip_pj, path.cost.energy_pj), 0),
         )
         for path, split in zip(exits, schedule.energy, strict=True)
     ]

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eecompile.cli.flags import with_flags
-from eecompile.wording import printable
+from eecompile.wording.quantities import printable
 
 PIPE_WIDTH = 160
 """Columns when nobody looks: wide enough that a row of a table stays on one line for grep."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import jinja2
 
-from eecompile import wording
 from eecompile.report import charts, gantt, provenance, usage
 from eecompile.report.reading import RunFiles, read_run
+from eecompile.wording import headline, quantities
 
 __all__ = ["render", "write"]
 
@@ -30,14 +30,14 @@ def render(run_dir: Path) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        quantity=wording.quantity,
-        energy=wording.energy,
-        cycles=wording.cycles,
-        percent=wording.percent,
-        interval=wording.interval,
-        shortened=wording.shortened,
-        edp=wording.edp,
-        time=wording.time,
+        quantity=quantities.quantity,
+        energy=quantities.energy,
+        cycles=quantities.cycles,
+        percent=quantities.percent,
+        interval=quantities.interval,
+        shortened=quantities.shortened,
+        edp=headline.edp,
+        time=headline.time,
     )
     return environment.get_template("report.html.j2").render(_context(read_run(run_dir)))
 
@@ -61,11 +61,11 @@ def _context(run: RunFiles) -> dict[str, Any]:
     return {
         "run": run,
         "summary": run.summary,
-        "headline": wording.headline(run.summary),
-        "power_note": wording.power_note(run.summary),
+        "headline": headline.headline(run.summary),
+        "power_note": headline.power_note(run.summary),
         "static": run.summary.static,
-        "ratio": wording.ratio,
-        "signed": wording.signed,
+        "ratio": quantities.ratio,
+        "signed": quantities.signed,
         "ratio_parts": charts.ratio_parts(run.summary),
         "colours": colours,
         "energy_parts": charts.energy_by_core(run.layers, colours),

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eecompile import wording
 from eecompile.report.reading import LayerRow
 from eecompile.run_files.summary import CurvePoint, Summary
+from eecompile.wording import quantities
 
 PALETTE_SIZE = 6
 """Number of series colours (``c0`` …) in the style sheet."""
@@ -161,7 +161,7 @@ def ratio_parts(summary: Summary) -> tuple[Part, ...]:
     if any(e.ratio is None for e in summary.exits):
         return ()
     values = {
-        e.name: (e.ratio or 0.0, f"c{min(index, PALETTE_SIZE - 1)}", wording.percent(e.ratio))
+        e.name: (e.ratio or 0.0, f"c{min(index, PALETTE_SIZE - 1)}", quantities.percent(e.ratio))
         for index, e in enumerate(summary.exits)
     }
     return stacked(values)
@@ -186,7 +186,7 @@ def energy_by_core(layers: Sequence[LayerRow], colours: Mapping[str, str]) -> tu
     sums = dict.fromkeys(colours, 0.0)
     for layer in layers:
         sums[layer.core] += layer.energy_pj
-    return stacked({core: (value, colours[core], wording.energy(value)) for core, value in sums.items()})
+    return stacked({core: (value, colours[core], quantities.energy(value)) for core, value in sums.items()})
 
 
 def cycle_parts(layer: LayerRow, total: float, core_css: str) -> tuple[Part, ...]:
@@ -197,7 +197,7 @@ def cycle_parts(layer: LayerRow, total: float, core_css: str) -> tuple[Part, ...
         "transfers": (layer.dma_cycles + layer.load_cycles + layer.store_cycles, "kind-dma"),
         "host": (layer.host_cycles + layer.job_cycles, "kind-host"),
     }
-    return stacked({k: (v, css, f"{wording.cycles(v)} cycles") for k, (v, css) in values.items()}, total)
+    return stacked({k: (v, css, f"{quantities.cycles(v)} cycles") for k, (v, css) in values.items()}, total)
 
 
 def cycle_scale(layers: Sequence[LayerRow]) -> float:

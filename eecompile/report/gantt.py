@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from eecompile import wording
 from eecompile.report.charts import Mark, Scale, ticks
 from eecompile.report.memory_rows import MemoryRow, memory_rows
 from eecompile.report.pictures import Picture, TrackSlices, pictures
 from eecompile.report.schedule_facts import ScheduleFacts
 from eecompile.report.slices import Slice, joined
+from eecompile.wording import quantities
 
 TOP, BOTTOM, MARGIN = 34, 26, 12
 _LINKS = ("port", "link")
@@ -154,7 +154,7 @@ def _rows(
     rows, bars = [], []
     for index, track in enumerate(tracks):
         y = top + index * size.row
-        busy = wording.percent(shares.get(track.resource, _worked(track, x.high)), 0)
+        busy = quantities.percent(shares.get(track.resource, _worked(track, x.high)), 0)
         first = track.name == track.resource
         rows.append(Track(track.name, short_label(track.name), y, size.row, busy if first else "", minor))
         seen = [item for item in track.slices if item.start < x.high]
@@ -178,7 +178,7 @@ def _bar(item: Slice, x: Scale, y: float, height: int, track: str) -> Bar:
     start, stop = x(item.start), min(x(item.end), x.end)
     width = max(stop - start, 0.6)
     name = item.names[0] if len(item.names) == 1 else ""
-    text = "" if item.css == "kind-wait" or height < _MAJOR.bar else wording.shortened(name, 24)
+    text = "" if item.css == "kind-wait" or height < _MAJOR.bar else quantities.shortened(name, 24)
     fits = width > _LETTER * len(text) + 6
     return Bar(start, y, round(width, 1), height, item.css, text if fits else "", f"{track}: {item.label}")
 

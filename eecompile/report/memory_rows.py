@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eecompile import wording
 from eecompile.report.charts import Scale
 from eecompile.report.schedule_facts import StoreFacts
+from eecompile.wording import quantities
 
 ROW, HEIGHT = 46, 36
 # Below this part of its capacity a memory is drawn against its peak, or nothing would be seen of it.
@@ -77,10 +77,10 @@ def memory_rows(
 
 
 def _words(peak_bits: float, capacity_bits: float | None) -> str:
-    peak = wording.quantity(peak_bits / 8, "B")
+    peak = quantities.quantity(peak_bits / 8, "B")
     if capacity_bits is None:
         return f"{peak}, no limit"
-    return f"{peak} of {wording.quantity(capacity_bits / 8, 'B')}"
+    return f"{peak} of {quantities.quantity(capacity_bits / 8, 'B')}"
 
 
 def _outline(steps: Sequence[tuple[float, float]], x: Scale, y: Scale, bottom: float) -> str:

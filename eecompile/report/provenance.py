@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eecompile import wording
 from eecompile.report.reading import RunFiles
+from eecompile.wording import quantities
 
 _SHOWN_ELSEWHERE = ("measured", "agreement", "warnings")
 
@@ -34,13 +34,13 @@ def measured(run: RunFiles) -> tuple[Fact, ...]:
             facts.append(Fact(label, f"{times[key]:.3f} ms"))
     static, dynamic = times.get("static_ms"), times.get("dynamic_ms")
     if isinstance(static, int | float) and isinstance(dynamic, int | float) and static:
-        facts.append(Fact("change", wording.change(1 - dynamic / static)))
+        facts.append(Fact("change", quantities.change(1 - dynamic / static)))
     per_exit = times.get("per_exit_ms")
     if isinstance(per_exit, list):
         per_exit = {e.name: value for e, value in zip(run.summary.exits, per_exit, strict=False)}
     if isinstance(per_exit, Mapping):
         for name, value in per_exit.items():
-            text = f"{value:.3f} ms" if isinstance(value, int | float) else wording.ABSENT
+            text = f"{value:.3f} ms" if isinstance(value, int | float) else quantities.ABSENT
             facts.append(Fact(f"an image that leaves at {name}", text))
     known = {"static_ms", "dynamic_ms", "per_exit_ms"}
     facts += [
@@ -76,8 +76,10 @@ def knowledge(run: RunFiles) -> tuple[Fact, ...]:
     for kind in kinds:
         mine = [layer for layer in run.layers if layer.known == kind]
         shares = [
-            wording.percent(wording.ratio(sum(layer.energy_pj for layer in mine), total_energy), 0),
-            wording.percent(wording.ratio(sum(layer.latency_cycles for layer in mine), total_cycles), 0),
+            quantities.percent(quantities.ratio(sum(layer.energy_pj for layer in mine), total_energy), 0),
+            quantities.percent(
+                quantities.ratio(sum(layer.latency_cycles for layer in mine), total_cycles), 0
+            ),
         ]
         facts.append(Fact(kind, f"{len(mine)} layers, {shares[0]} of the energy, {shares[1]} of the cycles"))
     return tuple(facts)
@@ -123,14 +125,14 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield from _flat(entry, f"{prefix}.{key}" if prefix else str(key))
     elif isinstance(value, list) and all(_is_plain(entry) for entry in value):
         separator = "\n" if any(isinstance(e, list) or len(str(e)) > 40 for e in value) else ", "
-        yield prefix, separator.join(_plain(e) for e in value) or wording.ABSENT
+        yield prefix, separator.join(_plain(e) for e in value) or quantities.ABSENT
     elif isinstance(value, list):
         for index, entry in enumerate(value):
             yield from _flat(entry, f"{prefix}.{index}")
     elif isinstance(value, float):
         yield prefix, _plain(value)
     else:
-        yield prefix, wording.ABSENT if value is None else str(value)
+        yield prefix, quantities.ABSENT if value is None else str(value)
 
 
 def _is_plain(value: Any) -> bool:

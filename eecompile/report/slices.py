@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eecompile import wording
+from eecompile.wording import quantities
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Slice:
     @property
     def label(self) -> str:
         """What it says when pointed at."""
-        first = ", ".join(wording.shortened(name, 48) for name in self.names[:4])
+        first = ", ".join(quantities.shortened(name, 48) for name in self.names[:4])
         parts = [first + (f" and {len(self.names) - 4} more" if len(self.names) > 4 else "")]
         if self.detail:
             parts.append(self.detail)
@@ -42,9 +42,9 @@ class Slice:
         parts.append(f"cycles {self.start:,.0f} to {self.end:,.0f}")
         parts.append(", ".join(f"{kind} {cycles:,.0f}" for kind, cycles in self.spent.items()))
         if self.size_bytes:
-            parts.append(wording.quantity(self.size_bytes, "B"))
+            parts.append(quantities.quantity(self.size_bytes, "B"))
         if self.energy_pj:
-            parts.append(wording.energy(self.energy_pj))
+            parts.append(quantities.energy(self.energy_pj))
         return "; ".join(parts)
 
 

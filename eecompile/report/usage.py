@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eecompile import wording
 from eecompile.report.charts import Part, stacked
 from eecompile.report.gantt import short_label
 from eecompile.report.schedule_facts import EnergyFacts, ResourceFacts, ScheduleFacts
+from eecompile.wording import quantities
 
 _MAJOR = ("core", "dma", "host")
 
@@ -61,10 +61,13 @@ def memory_table(facts: ScheduleFacts) -> tuple[UsageRow, ...]:
             continue
         capacity = store.capacity_bits
         cells = tuple(
-            Cell(wording.quantity(peak / 8, "B"), "" if not capacity else wording.percent(peak / capacity))
+            Cell(
+                quantities.quantity(peak / 8, "B"),
+                "" if not capacity else quantities.percent(peak / capacity),
+            )
             for peak in store.peaks_bits
         )
-        size = "no limit" if capacity is None else wording.quantity(capacity / 8, "B")
+        size = "no limit" if capacity is None else quantities.quantity(capacity / 8, "B")
         rows.append(UsageRow(store.name, store.name, size, cells))
     return tuple(rows)
 
@@ -87,8 +90,8 @@ def _resource_row(item: ResourceFacts, fact: str) -> UsageRow:
     cells = []
     for working, taken in zip(item.working, item.taken, strict=True):
         more = taken - working >= 0.0005
-        cells.append(Cell(wording.percent(working), f"in use {wording.percent(taken)}" if more else ""))
-    moved = "" if not item.bits[-1] else wording.quantity(item.bits[-1] / 8, "B")
+        cells.append(Cell(quantities.percent(working), f"in use {quantities.percent(taken)}" if more else ""))
+    moved = "" if not item.bits[-1] else quantities.quantity(item.bits[-1] / 8, "B")
     facts = ", ".join(text for text in (fact, moved) if text)
     return UsageRow(short_label(item.name), item.name, facts, tuple(cells))
 
@@ -100,6 +103,6 @@ def _energy_row(path: str, item: EnergyFacts, scale: float) -> EnergyRow:
         "off chip": (item.offchip, "kind-dma"),
         "links": (item.links, "c2"),
     }
-    parts = stacked({label: (pj, css, wording.energy(pj)) for label, (pj, css) in values.items()}, scale)
-    cells = tuple(wording.energy(pj) if pj else wording.ABSENT for pj, _ in values.values())
-    return EnergyRow(path, wording.energy(item.total), parts, cells)
+    parts = stacked({label: (pj, css, quantities.energy(pj)) for label, (pj, css) in values.items()}, scale)
+    cells = tuple(quantities.energy(pj) if pj else quantities.ABSENT for pj, _ in values.values())
+    return EnergyRow(path, quantities.energy(item.total), parts, cells)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from eecompile import report, wording
+from eecompile import report
 from eecompile.report.charts import ticks
 from eecompile.report.gantt import gantt_charts
+from eecompile.wording import quantities
 from passes.errors import InputError
 from tests.eecompile.fabricated_run import summary, trace, write_run
 
@@ -120,7 +121,7 @@ def test_exit_that_no_image_takes_has_no_accuracy(tmp_path: Path) -> None:
     document = copy.deepcopy(summary())
     document["exits"][0].update(ratio=0.0, accuracy=None)
     text = Page(report.render(write_run(tmp_path, document))).text
-    assert f"0.9127 0.0 % {wording.ABSENT} 74.1 %" in text
+    assert f"0.9127 0.0 % {quantities.ABSENT} 74.1 %" in text
 
 
 def test_equal_powers_are_said_only_where_they_are(page: Page, tmp_path: Path) -> None:

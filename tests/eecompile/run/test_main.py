@@ -19,13 +19,14 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from eecompile import api, wording
+from eecompile import api
 from eecompile.cli import main as cli
 from eecompile.data.preprocess import Preprocess
 from eecompile.data.sources import load_data
 from eecompile.deployment.proof import Agreement
 from eecompile.run import provenance, steps
 from eecompile.training.frozen_heads import Recipe
+from eecompile.wording import headline
 from passes.graph import load
 from passes.mounts import find_mounts
 from passes.registry import parse_pipeline
@@ -374,7 +375,7 @@ def test_exits_asked_for_by_name_are_all_kept_under_their_names(
             assert entry.threshold is not None and entry.threshold > 1.0
             assert entry.accuracy is None
     assert summary.warnings[0].startswith(f"no image leaves at {summary.never_taken[0]}")
-    assert wording.headline(summary).startswith(f"No image leaves at {summary.never_taken[0]} (")
+    assert headline.headline(summary).startswith(f"No image leaves at {summary.never_taken[0]} (")
     assert result.passed, "both early-exit forms agree with the flat model on all images"
     assert "<td>never</td>" in (tmp_path / "named" / "report.html").read_text()
     # The same mounts by number are tried, and dropped with figures.
@@ -405,8 +406,8 @@ def test_wrong_labels_and_few_images_are_said_first(
     summary = result.summary
     assert "near chance" in summary.warnings[0]
     assert any(w.startswith("val has only 60 images: one image is 1.7 points") for w in summary.warnings)
-    assert wording.headline(summary).startswith("Accuracy is near chance (")
-    assert "than without" not in wording.headline(summary)
+    assert headline.headline(summary).startswith("Accuracy is near chance (")
+    assert "than without" not in headline.headline(summary)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eecompile import wording
 from eecompile.run_files.summary import Summary
+from eecompile.wording import headline, quantities
 from targets.objective import OBJECTIVES, Objective
 from tests.eecompile.fabricated_run import summary
 
@@ -20,7 +20,7 @@ PREFIXES = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1.0, "m": 1e-3, "µ": 1e-6, "n": 1
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
-        (None, "J", wording.ABSENT),
+        (None, "J", quantities.ABSENT),
         (0, "J", "0 J"),
         (0, "", "0"),
         (1234, "", "1.23 k"),
@@ -34,12 +34,12 @@ PREFIXES = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1.0, "m": 1e-3, "µ": 1e-6, "n": 1
     ],
 )
 def test_quantity(value: float | None, unit: str, text: str) -> None:
-    assert wording.quantity(value, unit) == text
+    assert quantities.quantity(value, unit) == text
 
 
 @given(st.floats(1e-12, 9.99e11), st.sampled_from([1, -1]))
 def test_a_quantity_says_its_value_to_three_digits(size: float, sign: int) -> None:
-    text = wording.quantity(sign * size, "J")
+    text = quantities.quantity(sign * size, "J")
     found = re.fullmatch(r"(-?[\d.]+) ([GMkmµnp]?)J", text)
     assert found, text
     said = float(found[1]) * PREFIXES[found[2]]
@@ -51,7 +51,7 @@ def test_a_quantity_says_its_value_to_three_digits(size: float, sign: int) -> No
 @given(st.floats(1e-12, 9e11), st.floats(1e-12, 9e11))
 def test_larger_quantities_never_look_smaller(first: float, second: float) -> None:
     def said(value: float) -> float:
-        number, _, unit = wording.quantity(value, "J").partition(" ")
+        number, _, unit = quantities.quantity(value, "J").partition(" ")
         return float(number) * PREFIXES[unit[:-1]]
 
     low, high = sorted((first, second))
@@ -61,25 +61,25 @@ def test_larger_quantities_never_look_smaller(first: float, second: float) -> No
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (wording.energy(12.3e6), "12.3 µJ"),
-        (wording.energy(None), wording.ABSENT),
-        (wording.cycles(1234567.4), "1,234,567"),
-        (wording.cycles(None), wording.ABSENT),
-        (wording.product(2e-9, 5.0), "2.00 nJ·s"),
-        (wording.product(None, 5e-3), "5.00 mJ·cycles"),
-        (wording.percent(0.1234), "12.3 %"),
-        (wording.percent(0.5, 0), "50 %"),
-        (wording.percent(None), wording.ABSENT),
-        (wording.interval((0.812, 0.84), 100), "[81.2, 84.0]"),
-        (wording.interval((-0.41, 1.62), places=2), f"[{MINUS}0.41, 1.62]"),
-        (wording.interval(None), ""),
-        (wording.signed(-0.004, 2), "0.00"),
-        (wording.signed(-1.5, 1), f"{MINUS}1.5"),
-        (wording.change(0.312), "31.2 % less"),
-        (wording.change(-0.04), "4.0 % more"),
-        (wording.change(0.0), "0.0 % less"),
-        (wording.ratio(1.0, 4.0), 0.25),
-        (wording.ratio(1.0, 0.0), None),
+        (quantities.energy(12.3e6), "12.3 µJ"),
+        (quantities.energy(None), quantities.ABSENT),
+        (quantities.cycles(1234567.4), "1,234,567"),
+        (quantities.cycles(None), quantities.ABSENT),
+        (quantities.product(2e-9, 5.0), "2.00 nJ·s"),
+        (quantities.product(None, 5e-3), "5.00 mJ·cycles"),
+        (quantities.percent(0.1234), "12.3 %"),
+        (quantities.percent(0.5, 0), "50 %"),
+        (quantities.percent(None), quantities.ABSENT),
+        (quantities.interval((0.812, 0.84), 100), "[81.2, 84.0]"),
+        (quantities.interval((-0.41, 1.62), places=2), f"[{MINUS}0.41, 1.62]"),
+        (quantities.interval(None), ""),
+        (quantities.signed(-0.004, 2), "0.00"),
+        (quantities.signed(-1.5, 1), f"{MINUS}1.5"),
+        (quantities.change(0.312), "31.2 % less"),
+        (quantities.change(-0.04), "4.0 % more"),
+        (quantities.change(0.0), "0.0 % less"),
+        (quantities.ratio(1.0, 4.0), 0.25),
+        (quantities.ratio(1.0, 0.0), None),
     ],
 )  # fmt: skip
 def test_words(found: object, text: object) -> None:
@@ -88,8 +88,8 @@ def test_words(found: object, text: object) -> None:
 
 @given(st.text(max_size=90), st.integers(8, 60))
 def test_a_shortened_name_fits_and_keeps_its_ends(name: str, length: int) -> None:
-    text = wording.shortened(name, length)
-    clean = wording.printable(name)
+    text = quantities.shortened(name, length)
+    clean = quantities.printable(name)
     assert len(text) <= length
     if len(clean) <= length:
         assert text == clean
@@ -101,9 +101,9 @@ def test_a_shortened_name_fits_and_keeps_its_ends(name: str, length: int) -> Non
 
 @given(st.text())
 def test_printable_text_cannot_steer_a_terminal(name: str) -> None:
-    text = wording.printable(name)
+    text = quantities.printable(name)
     assert all(character.isprintable() or character == "\n" for character in text)
-    assert wording.printable(text) == text
+    assert quantities.printable(text) == text
     if all(character.isprintable() for character in name):
         assert text == name
 
@@ -113,7 +113,7 @@ def made(with_data: bool = True, **changes: Any) -> Summary:
 
 
 def test_headline_of_a_run() -> None:
-    assert wording.headline(made()) == (
+    assert headline.headline(made()) == (
         "With 2 early exits an image takes 36.8 % less energy-delay product on diana than without. "
         "Accuracy is 86.2 % (95 % interval [83.9, 88.2]) on 1,000 test images, "
         f"a drop of 0.59 points [{MINUS}0.41, 1.62]."
@@ -125,7 +125,7 @@ def test_the_headline_tells_the_saving_of_what_was_minimised(objective: Objectiv
     document = summary()
     found = made(objective=objective.name)
     saved = 100 * document["saving"][objective.name]
-    assert f"takes {saved:.1f} % less {objective.words} on" in wording.headline(found)
+    assert f"takes {saved:.1f} % less {objective.words} on" in headline.headline(found)
     assert found.model_dump(mode="json")["objective"] == objective.name
 
 
@@ -138,37 +138,37 @@ def test_the_headline_tells_the_saving_of_what_was_minimised(objective: Objectiv
     ],
 )
 def test_headline_says_what_matters(changes: dict[str, Any], part: str) -> None:
-    assert part in wording.headline(made(**changes))
-    assert part not in wording.headline(made())
+    assert part in headline.headline(made(**changes))
+    assert part not in headline.headline(made())
 
 
 def test_headline_where_no_exit_pays() -> None:
     only = made(exits=[summary()["exits"][-1]])
-    assert wording.headline(only).startswith("No early exit pays off within the allowed drop")
+    assert headline.headline(only).startswith("No early exit pays off within the allowed drop")
 
 
 def test_headline_without_data_claims_no_accuracy() -> None:
-    text = wording.headline(made(with_data=False))
+    text = headline.headline(made(with_data=False))
     assert text.startswith(
         "Costs of 2 early exits on diana: an image that leaves at exit_0 takes 43 % of the"
     )
     assert text.endswith("No data was given, so nothing was trained and no accuracy is claimed.")
-    alone = wording.headline(made(with_data=False, exits=[summary()["exits"][-1]]))
+    alone = headline.headline(made(with_data=False, exits=[summary()["exits"][-1]]))
     assert alone.startswith("Without early exits the network takes 11.9 µJ and 1.34 ms per image on diana.")
 
 
 def test_costs_without_a_clock_are_in_cycles() -> None:
     static = made(static={**summary()["static"], "latency_s": None, "edp_js": None}).static
-    assert wording.time(static) == "349,000 cycles"
-    assert wording.edp(static) == "4.15 J·cycles"
+    assert headline.time(static) == "349,000 cycles"
+    assert headline.edp(static) == "4.15 J·cycles"
 
 
 def test_powers_are_said_to_be_equal_only_where_they_are() -> None:
-    assert wording.power_note(made()) == ""
+    assert headline.power_note(made()) == ""
     document = summary()
     for entry in document["exits"]:
         entry["energy_pj"] = 30 * entry["latency_cycles"]
     document["static"]["energy_pj"] = 30 * document["static"]["latency_cycles"]
-    assert "All powers in use are equal" in wording.power_note(Summary.model_validate(document))
+    assert "All powers in use are equal" in headline.power_note(Summary.model_validate(document))
     document["exits"] = document["exits"][-1:]
-    assert wording.power_note(Summary.model_validate(document)) == "", "one path is no comparison"
+    assert headline.power_note(Summary.model_validate(document)) == "", "one path is no comparison"

@@ -1,0 +1,1 @@
+"""How numbers and results are put into words."""
