@@ -7,8 +7,6 @@ are absent (only their shapes are known) get zero-stride constants of ones and `
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +22,7 @@ from passes import loading, precision
 from passes import symbolic as symbolic_weights
 from passes.confidence import MAX_SOFTMAX, RULES
 from passes.errors import InputError
+from passes.files import write_atomic
 from passes.heads import FAMILIES
 from passes.state import Exit, state_of
 
@@ -387,29 +386,6 @@ def _shape_only(graph: gs.Graph) -> onnx.ModelProto:
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
     return model
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` so that a killed process leaves the old file or the new one, never a half."""
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise InputError(
-            f"cannot write to {path.parent}: {error.strerror}", "choose a folder you may write to"
-        ) from None
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        Path(temporary).chmod(0o644)  # mkstemp makes files private; artefacts are for sharing
-        Path(temporary).replace(path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise InputError(
-            f"cannot write {path}: {error.strerror}", "free some space or choose another folder"
-        ) from None
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def constant(name: str, values: np.ndarray[Any, Any]) -> gs.Constant:

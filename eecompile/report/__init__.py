@@ -48,7 +48,7 @@ def write(run_dir: Path, out: Path | None = None) -> Path:
     Raises:
         InputError: No run directory, a damaged file in it, or a place that cannot be written to.
     """
-    from passes.graph import write_atomic
+    from passes.files import write_atomic
 
     path = out if out is not None else run_dir / REPORT_NAME
     write_atomic(path, render(run_dir).encode())

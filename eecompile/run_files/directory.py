@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from passes.errors import InputError
-from passes.graph import write_atomic
+from passes.files import write_atomic
 
 # What a run owns in its directory; other files there are the user's and stay.
 OWNED = (
