@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import onnx_graphsurgeon as gs
 
-from passes.canonicalize import Canonicalize
+from passes.canonical.canonicalize import Canonicalize
 from passes.errors import InputError
 from passes.state import Exit, copy_graph, decline, state_of
 

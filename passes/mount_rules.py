@@ -6,7 +6,7 @@ import math
 
 import onnx_graphsurgeon as gs
 
-from passes.canonical_activations import bounds_of
+from passes.canonical.activations import bounds_of
 from passes.errors import InputError
 from passes.macs import node_macs
 from passes.operator_sets import LINEAR

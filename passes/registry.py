@@ -15,8 +15,8 @@ from passes.base import PLAIN_VALUE, Pass, Pipeline
 from passes.errors import InputError, did_you_mean
 
 TABLE: dict[str, str] = {
-    "canonicalize": "passes.canonicalize:Canonicalize",
-    "fold-batchnorm": "passes.fold_batchnorm:FoldBatchnorm",
+    "canonicalize": "passes.canonical.canonicalize:Canonicalize",
+    "fold-batchnorm": "passes.canonical.fold_batchnorm:FoldBatchnorm",
     "insert-exits": "passes.insert_exits:InsertExits",
     "quantize": "passes.quantize:Quantize",
     "fold-qdq": "passes.fold_qdq:FoldQdq",

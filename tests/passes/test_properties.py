@@ -6,8 +6,8 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from passes.canonicalize import Canonicalize
-from passes.fold_batchnorm import FoldBatchnorm
+from passes.canonical.canonicalize import Canonicalize
+from passes.canonical.fold_batchnorm import FoldBatchnorm
 from tests.passes.equivalence import check_passes, check_text_form
 from tests.passes.random_graphs import BLOCKS, ENDINGS, FLATTENS, LINEARS, POOLINGS, build, networks
 

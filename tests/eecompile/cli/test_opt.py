@@ -87,7 +87,7 @@ def test_a_pass_that_changes_the_network_is_caught() -> None:
 
 
 def test_a_changed_network_exits_with_1(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from passes.fold_batchnorm import FoldBatchnorm
+    from passes.canonical.fold_batchnorm import FoldBatchnorm
 
     monkeypatch.setattr(FoldBatchnorm, "run", Damage.run)
     result = call(model, "-p", "fold-batchnorm", "--verify-each")

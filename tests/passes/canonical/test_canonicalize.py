@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from passes.canonicalize import Canonicalize
-from passes.fold_batchnorm import FoldBatchnorm
+from passes.canonical.canonicalize import Canonicalize
+from passes.canonical.fold_batchnorm import FoldBatchnorm
 from passes.graph import from_model, load, to_model
 from passes.registry import parse_pipeline
 from passes.state import Exit, copy_graph, state_of

@@ -8,14 +8,9 @@ from typing import ClassVar
 
 import onnx_graphsurgeon as gs
 
-from passes import canonical_linear as linear
-from passes import canonical_noops as noops
-from passes import canonical_outputs as outputs
-from passes import canonical_pools as pools
-from passes import canonical_transposes as transposes
-from passes import canonical_views as views
 from passes.base import Pass
-from passes.canonical_activations import merge_clips, minmax_to_clip
+from passes.canonical import linear, noops, outputs, pools, transposes, views
+from passes.canonical.activations import merge_clips, minmax_to_clip
 from passes.operator_sets import ARITHMETIC, CLIPS, RESHAPES
 from passes.rewriting import Rewriter, Rule
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from passes.canonical_views import moves_only_ones, permutation
+from passes.canonical.views import moves_only_ones, permutation
 from passes.rewriting import Rewriter, constant_input, detach, dims, optional_input, producer_of
 
 Perm = tuple[int, ...]

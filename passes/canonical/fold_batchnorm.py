@@ -10,7 +10,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.canonical_linear import fold_affine
+from passes.canonical.linear import fold_affine
 from passes.linear import scale_inputs, scale_outputs, why_not_constant
 from passes.operator_sets import REWRITABLE_LINEAR
 from passes.rewriting import Array, Rewriter, Rule, constant_input, dims, producer_of

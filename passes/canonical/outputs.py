@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import onnx_graphsurgeon as gs
 
-from passes.canonical_views import is_view
+from passes.canonical.views import is_view
 from passes.operator_sets import RESHAPES
 from passes.rewriting import Rewriter, detach, dims
 

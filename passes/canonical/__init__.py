@@ -1,0 +1,1 @@
+"""The one form of networks that all other passes read."""
