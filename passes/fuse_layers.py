@@ -9,7 +9,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.exits import head_nodes
+from passes.exits.chain import head_nodes
 from passes.operator_sets import CLIPS, FLOAT_NAMES, LINEAR, MOVES, POOLS, QUANTIZATION
 from passes.state import decline, state_of
 

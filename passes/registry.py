@@ -17,12 +17,12 @@ from passes.errors import InputError, did_you_mean
 TABLE: dict[str, str] = {
     "canonicalize": "passes.canonical.canonicalize:Canonicalize",
     "fold-batchnorm": "passes.canonical.fold_batchnorm:FoldBatchnorm",
-    "insert-exits": "passes.insert_exits:InsertExits",
+    "insert-exits": "passes.exits.insert_exits:InsertExits",
     "quantize": "passes.quantize:Quantize",
     "fold-qdq": "passes.fold_qdq:FoldQdq",
     "fuse-layers": "passes.fuse_layers:FuseLayers",
-    "split-stages": "passes.split_stages:SplitStages",
-    "nest-exits": "passes.nest_exits:NestExits",
+    "split-stages": "passes.exits.split_stages:SplitStages",
+    "nest-exits": "passes.exits.nest_exits:NestExits",
 }
 
 _STEP = re.compile(r"\s*([A-Za-z][\w-]*)\s*(\{)?")

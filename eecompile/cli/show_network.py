@@ -11,7 +11,7 @@ from eecompile.verbs.inspect_network import Inspection, NodeInfo
 from eecompile.verbs.listing import TargetInfo, TargetList
 from eecompile.wording import quantities
 from passes.confidence import MAX_SOFTMAX
-from passes.mounts import Mount
+from passes.exits.mounts import Mount
 from passes.state import Exit
 
 SHOWN_ROWS = 400

@@ -15,7 +15,7 @@ from eecompile.exits.answers import Answers
 from eecompile.exits.statistics import DropBound
 from eecompile.exits.thresholds import Limit, choose_sparing
 from passes.confidence import ConfidenceRule
-from passes.exits import keep_exits
+from passes.exits.chain import keep_exits
 from passes.state import state_of
 from targets.objective import Objective
 from targets.report import CostReport

@@ -9,12 +9,13 @@ from pathlib import Path
 import onnx_graphsurgeon as gs
 
 from passes.errors import EecompileError, InputError
-from passes.exits import check_recorded, keep_exits, recognise_exits
+from passes.exits.chain import keep_exits
+from passes.exits.insert_exits import InsertExits
+from passes.exits.mounts import find_mounts, given_names
+from passes.exits.nest_exits import OUTPUTS
+from passes.exits.recognise import check_recorded, recognise_exits
 from passes.fuse_layers import FuseLayers
 from passes.graph import load
-from passes.insert_exits import InsertExits
-from passes.mounts import find_mounts, given_names
-from passes.nest_exits import OUTPUTS
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.base import Target

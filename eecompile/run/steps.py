@@ -25,10 +25,10 @@ from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.run_files import directory
 from eecompile.training.features import extract
 from eecompile.training.frozen_heads import Head, Recipe, train_heads
-from passes.exits import keep_exits, set_thresholds
+from passes.exits.chain import keep_exits, set_thresholds
+from passes.exits.insert_exits import add_rival_heads, set_head_parameters
 from passes.files import write_atomic
 from passes.heads import AUTO, CONV, LINEAR
-from passes.insert_exits import add_rival_heads, set_head_parameters
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.base import Target

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eecompile.data.dataset import Split, evenly
 from eecompile.data.preprocess import Preprocess
 from eecompile.runtime.sessions import Evaluator, batches
-from passes.exits import head_nodes
+from passes.exits.chain import head_nodes
 from passes.graph import to_model
 from passes.state import Exit, copy_graph, state_of
 

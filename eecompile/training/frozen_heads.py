@@ -107,7 +107,7 @@ def train_heads(
         progress: Told now and then.
 
     Returns:
-        By exit name: parameters as :func:`passes.insert_exits.set_head_parameters` takes them, with
+        By exit name: parameters as :func:`passes.exits.insert_exits.set_head_parameters` takes them, with
         batch normalization and the scaling of stored features folded in.
     """
     torch = import_torch()

@@ -19,7 +19,7 @@ from eecompile.run_files.directory import folders
 from eecompile.verbs.same_answers import Check, Verifier
 from passes.base import Observer, Pass, to_text
 from passes.errors import InputError
-from passes.exits import recognise_exits
+from passes.exits.recognise import recognise_exits
 from passes.graph import load, save
 from passes.registry import parse_pipeline
 from passes.state import Decline, state_of

@@ -15,8 +15,8 @@ from eecompile.data.for_network import users_network
 from eecompile.runtime.sessions import session
 from passes.base import Pass
 from passes.errors import InputError
+from passes.exits.split_stages import CONFIDENCE, LOGITS
 from passes.graph import to_model
-from passes.split_stages import CONFIDENCE, LOGITS
 from passes.state import state_of
 
 Array = NDArray[Any]

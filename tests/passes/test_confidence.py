@@ -13,13 +13,14 @@ import pytest
 
 from passes.confidence import MARGIN, MAX_SOFTMAX, RULES, ConfidenceRule, confidence_rule
 from passes.errors import InputError
-from passes.exits import recognise_exits, set_thresholds
+from passes.exits.chain import set_thresholds
+from passes.exits.insert_exits import InsertExits
+from passes.exits.nest_exits import NestExits
+from passes.exits.recognise import recognise_exits
+from passes.exits.split_stages import SplitStages
 from passes.graph import EXITS_KEY, from_model, load, save, to_model
-from passes.insert_exits import InsertExits
-from passes.nest_exits import NestExits
 from passes.registry import parse_pipeline
 from passes.rewriting import Array
-from passes.split_stages import SplitStages
 from passes.state import copy_graph, state_of
 from tests.passes.equivalence import run_model
 from tests.passes.net_builder import NetBuilder

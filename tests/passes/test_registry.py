@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from passes.base import to_text
 from passes.errors import InputError
+from passes.exits.insert_exits import InsertExits
+from passes.exits.split_stages import SplitStages
 from passes.fuse_layers import FuseLayers
-from passes.insert_exits import InsertExits
 from passes.registry import TABLE, parse_pass, parse_pipeline, pass_class
-from passes.split_stages import SplitStages
 
 
 @pytest.mark.parametrize("name", TABLE)

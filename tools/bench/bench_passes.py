@@ -20,7 +20,7 @@ import onnx_graphsurgeon as gs
 import onnxruntime
 
 from passes.base import Pass
-from passes.exits import set_thresholds
+from passes.exits.chain import set_thresholds
 from passes.graph import load, save
 from passes.operator_sets import CLIPS, QUANTIZED_LINEAR
 from passes.registry import parse_pipeline

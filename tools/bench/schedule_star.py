@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from passes.exits import keep_exits, recognise_exits
+from passes.exits.chain import keep_exits
+from passes.exits.recognise import recognise_exits
 from passes.graph import load
 from passes.registry import parse_pipeline
 from targets.base import Target

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from passes.exits import recognise_exits
+from passes.exits.recognise import recognise_exits
 from passes.graph import load
 from passes.registry import parse_pipeline
 from targets.base import Target

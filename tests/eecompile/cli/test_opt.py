@@ -97,7 +97,7 @@ def test_a_changed_network_exits_with_1(model: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_nested_and_staged_networks_give_the_logits_of_an_exit(model: Path, tmp_path: Path) -> None:
-    from passes.exits import set_thresholds
+    from passes.exits.chain import set_thresholds
     from passes.graph import load, save
 
     out = tmp_path / "exits.onnx"

@@ -15,7 +15,7 @@ from eecompile.exits.thresholds import leaves_at
 from eecompile.quantization.calibration import calibrate
 from eecompile.runtime.early_exit import DynamicModel, StagedModel
 from eecompile.runtime.sessions import Array, session
-from passes.exits import keep_exits, set_thresholds
+from passes.exits.chain import keep_exits, set_thresholds
 from passes.graph import from_model
 from passes.registry import parse_pipeline
 from passes.state import copy_graph

@@ -20,8 +20,8 @@ from eecompile.data.sources import load_data
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.thresholds import leaves_at
 from passes.confidence import MARGIN, MAX_SOFTMAX
+from passes.exits.insert_exits import InsertExits
 from passes.graph import EXITS_KEY, from_model, load, save, to_model
-from passes.insert_exits import InsertExits
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.eecompile.quantization.test_calibration import EXAMPLE

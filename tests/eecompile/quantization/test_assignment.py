@@ -20,7 +20,7 @@ from eecompile.quantization.calibration import calibrate
 from eecompile.run import steps
 from eecompile.training.frozen_heads import Recipe
 from passes.errors import InputError
-from passes.exits import recognise_exits
+from passes.exits.recognise import recognise_exits
 from passes.graph import load, save
 from passes.registry import parse_pipeline
 from passes.schemes import scheme

@@ -11,9 +11,9 @@ from eecompile.data.preprocess import preprocesses
 from eecompile.data.sources import load_data
 from eecompile.training.features import TeacherData, extract
 from eecompile.training.frozen_heads import Head, Recipe, train_heads
+from passes.exits.insert_exits import head_parameters, set_head_parameters
 from passes.graph import load, to_model
 from passes.heads import CONV, FAMILIES, LINEAR, HeadFamily, HeadLayer, Shape
-from passes.insert_exits import head_parameters, set_head_parameters
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.eecompile.quantization.test_calibration import EXAMPLE

@@ -9,7 +9,7 @@ from itertools import pairwise
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.exits import ancestors
+from passes.exits.chain import ancestors
 from passes.graph import tidy
 from passes.state import Exit, state_of
 

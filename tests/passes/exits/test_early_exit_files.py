@@ -9,14 +9,15 @@ import onnx_graphsurgeon as gs
 import pytest
 
 from passes.errors import InputError, PassError
-from passes.exits import recognise_exits, set_thresholds
+from passes.exits.chain import set_thresholds
+from passes.exits.insert_exits import InsertExits
+from passes.exits.nest_exits import NestExits
+from passes.exits.recognise import recognise_exits
+from passes.exits.split_stages import SplitStages
+from passes.exits.stages import cut
 from passes.graph import from_model, load, save, to_model
-from passes.insert_exits import InsertExits
-from passes.nest_exits import NestExits
 from passes.registry import parse_pipeline
 from passes.rewriting import Array
-from passes.split_stages import SplitStages
-from passes.stages import cut
 from passes.state import Exit, copy_graph, state_of
 from tests.passes.equivalence import batch_of, check_text_form, printed, run_model
 from tests.passes.grids import add_grids

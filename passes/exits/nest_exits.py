@@ -10,7 +10,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.stages import Stage, cut_apart, free_names, require_thresholds
+from passes.exits.stages import Stage, cut_apart, free_names, require_thresholds
 from passes.state import state_of
 
 OUTPUTS = ("logits", "exit", "confidence")

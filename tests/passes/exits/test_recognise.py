@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from passes.errors import InputError
-from passes.exits import ancestors, keep_exits, recognise_exits, set_thresholds
+from passes.exits.chain import ancestors, keep_exits, set_thresholds
+from passes.exits.insert_exits import InsertExits
+from passes.exits.recognise import recognise_exits
 from passes.graph import from_model, to_model
-from passes.insert_exits import InsertExits
 from passes.registry import parse_pipeline
 from passes.state import Exit, state_of
 from tests.passes.equivalence import batch_of, printed, run_model

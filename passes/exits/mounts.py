@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError, did_you_mean
-from passes.mount_ranking import LegalMount, rank
-from passes.mount_rules import DataFlow, why_not_mount
+from passes.exits.mount_ranking import LegalMount, rank
+from passes.exits.mount_rules import DataFlow, why_not_mount
 from passes.rewriting import dims
 
 

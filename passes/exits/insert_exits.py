@@ -12,10 +12,11 @@ import onnx_graphsurgeon as gs
 from passes.base import Pass
 from passes.confidence import MAX_SOFTMAX, confidence_rule
 from passes.errors import InputError
-from passes.exits import head_nodes, number_exits, order_outputs, recognise_exits
+from passes.exits.chain import head_nodes, number_exits, order_outputs
+from passes.exits.mounts import Mount, find_mounts, resolve_mounts
+from passes.exits.recognise import recognise_exits
 from passes.graph import tidy
 from passes.heads import AUTO, HeadFamily, check_kind, head_family, layer_names
-from passes.mounts import Mount, find_mounts, resolve_mounts
 from passes.operator_sets import FLOAT_LINEAR
 from passes.state import Exit, state_of
 

@@ -9,10 +9,10 @@ import onnx_graphsurgeon as gs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from passes.exits.mount_ranking import EARLY, LATE, WIDE, LegalMount, rank
+from passes.exits.mount_rules import DataFlow
 from passes.graph import from_model
 from passes.macs import node_macs
-from passes.mount_ranking import EARLY, LATE, WIDE, LegalMount, rank
-from passes.mount_rules import DataFlow
 from passes.rewriting import dims
 from tests.passes.net_builder import NetBuilder
 

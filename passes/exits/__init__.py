@@ -1,0 +1,1 @@
+"""Exits: where they may sit, what a head is, and networks that leave early."""

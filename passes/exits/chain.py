@@ -1,0 +1,119 @@
+"""The chain of exits of a network: order, names, which are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import onnx_graphsurgeon as gs
+
+from passes.state import Exit, copy_graph, state_of
+
+_HEAD_OPS = {
+    "Gemm", "MatMul", "Flatten", "Reshape", "Squeeze", "GlobalAveragePool", "GlobalMaxPool", "AveragePool",
+    "MaxPool", "ReduceMean", "Softmax", "Identity", "DequantizeLinear", "QuantizeLinear", "MatMulInteger",
+    "Cast", "Dropout", "Transpose",
+}  # fmt: skip
+FINAL = "final"
+
+
+def order_outputs(graph: gs.Graph) -> None:
+    """Let the outputs of ``graph`` be those of its exits, in their order."""
+    by_name = {t.name: t for t in graph.outputs}
+    graph.outputs = [by_name[e.output] for e in state_of(graph).exits]
+
+
+def final_exit(output: gs.Tensor) -> Exit:
+    """Return the final exit; its mount is what its classifier (pool, flatten, fully connected) reads."""
+    node = output.inputs[0]
+    while node.op in _HEAD_OPS and node.inputs[0].inputs:
+        node = node.inputs[0].inputs[0]
+    mounts = node.inputs[0] if node.op in _HEAD_OPS else node.outputs[0]
+    return Exit(FINAL, mounts.name, output.name)
+
+
+def ancestors(tensors: list[gs.Tensor]) -> set[str]:
+    """Return the names of all nodes that ``tensors`` depend on."""
+    found: set[str] = set()
+    pending = [node for tensor in tensors for node in tensor.inputs]
+    while pending:
+        node = pending.pop()
+        if node.name not in found:
+            found.add(node.name)
+            pending.extend(p for tensor in node.inputs for p in tensor.inputs)
+    return found
+
+
+def head_nodes(graph: gs.Graph, item: Exit) -> list[gs.Node]:
+    """Return the nodes that run for exit ``item`` alone, in the order of the graph: its head.
+
+    There are none where its logits are no output, as in a nested network.
+    """
+    logits = next((t for t in graph.outputs if t.name == item.output), None)
+    if logits is None:
+        return []
+    own = ancestors([logits])
+    for other in graph.outputs:
+        needs = ancestors([other])
+        if logits.inputs[0].name not in needs:  # else it is computed from the logits, as a confidence is
+            own -= needs
+    return [node for node in graph.nodes if node.name in own]
+
+
+def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
+    """Return a copy of ``graph`` with only the early exits ``names`` and the final one, numbered anew.
+
+    With no names it is the static network: the backbone with its own final head.
+    """
+    clone = copy_graph(graph)
+    state = state_of(clone)
+    state.exits = [e for e in state.exits if e.name in names or e is state.exits[-1]]
+    order_outputs(clone)
+    clone.cleanup(remove_unused_graph_inputs=False)
+    left, tensors = {n.name for n in clone.nodes}, clone.tensors()
+    state.layers = {n: layer for n, layer in state.layers.items() if n in left}
+    state.precisions = {n: precision for n, precision in state.precisions.items() if n in left}
+    state.origins = {n: origin for n, origin in state.origins.items() if n in left}
+    state.grids = {n: grid for n, grid in state.grids.items() if n in tensors}
+    number_exits(clone)
+    return clone
+
+
+def number_exits(graph: gs.Graph) -> None:
+    """Name the early exits ``exit_0``, ``exit_1`` … in their order, and the heads that are ours with them."""
+    exits = state_of(graph).exits
+    wrong = [number for number, item in enumerate(exits[:-1]) if item.name != f"exit_{number}"]
+    for stem in ("exit_moved", "exit"):  # in two steps, for exits that change places
+        for number in wrong:
+            _rename_exit(graph, number, f"{stem}_{number}")
+
+
+def _rename_exit(graph: gs.Graph, number: int, new: str) -> None:
+    """Rename an exit; with a head that is ours its nodes, their layers and tensors too."""
+    state = state_of(graph)
+    item = state.exits[number]
+    if item.head is None:
+        state.exits[number] = replace(item, name=new)
+        return
+
+    def renamed(name: str) -> str:
+        return "/".join(new if part == item.name else part for part in name.split("/"))
+
+    names: dict[str, str] = {}
+    for node in head_nodes(graph, item):
+        for tensor in [*node.outputs, *(t for t in node.inputs if isinstance(t, gs.Constant))]:
+            names[tensor.name] = tensor.name = renamed(tensor.name)
+        names[node.name] = node.name = renamed(node.name)
+    state.origins = {names.get(n, n): origin for n, origin in state.origins.items()}
+    state.layers = {names.get(n, n): names.get(layer, layer) for n, layer in state.layers.items()}
+    state.precisions = {names.get(n, n): precision for n, precision in state.precisions.items()}
+    state.grids = {names.get(n, n): grid for n, grid in state.grids.items()}
+    state.declined = [replace(d, subject=names.get(d.subject, d.subject)) for d in state.declined]
+    state.exits[number] = replace(item, name=new, output=names.get(item.output, item.output))
+
+
+def set_thresholds(graph: gs.Graph, thresholds: Sequence[float]) -> None:
+    """Write the thresholds of the early exits, shallow to deep, into the state of ``graph``."""
+    exits = state_of(graph).exits
+    early = [replace(e, threshold=float(t)) for e, t in zip(exits[:-1], thresholds, strict=True)]
+    state_of(graph).exits = [*early, exits[-1]]
