@@ -73,8 +73,8 @@ class Target(ABC):
     """An accelerator. Subclasses are frozen dataclasses whose fields are the options.
 
     Attributes:
-        schemes: Core -> quantization scheme (:mod:`passes.schemes`) of the numbers it computes with, of all
-            cores; empty where nothing is quantized for the target.
+        schemes: Core -> quantization scheme (:mod:`passes.integers.schemes`) of the numbers it computes with,
+            of all cores; empty where nothing is quantized for the target.
         cost_model: One of ``cost_models``; empty takes the first.
         host_scale: Factor on the placeholder cost of host work, at least 0.
         point: Operating point that reports are for; empty takes the first. Costs of layers are those at the

@@ -12,9 +12,9 @@ from importlib import import_module
 from importlib.resources import files
 from typing import ClassVar
 
+from passes.integers.schemes import scheme
 from passes.operator_sets import GLOBAL_POOLS, WINDOW_POOLS
 from passes.registry import parse_pipeline
-from passes.schemes import scheme
 from targets.base import Target, sentence
 from targets.layer import Layer, LoopDims, Operand
 from targets.objective import EDP, OBJECTIVES, Objective

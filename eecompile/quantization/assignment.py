@@ -5,9 +5,9 @@ from __future__ import annotations
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
+from passes.integers.schemes import Scheme, scheme
 from passes.operator_sets import QUANTIZED_LINEAR
 from passes.registry import parse_pipeline
-from passes.schemes import Scheme, scheme
 from passes.state import copy_graph, state_of
 from targets.base import Target
 from targets.objective import EDP, Objective

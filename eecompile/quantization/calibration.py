@@ -21,10 +21,10 @@ from eecompile.quantization.rounding import RoundingWalk, best_scale, hand_on_gr
 from eecompile.runtime.sessions import Evaluator, batches
 from passes.errors import InputError
 from passes.graph import to_model
+from passes.integers.quantize import fused_away
+from passes.integers.schemes import ZERO_POINT
 from passes.operator_sets import SAME_GRID
 from passes.precision import tensor_levels
-from passes.quantize import fused_away
-from passes.schemes import ZERO_POINT
 from passes.state import Levels, QuantGrid, copy_graph, state_of
 
 Array = NDArray[Any]

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from eecompile.data.dataset import evenly
 from eecompile.quantization import gptq
 from eecompile.runtime.sessions import batches, session
+from passes.integers.quantize import to_integers
+from passes.integers.schemes import ZERO_POINT
 from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
-from passes.quantize import to_integers
-from passes.schemes import ZERO_POINT
 from passes.state import Levels, QuantGrid, state_of
 
 Array = NDArray[Any]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import onnx_graphsurgeon as gs
 
+from passes.integers.schemes import scheme
 from passes.operator_sets import QUANTIZED_LINEAR
-from passes.schemes import scheme
 from passes.state import state_of
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
-from passes.fold_qdq import FoldQdq
 from passes.fuse_layers import FuseLayers
 from passes.graph import from_model
-from passes.quantize import Quantize
+from passes.integers.fold_qdq import FoldQdq
+from passes.integers.quantize import Quantize
 from passes.state import Exit, QuantGrid, copy_graph, state_of
 
 HEADER = '<ir_version: 10, opset_import: ["" : 21]>\n'

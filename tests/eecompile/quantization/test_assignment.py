@@ -22,8 +22,8 @@ from eecompile.training.frozen_heads import Recipe
 from passes.errors import InputError
 from passes.exits.recognise import recognise_exits
 from passes.graph import load, save
+from passes.integers.schemes import scheme
 from passes.registry import parse_pipeline
-from passes.schemes import scheme
 from passes.state import state_of
 from targets.diana.target import DianaTarget
 from targets.registry import BUILTIN, load_target

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from passes.errors import InputError, PassError
 from passes.graph import from_model, to_model
-from passes.quantize import Quantize, to_integers
+from passes.integers.quantize import Quantize, to_integers
+from passes.integers.schemes import SCHEMES, scheme
 from passes.registry import parse_pipeline
-from passes.schemes import SCHEMES, scheme
 from passes.state import QuantGrid, copy_graph, state_of
 from tests.passes.equivalence import batch_of, check_text_form, run_model
 from tests.passes.grids import activation_grid, add_grids, weight_grid

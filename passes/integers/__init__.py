@@ -1,0 +1,1 @@
+"""Integer grids, and networks on them."""
