@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from passes.graph import tidy
+from passes.model.graph import tidy
 from passes.state import decline, set_origin, state_of
 
 Rule = Callable[["Rewriter", gs.Node], bool]

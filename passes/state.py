@@ -1,7 +1,7 @@
 """What the compiler knows about a graph beyond its nodes: exits, origins, layers, declined rewrites.
 
 ``onnx_graphsurgeon`` drops node and model metadata, so this state hangs on the graph object,
-keyed by node and tensor names, and ``passes.graph`` writes it into the file and reads it back.
+keyed by node and tensor names, and ``passes.model.graph`` writes it into the file and reads it back.
 """
 
 from __future__ import annotations

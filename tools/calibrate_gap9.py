@@ -21,7 +21,7 @@ from pathlib import Path
 import onnx_graphsurgeon as gs
 
 from passes.errors import EecompileError
-from passes.graph import from_model, load
+from passes.model.graph import from_model, load
 from passes.registry import parse_pipeline
 from targets.arch import Architecture
 from targets.figure import Figure

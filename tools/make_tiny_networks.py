@@ -17,7 +17,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from passes.graph import from_model, save
+from passes.model.graph import from_model, save
 
 Shape = tuple[int, ...]
 

@@ -14,7 +14,7 @@ from eecompile.data.preprocess_choice import PreprocessChoice, choose_preprocess
 from eecompile.data.sources import load_data
 from eecompile.runtime.sessions import CANNOT_RUN, OUT_OF_MEMORY, Array, Evaluator, Float32, said
 from passes.errors import InputError
-from passes.graph import to_model
+from passes.model.graph import to_model
 
 
 @contextmanager

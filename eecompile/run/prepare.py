@@ -15,7 +15,7 @@ from passes.exits.mounts import find_mounts, given_names
 from passes.exits.nest_exits import OUTPUTS
 from passes.exits.recognise import check_recorded, recognise_exits
 from passes.fuse_layers import FuseLayers
-from passes.graph import load
+from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.base import Target

@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 from passes.errors import EecompileError
 from passes.exits.mounts import Mount, find_mounts
 from passes.exits.recognise import recognise_exits
-from passes.graph import load
+from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import Decline, Exit, state_of
 from targets.base import Target

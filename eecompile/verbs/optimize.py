@@ -20,7 +20,7 @@ from eecompile.verbs.same_answers import Check, Verifier
 from passes.base import Observer, Pass, to_text
 from passes.errors import InputError
 from passes.exits.recognise import recognise_exits
-from passes.graph import load, save
+from passes.model.graph import load, save
 from passes.registry import parse_pipeline
 from passes.state import Decline, state_of
 from targets.base import Target

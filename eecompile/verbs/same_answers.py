@@ -16,7 +16,7 @@ from eecompile.runtime.sessions import session
 from passes.base import Pass
 from passes.errors import InputError
 from passes.exits.split_stages import CONFIDENCE, LOGITS
-from passes.graph import to_model
+from passes.model.graph import to_model
 from passes.state import state_of
 
 Array = NDArray[Any]

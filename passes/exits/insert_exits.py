@@ -15,8 +15,8 @@ from passes.errors import InputError
 from passes.exits.chain import head_nodes, number_exits, order_outputs
 from passes.exits.mounts import Mount, find_mounts, resolve_mounts
 from passes.exits.recognise import recognise_exits
-from passes.graph import tidy
 from passes.heads import AUTO, HeadFamily, check_kind, head_family, layer_names
+from passes.model.graph import tidy
 from passes.operator_sets import FLOAT_LINEAR
 from passes.state import Exit, state_of
 

@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 from passes.base import Pass
 from passes.errors import InputError
 from passes.exits.stages import cut_apart, free_names, require_thresholds
-from passes.graph import tidy
+from passes.model.graph import tidy
 from passes.state import state_of
 
 LOGITS, CONFIDENCE = "logits", "confidence"

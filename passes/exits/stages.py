@@ -10,7 +10,7 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.exits.chain import ancestors
-from passes.graph import tidy
+from passes.model.graph import tidy
 from passes.state import Exit, state_of
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.graph import tidy
+from passes.model.graph import tidy
 from passes.operator_sets import CLIPS, QUANTIZATION, SAME_GRID
 from passes.state import decline, set_origin, state_of
 

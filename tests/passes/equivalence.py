@@ -9,8 +9,8 @@ import onnx_graphsurgeon as gs
 import onnxruntime as ort
 
 from passes.base import Pass, Pipeline, to_text
-from passes.graph import from_model, to_model
-from passes.loading import infer
+from passes.model.graph import from_model, to_model
+from passes.model.loading import infer
 from passes.registry import parse_pass, parse_pipeline
 from passes.rewriting import Array
 from passes.state import state_of

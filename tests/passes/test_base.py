@@ -8,7 +8,7 @@ import pytest
 
 from passes.base import Pass, Pipeline
 from passes.errors import PassError
-from passes.graph import from_model
+from passes.model.graph import from_model
 from passes.registry import parse_pipeline
 from passes.state import Decline, decline, state_of
 from tests.passes.small_nets import chain

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from passes.errors import InputError
 from passes.exits.insert_exits import InsertExits
-from passes.graph import from_model, infer_shapes
 from passes.heads import AUTO, FAMILIES, HeadLayer, head_family
+from passes.model.graph import from_model, infer_shapes
 from tests.passes.net_builder import NetBuilder
 
 

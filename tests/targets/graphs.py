@@ -7,9 +7,9 @@ import onnx
 import onnx_graphsurgeon as gs
 
 from passes.fuse_layers import FuseLayers
-from passes.graph import from_model
 from passes.integers.fold_qdq import FoldQdq
 from passes.integers.quantize import Quantize
+from passes.model.graph import from_model
 from passes.state import Exit, QuantGrid, copy_graph, state_of
 
 HEADER = '<ir_version: 10, opset_import: ["" : 21]>\n'

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from passes.graph import load
+from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.base import Target
 from targets.closed_form import ClosedFormCosts, closed_form_machine

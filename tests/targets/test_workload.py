@@ -8,7 +8,7 @@ import pytest
 
 from passes.errors import InputError
 from passes.fuse_layers import FuseLayers
-from passes.graph import from_model
+from passes.model.graph import from_model
 from passes.state import state_of
 from targets.layer import Bits, Layer, Operand
 from targets.workload import INPUT_REASON, VIEW_REASON, build_workload

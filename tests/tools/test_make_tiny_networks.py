@@ -9,7 +9,7 @@ import pytest
 
 from eecompile import api
 from passes.errors import EecompileError
-from passes.graph import load
+from passes.model.graph import load
 from passes.state import state_of
 from tests.targets.networks import ds_cnn as ds_cnn_loops
 from tools.make_tiny_networks import NETWORKS, write

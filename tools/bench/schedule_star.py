@@ -6,7 +6,7 @@ from pathlib import Path
 
 from passes.exits.chain import keep_exits
 from passes.exits.recognise import recognise_exits
-from passes.graph import load
+from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.base import Target
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from passes.exits.recognise import recognise_exits
-from passes.graph import load
+from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.base import Target
 from targets.engine_target import EngineTarget

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import onnx
 
-from passes.graph import from_model
+from passes.model.graph import from_model
 from passes.registry import parse_pipeline
 from targets.diana.analog_array import CELL_BITS, common_unroll
 from targets.diana.fused import CORES, L1, FusedRun, fused_network

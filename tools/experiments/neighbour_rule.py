@@ -20,7 +20,7 @@ from eecompile.data.preprocess import Preprocess
 from eecompile.data.sources import load_data
 from eecompile.exits.answers import answers
 from eecompile.exits.thresholds import Limit, Observed, choose, leaves_at
-from passes.graph import load
+from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.objective import EDP
 from targets.registry import load_target

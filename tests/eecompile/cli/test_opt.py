@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from eecompile.cli import main as cli
 from eecompile.verbs.same_answers import Verifier
 from passes.base import Pass, Pipeline
-from passes.graph import from_model
+from passes.model.graph import from_model
 from tests.eecompile.small_models import skip_net, write_images, write_skip_net
 
 PIPELINE = "canonicalize,fold-batchnorm,insert-exits{at=1},quantize,fold-qdq,fuse-layers"
@@ -98,7 +98,7 @@ def test_a_changed_network_exits_with_1(model: Path, monkeypatch: pytest.MonkeyP
 
 def test_nested_and_staged_networks_give_the_logits_of_an_exit(model: Path, tmp_path: Path) -> None:
     from passes.exits.chain import set_thresholds
-    from passes.graph import load, save
+    from passes.model.graph import load, save
 
     out = tmp_path / "exits.onnx"
     assert call(model, "-p", "canonicalize,insert-exits{at=1}", "-o", out).exit_code == 0

@@ -11,7 +11,7 @@ from eecompile import api
 from eecompile.data.for_network import open_data
 from eecompile.quantization.calibration import calibrate
 from passes.errors import InputError
-from passes.graph import from_model, load
+from passes.model.graph import from_model, load
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.eecompile.quantization.test_calibration import EXAMPLE

@@ -16,7 +16,7 @@ from eecompile.quantization.calibration import calibrate
 from eecompile.runtime.early_exit import DynamicModel, StagedModel
 from eecompile.runtime.sessions import Array, session
 from passes.exits.chain import keep_exits, set_thresholds
-from passes.graph import from_model
+from passes.model.graph import from_model
 from passes.registry import parse_pipeline
 from passes.state import copy_graph
 from tests.eecompile.schemes import assign
@@ -141,7 +141,7 @@ def test_one_broken_file_is_found_alone(made: Made, tmp_path: Path) -> None:
 
 
 def _with_thresholds(made: Made, folder: Path, threshold: float) -> Path:
-    from passes.graph import save
+    from passes.model.graph import save
 
     graph = copy_graph(made.forms.lowered)
     set_thresholds(graph, [threshold] * 2)

@@ -13,8 +13,8 @@ from eecompile.exits.thresholds import Limit
 from eecompile.run.prepare import cost_of
 from passes.confidence import MAX_SOFTMAX
 from passes.exits.insert_exits import add_rival_heads
-from passes.graph import load
 from passes.heads import CONV, LINEAR
+from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.objective import EDP
 from targets.registry import load_target

@@ -21,8 +21,8 @@ from eecompile.run import steps
 from eecompile.training.frozen_heads import Recipe
 from passes.errors import InputError
 from passes.exits.recognise import recognise_exits
-from passes.graph import load, save
 from passes.integers.schemes import scheme
+from passes.model.graph import load, save
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from targets.diana.target import DianaTarget

@@ -14,7 +14,7 @@ from eecompile.quantization import gptq
 from eecompile.quantization.calibration import calibrate
 from eecompile.quantization.rounding import best_scale
 from passes.errors import InputError
-from passes.graph import from_model, load
+from passes.model.graph import from_model, load
 from passes.registry import parse_pipeline
 from passes.state import Levels, copy_graph, state_of
 from tests.eecompile.schemes import assign

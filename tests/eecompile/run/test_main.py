@@ -28,7 +28,7 @@ from eecompile.run import provenance, steps
 from eecompile.training.frozen_heads import Recipe
 from eecompile.wording import headline
 from passes.exits.mounts import find_mounts
-from passes.graph import load
+from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.objective import ENERGY, LATENCY, Objective
 from tests.shared_files import shared

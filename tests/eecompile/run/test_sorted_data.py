@@ -19,7 +19,7 @@ from eecompile.training.frozen_heads import _input_scaling
 from eecompile.verbs.same_answers import IMAGES, Verifier
 from passes.exits.chain import keep_exits, set_thresholds
 from passes.exits.insert_exits import InsertExits
-from passes.graph import from_model
+from passes.model.graph import from_model
 from passes.registry import parse_pipeline
 from tests.passes.grids import add_grids
 from tests.passes.net_builder import NetBuilder

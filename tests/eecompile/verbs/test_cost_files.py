@@ -10,7 +10,7 @@ import yaml
 
 from eecompile.verbs.cost_files import check_writable, save_mapping, write_trace
 from passes.errors import InputError
-from passes.graph import from_model
+from passes.model.graph import from_model
 from passes.registry import parse_pipeline
 from targets.engine_target import EngineTarget
 from targets.objective import LATENCY

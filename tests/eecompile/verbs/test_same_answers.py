@@ -13,7 +13,7 @@ from eecompile.quantization.calibration import calibrate
 from eecompile.verbs.same_answers import IMAGES, INTEGER_SQNR_DB, RELATIVE_TOLERANCE, Check, Verifier
 from passes.base import Pass, Pipeline
 from passes.errors import InputError
-from passes.graph import from_model
+from passes.model.graph import from_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.eecompile.data.test_for_network import NO_KERNEL

@@ -10,7 +10,7 @@ import pytest
 
 from passes.canonical.canonicalize import Canonicalize
 from passes.canonical.fold_batchnorm import FoldBatchnorm
-from passes.graph import from_model, load, to_model
+from passes.model.graph import from_model, load, to_model
 from passes.registry import parse_pipeline
 from passes.state import Exit, copy_graph, state_of
 from tests.passes.equivalence import batch_of, check_passes, printed, run_model

@@ -15,7 +15,7 @@ from passes.exits.nest_exits import NestExits
 from passes.exits.recognise import recognise_exits
 from passes.exits.split_stages import SplitStages
 from passes.exits.stages import cut
-from passes.graph import from_model, load, save, to_model
+from passes.model.graph import from_model, load, save, to_model
 from passes.registry import parse_pipeline
 from passes.rewriting import Array
 from passes.state import Exit, copy_graph, state_of

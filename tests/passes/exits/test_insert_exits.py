@@ -7,8 +7,8 @@ from passes.errors import InputError, PassError
 from passes.exits.chain import keep_exits, set_thresholds
 from passes.exits.insert_exits import InsertExits, add_rival_heads, head_parameters, set_head_parameters
 from passes.exits.recognise import recognise_exits
-from passes.graph import from_model, to_model
 from passes.heads import CONV, LINEAR
+from passes.model.graph import from_model, to_model
 from passes.state import state_of
 from tests.passes.equivalence import batch_of, check_text_form, printed, run_model
 from tests.passes.net_builder import NetBuilder

@@ -6,7 +6,7 @@ import pytest
 
 from passes.errors import InputError
 from passes.exits.mounts import Mount, find_mounts, resolve_mounts
-from passes.graph import from_model, load
+from passes.model.graph import from_model, load
 from passes.registry import parse_pipeline
 from passes.state import Exit, state_of
 from tests.passes.net_builder import NetBuilder

@@ -7,7 +7,7 @@ from passes.errors import InputError
 from passes.exits.chain import ancestors, keep_exits, set_thresholds
 from passes.exits.insert_exits import InsertExits
 from passes.exits.recognise import recognise_exits
-from passes.graph import from_model, to_model
+from passes.model.graph import from_model, to_model
 from passes.registry import parse_pipeline
 from passes.state import Exit, state_of
 from tests.passes.equivalence import batch_of, printed, run_model

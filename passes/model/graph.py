@@ -18,12 +18,13 @@ import onnx_graphsurgeon as gs
 from onnx import helper, numpy_helper
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from passes import loading, precision
-from passes import symbolic as symbolic_weights
+from passes import precision
 from passes.confidence import MAX_SOFTMAX, RULES
 from passes.errors import InputError
 from passes.files import write_atomic
 from passes.heads import FAMILIES
+from passes.model import loading
+from passes.model import symbolic as symbolic_weights
 from passes.state import Exit, state_of
 
 EXITS_KEY = "eecompile.exits"

@@ -12,7 +12,7 @@ from passes.errors import InputError
 from passes.exits.insert_exits import InsertExits
 from passes.exits.recognise import recognise_exits
 from passes.files import write_atomic
-from passes.graph import constant, from_model, infer_shapes, load, save, to_model
+from passes.model.graph import constant, from_model, infer_shapes, load, save, to_model
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, set_origin, state_of
 from tests.passes.equivalence import batch_of, printed, run_model

@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from passes.errors import InputError
-from passes.graph import from_model, load
+from passes.model.graph import from_model, load
 from passes.state import state_of
 from tests.passes.small_nets import chain
 

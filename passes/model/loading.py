@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, checker, helper, numpy_helper, shape_inference, version_converter
 
 from passes.errors import InputError
-from passes.external_data import load_external, tensors
+from passes.model.external_data import load_external, tensors
 
 OPSET = 21
 IR_VERSION = 10

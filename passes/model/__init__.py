@@ -1,0 +1,1 @@
+"""Networks in files: the only place that touches protobuf."""
