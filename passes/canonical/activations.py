@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from passes.rewriting import Rewriter, constant_input, detach, dims, optional_input, producer_of
+from passes.rewrite.rewriter import Rewriter, constant_input, detach, dims, optional_input, producer_of
 
 _INF = float("inf")
 Bounds = tuple[float, float]

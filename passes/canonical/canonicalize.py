@@ -12,7 +12,7 @@ from passes.base import Pass
 from passes.canonical import linear, noops, outputs, pools, transposes, views
 from passes.canonical.activations import merge_clips, minmax_to_clip
 from passes.operator_sets import ARITHMETIC, CLIPS, RESHAPES
-from passes.rewriting import Rewriter, Rule
+from passes.rewrite.rewriter import Rewriter, Rule
 
 _RULES: dict[str, Sequence[Rule]] = {
     "Conv": [pools.explicit_window, pools.pad_into_conv],

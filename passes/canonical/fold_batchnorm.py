@@ -11,9 +11,9 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.canonical.linear import fold_affine
-from passes.linear import scale_inputs, scale_outputs, why_not_constant
 from passes.operator_sets import REWRITABLE_LINEAR
-from passes.rewriting import Array, Rewriter, Rule, constant_input, dims, producer_of
+from passes.rewrite.rewriter import Array, Rewriter, Rule, constant_input, dims, producer_of
+from passes.rewrite.weights import scale_inputs, scale_outputs, why_not_constant
 
 _EPSILON = 1e-5  # the default of the ONNX operator
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from passes.linear import channel_values, scale_outputs, set_constant, why_not_constant
 from passes.operator_sets import REWRITABLE_LINEAR
-from passes.rewriting import Array, Rewriter, constant_input, dims, is_symbolic, optional_input, producer_of
+from passes.rewrite.rewriter import (
+    Array,
+    Rewriter,
+    constant_input,
+    dims,
+    is_symbolic,
+    optional_input,
+    producer_of,
+)
+from passes.rewrite.weights import channel_values, scale_outputs, set_constant, why_not_constant
 
 
 def matmul_to_gemm(rw: Rewriter, node: gs.Node) -> bool:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from passes.rewriting import Array, Rewriter, constant_input, dims, is_symbolic, optional_input, redirect
+from passes.rewrite.rewriter import (
+    Array,
+    Rewriter,
+    constant_input,
+    dims,
+    is_symbolic,
+    optional_input,
+    redirect,
+)
 
 # Weights behind a DequantizeLinear are a statement about precision, not arithmetic left undone.
 _KEPT = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "If", "Loop", "Scan"}

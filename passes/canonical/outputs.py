@@ -8,7 +8,7 @@ import onnx_graphsurgeon as gs
 
 from passes.canonical.views import is_view
 from passes.operator_sets import RESHAPES
-from passes.rewriting import Rewriter, detach, dims
+from passes.rewrite.rewriter import Rewriter, detach, dims
 
 
 def softmax_last(rw: Rewriter, node: gs.Node) -> bool:

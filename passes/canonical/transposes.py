@@ -13,7 +13,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.canonical.views import moves_only_ones, permutation
-from passes.rewriting import Rewriter, constant_input, detach, dims, optional_input, producer_of
+from passes.rewrite.rewriter import Rewriter, constant_input, detach, dims, optional_input, producer_of
 
 Perm = tuple[int, ...]
 

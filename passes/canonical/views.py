@@ -10,7 +10,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.operator_sets import RESHAPES
-from passes.rewriting import Rewriter, constant_input, dims, producer_of
+from passes.rewrite.rewriter import Rewriter, constant_input, dims, producer_of
 
 
 def permutation(node: gs.Node) -> tuple[int, ...]:

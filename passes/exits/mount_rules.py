@@ -10,7 +10,7 @@ from passes.canonical.activations import bounds_of
 from passes.errors import InputError
 from passes.macs import node_macs
 from passes.operator_sets import LINEAR
-from passes.rewriting import dims, producer_of
+from passes.rewrite.rewriter import dims, producer_of
 from passes.state import state_of
 
 # fmt: off

@@ -15,7 +15,7 @@ import onnx_graphsurgeon as gs
 from passes.errors import InputError, did_you_mean
 from passes.exits.mount_ranking import LegalMount, rank
 from passes.exits.mount_rules import DataFlow, why_not_mount
-from passes.rewriting import dims
+from passes.rewrite.rewriter import dims
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from passes.base import Pass, Pipeline, to_text
 from passes.model.graph import from_model, to_model
 from passes.model.loading import infer
 from passes.registry import parse_pass, parse_pipeline
-from passes.rewriting import Array
+from passes.rewrite.rewriter import Array
 from passes.state import state_of
 
 RTOL, ATOL = 1e-4, 1e-5

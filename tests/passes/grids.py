@@ -8,7 +8,7 @@ import onnx_graphsurgeon as gs
 
 from passes.model.graph import to_model
 from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
-from passes.rewriting import Array
+from passes.rewrite.rewriter import Array
 from passes.state import QuantGrid, state_of
 from tests.passes.equivalence import run_model
 

@@ -20,7 +20,7 @@ from passes.exits.recognise import recognise_exits
 from passes.exits.split_stages import SplitStages
 from passes.model.graph import EXITS_KEY, from_model, load, save, to_model
 from passes.registry import parse_pipeline
-from passes.rewriting import Array
+from passes.rewrite.rewriter import Array
 from passes.state import copy_graph, state_of
 from tests.passes.equivalence import run_model
 from tests.passes.net_builder import NetBuilder

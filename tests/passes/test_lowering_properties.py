@@ -19,7 +19,7 @@ from passes.exits.recognise import recognise_exits
 from passes.model.graph import from_model, load, save, to_model
 from passes.operator_sets import FLOAT_NAMES
 from passes.registry import parse_pass, parse_pipeline
-from passes.rewriting import Array
+from passes.rewrite.rewriter import Array
 from passes.state import copy_graph, state_of
 from tests.passes.equivalence import batch_of, check_shapes, check_stable, run_model, softmax
 from tests.passes.grids import add_grids

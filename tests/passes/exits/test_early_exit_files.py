@@ -17,7 +17,7 @@ from passes.exits.split_stages import SplitStages
 from passes.exits.stages import cut
 from passes.model.graph import from_model, load, save, to_model
 from passes.registry import parse_pipeline
-from passes.rewriting import Array
+from passes.rewrite.rewriter import Array
 from passes.state import Exit, copy_graph, state_of
 from tests.passes.equivalence import batch_of, check_text_form, printed, run_model
 from tests.passes.grids import add_grids

@@ -13,7 +13,7 @@ from passes.exits.mount_ranking import EARLY, LATE, WIDE, LegalMount, rank
 from passes.exits.mount_rules import DataFlow
 from passes.macs import node_macs
 from passes.model.graph import from_model
-from passes.rewriting import dims
+from passes.rewrite.rewriter import dims
 from tests.passes.net_builder import NetBuilder
 
 

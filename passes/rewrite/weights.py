@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from passes.rewriting import Array, Rewriter, constant_input, dims, is_symbolic, optional_input
+from passes.rewrite.rewriter import Array, Rewriter, constant_input, dims, is_symbolic, optional_input
 
 
 def why_not_constant(node: gs.Node) -> str | None:

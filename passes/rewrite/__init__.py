@@ -1,0 +1,1 @@
+"""What passes that rewrite by rules share."""
