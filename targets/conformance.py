@@ -6,8 +6,8 @@ A test file of a target holds ``class TestMine(TargetConformance)`` with a ``tar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from importlib.resources import files
 from typing import ClassVar
@@ -15,34 +15,16 @@ from typing import ClassVar
 from passes.integers.schemes import scheme
 from passes.operator_sets import GLOBAL_POOLS, WINDOW_POOLS
 from passes.registry import parse_pipeline
-from targets.base import Target, sentence
+from targets.contract.placement import Placement, Refusal
+from targets.contract.support import support_table
+from targets.contract.target import Target, sentence
 from targets.layer import Layer, LoopDims, Operand
 from targets.objective import EDP, OBJECTIVES, Objective
-from targets.placement import Placement, Refusal
 from targets.schedule.checker import problems
 from targets.scheduling import Wishes, schedule_workload
 from targets.workload import ExitPath, Workload
 
 MIN_SENTENCE_WORDS = 3
-
-
-@dataclass(frozen=True)
-class SupportRow:
-    """One row of the generated support table."""
-
-    op_type: str
-    core: str
-    sentences: tuple[str, ...]
-
-
-def support_table(target: Target) -> Iterator[SupportRow]:
-    """Yield what each core of ``target`` runs and under which rules, by operator, then core."""
-    rows = [
-        SupportRow(op, core.name, tuple(sentence(rule) for rule in rules))
-        for core in target.arch.cores
-        for op, rules in target.support(core.name).items()
-    ]
-    yield from sorted(rows, key=lambda row: (row.op_type, row.core))
 
 
 def sample_layer(op_type: str, channels: int = 16, size: int = 8, weight_bits: int = 8) -> Layer:

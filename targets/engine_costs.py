@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from targets.base import Survey
+from targets.contract.target import Survey
 from targets.cost.base import LayerCost
 from targets.cost.mapping import MappingRule, NoMappingError, Unrolling
 from targets.cost.nest import Floats, LoopNest, Shape

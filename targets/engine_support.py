@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from passes.operator_sets import POOLS
 from targets.arch import Architecture, Core
-from targets.base import Constraint, Support
+from targets.contract.target import Constraint, Support
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.layer import Layer
 

@@ -10,7 +10,8 @@ from typing import ClassVar
 from passes.errors import InputError
 from targets import engine_support
 from targets.arch import Architecture
-from targets.base import Constraint, CostModel, MappingSearch, Support, Target
+from targets.contract.placement import Placement, Refusal
+from targets.contract.target import Constraint, CostModel, MappingSearch, Support, Target
 from targets.cost.aliases import rule_on
 from targets.cost.base import LayerCost, whole_parts
 from targets.cost.engine import DEFAULT_LPF_LIMIT
@@ -25,7 +26,6 @@ from targets.engine_rules import Named, allowed_cores, chosen_rule, foreign_loop
 from targets.hierarchy import MemoryLevel
 from targets.layer import Bits, Layer
 from targets.objective import EDP, Objective
-from targets.placement import Placement, Refusal
 from targets.schedule.candidates import Freedom
 from targets.schedule.machine import Machine
 from targets.workload import Workload

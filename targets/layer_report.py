@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from targets.base import Target
+from targets.contract.placement import Reason
+from targets.contract.target import Target
 from targets.cost.base import LayerCost, in_turn
 from targets.layer import Layer
-from targets.placement import Reason
 from targets.schedule.result import Run
 from targets.scheduling import Planned
 

@@ -13,12 +13,12 @@ import onnx_graphsurgeon as gs
 from passes.errors import InputError, NoSolutionError
 from targets.arch import OperatingPoint
 from targets.area import core_areas, core_clocks_ns, core_peaks
-from targets.base import Target
+from targets.contract.placement import Refusal
+from targets.contract.target import Target
 from targets.layer import Bits
 from targets.layer_report import LayerReport, layer_reports
 from targets.objective import EDP, Objective, uniform
 from targets.path_cost import Cost, PathCost, expected_cost, path_costs
-from targets.placement import Refusal
 from targets.report_json import (
     SCHEMA_VERSION,
     detail_json,

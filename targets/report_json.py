@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from targets.arch import OperatingPoint
+from targets.contract.placement import Refusal
 from targets.cost.solution import Solution
 from targets.layer_report import LayerReport
 from targets.path_cost import Cost, PathCost
-from targets.placement import Refusal
 from targets.schedule.exact import Exact
 from targets.schedule_report import ScheduleReport
 

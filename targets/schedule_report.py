@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from targets.base import Target
+from targets.contract.target import Target
 from targets.schedule.energy_split import EnergySplit, energy_split
 from targets.schedule.jobs import has_weights, weights_name
 from targets.schedule.memory_profile import MemoryProfile, memory_profiles

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from passes.errors import InputError, NoSolutionError
-from targets.base import Target
+from targets.contract.placement import Reason, Refusal
+from targets.contract.target import Target
 from targets.cost.nests import nest_of
 from targets.layer import Layer
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
-from targets.placement import Reason, Refusal
 from targets.schedule.candidates import Candidates, Freedom
 from targets.schedule.exact import Exact, solve
 from targets.schedule.jobs import Network, network_of

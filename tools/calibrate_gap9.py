@@ -24,10 +24,10 @@ from passes.errors import EecompileError
 from passes.model.graph import from_model, load
 from passes.registry import parse_pipeline
 from targets.arch import Architecture
+from targets.contract.placement import Placement
 from targets.figure import Figure
 from targets.gap9.target import Gap9Target
 from targets.layer import Layer
-from targets.placement import Placement
 from targets.workload import build_workload
 from tools.make_tiny_networks import autoencoder, ds_cnn
 

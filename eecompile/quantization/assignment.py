@@ -9,7 +9,7 @@ from passes.integers.schemes import Scheme, scheme
 from passes.operator_sets import QUANTIZED_LINEAR
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
-from targets.base import Target
+from targets.contract.target import Target
 from targets.objective import EDP, Objective
 from targets.report import evaluate
 

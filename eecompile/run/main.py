@@ -21,7 +21,7 @@ from eecompile.run_files.summary import Summary
 from eecompile.training.frozen_heads import import_torch
 from passes.errors import InputError
 from passes.state import state_of
-from targets.registry import load_target
+from targets.contract.registry import load_target
 from targets.report import CostReport
 from targets.scheduling import Wishes
 

@@ -18,7 +18,7 @@ from passes.fuse_layers import FuseLayers
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
-from targets.base import Target
+from targets.contract.target import Target
 from targets.layer import Bits
 from targets.objective import Objective
 from targets.report import CostReport, evaluate

@@ -31,7 +31,7 @@ from passes.files import write_atomic
 from passes.heads import AUTO, CONV, LINEAR
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
-from targets.base import Target
+from targets.contract.target import Target
 from targets.objective import Objective
 from targets.report import CostReport
 from targets.schedule.trace import trace_text

@@ -12,7 +12,8 @@ from eecompile.run.prepare import cycles_by_model, prepare
 from eecompile.verbs.cost_files import check_writable, save_mapping, write_trace
 from eecompile.verbs.schedule_options import ScheduleOptions, wishes_of
 from passes.errors import InputError, did_you_mean
-from targets.base import Target
+from targets.contract.registry import load_target, target_table
+from targets.contract.target import Target
 from targets.cost.mapping import RuleError
 from targets.engine_target import EngineTarget
 from targets.layer import Bits
@@ -20,7 +21,6 @@ from targets.objective import Objective
 from targets.operating_points import check_point, choose_point
 from targets.readers.files import read_architecture
 from targets.readers.mapping import read_mapping
-from targets.registry import load_target, target_table
 from targets.report import CostReport
 
 DETAIL_SECONDS = 2.0

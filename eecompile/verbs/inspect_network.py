@@ -14,9 +14,9 @@ from passes.exits.recognise import recognise_exits
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import Decline, Exit, state_of
-from targets.base import Target
+from targets.contract.registry import load_target
+from targets.contract.target import Target
 from targets.objective import EDP
-from targets.registry import load_target
 from targets.report import CostReport, evaluate
 
 Shape = tuple[int, ...]

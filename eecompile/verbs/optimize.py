@@ -23,8 +23,8 @@ from passes.exits.recognise import recognise_exits
 from passes.model.graph import load, save
 from passes.registry import parse_pipeline
 from passes.state import Decline, state_of
-from targets.base import Target
-from targets.registry import load_target
+from targets.contract.registry import load_target
+from targets.contract.target import Target
 
 Float32 = NDArray[np.float32]
 Progress = Callable[[str], None]

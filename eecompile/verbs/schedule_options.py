@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from passes.errors import InputError, did_you_mean
-from targets.base import Target
+from targets.contract.target import Target
 from targets.scheduling import Wishes
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ Sources: KU Leuven's and MATCH's public compiler checks; L1, L2 and weight memor
 from __future__ import annotations
 
 from targets.arch import Architecture
-from targets.base import Constraint
+from targets.contract.target import Constraint
 from targets.cost.base import ceil_div
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.cost.tiling import linear_traffic

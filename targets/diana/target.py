@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from targets.arch import Architecture, load_architecture
-from targets.base import Constraint, CostModel, Support
-from targets.closed_form import ClosedFormTarget
+from targets.contract.closed_form import ClosedFormTarget
+from targets.contract.target import Constraint, CostModel, Support
 from targets.cost import elementwise, match, odimo
 from targets.cost.base import LayerCost, energy_pj, scaled, whole_parts
 from targets.cost.mapping import NoMappingError

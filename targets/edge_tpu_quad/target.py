@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from targets.arch import Architecture, load_architecture
-from targets.base import CostModel
+from targets.contract.target import CostModel
 from targets.cost.mapping import MappingRule
 from targets.engine_target import ENGINE_MODEL, EngineTarget
 

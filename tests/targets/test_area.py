@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from targets.area import area_parts, core_areas, core_clocks_ns, core_peaks
-from targets.registry import load_target
+from targets.contract.registry import load_target
 from tests.targets.cost.small import core, outer, register
 
 

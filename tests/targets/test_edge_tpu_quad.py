@@ -8,9 +8,9 @@ from passes.errors import InputError
 from targets import edge_tpu_quad
 from targets.arch import parse_architecture
 from targets.conformance import TargetConformance, sample_layer
+from targets.contract.placement import Placement
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.objective import LATENCY
-from targets.placement import Placement
 from targets.report import evaluate
 from tests.targets.graphs import residual
 

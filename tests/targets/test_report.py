@@ -7,7 +7,7 @@ import pytest
 
 from passes.errors import InputError, NoSolutionError
 from passes.state import state_of
-from targets.base import Target
+from targets.contract.target import Target
 from targets.diana.target import DianaTarget
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.objective import ENERGY, LATENCY, OBJECTIVES, Objective

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from targets.base import Target
+from targets.contract.target import Target
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
 from targets.schedule.candidates import Candidates, Freedom

@@ -8,7 +8,7 @@ from passes.exits.chain import keep_exits
 from passes.exits.recognise import recognise_exits
 from passes.model.graph import load
 from passes.registry import parse_pipeline
-from targets.base import Target
+from targets.contract.target import Target
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.objective import EDP, ENERGY, LATENCY
 from targets.schedule.result import Schedule

@@ -11,7 +11,7 @@ from pathlib import Path
 from passes.exits.recognise import recognise_exits
 from passes.model.graph import load
 from passes.registry import parse_pipeline
-from targets.base import Target
+from targets.contract.target import Target
 from targets.engine_target import EngineTarget
 from targets.objective import Objective
 from targets.readers.files import read_architecture

@@ -22,8 +22,8 @@ from eecompile.exits.answers import answers
 from eecompile.exits.thresholds import Limit, Observed, choose, leaves_at
 from passes.model.graph import load
 from passes.registry import parse_pipeline
+from targets.contract.registry import load_target
 from targets.objective import EDP
-from targets.registry import load_target
 from targets.report import evaluate
 
 

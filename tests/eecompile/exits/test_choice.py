@@ -16,8 +16,8 @@ from passes.exits.insert_exits import add_rival_heads
 from passes.heads import CONV, LINEAR
 from passes.model.graph import load
 from passes.registry import parse_pipeline
+from targets.contract.registry import load_target
 from targets.objective import EDP
-from targets.registry import load_target
 from targets.report import CostReport
 from targets.scheduling import Wishes
 from tests.eecompile.quantization.test_calibration import EXAMPLE

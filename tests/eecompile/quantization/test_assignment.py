@@ -25,8 +25,8 @@ from passes.integers.schemes import scheme
 from passes.model.graph import load, save
 from passes.registry import parse_pipeline
 from passes.state import state_of
+from targets.contract.registry import BUILTIN, load_target
 from targets.diana.target import DianaTarget
-from targets.registry import BUILTIN, load_target
 from targets.report import evaluate
 from tests.eecompile.schemes import assign
 from tests.eecompile.small_models import write_images, write_skip_net

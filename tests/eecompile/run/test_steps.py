@@ -12,8 +12,8 @@ from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import prepare
 from eecompile.run.steps import COST_STEPS, STEPS
+from targets.contract.registry import load_target
 from targets.objective import EDP
-from targets.registry import load_target
 from tests.eecompile.small_models import write_skip_net
 
 GIVEN = {"options", "prepared", "clock", "work"}

@@ -15,7 +15,7 @@ from eecompile.verbs.listing import list_passes, list_targets
 from passes.base import Pass, to_text
 from passes.errors import InputError
 from passes.registry import TABLE, parse_pass, pass_class
-from targets.registry import load_target, target_table
+from targets.contract.registry import load_target, target_table
 
 
 @dataclass(frozen=True)

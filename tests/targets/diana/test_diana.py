@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from targets.conformance import TargetConformance, sample_layer
+from targets.contract.placement import Placement, Refusal
 from targets.diana.target import DianaTarget
 from targets.layer import Layer, LoopDims, Operand
 from targets.objective import EDP, Objective
-from targets.placement import Placement, Refusal
 from tests.targets.networks import linear_layer, loops, square
 
 DIANA = DianaTarget()

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from targets.contract.placement import Refusal
 from targets.cost import match, odimo
 from targets.diana.fused import ANALOG_WEIGHTS, FusedCosts, FusedRun, analog_cycles, fused_network
 from targets.diana.target import DianaTarget
 from targets.layer import Layer, Operand
-from targets.placement import Refusal
 from targets.schedule.checker import problems
 from targets.schedule.jobs import ALL_HELD, Option
 from targets.schedule.machine import OUTER

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from targets.contract.placement import Placement, Refusal
 from targets.diana.target import DianaTarget
 from targets.layer import LoopDims
-from targets.placement import Placement, Refusal
 from tests.targets.networks import linear_layer, resnet8, square
 
 ENGINE, ODIMO, MATCH = DianaTarget("engine"), DianaTarget("odimo"), DianaTarget("match")

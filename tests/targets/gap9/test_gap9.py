@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passes.errors import InputError
-from targets.conformance import TargetConformance, sample_layer, support_table
+from targets.conformance import TargetConformance, sample_layer
+from targets.contract.placement import Placement, Refusal
+from targets.contract.support import support_table
 from targets.cost.base import LayerCost
 from targets.gap9.cluster import linear_cycles
 from targets.gap9.target import Gap9Target
 from targets.gap9.transfers import elementwise_transfers
 from targets.layer import Layer, LoopDims
-from targets.placement import Placement, Refusal
 from targets.report import evaluate
 from targets.workload import ExitPath, Workload
 from tests.targets.graphs import residual

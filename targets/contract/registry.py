@@ -6,7 +6,7 @@ import importlib
 from importlib.metadata import entry_points
 
 from passes.errors import InputError, did_you_mean
-from targets.base import Target
+from targets.contract.target import Target
 
 GROUP = "eecompile.targets"
 BUILTIN = {

@@ -6,11 +6,11 @@ import pytest
 
 from passes.model.graph import load
 from passes.registry import parse_pipeline
-from targets.base import Target
-from targets.closed_form import ClosedFormCosts, closed_form_machine
+from targets.contract.closed_form import ClosedFormCosts, closed_form_machine
+from targets.contract.placement import Placement
+from targets.contract.target import Target
 from targets.diana.target import DianaTarget
 from targets.layer import Layer, Operand
-from targets.placement import Placement
 from targets.schedule.jobs import ALL_HELD, Network, network_of
 from targets.schedule.machine import OUTER
 from targets.schedule.occupancy import NoRoomError

@@ -9,12 +9,12 @@ from typing import ClassVar
 import pytest
 
 from targets.arch import Architecture, parse_architecture
-from targets.base import CostModel, Support, sentence
-from targets.closed_form import ClosedFormTarget
 from targets.conformance import TargetConformance, sample_layer
+from targets.contract.closed_form import ClosedFormTarget
+from targets.contract.placement import Placement, Refusal
+from targets.contract.target import CostModel, Support, sentence
 from targets.cost.base import LayerCost
 from targets.layer import Layer
-from targets.placement import Placement, Refusal
 from targets.report import evaluate
 from tests.targets.graphs import graph_of
 

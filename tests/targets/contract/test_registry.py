@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from passes.errors import InputError
-from targets import registry
-from targets.conformance import support_table
+from targets.contract import registry
+from targets.contract.support import support_table
 from targets.diana.target import DianaTarget
 
 

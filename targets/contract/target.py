@@ -10,11 +10,11 @@ from typing import ClassVar
 
 from passes.errors import InputError, did_you_mean
 from targets.arch import Architecture, OperatingPoint
+from targets.contract.placement import CandidateCore, Placement, Reason, Refusal
 from targets.cost.base import LayerCost
 from targets.cost.mapping import NoMappingError
 from targets.layer import Bits, Layer
 from targets.objective import EDP, Objective
-from targets.placement import CandidateCore, Placement, Reason, Refusal
 from targets.schedule.candidates import Freedom
 from targets.schedule.jobs import CoreCosts
 from targets.schedule.machine import Machine

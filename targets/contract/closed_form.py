@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from targets.arch import Architecture
-from targets.base import Target
+from targets.contract.target import Target
 from targets.cost.base import LayerCost
 from targets.cost.mapping import NoMappingError
 from targets.layer import Layer
