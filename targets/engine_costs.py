@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from targets.contract.target import Survey
-from targets.cost.base import LayerCost
+from targets.cost.layer_cost import LayerCost
 from targets.cost.mapping import MappingRule, NoMappingError, Unrolling
 from targets.cost.nest import Floats, LoopNest, Shape
 from targets.cost.nests import nest_of, operand_tensors

@@ -13,9 +13,9 @@ from targets.arch import Architecture
 from targets.contract.placement import Placement, Refusal
 from targets.contract.target import Constraint, CostModel, MappingSearch, Support, Target
 from targets.cost.aliases import rule_on
-from targets.cost.base import LayerCost, whole_parts
 from targets.cost.engine import DEFAULT_LPF_LIMIT
 from targets.cost.engines import Engines
+from targets.cost.layer_cost import LayerCost, whole_parts
 from targets.cost.mapping import MappingRule, NoMappingError, RuleError, Unrolling
 from targets.cost.nests import nest_of
 from targets.cost.residency import Residency

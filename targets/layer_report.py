@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from targets.contract.placement import Reason
 from targets.contract.target import Target
-from targets.cost.base import LayerCost, in_turn
+from targets.cost.layer_cost import LayerCost, in_turn
 from targets.layer import Layer
 from targets.schedule.result import Run
 from targets.scheduling import Planned

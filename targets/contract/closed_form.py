@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from targets.arch import Architecture
 from targets.contract.target import Target
-from targets.cost.base import LayerCost
+from targets.cost.layer_cost import LayerCost
 from targets.cost.mapping import NoMappingError
 from targets.layer import Layer
 from targets.schedule.jobs import Held, Option

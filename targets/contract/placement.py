@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from targets.cost.base import LayerCost
+from targets.cost.layer_cost import LayerCost
 
 
 @dataclass(frozen=True)

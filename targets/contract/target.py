@@ -11,7 +11,7 @@ from typing import ClassVar
 from passes.errors import InputError, did_you_mean
 from targets.arch import Architecture, OperatingPoint
 from targets.contract.placement import CandidateCore, Placement, Reason, Refusal
-from targets.cost.base import LayerCost
+from targets.cost.layer_cost import LayerCost
 from targets.cost.mapping import NoMappingError
 from targets.layer import Bits, Layer
 from targets.objective import EDP, Objective

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from targets.cost.base import ceil_div
+from targets.cost.layer_cost import ceil_div
 from targets.layer import Layer, LoopDims
 
 POOL_WINDOW = 2

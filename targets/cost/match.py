@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from targets.cost.base import ceil_div
+from targets.cost.layer_cost import ceil_div
 from targets.layer import LoopDims
 
 ARRAY_K = 16

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from targets.cost.base import ceil_div
+from targets.cost.layer_cost import ceil_div
 from targets.layer import LoopDims
 
 ANALOG_ROWS = 1152

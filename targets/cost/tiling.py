@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from targets.cost.base import ceil_div
+from targets.cost.layer_cost import ceil_div
 from targets.layer import Layer, LoopDims
 
 # The array takes 16 output channels at a time; weights and biases are stored padded to it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from targets.cost.base import ceil_div
+from targets.cost.layer_cost import ceil_div
 from targets.cost.odimo import ANALOG_COLUMNS, ANALOG_ROWS, UNROLLS
 from targets.layer import LoopDims
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from targets.arch import Architecture
 from targets.contract.target import Constraint
-from targets.cost.base import ceil_div
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
+from targets.cost.layer_cost import ceil_div
 from targets.cost.tiling import linear_traffic
 from targets.layer import Layer
 

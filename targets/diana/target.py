@@ -13,7 +13,7 @@ from targets.arch import Architecture, load_architecture
 from targets.contract.closed_form import ClosedFormTarget
 from targets.contract.target import Constraint, CostModel, Support
 from targets.cost import elementwise, match, odimo
-from targets.cost.base import LayerCost, energy_pj, scaled, whole_parts
+from targets.cost.layer_cost import LayerCost, energy_pj, scaled, whole_parts
 from targets.cost.mapping import NoMappingError
 from targets.cost.tiling import Traffic, elementwise_traffic, linear_traffic
 from targets.diana import constraints

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from targets.cost.base import ceil_div
+from targets.cost.layer_cost import ceil_div
 from targets.layer import LoopDims
 
 Mode = Literal["3x3", "1x1", "depthwise"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from targets.cost.base import ceil_div
+from targets.cost.layer_cost import ceil_div
 from targets.gap9.ne16 import INPUT_CHANNELS
 from targets.layer import Layer, LoopDims
 

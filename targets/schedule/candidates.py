@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
-from targets.cost.base import LayerCost
+from targets.cost.layer_cost import LayerCost
 from targets.schedule.jobs import ALL_HELD, Held, Network, Option, weights_name
 from targets.schedule.machine import OUTER
 from targets.schedule.plan import LayerChoice, Segment, cut_tiles

@@ -17,8 +17,8 @@ _GROUPS: tuple[Group, ...] = ("core", "host", "dma", "port", "link")
 def timeline_of(schedule: Schedule, network: Network, arch: Architecture) -> Timeline:
     """Return ``schedule`` as slots that do not overlap within a lane of a resource.
 
-    * The parts of a run follow one another as in :class:`targets.cost.base.LayerCost`: starting the job and
-      host work on the host, transfers on the DMA, the rest on the core. Where there is no host or no DMA,
+    * The parts of a run follow one another as in :class:`targets.cost.layer_cost.LayerCost`: starting the job
+      and host work on the host, transfers on the DMA, the rest on the core. Where there is no host or no DMA,
       they are on the core.
     * A host that waits is held for as long as the run or the move takes.
     * What a run takes of links and ports is a stream, as long as the run.

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from passes.errors import InputError
-from targets.cost.base import LayerCost
+from targets.cost.layer_cost import LayerCost
 from targets.layer import Layer
 from targets.schedule.machine import Machine
 from targets.schedule.regions import Extent, Region, extent_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from targets.cost.base import LayerCost
+from targets.cost.layer_cost import LayerCost
 from targets.schedule.jobs import Held, Read
 from targets.schedule.regions import Region
 

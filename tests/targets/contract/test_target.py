@@ -13,7 +13,7 @@ from targets.conformance import TargetConformance, sample_layer
 from targets.contract.closed_form import ClosedFormTarget
 from targets.contract.placement import Placement, Refusal
 from targets.contract.target import CostModel, Support, sentence
-from targets.cost.base import LayerCost
+from targets.cost.layer_cost import LayerCost
 from targets.layer import Layer
 from targets.report import evaluate
 from tests.targets.graphs import graph_of

@@ -4,7 +4,7 @@ import pytest
 
 from targets.conformance import sample_layer
 from targets.cost import elementwise
-from targets.cost.base import energy_pj, scaled, whole_parts
+from targets.cost.layer_cost import energy_pj, scaled, whole_parts
 from targets.layer import Layer, LoopDims, Operand
 
 

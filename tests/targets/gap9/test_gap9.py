@@ -11,7 +11,7 @@ from passes.errors import InputError
 from targets.conformance import TargetConformance, sample_layer
 from targets.contract.placement import Placement, Refusal
 from targets.contract.support import support_table
-from targets.cost.base import LayerCost
+from targets.cost.layer_cost import LayerCost
 from targets.gap9.cluster import linear_cycles
 from targets.gap9.target import Gap9Target
 from targets.gap9.transfers import elementwise_transfers

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from passes.errors import InputError
-from targets.cost.base import LayerCost
+from targets.cost.layer_cost import LayerCost
 from targets.layer import Layer, Operand
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from targets.schedule.checker import problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from targets.cost.base import LayerCost
+from targets.cost.layer_cost import LayerCost
 from targets.layer import Layer, LoopDims, Operand
 from targets.schedule.checker import problems
 from targets.schedule.jobs import ALL_HELD, Held, Network, Option, network_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from targets.cost.base import LayerCost, in_turn
+from targets.cost.layer_cost import LayerCost, in_turn
 from targets.objective import EDP, ENERGY, LATENCY
 
 FIRST = LayerCost(10, 1, 2, 3, 5.0, 0.5, 8, "published", 4, 5, 6)
