@@ -12,9 +12,9 @@ import onnx_graphsurgeon as gs
 
 from passes.errors import InputError, NoSolutionError
 from targets.arch import OperatingPoint
-from targets.area import core_areas, core_clocks_ns, core_peaks
 from targets.contract.placement import Refusal
 from targets.contract.target import Target
+from targets.cost.imc.area import core_areas, core_clocks_ns, core_peaks
 from targets.layer import Bits
 from targets.layer_report import LayerReport, layer_reports
 from targets.objective import EDP, Objective, uniform

@@ -13,7 +13,7 @@ from targets.cost.allocation import Levels, allocate, fitting
 from targets.cost.batch import Batch, Bools
 from targets.cost.bounds import Bounds
 from targets.cost.evaluate import BatchCosts, evaluate
-from targets.cost.imc import array_energy_pj, precharge_pj
+from targets.cost.imc.peak import array_energy_pj, precharge_pj
 from targets.cost.mapping import Mapping, MappingRule, Unrolling
 from targets.cost.nest import Floats, Shape
 from targets.cost.orderings import Ints

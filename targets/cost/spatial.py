@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from targets.cost.imc import has_rows
+from targets.cost.imc.peak import has_rows
 from targets.cost.mapping import MappingRule, Unrolling
 from targets.cost.nest import Shape
 from targets.hierarchy import Hierarchy

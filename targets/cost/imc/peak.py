@@ -4,7 +4,7 @@ Weights sit in the cells, one bit each. The first array dimension, in sorted ord
 its columns share inputs. The second lies along the bitlines: its rows are summed. Further ones count banks.
 An analog array drives its rows through DACs, sums on the bitlines, digitizes every column of bits and adds
 these by place value; a digital one sums each input bit in an adder tree per column. Both accumulate over the
-cycles an input takes. Source: see ``targets.cost.imc_circuits``; equal to ZigZag 3.8.5 term by term.
+cycles an input takes. Source: see ``targets.cost.imc.circuits``; equal to ZigZag 3.8.5 term by term.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from targets.cost.imc_array import ImcArray
+from targets.cost.imc.array import ImcArray
+from targets.cost.imc.circuits import TECHNOLOGY, depth, place_value_adders, tree_adders
 from targets.cost.imc_check import check
-from targets.cost.imc_circuits import TECHNOLOGY, depth, place_value_adders, tree_adders
 from targets.cost.mapping import Unrolling
 from targets.cost.nest import LoopNest
 from targets.hierarchy import Hierarchy

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from targets.area import area_parts, core_areas, core_clocks_ns, core_peaks
 from targets.contract.registry import load_target
+from targets.cost.imc.area import area_parts, core_areas, core_clocks_ns, core_peaks
 from tests.targets.cost.small import core, outer, register
 
 

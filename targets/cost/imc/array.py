@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from targets.cost.imc.circuits import TECHNOLOGY, active_tree_adders, depth, place_value_adders
 from targets.cost.imc_check import check
-from targets.cost.imc_circuits import TECHNOLOGY, active_tree_adders, depth, place_value_adders
 from targets.hierarchy import Hierarchy, Imc
 
 

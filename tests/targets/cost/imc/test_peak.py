@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 
 from passes.errors import InputError
-from targets.cost import imc
 from targets.cost.batch import Batch
 from targets.cost.evaluate import evaluate
-from targets.cost.imc_circuits import TECHNOLOGY, active_tree_adders, tree_adders
+from targets.cost.imc import peak
+from targets.cost.imc.circuits import TECHNOLOGY, active_tree_adders, tree_adders
 from targets.cost.nest import LoopNest, Shape, Window
 from targets.cost.unrolling import place
 from targets.hierarchy import Hierarchy
 
-PAIRS = Path(__file__).parents[1] / "references" / "zigzag_pairs.json.gz"
+PAIRS = Path(__file__).parents[2] / "references" / "zigzag_pairs.json.gz"
 SOURCE = "ZigZag 3.8.5, hardware {hardware}, node {node} of {network}"
 
 # Our names of the recorded components.
@@ -135,13 +135,13 @@ def test_array_energy_equals_recorded(hardware: str) -> None:
     assert len(recorded(hardware)) == 36
     for record in recorded(hardware):
         spatial = record["mapping"]["spatial"]
-        energy = imc.array_energy_pj(CORES[hardware], nest_of(record["layer"]), spatial)
+        energy = peak.array_energy_pj(CORES[hardware], nest_of(record["layer"]), spatial)
         same(energy, record["figures"]["mac_energy_breakdown"], SOURCE.format(**record))
 
 
 @on_both
 def test_area_and_clock_equal_recorded(hardware: str) -> None:
-    area, clock = imc.array_area_mm2(CORES[hardware]), imc.clock_ns(CORES[hardware])
+    area, clock = peak.array_area_mm2(CORES[hardware]), peak.clock_ns(CORES[hardware])
     for record in recorded(hardware):
         figures, source = record["figures"], SOURCE.format(**record)
         same(area, figures["imc_area_breakdown"], source)
@@ -164,7 +164,7 @@ def test_energy_and_latency_of_whole_mappings_equal_recorded(hardware: str) -> N
             )
             for op in nest.operands
         }
-        array_pj = sum(imc.array_energy_pj(hierarchy, nest, mapping["spatial"]).values())
+        array_pj = sum(peak.array_energy_pj(hierarchy, nest, mapping["spatial"]).values())
         placed = place(shape, hierarchy, mapping["spatial"], {})
         costs = evaluate(batch, levels, hierarchy, placed, {}, array_pj)
         source = SOURCE.format(**record)
@@ -191,12 +191,12 @@ def banked(text: dict[str, Any]) -> None:
 )
 def test_peak(hierarchy: Hierarchy, expected: tuple[float, float, float]) -> None:
     source = "macro-level peak performance of ZigZag 3.8.5 for the same array"
-    assert imc.peak(hierarchy) == pytest.approx(expected, rel=1e-9), source
+    assert peak.peak(hierarchy) == pytest.approx(expected, rel=1e-9), source
 
 
 def test_banks_multiply_area_but_not_the_clock() -> None:
     source = "ZigZag 3.8.5 for the same array"
-    area, clock = imc.array_area_mm2(core("digital", banked)), imc.clock_ns(core("digital", banked))
+    area, clock = peak.array_area_mm2(core("digital", banked)), peak.clock_ns(core("digital", banked))
     assert area == pytest.approx(
         {
             "cells": 32 * 64 * 3 * 1e-6,
@@ -225,12 +225,12 @@ def layer(**sizes: int) -> LoopNest:
 
 
 def test_components_by_hand() -> None:
-    analog = imc.array_energy_pj(core("analog"), layer(), {"D1": {"K": 64}, "D2": {"C": 32}})
+    analog = peak.array_energy_pj(core("analog"), layer(), {"D1": {"K": 64}, "D2": {"C": 32}})
     # 28 * 28 * 9 activations of 4 cycles; 64 columns of 8 bitlines, converters of (800 + 65.536) fF at 0.9 V.
     assert analog["adcs"] == pytest.approx(28 * 28 * 9 * 4 * 64 * 8 * 0.86553600 * 0.81)
     # 32 rows are driven with two bits of 50 fF each.
     assert analog["dacs"] == pytest.approx(28 * 28 * 9 * 4 * 32 * 2 * 0.05 * 0.81)
-    digital = imc.array_energy_pj(core("digital"), layer(), {"D1": {"K": 64}, "D2": {"C": 32}})
+    digital = peak.array_energy_pj(core("digital"), layer(), {"D1": {"K": 64}, "D2": {"C": 32}})
     # Digital multipliers all switch, used or not: 8 cycles of 128 * 128 * 8 gates of 0.7 fF, half the time.
     assert digital["multipliers"] == pytest.approx(28 * 28 * 9 * 8 * 128 * 128 * 8 * 0.35e-3 * 0.81)
 
@@ -257,21 +257,21 @@ def test_ripple_by_hand() -> None:
 
 def test_an_input_taken_at_once_needs_no_accumulator() -> None:
     parallel = core("digital", lambda text: text["array"]["imc"].update(bits_per_cycle=8))
-    energy = imc.array_energy_pj(parallel, layer(), {})
-    assert energy["accumulators"] == imc.clock_ns(parallel)["accumulators"] == 0
-    assert imc.array_area_mm2(parallel)["accumulators"] == 0
+    energy = peak.array_energy_pj(parallel, layer(), {})
+    assert energy["accumulators"] == peak.clock_ns(parallel)["accumulators"] == 0
+    assert peak.array_area_mm2(parallel)["accumulators"] == 0
 
 
 def test_cells_of_several_weights_are_precharged() -> None:
     deep = core("analog", lambda text: text["memories"]["cells"].update(size_bits=32))
     one_pj = 8 * (0.35e-3 + 4 * 0.35e-3) * 0.81
-    assert imc.precharge_pj(deep) == pytest.approx(one_pj), "8 wordlines and bitlines of four cells at 0.9 V"
+    assert peak.precharge_pj(deep) == pytest.approx(one_pj), "8 wordlines and bitlines of four cells at 0.9 V"
     nest, unrolling = layer(), {"D1": {"K": 64}, "D2": {"C": 32}}
-    some = imc.array_energy_pj(deep, nest, unrolling, weight_switches=nest.operations / 7)
+    some = peak.array_energy_pj(deep, nest, unrolling, weight_switches=nest.operations / 7)
     assert some["precharging"] == pytest.approx(one_pj * nest.operations / 7)
-    most = imc.array_energy_pj(deep, nest, unrolling)["precharging"]
+    most = peak.array_energy_pj(deep, nest, unrolling)["precharging"]
     assert most == pytest.approx(one_pj * nest.operations)
-    assert imc.array_energy_pj(core("analog"), nest, unrolling)["precharging"] == 0
+    assert peak.array_energy_pj(core("analog"), nest, unrolling)["precharging"] == 0
 
 
 @pytest.mark.parametrize(
@@ -288,9 +288,9 @@ def test_cells_of_several_weights_are_precharged() -> None:
 )
 def test_rows_of_diagonal_weights(wordline: dict[str, int], bitline: dict[str, int], rows: int) -> None:
     spatial = {"D1": wordline, "D2": bitline}
-    assert imc.used_rows(core("analog"), layer(B=2), spatial) == rows
+    assert peak.used_rows(core("analog"), layer(B=2), spatial) == rows
     reordered = {"D1": wordline, "D2": dict(reversed(bitline.items()))}
-    assert imc.used_rows(core("analog"), layer(B=2), reordered) == rows
+    assert peak.used_rows(core("analog"), layer(B=2), reordered) == rows
 
 
 def test_diagonal_weights_cost_rows_and_no_columns() -> None:
@@ -299,7 +299,7 @@ def test_diagonal_weights_cost_rows_and_no_columns() -> None:
         text["array"]["imc"]["adc_bits"] = 7
 
     spatial = {"D1": {"OY": 4, "K": 8}, "D2": {"C": 4, "FX": 3, "FY": 3}}
-    energy = imc.array_energy_pj(core("analog", edit), layer(), spatial)
+    energy = peak.array_energy_pj(core("analog", edit), layer(), spatial)
     source = "ZigZag 3.8.5 for the same array and unrolling"
     assert energy == pytest.approx(
         {
@@ -374,15 +374,15 @@ def shared_cells(text: dict[str, Any]) -> None:
 def test_what_the_model_does_not_cover(kind: str, edit: Edit, what: str, fix: str) -> None:
     wrong = core(kind, edit)
     with pytest.raises(InputError, match=re.escape(what)) as error:
-        imc.check(wrong)
+        peak.check(wrong)
     assert fix in error.value.hint
     with pytest.raises(InputError):
-        imc.array_energy_pj(wrong, layer(), {})
+        peak.array_energy_pj(wrong, layer(), {})
 
 
 def test_what_needs_no_power_of_two() -> None:
-    imc.check(core("analog", of_array(dimensions={"D1": 100, "D2": 100})))
-    imc.check(core("digital", of_array(dimensions={"D1": 100, "D2": 64})))
+    peak.check(core("analog", of_array(dimensions={"D1": 100, "D2": 100})))
+    peak.check(core("digital", of_array(dimensions={"D1": 100, "D2": 64})))
     six = core("digital", of_imc(weight_bits=6))
     with pytest.raises(InputError, match="6-bit weights"):
-        imc.check(six)
+        peak.check(six)

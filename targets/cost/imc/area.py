@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from targets.arch import Architecture
-from targets.cost.imc import Peak, array_area_mm2, clock_ns, peak
+from targets.cost.imc.peak import Peak, array_area_mm2, clock_ns, peak
 from targets.hierarchy import Hierarchy
 
 

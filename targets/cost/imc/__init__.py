@@ -1,0 +1,1 @@
+"""In-memory arrays: circuits, area, clock and peak."""
