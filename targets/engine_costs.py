@@ -10,10 +10,10 @@ import numpy as np
 from targets.contract.target import Survey
 from targets.cost.layer_cost import LayerCost
 from targets.cost.mapping import MappingRule, NoMappingError, Unrolling
-from targets.cost.nest import Floats, LoopNest, Shape
-from targets.cost.nests import nest_of, operand_tensors
-from targets.cost.residency import Residency
-from targets.cost.solution import Solution
+from targets.cost.model.nest import Floats, LoopNest, Shape
+from targets.cost.model.nest_of_layer import nest_of, operand_tensors
+from targets.cost.model.residency import Residency
+from targets.cost.model.solution import Solution
 from targets.hierarchy import MemoryLevel
 from targets.layer import Layer
 from targets.schedule.jobs import ALL_HELD, Held, Option

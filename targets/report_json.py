@@ -7,7 +7,7 @@ from typing import Any
 
 from targets.arch import OperatingPoint
 from targets.contract.placement import Refusal
-from targets.cost.solution import Solution
+from targets.cost.model.solution import Solution
 from targets.layer_report import LayerReport
 from targets.path_cost import Cost, PathCost
 from targets.schedule.exact import Exact

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from passes.errors import InputError, NoSolutionError
 from targets.contract.placement import Reason, Refusal
 from targets.contract.target import Target
-from targets.cost.nests import nest_of
+from targets.cost.model.nest_of_layer import nest_of
 from targets.layer import Layer
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
 from targets.schedule.candidates import Candidates, Freedom

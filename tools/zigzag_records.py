@@ -13,7 +13,7 @@ from typing import Any
 
 from targets.arch import architecture_of
 from targets.cost.mapping import Mapping, MappingRule
-from targets.cost.nest import LoopNest, Window
+from targets.cost.model.nest import LoopNest, Window
 from targets.hierarchy import DIRECTIONS, Hierarchy
 from targets.objective import Objective, objective_named
 from targets.readers.mapping import mapping_of

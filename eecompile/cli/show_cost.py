@@ -11,7 +11,7 @@ from eecompile.cli.terminal import bullets, line, table
 from eecompile.wording import quantities
 from passes.errors import InputError
 from targets.cost.imc.area import core_areas, core_clocks_ns, core_peaks
-from targets.cost.solution import Solution
+from targets.cost.model.solution import Solution
 from targets.layer_report import LayerReport
 from targets.report import CostReport
 

@@ -11,13 +11,13 @@ from targets.cost.full import any_fit, improve
 from targets.cost.latency_bounds import LatencyBounds
 from targets.cost.local_search import ranked
 from targets.cost.mapping import DEFAULT_RULE, Mapping, MappingRule, NoMappingError
-from targets.cost.nest import LoopNest, Shape
-from targets.cost.orderings import MAX_ORDERS, Ints, all_orders, order_count, temporal_factors
+from targets.cost.model.nest import Ints, LoopNest, Shape
+from targets.cost.model.solution import Solution
+from targets.cost.model.unrolling import Placed
+from targets.cost.orderings import MAX_ORDERS, all_orders, order_count, temporal_factors
 from targets.cost.orders_given import given_orders
 from targets.cost.problem import BestOrder, MappingProblem
 from targets.cost.realise import realised, rows_of
-from targets.cost.solution import Solution
-from targets.cost.unrolling import Placed
 from targets.hierarchy import Hierarchy
 from targets.objective import ENERGY, LATENCY, Objective
 

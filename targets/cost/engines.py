@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from targets.arch import Architecture
 from targets.cost.engine import Engine
 from targets.cost.mapping import MappingRule
-from targets.cost.nest import LoopNest
-from targets.cost.residency import Residency, tensor_stores, without_trips
-from targets.cost.solution import Solution
+from targets.cost.model.nest import LoopNest
+from targets.cost.model.residency import Residency, tensor_stores, without_trips
+from targets.cost.model.solution import Solution
 from targets.hierarchy import OPERANDS, Hierarchy
 from targets.layer import Layer
 from targets.objective import Objective

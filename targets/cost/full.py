@@ -9,12 +9,12 @@ from targets.cost.bounds import Bound, Bounds
 from targets.cost.latency_bounds import LatencyBounds
 from targets.cost.local_search import climb
 from targets.cost.mapping import MappingRule
+from targets.cost.model.solution import Solution
+from targets.cost.model.unrolling import Placed
 from targets.cost.orderings import Factor, prime_factors
 from targets.cost.paths import Path
 from targets.cost.problem import BestOrder, MappingProblem
 from targets.cost.realise import Order, realised, rows_of
-from targets.cost.solution import Solution
-from targets.cost.unrolling import Placed
 from targets.objective import Objective
 
 MAX_PATHS = 80

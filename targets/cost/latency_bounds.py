@@ -17,10 +17,10 @@ from functools import reduce
 
 import numpy as np
 
-from targets.cost.batch import Bools
 from targets.cost.bounds import WEIGHTS, Bounds
 from targets.cost.lattice import Boundary
-from targets.cost.nest import Floats
+from targets.cost.model.batch import Bools
+from targets.cost.model.nest import Floats
 from targets.cost.paths import Key, Path
 
 FIRST_LOADS = {"from_above", "to_below"}

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from targets.cost.batch import Bools
-from targets.cost.energy import READS, moved_words
-from targets.cost.nest import Floats, Shape
+from targets.cost.model.batch import Bools
+from targets.cost.model.energy import READS, moved_words
+from targets.cost.model.nest import Floats, Shape
+from targets.cost.model.unrolling import Placed, Spread
 from targets.cost.orderings import Factor, temporal_factors
-from targets.cost.unrolling import Placed, Spread
 from targets.hierarchy import Hierarchy, MemoryLevel
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from targets.cost.solution import Solution
+from targets.cost.model.solution import Solution
 from targets.figure import Known
 from targets.objective import Objective
 

@@ -8,11 +8,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from targets.cost.allocation import Levels, allocate, fitting
-from targets.cost.batch import Batch
-from targets.cost.orderings import Ints
+from targets.cost.model.allocation import Levels, allocate, fitting
+from targets.cost.model.batch import Batch
+from targets.cost.model.nest import Ints
+from targets.cost.model.unrolling import Placed
 from targets.cost.problem import BestOrder, MappingProblem
-from targets.cost.unrolling import Placed
 from targets.objective import Objective
 
 MAX_ROUNDS = 24

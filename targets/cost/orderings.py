@@ -7,9 +7,9 @@ from collections import Counter
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from targets.cost.model.nest import Ints
+
 # Orders worth trying one by one.
 MAX_ORDERS = 50_000
 Factor = tuple[int, int]  # (position of the loop in the nest, factor)

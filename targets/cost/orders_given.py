@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from passes.errors import InputError
-from targets.cost.nest import Shape
-from targets.cost.orderings import MAX_ORDERS, Ints, all_orders, order_count, temporal_factors
+from targets.cost.model.nest import Ints, Shape
+from targets.cost.orderings import MAX_ORDERS, all_orders, order_count, temporal_factors
 
 ANY = "*"
 

@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from targets.cost.nest import Floats
+from targets.cost.model.nest import Floats
 
 Key = tuple[str, int]  # operand, level
 

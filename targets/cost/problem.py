@@ -8,18 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from passes.errors import InputError
-from targets.cost import roofline
-from targets.cost.allocation import Levels, allocate, fitting
-from targets.cost.batch import Batch, Bools
 from targets.cost.bounds import Bounds
-from targets.cost.evaluate import BatchCosts, evaluate
 from targets.cost.imc.peak import array_energy_pj, precharge_pj
 from targets.cost.mapping import Mapping, MappingRule, Unrolling
-from targets.cost.nest import Floats, Shape
-from targets.cost.orderings import Ints
-from targets.cost.solution import MemoryAccess, Solution
+from targets.cost.model import roofline
+from targets.cost.model.allocation import Levels, allocate, fitting
+from targets.cost.model.batch import Batch, Bools
+from targets.cost.model.evaluate import BatchCosts, evaluate
+from targets.cost.model.nest import Floats, Ints, Shape
+from targets.cost.model.solution import MemoryAccess, Solution
+from targets.cost.model.unrolling import Placed, place
 from targets.cost.spatial import unrollings
-from targets.cost.unrolling import Placed, place
 from targets.hierarchy import Hierarchy
 from targets.objective import Objective
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from targets.cost.imc.peak import has_rows
 from targets.cost.mapping import MappingRule, Unrolling
-from targets.cost.nest import Shape
+from targets.cost.model.nest import Shape
 from targets.hierarchy import Hierarchy
 
 Limits = dict[str, dict[str, int]]

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from targets.cost.engine import DEFAULT_LPF_LIMIT, Engine
 from targets.cost.mapping import rule_for
-from targets.cost.nest import LoopNest, Shape
-from targets.cost.nests import nest_of
+from targets.cost.model.nest import LoopNest, Shape
+from targets.cost.model.nest_of_layer import nest_of
+from targets.cost.model.unrolling import place
 from targets.cost.orderings import prime_factors
 from targets.cost.spatial import unrollings
-from targets.cost.unrolling import place
 from targets.layer import Layer, LoopDims, Operand
 from targets.objective import LATENCY
 from tools.zigzag_records import Core

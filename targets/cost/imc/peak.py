@@ -16,7 +16,7 @@ from targets.cost.imc.array import ImcArray
 from targets.cost.imc.circuits import TECHNOLOGY, depth, place_value_adders, tree_adders
 from targets.cost.imc_check import check
 from targets.cost.mapping import Unrolling
-from targets.cost.nest import LoopNest
+from targets.cost.model.nest import LoopNest
 from targets.hierarchy import Hierarchy
 
 # fmt: off

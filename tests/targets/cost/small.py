@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from targets.cost.nest import LoopNest
+from targets.cost.model.nest import LoopNest
 from targets.hierarchy import Hierarchy, MacArray, MemoryLevel, OperandName, Port
 
 WIDE = 4096

@@ -9,13 +9,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from targets.array_access import check_array_access
-from targets.cost.allocation import fitting
-from targets.cost.batch import Batch
 from targets.cost.mapping import Mapping, Unrolling
-from targets.cost.nest import LoopNest, Shape
-from targets.cost.nests import nest_of
+from targets.cost.model.allocation import fitting
+from targets.cost.model.batch import Batch
+from targets.cost.model.nest import LoopNest, Shape
+from targets.cost.model.nest_of_layer import nest_of
+from targets.cost.model.unrolling import place
 from targets.cost.orderings import temporal_factors
-from targets.cost.unrolling import place
 from targets.hierarchy import Hierarchy, MacArray, MemoryLevel, OperandName, Port
 from targets.layer import Layer, LoopDims, Operand
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from targets.cost.allocation import allocate
-from targets.cost.batch import Batch
 from targets.cost.engine import Engine
-from targets.cost.latency import _balanced, _Duty, _stall
 from targets.cost.mapping import Mapping
-from targets.cost.nest import Shape
-from targets.cost.traffic import Transfer
-from targets.cost.unrolling import place
+from targets.cost.model.allocation import allocate
+from targets.cost.model.batch import Batch
+from targets.cost.model.latency import _balanced, _Duty, _stall
+from targets.cost.model.nest import Shape
+from targets.cost.model.traffic import Transfer
+from targets.cost.model.unrolling import place
 from targets.hierarchy import Hierarchy
 from tests.targets.cost.small import WIDE, core, matmul, memory, outer, register
 

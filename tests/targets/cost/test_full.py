@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from targets.cost.allocation import fitting
-from targets.cost.batch import Batch
 from targets.cost.engine import Engine
 from targets.cost.mapping import MappingRule
-from targets.cost.nest import Shape
+from targets.cost.model.allocation import fitting
+from targets.cost.model.batch import Batch
+from targets.cost.model.nest import Shape
 from targets.cost.orderings import all_orders, temporal_factors
 from targets.cost.problem import MappingProblem
 from targets.objective import EDP, ENERGY, LATENCY, Objective

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from passes.errors import InputError
 from targets.cost.engine import Engine
 from targets.cost.mapping import MappingRule
-from targets.cost.nest import Shape
+from targets.cost.model.nest import Shape
 from targets.cost.orderings import order_count, temporal_factors
 from targets.cost.orders_given import ANY, given_orders
 from tests.targets.cost.small import core, matmul, outer, register

@@ -10,7 +10,7 @@ import pytest
 
 from targets.cost.engine import Engine
 from targets.cost.mapping import rule_for
-from targets.cost.solution import Solution
+from targets.cost.model.solution import Solution
 from targets.objective import LATENCY
 from tools.zigzag_records import Core, Record, Search, cores, pairs, searches, words_of
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from targets.cost.mapping import Mapping
-from targets.cost.solution import MemoryAccess, Solution
+from targets.cost.model.solution import MemoryAccess, Solution
 from targets.schedule.drawing import timeline_of
 from targets.schedule.energy_split import energy_split
 from targets.schedule.machine import OUTER

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from passes.errors import InputError
-from targets.cost.batch import Batch
-from targets.cost.evaluate import evaluate
 from targets.cost.imc import peak
 from targets.cost.imc.circuits import TECHNOLOGY, active_tree_adders, tree_adders
-from targets.cost.nest import LoopNest, Shape, Window
-from targets.cost.unrolling import place
+from targets.cost.model.batch import Batch
+from targets.cost.model.evaluate import evaluate
+from targets.cost.model.nest import LoopNest, Shape, Window
+from targets.cost.model.unrolling import place
 from targets.hierarchy import Hierarchy
 
 PAIRS = Path(__file__).parents[2] / "references" / "zigzag_pairs.json.gz"

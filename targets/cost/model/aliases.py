@@ -6,7 +6,7 @@ from collections.abc import Mapping as MappingType
 from dataclasses import replace
 
 from targets.cost.mapping import MappingRule, Unrolling
-from targets.cost.nest import LoopNest
+from targets.cost.model.nest import LoopNest
 
 CHANNELS = "G"
 # What mapping files call the channels of poolings and element-wise work.

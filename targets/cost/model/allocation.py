@@ -6,10 +6,9 @@ from functools import reduce
 
 import numpy as np
 
-from targets.cost.batch import Batch, Bools, at
-from targets.cost.nest import Floats
-from targets.cost.orderings import Ints
-from targets.cost.unrolling import Placed
+from targets.cost.model.batch import Batch, Bools, at
+from targets.cost.model.nest import Floats, Ints
+from targets.cost.model.unrolling import Placed
 from targets.hierarchy import Hierarchy, MemoryLevel
 
 # Combinations of prefixes looked at at once, to bound memory.

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from targets.cost.nest import LoopNest, Window
-from targets.cost.nests import nest_of
+from targets.cost.model.nest import LoopNest, Window
+from targets.cost.model.nest_of_layer import nest_of
 from targets.layer import Bits
 from targets.workload import build_workload
 from tests.targets.graphs import graph_of, lowered, residual

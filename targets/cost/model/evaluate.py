@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from targets.cost.allocation import Levels
-from targets.cost.batch import Batch
-from targets.cost.energy import Access, accesses
-from targets.cost.latency import Latency, latency
-from targets.cost.nest import Floats
-from targets.cost.traffic import both_chains
-from targets.cost.unrolling import Placed
+from targets.cost.model.allocation import Levels
+from targets.cost.model.batch import Batch
+from targets.cost.model.energy import Access, accesses
+from targets.cost.model.latency import Latency, latency
+from targets.cost.model.nest import Floats
+from targets.cost.model.traffic import both_chains
+from targets.cost.model.unrolling import Placed
 from targets.hierarchy import Hierarchy
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from targets.cost.nest import LoopNest, Shape
+from targets.cost.model.nest import LoopNest, Shape
 from targets.hierarchy import Hierarchy, MemoryLevel
 
 

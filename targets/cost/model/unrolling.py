@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from targets.cost.mapping import Unrolling
-from targets.cost.nest import Floats, Shape
+from targets.cost.model.nest import Floats, Shape
 from targets.hierarchy import Hierarchy
 
 

@@ -8,11 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from targets.cost.allocation import Levels
-from targets.cost.batch import Batch, Bools, at
-from targets.cost.nest import Floats
-from targets.cost.orderings import Ints
-from targets.cost.unrolling import Placed, Spread
+from targets.cost.model.allocation import Levels
+from targets.cost.model.batch import Batch, Bools, at
+from targets.cost.model.nest import Floats, Ints
+from targets.cost.model.unrolling import Placed, Spread
 from targets.hierarchy import Hierarchy, MemoryLevel, Port
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from targets.cost.latency import _covered
+from targets.cost.model.latency import _covered
 
 windows_of_a_port = st.lists(st.tuples(st.integers(1, 4), st.floats(0.05, 1.0)), min_size=1, max_size=4)
 

@@ -10,10 +10,10 @@ import pytest
 from targets.arch import parse_architecture
 from targets.cost.engine import Engine
 from targets.cost.mapping import Mapping
-from targets.cost.nest import LoopNest, Window
-from targets.cost.solution import Solution
+from targets.cost.model.nest import LoopNest, Window
+from targets.cost.model.solution import Solution
 
-PAGE = Path(__file__).parents[3] / "docs" / "cost-model.md"
+PAGE = Path(__file__).parents[4] / "docs" / "cost-model.md"
 CORE = """
 name: worked
 cores:

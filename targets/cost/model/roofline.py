@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from targets.cost.nest import Shape
+from targets.cost.model.nest import Shape
 from targets.hierarchy import Hierarchy
 
 

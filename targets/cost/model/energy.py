@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from targets.cost.nest import Floats
-from targets.cost.traffic import Chain, served
+from targets.cost.model.nest import Floats
+from targets.cost.model.traffic import Chain, served
 from targets.hierarchy import Hierarchy, Port
 
 READS = ("to_above", "to_below")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from targets.cost.nest import LoopNest, Window
+from targets.cost.model.nest import LoopNest, Window
 from targets.layer import Layer, LoopDims, Operand
 
 # Loops of a convolution in the order ZigZag lists them.

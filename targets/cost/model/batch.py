@@ -8,8 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from targets.cost.nest import Floats, Shape
-from targets.cost.orderings import Ints
+from targets.cost.model.nest import Floats, Ints, Shape
 
 Bools = NDArray[np.bool_]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from targets.cost.batch import Bools
-from targets.cost.nest import Floats
-from targets.cost.traffic import Chain, Transfer, served
+from targets.cost.model.batch import Bools
+from targets.cost.model.nest import Floats
+from targets.cost.model.traffic import Chain, Transfer, served
 from targets.hierarchy import Hierarchy, Port
 
 Key = tuple[str, int, str]  # operand, level, direction

@@ -1,0 +1,1 @@
+"""Loop nests and what a mapping of one costs."""
