@@ -12,7 +12,6 @@ from targets import engine_support
 from targets.arch import Architecture
 from targets.contract.placement import Placement, Refusal
 from targets.contract.target import Constraint, CostModel, MappingSearch, Support, Target
-from targets.cost.engine import DEFAULT_LPF_LIMIT
 from targets.cost.engines import Engines
 from targets.cost.layer_cost import LayerCost, whole_parts
 from targets.cost.mapping import MappingRule, NoMappingError, RuleError, Unrolling
@@ -20,6 +19,7 @@ from targets.cost.model.aliases import rule_on
 from targets.cost.model.nest_of_layer import nest_of
 from targets.cost.model.residency import Residency
 from targets.cost.model.solution import Solution
+from targets.cost.search.engine import DEFAULT_LPF_LIMIT
 from targets.engine_costs import EngineCosts
 from targets.engine_machine import machine_of
 from targets.engine_rules import Named, allowed_cores, chosen_rule, foreign_loops, idle_rules

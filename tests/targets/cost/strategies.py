@@ -15,7 +15,7 @@ from targets.cost.model.batch import Batch
 from targets.cost.model.nest import LoopNest, Shape
 from targets.cost.model.nest_of_layer import nest_of
 from targets.cost.model.unrolling import place
-from targets.cost.orderings import temporal_factors
+from targets.cost.search.orderings import temporal_factors
 from targets.hierarchy import Hierarchy, MacArray, MemoryLevel, OperandName, Port
 from targets.layer import Layer, LoopDims, Operand
 

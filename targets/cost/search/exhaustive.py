@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from targets.cost.bounds import Bound, Bounds
-from targets.cost.latency_bounds import LatencyBounds
-from targets.cost.local_search import climb
 from targets.cost.mapping import MappingRule
 from targets.cost.model.solution import Solution
 from targets.cost.model.unrolling import Placed
-from targets.cost.orderings import Factor, prime_factors
-from targets.cost.paths import Path
-from targets.cost.problem import BestOrder, MappingProblem
-from targets.cost.realise import Order, realised, rows_of
+from targets.cost.search.bounds import Bound, Bounds
+from targets.cost.search.latency_bounds import LatencyBounds
+from targets.cost.search.local_search import climb
+from targets.cost.search.orderings import Factor, prime_factors
+from targets.cost.search.problem import BestOrder, MappingProblem
+from targets.cost.search.realise import Order, realised, rows_of
+from targets.cost.search.shortest_paths import Path
 from targets.objective import Objective
 
 MAX_PATHS = 80
@@ -57,8 +57,8 @@ def improve(
 ) -> Solution:
     """Return a mapping at least as good as ``start``, over all orders and allocations of all prime factors.
 
-    For each unrolling, a lower bound is proven (``targets.cost.bounds``); the paths that reach it are turned
-    into mappings and improved locally. The energy bound is the optimum itself.
+    For each unrolling, a lower bound is proven (``targets.cost.search.bounds``); the paths that reach it are
+    turned into mappings and improved locally. The energy bound is the optimum itself.
 
     Args:
         problem: Nest and core.

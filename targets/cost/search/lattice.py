@@ -17,7 +17,7 @@ from targets.cost.model.batch import Bools
 from targets.cost.model.energy import READS, moved_words
 from targets.cost.model.nest import Floats, Shape
 from targets.cost.model.unrolling import Placed, Spread
-from targets.cost.orderings import Factor, temporal_factors
+from targets.cost.search.orderings import Factor, temporal_factors
 from targets.hierarchy import Hierarchy, MemoryLevel
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from targets.cost.lattice import Boundary, Lattice, boundaries
 from targets.cost.model.batch import Bools
 from targets.cost.model.nest import Floats, Shape
 from targets.cost.model.unrolling import Placed
-from targets.cost.paths import Key, Path, PathSolver
+from targets.cost.search.lattice import Boundary, Lattice, boundaries
+from targets.cost.search.shortest_paths import Key, Path, PathSolver
 from targets.hierarchy import Hierarchy
 
 # Sub-problems of shared memories looked at before the bound is left where it is.

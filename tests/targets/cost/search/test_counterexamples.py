@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from targets.cost.engine import Engine
 from targets.cost.mapping import Mapping
 from targets.cost.model.allocation import allocate
 from targets.cost.model.batch import Batch
@@ -16,6 +15,7 @@ from targets.cost.model.latency import _balanced, _Duty, _stall
 from targets.cost.model.nest import Shape
 from targets.cost.model.traffic import Transfer
 from targets.cost.model.unrolling import place
+from targets.cost.search.engine import Engine
 from targets.hierarchy import Hierarchy
 from tests.targets.cost.small import WIDE, core, matmul, memory, outer, register
 

@@ -6,7 +6,7 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from targets.cost.orderings import all_orders, order_count, prime_factors, temporal_factors
+from targets.cost.search.orderings import all_orders, order_count, prime_factors, temporal_factors
 
 some = settings(max_examples=120, deadline=None)
 remaining = st.lists(st.integers(1, 60), min_size=1, max_size=5).map(tuple)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from passes.errors import InputError
-from targets.cost.bounds import Bounds
 from targets.cost.imc.peak import array_energy_pj, precharge_pj
 from targets.cost.mapping import Mapping, MappingRule, Unrolling
 from targets.cost.model import roofline
@@ -18,7 +17,8 @@ from targets.cost.model.evaluate import BatchCosts, evaluate
 from targets.cost.model.nest import Floats, Ints, Shape
 from targets.cost.model.solution import MemoryAccess, Solution
 from targets.cost.model.unrolling import Placed, place
-from targets.cost.spatial import unrollings
+from targets.cost.search.bounds import Bounds
+from targets.cost.search.spatial import unrollings
 from targets.hierarchy import Hierarchy
 from targets.objective import Objective
 

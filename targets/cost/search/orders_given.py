@@ -6,7 +6,7 @@ import numpy as np
 
 from passes.errors import InputError
 from targets.cost.model.nest import Ints, Shape
-from targets.cost.orderings import MAX_ORDERS, all_orders, order_count, temporal_factors
+from targets.cost.search.orderings import MAX_ORDERS, all_orders, order_count, temporal_factors
 
 ANY = "*"
 

@@ -17,11 +17,11 @@ from functools import reduce
 
 import numpy as np
 
-from targets.cost.bounds import WEIGHTS, Bounds
-from targets.cost.lattice import Boundary
 from targets.cost.model.batch import Bools
 from targets.cost.model.nest import Floats
-from targets.cost.paths import Key, Path
+from targets.cost.search.bounds import WEIGHTS, Bounds
+from targets.cost.search.lattice import Boundary
+from targets.cost.search.shortest_paths import Key, Path
 
 FIRST_LOADS = {"from_above", "to_below"}
 LAST_WRITES = {"to_above", "from_below"}

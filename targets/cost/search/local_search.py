@@ -12,7 +12,7 @@ from targets.cost.model.allocation import Levels, allocate, fitting
 from targets.cost.model.batch import Batch
 from targets.cost.model.nest import Ints
 from targets.cost.model.unrolling import Placed
-from targets.cost.problem import BestOrder, MappingProblem
+from targets.cost.search.problem import BestOrder, MappingProblem
 from targets.objective import Objective
 
 MAX_ROUNDS = 24

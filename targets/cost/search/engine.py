@@ -6,18 +6,18 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from targets.cost.bounds import Bounds
-from targets.cost.full import any_fit, improve
-from targets.cost.latency_bounds import LatencyBounds
-from targets.cost.local_search import ranked
 from targets.cost.mapping import DEFAULT_RULE, Mapping, MappingRule, NoMappingError
 from targets.cost.model.nest import Ints, LoopNest, Shape
 from targets.cost.model.solution import Solution
 from targets.cost.model.unrolling import Placed
-from targets.cost.orderings import MAX_ORDERS, all_orders, order_count, temporal_factors
-from targets.cost.orders_given import given_orders
-from targets.cost.problem import BestOrder, MappingProblem
-from targets.cost.realise import realised, rows_of
+from targets.cost.search.bounds import Bounds
+from targets.cost.search.exhaustive import any_fit, improve
+from targets.cost.search.latency_bounds import LatencyBounds
+from targets.cost.search.local_search import ranked
+from targets.cost.search.orderings import MAX_ORDERS, all_orders, order_count, temporal_factors
+from targets.cost.search.orders_given import given_orders
+from targets.cost.search.problem import BestOrder, MappingProblem
+from targets.cost.search.realise import realised, rows_of
 from targets.hierarchy import Hierarchy
 from targets.objective import ENERGY, LATENCY, Objective
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from targets.cost.bounds import Bounds
-from targets.cost.local_search import Rows
-from targets.cost.orderings import Factor
-from targets.cost.paths import Path
+from targets.cost.search.bounds import Bounds
+from targets.cost.search.local_search import Rows
+from targets.cost.search.orderings import Factor
+from targets.cost.search.shortest_paths import Path
 
 # Orders tried per path: the path leaves open how loops are ordered between two boundaries.
 VARIANTS = 8
