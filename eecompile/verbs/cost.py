@@ -15,7 +15,7 @@ from passes.errors import InputError, did_you_mean
 from targets.contract.registry import load_target, target_table
 from targets.contract.target import Target
 from targets.cost.mapping import RuleError
-from targets.engine_target import EngineTarget
+from targets.described.target import EngineTarget
 from targets.layer import Bits
 from targets.objective import Objective
 from targets.operating_points import check_point, choose_point

@@ -8,7 +8,7 @@ from pathlib import Path
 from eecompile.run_files.directory import folders
 from passes.errors import InputError
 from passes.files import write_atomic
-from targets.engine_target import EngineTarget
+from targets.described.target import EngineTarget
 from targets.readers.saved_mapping import SavedMapping, mapping_text
 from targets.report import CostReport
 from targets.schedule.trace import trace_text

@@ -11,7 +11,7 @@ from typing import ClassVar
 from targets.arch import Architecture, load_architecture
 from targets.contract.target import CostModel
 from targets.cost.mapping import MappingRule
-from targets.engine_target import ENGINE_MODEL, EngineTarget
+from targets.described.target import ENGINE_MODEL, EngineTarget
 
 # What the registers share says what each array dimension is for: accumulators add along D2, weights are
 # shared along D3 and D4. Searching all loops on all dimensions takes long and finds little more.

@@ -9,9 +9,9 @@ import pytest
 
 from passes.errors import InputError, NoSolutionError
 from targets.arch import parse_architecture
+from targets.described.target import EngineTarget
 from targets.diana.target import DianaTarget
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
-from targets.engine_target import EngineTarget
 from targets.gap9.target import Gap9Target
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from targets.operating_points import best_point, choose_point

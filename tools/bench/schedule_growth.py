@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from targets.arch import Architecture, Link
+from targets.described.target import EngineTarget
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
-from targets.engine_target import EngineTarget
 from targets.layer import Layer, LoopDims, Operand
 from targets.objective import LATENCY
 from targets.schedule.checker import problems

@@ -12,7 +12,7 @@ from passes.exits.recognise import recognise_exits
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.contract.target import Target
-from targets.engine_target import EngineTarget
+from targets.described.target import EngineTarget
 from targets.objective import Objective
 from targets.readers.files import read_architecture
 from targets.readers.mapping import read_mapping

@@ -12,7 +12,7 @@ from eecompile.verbs.cost_files import check_writable, save_mapping, write_trace
 from passes.errors import InputError
 from passes.model.graph import from_model
 from passes.registry import parse_pipeline
-from targets.engine_target import EngineTarget
+from targets.described.target import EngineTarget
 from targets.objective import LATENCY
 from targets.readers.mapping import read_mapping
 from targets.report import CostReport, evaluate

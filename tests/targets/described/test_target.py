@@ -10,7 +10,7 @@ from passes.errors import InputError
 from targets.conformance import TargetConformance, sample_layer
 from targets.contract.placement import Placement, Refusal
 from targets.cost.mapping import MappingRule
-from targets.engine_target import EngineTarget
+from targets.described.target import EngineTarget
 from targets.layer import Bits, Layer
 from targets.objective import EDP, ENERGY, LATENCY, OBJECTIVES, Objective
 from targets.report import evaluate

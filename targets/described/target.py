@@ -8,11 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from passes.errors import InputError
-from targets import engine_support
 from targets.arch import Architecture
 from targets.contract.placement import Placement, Refusal
 from targets.contract.target import Constraint, CostModel, MappingSearch, Support, Target
-from targets.cost.engines import Engines
 from targets.cost.layer_cost import LayerCost, whole_parts
 from targets.cost.mapping import MappingRule, NoMappingError, RuleError, Unrolling
 from targets.cost.model.aliases import rule_on
@@ -20,9 +18,11 @@ from targets.cost.model.nest_of_layer import nest_of
 from targets.cost.model.residency import Residency
 from targets.cost.model.solution import Solution
 from targets.cost.search.engine import DEFAULT_LPF_LIMIT
-from targets.engine_costs import EngineCosts
-from targets.engine_machine import machine_of
-from targets.engine_rules import Named, allowed_cores, chosen_rule, foreign_loops, idle_rules
+from targets.described import support as engine_support
+from targets.described.costs import EngineCosts
+from targets.described.engines import Engines
+from targets.described.machine import machine_of
+from targets.described.rules import Named, allowed_cores, chosen_rule, foreign_loops, idle_rules
 from targets.hierarchy import MemoryLevel
 from targets.layer import Bits, Layer
 from targets.objective import EDP, Objective

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from targets.engine_target import EngineTarget
+from targets.described.target import EngineTarget
 from targets.readers.files import read_architecture
 from targets.schedule.machine import OUTER, Machine, Route, Word
 from tests.shared_files import shared

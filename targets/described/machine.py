@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from passes.errors import InputError
 from targets.arch import OFFCHIP, Architecture, Link
-from targets.cost.engines import Engines
 from targets.cost.mapping import DEFAULT_RULE
+from targets.described.engines import Engines
 from targets.hierarchy import OPERANDS, MemoryLevel
 from targets.schedule.machine import OUTER, TURNS, Machine, Route, Store, Word
 

@@ -1,0 +1,1 @@
+"""Any described accelerator as a target."""
