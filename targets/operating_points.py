@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from passes.errors import InputError, NoSolutionError
-from targets.arch import Architecture
+from targets.description.architecture import Architecture
 from targets.objective import Objective
 from targets.report import CostReport
 

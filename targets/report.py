@@ -11,10 +11,10 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError, NoSolutionError
-from targets.arch import OperatingPoint
 from targets.contract.placement import Refusal
 from targets.contract.target import Target
 from targets.cost.imc.area import core_areas, core_clocks_ns, core_peaks
+from targets.description.architecture import OperatingPoint
 from targets.layer import Bits
 from targets.layer_report import LayerReport, layer_reports
 from targets.objective import EDP, Objective, uniform

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from targets.arch import OperatingPoint
 from targets.contract.placement import Refusal
 from targets.cost.model.solution import Solution
+from targets.description.architecture import OperatingPoint
 from targets.layer_report import LayerReport
 from targets.path_cost import Cost, PathCost
 from targets.schedule.exact import Exact

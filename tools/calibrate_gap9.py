@@ -23,9 +23,9 @@ import onnx_graphsurgeon as gs
 from passes.errors import EecompileError
 from passes.model.graph import from_model, load
 from passes.registry import parse_pipeline
-from targets.arch import Architecture
 from targets.contract.placement import Placement
-from targets.figure import Figure
+from targets.description.architecture import Architecture
+from targets.description.figure import Figure
 from targets.gap9.target import Gap9Target
 from targets.layer import Layer
 from targets.workload import build_workload

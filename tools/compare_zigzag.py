@@ -18,9 +18,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from targets.cost.mapping import rule_for
 from targets.cost.model.solution import Solution
 from targets.cost.search.engine import DEFAULT_LPF_LIMIT, Engine
+from targets.description.mapping import rule_for
 from targets.objective import Objective
 from tools.zigzag_live import Zigzag, job, model_paths
 from tools.zigzag_records import FOLDER, Core, Record, Search, cores, pairs, searches

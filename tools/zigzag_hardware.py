@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from targets.arch import Architecture
-from targets.cost.mapping import MappingRule
+from targets.description.architecture import Architecture
+from targets.description.mapping import MappingRule
 from targets.readers.files import read_architecture
 from targets.readers.mapping import read_mapping
 

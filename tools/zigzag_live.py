@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from passes.errors import InputError
-from targets.cost.mapping import Mapping
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
+from targets.description.mapping import Mapping
 from tools.zigzag_records import Record
 
 TOOLS = Path(__file__).parent

@@ -14,8 +14,8 @@ from eecompile.verbs.schedule_options import ScheduleOptions, wishes_of
 from passes.errors import InputError, did_you_mean
 from targets.contract.registry import load_target, target_table
 from targets.contract.target import Target
-from targets.cost.mapping import RuleError
 from targets.described.target import EngineTarget
+from targets.description.mapping import RuleError
 from targets.layer import Bits
 from targets.objective import Objective
 from targets.operating_points import check_point, choose_point

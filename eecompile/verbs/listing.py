@@ -10,9 +10,9 @@ from typing import Any, get_type_hints
 
 from passes.base import print_value
 from passes.registry import TABLE, pass_class
-from targets.arch import OperatingPoint
 from targets.contract.registry import load_target, target_table
 from targets.contract.support import support_table
+from targets.description.architecture import OperatingPoint
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from targets.arch import Architecture
 from targets.contract.target import Target
 from targets.cost.layer_cost import LayerCost
-from targets.cost.mapping import NoMappingError
+from targets.description.architecture import Architecture
+from targets.description.mapping import NoMappingError
 from targets.layer import Layer
 from targets.schedule.jobs import Held, Option
 from targets.schedule.machine import OUTER, Machine, Store, Word

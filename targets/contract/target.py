@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from passes.errors import InputError, did_you_mean
-from targets.arch import Architecture, OperatingPoint
 from targets.contract.placement import CandidateCore, Placement, Reason, Refusal
 from targets.cost.layer_cost import LayerCost
-from targets.cost.mapping import NoMappingError
+from targets.description.architecture import Architecture, OperatingPoint
+from targets.description.mapping import NoMappingError
 from targets.layer import Bits, Layer
 from targets.objective import EDP, Objective
 from targets.schedule.candidates import Freedom

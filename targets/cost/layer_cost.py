@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from targets.cost.model.solution import Solution
-from targets.figure import Known
+from targets.description.figure import Known
 from targets.objective import Objective
 
 PJ_PER_MW_S = 1e9

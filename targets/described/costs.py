@@ -9,12 +9,12 @@ import numpy as np
 
 from targets.contract.target import Survey
 from targets.cost.layer_cost import LayerCost
-from targets.cost.mapping import MappingRule, NoMappingError, Unrolling
 from targets.cost.model.nest import Floats, LoopNest, Shape
 from targets.cost.model.nest_of_layer import nest_of, operand_tensors
 from targets.cost.model.residency import Residency
 from targets.cost.model.solution import Solution
-from targets.hierarchy import MemoryLevel
+from targets.description.hierarchy import MemoryLevel
+from targets.description.mapping import MappingRule, NoMappingError, Unrolling
 from targets.layer import Layer
 from targets.schedule.jobs import ALL_HELD, Held, Option
 from targets.schedule.machine import OUTER, Machine

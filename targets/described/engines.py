@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from targets.arch import Architecture
-from targets.cost.mapping import MappingRule
 from targets.cost.model.nest import LoopNest
 from targets.cost.model.residency import Residency, tensor_stores, without_trips
 from targets.cost.model.solution import Solution
 from targets.cost.search.engine import Engine
-from targets.hierarchy import OPERANDS, Hierarchy
+from targets.description.architecture import Architecture
+from targets.description.hierarchy import OPERANDS, Hierarchy
+from targets.description.mapping import MappingRule
 from targets.layer import Layer
 from targets.objective import Objective
 

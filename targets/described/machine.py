@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterator, Mapping
 
 from passes.errors import InputError
-from targets.arch import OFFCHIP, Architecture, Link
-from targets.cost.mapping import DEFAULT_RULE
 from targets.described.engines import Engines
-from targets.hierarchy import OPERANDS, MemoryLevel
+from targets.description.architecture import OFFCHIP, Architecture, Link
+from targets.description.hierarchy import OPERANDS, MemoryLevel
+from targets.description.mapping import DEFAULT_RULE
 from targets.schedule.machine import OUTER, TURNS, Machine, Route, Store, Word
 
 Uses = tuple[tuple[str, float], ...]

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from passes.operator_sets import POOLS
-from targets.cost.mapping import DEFAULT_RULE, MappingRule, rule_for
 from targets.cost.model.aliases import rule_on
 from targets.cost.model.nest_of_layer import nest_of
+from targets.description.mapping import DEFAULT_RULE, MappingRule, rule_for
 from targets.layer import Layer
 
 # What published mapping files call all poolings.

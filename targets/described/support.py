@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from passes.operator_sets import POOLS
-from targets.arch import Architecture, Core
 from targets.contract.target import Constraint, Support
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
+from targets.description.architecture import Architecture, Core
 from targets.layer import Layer
 
 ELEMENTWISE = tuple(sorted((SIMPLE | EXPONENTIAL) - POOLS))

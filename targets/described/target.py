@@ -8,11 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from passes.errors import InputError
-from targets.arch import Architecture
 from targets.contract.placement import Placement, Refusal
 from targets.contract.target import Constraint, CostModel, MappingSearch, Support, Target
 from targets.cost.layer_cost import LayerCost, whole_parts
-from targets.cost.mapping import MappingRule, NoMappingError, RuleError, Unrolling
 from targets.cost.model.aliases import rule_on
 from targets.cost.model.nest_of_layer import nest_of
 from targets.cost.model.residency import Residency
@@ -23,7 +21,9 @@ from targets.described.costs import EngineCosts
 from targets.described.engines import Engines
 from targets.described.machine import machine_of
 from targets.described.rules import Named, allowed_cores, chosen_rule, foreign_loops, idle_rules
-from targets.hierarchy import MemoryLevel
+from targets.description.architecture import Architecture
+from targets.description.hierarchy import MemoryLevel
+from targets.description.mapping import MappingRule, NoMappingError, RuleError, Unrolling
 from targets.layer import Bits, Layer
 from targets.objective import EDP, Objective
 from targets.schedule.candidates import Freedom

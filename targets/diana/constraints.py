@@ -5,11 +5,11 @@ Sources: KU Leuven's and MATCH's public compiler checks; L1, L2 and weight memor
 
 from __future__ import annotations
 
-from targets.arch import Architecture
 from targets.contract.target import Constraint
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.cost.layer_cost import ceil_div
 from targets.cost.tiling import linear_traffic
+from targets.description.architecture import Architecture
 from targets.layer import Layer
 
 KERNELS = (1, 3, 5, 7)

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from targets.arch import Architecture, load_architecture
 from targets.contract.closed_form import ClosedFormTarget
 from targets.contract.target import Constraint, CostModel, Support
 from targets.cost import elementwise, match, odimo
 from targets.cost.layer_cost import LayerCost, energy_pj, scaled, whole_parts
-from targets.cost.mapping import NoMappingError
 from targets.cost.tiling import Traffic, elementwise_traffic, linear_traffic
+from targets.description.architecture import Architecture, load_architecture
+from targets.description.figure import Known
+from targets.description.mapping import NoMappingError
 from targets.diana import constraints
 from targets.diana.searched import Searched
-from targets.figure import Known
 from targets.layer import Layer, LoopDims
 from targets.workload import Workload
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from targets.arch import Architecture, load_architecture
 from targets.contract.target import CostModel
-from targets.cost.mapping import MappingRule
 from targets.described.target import ENGINE_MODEL, EngineTarget
+from targets.description.architecture import Architecture, load_architecture
+from targets.description.mapping import MappingRule
 
 # What the registers share says what each array dimension is for: accumulators add along D2, weights are
 # shared along D3 and D4. Searching all loops on all dimensions takes long and finds little more.

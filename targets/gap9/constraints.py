@@ -6,9 +6,9 @@ not take runs on the cluster.
 
 from __future__ import annotations
 
-from targets.arch import Architecture
 from targets.contract.target import Constraint
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
+from targets.description.architecture import Architecture
 from targets.gap9.transfers import linear_transfers
 from targets.layer import Layer
 

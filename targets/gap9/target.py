@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from targets.arch import Architecture, Dma, load_architecture
 from targets.contract.closed_form import ClosedFormTarget
 from targets.contract.target import Constraint, CostModel, Support
 from targets.cost.elementwise import EXPONENTIAL, processed_elements
 from targets.cost.layer_cost import LayerCost, energy_pj, scaled
-from targets.figure import Known
+from targets.description.architecture import Architecture, Dma, load_architecture
+from targets.description.figure import Known
 from targets.gap9 import constraints
 from targets.gap9.cluster import linear_cycles
 from targets.gap9.ne16 import layer_work

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from targets.arch import Architecture, architecture_of
+from targets.description.architecture import Architecture, architecture_of
+from targets.description.yaml_text import read_yaml
 from targets.readers.entry import Entry
 from targets.readers.mapping import is_mapping
 from targets.readers.stream import read_stream
 from targets.readers.zigzag import read_zigzag
 from targets.readers.zigzag_memories import is_left_over
-from targets.yaml_text import read_yaml
 
 _STREAM_KEYS = {"core_connectivity", "graph", "offchip_core_id"}
 

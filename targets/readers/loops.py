@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from passes.errors import did_you_mean
-from targets.cost.mapping import loop_fault
+from targets.description.mapping import loop_fault
 from targets.readers.entry import Entry
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from targets.cost.mapping import Mapping, MappingRule
-from targets.hierarchy import OPERANDS
+from targets.description.hierarchy import OPERANDS
+from targets.description.mapping import Mapping, MappingRule
 from targets.readers.entry import Entry
 from targets.readers.loops import check_dimensions, read_loop
 

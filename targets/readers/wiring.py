@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from targets.arch import OFFCHIP, Core, Link
-from targets.hierarchy import MemoryLevel
+from targets.description.architecture import OFFCHIP, Core, Link
+from targets.description.hierarchy import MemoryLevel
 from targets.readers.entry import Entry
 
 _Direction = Literal["both", "from_offchip", "to_offchip"]

@@ -9,12 +9,12 @@ from typing import Literal
 from pydantic import ValidationError
 
 from passes.errors import InputError
-from targets.arch import Architecture, Core
-from targets.hierarchy import Imc, MacArray, MemoryLevel
+from targets.description.architecture import Architecture, Core
+from targets.description.explain import explain
+from targets.description.hierarchy import Imc, MacArray, MemoryLevel
 from targets.readers.entry import Entry
 from targets.readers.loops import read_unrolling
 from targets.readers.zigzag_memories import read_memory
-from targets.validation import explain
 
 # Messages of the description itself speak of our words.
 WORDS = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from targets.hierarchy import MemoryLevel
+from targets.description.hierarchy import MemoryLevel
 from targets.readers.entry import Entry
 from targets.readers.zigzag_ports import DIRECTIONS, OPERANDS, counted_ports, named_ports, ports_of
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from passes.errors import did_you_mean
-from targets.hierarchy import OperandName, Port
+from targets.description.hierarchy import OperandName, Port
 from targets.readers.entry import Entry
 
 OPERANDS: dict[str, OperandName] = {"I1": "I", "I2": "W", "O": "O"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from targets.arch import OFFCHIP, Architecture
+from targets.description.architecture import OFFCHIP, Architecture
 from targets.schedule.jobs import Network
 from targets.schedule.machine import TURNS
 from targets.schedule.result import Move, Run, Schedule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from targets.arch import Architecture, parse_architecture
+from targets.description.architecture import Architecture, parse_architecture
 
 _CORE = """
   - name: {name}

@@ -6,9 +6,9 @@ import pytest
 
 from passes.errors import InputError
 from targets import edge_tpu_quad
-from targets.arch import parse_architecture
 from targets.conformance import TargetConformance, sample_layer
 from targets.contract.placement import Placement
+from targets.description.architecture import parse_architecture
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.objective import LATENCY
 from targets.report import evaluate

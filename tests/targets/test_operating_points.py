@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from passes.errors import InputError, NoSolutionError
-from targets.arch import parse_architecture
 from targets.described.target import EngineTarget
+from targets.description.architecture import parse_architecture
 from targets.diana.target import DianaTarget
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.gap9.target import Gap9Target

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import yaml
 
-from targets.cost.mapping import rule_for
 from targets.cost.model.solution import Solution
 from targets.cost.search.engine import DEFAULT_LPF_LIMIT, Engine
+from targets.description.mapping import rule_for
 from targets.objective import LATENCY
 from tools.bench.bench_cost_growth import growth
 from tools.zigzag_live import SHIPPED, Zigzag, model_paths

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from targets.cost.mapping import rule_for
 from targets.cost.model.nest import LoopNest, Shape
 from targets.cost.model.nest_of_layer import nest_of
 from targets.cost.model.unrolling import place
 from targets.cost.search.engine import DEFAULT_LPF_LIMIT, Engine
 from targets.cost.search.orderings import prime_factors
 from targets.cost.search.spatial import unrollings
+from targets.description.mapping import rule_for
 from targets.layer import Layer, LoopDims, Operand
 from targets.objective import LATENCY
 from tools.zigzag_records import Core

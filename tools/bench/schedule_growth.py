@@ -6,8 +6,8 @@ import importlib
 import time
 from pathlib import Path
 
-from targets.arch import Architecture, Link
 from targets.described.target import EngineTarget
+from targets.description.architecture import Architecture, Link
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.layer import Layer, LoopDims, Operand
 from targets.objective import LATENCY

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from targets.arch import Architecture
 from targets.cost.imc.peak import Peak, array_area_mm2, clock_ns, peak
-from targets.hierarchy import Hierarchy
+from targets.description.architecture import Architecture
+from targets.description.hierarchy import Hierarchy
 
 
 def core_areas(arch: Architecture) -> dict[str, dict[str, float]]:

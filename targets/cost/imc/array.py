@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from targets.cost.imc.circuits import TECHNOLOGY, active_tree_adders, depth, place_value_adders
-from targets.cost.imc_check import check
-from targets.hierarchy import Hierarchy, Imc
+from targets.description.hierarchy import Hierarchy, Imc
+from targets.description.imc_rules import check
 
 
 @dataclass(frozen=True)

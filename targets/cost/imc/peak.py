@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from targets.cost.imc.array import ImcArray
 from targets.cost.imc.circuits import TECHNOLOGY, depth, place_value_adders, tree_adders
-from targets.cost.imc_check import check
-from targets.cost.mapping import Unrolling
 from targets.cost.model.nest import LoopNest
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
+from targets.description.imc_rules import check
+from targets.description.mapping import Unrolling
 
 # fmt: off
 __all__ = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingType
 from dataclasses import replace
 
-from targets.cost.mapping import MappingRule, Unrolling
 from targets.cost.model.nest import LoopNest
+from targets.description.mapping import MappingRule, Unrolling
 
 CHANNELS = "G"
 # What mapping files call the channels of poolings and element-wise work.

@@ -9,7 +9,7 @@ import numpy as np
 from targets.cost.model.batch import Batch, Bools, at
 from targets.cost.model.nest import Floats, Ints
 from targets.cost.model.unrolling import Placed
-from targets.hierarchy import Hierarchy, MemoryLevel
+from targets.description.hierarchy import Hierarchy, MemoryLevel
 
 # Combinations of prefixes looked at at once, to bound memory.
 MAX_COMBINATIONS = 2_000_000

@@ -8,7 +8,7 @@ import numpy as np
 
 from targets.cost.model.nest import Floats
 from targets.cost.model.traffic import Chain, served
-from targets.hierarchy import Hierarchy, Port
+from targets.description.hierarchy import Hierarchy, Port
 
 READS = ("to_above", "to_below")
 

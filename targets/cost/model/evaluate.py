@@ -13,7 +13,7 @@ from targets.cost.model.latency import Latency, latency
 from targets.cost.model.nest import Floats
 from targets.cost.model.traffic import both_chains
 from targets.cost.model.unrolling import Placed
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
 
 
 @dataclass(frozen=True)

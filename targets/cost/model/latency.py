@@ -14,7 +14,7 @@ import numpy as np
 from targets.cost.model.batch import Bools
 from targets.cost.model.nest import Floats
 from targets.cost.model.traffic import Chain, Transfer, served
-from targets.hierarchy import Hierarchy, Port
+from targets.description.hierarchy import Hierarchy, Port
 
 Key = tuple[str, int, str]  # operand, level, direction
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from targets.cost.model.nest import LoopNest, Shape
-from targets.hierarchy import Hierarchy, MemoryLevel
+from targets.description.hierarchy import Hierarchy, MemoryLevel
 
 
 @dataclass(frozen=True)

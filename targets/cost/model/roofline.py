@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from targets.cost.model.nest import Shape
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
 
 
 def ideal_cycles(shape: Shape, hierarchy: Hierarchy) -> float:

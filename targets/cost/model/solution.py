@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from targets.cost.mapping import Mapping
+from targets.description.mapping import Mapping
 from targets.objective import Objective
 
 

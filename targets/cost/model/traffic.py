@@ -12,7 +12,7 @@ from targets.cost.model.allocation import Levels
 from targets.cost.model.batch import Batch, Bools, at
 from targets.cost.model.nest import Floats, Ints
 from targets.cost.model.unrolling import Placed, Spread
-from targets.hierarchy import Hierarchy, MemoryLevel, Port
+from targets.description.hierarchy import Hierarchy, MemoryLevel, Port
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Transfer:
     Attributes:
         operand: ``W``, ``I`` or ``O``.
         level: Memory of the operand's chain, 0 innermost.
-        direction: One of ``targets.hierarchy.DIRECTIONS``.
+        direction: One of ``targets.description.hierarchy.DIRECTIONS``.
         elements: Elements moved per period, all instances below together.
         bits: Bits per element.
         period: Iterations between two of these moves.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from targets.cost.mapping import Unrolling
 from targets.cost.model.nest import Floats, Shape
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
+from targets.description.mapping import Unrolling
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from targets.cost.model.nest import Floats, Shape
 from targets.cost.model.unrolling import Placed
 from targets.cost.search.lattice import Boundary, Lattice, boundaries
 from targets.cost.search.shortest_paths import Key, Path, PathSolver
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
 
 # Sub-problems of shared memories looked at before the bound is left where it is.
 MAX_SPLITS = 60

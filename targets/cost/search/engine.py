@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from targets.cost.mapping import DEFAULT_RULE, Mapping, MappingRule, NoMappingError
 from targets.cost.model.nest import Ints, LoopNest, Shape
 from targets.cost.model.solution import Solution
 from targets.cost.model.unrolling import Placed
@@ -18,7 +17,8 @@ from targets.cost.search.orderings import MAX_ORDERS, all_orders, order_count, t
 from targets.cost.search.orders_given import given_orders
 from targets.cost.search.problem import BestOrder, MappingProblem
 from targets.cost.search.realise import realised, rows_of
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
+from targets.description.mapping import DEFAULT_RULE, Mapping, MappingRule, NoMappingError
 from targets.objective import ENERGY, LATENCY, Objective
 
 DEFAULT_LPF_LIMIT = 6

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from targets.cost.mapping import MappingRule
 from targets.cost.model.solution import Solution
 from targets.cost.model.unrolling import Placed
 from targets.cost.search.bounds import Bound, Bounds
@@ -15,6 +14,7 @@ from targets.cost.search.orderings import Factor, prime_factors
 from targets.cost.search.problem import BestOrder, MappingProblem
 from targets.cost.search.realise import Order, realised, rows_of
 from targets.cost.search.shortest_paths import Path
+from targets.description.mapping import MappingRule
 from targets.objective import Objective
 
 MAX_PATHS = 80

@@ -18,7 +18,7 @@ from targets.cost.model.energy import READS, moved_words
 from targets.cost.model.nest import Floats, Shape
 from targets.cost.model.unrolling import Placed, Spread
 from targets.cost.search.orderings import Factor, temporal_factors
-from targets.hierarchy import Hierarchy, MemoryLevel
+from targets.description.hierarchy import Hierarchy, MemoryLevel
 
 
 class Lattice:
@@ -76,7 +76,7 @@ class Flow:
         bits: Bits per period.
         real: Cycles per period.
         count: Periods; 0 where nothing moves.
-        direction: As ``targets.hierarchy.DIRECTIONS``.
+        direction: As ``targets.description.hierarchy.DIRECTIONS``.
     """
 
     port: tuple[str, str]

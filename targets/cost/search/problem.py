@@ -9,7 +9,6 @@ import numpy as np
 
 from passes.errors import InputError
 from targets.cost.imc.peak import array_energy_pj, precharge_pj
-from targets.cost.mapping import Mapping, MappingRule, Unrolling
 from targets.cost.model import roofline
 from targets.cost.model.allocation import Levels, allocate, fitting
 from targets.cost.model.batch import Batch, Bools
@@ -19,7 +18,8 @@ from targets.cost.model.solution import MemoryAccess, Solution
 from targets.cost.model.unrolling import Placed, place
 from targets.cost.search.bounds import Bounds
 from targets.cost.search.spatial import unrollings
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
+from targets.description.mapping import Mapping, MappingRule, Unrolling
 from targets.objective import Objective
 
 

@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator
 
 from targets.cost.imc.peak import has_rows
-from targets.cost.mapping import MappingRule, Unrolling
 from targets.cost.model.nest import Shape
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
+from targets.description.mapping import MappingRule, Unrolling
 
 Limits = dict[str, dict[str, int]]
 # Candidates costed per layer where unrollings are searched; the best by array use come first.

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import pytest
 
-from targets.arch import Architecture, parse_architecture
 from targets.conformance import TargetConformance, sample_layer
 from targets.contract.closed_form import ClosedFormTarget
 from targets.contract.placement import Placement, Refusal
 from targets.contract.target import CostModel, Support, sentence
 from targets.cost.layer_cost import LayerCost
+from targets.description.architecture import Architecture, parse_architecture
 from targets.layer import Layer
 from targets.report import evaluate
 from tests.targets.graphs import graph_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from targets.cost.model.nest import LoopNest
-from targets.hierarchy import Hierarchy, MacArray, MemoryLevel, OperandName, Port
+from targets.description.hierarchy import Hierarchy, MacArray, MemoryLevel, OperandName, Port
 
 WIDE = 4096
 LARGE = 10**6

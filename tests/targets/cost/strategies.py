@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from targets.array_access import check_array_access
-from targets.cost.mapping import Mapping, Unrolling
 from targets.cost.model.allocation import fitting
 from targets.cost.model.batch import Batch
 from targets.cost.model.nest import LoopNest, Shape
 from targets.cost.model.nest_of_layer import nest_of
 from targets.cost.model.unrolling import place
 from targets.cost.search.orderings import temporal_factors
-from targets.hierarchy import Hierarchy, MacArray, MemoryLevel, OperandName, Port
+from targets.description.array_access import check_array_access
+from targets.description.hierarchy import Hierarchy, MacArray, MemoryLevel, OperandName, Port
+from targets.description.mapping import Mapping, Unrolling
 from targets.layer import Layer, LoopDims, Operand
 
 HUGE = 10**9

@@ -9,8 +9,8 @@ import pytest
 from passes.errors import InputError
 from targets.conformance import TargetConformance, sample_layer
 from targets.contract.placement import Placement, Refusal
-from targets.cost.mapping import MappingRule
 from targets.described.target import EngineTarget
+from targets.description.mapping import MappingRule
 from targets.layer import Bits, Layer
 from targets.objective import EDP, ENERGY, LATENCY, OBJECTIVES, Objective
 from targets.report import evaluate

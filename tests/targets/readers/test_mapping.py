@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passes.errors import InputError
-from targets.cost.mapping import Mapping, MappingRule
+from targets.description.mapping import Mapping, MappingRule
 from targets.readers.mapping import parse_mapping, read_mapping
 from targets.readers.saved_mapping import SavedMapping, mapping_text
 from tests.shared_files import shared

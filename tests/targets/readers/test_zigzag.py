@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from passes.errors import InputError
-from targets.arch import Architecture
+from targets.description.architecture import Architecture
 from targets.readers.files import read_architecture
 from tests.shared_files import shared
 from tests.targets.readers.files import COUNTED, IMC, NAMED, OFFCHIP, changed

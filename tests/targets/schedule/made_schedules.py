@@ -7,8 +7,8 @@ from typing import cast
 
 from hypothesis import strategies as st
 
-from targets.arch import Architecture, parse_architecture
 from targets.cost.layer_cost import LayerCost
+from targets.description.architecture import Architecture, parse_architecture
 from targets.layer import Layer, Operand
 from targets.schedule.jobs import ALL_HELD, CoreCosts, Network, network_of
 from targets.schedule.machine import OUTER, Machine, Store, Word

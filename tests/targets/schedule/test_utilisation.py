@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from targets.cost.mapping import Mapping
 from targets.cost.model.solution import MemoryAccess, Solution
+from targets.description.mapping import Mapping
 from targets.schedule.drawing import timeline_of
 from targets.schedule.energy_split import energy_split
 from targets.schedule.machine import OUTER

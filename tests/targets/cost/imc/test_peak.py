@@ -20,7 +20,7 @@ from targets.cost.model.batch import Batch
 from targets.cost.model.evaluate import evaluate
 from targets.cost.model.nest import LoopNest, Shape, Window
 from targets.cost.model.unrolling import place
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
 
 PAIRS = Path(__file__).parents[2] / "references" / "zigzag_pairs.json.gz"
 SOURCE = "ZigZag 3.8.5, hardware {hardware}, node {node} of {network}"

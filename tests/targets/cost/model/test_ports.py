@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from passes.errors import InputError
-from targets.cost.mapping import Mapping, MappingRule, NoMappingError
 from targets.cost.search.engine import Engine
+from targets.description.mapping import Mapping, MappingRule, NoMappingError
 from targets.objective import LATENCY, OBJECTIVES, Objective
 from tests.targets.cost.small import core, matmul, memory, outer
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from targets.arch import parse_architecture
-from targets.cost.mapping import Mapping
 from targets.cost.model.nest import LoopNest, Window
 from targets.cost.model.solution import Solution
 from targets.cost.search.engine import Engine
+from targets.description.architecture import parse_architecture
+from targets.description.mapping import Mapping
 
 PAGE = Path(__file__).parents[4] / "docs" / "cost-model.md"
 CORE = """

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from targets.cost.mapping import Mapping
 from targets.cost.model.allocation import allocate
 from targets.cost.model.batch import Batch
 from targets.cost.model.latency import _balanced, _Duty, _stall
@@ -16,7 +15,8 @@ from targets.cost.model.nest import Shape
 from targets.cost.model.traffic import Transfer
 from targets.cost.model.unrolling import place
 from targets.cost.search.engine import Engine
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
+from targets.description.mapping import Mapping
 from tests.targets.cost.small import WIDE, core, matmul, memory, outer, register
 
 ONE = {"D1": 1}

@@ -12,7 +12,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from passes.errors import InputError
-from targets.cost.mapping import Mapping, MappingRule
 from targets.cost.model.allocation import allocate
 from targets.cost.model.batch import Batch
 from targets.cost.model.nest import LoopNest, Shape
@@ -20,7 +19,8 @@ from targets.cost.model.solution import Solution
 from targets.cost.model.unrolling import place
 from targets.cost.search.engine import Engine
 from targets.cost.search.orderings import all_orders, temporal_factors
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
+from targets.description.mapping import Mapping, MappingRule
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from tests.targets.cost.strategies import Case, cases, hierarchies, nests
 

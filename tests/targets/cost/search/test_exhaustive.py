@@ -10,13 +10,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from targets.cost.mapping import MappingRule
 from targets.cost.model.allocation import fitting
 from targets.cost.model.batch import Batch
 from targets.cost.model.nest import Shape
 from targets.cost.search.engine import Engine
 from targets.cost.search.orderings import all_orders, temporal_factors
 from targets.cost.search.problem import MappingProblem
+from targets.description.mapping import MappingRule
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from tests.targets.cost.small import core, matmul, memory, outer, register
 from tests.targets.cost.strategies import Case, cases

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passes.errors import InputError
-from targets.cost.mapping import MappingRule
 from targets.cost.model.nest import Shape
 from targets.cost.search.engine import Engine
 from targets.cost.search.orderings import order_count, temporal_factors
 from targets.cost.search.orders_given import ANY, given_orders
+from targets.description.mapping import MappingRule
 from tests.targets.cost.small import core, matmul, outer, register
 
 SHAPE = Shape(matmul(d=4, c=6, k=8))

@@ -8,9 +8,9 @@ from functools import cache
 
 import pytest
 
-from targets.cost.mapping import rule_for
 from targets.cost.model.solution import Solution
 from targets.cost.search.engine import Engine
+from targets.description.mapping import rule_for
 from targets.objective import LATENCY
 from tools.zigzag_records import Core, Record, Search, cores, pairs, searches, words_of
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 
 from passes.errors import InputError
-from targets.cost.mapping import MappingRule
 from targets.cost.model.nest import LoopNest, Shape
 from targets.cost.search.engine import Engine
 from targets.cost.search.spatial import MAX_CANDIDATES, unrollings
-from targets.hierarchy import Hierarchy
+from targets.description.hierarchy import Hierarchy
+from targets.description.mapping import MappingRule
 from tests.targets.cost.small import LARGE, core, matmul, memory, outer, register
 from tests.targets.cost.strategies import hierarchies, nests
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from passes.errors import InputError
-from targets.hierarchy import Hierarchy, Imc
+from targets.description.hierarchy import Hierarchy, Imc
 
 
 def check(hierarchy: Hierarchy) -> Imc:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from passes.errors import InputError
-from targets.arch import Architecture, load_architecture, parse_architecture
+from targets.description.architecture import Architecture, load_architecture, parse_architecture
 
 DESCRIPTION = """
 name: toy

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from passes.errors import InputError, did_you_mean
-from targets.array_access import check_array_access
-from targets.cost.imc_check import check as check_imc
-from targets.cost.mapping import loop_fault
-from targets.figure import Figure, Frozen, Known, Real
-from targets.hierarchy import Energy, Hierarchy, MacArray, MemoryLevel, Name, Size
-from targets.validation import explain
-from targets.yaml_text import parse_yaml, read_yaml
+from targets.description.array_access import check_array_access
+from targets.description.explain import explain
+from targets.description.figure import Figure, Frozen, Known, Real
+from targets.description.hierarchy import Energy, Hierarchy, MacArray, MemoryLevel, Name, Size
+from targets.description.imc_rules import check as check_imc
+from targets.description.mapping import loop_fault
+from targets.description.yaml_text import parse_yaml, read_yaml
 
 # What a link calls the memories off chip, which are no core.
 OFFCHIP = "offchip"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from targets.figure import Frozen, Known, Real, Whole
+from targets.description.figure import Frozen, Known, Real, Whole
 
 # Operands of a layer: weights (or the second input), input activations, output activations.
 OPERANDS = ("W", "I", "O")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from passes.errors import InputError
-from targets.yaml_text import parse_yaml, read_yaml
+from targets.description.yaml_text import parse_yaml, read_yaml
 
 
 def test_plain_values() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from targets.hierarchy import OPERANDS, Hierarchy
+from targets.description.hierarchy import OPERANDS, Hierarchy
 
 
 def check_array_access(hierarchy: Hierarchy, own: Iterable[str]) -> None:

@@ -1,0 +1,1 @@
+"""Descriptions of accelerators and wishes for mappings."""
