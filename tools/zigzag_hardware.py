@@ -17,8 +17,8 @@ import yaml
 
 from targets.description.architecture import Architecture
 from targets.description.mapping import MappingRule
-from targets.readers.files import read_architecture
-from targets.readers.mapping import read_mapping
+from targets.description.readers.files import read_architecture
+from targets.description.readers.mapping import read_mapping
 
 VERSION = "3.8.5"
 # Cores and their mapping files; the matrix core is recorded with wishes of the recorder's own.

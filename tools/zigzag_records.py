@@ -15,9 +15,9 @@ from targets.cost.model.nest import LoopNest, Window
 from targets.description.architecture import architecture_of
 from targets.description.hierarchy import DIRECTIONS, Hierarchy
 from targets.description.mapping import Mapping, MappingRule
+from targets.description.readers.mapping import mapping_of
 from targets.description.yaml_text import read_yaml
 from targets.objective import Objective, objective_named
-from targets.readers.mapping import mapping_of
 
 FOLDER = Path(__file__).parents[1] / "tests" / "targets" / "references"
 # Directions in the order of the counts in a record's word accesses.

@@ -16,11 +16,11 @@ from targets.contract.registry import load_target, target_table
 from targets.contract.target import Target
 from targets.described.target import EngineTarget
 from targets.description.mapping import RuleError
+from targets.description.readers.files import read_architecture
+from targets.description.readers.mapping import read_mapping
 from targets.layer import Bits
 from targets.objective import Objective
 from targets.operating_points import check_point, choose_point
-from targets.readers.files import read_architecture
-from targets.readers.mapping import read_mapping
 from targets.report import CostReport
 
 DETAIL_SECONDS = 2.0

@@ -9,7 +9,7 @@ from eecompile.run_files.directory import folders
 from passes.errors import InputError
 from passes.files import write_atomic
 from targets.described.target import EngineTarget
-from targets.readers.saved_mapping import SavedMapping, mapping_text
+from targets.description.readers.saved_mapping import SavedMapping, mapping_text
 from targets.report import CostReport
 from targets.schedule.trace import trace_text
 

@@ -13,9 +13,9 @@ from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.contract.target import Target
 from targets.described.target import EngineTarget
+from targets.description.readers.files import read_architecture
+from targets.description.readers.mapping import read_mapping
 from targets.objective import Objective
-from targets.readers.files import read_architecture
-from targets.readers.mapping import read_mapping
 from targets.schedule.checker import problems
 from targets.schedule.result import Schedule
 from targets.scheduling import Planned, Wishes, schedule_workload

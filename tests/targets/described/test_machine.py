@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from targets.described.target import EngineTarget
-from targets.readers.files import read_architecture
+from targets.description.readers.files import read_architecture
 from targets.schedule.machine import OUTER, Machine, Route, Word
 from tests.shared_files import shared
 from tests.targets.small_arch import small_arch

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from passes.errors import InputError
 from targets.description.mapping import Mapping, MappingRule
-from targets.readers.mapping import parse_mapping, read_mapping
-from targets.readers.saved_mapping import SavedMapping, mapping_text
+from targets.description.readers.mapping import parse_mapping, read_mapping
+from targets.description.readers.saved_mapping import SavedMapping, mapping_text
 from tests.shared_files import shared
-from tests.targets.readers.files import changed
+from tests.targets.description.readers.files import changed
 
 CORES = dict.fromkeys(("digital", "analog", "pooling"), ("D1", "D2", "D3"))
 

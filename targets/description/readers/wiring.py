@@ -7,7 +7,7 @@ from typing import Literal
 
 from targets.description.architecture import OFFCHIP, Core, Link
 from targets.description.hierarchy import MemoryLevel
-from targets.readers.entry import Entry
+from targets.description.readers.entry import Entry
 
 _Direction = Literal["both", "from_offchip", "to_offchip"]
 

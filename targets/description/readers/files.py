@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from targets.description.architecture import Architecture, architecture_of
+from targets.description.readers.entry import Entry
+from targets.description.readers.mapping import is_mapping
+from targets.description.readers.stream import read_stream
+from targets.description.readers.zigzag import read_zigzag
+from targets.description.readers.zigzag_memories import is_left_over
 from targets.description.yaml_text import read_yaml
-from targets.readers.entry import Entry
-from targets.readers.mapping import is_mapping
-from targets.readers.stream import read_stream
-from targets.readers.zigzag import read_zigzag
-from targets.readers.zigzag_memories import is_left_over
 
 _STREAM_KEYS = {"core_connectivity", "graph", "offchip_core_id"}
 

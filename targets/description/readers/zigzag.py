@@ -12,9 +12,9 @@ from passes.errors import InputError
 from targets.description.architecture import Architecture, Core
 from targets.description.explain import explain
 from targets.description.hierarchy import Imc, MacArray, MemoryLevel
-from targets.readers.entry import Entry
-from targets.readers.loops import read_unrolling
-from targets.readers.zigzag_memories import read_memory
+from targets.description.readers.entry import Entry
+from targets.description.readers.loops import read_unrolling
+from targets.description.readers.zigzag_memories import read_memory
 
 # Messages of the description itself speak of our words.
 WORDS = (

@@ -6,9 +6,9 @@ import pytest
 
 from passes.errors import InputError
 from targets.description.architecture import Architecture, Link
-from targets.readers.files import read_architecture
+from targets.description.readers.files import read_architecture
 from tests.shared_files import shared
-from tests.targets.readers.files import COUNTED, NAMED, OFFCHIP, changed
+from tests.targets.description.readers.files import COUNTED, NAMED, OFFCHIP, changed
 
 MESH = """
 name: system

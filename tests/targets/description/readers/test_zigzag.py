@@ -6,9 +6,9 @@ import pytest
 
 from passes.errors import InputError
 from targets.description.architecture import Architecture
-from targets.readers.files import read_architecture
+from targets.description.readers.files import read_architecture
 from tests.shared_files import shared
-from tests.targets.readers.files import COUNTED, IMC, NAMED, OFFCHIP, changed
+from tests.targets.description.readers.files import COUNTED, IMC, NAMED, OFFCHIP, changed
 
 
 def read(text: str, folder: Path) -> Architecture:

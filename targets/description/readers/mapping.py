@@ -7,11 +7,11 @@ from pathlib import Path
 
 from passes.errors import did_you_mean
 from targets.description.mapping import MappingRule
+from targets.description.readers.entry import Entry
+from targets.description.readers.loops import check_dimensions, read_loop, read_unrolling
+from targets.description.readers.saved_mapping import Dimensions, read_saved
+from targets.description.readers.zigzag_ports import OPERANDS
 from targets.description.yaml_text import parse_yaml, read_yaml
-from targets.readers.entry import Entry
-from targets.readers.loops import check_dimensions, read_loop, read_unrolling
-from targets.readers.saved_mapping import Dimensions, read_saved
-from targets.readers.zigzag_ports import OPERANDS
 
 # How Stream cuts layers into parts before it maps them; here that is the scheduler's decision.
 _NOT_USED = ("intra_core_tiling", "inter_core_tiling")

@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from targets.description.hierarchy import MemoryLevel
-from targets.readers.entry import Entry
-from targets.readers.zigzag_ports import DIRECTIONS, OPERANDS, counted_ports, named_ports, ports_of
+from targets.description.readers.entry import Entry
+from targets.description.readers.zigzag_ports import (
+    DIRECTIONS,
+    OPERANDS,
+    counted_ports,
+    named_ports,
+    ports_of,
+)
 
 _REQUIRED = ("size", "operands", "ports", "served_dimensions")
 _COSTS = ("r_cost", "w_cost", "area", "auto_cost_extraction")

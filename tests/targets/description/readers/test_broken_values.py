@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from passes.errors import InputError
-from targets.readers.mapping import mapping_of
-from targets.readers.zigzag import read_zigzag
-from tests.targets.readers.files import COUNTED, IMC, NAMED
-from tests.targets.readers.test_mapping import CORES, SAVED, WISHES
+from targets.description.readers.mapping import mapping_of
+from targets.description.readers.zigzag import read_zigzag
+from tests.targets.description.readers.files import COUNTED, IMC, NAMED
+from tests.targets.description.readers.test_mapping import CORES, SAVED, WISHES
 
 JUNK: list[Any] = [
     None,

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from passes.errors import did_you_mean
 from targets.description.mapping import loop_fault
-from targets.readers.entry import Entry
+from targets.description.readers.entry import Entry
 
 
 def read_loop(entry: Entry) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from passes.errors import did_you_mean
 from targets.description.hierarchy import OperandName, Port
-from targets.readers.entry import Entry
+from targets.description.readers.entry import Entry
 
 OPERANDS: dict[str, OperandName] = {"I1": "I", "I2": "W", "O": "O"}
 DIRECTIONS = {"fh": "from_above", "th": "to_above", "fl": "from_below", "tl": "to_below"}

@@ -10,8 +10,8 @@ import yaml
 
 from targets.description.hierarchy import OPERANDS
 from targets.description.mapping import Mapping, MappingRule
-from targets.readers.entry import Entry
-from targets.readers.loops import check_dimensions, read_loop
+from targets.description.readers.entry import Entry
+from targets.description.readers.loops import check_dimensions, read_loop
 
 _LINE = 110
 # Array dimensions of cores by name, in the order of the description.

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from passes.errors import InputError
 from targets.description.architecture import Architecture, Core
 from targets.description.explain import explain
+from targets.description.readers.entry import Entry
+from targets.description.readers.wiring import Ends, read_connections, read_graph
+from targets.description.readers.zigzag import WORDS, CoreFile, read_core
+from targets.description.readers.zigzag_memories import is_left_over
 from targets.description.yaml_text import read_yaml
-from targets.readers.entry import Entry
-from targets.readers.wiring import Ends, read_connections, read_graph
-from targets.readers.zigzag import WORDS, CoreFile, read_core
-from targets.readers.zigzag_memories import is_left_over
 
 _ROLES = ("pooling_core_id", "simd_core_id", "offchip_core_id")
 # Coordinates, process node and kernels change neither energy nor cycles.
