@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from targets.cost.layer_cost import ceil_div
-from targets.cost.odimo import ANALOG_COLUMNS, ANALOG_ROWS, UNROLLS
+from targets.diana.odimo import ANALOG_COLUMNS, ANALOG_ROWS, UNROLLS
 from targets.layer import LoopDims
 
 # Weights are written in blocks of this size. Source: the rules of DIANA's public compiler.

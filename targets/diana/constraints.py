@@ -8,8 +8,8 @@ from __future__ import annotations
 from targets.contract.target import Constraint
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.cost.layer_cost import ceil_div
-from targets.cost.tiling import linear_traffic
 from targets.description.architecture import Architecture
+from targets.diana.tiling import linear_traffic
 from targets.layer import Layer
 
 KERNELS = (1, 3, 5, 7)

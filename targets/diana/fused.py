@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from targets.cost import match, odimo
 from targets.cost.layer_cost import LayerCost, scaled
 from targets.description.architecture import Architecture
-from targets.diana import constraints
+from targets.diana import constraints, match, odimo
 from targets.diana.analog_array import CELL_BITS, Footprint, footprint
 from targets.diana.target import DianaTarget
 from targets.layer import Layer, LoopDims

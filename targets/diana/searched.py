@@ -6,10 +6,10 @@ from targets.cost.model.nest_of_layer import nest_of
 from targets.cost.model.residency import Residency
 from targets.cost.model.solution import Solution
 from targets.cost.search.engine import DEFAULT_LPF_LIMIT
-from targets.cost.tiling import elementwise_traffic, linear_traffic
 from targets.described.engines import Engines
 from targets.description.architecture import Architecture
 from targets.description.mapping import MappingRule
+from targets.diana.tiling import elementwise_traffic, linear_traffic
 from targets.layer import Layer
 from targets.objective import LATENCY
 

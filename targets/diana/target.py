@@ -11,14 +11,14 @@ from typing import ClassVar
 
 from targets.contract.closed_form import ClosedFormTarget
 from targets.contract.target import Constraint, CostModel, Support
-from targets.cost import elementwise, match, odimo
+from targets.cost import elementwise
 from targets.cost.layer_cost import LayerCost, energy_pj, scaled, whole_parts
-from targets.cost.tiling import Traffic, elementwise_traffic, linear_traffic
 from targets.description.architecture import Architecture, load_architecture
 from targets.description.figure import Known
 from targets.description.mapping import NoMappingError
-from targets.diana import constraints
+from targets.diana import constraints, match, odimo
 from targets.diana.searched import Searched
+from targets.diana.tiling import Traffic, elementwise_traffic, linear_traffic
 from targets.layer import Layer, LoopDims
 from targets.workload import Workload
 

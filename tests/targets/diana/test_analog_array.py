@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from targets.cost.odimo import ANALOG_COLUMNS, ANALOG_ROWS, analog_unroll
 from targets.diana.analog_array import CELL_BITS, Footprint, common_unroll, footprint, stacked
+from targets.diana.odimo import ANALOG_COLUMNS, ANALOG_ROWS, analog_unroll
 from targets.layer import LoopDims
 from tests.targets.networks import square
 

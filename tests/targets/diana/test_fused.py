@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from targets.contract.placement import Refusal
-from targets.cost import match, odimo
+from targets.diana import match, odimo
 from targets.diana.fused import ANALOG_WEIGHTS, FusedCosts, FusedRun, analog_cycles, fused_network
 from targets.diana.target import DianaTarget
 from targets.layer import Layer, Operand

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from targets.cost import match, odimo
-from targets.cost.tiling import linear_traffic
+from targets.diana import match, odimo
+from targets.diana.tiling import linear_traffic
 from targets.layer import LoopDims
 from tests.targets.networks import ds_cnn, linear_layer, mobilenet_v1_025, resnet8, resnet20, square
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from targets.cost.tiling import elementwise_traffic, linear_traffic
+from targets.diana.tiling import elementwise_traffic, linear_traffic
 from targets.layer import Operand
 from tests.targets.networks import linear_layer, loops, square
 
