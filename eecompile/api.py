@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from eecompile.verbs.inspect_network import Inspection
     from eecompile.verbs.listing import PassList, TargetList
     from eecompile.verbs.optimize import OptResult
+    from targets.evaluation.report import CostReport
     from targets.layer import Bits
-    from targets.report import CostReport
 
 __all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "report", "run", "targets"]
 

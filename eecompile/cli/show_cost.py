@@ -12,8 +12,8 @@ from eecompile.wording import quantities
 from passes.errors import InputError
 from targets.cost.imc.area import core_areas, core_clocks_ns, core_peaks
 from targets.cost.model.solution import Solution
-from targets.layer_report import LayerReport
-from targets.report import CostReport
+from targets.evaluation.layers import LayerReport
+from targets.evaluation.report import CostReport
 
 SHOWN_LAYERS = 40
 WIDE = 110

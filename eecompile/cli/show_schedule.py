@@ -9,11 +9,11 @@ from rich.console import Console
 
 from eecompile.cli.terminal import line, table
 from eecompile.wording import quantities
+from targets.evaluation.paths import Cost, PathCost
+from targets.evaluation.report import CostReport
+from targets.evaluation.schedule_report import ScheduleReport
 from targets.objective import Objective
-from targets.path_cost import Cost, PathCost
-from targets.report import CostReport
 from targets.schedule.exact import Exact
-from targets.schedule_report import ScheduleReport
 
 SHOWN_RESOURCES = 24
 _MODES = {

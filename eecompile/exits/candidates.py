@@ -17,8 +17,8 @@ from eecompile.exits.thresholds import Limit, choose_sparing
 from passes.confidence import ConfidenceRule
 from passes.exits.chain import keep_exits
 from passes.state import state_of
+from targets.evaluation.report import CostReport
 from targets.objective import Objective
-from targets.report import CostReport
 
 # From a network, the shares of inputs that leave at each of its exits (``None``: equal ones), and whether the
 # next stage may start while a head decides.

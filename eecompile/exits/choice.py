@@ -12,7 +12,7 @@ from eecompile.exits.answers import Answers
 from eecompile.exits.candidates import Candidate, CandidateExit, Evaluation, Figures
 from eecompile.exits.removed import RemovedExit
 from eecompile.exits.thresholds import leaves_at
-from targets.report import CostReport
+from targets.evaluation.report import CostReport
 
 # What an exit more must save, in points of static: less is within the noise of a validation set, and not
 # worth its weights.

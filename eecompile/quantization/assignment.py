@@ -10,8 +10,8 @@ from passes.operator_sets import QUANTIZED_LINEAR
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.contract.target import Target
+from targets.evaluation.report import evaluate
 from targets.objective import EDP, Objective
-from targets.report import evaluate
 
 
 def assign_precisions(

@@ -12,7 +12,7 @@ from eecompile.exits.thresholds import Limit, choose
 from eecompile.run.evidence import Evidence
 from eecompile.run.figures import ratios_of, saving_of
 from eecompile.run_files.summary import CurvePoint
-from targets.report import CostReport
+from targets.evaluation.report import CostReport
 
 CURVE_DROPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 

@@ -19,7 +19,7 @@ from eecompile.run.clock import Clock
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import Prepared
 from eecompile.run_files.summary import Summary
-from targets.report import CostReport
+from targets.evaluation.report import CostReport
 
 
 @dataclass

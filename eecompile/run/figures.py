@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.run_files.summary import Saving
-from targets.path_cost import Cost, expected_cost
-from targets.report import CostReport
+from targets.evaluation.paths import Cost, expected_cost
+from targets.evaluation.report import CostReport
 
 Array = NDArray[Any]
 

@@ -22,8 +22,8 @@ from eecompile.training.frozen_heads import import_torch
 from passes.errors import InputError
 from passes.state import state_of
 from targets.contract.registry import load_target
-from targets.report import CostReport
-from targets.scheduling import Wishes
+from targets.evaluation.report import CostReport
+from targets.evaluation.scheduling import Wishes
 
 __all__ = ["RunOptions", "RunResult", "prepare", "run"]
 

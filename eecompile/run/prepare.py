@@ -19,10 +19,10 @@ from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.contract.target import Target
+from targets.evaluation.report import CostReport, evaluate
+from targets.evaluation.scheduling import Wishes
 from targets.layer import Bits
 from targets.objective import Objective
-from targets.report import CostReport, evaluate
-from targets.scheduling import Wishes
 
 DEFAULT_EXITS = 2
 MAX_EXITS = 6

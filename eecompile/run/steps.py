@@ -32,10 +32,10 @@ from passes.heads import AUTO, CONV, LINEAR
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.contract.target import Target
+from targets.evaluation.report import CostReport
+from targets.evaluation.scheduling import Wishes
 from targets.objective import Objective
-from targets.report import CostReport
 from targets.schedule.trace import trace_text
-from targets.scheduling import Wishes
 
 # Up to so many mounts, `auto` tries both kinds of head on each: every choice is costed and searched.
 MAX_RIVALS = 4

@@ -22,7 +22,7 @@ from eecompile.run_files.summary import (
     Summary,
 )
 from passes.state import state_of
-from targets.path_cost import PathCost
+from targets.evaluation.paths import PathCost
 
 Array = NDArray[Any]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eecompile.run_files.summary import Summary
-from targets.report import CostReport
-from targets.report_json import layer_figures
+from targets.evaluation.document import layer_figures
+from targets.evaluation.report import CostReport
 
 
 def exit_rows(summary: Summary) -> list[Mapping[str, Any]]:

@@ -18,10 +18,10 @@ from targets.described.target import EngineTarget
 from targets.description.mapping import RuleError
 from targets.description.readers.files import read_architecture
 from targets.description.readers.mapping import read_mapping
+from targets.evaluation.points import check_point, choose_point
+from targets.evaluation.report import CostReport
 from targets.layer import Bits
 from targets.objective import Objective
-from targets.operating_points import check_point, choose_point
-from targets.report import CostReport
 
 DETAIL_SECONDS = 2.0
 _FILE_ENDINGS = (".yaml", ".yml")

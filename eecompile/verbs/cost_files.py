@@ -10,7 +10,7 @@ from passes.errors import InputError
 from passes.files import write_atomic
 from targets.described.target import EngineTarget
 from targets.description.readers.saved_mapping import SavedMapping, mapping_text
-from targets.report import CostReport
+from targets.evaluation.report import CostReport
 from targets.schedule.trace import trace_text
 
 

@@ -16,8 +16,8 @@ from passes.registry import parse_pipeline
 from passes.state import Decline, Exit, state_of
 from targets.contract.registry import load_target
 from targets.contract.target import Target
+from targets.evaluation.report import CostReport, evaluate
 from targets.objective import EDP
-from targets.report import CostReport, evaluate
 
 Shape = tuple[int, ...]
 

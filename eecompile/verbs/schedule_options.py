@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from passes.errors import InputError, did_you_mean
 from targets.contract.target import Target
-from targets.scheduling import Wishes
+from targets.evaluation.scheduling import Wishes
 
 T = TypeVar("T")
 # May layers be split over cores, may they be fused.

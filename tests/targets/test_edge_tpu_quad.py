@@ -10,8 +10,8 @@ from targets.conformance import TargetConformance, sample_layer
 from targets.contract.placement import Placement
 from targets.description.architecture import parse_architecture
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
+from targets.evaluation.report import evaluate
 from targets.objective import LATENCY
-from targets.report import evaluate
 from tests.targets.graphs import residual
 
 QUAD = EdgeTpuQuadTarget()

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
+from targets.evaluation.scheduling import Wishes
 from targets.objective import EDP, LATENCY
-from targets.scheduling import Wishes
 from tests.shared_files import shared
 from tools.bench.schedule_resnet8 import STREAM_CYCLES, STREAM_PJ
 from tools.bench.schedule_star import PAPER_CYCLES, PAPER_EDP, PAPER_PJ, RATIOS, averages
@@ -48,7 +48,7 @@ SCRIPT = """
 from tools.bench.schedule_growth import accelerator, network
 from tools.bench.scheduled import digest
 from targets.objective import EDP
-from targets.scheduling import schedule_workload
+from targets.evaluation.scheduling import schedule_workload
 print(digest(schedule_workload(network(12), accelerator(3), EDP).schedule))
 """
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from targets.described.target import EngineTarget
 from targets.description.architecture import Architecture, Link
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
+from targets.evaluation.scheduling import schedule_workload
 from targets.layer import Layer, LoopDims, Operand
 from targets.objective import LATENCY
 from targets.schedule.checker import problems
-from targets.scheduling import schedule_workload
 from targets.workload import ExitPath, Workload
 
 LAYERS = (25, 50, 100, 200, 400)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from targets.evaluation.scheduling import Wishes
 from targets.objective import EDP, ENERGY, LATENCY
 from targets.schedule.energy_split import energy_split
-from targets.scheduling import Wishes
 from targets.workload import Workload
 from tools.bench.scheduled import (
     FUSED,

@@ -10,10 +10,10 @@ from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.contract.target import Target
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
+from targets.evaluation.scheduling import Wishes
 from targets.objective import EDP, ENERGY, LATENCY
 from targets.schedule.result import Schedule
 from targets.schedule.speculation import path_energies
-from targets.scheduling import Wishes
 from targets.workload import Workload, build_workload
 from tools.bench.scheduled import LAYERS, SPLIT, STAR, timed, workload_of
 

@@ -23,8 +23,8 @@ from eecompile.exits.thresholds import Limit, Observed, choose, leaves_at
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.contract.registry import load_target
+from targets.evaluation.report import evaluate
 from targets.objective import EDP
-from targets.report import evaluate
 
 
 def main() -> None:

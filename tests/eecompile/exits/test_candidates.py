@@ -8,8 +8,8 @@ import pytest
 from eecompile.exits.candidates import Candidate, CandidateExit, Evaluation, shares
 from eecompile.exits.thresholds import Limit
 from passes.confidence import MARGIN, MAX_SOFTMAX
+from targets.evaluation.report import CostReport
 from targets.objective import EDP
-from targets.report import CostReport
 from tests.eecompile.exits.test_choice import answers, cost, network
 
 __all__ = ["network"]

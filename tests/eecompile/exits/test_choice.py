@@ -17,9 +17,9 @@ from passes.heads import CONV, LINEAR
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.contract.registry import load_target
+from targets.evaluation.report import CostReport
+from targets.evaluation.scheduling import Wishes
 from targets.objective import EDP
-from targets.report import CostReport
-from targets.scheduling import Wishes
 from tests.eecompile.quantization.test_calibration import EXAMPLE
 
 

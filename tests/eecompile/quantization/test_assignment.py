@@ -27,7 +27,7 @@ from passes.registry import parse_pipeline
 from passes.state import state_of
 from targets.contract.registry import BUILTIN, load_target
 from targets.diana.target import DianaTarget
-from targets.report import evaluate
+from targets.evaluation.report import evaluate
 from tests.eecompile.schemes import assign
 from tests.eecompile.small_models import write_images, write_skip_net
 

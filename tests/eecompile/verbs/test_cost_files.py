@@ -14,8 +14,8 @@ from passes.model.graph import from_model
 from passes.registry import parse_pipeline
 from targets.described.target import EngineTarget
 from targets.description.readers.mapping import read_mapping
+from targets.evaluation.report import CostReport, evaluate
 from targets.objective import LATENCY
-from targets.report import CostReport, evaluate
 from tests.eecompile.small_models import skip_net
 from tests.targets.small_arch import small_arch
 

@@ -14,8 +14,8 @@ from targets.contract.placement import Placement, Refusal
 from targets.contract.target import CostModel, Support, sentence
 from targets.cost.layer_cost import LayerCost
 from targets.description.architecture import Architecture, parse_architecture
+from targets.evaluation.report import evaluate
 from targets.layer import Layer
-from targets.report import evaluate
 from tests.targets.graphs import graph_of
 
 HARDWARE = """

@@ -11,11 +11,11 @@ from targets.conformance import TargetConformance, sample_layer
 from targets.contract.placement import Placement, Refusal
 from targets.described.target import EngineTarget
 from targets.description.mapping import MappingRule
+from targets.evaluation.report import evaluate
+from targets.evaluation.scheduling import Wishes
 from targets.layer import Bits, Layer
 from targets.objective import EDP, ENERGY, LATENCY, OBJECTIVES, Objective
-from targets.report import evaluate
 from targets.schedule.machine import OUTER
-from targets.scheduling import Wishes
 from tests.targets.graphs import graph_of, residual
 from tests.targets.small_arch import small_arch
 

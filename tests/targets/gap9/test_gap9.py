@@ -12,11 +12,11 @@ from targets.conformance import TargetConformance, sample_layer
 from targets.contract.placement import Placement, Refusal
 from targets.contract.support import support_table
 from targets.cost.layer_cost import LayerCost
+from targets.evaluation.report import evaluate
 from targets.gap9.cluster import linear_cycles
 from targets.gap9.target import Gap9Target
 from targets.gap9.transfers import elementwise_transfers
 from targets.layer import Layer, LoopDims
-from targets.report import evaluate
 from targets.workload import ExitPath, Workload
 from tests.targets.graphs import residual
 from tests.targets.networks import linear_layer, loops, square

@@ -10,10 +10,10 @@ from passes.state import state_of
 from targets.contract.target import Target
 from targets.diana.target import DianaTarget
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
+from targets.evaluation.report import evaluate
+from targets.evaluation.scheduling import Wishes
 from targets.objective import ENERGY, LATENCY, OBJECTIVES, Objective
-from targets.report import evaluate
 from targets.schedule.checker import problems
-from targets.scheduling import Wishes
 from tests.targets.graphs import graph_of, lowered, residual
 
 DIANA = DianaTarget()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from targets.evaluation.paths import Cost, PathCost, Speculation, expected_cost
 from targets.objective import EDP, ENERGY, LATENCY
-from targets.path_cost import Cost, PathCost, Speculation, expected_cost
 
 SHORT, LONG = Cost.at_clock(10, 100, 2e12, 50.0), Cost.at_clock(30, 300, 4e12, 50.0)
 

@@ -8,10 +8,10 @@ from typing import Any
 from targets.contract.placement import Refusal
 from targets.cost.model.solution import Solution
 from targets.description.architecture import OperatingPoint
-from targets.layer_report import LayerReport
-from targets.path_cost import Cost, PathCost
+from targets.evaluation.layers import LayerReport
+from targets.evaluation.paths import Cost, PathCost
+from targets.evaluation.schedule_report import ScheduleReport
 from targets.schedule.exact import Exact
-from targets.schedule_report import ScheduleReport
 
 SCHEMA_VERSION = 1
 

@@ -15,11 +15,7 @@ from targets.contract.placement import Refusal
 from targets.contract.target import Target
 from targets.cost.imc.area import core_areas, core_clocks_ns, core_peaks
 from targets.description.architecture import OperatingPoint
-from targets.layer import Bits
-from targets.layer_report import LayerReport, layer_reports
-from targets.objective import EDP, Objective, uniform
-from targets.path_cost import Cost, PathCost, expected_cost, path_costs
-from targets.report_json import (
+from targets.evaluation.document import (
     SCHEMA_VERSION,
     detail_json,
     exact_json,
@@ -30,11 +26,15 @@ from targets.report_json import (
     refusal_json,
     schedule_json,
 )
+from targets.evaluation.layers import LayerReport, layer_reports
+from targets.evaluation.paths import Cost, PathCost, expected_cost, path_costs
+from targets.evaluation.schedule_report import ScheduleReport, schedule_report
+from targets.evaluation.scheduling import Planned, Wishes, schedule_workload
+from targets.layer import Bits
+from targets.objective import EDP, Objective, uniform
 from targets.schedule.drawing import timeline_of
 from targets.schedule.timeline import Timeline
 from targets.schedule.trace import to_trace
-from targets.schedule_report import ScheduleReport, schedule_report
-from targets.scheduling import Planned, Wishes, schedule_workload
 from targets.workload import FreeLayer, Workload, build_workload
 
 # Ratios come rounded from tables.

@@ -12,11 +12,11 @@ from targets.described.target import EngineTarget
 from targets.description.architecture import parse_architecture
 from targets.diana.target import DianaTarget
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
+from targets.evaluation.points import best_point, choose_point
+from targets.evaluation.report import CostReport, evaluate
+from targets.evaluation.scheduling import Wishes
 from targets.gap9.target import Gap9Target
 from targets.objective import EDP, ENERGY, LATENCY, Objective
-from targets.operating_points import best_point, choose_point
-from targets.report import CostReport, evaluate
-from targets.scheduling import Wishes
 from tests.targets.graphs import residual
 from tests.targets.small_arch import small_text
 

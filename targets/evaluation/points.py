@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from passes.errors import InputError, NoSolutionError
 from targets.description.architecture import Architecture
+from targets.evaluation.report import CostReport
 from targets.objective import Objective
-from targets.report import CostReport
 
 
 def choose_point(report: CostReport, max_latency_s: float, name: str | None = None) -> CostReport:

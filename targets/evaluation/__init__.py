@@ -1,0 +1,1 @@
+"""What a network costs on a target: per layer, per exit, at each operating point."""
