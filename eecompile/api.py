@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from eecompile.verbs.listing import PassList, TargetList
     from eecompile.verbs.optimize import OptResult
     from targets.evaluation.report import CostReport
-    from targets.layer import Bits
+    from targets.network.layer import Bits
 
 __all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "report", "run", "targets"]
 

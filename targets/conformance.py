@@ -19,10 +19,10 @@ from targets.contract.placement import Placement, Refusal
 from targets.contract.support import support_table
 from targets.contract.target import Target, sentence
 from targets.evaluation.scheduling import Wishes, schedule_workload
-from targets.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, LoopDims, Operand
+from targets.network.workload import ExitPath, Workload
 from targets.objective import EDP, OBJECTIVES, Objective
 from targets.schedule.checker import problems
-from targets.workload import ExitPath, Workload
 
 MIN_SENTENCE_WORDS = 3
 

@@ -27,8 +27,8 @@ from targets.contract.placement import Placement
 from targets.description.architecture import Architecture
 from targets.description.figure import Figure
 from targets.gap9.target import Gap9Target
-from targets.layer import Layer
-from targets.workload import build_workload
+from targets.network.layer import Layer
+from targets.network.workload import build_workload
 from tools.make_tiny_networks import autoencoder, ds_cnn
 
 HIGH, LOW = "0.8V", "0.65V"

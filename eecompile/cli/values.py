@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from passes.errors import InputError, did_you_mean
-from targets.layer import Bits
+from targets.network.layer import Bits
 
 ON_OFF = {"on": True, "off": False}
 FULL: Literal["full"] = "full"

@@ -21,7 +21,7 @@ from passes.state import copy_graph, state_of
 from targets.contract.target import Target
 from targets.evaluation.report import CostReport, evaluate
 from targets.evaluation.scheduling import Wishes
-from targets.layer import Bits
+from targets.network.layer import Bits
 from targets.objective import Objective
 
 DEFAULT_EXITS = 2

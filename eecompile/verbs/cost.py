@@ -20,7 +20,7 @@ from targets.description.readers.files import read_architecture
 from targets.description.readers.mapping import read_mapping
 from targets.evaluation.points import check_point, choose_point
 from targets.evaluation.report import CostReport
-from targets.layer import Bits
+from targets.network.layer import Bits
 from targets.objective import Objective
 
 DETAIL_SECONDS = 2.0

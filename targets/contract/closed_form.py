@@ -9,10 +9,10 @@ from targets.contract.target import Target
 from targets.cost.layer_cost import LayerCost
 from targets.description.architecture import Architecture
 from targets.description.mapping import NoMappingError
-from targets.layer import Layer
+from targets.network.layer import Layer
+from targets.network.workload import Workload
 from targets.schedule.jobs import Held, Option
 from targets.schedule.machine import OUTER, Machine, Store, Word
-from targets.workload import Workload
 
 
 def closed_form_machine(arch: Architecture, outer_memory: str = "") -> Machine:

@@ -13,12 +13,12 @@ from targets.contract.placement import CandidateCore, Placement, Reason, Refusal
 from targets.cost.layer_cost import LayerCost
 from targets.description.architecture import Architecture, OperatingPoint
 from targets.description.mapping import NoMappingError
-from targets.layer import Bits, Layer
+from targets.network.layer import Bits, Layer
+from targets.network.workload import Workload
 from targets.objective import EDP, Objective
 from targets.schedule.candidates import Freedom
 from targets.schedule.jobs import CoreCosts
 from targets.schedule.machine import Machine
-from targets.workload import Workload
 
 # A rule of a core. Its docstring is the sentence shown to users and printed in the support table.
 Constraint = Callable[[Layer, Architecture], bool]

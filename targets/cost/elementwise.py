@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from targets.cost.layer_cost import ceil_div
-from targets.layer import Layer, LoopDims
+from targets.network.layer import Layer, LoopDims
 
 POOL_WINDOW = 2
 

@@ -15,10 +15,10 @@ from targets.cost.model.residency import Residency
 from targets.cost.model.solution import Solution
 from targets.description.hierarchy import MemoryLevel
 from targets.description.mapping import MappingRule, NoMappingError, Unrolling
-from targets.layer import Layer
+from targets.network.layer import Layer
+from targets.network.workload import Workload
 from targets.schedule.jobs import ALL_HELD, Held, Option
 from targets.schedule.machine import OUTER, Machine
-from targets.workload import Workload
 
 
 class MappedTarget(Protocol):

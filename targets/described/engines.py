@@ -11,7 +11,7 @@ from targets.cost.search.engine import Engine
 from targets.description.architecture import Architecture
 from targets.description.hierarchy import OPERANDS, Hierarchy
 from targets.description.mapping import MappingRule
-from targets.layer import Layer
+from targets.network.layer import Layer
 from targets.objective import Objective
 
 # Per operand, memories that can hold a whole tensor of it and their bits, outermost first.

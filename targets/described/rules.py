@@ -9,7 +9,7 @@ from passes.operator_sets import POOLS
 from targets.cost.model.aliases import rule_on
 from targets.cost.model.nest_of_layer import nest_of
 from targets.description.mapping import DEFAULT_RULE, MappingRule, rule_for
-from targets.layer import Layer
+from targets.network.layer import Layer
 
 # What published mapping files call all poolings.
 _POOLING_RULES = ("Pooling", "Pool")

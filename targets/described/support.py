@@ -6,7 +6,7 @@ from passes.operator_sets import POOLS
 from targets.contract.target import Constraint, Support
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.description.architecture import Architecture, Core
-from targets.layer import Layer
+from targets.network.layer import Layer
 
 ELEMENTWISE = tuple(sorted((SIMPLE | EXPONENTIAL) - POOLS))
 _ARRAYS = ("mac_array", "imc_array")

@@ -24,11 +24,11 @@ from targets.described.rules import Named, allowed_cores, chosen_rule, foreign_l
 from targets.description.architecture import Architecture
 from targets.description.hierarchy import MemoryLevel
 from targets.description.mapping import MappingRule, NoMappingError, RuleError, Unrolling
-from targets.layer import Bits, Layer
+from targets.network.layer import Bits, Layer
+from targets.network.workload import Workload
 from targets.objective import EDP, Objective
 from targets.schedule.candidates import Freedom
 from targets.schedule.machine import Machine
-from targets.workload import Workload
 
 ENGINE_MODEL = CostModel(
     "the mapping and cost model of ZigZag 3.8.5",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from targets.cost.layer_cost import ceil_div
 from targets.diana.odimo import ANALOG_COLUMNS, ANALOG_ROWS, UNROLLS
-from targets.layer import LoopDims
+from targets.network.layer import LoopDims
 
 # Weights are written in blocks of this size. Source: the rules of DIANA's public compiler.
 BLOCK_ROWS = 288

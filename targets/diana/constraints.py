@@ -10,7 +10,7 @@ from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.cost.layer_cost import ceil_div
 from targets.description.architecture import Architecture
 from targets.diana.tiling import linear_traffic
-from targets.layer import Layer
+from targets.network.layer import Layer
 
 KERNELS = (1, 3, 5, 7)
 TERNARY_BITS = 2

@@ -10,11 +10,11 @@ from targets.description.architecture import Architecture
 from targets.diana import constraints, match, odimo
 from targets.diana.analog_array import CELL_BITS, Footprint, footprint
 from targets.diana.target import DianaTarget
-from targets.layer import Layer, LoopDims
+from targets.network.layer import Layer, LoopDims
+from targets.network.workload import Workload
 from targets.schedule.jobs import ALL_HELD, Held, Network, Option, network_of, weights_name
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
 from targets.schedule.regions import Extent
-from targets.workload import Workload
 
 CORES = ("analog", "digital", "pooling", "simd")
 L1, DIGITAL_WEIGHTS, ANALOG_WEIGHTS = "l1", "digital_weights", "analog_weights"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from targets.cost.layer_cost import ceil_div
-from targets.layer import LoopDims
+from targets.network.layer import LoopDims
 
 ARRAY_K = 16
 ARRAY_OX = 16

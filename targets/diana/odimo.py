@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from targets.cost.layer_cost import ceil_div
-from targets.layer import LoopDims
+from targets.network.layer import LoopDims
 
 ANALOG_ROWS = 1152
 ANALOG_COLUMNS = 512

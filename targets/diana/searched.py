@@ -10,7 +10,7 @@ from targets.described.engines import Engines
 from targets.description.architecture import Architecture
 from targets.description.mapping import MappingRule
 from targets.diana.tiling import elementwise_traffic, linear_traffic
-from targets.layer import Layer
+from targets.network.layer import Layer
 from targets.objective import LATENCY
 
 

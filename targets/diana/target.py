@@ -19,8 +19,8 @@ from targets.description.mapping import NoMappingError
 from targets.diana import constraints, match, odimo
 from targets.diana.searched import Searched
 from targets.diana.tiling import Traffic, elementwise_traffic, linear_traffic
-from targets.layer import Layer, LoopDims
-from targets.workload import Workload
+from targets.network.layer import Layer, LoopDims
+from targets.network.workload import Workload
 
 _SPREAD = (
     "not measured: no cycle count of a whole network on silicon could be read. Over convolutions and fully "

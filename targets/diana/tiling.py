@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from targets.cost.layer_cost import ceil_div
-from targets.layer import Layer, LoopDims
+from targets.network.layer import Layer, LoopDims
 
 # The array takes 16 output channels at a time; weights and biases are stored padded to it.
 CHANNEL_BLOCK = 16

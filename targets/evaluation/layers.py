@@ -9,7 +9,7 @@ from targets.contract.placement import Reason
 from targets.contract.target import Target
 from targets.cost.layer_cost import LayerCost, in_turn
 from targets.evaluation.scheduling import Planned
-from targets.layer import Layer
+from targets.network.layer import Layer
 from targets.schedule.result import Run
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from targets.network.workload import Workload
 from targets.objective import Objective
 from targets.schedule.result import Schedule
 from targets.schedule.speculation import path_energies
-from targets.workload import Workload
 
 J_PER_PJ = 1e-12
 

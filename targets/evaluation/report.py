@@ -30,12 +30,12 @@ from targets.evaluation.layers import LayerReport, layer_reports
 from targets.evaluation.paths import Cost, PathCost, expected_cost, path_costs
 from targets.evaluation.schedule_report import ScheduleReport, schedule_report
 from targets.evaluation.scheduling import Planned, Wishes, schedule_workload
-from targets.layer import Bits
+from targets.network.layer import Bits
+from targets.network.workload import FreeLayer, Workload, build_workload
 from targets.objective import EDP, Objective, uniform
 from targets.schedule.drawing import timeline_of
 from targets.schedule.timeline import Timeline
 from targets.schedule.trace import to_trace
-from targets.workload import FreeLayer, Workload, build_workload
 
 # Ratios come rounded from tables.
 RATIO_SLACK = 1e-3

@@ -12,7 +12,8 @@ from passes.errors import InputError, NoSolutionError
 from targets.contract.placement import Reason, Refusal
 from targets.contract.target import Target
 from targets.cost.model.nest_of_layer import nest_of
-from targets.layer import Layer
+from targets.network.layer import Layer
+from targets.network.workload import Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
 from targets.schedule.candidates import Candidates, Freedom
 from targets.schedule.exact import Exact, solve
@@ -25,7 +26,6 @@ from targets.schedule.result import Schedule
 from targets.schedule.search import Search
 from targets.schedule.speculation import speculate
 from targets.schedule.state import State
-from targets.workload import Workload
 
 # Beyond so many layers fewer ways to a plan are tried, to stay below two seconds.
 MANY_LAYERS = 100

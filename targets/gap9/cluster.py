@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from targets.cost.layer_cost import ceil_div
-from targets.layer import LoopDims
+from targets.network.layer import LoopDims
 
 CORES = 8
 CHANNELS, COLUMNS, INPUTS = 4, 2, 4

@@ -10,7 +10,7 @@ from targets.contract.target import Constraint
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.description.architecture import Architecture
 from targets.gap9.transfers import linear_transfers
-from targets.layer import Layer
+from targets.network.layer import Layer
 
 MIN_WEIGHT_BITS, MAX_WEIGHT_BITS = 2, 8
 INPUT_BITS = 8

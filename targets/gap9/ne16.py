@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from targets.cost.layer_cost import ceil_div
-from targets.layer import LoopDims
+from targets.network.layer import LoopDims
 
 Mode = Literal["3x3", "1x1", "depthwise"]
 

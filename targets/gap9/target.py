@@ -19,8 +19,8 @@ from targets.gap9 import constraints
 from targets.gap9.cluster import linear_cycles
 from targets.gap9.ne16 import layer_work
 from targets.gap9.transfers import Transfers, elementwise_transfers, linear_transfers
-from targets.layer import Layer
-from targets.workload import Workload
+from targets.network.layer import Layer
+from targets.network.workload import Workload
 
 _KNOWN_ERROR = (
     "latency within 7 % and energy within 3 % of ResNet8 and DS-CNN as measured (MLPerf Tiny v1.0) at both "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from targets.cost.layer_cost import ceil_div
 from targets.gap9.ne16 import INPUT_CHANNELS
-from targets.layer import Layer, LoopDims
+from targets.network.layer import Layer, LoopDims
 
 BUFFERS = 2
 WEIGHT_SHARE = 2

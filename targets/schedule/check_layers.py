@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from passes.operator_sets import GLOBAL_POOLS, WINDOW_POOLS
-from targets.layer import Layer
+from targets.network.layer import Layer
 from targets.schedule.check_data import end_of, place_of, uncovered
 from targets.schedule.jobs import Network, Read
 from targets.schedule.machine import OUTER

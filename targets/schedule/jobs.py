@@ -9,11 +9,11 @@ from typing import NamedTuple, Protocol
 
 from passes.errors import InputError
 from targets.cost.layer_cost import LayerCost
-from targets.layer import Layer
+from targets.network.layer import Layer
+from targets.network.workload import Workload
 from targets.schedule.machine import Machine
 from targets.schedule.regions import Extent, Region, extent_of
 from targets.schedule.tiles import Tile, weight_extent
-from targets.workload import Workload
 
 # Operands whose whole tensors lie in the stores of the core while a tile runs.
 Held = frozenset[str]

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from targets.layer import Layer
+from targets.network.layer import Layer
 from targets.schedule.jobs import ALL_HELD, Held, Network
 from targets.schedule.regions import Region
 from targets.schedule.result import Schedule

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from targets.layer import Operand
+from targets.network.layer import Operand
 
 
 class Region(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from targets.layer import Layer
+from targets.network.layer import Layer
 from targets.schedule.copies import Copy
 from targets.schedule.jobs import Held, Network, Option, Read, has_weights, weights_name
 from targets.schedule.log import Log

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from passes.operator_sets import ELEMENTWISE, GLOBAL_POOLS, POOLS, WINDOW_POOLS
-from targets.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, LoopDims, Operand
 from targets.schedule.regions import Extent, Region, extent_of
 
 Axis = Literal["", "K", "OY"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from targets.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, LoopDims, Operand
 
 
 def loops(k: int, c: int, oy: int, ox: int, fy: int, fx: int, stride: int = 1, groups: int = 1) -> LoopDims:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from eecompile import api
-from targets.layer import Layer
+from targets.network.layer import Layer
 from tests.shared_files import shared
 from tools.calibrate_gap9 import (
     GOAL,

@@ -17,7 +17,7 @@ from targets.cost.search.engine import DEFAULT_LPF_LIMIT, Engine
 from targets.cost.search.orderings import prime_factors
 from targets.cost.search.spatial import unrollings
 from targets.description.mapping import rule_for
-from targets.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, LoopDims, Operand
 from targets.objective import LATENCY
 from tools.zigzag_records import Core
 

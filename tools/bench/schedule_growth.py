@@ -10,10 +10,10 @@ from targets.described.target import EngineTarget
 from targets.description.architecture import Architecture, Link
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.evaluation.scheduling import schedule_workload
-from targets.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, LoopDims, Operand
+from targets.network.workload import ExitPath, Workload
 from targets.objective import LATENCY
 from targets.schedule.checker import problems
-from targets.workload import ExitPath, Workload
 
 LAYERS = (25, 50, 100, 200, 400)
 CORES = (1, 2, 4, 8, 16)

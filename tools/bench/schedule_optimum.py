@@ -10,11 +10,11 @@ from pathlib import Path
 from targets.contract.target import Target
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.evaluation.scheduling import Planned, Wishes
+from targets.network.workload import Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
 from targets.schedule.candidates import Candidates, Freedom
 from targets.schedule.exact import solve
 from targets.schedule.exact_free import free_bound
-from targets.workload import Workload
 from tools.bench.scheduled import (
     FUSED,
     LAYERS,

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from targets.evaluation.scheduling import Wishes
+from targets.network.workload import Workload
 from targets.objective import EDP, ENERGY, LATENCY
 from targets.schedule.energy_split import energy_split
-from targets.workload import Workload
 from tools.bench.scheduled import (
     FUSED,
     KEPT,

@@ -11,10 +11,10 @@ from passes.registry import parse_pipeline
 from targets.contract.target import Target
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.evaluation.scheduling import Wishes
+from targets.network.workload import Workload, build_workload
 from targets.objective import EDP, ENERGY, LATENCY
 from targets.schedule.result import Schedule
 from targets.schedule.speculation import path_energies
-from targets.workload import Workload, build_workload
 from tools.bench.scheduled import LAYERS, SPLIT, STAR, timed, workload_of
 
 # Published exit ratios of this candidate, and its average cost.

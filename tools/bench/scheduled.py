@@ -16,10 +16,10 @@ from targets.described.target import EngineTarget
 from targets.description.readers.files import read_architecture
 from targets.description.readers.mapping import read_mapping
 from targets.evaluation.scheduling import Planned, Wishes, schedule_workload
+from targets.network.workload import Workload, build_workload
 from targets.objective import Objective
 from targets.schedule.checker import problems
 from targets.schedule.result import Schedule
-from targets.workload import Workload, build_workload
 
 RESNET8 = ("models", "resnet8_cifar10.onnx")
 MOBILENETV1 = ("models", "mobilenetv1_025_vww.onnx")

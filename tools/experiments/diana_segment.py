@@ -21,7 +21,8 @@ from passes.registry import parse_pipeline
 from targets.diana.analog_array import CELL_BITS, common_unroll
 from targets.diana.fused import CORES, L1, FusedRun, fused_network
 from targets.diana.target import DianaTarget
-from targets.layer import Bits, Layer, LoopDims
+from targets.network.layer import Bits, Layer, LoopDims
+from targets.network.workload import Workload, build_workload
 from targets.schedule.checker import problems
 from targets.schedule.jobs import Network
 from targets.schedule.memory_profile import memory_profiles
@@ -30,7 +31,6 @@ from targets.schedule.plan import LayerChoice, Segment, finished, simulate
 from targets.schedule.regions import extent_of
 from targets.schedule.result import Schedule
 from targets.schedule.tiles import Cut
-from targets.workload import Workload, build_workload
 
 VARIANTS = ("plain", "analog", "digital")
 ROWS = (1, 2, 4, 8)

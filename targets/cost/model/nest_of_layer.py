@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from targets.cost.model.nest import LoopNest, Window
-from targets.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, LoopDims, Operand
 
 # Loops of a convolution in the order ZigZag lists them.
 CONV_LOOPS = ("B", "K", "G", "OX", "OY", "C", "FX", "FY")

@@ -14,7 +14,7 @@ from eecompile import api
 from eecompile.cli import main as cli
 from eecompile.verbs import cost
 from passes.errors import InputError
-from targets.layer import Bits
+from targets.network.layer import Bits
 from tests.eecompile.small_models import write_skip_net
 from tests.targets.small_arch import small_text
 

@@ -7,7 +7,7 @@ import pytest
 
 from eecompile.cli.values import check_breakdown, parse_bits, parse_lpf_limit, parse_ratios, parse_switch
 from passes.errors import InputError
-from targets.layer import Bits
+from targets.network.layer import Bits
 
 
 @pytest.mark.parametrize(

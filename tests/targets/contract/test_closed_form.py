@@ -11,13 +11,13 @@ from targets.contract.placement import Placement
 from targets.contract.target import Target
 from targets.diana.target import DianaTarget
 from targets.evaluation.scheduling import no_room
-from targets.layer import Layer, Operand
+from targets.network.layer import Layer, Operand
+from targets.network.workload import ExitPath, Workload, build_workload
 from targets.schedule.jobs import ALL_HELD, Network, network_of
 from targets.schedule.machine import OUTER
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, Plan, Segment, simulate
 from targets.schedule.state import State
-from targets.workload import ExitPath, Workload, build_workload
 from tests.shared_files import shared
 from tests.targets.graphs import residual
 from tests.targets.networks import linear_layer, square

@@ -25,7 +25,7 @@ def test_unknown_targets_get_a_suggestion() -> None:
     ("value", "message"),
     [
         ("no.such.module:X", "cannot be loaded"),
-        ("targets.layer:Nope", "cannot be loaded"),
+        ("targets.network.layer:Nope", "cannot be loaded"),
         ("json:loads", "not a Target"),
     ],
 )

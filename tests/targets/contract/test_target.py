@@ -15,7 +15,7 @@ from targets.contract.target import CostModel, Support, sentence
 from targets.cost.layer_cost import LayerCost
 from targets.description.architecture import Architecture, parse_architecture
 from targets.evaluation.report import evaluate
-from targets.layer import Layer
+from targets.network.layer import Layer
 from tests.targets.graphs import graph_of
 
 HARDWARE = """

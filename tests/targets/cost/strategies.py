@@ -17,7 +17,7 @@ from targets.cost.search.orderings import temporal_factors
 from targets.description.array_access import check_array_access
 from targets.description.hierarchy import Hierarchy, MacArray, MemoryLevel, OperandName, Port
 from targets.description.mapping import Mapping, Unrolling
-from targets.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, LoopDims, Operand
 
 HUGE = 10**9
 NAMES: tuple[OperandName, ...] = ("W", "I", "O")

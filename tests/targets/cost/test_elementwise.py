@@ -5,7 +5,7 @@ import pytest
 from targets.conformance import sample_layer
 from targets.cost import elementwise
 from targets.cost.layer_cost import energy_pj, scaled, whole_parts
-from targets.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, LoopDims, Operand
 
 
 def test_host_work_by_hand() -> None:

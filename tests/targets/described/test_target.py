@@ -13,7 +13,7 @@ from targets.described.target import EngineTarget
 from targets.description.mapping import MappingRule
 from targets.evaluation.report import evaluate
 from targets.evaluation.scheduling import Wishes
-from targets.layer import Bits, Layer
+from targets.network.layer import Bits, Layer
 from targets.objective import EDP, ENERGY, LATENCY, OBJECTIVES, Objective
 from targets.schedule.machine import OUTER
 from tests.targets.graphs import graph_of, residual

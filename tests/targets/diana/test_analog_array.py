@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from targets.diana.analog_array import CELL_BITS, Footprint, common_unroll, footprint, stacked
 from targets.diana.odimo import ANALOG_COLUMNS, ANALOG_ROWS, analog_unroll
-from targets.layer import LoopDims
+from targets.network.layer import LoopDims
 from tests.targets.networks import square
 
 CONV = square(64, 64, 56, 3)

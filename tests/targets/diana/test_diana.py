@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from targets.conformance import TargetConformance, sample_layer
 from targets.contract.placement import Placement, Refusal
 from targets.diana.target import DianaTarget
-from targets.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, LoopDims, Operand
 from targets.objective import EDP, Objective
 from tests.targets.networks import linear_layer, loops, square
 
@@ -134,7 +134,7 @@ def test_a_free_host_attracts_no_layers() -> None:
 
 
 def test_large_weights_are_warned_about() -> None:
-    from targets.workload import ExitPath, Workload
+    from targets.network.workload import ExitPath, Workload
 
     big = linear_layer(loops(1024, 1024, 1, 1, 1, 1), "Gemm")
     (warning,) = DIANA.warnings(Workload((big,), (ExitPath("final", "", (0,), 0, False),), ()))

@@ -8,14 +8,14 @@ from targets.contract.placement import Refusal
 from targets.diana import match, odimo
 from targets.diana.fused import ANALOG_WEIGHTS, FusedCosts, FusedRun, analog_cycles, fused_network
 from targets.diana.target import DianaTarget
-from targets.layer import Layer, Operand
+from targets.network.layer import Layer, Operand
+from targets.network.workload import ExitPath, Workload
 from targets.schedule.checker import problems
 from targets.schedule.jobs import ALL_HELD, Option
 from targets.schedule.machine import OUTER
 from targets.schedule.plan import LayerChoice, Segment, finished, simulate
 from targets.schedule.result import Schedule
 from targets.schedule.tiles import Cut, tiles_of
-from targets.workload import ExitPath, Workload
 from tests.targets.networks import linear_layer, square
 
 RUN = FusedRun(DianaTarget(), unroll=2)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from targets.diana import match, odimo
 from targets.diana.tiling import linear_traffic
-from targets.layer import LoopDims
+from targets.network.layer import LoopDims
 from tests.targets.networks import ds_cnn, linear_layer, mobilenet_v1_025, resnet8, resnet20, square
 
 CLOCK_KHZ = 260e3

@@ -8,7 +8,7 @@ import pytest
 
 from targets.contract.placement import Placement, Refusal
 from targets.diana.target import DianaTarget
-from targets.layer import LoopDims
+from targets.network.layer import LoopDims
 from tests.targets.networks import linear_layer, resnet8, square
 
 ENGINE, ODIMO, MATCH = DianaTarget("engine"), DianaTarget("odimo"), DianaTarget("match")

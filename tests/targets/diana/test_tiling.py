@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from targets.diana.tiling import elementwise_traffic, linear_traffic
-from targets.layer import Operand
+from targets.network.layer import Operand
 from tests.targets.networks import linear_layer, loops, square
 
 L1, WEIGHTS = 262144, 65536

@@ -16,8 +16,8 @@ from targets.evaluation.report import evaluate
 from targets.gap9.cluster import linear_cycles
 from targets.gap9.target import Gap9Target
 from targets.gap9.transfers import elementwise_transfers
-from targets.layer import Layer, LoopDims
-from targets.workload import ExitPath, Workload
+from targets.network.layer import Layer, LoopDims
+from targets.network.workload import ExitPath, Workload
 from tests.targets.graphs import residual
 from tests.targets.networks import linear_layer, loops, square
 

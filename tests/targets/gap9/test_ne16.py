@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from targets.gap9.ne16 import gathered, job_cycles, layer_work, split_cycles, taps
-from targets.layer import LoopDims
+from targets.network.layer import LoopDims
 from tests.targets.networks import ds_cnn, loops, resnet8, square
 
 PLINIO = "PLiNIO, ne16_latency, worked out by hand"

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from targets.cost.layer_cost import LayerCost
 from targets.description.architecture import Architecture, parse_architecture
-from targets.layer import Layer, Operand
+from targets.network.layer import Layer, Operand
+from targets.network.workload import ExitPath, Workload
 from targets.schedule.jobs import ALL_HELD, CoreCosts, Network, network_of
 from targets.schedule.machine import OUTER, Machine, Store, Word
 from targets.schedule.regions import Region
 from targets.schedule.result import Move, Run, Schedule, Stay, Uses
-from targets.workload import ExitPath, Workload
 
 PART = Region(0, 1, 0, 1)
 ARCH = """

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from targets.cost.layer_cost import LayerCost
-from targets.layer import Layer
+from targets.network.layer import Layer
 from targets.schedule.jobs import Held, Option
 from targets.schedule.machine import OUTER, TURNS, Machine, Route, Store, Word
 

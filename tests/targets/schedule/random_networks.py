@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from targets.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, LoopDims, Operand
+from targets.network.workload import ExitPath, Workload
 from targets.schedule.jobs import Network, network_of
-from targets.workload import ExitPath, Workload
 from tests.targets.schedule.random_machines import FakeCosts, random_machine
 
 BITS = 8

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 
-from targets.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, LoopDims, Operand
+from targets.network.workload import ExitPath, Workload
 from targets.schedule.jobs import ALL_HELD, Network, network_of
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
 from targets.schedule.plan import LayerChoice, Resident, Segment, finished, simulate
 from targets.schedule.regions import Region
 from targets.schedule.result import Schedule
 from targets.schedule.tiles import WHOLE, Cut
-from targets.workload import ExitPath, Workload
 from tests.targets.schedule.random_machines import HOST, FakeCosts
 
 RESIDENT: Resident = {"late.weights": (("b.sram", Region(0, 6, 0, 1)),)}

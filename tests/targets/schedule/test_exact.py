@@ -11,7 +11,8 @@ import pytest
 
 from passes.errors import InputError
 from targets.cost.layer_cost import LayerCost
-from targets.layer import Layer, Operand
+from targets.network.layer import Layer, Operand
+from targets.network.workload import ExitPath, Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from targets.schedule.checker import problems
 from targets.schedule.exact_bounds import lower_bound
@@ -24,7 +25,6 @@ from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, NoOptionError, Plan, Segment, simulate
 from targets.schedule.state import State
 from targets.schedule.tiles import WHOLE, Cut
-from targets.workload import ExitPath, Workload
 from tests.targets.schedule.random_networks import random_network
 from tests.targets.schedule.random_plans import random_plan, random_resident
 

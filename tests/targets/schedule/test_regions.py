@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from targets.layer import Operand
+from targets.network.layer import Operand
 from targets.schedule.check_data import uncovered
 from targets.schedule.regions import Extent, Region, extent_of
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passes.operator_sets import GLOBAL_POOLS, WINDOW_POOLS
-from targets.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, LoopDims, Operand
 from targets.schedule.regions import Region, extent_of
 from targets.schedule.tiles import Axis, Cut, Tile, cuttable, tiles_of, weight_extent
 from tests.targets.schedule.random_networks import random_workload

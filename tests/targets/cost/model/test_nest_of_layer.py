@@ -4,8 +4,8 @@ import pytest
 
 from targets.cost.model.nest import LoopNest, Window
 from targets.cost.model.nest_of_layer import nest_of
-from targets.layer import Bits
-from targets.workload import build_workload
+from targets.network.layer import Bits
+from targets.network.workload import build_workload
 from tests.targets.graphs import graph_of, lowered, residual
 
 BITS = Bits(weight=4, activation=8, accumulator=24, logits=8)

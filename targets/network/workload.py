@@ -12,8 +12,8 @@ from passes.errors import InputError
 from passes.macs import node_macs
 from passes.operator_sets import ACTIVATIONS, FLOAT_LINEAR, QUANTIZATION
 from passes.state import Exit, Precision, state_of
-from targets import operators
-from targets.layer import Bits, Layer, Operand
+from targets.network import operators
+from targets.network.layer import Bits, Layer, Operand
 
 VIEW_REASON = "a view: no data moves"
 INPUT_REASON = "the network input arrives quantized in the outer on-chip memory"

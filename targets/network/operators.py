@@ -19,7 +19,7 @@ from passes.operator_sets import (
     WEIGHT_INPUT,
     WINDOW_POOLS,
 )
-from targets.layer import LoopDims
+from targets.network.layer import LoopDims
 
 # What may stand between constant weights and the node that multiplies by them.
 _CARRIERS = QUANTIZATION | {"Identity", "Clip"}

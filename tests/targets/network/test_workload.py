@@ -10,8 +10,8 @@ from passes.errors import InputError
 from passes.fuse_layers import FuseLayers
 from passes.model.graph import from_model
 from passes.state import state_of
-from targets.layer import Bits, Layer, Operand
-from targets.workload import INPUT_REASON, VIEW_REASON, build_workload
+from targets.network.layer import Bits, Layer, Operand
+from targets.network.workload import INPUT_REASON, VIEW_REASON, build_workload
 from tests.passes.net_builder import NetBuilder
 from tests.targets.graphs import graph_of, lowered, residual
 

@@ -93,7 +93,7 @@ class Layer:
         bias: Bias of a linear layer.
         constant: Constant operand of element-wise work, such as a scale per channel.
         activation: It ends in an activation.
-        producers: Indices of the layers it depends on, in :class:`targets.workload.Workload`.
+        producers: Indices of the layers it depends on, in :class:`targets.network.workload.Workload`.
         exit_name: For a decision, the exit it decides.
         accumulator_bits: Precision of its partial sums.
     """
