@@ -11,8 +11,8 @@ from targets.description.architecture import Architecture
 from targets.description.mapping import NoMappingError
 from targets.network.layer import Layer
 from targets.network.workload import Workload
-from targets.schedule.jobs import Held, Option
 from targets.schedule.machine import OUTER, Machine, Store, Word
+from targets.schedule.network import Held, Option
 
 
 def closed_form_machine(arch: Architecture, outer_memory: str = "") -> Machine:
@@ -33,7 +33,7 @@ def closed_form_machine(arch: Architecture, outer_memory: str = "") -> Machine:
 
 
 class ClosedFormCosts:
-    """Costs of a target's layers, each found out once; see :class:`targets.schedule.jobs.CoreCosts`."""
+    """Costs of a target's layers, each found out once; see :class:`targets.schedule.network.CoreCosts`."""
 
     def __init__(self, target: Target) -> None:
         self._target = target

@@ -16,9 +16,9 @@ from targets.description.mapping import NoMappingError
 from targets.network.layer import Bits, Layer
 from targets.network.workload import Workload
 from targets.objective import EDP, Objective
-from targets.schedule.candidates import Freedom
-from targets.schedule.jobs import CoreCosts
+from targets.schedule.freedom import Freedom
 from targets.schedule.machine import Machine
+from targets.schedule.network import CoreCosts
 
 # A rule of a core. Its docstring is the sentence shown to users and printed in the support table.
 Constraint = Callable[[Layer, Architecture], bool]

@@ -17,8 +17,8 @@ from targets.description.hierarchy import MemoryLevel
 from targets.description.mapping import MappingRule, NoMappingError, Unrolling
 from targets.network.layer import Layer
 from targets.network.workload import Workload
-from targets.schedule.jobs import ALL_HELD, Held, Option
 from targets.schedule.machine import OUTER, Machine
+from targets.schedule.network import ALL_HELD, Held, Option
 
 
 class MappedTarget(Protocol):
@@ -78,7 +78,7 @@ class EngineCosts:
         return ((core, 1.0),)
 
     def option(self, tile: Layer, core: str, held: Held) -> Option | None:
-        """Return what ``tile`` costs on ``core``; see :class:`targets.schedule.jobs.CoreCosts`."""
+        """Return what ``tile`` costs on ``core``; see :class:`targets.schedule.network.CoreCosts`."""
         first = self.alike(core)
         key = (tile.name, first, held, tile.outputs[0].shape, tuple(t.shape for t in tile.inputs))
         if key not in self._options:

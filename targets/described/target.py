@@ -27,7 +27,7 @@ from targets.description.mapping import MappingRule, NoMappingError, RuleError, 
 from targets.network.layer import Bits, Layer
 from targets.network.workload import Workload
 from targets.objective import EDP, Objective
-from targets.schedule.candidates import Freedom
+from targets.schedule.freedom import Freedom
 from targets.schedule.machine import Machine
 
 ENGINE_MODEL = CostModel(

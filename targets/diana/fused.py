@@ -12,8 +12,8 @@ from targets.diana.analog_array import CELL_BITS, Footprint, footprint
 from targets.diana.target import DianaTarget
 from targets.network.layer import Layer, LoopDims
 from targets.network.workload import Workload
-from targets.schedule.jobs import ALL_HELD, Held, Network, Option, network_of, weights_name
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
+from targets.schedule.network import ALL_HELD, Held, Network, Option, network_of, weights_name
 from targets.schedule.regions import Extent
 
 CORES = ("analog", "digital", "pooling", "simd")
@@ -109,7 +109,7 @@ def _store(arch: Architecture, name: str) -> Store:
 
 
 class FusedCosts:
-    """What rows of a layer cost that lie in L1; see :class:`targets.schedule.jobs.CoreCosts`."""
+    """What rows of a layer cost that lie in L1; see :class:`targets.schedule.network.CoreCosts`."""
 
     def __init__(self, run: FusedRun) -> None:
         self._run = run

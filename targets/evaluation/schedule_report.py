@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 from targets.contract.target import Target
 from targets.evaluation.scheduling import Planned, Wishes
 from targets.schedule.energy_split import EnergySplit, energy_split
-from targets.schedule.jobs import has_weights, weights_name
 from targets.schedule.memory_profile import MemoryProfile, memory_profiles
+from targets.schedule.network import has_weights, weights_name
 from targets.schedule.timeline import Timeline
 from targets.schedule.utilisation import Utilisation, utilisation
 

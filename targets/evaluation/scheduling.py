@@ -15,10 +15,11 @@ from targets.cost.model.nest_of_layer import nest_of
 from targets.network.layer import Layer
 from targets.network.workload import Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
-from targets.schedule.candidates import Candidates, Freedom
+from targets.schedule.candidates import Candidates
 from targets.schedule.exact import Exact, solve
-from targets.schedule.jobs import Network, network_of
+from targets.schedule.freedom import Freedom
 from targets.schedule.machine import OUTER, Machine
+from targets.schedule.network import Network, network_of
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Places, Plan, Resident, finished, simulate
 from targets.schedule.residency import resident_weights, weight_places

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from targets.schedule.candidates import Candidates, single
 from targets.schedule.estimate import Estimate
-from targets.schedule.jobs import has_weights, weights_name
 from targets.schedule.machine import OUTER
+from targets.schedule.network import has_weights, weights_name
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, NoOptionError, Plan, Segment, place_segment
 from targets.schedule.state import State

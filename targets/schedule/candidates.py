@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from targets.cost.layer_cost import LayerCost
-from targets.schedule.jobs import ALL_HELD, Held, Network, Option, weights_name
+from targets.schedule.freedom import Freedom
 from targets.schedule.machine import OUTER
+from targets.schedule.network import ALL_HELD, Held, Network, Option, weights_name
 from targets.schedule.plan import LayerChoice, Segment, cut_tiles
 from targets.schedule.tiles import WHOLE, Axis, Cut, Tile, cuttable
 
@@ -21,21 +22,6 @@ _STREAMED: tuple[Held, ...] = tuple(
 _ENOUGH = 2
 # Into how many parts all layers of a network together may be cut: large networks are cut less finely.
 SPLIT_TILES = 1600
-
-
-@dataclass(frozen=True)
-class Freedom:
-    """What the scheduler may do.
-
-    Attributes:
-        split: Layers may be cut into parts that run on several cores.
-        fuse: Layers may be fused: tiles of rows flow through several of them.
-        hold: Tensors may stay on chip; else every layer reads and writes off chip.
-    """
-
-    split: bool = True
-    fuse: bool = True
-    hold: bool = True
 
 
 @dataclass

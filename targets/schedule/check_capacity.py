@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 
-from targets.schedule.jobs import Network
+from targets.schedule.network import Network
 from targets.schedule.result import Move, Run, Schedule
 
 # Demands are fractions of bits per cycle; their sums are compared with this slack.

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from targets.schedule.jobs import Network, weights_name
 from targets.schedule.machine import OUTER
+from targets.schedule.network import Network, weights_name
 from targets.schedule.regions import Region
 from targets.schedule.result import Run, Schedule, Stay
 

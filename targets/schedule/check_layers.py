@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from passes.operator_sets import GLOBAL_POOLS, WINDOW_POOLS
 from targets.network.layer import Layer
 from targets.schedule.check_data import end_of, place_of, uncovered
-from targets.schedule.jobs import Network, Read
 from targets.schedule.machine import OUTER
+from targets.schedule.network import Network, Read
 from targets.schedule.regions import Extent, Region, extent_of
 from targets.schedule.result import Run, Schedule, Stay, Uses
 from targets.schedule.tiles import POINTWISE, Axis, Cut, Tile, tiles_of

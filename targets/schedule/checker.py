@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from targets.schedule.check_capacity import capacity_problems, work_of
 from targets.schedule.check_data import data_problems
 from targets.schedule.check_layers import layer_problems, missing_uses
-from targets.schedule.jobs import Network
 from targets.schedule.machine import Machine
+from targets.schedule.network import Network
 from targets.schedule.result import Move, Run, Schedule
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from targets.description.architecture import OFFCHIP, Architecture
-from targets.schedule.jobs import Network
 from targets.schedule.machine import TURNS
+from targets.schedule.network import Network
 from targets.schedule.result import Move, Run, Schedule
 from targets.schedule.timeline import Group, Kind, Resource, Slot, Timeline
 

@@ -11,7 +11,7 @@ from targets.objective import Objective
 from targets.schedule.exact_bounds import floor_of
 from targets.schedule.exact_problem import problem_of
 from targets.schedule.exact_replay import value_of
-from targets.schedule.jobs import Network
+from targets.schedule.network import Network
 from targets.schedule.plan import Plan, Resident, finished, simulate
 from targets.schedule.result import Schedule
 

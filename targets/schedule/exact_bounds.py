@@ -10,8 +10,8 @@ from targets.objective import Objective
 from targets.schedule.exact_crossings import stage_energies
 from targets.schedule.exact_loads import crowd, loads
 from targets.schedule.exact_problem import Piece, Problem, problem_of
-from targets.schedule.jobs import Network
 from targets.schedule.machine import OUTER, Machine
+from targets.schedule.network import Network
 from targets.schedule.plan import Resident, Segment
 
 

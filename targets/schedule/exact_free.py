@@ -9,7 +9,7 @@ from targets.objective import Objective
 from targets.schedule.exact_crossings import crossings, least_uses, move_energy
 from targets.schedule.exact_loads import Load, crowd
 from targets.schedule.exact_problem import Problem, cells, part_of
-from targets.schedule.jobs import Network
+from targets.schedule.network import Network
 from targets.schedule.plan import LayerChoice, NoOptionError
 
 

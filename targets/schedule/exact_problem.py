@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from targets.schedule.jobs import ALL_HELD, Held, Network, Option, Read, weights_name
 from targets.schedule.machine import OUTER, Machine
+from targets.schedule.network import ALL_HELD, Held, Network, Option, Read, weights_name
 from targets.schedule.plan import LayerChoice, NoOptionError, Resident, Segment, cut_tiles
 from targets.schedule.regions import Region
 from targets.schedule.tiles import Tile

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from targets.schedule.candidates import Candidates
-from targets.schedule.jobs import Network
+from targets.schedule.network import Network
 from targets.schedule.plan import LayerChoice, Segment, cut_tiles
 from targets.schedule.tiles import WHOLE, Cut, cuttable
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from targets.schedule.copies import Copies, Copy
-from targets.schedule.jobs import Network
 from targets.schedule.log import Log
 from targets.schedule.machine import OUTER, Route
+from targets.schedule.network import Network
 from targets.schedule.profile import Profile
 from targets.schedule.regions import Region
 from targets.schedule.result import Move, Purpose, Stay

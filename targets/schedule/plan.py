@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from targets.network.layer import Layer
-from targets.schedule.jobs import ALL_HELD, Held, Network
+from targets.schedule.network import ALL_HELD, Held, Network
 from targets.schedule.regions import Region
 from targets.schedule.result import Schedule
 from targets.schedule.state import State

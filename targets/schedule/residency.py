@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from targets.schedule.jobs import Network, weights_name
 from targets.schedule.machine import OUTER
+from targets.schedule.network import Network, weights_name
 from targets.schedule.plan import Places, Plan, Resident, cut_tiles
 from targets.schedule.regions import Region
 from targets.schedule.result import Schedule

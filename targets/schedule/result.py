@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from targets.cost.layer_cost import LayerCost
-from targets.schedule.jobs import Held, Read
+from targets.schedule.network import Held, Read
 from targets.schedule.regions import Region
 
 Uses = tuple[tuple[str, float], ...]

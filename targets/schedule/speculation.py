@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from targets.objective import Objective
-from targets.schedule.jobs import Network
+from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Plan, Resident, finished, simulate
 from targets.schedule.result import Schedule

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from targets.network.layer import Layer
 from targets.schedule.copies import Copy
-from targets.schedule.jobs import Held, Network, Option, Read, has_weights, weights_name
 from targets.schedule.log import Log
 from targets.schedule.machine import OUTER
+from targets.schedule.network import Held, Network, Option, Read, has_weights, weights_name
 from targets.schedule.occupancy import Occupancy
 from targets.schedule.regions import Region
 from targets.schedule.result import Purpose, Run, Stay

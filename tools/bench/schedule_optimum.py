@@ -12,9 +12,10 @@ from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.evaluation.scheduling import Planned, Wishes
 from targets.network.workload import Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
-from targets.schedule.candidates import Candidates, Freedom
+from targets.schedule.candidates import Candidates
 from targets.schedule.exact import solve
 from targets.schedule.exact_free import free_bound
+from targets.schedule.freedom import Freedom
 from tools.bench.scheduled import (
     FUSED,
     LAYERS,

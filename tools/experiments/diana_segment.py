@@ -24,8 +24,8 @@ from targets.diana.target import DianaTarget
 from targets.network.layer import Bits, Layer, LoopDims
 from targets.network.workload import Workload, build_workload
 from targets.schedule.checker import problems
-from targets.schedule.jobs import Network
 from targets.schedule.memory_profile import memory_profiles
+from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, Segment, finished, simulate
 from targets.schedule.regions import extent_of

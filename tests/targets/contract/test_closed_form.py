@@ -13,8 +13,8 @@ from targets.diana.target import DianaTarget
 from targets.evaluation.scheduling import no_room
 from targets.network.layer import Layer, Operand
 from targets.network.workload import ExitPath, Workload, build_workload
-from targets.schedule.jobs import ALL_HELD, Network, network_of
 from targets.schedule.machine import OUTER
+from targets.schedule.network import ALL_HELD, Network, network_of
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, Plan, Segment, simulate
 from targets.schedule.state import State

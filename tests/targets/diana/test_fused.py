@@ -11,8 +11,8 @@ from targets.diana.target import DianaTarget
 from targets.network.layer import Layer, Operand
 from targets.network.workload import ExitPath, Workload
 from targets.schedule.checker import problems
-from targets.schedule.jobs import ALL_HELD, Option
 from targets.schedule.machine import OUTER
+from targets.schedule.network import ALL_HELD, Option
 from targets.schedule.plan import LayerChoice, Segment, finished, simulate
 from targets.schedule.result import Schedule
 from targets.schedule.tiles import Cut, tiles_of

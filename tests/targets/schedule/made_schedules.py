@@ -11,8 +11,8 @@ from targets.cost.layer_cost import LayerCost
 from targets.description.architecture import Architecture, parse_architecture
 from targets.network.layer import Layer, Operand
 from targets.network.workload import ExitPath, Workload
-from targets.schedule.jobs import ALL_HELD, CoreCosts, Network, network_of
 from targets.schedule.machine import OUTER, Machine, Store, Word
+from targets.schedule.network import ALL_HELD, CoreCosts, Network, network_of
 from targets.schedule.regions import Region
 from targets.schedule.result import Move, Run, Schedule, Stay, Uses
 

@@ -9,8 +9,8 @@ from random import Random
 
 from targets.cost.layer_cost import LayerCost
 from targets.network.layer import Layer
-from targets.schedule.jobs import Held, Option
 from targets.schedule.machine import OUTER, TURNS, Machine, Route, Store, Word
+from targets.schedule.network import Held, Option
 
 HOST = "host"
 

@@ -7,7 +7,7 @@ from random import Random
 
 from targets.network.layer import Layer, LoopDims, Operand
 from targets.network.workload import ExitPath, Workload
-from targets.schedule.jobs import Network, network_of
+from targets.schedule.network import Network, network_of
 from tests.targets.schedule.random_machines import FakeCosts, random_machine
 
 BITS = 8

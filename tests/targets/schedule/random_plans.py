@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from targets.schedule.jobs import ALL_HELD, Held, Network, has_weights, weights_name
 from targets.schedule.machine import OUTER
+from targets.schedule.network import ALL_HELD, Held, Network, has_weights, weights_name
 from targets.schedule.plan import LayerChoice, Plan, Segment
 from targets.schedule.regions import Region
 from targets.schedule.tiles import WHOLE, Axis, Cut, cuttable

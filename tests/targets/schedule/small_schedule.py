@@ -6,8 +6,8 @@ import functools
 
 from targets.network.layer import Layer, LoopDims, Operand
 from targets.network.workload import ExitPath, Workload
-from targets.schedule.jobs import ALL_HELD, Network, network_of
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
+from targets.schedule.network import ALL_HELD, Network, network_of
 from targets.schedule.plan import LayerChoice, Resident, Segment, finished, simulate
 from targets.schedule.regions import Region
 from targets.schedule.result import Schedule

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from targets.schedule.checker import problems
-from targets.schedule.jobs import Network
 from targets.schedule.machine import OUTER
+from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import NoOptionError, finished, simulate
 from targets.schedule.regions import Region

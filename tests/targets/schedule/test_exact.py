@@ -19,8 +19,8 @@ from targets.schedule.exact_bounds import lower_bound
 from targets.schedule.exact_free import free_bound
 from targets.schedule.exact_loads import Load, crowd
 from targets.schedule.exact_problem import Problem, problem_of
-from targets.schedule.jobs import Held, Network, Option, network_of
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
+from targets.schedule.network import Held, Network, Option, network_of
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, NoOptionError, Plan, Segment, simulate
 from targets.schedule.state import State

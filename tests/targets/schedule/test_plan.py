@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from targets.schedule.check_capacity import work_of
 from targets.schedule.checker import problems
-from targets.schedule.jobs import Network
+from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import NoOptionError, Plan, Resident, depth_first, finished, simulate
 from targets.schedule.tiles import Cut, tiles_of

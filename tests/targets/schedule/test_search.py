@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
-from targets.schedule.candidates import Candidates, Freedom
+from targets.schedule.candidates import Candidates
 from targets.schedule.checker import problems
-from targets.schedule.jobs import Network
+from targets.schedule.freedom import Freedom
+from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import finished, simulate
 from targets.schedule.residency import resident_weights

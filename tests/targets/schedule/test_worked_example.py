@@ -8,8 +8,8 @@ from targets.cost.layer_cost import LayerCost
 from targets.network.layer import Layer, LoopDims, Operand
 from targets.network.workload import ExitPath, Workload
 from targets.schedule.checker import problems
-from targets.schedule.jobs import ALL_HELD, Held, Network, Option, network_of
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
+from targets.schedule.network import ALL_HELD, Held, Network, Option, network_of
 from targets.schedule.plan import LayerChoice, Resident, Segment, finished, simulate
 from targets.schedule.regions import Region
 from targets.schedule.tiles import WHOLE, Cut
