@@ -22,7 +22,7 @@ from targets.evaluation.scheduling import Wishes, schedule_workload
 from targets.network.layer import Layer, LoopDims, Operand
 from targets.network.workload import ExitPath, Workload
 from targets.objective import EDP, OBJECTIVES, Objective
-from targets.schedule.checker import problems
+from targets.schedule.check.checker import problems
 
 MIN_SENTENCE_WORDS = 3
 

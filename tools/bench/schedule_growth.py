@@ -13,7 +13,7 @@ from targets.evaluation.scheduling import schedule_workload
 from targets.network.layer import Layer, LoopDims, Operand
 from targets.network.workload import ExitPath, Workload
 from targets.objective import LATENCY
-from targets.schedule.checker import problems
+from targets.schedule.check.checker import problems
 
 LAYERS = (25, 50, 100, 200, 400)
 CORES = (1, 2, 4, 8, 16)

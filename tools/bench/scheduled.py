@@ -18,7 +18,7 @@ from targets.description.readers.mapping import read_mapping
 from targets.evaluation.scheduling import Planned, Wishes, schedule_workload
 from targets.network.workload import Workload, build_workload
 from targets.objective import Objective
-from targets.schedule.checker import problems
+from targets.schedule.check.checker import problems
 from targets.schedule.result import Schedule
 
 RESNET8 = ("models", "resnet8_cifar10.onnx")

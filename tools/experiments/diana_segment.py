@@ -23,7 +23,7 @@ from targets.diana.fused import CORES, L1, FusedRun, fused_network
 from targets.diana.target import DianaTarget
 from targets.network.layer import Bits, Layer, LoopDims
 from targets.network.workload import Workload, build_workload
-from targets.schedule.checker import problems
+from targets.schedule.check.checker import problems
 from targets.schedule.memory_profile import memory_profiles
 from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError

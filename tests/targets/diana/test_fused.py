@@ -10,7 +10,7 @@ from targets.diana.fused import ANALOG_WEIGHTS, FusedCosts, FusedRun, analog_cyc
 from targets.diana.target import DianaTarget
 from targets.network.layer import Layer, Operand
 from targets.network.workload import ExitPath, Workload
-from targets.schedule.checker import problems
+from targets.schedule.check.checker import problems
 from targets.schedule.machine import OUTER
 from targets.schedule.network import ALL_HELD, Option
 from targets.schedule.plan import LayerChoice, Segment, finished, simulate

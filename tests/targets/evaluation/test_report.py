@@ -13,7 +13,7 @@ from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.evaluation.report import evaluate
 from targets.evaluation.scheduling import Wishes
 from targets.objective import ENERGY, LATENCY, OBJECTIVES, Objective
-from targets.schedule.checker import problems
+from targets.schedule.check.checker import problems
 from tests.targets.graphs import graph_of, lowered, residual
 
 DIANA = DianaTarget()

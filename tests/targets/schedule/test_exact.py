@@ -14,7 +14,7 @@ from targets.cost.layer_cost import LayerCost
 from targets.network.layer import Layer, Operand
 from targets.network.workload import ExitPath, Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective
-from targets.schedule.checker import problems
+from targets.schedule.check.checker import problems
 from targets.schedule.exact_bounds import lower_bound
 from targets.schedule.exact_free import free_bound
 from targets.schedule.exact_loads import Load, crowd

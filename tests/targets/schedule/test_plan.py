@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from targets.schedule.check_capacity import work_of
-from targets.schedule.checker import problems
+from targets.schedule.check.capacity import work_of
+from targets.schedule.check.checker import problems
 from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import NoOptionError, Plan, Resident, depth_first, finished, simulate

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from targets.network.layer import Operand
-from targets.schedule.check_data import uncovered
+from targets.schedule.check.data import uncovered
 from targets.schedule.regions import Extent, Region, extent_of
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
 from targets.schedule.candidates import Candidates
-from targets.schedule.checker import problems
+from targets.schedule.check.checker import problems
 from targets.schedule.freedom import Freedom
 from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError

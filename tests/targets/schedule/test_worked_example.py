@@ -7,7 +7,7 @@ import pytest
 from targets.cost.layer_cost import LayerCost
 from targets.network.layer import Layer, LoopDims, Operand
 from targets.network.workload import ExitPath, Workload
-from targets.schedule.checker import problems
+from targets.schedule.check.checker import problems
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
 from targets.schedule.network import ALL_HELD, Held, Network, Option, network_of
 from targets.schedule.plan import LayerChoice, Resident, Segment, finished, simulate

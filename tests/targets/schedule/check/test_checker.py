@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from targets.schedule.checker import problems
+from targets.schedule.check.checker import problems
 from targets.schedule.machine import OUTER
 from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from targets.schedule.check_capacity import capacity_problems, work_of
-from targets.schedule.check_data import data_problems
-from targets.schedule.check_layers import layer_problems, missing_uses
+from targets.schedule.check.capacity import capacity_problems, work_of
+from targets.schedule.check.data import data_problems
+from targets.schedule.check.layers import layer_problems, missing_uses
 from targets.schedule.machine import Machine
 from targets.schedule.network import Network
 from targets.schedule.result import Move, Run, Schedule

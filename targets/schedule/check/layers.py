@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from passes.operator_sets import GLOBAL_POOLS, WINDOW_POOLS
 from targets.network.layer import Layer
-from targets.schedule.check_data import end_of, place_of, uncovered
+from targets.schedule.check.data import end_of, place_of, uncovered
 from targets.schedule.machine import OUTER
 from targets.schedule.network import Network, Read
 from targets.schedule.regions import Extent, Region, extent_of

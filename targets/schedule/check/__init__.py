@@ -1,0 +1,1 @@
+"""Whether a schedule is valid, apart from what made it."""
