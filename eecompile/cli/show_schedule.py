@@ -13,7 +13,7 @@ from targets.evaluation.paths import Cost, PathCost
 from targets.evaluation.report import CostReport
 from targets.evaluation.schedule_report import ScheduleReport
 from targets.objective import Objective
-from targets.schedule.exact import Exact
+from targets.schedule.exact.solve import Exact
 
 SHOWN_RESOURCES = 24
 _MODES = {

@@ -11,7 +11,7 @@ from targets.description.architecture import OperatingPoint
 from targets.evaluation.layers import LayerReport
 from targets.evaluation.paths import Cost, PathCost
 from targets.evaluation.schedule_report import ScheduleReport
-from targets.schedule.exact import Exact
+from targets.schedule.exact.solve import Exact
 
 SCHEMA_VERSION = 1
 

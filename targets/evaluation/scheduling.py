@@ -16,7 +16,7 @@ from targets.network.layer import Layer
 from targets.network.workload import Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
 from targets.schedule.candidates import Candidates
-from targets.schedule.exact import Exact, solve
+from targets.schedule.exact.solve import Exact, solve
 from targets.schedule.freedom import Freedom
 from targets.schedule.machine import OUTER, Machine
 from targets.schedule.network import Network, network_of

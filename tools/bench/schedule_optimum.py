@@ -13,8 +13,8 @@ from targets.evaluation.scheduling import Planned, Wishes
 from targets.network.workload import Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
 from targets.schedule.candidates import Candidates
-from targets.schedule.exact import solve
-from targets.schedule.exact_free import free_bound
+from targets.schedule.exact.free_bound import free_bound
+from targets.schedule.exact.solve import solve
 from targets.schedule.freedom import Freedom
 from tools.bench.scheduled import (
     FUSED,

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from ortools.sat.python import cp_model
 
-from targets.schedule.exact_model import Model
-from targets.schedule.exact_problem import Piece, Task
-from targets.schedule.exact_shipment import Shipment
+from targets.schedule.exact.model import Model
+from targets.schedule.exact.problem import Piece, Task
+from targets.schedule.exact.shipment import Shipment
 from targets.schedule.machine import OUTER
 
 # Spans of time and the bits that lie in a store meanwhile.

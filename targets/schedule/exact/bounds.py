@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from targets.objective import Objective
-from targets.schedule.exact_crossings import stage_energies
-from targets.schedule.exact_loads import crowd, loads
-from targets.schedule.exact_problem import Piece, Problem, problem_of
+from targets.schedule.exact.crossings import stage_energies
+from targets.schedule.exact.loads import crowd, loads
+from targets.schedule.exact.problem import Piece, Problem, problem_of
 from targets.schedule.machine import OUTER, Machine
 from targets.schedule.network import Network
 from targets.schedule.plan import Resident, Segment

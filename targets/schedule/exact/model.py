@@ -8,9 +8,9 @@ from fractions import Fraction
 
 from ortools.sat.python import cp_model
 
-from targets.schedule.exact_bounds import Floor
-from targets.schedule.exact_problem import Problem, Task, Uses
-from targets.schedule.exact_shipment import Shipment, Way
+from targets.schedule.exact.bounds import Floor
+from targets.schedule.exact.problem import Problem, Task, Uses
+from targets.schedule.exact.shipment import Shipment, Way
 
 # Demands that are no fractions of small numbers are rounded to this share, to the side of the lower bound.
 _GRAIN = 1 << 20

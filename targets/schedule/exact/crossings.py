@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from targets.schedule.exact_problem import Need, Piece, Problem
+from targets.schedule.exact.problem import Need, Piece, Problem
 from targets.schedule.machine import OUTER, Machine, Route, Word
 from targets.schedule.regions import Region
 

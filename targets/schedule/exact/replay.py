@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from targets.objective import Objective
-from targets.schedule.exact_problem import Problem
+from targets.schedule.exact.problem import Problem
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Resident, finished
 from targets.schedule.result import Run, Schedule

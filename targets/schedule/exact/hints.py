@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from targets.schedule.exact_model import Model
-from targets.schedule.exact_shipment import Shipment
+from targets.schedule.exact.model import Model
+from targets.schedule.exact.shipment import Shipment
 from targets.schedule.result import Move, Run, Schedule
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from passes.errors import InputError
 from targets.objective import Objective
-from targets.schedule.exact_bounds import floor_of
-from targets.schedule.exact_problem import problem_of
-from targets.schedule.exact_replay import value_of
+from targets.schedule.exact.bounds import floor_of
+from targets.schedule.exact.problem import problem_of
+from targets.schedule.exact.replay import value_of
 from targets.schedule.network import Network
 from targets.schedule.plan import Plan, Resident, finished, simulate
 from targets.schedule.result import Schedule
@@ -98,7 +98,7 @@ def solve(
     bound = min(value, objective.expected(ratios, floor.ends, floor.energies))
     if bound < value * (1 - TOLERANCE):
         _require_solver()
-        from targets.schedule.exact_solver import improve
+        from targets.schedule.exact.solver import improve
 
         found, proved = improve(
             problem, floor, objective, ratios, start, value, resident, time_limit_s, workers

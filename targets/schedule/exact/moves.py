@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from targets.schedule.exact_model import Model
-from targets.schedule.exact_problem import Need, Piece, cells
-from targets.schedule.exact_shipment import Shipment, Way
+from targets.schedule.exact.model import Model
+from targets.schedule.exact.problem import Need, Piece, cells
+from targets.schedule.exact.shipment import Shipment, Way
 from targets.schedule.machine import OUTER, Route
 from targets.schedule.regions import Region
 

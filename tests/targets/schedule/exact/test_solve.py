@@ -15,10 +15,10 @@ from targets.network.layer import Layer, Operand
 from targets.network.workload import ExitPath, Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from targets.schedule.check.checker import problems
-from targets.schedule.exact_bounds import lower_bound
-from targets.schedule.exact_free import free_bound
-from targets.schedule.exact_loads import Load, crowd
-from targets.schedule.exact_problem import Problem, problem_of
+from targets.schedule.exact.bounds import lower_bound
+from targets.schedule.exact.free_bound import free_bound
+from targets.schedule.exact.loads import Load, crowd
+from targets.schedule.exact.problem import Problem, problem_of
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
 from targets.schedule.network import Held, Network, Option, network_of
 from targets.schedule.occupancy import NoRoomError
@@ -89,7 +89,7 @@ def plan(network_: Network, cut: Cut = WHOLE) -> Plan:
 
 def solved(network_: Network, plan_: Plan, objective: Objective = LATENCY) -> float:
     pytest.importorskip("ortools")
-    from targets.schedule.exact import solve
+    from targets.schedule.exact.solve import solve
 
     found = solve(network_, plan_, objective, (1.0,), time_limit_s=20, workers=4)
     assert problems(network_, found.schedule) == []
@@ -127,7 +127,7 @@ def test_a_slow_link_makes_splitting_worthless(link_bits: float, cycles: int) ->
 
 
 def test_without_ortools_the_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from targets.schedule.exact import solve
+    from targets.schedule.exact.solve import solve
 
     monkeypatch.setitem(sys.modules, "ortools.sat.python.cp_model", None)
     monkeypatch.setitem(sys.modules, "ortools.sat.python", None)
@@ -207,7 +207,7 @@ def brute_force(problem: Problem, objective: Objective, ratios: tuple[float, ...
 @pytest.mark.parametrize("seed", range(40))
 def test_no_core_or_order_beats_the_solver_or_undercuts_its_bound(seed: int) -> None:
     pytest.importorskip("ortools")
-    from targets.schedule.exact import solve
+    from targets.schedule.exact.solve import solve
 
     drawn = tiny(seed)
     if drawn is None:
@@ -258,7 +258,7 @@ def _other_cores(random: Random, found: Network, drawn: Plan) -> Plan:
 @pytest.mark.parametrize("seed", range(6))
 def test_the_same_problem_has_the_same_schedule(seed: int) -> None:
     pytest.importorskip("ortools")
-    from targets.schedule.exact import solve
+    from targets.schedule.exact.solve import solve
 
     drawn = tiny(seed)
     if drawn is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from targets.schedule.exact_model import Model
-from targets.schedule.exact_problem import Need, Piece, Problem, Task, cells
-from targets.schedule.exact_shipment import Shipment, Way
+from targets.schedule.exact.model import Model
+from targets.schedule.exact.problem import Need, Piece, Problem, Task, cells
+from targets.schedule.exact.shipment import Shipment, Way
 from targets.schedule.machine import OUTER
 from targets.schedule.plan import Resident
 from targets.schedule.profile import Profile

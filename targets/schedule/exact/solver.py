@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from ortools.sat.python import cp_model
 
 from targets.objective import Objective
-from targets.schedule.exact_bounds import Floor
-from targets.schedule.exact_build import built
-from targets.schedule.exact_hints import hint
-from targets.schedule.exact_memory import bind_running, bind_stays
-from targets.schedule.exact_model import Model
-from targets.schedule.exact_moves import add_moves
-from targets.schedule.exact_objective import minimise
-from targets.schedule.exact_problem import Problem
-from targets.schedule.exact_replay import replayed
+from targets.schedule.exact.bounds import Floor
+from targets.schedule.exact.build import built
+from targets.schedule.exact.hints import hint
+from targets.schedule.exact.memory import bind_running, bind_stays
+from targets.schedule.exact.model import Model
+from targets.schedule.exact.moves import add_moves
+from targets.schedule.exact.objective import minimise
+from targets.schedule.exact.problem import Problem
+from targets.schedule.exact.replay import replayed
 from targets.schedule.machine import OUTER
 from targets.schedule.plan import Resident
 from targets.schedule.result import Schedule

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from targets.schedule.exact_crossings import Crossing, crossings, least_uses, ways_of
-from targets.schedule.exact_problem import Problem
+from targets.schedule.exact.crossings import Crossing, crossings, least_uses, ways_of
+from targets.schedule.exact.problem import Problem
 from targets.schedule.machine import OUTER, Machine, Route
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from ortools.sat.python import cp_model
 
 from targets.objective import Objective
-from targets.schedule.exact_bounds import Floor
-from targets.schedule.exact_model import Model
+from targets.schedule.exact.bounds import Floor
+from targets.schedule.exact.model import Model
 
 # Bits of the largest sum the solver has to add up: far from its 63.
 _SUM_BITS = 52

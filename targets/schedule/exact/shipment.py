@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ortools.sat.python import cp_model
 
-from targets.schedule.exact_problem import Need, Piece
+from targets.schedule.exact.problem import Need, Piece
 from targets.schedule.machine import Route
 from targets.schedule.regions import Region
 

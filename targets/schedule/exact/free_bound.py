@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from targets.objective import Objective
-from targets.schedule.exact_crossings import crossings, least_uses, move_energy
-from targets.schedule.exact_loads import Load, crowd
-from targets.schedule.exact_problem import Problem, cells, part_of
+from targets.schedule.exact.crossings import crossings, least_uses, move_energy
+from targets.schedule.exact.loads import Load, crowd
+from targets.schedule.exact.problem import Problem, cells, part_of
 from targets.schedule.network import Network
 from targets.schedule.plan import LayerChoice, NoOptionError
 
@@ -40,7 +40,7 @@ def free_bound(
 ) -> float:
     """Return a value of ``objective`` that no schedule undercuts which cuts every layer in one of ``ways``.
 
-    The argument is that of :func:`targets.schedule.exact_bounds.floor_of`, with the least of each quantity
+    The argument is that of :func:`targets.schedule.exact.bounds.floor_of`, with the least of each quantity
     over the ways of a layer: a tile starts after some tile of every layer it reads from, and some tile
     of every layer that reads all of its result starts behind it. What moves between cores is not counted.
 

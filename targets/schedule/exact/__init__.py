@@ -1,0 +1,1 @@
+"""The scheduling problem for CP-SAT."""
