@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from targets.network.workload import Workload
 from targets.objective import Objective
 from targets.schedule.result import Schedule
-from targets.schedule.speculation import path_energies
+from targets.schedule.search.speculation import path_energies
 
 J_PER_PJ = 1e-12
 

@@ -15,17 +15,17 @@ from targets.cost.model.nest_of_layer import nest_of
 from targets.network.layer import Layer
 from targets.network.workload import Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
-from targets.schedule.candidates import Candidates
 from targets.schedule.exact.solve import Exact, solve
 from targets.schedule.freedom import Freedom
 from targets.schedule.machine import OUTER, Machine
 from targets.schedule.network import Network, network_of
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Places, Plan, Resident, finished, simulate
-from targets.schedule.residency import resident_weights, weight_places
 from targets.schedule.result import Schedule
-from targets.schedule.search import Search
-from targets.schedule.speculation import speculate
+from targets.schedule.search.candidates import Candidates
+from targets.schedule.search.heuristic import Search
+from targets.schedule.search.residency import resident_weights, weight_places
+from targets.schedule.search.speculation import speculate
 from targets.schedule.state import State
 
 # Beyond so many layers fewer ways to a plan are tried, to stay below two seconds.

@@ -12,10 +12,10 @@ from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.evaluation.scheduling import Planned, Wishes
 from targets.network.workload import Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
-from targets.schedule.candidates import Candidates
 from targets.schedule.exact.free_bound import free_bound
 from targets.schedule.exact.solve import solve
 from targets.schedule.freedom import Freedom
+from targets.schedule.search.candidates import Candidates
 from tools.bench.scheduled import (
     FUSED,
     LAYERS,

@@ -14,7 +14,7 @@ from targets.evaluation.scheduling import Wishes
 from targets.network.workload import Workload, build_workload
 from targets.objective import EDP, ENERGY, LATENCY
 from targets.schedule.result import Schedule
-from targets.schedule.speculation import path_energies
+from targets.schedule.search.speculation import path_energies
 from tools.bench.scheduled import LAYERS, SPLIT, STAR, timed, workload_of
 
 # Published exit ratios of this candidate, and its average cost.

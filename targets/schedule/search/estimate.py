@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from targets.objective import Objective
-from targets.schedule.candidates import Candidates
+from targets.schedule.search.candidates import Candidates
 from targets.schedule.state import State
 
 

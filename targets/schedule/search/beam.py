@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from targets.schedule.candidates import Candidates, single
-from targets.schedule.estimate import Estimate
 from targets.schedule.machine import OUTER
 from targets.schedule.network import has_weights, weights_name
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, NoOptionError, Plan, Segment, place_segment
+from targets.schedule.search.candidates import Candidates, single
+from targets.schedule.search.estimate import Estimate
 from targets.schedule.state import State
 from targets.schedule.tiles import Cut
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from targets.objective import Objective
-from targets.schedule.beam import BEAM_TILES, Beam
-from targets.schedule.candidates import Candidates
-from targets.schedule.estimate import Estimate
-from targets.schedule.improve import Improver
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Plan, Resident, ended
+from targets.schedule.search.beam import BEAM_TILES, Beam
+from targets.schedule.search.candidates import Candidates
+from targets.schedule.search.estimate import Estimate
+from targets.schedule.search.improve import Improver
 from targets.schedule.state import State
 
 

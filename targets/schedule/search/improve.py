@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from targets.schedule.candidates import Candidates
-from targets.schedule.estimate import Estimate
-from targets.schedule.fusion import PATTERNS, fused, runs, tile_counts
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, NoOptionError, Plan, Segment, cut_tiles, ended, place_segment
+from targets.schedule.search.candidates import Candidates
+from targets.schedule.search.estimate import Estimate
+from targets.schedule.search.fusion import PATTERNS, fused, runs, tile_counts
 from targets.schedule.state import State
 
 # Tiles placed anew before the search ends, for fusing and for all else; some 10,000 are placed in a second.

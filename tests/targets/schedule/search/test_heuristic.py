@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
-from targets.schedule.candidates import Candidates
 from targets.schedule.check.checker import problems
 from targets.schedule.freedom import Freedom
 from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import finished, simulate
-from targets.schedule.residency import resident_weights
 from targets.schedule.result import Schedule
-from targets.schedule.search import Search
-from targets.schedule.speculation import path_energies, speculate
+from targets.schedule.search.candidates import Candidates
+from targets.schedule.search.heuristic import Search
+from targets.schedule.search.residency import resident_weights
+from targets.schedule.search.speculation import path_energies, speculate
 from tests.targets.schedule.random_networks import random_network
 
 OBJECTIVES = (LATENCY, ENERGY, EDP)

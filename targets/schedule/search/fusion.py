@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from targets.schedule.candidates import Candidates
 from targets.schedule.network import Network
 from targets.schedule.plan import LayerChoice, Segment, cut_tiles
+from targets.schedule.search.candidates import Candidates
 from targets.schedule.tiles import WHOLE, Cut, cuttable
 
 # Layers and tiles of a group that are still worth their scheduling time.
