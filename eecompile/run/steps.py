@@ -35,7 +35,7 @@ from targets.contract.target import Target
 from targets.evaluation.report import CostReport
 from targets.evaluation.scheduling import Wishes
 from targets.objective import Objective
-from targets.schedule.trace import trace_text
+from targets.schedule.view.trace import trace_text
 
 # Up to so many mounts, `auto` tries both kinds of head on each: every choice is costed and searched.
 MAX_RIVALS = 4

@@ -11,7 +11,7 @@ from passes.files import write_atomic
 from targets.described.target import EngineTarget
 from targets.description.readers.saved_mapping import SavedMapping, mapping_text
 from targets.evaluation.report import CostReport
-from targets.schedule.trace import trace_text
+from targets.schedule.view.trace import trace_text
 
 
 def save_mapping(report: CostReport, path: Path, target: EngineTarget) -> list[str]:

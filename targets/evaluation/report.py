@@ -33,9 +33,9 @@ from targets.evaluation.scheduling import Planned, Wishes, schedule_workload
 from targets.network.layer import Bits
 from targets.network.workload import FreeLayer, Workload, build_workload
 from targets.objective import EDP, Objective, uniform
-from targets.schedule.drawing import timeline_of
-from targets.schedule.timeline import Timeline
-from targets.schedule.trace import to_trace
+from targets.schedule.view.drawing import timeline_of
+from targets.schedule.view.timeline import Timeline
+from targets.schedule.view.trace import to_trace
 
 # Ratios come rounded from tables.
 RATIO_SLACK = 1e-3

@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 
 from targets.contract.target import Target
 from targets.evaluation.scheduling import Planned, Wishes
-from targets.schedule.energy_split import EnergySplit, energy_split
-from targets.schedule.memory_profile import MemoryProfile, memory_profiles
 from targets.schedule.network import has_weights, weights_name
-from targets.schedule.timeline import Timeline
-from targets.schedule.utilisation import Utilisation, utilisation
+from targets.schedule.view.energy_split import EnergySplit, energy_split
+from targets.schedule.view.memory_profile import MemoryProfile, memory_profiles
+from targets.schedule.view.timeline import Timeline
+from targets.schedule.view.utilisation import Utilisation, utilisation
 
 Mode = Literal["layers", "split", "fused"]
 Weights = Literal["keep", "fetch"]

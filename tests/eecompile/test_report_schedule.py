@@ -17,11 +17,11 @@ from eecompile.report.memory_rows import memory_rows
 from eecompile.report.schedule_facts import StoreFacts, schedule_facts
 from eecompile.report.slices import Slice, joined
 from passes.errors import InputError
-from targets.schedule.drawing import timeline_of
-from targets.schedule.energy_split import energy_split
-from targets.schedule.memory_profile import memory_profiles
 from targets.schedule.result import Schedule, Stay
-from targets.schedule.trace import to_trace
+from targets.schedule.view.drawing import timeline_of
+from targets.schedule.view.energy_split import energy_split
+from targets.schedule.view.memory_profile import memory_profiles
+from targets.schedule.view.trace import to_trace
 from tests.eecompile.fabricated_run import write_run
 from tests.eecompile.test_report import Page
 from tests.targets.schedule.made_schedules import PART, arch, move, network, run, schedule, schedules

@@ -8,7 +8,7 @@ from pathlib import Path
 from targets.evaluation.scheduling import Wishes
 from targets.network.workload import Workload
 from targets.objective import EDP, ENERGY, LATENCY
-from targets.schedule.energy_split import energy_split
+from targets.schedule.view.energy_split import energy_split
 from tools.bench.scheduled import (
     FUSED,
     KEPT,

@@ -24,13 +24,13 @@ from targets.diana.target import DianaTarget
 from targets.network.layer import Bits, Layer, LoopDims
 from targets.network.workload import Workload, build_workload
 from targets.schedule.check.checker import problems
-from targets.schedule.memory_profile import memory_profiles
 from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, Segment, finished, simulate
 from targets.schedule.regions import extent_of
 from targets.schedule.result import Schedule
 from targets.schedule.tiles import Cut
+from targets.schedule.view.memory_profile import memory_profiles
 
 VARIANTS = ("plain", "analog", "digital")
 ROWS = (1, 2, 4, 8)

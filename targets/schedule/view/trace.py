@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from targets.schedule.energy_split import EnergySplit
-from targets.schedule.memory_profile import MemoryProfile
-from targets.schedule.timeline import Group, Slot, Timeline
-from targets.schedule.utilisation import utilisation
+from targets.schedule.view.energy_split import EnergySplit
+from targets.schedule.view.memory_profile import MemoryProfile
+from targets.schedule.view.timeline import Group, Slot, Timeline
+from targets.schedule.view.utilisation import utilisation
 
 CORES, LINKS, MEMORIES = 1, 2, 3
 _PROCESSES: Mapping[Group, int] = {"core": CORES, "host": CORES, "dma": CORES, "port": LINKS, "link": LINKS}

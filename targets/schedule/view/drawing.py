@@ -9,7 +9,7 @@ from targets.description.architecture import OFFCHIP, Architecture
 from targets.schedule.machine import TURNS
 from targets.schedule.network import Network
 from targets.schedule.result import Move, Run, Schedule
-from targets.schedule.timeline import Group, Kind, Resource, Slot, Timeline
+from targets.schedule.view.timeline import Group, Kind, Resource, Slot, Timeline
 
 _GROUPS: tuple[Group, ...] = ("core", "host", "dma", "port", "link")
 

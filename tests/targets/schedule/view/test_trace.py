@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from targets.schedule.drawing import timeline_of
-from targets.schedule.energy_split import energy_split
-from targets.schedule.memory_profile import memory_profiles
 from targets.schedule.result import Schedule, Stay
-from targets.schedule.timeline import Slot, Timeline
-from targets.schedule.trace import to_trace, trace_text
+from targets.schedule.view.drawing import timeline_of
+from targets.schedule.view.energy_split import energy_split
+from targets.schedule.view.memory_profile import memory_profiles
+from targets.schedule.view.timeline import Slot, Timeline
+from targets.schedule.view.trace import to_trace, trace_text
 from tests.targets.schedule.made_schedules import PART, arch, move, network, run, schedule, schedules
 
 # What Perfetto needs of each kind of event, with the types it takes.

@@ -7,11 +7,11 @@ from hypothesis import given
 
 from targets.cost.model.solution import MemoryAccess, Solution
 from targets.description.mapping import Mapping
-from targets.schedule.drawing import timeline_of
-from targets.schedule.energy_split import energy_split
 from targets.schedule.machine import OUTER
 from targets.schedule.result import Schedule
-from targets.schedule.utilisation import Utilisation, utilisation
+from targets.schedule.view.drawing import timeline_of
+from targets.schedule.view.energy_split import energy_split
+from targets.schedule.view.utilisation import Utilisation, utilisation
 from tests.targets.schedule.made_schedules import arch, move, network, run, schedule, schedules
 
 

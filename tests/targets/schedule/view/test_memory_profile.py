@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from targets.schedule.memory_profile import MemoryProfile, memory_profiles
 from targets.schedule.result import Schedule, Stay
+from targets.schedule.view.memory_profile import MemoryProfile, memory_profiles
 from tests.targets.schedule.made_schedules import PART, network, run, schedule, schedules
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from targets.schedule.timeline import Group, Kind, Timeline, covered
+from targets.schedule.view.timeline import Group, Kind, Timeline, covered
 
 WORKING: frozenset[Kind] = frozenset({"compute", "host", "dma", "transfer", "stream"})
 

@@ -5,9 +5,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from targets.schedule.drawing import timeline_of
 from targets.schedule.result import Schedule
-from targets.schedule.timeline import Timeline
+from targets.schedule.view.drawing import timeline_of
+from targets.schedule.view.timeline import Timeline
 from tests.targets.schedule.made_schedules import arch, move, network, run, schedule, schedules
 
 
