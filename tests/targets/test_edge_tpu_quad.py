@@ -6,12 +6,12 @@ import pytest
 
 from passes.errors import InputError
 from targets import edge_tpu_quad
-from targets.conformance import TargetConformance, sample_layer
 from targets.contract.placement import Placement
 from targets.description.architecture import parse_architecture
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.evaluation.report import evaluate
 from targets.objective import LATENCY
+from targets.testing.conformance import TargetConformance, sample_layer
 from tests.targets.graphs import residual
 
 QUAD = EdgeTpuQuadTarget()

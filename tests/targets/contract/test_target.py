@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import pytest
 
-from targets.conformance import TargetConformance, sample_layer
 from targets.contract.closed_form import ClosedFormTarget
 from targets.contract.placement import Placement, Refusal
 from targets.contract.target import CostModel, Support, sentence
@@ -16,6 +15,7 @@ from targets.cost.layer_cost import LayerCost
 from targets.description.architecture import Architecture, parse_architecture
 from targets.evaluation.report import evaluate
 from targets.network.layer import Layer
+from targets.testing.conformance import TargetConformance, sample_layer
 from tests.targets.graphs import graph_of
 
 HARDWARE = """

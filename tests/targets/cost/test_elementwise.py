@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from targets.conformance import sample_layer
 from targets.cost import elementwise
 from targets.cost.layer_cost import energy_pj, scaled, whole_parts
 from targets.network.layer import Layer, LoopDims, Operand
+from targets.testing.conformance import sample_layer
 
 
 def test_host_work_by_hand() -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from passes.errors import InputError
-from targets.conformance import TargetConformance, sample_layer
 from targets.contract.placement import Placement, Refusal
 from targets.described.target import EngineTarget
 from targets.description.mapping import MappingRule
@@ -16,6 +15,7 @@ from targets.evaluation.scheduling import Wishes
 from targets.network.layer import Bits, Layer
 from targets.objective import EDP, ENERGY, LATENCY, OBJECTIVES, Objective
 from targets.schedule.machine import OUTER
+from targets.testing.conformance import TargetConformance, sample_layer
 from tests.targets.graphs import graph_of, residual
 from tests.targets.small_arch import small_arch
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from targets.conformance import TargetConformance, sample_layer
 from targets.contract.placement import Placement, Refusal
 from targets.diana.target import DianaTarget
 from targets.network.layer import Layer, LoopDims, Operand
 from targets.objective import EDP, Objective
+from targets.testing.conformance import TargetConformance, sample_layer
 from tests.targets.networks import linear_layer, loops, square
 
 DIANA = DianaTarget()

@@ -53,7 +53,7 @@ def test_what_does_not_fit_l2_is_refused() -> None:
 
 
 def test_other_work_costs_the_same_under_every_model() -> None:
-    from targets.conformance import sample_layer
+    from targets.testing.conformance import sample_layer
 
     for op in ("Add", "MaxPool", "Softmax"):
         layer = sample_layer(op)

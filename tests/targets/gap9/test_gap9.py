@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passes.errors import InputError
-from targets.conformance import TargetConformance, sample_layer
 from targets.contract.placement import Placement, Refusal
 from targets.contract.support import support_table
 from targets.cost.layer_cost import LayerCost
@@ -18,6 +17,7 @@ from targets.gap9.target import Gap9Target
 from targets.gap9.transfers import elementwise_transfers
 from targets.network.layer import Layer, LoopDims
 from targets.network.workload import ExitPath, Workload
+from targets.testing.conformance import TargetConformance, sample_layer
 from tests.targets.graphs import residual
 from tests.targets.networks import linear_layer, loops, square
 

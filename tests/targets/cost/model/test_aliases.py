@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from targets.conformance import sample_layer
 from targets.cost.model.aliases import rule_on
 from targets.cost.model.nest_of_layer import nest_of
 from targets.description.mapping import MappingRule
+from targets.testing.conformance import sample_layer
 
 POOL, CONV = nest_of(sample_layer("MaxPool")), nest_of(sample_layer("Conv"))
 DATAFLOW = {"D1": {"K": 8}, "D2": {"FX": 3}}

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from targets.conformance import sample_layer
 from targets.cost.model.nest_of_layer import nest_of
 from targets.cost.model.residency import Residency, tensor_stores, without_trips
+from targets.testing.conformance import sample_layer
 from tests.targets.networks import linear_layer, loops
 from tests.targets.small_arch import small_arch
 

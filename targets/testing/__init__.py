@@ -1,0 +1,1 @@
+"""The conformance kit, which targets inherit in their tests."""
