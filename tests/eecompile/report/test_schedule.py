@@ -23,7 +23,7 @@ from targets.schedule.view.energy_split import energy_split
 from targets.schedule.view.memory_profile import memory_profiles
 from targets.schedule.view.trace import to_trace
 from tests.eecompile.fabricated_run import write_run
-from tests.eecompile.test_report import Page
+from tests.eecompile.report.test_report import Page
 from tests.targets.schedule.made_schedules import PART, arch, move, network, run, schedule, schedules
 
 BUS = (("bus", 16.0),)
