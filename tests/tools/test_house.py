@@ -100,4 +100,5 @@ def test_the_command_prints_tables_or_json(small: Path, capsys: pytest.CaptureFi
 def test_this_house_has_no_circles() -> None:
     house = survey(Path(__file__).parents[2])
     assert len(house.folders) > 3
-    assert (house.circles, house.typed_circles) == ((), ())
+    assert (house.circles, house.typed_circles, house.crowded) == ((), (), ())
+    assert {folder.name: folder.circles for folder in house.folders if folder.circles} == {}
