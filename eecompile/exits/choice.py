@@ -29,6 +29,7 @@ class ExitChoice:
         static: Costs of the network without exits.
         removed: The other exits that were tried, with the reason.
         never_taken: Numbers of the kept exits that no threshold makes acceptable: no image leaves there.
+        min_gain: What an exit more had to save, in points of static; ``None`` where all mounts were kept.
     """
 
     kept: Candidate
@@ -36,6 +37,7 @@ class ExitChoice:
     static: CostReport
     removed: tuple[RemovedExit, ...]
     never_taken: tuple[int, ...] = ()
+    min_gain: float | None = None
 
 
 def choose_exits(evaluation: Evaluation, speculate: bool = False, min_gain: float = MIN_GAIN) -> ExitChoice:
@@ -65,7 +67,7 @@ def choose_heads(evaluation: Evaluation, speculate: bool = False) -> ExitChoice:
         for candidate in map(Candidate, itertools.product(*rivals))
     }
     kept = min(found, key=lambda c: (found[c], _positions(evaluation, c)))
-    return _chosen(evaluation, kept, found, speculate, 0.0)
+    return _chosen(evaluation, kept, found, speculate, None)
 
 
 def _subsets(tried: Sequence[CandidateExit]) -> Iterator[Candidate]:
@@ -85,7 +87,7 @@ def _chosen(
     kept: Candidate,
     found: dict[Candidate, float],
     speculate: bool,
-    min_gain: float,
+    min_gain: float | None,
 ) -> ExitChoice:
     static = evaluation.evaluate(Candidate())
     removed = []
@@ -95,11 +97,15 @@ def _chosen(
             reason = _why_removed(evaluation, item, rival, kept, min_gain)
             removed.append(RemovedExit(name=str(item), mount_name=item.mount, reason=reason))
     figures = evaluation.evaluate(kept, speculate)
-    return ExitChoice(kept, figures, static.costs, tuple(removed), evaluation.never_taken(kept))
+    return ExitChoice(kept, figures, static.costs, tuple(removed), evaluation.never_taken(kept), min_gain)
 
 
 def _why_removed(
-    evaluation: Evaluation, item: CandidateExit, rival: Candidate | None, kept: Candidate, min_gain: float
+    evaluation: Evaluation,
+    item: CandidateExit,
+    rival: Candidate | None,
+    kept: Candidate,
+    min_gain: float | None,
 ) -> str:
     """Return why an exit is not kept; ``rival`` is the best network with it."""
     if rival is None:
@@ -112,12 +118,12 @@ def _why_removed(
     if other := next((k for k in kept.exits if k.mount == item.mount), None):
         return f"{compared} with the {other}"
     more = len(rival.exits) - len(kept.exits)
-    if with_it >= without or more < 1:
+    if min_gain is None or with_it >= without or more < 1:
         return compared
     saved = (without - with_it) / more
     return (
         f"{compared}: an exit more saves {saved:.1f} points of static, less than the {min_gain:g} asked for "
-        "(min_gain)"
+        "(`min_gain`)"
     )
 
 

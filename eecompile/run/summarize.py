@@ -118,6 +118,7 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
             for factor, scaled, base in evidence.sensitivity
         ),
         curve=curve(evidence),
+        min_gain=evidence.chosen.min_gain,
         removed_exits=evidence.chosen.removed,
         never_taken=tuple(f"exit_{number}" for number in evidence.chosen.never_taken),
         caution=caution,

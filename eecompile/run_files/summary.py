@@ -148,6 +148,8 @@ class CurvePoint(_Frozen):
 class Summary(_Frozen):
     """``summary.json``; without data only costs are present.
 
+    ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
+    were asked for), ``never_taken`` names exits that were asked for and that no threshold makes acceptable.
     ``caution`` says why the savings of this run mean nothing, and stands before them; usually ``None``.
     """
 
@@ -168,6 +170,7 @@ class Summary(_Frozen):
     saving: Saving | None
     host_sensitivity: tuple[HostSensitivity, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
+    min_gain: float | None = None
     removed_exits: tuple[RemovedExit, ...] = ()
     never_taken: tuple[str, ...] = ()
     caution: str | None = None

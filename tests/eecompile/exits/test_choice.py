@@ -111,8 +111,8 @@ def test_what_an_exit_must_save_is_told_and_decides(network: gs.Graph) -> None:
     kept = [len(choose_exits(asked, min_gain=gain).kept.exits) for gain in (0.0, 100.0)]
     assert kept == [1 if saved <= 0 else 2, 0]
     (first, second) = choose_exits(asked, min_gain=100.0).removed
-    assert "points of static, less than the 100 asked for (min_gain)" in first.reason
-    assert "points of static, less than the 100 asked for (min_gain)" in second.reason
+    assert "points of static, less than the 100 asked for (`min_gain`)" in first.reason
+    assert "points of static, less than the 100 asked for (`min_gain`)" in second.reason
 
 
 def test_a_network_that_nothing_needs_to_the_end_is_called_oversized() -> None:

@@ -382,6 +382,7 @@ def test_exits_asked_for_by_name_are_all_kept_under_their_names(
     tried = api.run(DIGITS, "diana", data, tmp_path / "tried", "3", max_drop=0.0, optimistic=True)
     assert len(tried.summary.exits) < 4
     assert all(r.reason for r in tried.summary.removed_exits) and tried.summary.never_taken == ()
+    assert (summary.min_gain, tried.summary.min_gain) == (None, 2.0)
 
 
 @pytest.mark.parametrize("exits", ["relu_2", "relu_4,relu_2"])
