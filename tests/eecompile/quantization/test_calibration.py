@@ -10,13 +10,11 @@ from eecompile.data.dataset import evenly
 from eecompile.data.preprocess import preprocesses
 from eecompile.data.sources import load_data
 from eecompile.exits.answers import answers
-from eecompile.quantization import gptq
 from eecompile.quantization.calibration import calibrate
-from eecompile.quantization.rounding import best_scale
 from passes.errors import InputError
 from passes.model.graph import from_model, load
 from passes.registry import parse_pipeline
-from passes.state import Levels, copy_graph, state_of
+from passes.state import copy_graph, state_of
 from tests.eecompile.schemes import assign
 from tests.passes.net_builder import NetBuilder
 
@@ -102,46 +100,6 @@ def test_no_images_and_no_weights_are_refused(digits: tuple[gs.Graph, np.ndarray
     state_of(symbolic).symbolic = True
     with pytest.raises(InputError, match="no weights"):
         calibrate(symbolic, digits[1])
-
-
-def test_best_scale_minimises_squared_error() -> None:
-    values = np.random.default_rng(0).normal(size=5000)
-    scale = best_scale(values, np.ones(5000), Levels(-128, 127, 8, power_of_two=True))
-
-    def error(step: float) -> float:
-        return float(((np.clip(np.rint(values / step), -128, 127) * step - values) ** 2).sum())
-
-    assert error(scale) <= min(error(scale / 2), error(scale * 2))
-
-
-@pytest.mark.parametrize("groups", [1, 4])
-def test_gptq_loses_less_of_the_output_than_rounding(groups: int) -> None:
-    rng = np.random.default_rng(0)
-    mixing = rng.normal(size=(groups, 20, 20))
-    inputs = rng.normal(size=(groups, 4000, 20)) @ mixing  # correlated, as activations are
-    weights = rng.normal(size=(groups, 8, 20)) * 0.2
-    _, covariance = gptq.moments(inputs)
-    steps = np.full((groups, 8), 0.0625)
-    rounded = gptq.round_weights(weights, covariance, steps, -128, 127)
-    nearest = gptq.nearest_weights(weights, steps, -128, 127)
-
-    def loss(candidate: np.ndarray) -> float:
-        change = inputs @ (candidate - weights).transpose(0, 2, 1)
-        return float(change.var(axis=1).sum())
-
-    assert np.allclose(rounded / 0.0625, np.rint(rounded / 0.0625))
-    assert loss(rounded) < 0.7 * loss(nearest)
-
-
-def test_conv_columns_are_what_the_convolution_multiplies() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(2, 4, 7, 6))
-    columns = gptq.conv_columns(x, [3, 2], [2, 1], [1, 0, 1, 1], [1, 2], 2, 10**6)
-    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (0, 1)))
-    patch = padded[0, 2:4, 2:5, 1:4:2]  # image 0, group 1, output (1, 1)
-    width = (6 + 1 - 3) + 1
-    assert columns.shape[0] == 2
-    assert np.allclose(columns[1, 1 * width + 1], patch.reshape(-1))
 
 
 def test_operators_with_several_outputs_are_walked() -> None:
