@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import needs_torch
+
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"<!-- test -->\n```(sh|python)\n(.*?)```", re.DOTALL)
 
@@ -22,6 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@needs_torch
 def test_blocks_run_in_order(folder: Path) -> None:
     blocks = BLOCK.findall((ROOT / "README.md").read_text())
     assert [kind for kind, _ in blocks] == ["sh", "sh", "python", "python"]

@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from eecompile.cli import main as cli
 from tests.eecompile.fabricated_run import write_run
 from tests.eecompile.small_models import SKIP_NET, skip_net, write_images, write_skip_net
+from tests.needs import needs_torch
 
 VERBS = (
     ("run", "{model}", "-o", "out"),
@@ -287,6 +288,7 @@ BAD_IMAGES: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+@needs_torch
 @pytest.mark.parametrize("case", BAD_IMAGES)
 def test_bad_images(folder: Path, case: str) -> None:
     changes, message = BAD_IMAGES[case]
@@ -302,6 +304,7 @@ def test_the_trap_springs_when_unpickled(folder: Path) -> None:
     assert (folder / "sprung").exists(), "or the tests above prove nothing"
 
 
+@needs_torch
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
@@ -323,6 +326,7 @@ def test_bad_data(folder: Path, spec: str, message: str) -> None:
     assert message in refused(folder, "run", "net.onnx", "--data", spec, "-o", "out")
 
 
+@needs_torch
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
@@ -339,6 +343,7 @@ def test_bad_preprocessing(folder: Path, rule: str, message: str) -> None:
     assert message in refused(folder, "run", "net.onnx", *options)
 
 
+@needs_torch
 def test_data_for_a_network_without_weights(folder: Path) -> None:
     model = skip_net()
     del model.graph.initializer[:]
@@ -461,6 +466,7 @@ def test_bad_gates(folder: Path, gate: str, message: str) -> None:
     assert message in refused(folder, "compare", run, run, "--fail-if", gate)
 
 
+@needs_torch
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_while_training(tmp_path: Path, number: signal.Signals) -> None:
     write_skip_net(tmp_path / "net.onnx")

@@ -18,6 +18,7 @@ from eecompile.run import provenance
 from eecompile.run.options import RunOptions
 from tests.eecompile.fabricated_run import write_run
 from tests.eecompile.small_models import SKIP_NET, write_skip_net
+from tests.needs import needs_torch
 
 HEAVY = (
     "torch",
@@ -110,7 +111,12 @@ def test_version() -> None:
         (["cost", "MODEL", "--host-scale", "-1"], "host scale", ""),
         (["run", "MODEL", "--data", "digits", "--max-drop", "-1"], "--max-drop -1", "points"),
         (["run", "MODEL", "--data", "digits", "--max-drop", "nan"], "--max-drop nan", "points"),
-        (["run", "MODEL", "--data", "digit"], "no data called 'digit'", "did you mean 'digits'?"),
+        pytest.param(
+            ["run", "MODEL", "--data", "digit"],
+            "no data called 'digit'",
+            "did you mean 'digits'?",
+            marks=needs_torch,
+        ),
         (["opt", "MODEL", "-p", "quantise"], "unknown pass 'quantise'", "did you mean 'quantize'?"),
         (["opt", "MODEL", "-p", "insert-exits{att=2}"], "no option 'att'", "did you mean 'at'?"),
         (["opt", "MODEL", "-p", ""], "the pipeline is empty", "example"),

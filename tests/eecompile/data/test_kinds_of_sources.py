@@ -14,6 +14,7 @@ import pytest
 from eecompile.data.idx import read_idx
 from eecompile.data.sources import load_data
 from passes.errors import InputError
+from tests.needs import WHY_TORCH
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
@@ -89,7 +90,7 @@ def write_cifar(
 def test_cifar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, label_key: str, classes: int
 ) -> None:
-    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("torch", reason=WHY_TORCH)
     from eecompile.data.torchvision_import import import_torchvision
 
     loader = getattr(import_torchvision().datasets, name.upper())
@@ -110,7 +111,7 @@ def test_cifar(
 
 def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scipy_io = pytest.importorskip("scipy.io", reason="scipy is not installed")
-    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("torch", reason=WHY_TORCH)
     from eecompile.data.torchvision_import import import_torchvision
 
     loader = import_torchvision().datasets.SVHN

@@ -25,6 +25,7 @@ from passes.model.graph import EXITS_KEY, from_model, load, save, to_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.eecompile.quantization.test_calibration import EXAMPLE
+from tests.needs import needs_torch
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,7 @@ def test_rules_change_who_leaves() -> None:
     assert left == [[0, 0], [1, 0]]
 
 
+@needs_torch
 def test_a_run_keeps_the_rule_of_the_file_in_all_its_files(graph: gs.Graph, tmp_path: Path) -> None:
     """The heads are untrained, which is enough: some images leave, and which is up to the rule."""
     given = from_model(to_model(graph))

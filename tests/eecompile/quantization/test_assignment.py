@@ -30,6 +30,7 @@ from targets.diana.target import DianaTarget
 from targets.evaluation.report import evaluate
 from tests.eecompile.schemes import assign
 from tests.eecompile.small_models import write_images, write_skip_net
+from tests.needs import needs_torch
 
 Array = NDArray[Any]
 
@@ -50,6 +51,7 @@ def scales_of(model: onnx.ModelProto) -> tuple[list[Array], list[Array]]:
     return activations, weights
 
 
+@needs_torch
 @pytest.mark.parametrize("target", sorted(BUILTIN))
 def test_a_run_writes_the_scales_its_target_declares(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -31,6 +31,7 @@ from passes.exits.mounts import find_mounts
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.objective import ENERGY, LATENCY, Objective
+from tests.needs import WHY_TORCH, needs_torch
 from tests.shared_files import shared
 
 ROOT = Path(__file__).parents[3]
@@ -98,6 +99,7 @@ def softmax_top(logits: Array) -> Array:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    pytest.importorskip("torch", reason=WHY_TORCH)
     out = tmp_path_factory.mktemp("pipeline") / "new" / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "Recipe", BRIEF)
@@ -351,6 +353,7 @@ def noisy(path: Path) -> Path:
     return path
 
 
+@needs_torch
 def test_exits_asked_for_by_name_are_all_kept_under_their_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,6 +388,7 @@ def test_exits_asked_for_by_name_are_all_kept_under_their_names(
     assert (summary.min_gain, tried.summary.min_gain) == (None, 2.0)
 
 
+@needs_torch
 @pytest.mark.parametrize("exits", ["relu_2", "relu_4,relu_2"])
 def test_what_an_exit_must_save_is_not_asked_of_exits_by_name(tmp_path: Path, exits: str) -> None:
     arguments = ["run", str(DIGITS), "--data", "digits", "--exits", exits, "--min-gain", "1"]
@@ -393,6 +397,7 @@ def test_what_an_exit_must_save_is_not_asked_of_exits_by_name(tmp_path: Path, ex
     assert "--min-gain" in result.stderr and not (tmp_path / "out").exists()
 
 
+@needs_torch
 def test_wrong_labels_and_few_images_are_said_first(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -432,6 +437,7 @@ def test_without_data_there_are_costs_and_no_models(run: Run, tmp_path: Path) ->
     assert "no accuracy is claimed" in call("run", DIGITS, "--out", out)
 
 
+@needs_torch
 def test_many_cores_and_speculation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Exits are without speculation, what is expected is with it; tiles of a layer lie on several cores."""
     monkeypatch.setattr(steps, "Recipe", BRIEF)
