@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check format clean
+.PHONY: run test check format pythons oldest wheel-test bench clean
 
 run: $(STAMP)
 	$(BIN)/eecompile run examples/digits_resnet.onnx --target diana --data digits --out runs/digits
 
 test: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -22,6 +22,19 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The core, without torch, on every newer Python there is; with the oldest dependencies; as users install it.
+pythons:
+	$(PYTHON) -m tools.ci.pythons
+
+oldest:
+	$(PYTHON) -m tools.ci.oldest
+
+wheel-test: $(STAMP)
+	$(BIN)/pytest -m wheel
+
+bench: $(STAMP)
+	$(BIN)/python -m tools.bench
+
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
@@ -29,4 +42,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venvs runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

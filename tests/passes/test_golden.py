@@ -11,6 +11,7 @@ import io
 import re
 from pathlib import Path
 
+import onnx
 import onnx.parser
 import onnx.printer
 import pytest
@@ -34,13 +35,17 @@ def transform(text: str) -> str:
     graph = from_model(onnx.parser.parse_model(text))
     state = state_of(graph)
     for kind, name, numbers in re.findall(r"# (GRID|WEIGHT_GRID): (\S+) (.+)", text):
-        values = [float(number) for number in numbers.split()]
+        given = [float(number) for number in numbers.split()]
         if kind == "WEIGHT_GRID":
-            state.grids[name] = weight_grid(*values)
+            state.grids[name] = weight_grid(*given)
         else:
-            state.grids[name] = activation_grid(values[0], *(int(v) for v in values[1:]))
+            state.grids[name] = activation_grid(given[0], *(int(v) for v in given[1:]))
     parse_pipeline(pipeline.group(1).strip())(graph)
-    lines = [onnx.printer.to_text(to_model(graph))]
+    model = to_model(graph)
+    for tensor in model.graph.initializer:  # onnx before 1.23 prints no values that are stored as bytes
+        values = onnx.numpy_helper.to_array(tensor)
+        tensor.CopyFrom(onnx.helper.make_tensor(tensor.name, tensor.data_type, values.shape, values.ravel()))
+    lines = [onnx.printer.to_text(model)]
     lines += [f"# origin {node.name}: {' '.join(state.origins[node.name])}" for node in graph.nodes]
     lines += [f"# layer {node.name}: {state.layers[node.name]}" for node in graph.nodes if state.layers]
     lines += [f"# exit {e.name}: {e.mount} -> {e.output} at {e.threshold}" for e in state.exits]

@@ -336,6 +336,8 @@ def test_initializers_may_be_listed_as_inputs() -> None:
 
 @pytest.mark.parametrize("version", [9, 13, 18, 22, 26])
 def test_other_opsets_are_converted(version: int) -> None:
+    if version > onnx.defs.onnx_opset_version():
+        pytest.skip(f"onnx {onnx.__version__} knows no opset {version}")
     model = chain()
     model.opset_import[0].version = version
     model.metadata_props.add(key="author", value="a user")

@@ -1,0 +1,1 @@
+"""Checks in environments of their own, for continuous integration; they need the standard library alone."""
