@@ -116,10 +116,10 @@ def test_a_type_checker_sees_its_types(installed: Installed) -> None:
     (installed.folder / "user.py").write_text(
         "from eecompile import api\n"
         'result = api.cost("m.onnx", target="diana")\n'
-        "reveal_type(result.exits[0].energy_pj)\n"
+        "reveal_type(result.exits[0].cost.energy_pj)\n"
         'api.cost("m.onnx", target=3)\n'
     )
-    command = [sys.executable, "-m", "mypy", "--python-executable", installed.python, "user.py"]
+    command = [sys.executable, "-m", "mypy", "--python-executable", str(installed.python), "user.py"]
     done = subprocess.run(command, cwd=installed.folder, capture_output=True, text=True, check=False)
     assert 'Revealed type is "float"' in done.stdout.replace("builtins.", ""), done.stdout + done.stderr
     assert '"target" to "cost"' in done.stdout

@@ -23,7 +23,7 @@ def make(name: str, interpreter: str | Path) -> Path:
 
 def install(python: Path, constraints: Path | None) -> bool:
     """Install this project with ``EXTRAS``, of wheels alone; returns whether that could be done."""
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--only-binary", ":all:", *(["-c", constraints] if constraints else [])]
     return subprocess.run([*command, "-e", f"{ROOT}[{EXTRAS}]"], check=False).returncode == 0
 
@@ -37,7 +37,19 @@ def test(python: Path, arguments: Sequence[str] = ()) -> None:
     absent = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is not None)"
     if subprocess.run([python, "-c", absent], check=False).returncode:
         raise SystemExit("torch is in an environment that shall do without")
-    command = [python, "-m", "pytest", "-n", "2", "--dist", "loadfile", "-m", TESTS, "-rs", *arguments]
+    command: list[str | Path] = [
+        python,
+        "-m",
+        "pytest",
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+        "-m",
+        TESTS,
+        "-rs",
+        *arguments,
+    ]
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     if code:
         raise SystemExit(code)

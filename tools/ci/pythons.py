@@ -25,7 +25,11 @@ def find(version: str) -> Path | None:
     on_path = shutil.which(f"python{version}")
     found = [Path(on_path)] if on_path else []
     for candidate in (*found, *sorted(pyenv.glob(f"versions/{version}.*/bin/python"))):
-        ask = [candidate, "-c", "import ensurepip, sys; print('%d.%d' % sys.version_info[:2])"]
+        ask: list[str | Path] = [
+            candidate,
+            "-c",
+            "import ensurepip, sys; print('%d.%d' % sys.version_info[:2])",
+        ]
         answer = subprocess.run(ask, capture_output=True, text=True, check=False)
         if answer.stdout.strip() == version:  # a shim of pyenv is on the PATH even if it answers nothing
             return candidate
