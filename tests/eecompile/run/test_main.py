@@ -506,6 +506,7 @@ def accuracy(model: Path, images: Array, labels: Array) -> float:
     return float((np.array(answers) == labels).mean())
 
 
+@pytest.mark.slow
 def test_resnet8_keeps_its_accuracy(tmp_path: Path) -> None:
     """Float within 0.2 points of the user's file on test, quantized within 1.0 of float on val and test."""
     model, data = shared("models/resnet8_cifar10.onnx"), shared("data/cifar10_lossless_subset.npz")

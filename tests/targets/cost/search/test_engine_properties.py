@@ -29,6 +29,7 @@ some = settings(max_examples=120, deadline=None)
 SWAP = {"OX": "OY", "OY": "OX", "FX": "FY", "FY": "FX"}
 # Every loop is a factor, so that more of them would be thousands of orders.
 short_nests = nests.filter(lambda nest: sum(size > 1 for _, size in nest.loops) <= 4)
+pytestmark = pytest.mark.slow
 OBJECTIVES = (LATENCY, ENERGY, EDP)
 
 

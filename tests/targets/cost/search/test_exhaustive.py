@@ -21,6 +21,7 @@ from targets.objective import EDP, ENERGY, LATENCY, Objective
 from tests.targets.cost.small import core, matmul, memory, outer, register
 from tests.targets.cost.strategies import Case, cases
 
+pytestmark = pytest.mark.slow
 OBJECTIVES = (LATENCY, ENERGY, EDP)
 ROUNDING = 1e-9
 
