@@ -24,7 +24,8 @@ def make(name: str, interpreter: str | Path) -> Path:
 def install(python: Path, constraints: Path | None) -> bool:
     """Install this project with ``EXTRAS``, of wheels alone; returns whether that could be done."""
     command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--only-binary", ":all:", *(["-c", constraints] if constraints else [])]
+    command += ["--only-binary", ":all:"]
+    command += ["-c", constraints] if constraints else []
     return subprocess.run([*command, "-e", f"{ROOT}[{EXTRAS}]"], check=False).returncode == 0
 
 
