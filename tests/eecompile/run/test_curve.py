@@ -16,7 +16,7 @@ def drawn(seed: int, images: int = 400) -> Answers:
     rng = np.random.default_rng(seed)
     confidence = rng.uniform(0.51, 0.99, (3, images))
     limits = (confidence[0] * 1.05, confidence[1] * 1.1, np.full(images, 0.97))
-    wrong = [set(np.flatnonzero(rng.random(images) > limit)) for limit in limits]
+    wrong = [set(np.flatnonzero(rng.random(images) > limit).tolist()) for limit in limits]
     logits = tuple(logits_of(c, w) for c, w in zip(confidence.tolist(), wrong, strict=True))
     return Answers(logits, np.zeros(images, np.int64), (MAX_SOFTMAX,) * 2)
 
