@@ -9,23 +9,12 @@ import onnx_graphsurgeon as gs
 from passes.canonical.activations import bounds_of
 from passes.errors import InputError
 from passes.macs import node_macs
-from passes.operator_sets import LINEAR
+from passes.operator_sets import ACTIVATIONS, ARITHMETIC, COPIES, GATES, LINEAR
 from passes.rewrite.rewriter import dims, producer_of
 from passes.state import state_of
 
-# fmt: off
-ACTIVATIONS = frozenset({
-    "Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Gelu", "HardSigmoid", "HardSwish",
-    "Mish", "Sigmoid", "Softplus", "Softsign", "Tanh", "ThresholdedRelu", "BatchNormalization",
-})
-# fmt: on
-_GATES = frozenset({"Sigmoid", "HardSigmoid"})
-_ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div"})
-# fmt: off
-_COPIES = frozenset({
-    "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout", "Cast",
-})
-# fmt: on
+# What belongs to the tensor before it: a mount is behind it.
+_COMPLETES = ACTIVATIONS | {"BatchNormalization"}
 
 
 class DataFlow:
@@ -172,7 +161,7 @@ class DataFlow:
     def joins(self, tensor: gs.Tensor) -> bool:
         """Whether ``tensor`` is where a skip connection ends: a sum of two tensors, or its activation."""
         node = producer_of(tensor)
-        if node is not None and node.op in ACTIVATIONS:
+        if node is not None and node.op in _COMPLETES:
             node = producer_of(node.inputs[0])
         return node is not None and node.op in ("Add", "Concat") and _reads_variables(node) > 1
 
@@ -214,7 +203,7 @@ def why_not_mount(network: DataFlow, tensor: gs.Tensor) -> str | None:
 def _why_trivial(network: DataFlow, tensor: gs.Tensor, node: gs.Node) -> str | None:
     if network.macs_before(tensor) == 0:
         return "no multiply-accumulate runs before it"
-    if node.op in _COPIES:
+    if node.op in COPIES:
         return f"holds the values of {network.name(node.inputs[0])} in another form ({node.op})"
     if network.only_classifier_follows(tensor):
         return "only the final classifier is left behind it"
@@ -232,10 +221,10 @@ def _activation_behind(tensor: gs.Tensor) -> gs.Tensor | None:
     readers = {id(reader): reader for reader in tensor.outputs}.values()
     if len(readers) == 1:
         (reader,) = readers
-        constant = reader.op in _ARITHMETIC and _reads_variables(reader) == 1
-        activates = reader.op in ACTIVATIONS or bounds_of(reader) is not None
+        constant = reader.op in ARITHMETIC and _reads_variables(reader) == 1
+        activates = reader.op in _COMPLETES or bounds_of(reader) is not None
         return reader.outputs[0] if activates or constant else None
-    gates = [reader for reader in readers if reader.op in _GATES]
+    gates = [reader for reader in readers if reader.op in GATES]
     products = [reader for reader in readers if reader.op == "Mul"]
     if len(readers) == 2 and len(gates) == len(products) == 1:  # x * sigmoid(x)
         gated = any(t is gates[0].outputs[0] for t in products[0].inputs)

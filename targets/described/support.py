@@ -8,7 +8,7 @@ from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.description.architecture import Architecture, Core
 from targets.network.layer import Layer
 
-ELEMENTWISE = tuple(sorted((SIMPLE | EXPONENTIAL) - POOLS))
+LANE_WORK = tuple(sorted((SIMPLE | EXPONENTIAL) - POOLS))
 _ARRAYS = ("mac_array", "imc_array")
 
 
@@ -54,7 +54,7 @@ def support(arch: Architecture, name: str) -> Support:
     if _runs(core, kinds, "pooling"):
         found |= dict.fromkeys(sorted(POOLS), (has_loops,))
     if _runs(core, kinds, "simd", "host"):
-        found |= dict.fromkeys(ELEMENTWISE, ())
+        found |= dict.fromkeys(LANE_WORK, ())
     return found
 
 

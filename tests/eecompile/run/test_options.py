@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eecompile.run.options import RunOptions, check_seed
+from passes.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        *(({"max_drop": value}, "`max_drop`") for value in (-0.1, 100.1, float("nan"), float("inf"))),
+        *(({"min_gain": value}, "`min_gain`") for value in (-1.0, 101.0, float("nan"))),
+        *(({"seed": value}, "`seed`") for value in (-1, 2**32)),
+        ({"head": "liner"}, "unknown head 'liner'"),
+    ],
+)
+def test_values_outside_their_range_are_refused_by_name(values: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        RunOptions(Path("net.onnx"), **values)  # type: ignore[arg-type]
+    assert caught.value.message.startswith(told) and caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "values", [{"max_drop": 0.0}, {"max_drop": 100.0}, {"min_gain": 0.0}, {"min_gain": 100.0}]
+)
+def test_the_ends_of_a_range_are_in_it(values: dict[str, float]) -> None:
+    options = RunOptions(Path("net.onnx"), **values)  # type: ignore[arg-type]
+    assert values.items() <= vars(options).items()
+
+
+def test_a_seed_is_given_back() -> None:
+    assert [check_seed(seed) for seed in (0, 2**32 - 1)] == [0, 2**32 - 1]

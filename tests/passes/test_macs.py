@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import onnx
+import pytest
+
+from passes.macs import node_macs
+from passes.model.graph import from_model
+from tests.passes.net_builder import NetBuilder
+
+
+def counted_by_hand(kernel: int, cin: int, cout: int, group: int, stride: int, size: int) -> int:
+    """Count the products of a padded convolution one by one."""
+    outputs = -(-size // stride)
+    return sum(1 for _ in product(range(outputs**2), range(cout), range(cin // group), range(kernel**2)))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "cin", "cout", "group", "stride"),
+    [(1, 2, 3, 1, 1), (3, 2, 3, 1, 1), (3, 4, 4, 4, 1), (3, 4, 8, 2, 2), (5, 1, 2, 1, 2)],
+)
+def test_convolutions(kernel: int, cin: int, cout: int, group: int, stride: int) -> None:
+    net = NetBuilder((1, cin, 6, 6))
+    conv = net.conv("x", cin, cout, kernel=kernel, group=group, strides=[stride, stride])
+    flat = net.op("Flatten", net.op("GlobalAveragePool", conv))
+    graph = from_model(net.model(net.op("Gemm", flat, net.normal(3, cout), transB=1)))
+    by_op = {node.op: node_macs(node) for node in graph.nodes}
+    assert by_op["Conv"] == counted_by_hand(kernel, cin, cout, group, stride, 6)
+    assert by_op["Gemm"] == 3 * cout
+    assert by_op["Flatten"] == by_op["GlobalAveragePool"] == 0
+
+
+def graph_macs(body: str) -> list[int]:
+    text = f'<ir_version: 10, opset_import: ["": 21]> net (float[1,4,5,5] x) => (y) {body}'
+    model = onnx.parser.parse_model(text)
+    for value in list(model.graph.value_info):
+        dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(dims, np.float32), value.name))
+    return [node_macs(node) for node in from_model(model).nodes]
+
+
+def test_a_transposed_convolution_multiplies_each_input_by_each_weight() -> None:
+    macs = graph_macs(
+        "<float[4,6,3,3] w> "
+        "{ c = ConvTranspose<strides=[2,2]>(x, w) g = GlobalAveragePool(c) y = Flatten(g) }"
+    )
+    assert macs[0] == 4 * 25 * 6 * 9
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_products_of_matrices(transposed: int) -> None:
+    shape = "7,100" if transposed else "100,7"
+    body = f"<float[{shape}] w> {{ f = Flatten(x) y = Gemm<transB={transposed}>(f, w) }}"
+    assert graph_macs(body)[-1] == 700
