@@ -15,6 +15,7 @@ from eecompile.run.steps import COST_STEPS, STEPS
 from targets.contract.registry import load_target
 from targets.objective import EDP
 from tests.eecompile.small_models import write_skip_net
+from tests.needs import needs_torch
 
 GIVEN = {"options", "prepared", "clock", "work"}
 # What each step finds out, in this order.
@@ -39,6 +40,7 @@ def evidence(model: Path, work: Path, **options: object) -> Evidence:
     return Evidence(given, prepared, Clock(lambda _: None), work)
 
 
+@needs_torch
 def test_each_step_finds_out_what_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from eecompile.run import steps
     from eecompile.training.frozen_heads import Recipe
