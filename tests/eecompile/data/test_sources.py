@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ def arrays(train: int = 40, val: int = 10, test: int = 10, classes: int = 4) -> 
     return result
 
 
-def npz(folder: Path, content: Arrays) -> str:
+def npz(folder: Path, content: Mapping[str, Any]) -> str:
     path = folder / "images.npz"
-    np.savez(path, allow_pickle=True, **content)
+    np.savez(path, **content)
     return str(path)
 
 
