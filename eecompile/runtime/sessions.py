@@ -19,8 +19,8 @@ Array = NDArray[Any]
 BATCH = 128
 
 REFUSED = (raised.Fail, raised.InvalidArgument, raised.InvalidGraph, raised.RuntimeException)
-"""What onnxruntime raises for shapes that do not fit, and for much else: they share no base class, and which it
-is depends on its version (a Squeeze that does not fit is a RuntimeException up to 1.20 and a Fail later)."""
+"""What onnxruntime raises for shapes that do not fit, and for much else: they share no base class, and which
+it is depends on its version (a Squeeze that does not fit is a RuntimeException up to 1.20, a Fail later)."""
 CANNOT_RUN = (*REFUSED, raised.NotImplemented)
 OUT_OF_MEMORY = "Failed to allocate memory"  # one of REFUSED, too
 _MIXED = 1e-3
