@@ -20,7 +20,8 @@ class FuseLayers(Pass):
 
     The nodes stay standard ONNX; the layer is an annotation that is written into the file.
 
-    1. DequantizeLinear belongs to the layer that reads it, QuantizeLinear to the one that writes it.
+    1. DequantizeLinear belongs to the layer that reads it, QuantizeLinear to the one that writes it. One that
+       several layers read belongs to none of them: each reads the integers.
     2. The integer tail of a matrix product (bias, Cast, scale) belongs to the product.
     3. ``activation``: Relu or Clip joins the layer whose output it alone reads.
     4. ``add``: a residual Add joins the linear layer before it: the later one of its two producers,
@@ -67,8 +68,10 @@ class _Grouping:
             leaders[node.name] = node if joined is None else leaders[joined.name]
         for node in reversed(self._graph.nodes):
             if node.op == "DequantizeLinear":
-                readers = node.outputs[0].outputs
-                leaders[node.name] = leaders[readers[0].name] if readers else node
+                read_in = {
+                    leaders[reader.name].name: leaders[reader.name] for reader in node.outputs[0].outputs
+                }
+                leaders[node.name] = next(iter(read_in.values())) if len(read_in) == 1 else node
         return leaders
 
     def _joins(self, node: gs.Node) -> gs.Node | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 QUANTIZATION: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
+# What may stand between constant weights and the node that multiplies by them.
+CARRIERS: Final = QUANTIZATION | {"Identity", "Clip"}
 
 # Integer operators and the float operators they compute.
 FLOAT_NAMES: Final = {

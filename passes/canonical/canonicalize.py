@@ -9,7 +9,7 @@ from typing import ClassVar
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.canonical import linear, noops, outputs, pools, transposes, views
+from passes.canonical import dequantize, linear, noops, outputs, pools, transposes, views
 from passes.canonical.activations import merge_clips, minmax_to_clip
 from passes.operator_sets import ARITHMETIC, CLIPS, RESHAPES
 from passes.rewrite.rewriter import Rewriter, Rule
@@ -20,14 +20,15 @@ _RULES: dict[str, Sequence[Rule]] = {
     "MaxPool": [pools.explicit_window],
     "ReduceMean": [pools.reduce_to_global],
     "ReduceMax": [pools.reduce_to_global],
-    "Transpose": [transposes.compose, transposes.sink, transposes.rise],
+    "DequantizeLinear": [dequantize.own_dequantize],
+    "Transpose": [dequantize.move_weights, transposes.compose, transposes.sink, transposes.rise],
     "MatMul": [linear.matmul_to_gemm],
     "Gemm": [linear.plain_gemm, linear.flatten_order],
     "Min": [minmax_to_clip],
     "Max": [minmax_to_clip],
     "Softmax": [outputs.softmax_last, outputs.set_softmax_apart],
     "LogSoftmax": [outputs.softmax_last, outputs.set_softmax_apart],
-    **dict.fromkeys(RESHAPES, (views.merge_views,)),
+    **dict.fromkeys(RESHAPES, (dequantize.move_weights, views.merge_views)),
     **dict.fromkeys(CLIPS, (merge_clips,)),
     **dict.fromkeys(ARITHMETIC, (linear.fold_affine,)),
 }
@@ -63,7 +64,9 @@ class Canonicalize(Pass):
        Flatten and Gemm becomes a permutation of weights; one at the model input stays.
     8. MatMul with a constant matrix is Gemm, and every Gemm has transB=1, alpha=beta=1.
     9. Add, Sub, Mul and Div by one constant per channel go into the Conv or Gemm in front.
-    10. Softmax or LogSoftmax at an output is set apart: the output is the logits, and
+    10. Each reader of a dequantized tensor has a DequantizeLinear of its own, so that it is the integers that
+        fork; Transposes and views of weights behind one move onto the integers, their axis along.
+    11. Softmax or LogSoftmax at an output is set apart: the output is the logits, and
         ``state.softmax`` says so.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from passes.operator_sets import REWRITABLE_LINEAR
+from passes.operator_sets import CARRIERS, REWRITABLE_LINEAR
 from passes.rewrite.rewriter import (
     Array,
     Rewriter,
@@ -21,7 +21,7 @@ from passes.rewrite.weights import channel_values, scale_outputs, set_constant, 
 def matmul_to_gemm(rw: Rewriter, node: gs.Node) -> bool:
     """MatMul of [N, K] with a constant [K, M] is a Gemm."""
     data, weights = node.inputs
-    if not isinstance(weights, gs.Constant) or len(dims(weights)) != 2:
+    if not is_weight(weights) or len(dims(weights)) != 2:
         return rw.decline(node, "its second operand is not a constant matrix, so it is no Gemm")
     if len(dims(data)) != 2:
         return rw.decline(node, f"its input has rank {len(dims(data))}, a Gemm takes rank 2")
@@ -30,9 +30,18 @@ def matmul_to_gemm(rw: Rewriter, node: gs.Node) -> bool:
     return plain_gemm(rw, node) or True
 
 
+def is_weight(tensor: gs.Tensor) -> bool:
+    """Whether ``tensor`` is constant, or a constant that is quantized and widened again."""
+    while (above := producer_of(tensor)) is not None and above.op in CARRIERS:
+        tensor = above.inputs[0]
+    return isinstance(tensor, gs.Constant)
+
+
 def plain_gemm(rw: Rewriter, node: gs.Node) -> bool:
     """Write a Gemm with transB=1, alpha=beta=1 and a bias of shape [M]."""
     weights = constant_input(node, 1)
+    if weights is None and is_weight(node.inputs[1]) and not node.attrs.get("transA", 0):
+        return _transpose_quantized(rw, node)
     if weights is None or node.attrs.get("transA", 0):
         return rw.decline(node, "its weights are computed, or its input is transposed")
     bias = constant_input(node, 2)
@@ -58,6 +67,18 @@ def plain_gemm(rw: Rewriter, node: gs.Node) -> bool:
     node.attrs.clear()
     node.attrs.update(wanted)
     return changed
+
+
+def _transpose_quantized(rw: Rewriter, node: gs.Node) -> bool:
+    """Give a Gemm with quantized weights transB=1: the Transpose in front of it moves onto the integers."""
+    if node.attrs.get("transB", 0):
+        return False
+    weights = node.inputs[1]
+    turned = rw.variable(f"{weights.name}_t", reversed(dims(weights)), weights.dtype)
+    rw.insert("Transpose", [weights], turned, [node], perm=[1, 0])
+    node.inputs[1] = turned
+    node.attrs["transB"] = 1
+    return True
 
 
 def _transposed(matrix: Array) -> Array:

@@ -13,6 +13,7 @@ from passes.base import Pass
 from passes.confidence import MAX_SOFTMAX, confidence_rule
 from passes.errors import InputError
 from passes.exits.chain import head_nodes, number_exits, order_outputs
+from passes.exits.mount_rules import widened
 from passes.exits.mounts import Mount, find_mounts, resolve_mounts
 from passes.exits.recognise import recognise_exits
 from passes.heads import AUTO, HeadFamily, check_kind, head_family, layer_names
@@ -34,7 +35,8 @@ class InsertExits(Pass):
     3. Head weights are drawn from a seeded He normal distribution until training replaces them; in a
        shape-only graph they are symbolic.
     4. A mount that has an exit already is left as it is; all exits are then numbered anew.
-    5. The new exits record their head, ``linear`` or ``conv``, and ``confidence``, the rule their threshold
+    5. On a quantized tensor the mount is the integers, and a head has a DequantizeLinear of its own.
+    6. The new exits record their head, ``linear`` or ``conv``, and ``confidence``, the rule their threshold
        is compared by (``max_softmax`` or ``margin``); so does ``final`` where these are the first exits.
     """
 
@@ -130,7 +132,15 @@ def _add_head(
 ) -> None:
     """Append one head reading ``mount``; its logits become the output ``name``."""
     state = state_of(graph)
-    nodes = family.build(mount, name, classes, None if state.symbolic else rng)
+    source, nodes = mount, []
+    dequantize = widened(mount)
+    if dequantize is not None:  # the mount is the integers; the head has a DequantizeLinear of its own
+        source = gs.Variable(f"{name}/dequantized", np.float32, list(mount.shape))
+        inputs = [mount, *dequantize.inputs[1:]]
+        nodes.append(
+            gs.Node("DequantizeLinear", f"{name}/dequantize", dict(dequantize.attrs), inputs, [source])
+        )
+    nodes += family.build(source, name, classes, None if state.symbolic else rng)
     graph.nodes.extend(nodes)
     state.origins.update((node.name, ()) for node in nodes)
     graph.outputs.append(nodes[-1].outputs[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.canonical.activations import bounds_of
@@ -14,7 +15,7 @@ from passes.rewrite.rewriter import dims, producer_of
 from passes.state import state_of
 
 # What belongs to the tensor before it: a mount is behind it.
-_COMPLETES = ACTIVATIONS | {"BatchNormalization"}
+_COMPLETES = ACTIVATIONS | {"BatchNormalization", "QuantizeLinear"}
 
 
 class DataFlow:
@@ -203,17 +204,24 @@ def why_not_mount(network: DataFlow, tensor: gs.Tensor) -> str | None:
 def _why_trivial(network: DataFlow, tensor: gs.Tensor, node: gs.Node) -> str | None:
     if network.macs_before(tensor) == 0:
         return "no multiply-accumulate runs before it"
-    if node.op in COPIES:
+    if node.op in COPIES or node.op == "DequantizeLinear":
         return f"holds the values of {network.name(node.inputs[0])} in another form ({node.op})"
     if network.only_classifier_follows(tensor):
         return "only the final classifier is left behind it"
     if len(dims(tensor)) not in (3, 4):
         return f"has rank {len(dims(tensor))}: an exit reads feature maps, [batch, channels, …]"
+    if tensor.dtype is not None and np.dtype(tensor.dtype).kind in "iu" and widened(tensor) is None:
+        return "holds integers that no DequantizeLinear reads: an exit reads real values"
     follower = _activation_behind(tensor)
     if follower is not None:
         return f"{network.name(follower)} follows at once: its output is the mount"
     taken = [e.name for e in state_of(network.graph).exits[:-1] if e.mount == tensor.name]
     return f"already carries exit '{taken[0]}'" if taken else None
+
+
+def widened(tensor: gs.Tensor) -> gs.Node | None:
+    """Return a DequantizeLinear that says what the integers of ``tensor`` stand for."""
+    return next((reader for reader in tensor.outputs if reader.op == "DequantizeLinear"), None)
 
 
 def _activation_behind(tensor: gs.Tensor) -> gs.Tensor | None:

@@ -126,11 +126,11 @@ class Rewriter:
             detach(removed)
             redirect(new, old)
             producer.outputs[slot] = old
-            self._rename_mount(new.name, old.name)
+            self.rename_mount(new.name, old.name)
         else:
             detach(removed)
             redirect(old, new)
-            self._rename_mount(old.name, new.name)
+            self.rename_mount(old.name, new.name)
         return True
 
     def absorb(self, node: gs.Node, into: gs.Node) -> None:
@@ -140,7 +140,8 @@ class Rewriter:
         detach(node)
         into.outputs[0] = output
 
-    def _rename_mount(self, old: str, new: str) -> None:
+    def rename_mount(self, old: str, new: str) -> None:
+        """Let the exits that read tensor ``old`` read ``new``."""
         exits = self.state.exits
         self.state.exits = [replace(e, mount=new) if e.mount == old else e for e in exits]
 

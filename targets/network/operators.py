@@ -11,18 +11,15 @@ import onnx_graphsurgeon as gs
 
 from passes.operator_sets import (
     BIAS_INPUT,
+    CARRIERS,
     ELEMENTWISE,
     FLOAT_NAMES,
     GLOBAL_POOLS,
-    QUANTIZATION,
     VIEWS,
     WEIGHT_INPUT,
     WINDOW_POOLS,
 )
 from targets.network.layer import LoopDims
-
-# What may stand between constant weights and the node that multiplies by them.
-_CARRIERS = QUANTIZATION | {"Identity", "Clip"}
 
 
 def float_name(op: str) -> str:
@@ -70,7 +67,7 @@ def stored_bits(node: gs.Node) -> int | None:
     """
     tensor = node.inputs[WEIGHT_INPUT.get(node.op, 1)]
     found = [integer_bits(tensor)]
-    while tensor.inputs and tensor.inputs[0].op in _CARRIERS:
+    while tensor.inputs and tensor.inputs[0].op in CARRIERS:
         carrier = tensor.inputs[0]
         tensor = carrier.inputs[0]
         found.append(integer_bits(tensor))
@@ -99,7 +96,7 @@ def _constant(node: gs.Node, index: int) -> gs.Constant | None:
     if index >= len(node.inputs):
         return None
     tensor = node.inputs[index]
-    while tensor.inputs and tensor.inputs[0].op in _CARRIERS:
+    while tensor.inputs and tensor.inputs[0].op in CARRIERS:
         tensor = tensor.inputs[0].inputs[0]
     if tensor.inputs and tensor.inputs[0].op == "Constant":
         tensor = tensor.inputs[0].attrs.get("value", tensor)

@@ -33,16 +33,24 @@ net (float[1,4,8,8] image) => (float[1,12] early, float[1,12] logits)
 """
 
 
-def graph_of(text: str, fuse: bool = True) -> gs.Graph:
-    """Parse ONNX text; initializers may be declared by type and are filled with small numbers."""
-    model = onnx.parser.parse_model(HEADER + text)
+def filled(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Give initializers that are declared by type alone small numbers; returns ``model``."""
+    written = {name for node in model.graph.node for name in node.output}
     for value in list(model.graph.value_info):
-        if any(value.name == name for node in model.graph.node for name in node.output):
+        if value.name in written:
             continue
         dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
-        data = (np.arange(np.prod(dims, dtype=int)) % 7 - 3).reshape(dims).astype(np.float32) / 8
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        small = (np.arange(np.prod(dims, dtype=int)) % 7 - 3).reshape(dims)
+        data = small.astype(dtype) / dtype.type(8) if dtype.kind == "f" else small.astype(dtype)
         model.graph.initializer.append(onnx.numpy_helper.from_array(data, value.name))
         model.graph.value_info.remove(value)
+    return model
+
+
+def graph_of(text: str, fuse: bool = True) -> gs.Graph:
+    """Parse ONNX text; initializers may be declared by type and are filled with small numbers."""
+    model = filled(onnx.parser.parse_model(HEADER + text))
     graph = from_model(model, "a test")
     if fuse:
         FuseLayers()(graph)

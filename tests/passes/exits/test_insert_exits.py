@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from passes.errors import InputError, PassError
 from passes.exits.chain import keep_exits, set_thresholds
 from passes.exits.insert_exits import InsertExits, add_rival_heads, head_parameters, set_head_parameters
+from passes.exits.mounts import find_mounts
 from passes.exits.recognise import recognise_exits
+from passes.exits.stages import cut
 from passes.heads import CONV, LINEAR
+from passes.integers.fold_qdq import FoldQdq
+from passes.integers.quantize import Quantize
 from passes.model.graph import from_model, to_model
 from passes.state import state_of
 from tests.passes.equivalence import batch_of, check_text_form, printed, run_model
+from tests.passes.grids import add_grids
 from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain, two_exits
 
@@ -114,3 +120,37 @@ def test_rival_heads_hang_on_the_same_mounts_and_change_nothing_else() -> None:
         "exit_1",
         "final",
     ]
+
+
+def quantized(float_model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the network with Q/DQ on all its tensors, as our own quantization writes it."""
+    graph = from_model(float_model)
+    add_grids(graph, batch_of(float_model, 4))
+    Quantize()(graph)
+    return to_model(graph)
+
+
+def test_the_mount_of_an_exit_in_a_chain_of_integers_is_the_integers() -> None:
+    graph = from_model(quantized(chain()))
+    mounts = [mount for mount in find_mounts(graph) if mount.ok]
+    assert mounts and {node.op for m in mounts for node in graph.tensors()[m.tensor].inputs} == {
+        "QuantizeLinear"
+    }
+    InsertExits(at=("1",))(graph)
+    item = state_of(graph).exits[0]
+    mount = graph.tensors()[item.mount]
+    assert mount.dtype == np.uint8
+    dequantize = next(node for node in graph.nodes if node.name == "exit_0/dequantize")
+    assert dequantize.inputs[0] is mount
+    others = [node for node in mount.outputs if node is not dequantize]
+    assert others and all(dequantize.inputs[1:] == node.inputs[1:] for node in others), "the same grid"
+    exits, final = run_model(to_model(graph), batch_of(chain(), 1))
+    assert exits.shape == final.shape == (1, 2)
+    cut(graph)  # raises where a stage reads more than the mount
+
+
+def test_integers_that_nobody_widens_carry_no_exit() -> None:
+    graph = from_model(quantized(chain()))
+    FoldQdq()(graph)
+    reasons = {m.name: m.reason for m in find_mounts(graph) if not m.ok}
+    assert any("integers that no DequantizeLinear reads" in reason for reason in reasons.values()), reasons
