@@ -25,6 +25,7 @@ from passes.errors import InputError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff"})
 SHARES = (0.7, 0.15, 0.15)
 _GREY_MODES = frozenset({"1", "L"})
+_WIDE_MODES = ("I", "F")  # converted, they would be cut off at 255
 _Entry = tuple[Path, int]
 
 
@@ -36,7 +37,8 @@ def load_folder(root: Path, seed: int = 0) -> Dataset:
     [N, C, H, W] with C = 1 if all are grey, else 3.
 
     Raises:
-        InputError: No images, fewer than two classes, unreadable images, several sizes, or Pillow missing.
+        InputError: No images, fewer than two classes, unreadable images, several sizes, pixels wider than a
+            byte, or Pillow missing.
     """
     pillow = _pillow()
     has_splits = _has_splits(root)
@@ -153,6 +155,11 @@ def _read_images(pillow: ModuleType, paths: list[Path]) -> Images:
             raise InputError(
                 f"{path} is {image.size[0]}x{image.size[1]} but {paths[0]} is {width}x{height}",
                 "bring all images to the size of the model's input",
+            )
+        if image.mode.startswith(_WIDE_MODES):
+            raise InputError(
+                f"{path} has pixels of type {image.mode}, wider than a byte",
+                "bring all images to 8 bits per channel, or store them as an .npz",
             )
         all_grey = all_grey and image.mode in _GREY_MODES
         x[number] = np.asarray(image.convert("RGB")).transpose(2, 0, 1)

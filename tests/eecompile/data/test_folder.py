@@ -153,6 +153,18 @@ def test_the_hash_knows_content_and_names_but_not_the_place(tmp_path: Path) -> N
     assert digest(first) != digest(second)
 
 
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("I;16", ".png"), ("I;16", ".tif"), ("I", ".tif"), ("F", ".tif")]
+)
+def test_pixels_wider_than_a_byte_are_refused(tmp_path: Path, mode: str, suffix: str) -> None:
+    """Pillow cuts them off at 255: of 16 bits hardly anything would be left but white."""
+    root = two_classes(tmp_path / "data")
+    wide = root / "no" / f"wide{suffix}"
+    Image.new(mode, (6, 4), 5000).save(wide)
+    with pytest.raises(InputError, match=f"wide{suffix} has pixels of type {mode}"):
+        load_folder(root)
+
+
 def test_few_images_and_folders_without_images_are_refused(tmp_path: Path) -> None:
     root = two_classes(tmp_path / "few", 2)
     with pytest.raises(InputError, match=r"4 images in .*few are too few for three splits"):
