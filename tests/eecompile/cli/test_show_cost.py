@@ -10,11 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from eecompile import api
 from eecompile.cli import main as cli
 from eecompile.verbs import cost
-from passes.errors import InputError
-from targets.network.layer import Bits
 from tests.eecompile.small_models import write_skip_net
 from tests.targets.small_arch import small_text
 
@@ -369,13 +366,3 @@ def test_long_searches_tell_each_layer_once(monkeypatch: pytest.MonkeyPatch) -> 
             ticker(layer)
             time.sleep(0.1)
     assert told == ["search mappings: conv_0", "search mappings: conv_1"]
-
-
-def test_the_typed_face_takes_the_same(files: dict[str, str]) -> None:
-    report = api.cost(
-        files["MODEL"], files["FILE"], mapping=files["MAPPING"], lpf_limit=4, bits=Bits(8, 8, 32, logits=8)
-    )
-    assert report.target.search is not None and report.target.search.lpf_limit == 4
-    assert report.bits == Bits(8, 8, 32, logits=8)
-    with pytest.raises(InputError, match="`lpf_limit` must be at least 1"):
-        api.cost(files["MODEL"], files["FILE"], lpf_limit=0)
