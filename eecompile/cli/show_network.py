@@ -77,11 +77,12 @@ def _reasons(out: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
     """Print each reason once, with the layers or tensors it holds for."""
     subjects: dict[str, dict[str, None]] = {}
     for subject, reason in rows:
-        subjects.setdefault(reason, {})[quantities.shortened(subject, NARROW_NAME)] = None
+        subjects.setdefault(reason, {})[subject] = None
     grouped = []
     for reason, names in subjects.items():
         more = f" … ({len(names)} in all)" if len(names) > SHOWN_SUBJECTS else ""
-        grouped.append((", ".join(list(names)[:SHOWN_SUBJECTS]) + more, reason))
+        some = (quantities.shortened(name, NARROW_NAME) for name in list(names)[:SHOWN_SUBJECTS])
+        grouped.append((", ".join(some) + more, reason))
     shown = grouped[:SHOWN_REASONS]
     rest = f" (the first {len(shown)} of {len(grouped)} reasons; all with --json)"
     table(out, f"{title}{rest if len(grouped) > len(shown) else ''}", ("what", "why"), shown)

@@ -115,6 +115,14 @@ def test_a_layer_is_told_once_however_many_of_its_nodes_have_the_reason() -> Non
     assert cells(shown(replace(FOUND, nodes=nodes)), NOT_DONE) == [["what", "why"], ["conv_0", "too wide"]]
 
 
+def test_subjects_are_counted_by_their_whole_names() -> None:
+    """Names that are the same once they are shortened."""
+    nodes = tuple(node(f"model/stage_{letter}/block/conv/BiasAdd", "too wide") for letter in "abcdef")
+    what, why = cells(shown(replace(FOUND, nodes=nodes)), NOT_DONE)[1]
+    assert what.endswith(" … (6 in all)") and what.count("BiasAdd") == 4
+    assert why == "too wide"
+
+
 def test_what_passes_left_alone_is_told_unless_its_node_tells_it() -> None:
     found = replace(
         FOUND,
