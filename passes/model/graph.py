@@ -23,15 +23,17 @@ from passes.confidence import MAX_SOFTMAX, RULES
 from passes.errors import InputError
 from passes.files import write_atomic
 from passes.heads import FAMILIES
-from passes.model import loading
+from passes.model import float_types, loading
 from passes.model import symbolic as symbolic_weights
-from passes.state import Exit, state_of
+from passes.state import Exit, decline, state_of
 
 EXITS_KEY = "eecompile.exits"
 SOFTMAX_KEY = "eecompile.softmax"
 ORIGIN_KEY = "eecompile.origin"
 LAYER_KEY = "eecompile.layer"
 PRECISION_KEY = "eecompile.precision"
+LOADED = "load"
+"""Under this name stands what was read otherwise than it is written in the file."""
 
 Decoded = TypeVar("Decoded")
 Recorded = TypeVar("Recorded")
@@ -63,6 +65,7 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     loading.check_order(model, where)
     loading.check_values(model, where)
     symbolic = symbolic_weights.declare_absent_weights(model, where) or missing
+    floats = float_types.as_float32(model)
     node_info = [_node_info(node) for node in model.graph.node]
     loading.fix_batch(model, where)
     _drop_training_outputs(model)
@@ -74,6 +77,9 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     graph = gs.import_onnx(model)
     graph.ir_version = loading.IR_VERSION
     _read_state(graph, model, symbolic, where)
+    for name in floats:
+        reason = "read as float32: what is computed with is said by the target"
+        decline(graph, LOADED, f"tensors in {name}", reason)
     if symbolic:
         symbolic_weights.fill(graph)
     _resolve_shapes(graph)

@@ -268,9 +268,19 @@ def fix_batch(model: onnx.ModelProto, where: str) -> None:
 
 
 def infer(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
-    """Run shape inference; raises InputError when shapes contradict each other."""
+    """Run shape inference; raises InputError when shapes contradict each other.
+
+    What the file says of its inner tensors counts only where it is no contradiction: tools that rewrite a
+    network often leave there what was true before.
+    """
     try:
-        return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        try:
+            return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        except _REFUSED:
+            if not model.graph.value_info:
+                raise
+            del model.graph.value_info[:]
+            return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except _REFUSED as error:
         raise InputError(
             f"{where}: shapes do not fit together: {_reason(error)}", "export the model again"

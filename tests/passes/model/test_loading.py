@@ -190,9 +190,9 @@ BROKEN: dict[str, tuple[Change, str]] = {
         lambda m: m.graph.input[0].type.tensor_type.ClearField("shape"),
         "input 'x' of model.onnx has no shape",
     ),
-    "float16 input": (
-        lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", TensorProto.FLOAT16),
-        "is float16, not float32",
+    "integers as input": (
+        lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", TensorProto.INT32),
+        "is int32, not float32",
     ),
     "byte images": (byte_images, "is uint8, not float32"),
     "nan": (poison(np.nan, False), "weights 'const_0' of model.onnx hold NaN or infinite"),
@@ -344,3 +344,15 @@ def test_other_opsets_are_converted(version: int) -> None:
     graph = from_model(model)
     assert graph.opset == 21
     assert state_of(graph).metadata == {"author": "a user"}
+
+
+@pytest.mark.parametrize(
+    ("elem_type", "shape"), [(TensorProto.FLOAT, [1, 3, 9, 9]), (TensorProto.INT64, [1, 4, 16, 16])]
+)
+def test_what_tools_left_of_inner_tensors_is_no_contradiction(elem_type: int, shape: list[int]) -> None:
+    model = chain()
+    inner = model.graph.node[0].output[0]
+    del model.graph.value_info[:]
+    model.graph.value_info.append(helper.make_tensor_value_info(inner, elem_type, shape))
+    found = from_model(model).tensors()[inner]
+    assert (list(found.shape), np.dtype(found.dtype)) == ([1, 4, 8, 8], np.dtype(np.float32))

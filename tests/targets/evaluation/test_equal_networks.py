@@ -19,6 +19,7 @@ from targets.contract.registry import load_target
 from targets.contract.target import Target
 from targets.evaluation.report import CostReport, evaluate
 from tests.eecompile.small_models import skip_net
+from tests.passes.model.test_float_types import KINDS, network, stored_as
 from tests.passes.small_nets import two_exits
 from tests.targets.graphs import filled
 
@@ -135,6 +136,15 @@ class Images(CalibrationDataReader):  # type: ignore[misc]
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return self._left.pop() if self._left else None
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("interface", [True, False], ids=["outside too", "inside only"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_float_types_cost_as_float32(kind: str, interface: bool, name: str) -> None:
+    found, expected = costs(stored_as(network(), kind, interface), name), costs(network(), name)
+    assert figures(found) == figures(expected)
+    assert layers(found) == layers(expected)
 
 
 @pytest.mark.parametrize("name", TARGETS)
