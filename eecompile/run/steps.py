@@ -59,6 +59,8 @@ def open_images(evidence: Evidence) -> None:
         evidence.prepared.plain, options.data, options.preprocess, options.seed, str(options.model)
     )
     choice = evidence.tried
+    for note in evidence.dataset.notes:  # before the work that they make longer
+        evidence.clock.progress(note)
     evidence.clock.progress(
         f"preprocessing: {choice.preprocess.name} ({100 * choice.accuracy:.1f} % on {choice.images})"
     )

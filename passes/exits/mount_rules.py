@@ -208,6 +208,8 @@ def _why_trivial(network: DataFlow, tensor: gs.Tensor, node: gs.Node) -> str | N
         return f"holds the values of {network.name(node.inputs[0])} in another form ({node.op})"
     if network.only_classifier_follows(tensor):
         return "only the final classifier is left behind it"
+    if dims(tensor)[:1] not in ((), (1,)):
+        return f"its first axis, of {dims(tensor)[0]}, is not the batch: an exit reads one image's features"
     if len(dims(tensor)) not in (3, 4):
         return f"has rank {len(dims(tensor))}: an exit reads feature maps, [batch, channels, …]"
     if tensor.dtype is not None and np.dtype(tensor.dtype).kind in "iu" and widened(tensor) is None:

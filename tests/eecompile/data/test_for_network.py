@@ -25,10 +25,16 @@ SQUEEZED = SKIP_NET.replace("g = Relu(f)", "o = Relu(f) s = Squeeze(o, z) g = Un
 MIXING = SKIP_NET.replace(
     "g = Relu(f)", "o = Relu(f) m = ReduceMean<keepdims=1>(o, z) k = Mul(m, half) g = Sub(o, k)"
 ).replace("v>", "v, int64[1] z = {0}, float half = {0.5}>")
-NO_KERNEL = SKIP_NET.replace("b = Relu(a)", "narrow = Cast<to=16>(a) r = Relu(narrow) b = Cast<to=1>(r)")
+NO_KERNEL = SKIP_NET.replace("b = Relu(a)", "narrow = Cast<to=5>(a) r = Relu(narrow) b = Cast<to=1>(r)")
 BYTES = SKIP_NET.replace("float[1,3,16,16] image", "uint8[1,3,16,16] bytes").replace(
     "a = Conv", "image = DequantizeLinear(bytes, step) a = Conv"
 ).replace("v>", "v, float step = {0.1}>")  # fmt: skip
+
+
+# Attention in windows: the batch is written into the Reshapes, and the first axis is no batch in between.
+WINDOWS = SKIP_NET.replace(
+    "e = Add(b, d)", "t = Add(b, d) n = Reshape(t, windows) o = Softmax(n) e = Reshape(o, map)"
+).replace("v>", "v, int64[4] windows = {16,8,4,4}, int64[4] map = {1,8,16,16}>")
 
 
 def graph_of(text: str = SKIP_NET) -> gs.Graph:
@@ -145,7 +151,7 @@ def test_values_that_are_not_finite_cannot_be_calibrated() -> None:
         calibrate(graph, images)
 
 
-@pytest.mark.parametrize("text", [SQUEEZED, MIXING], ids=["squeeze", "mixing"])
+@pytest.mark.parametrize("text", [SQUEEZED, MIXING, WINDOWS], ids=["squeeze", "mixing", "windows"])
 def test_a_batch_built_in_runs_to_the_end_and_is_a_warning(
     tmp_path: Path, images: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +161,14 @@ def test_a_batch_built_in_runs_to_the_end_and_is_a_warning(
 
     monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=500))
     model = write_skip_net(tmp_path / "net.onnx", text)
-    result = api.run(model, data=images, out=tmp_path / "out", exits="1", preprocess="raw")
+    told: list[str] = []
+    result = api.run(
+        model, data=images, out=tmp_path / "out", exits="1", preprocess="raw", progress=told.append
+    )
+    steps_told = [
+        next(i for i, text in enumerate(told) if what in text) for what in ("built in", "train heads")
+    ]
+    assert steps_told == sorted(steps_told), "it is said before the work that it makes longer"
     assert result.passed, "early-exit files answer as the flat model, image by image"
     assert sum("batch built in" in warning for warning in result.summary.warnings) == 1
     flat = onnx.load(str(tmp_path / "out" / "model.lowered.onnx"))

@@ -194,3 +194,15 @@ def test_resnet8() -> None:
     # MLPerf Tiny ResNet8: 12.5 M MACs, the sum of its Conv and Gemm layers.
     assert final.macs == 12_501_632
     assert np.isclose(final.macs_fraction, 1.0)
+
+
+def test_a_tensor_whose_first_axis_is_no_batch_is_no_mount() -> None:
+    net = NetBuilder((1, 2, 8, 8))
+    x = net.op("Relu", net.conv("x", 2, 4))
+    windows = net.op("Softmax", net.op("Reshape", x, net.const([4, 4, 4, 4], np.int64)))
+    x = net.op("Reshape", windows, net.const([1, 4, 8, 8], np.int64))
+    x = net.op("Flatten", net.op("GlobalAveragePool", net.op("Relu", net.conv(x, 4, 4))))
+    graph = from_model(net.model(net.op("Gemm", x, net.normal(3, 4), transB=1)))
+    (found,) = [mount for mount in find_mounts(graph) if mount.tensor == windows]
+    assert not found.ok
+    assert found.reason == "its first axis, of 4, is not the batch: an exit reads one image's features"
