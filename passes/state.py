@@ -7,8 +7,8 @@ keyed by node and tensor names, and ``passes.model.graph`` writes it into the fi
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import onnx_graphsurgeon as gs
@@ -159,6 +159,23 @@ class GraphState:
     precisions: dict[str, Precision] = field(default_factory=dict)
     grids: dict[str, QuantGrid] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
+
+    def rename(self, nodes: Mapping[str, str], tensors: Mapping[str, str]) -> None:
+        """Take over that nodes and tensors have got other names: old -> new."""
+
+        def node(name: str) -> str:
+            return nodes.get(name, name)
+
+        def tensor(name: str) -> str:
+            return tensors.get(name, name)
+
+        self.origins = {node(name): origin for name, origin in self.origins.items()}
+        self.layers = {node(name): node(layer) for name, layer in self.layers.items()}
+        self.precisions = {node(name): precision for name, precision in self.precisions.items()}
+        self.grids = {tensor(name): grid for name, grid in self.grids.items()}
+        subjects = {**tensors, **nodes}
+        self.declined = [replace(d, subject=subjects.get(d.subject, d.subject)) for d in self.declined]
+        self.exits = [replace(e, mount=tensor(e.mount), output=tensor(e.output)) for e in self.exits]
 
 
 def state_of(graph: gs.Graph) -> GraphState:

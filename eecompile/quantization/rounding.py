@@ -20,6 +20,7 @@ from eecompile.runtime.sessions import batches, session
 from passes.integers.quantize import to_integers
 from passes.integers.schemes import ZERO_POINT
 from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
+from passes.rewrite.names import Names
 from passes.state import Levels, QuantGrid, state_of
 
 Array = NDArray[Any]
@@ -73,6 +74,7 @@ class RoundingWalk:
     def __init__(self, graph: gs.Graph, images: Float32, batch: int = BATCH) -> None:
         self._graph = graph
         self._alone = len(images) if batch == 1 else 0
+        self._names = Names(graph)
         self._precisions = state_of(graph).precisions
         self._grids = state_of(graph).grids
         self._real: dict[str, Array] = {graph.inputs[0].name: images}
@@ -144,7 +146,7 @@ class RoundingWalk:
         self._grids[weight.name] = QuantGrid(
             scales, ZERO_POINT, ZERO_POINT + low, ZERO_POINT + high, "uint8", axis
         )
-        _shift_bias(node, change.reshape(-1))
+        _shift_bias(self._names, node, change.reshape(-1))
         if self._shifts(node):
             self._coarsen(node, max(self._steps([name]), default=0.0) * max(scales))
 
@@ -195,14 +197,14 @@ class RoundingWalk:
             self._grids[output.name] = replace(grid, scale=(finest,))
 
 
-def _shift_bias(node: gs.Node, change: Array) -> None:
+def _shift_bias(names: Names, node: gs.Node, change: Array) -> None:
     if len(node.inputs) > 2:
         bias = node.inputs[2]
         if len(bias.outputs) > 1:  # another layer reads the old values
-            node.inputs[2] = bias = gs.Constant(f"{bias.name}/{node.name}", bias.values)
+            node.inputs[2] = bias = gs.Constant(names.fresh(f"{bias.name}/{node.name}"), bias.values)
         bias.values = (bias.values.astype(np.float64) + change).astype(np.float32)
     else:
-        node.inputs.append(gs.Constant(f"{node.name}/bias", change.astype(np.float32)))
+        node.inputs.append(gs.Constant(names.fresh(f"{node.name}/bias"), change.astype(np.float32)))
 
 
 def _execute(node: gs.Node, data: list[Array], alone: int) -> dict[str, Array]:

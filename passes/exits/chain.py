@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import onnx_graphsurgeon as gs
 
+from passes.rewrite.names import make_way
 from passes.state import Exit, copy_graph, state_of
 
 _HEAD_OPS = {
@@ -99,17 +100,16 @@ def _rename_exit(graph: gs.Graph, number: int, new: str) -> None:
     def renamed(name: str) -> str:
         return "/".join(new if part == item.name else part for part in name.split("/"))
 
-    names: dict[str, str] = {}
-    for node in head_nodes(graph, item):
+    nodes: dict[str, str] = {}
+    tensors: dict[str, str] = {}
+    head = head_nodes(graph, item)
+    make_way(graph, new, {node.name for node in head})
+    for node in head:
         for tensor in [*node.outputs, *(t for t in node.inputs if isinstance(t, gs.Constant))]:
-            names[tensor.name] = tensor.name = renamed(tensor.name)
-        names[node.name] = node.name = renamed(node.name)
-    state.origins = {names.get(n, n): origin for n, origin in state.origins.items()}
-    state.layers = {names.get(n, n): names.get(layer, layer) for n, layer in state.layers.items()}
-    state.precisions = {names.get(n, n): precision for n, precision in state.precisions.items()}
-    state.grids = {names.get(n, n): grid for n, grid in state.grids.items()}
-    state.declined = [replace(d, subject=names.get(d.subject, d.subject)) for d in state.declined]
-    state.exits[number] = replace(item, name=new, output=names.get(item.output, item.output))
+            tensors[tensor.name] = tensor.name = renamed(tensor.name)
+        nodes[node.name] = node.name = renamed(node.name)
+    state.rename(nodes, tensors)
+    state.exits[number] = replace(state.exits[number], name=new)
 
 
 def set_thresholds(graph: gs.Graph, thresholds: Sequence[float]) -> None:

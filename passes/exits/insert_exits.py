@@ -19,6 +19,7 @@ from passes.exits.recognise import recognise_exits
 from passes.heads import AUTO, HeadFamily, check_kind, head_family, layer_names
 from passes.model.graph import tidy
 from passes.operator_sets import FLOAT_LINEAR
+from passes.rewrite.names import make_way
 from passes.state import Exit, state_of
 
 Array = np.ndarray[Any, Any]
@@ -65,22 +66,26 @@ class InsertExits(Pass):
         mounts = self._free_mounts(graph, {e.mount for e in early})
         if not mounts:
             return False
+        tensors = graph.tensors()
+        chosen = [tensors[mount.tensor] for mount in mounts]
+        names = [f"exit_{number}" for number in range(len(early), len(early) + len(mounts))]
+        for name in names:
+            make_way(graph, name)
+            if name in graph.tensors():
+                raise InputError(
+                    f"the network has an input or output called '{name}', which is the name of an exit",
+                    "rename it",
+                )
+        *early, final = state.exits  # their tensors may have been in the way
         if not early:
             final = replace(final, confidence=rule)
-        tensors = graph.tensors()
-        classes = int(tensors[final.output].shape[-1])
+        classes = int(graph.tensors()[final.output].shape[-1])
         order = {mount.tensor: index for index, mount in enumerate(find_mounts(graph))}
         rng = np.random.default_rng(self.seed)
-        for number, mount in enumerate(mounts, start=len(early)):
-            name = f"exit_{number}"
-            if name in tensors:
-                raise InputError(
-                    f"the network has a tensor called '{name}', which is the name of an exit", "rename it"
-                )
-            tensor = tensors[mount.tensor]
+        for name, tensor in zip(names, chosen, strict=True):
             family = head_family(self.head, tuple(tensor.shape[1:]))
             _add_head(graph, tensor, family, name, classes, rng)
-            early.append(Exit(name, mount.tensor, name, confidence=rule, head=family))
+            early.append(Exit(name, tensor.name, name, confidence=rule, head=family))
         state.exits = [*sorted(early, key=lambda e: order[e.mount]), final]
         number_exits(graph)
         order_outputs(graph)
@@ -109,6 +114,9 @@ def add_rival_heads(graph: gs.Graph, families: Sequence[HeadFamily], seed: int =
     Such a graph is material to choose from: of the exits of one mount, one at most is to be kept.
     """
     state = state_of(graph)
+    count = len(state.exits) - 1
+    for number in range(count, count * (len(families) + 1) + 1):
+        make_way(graph, f"exit_{number}")
     tensors = graph.tensors()
     rng = np.random.default_rng(seed)
     *early, final = state.exits

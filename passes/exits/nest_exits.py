@@ -11,6 +11,7 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.exits.stages import Stage, cut_apart, free_names, require_thresholds
+from passes.rewrite.names import Names
 from passes.state import state_of
 
 OUTPUTS = ("logits", "exit", "confidence")
@@ -38,8 +39,8 @@ class NestExits(Pass):
         if _is_nested(graph):
             return False
         stages = cut_apart(graph)
-        known = {n.name for n in graph.nodes}
-        bodies = [_body(graph, number, stage) for number, stage in enumerate(stages)]
+        known, names = {n.name for n in graph.nodes}, Names(graph)
+        bodies = [_body(graph, names, number, stage) for number, stage in enumerate(stages)]
         free_names(graph.nodes, OUTPUTS, [])
         nodes, results = bodies[-1]
         for number in range(len(stages) - 2, -1, -1):
@@ -65,13 +66,13 @@ def _all_nodes(graph: gs.Graph) -> Iterator[gs.Node]:
             yield from _all_nodes(body)
 
 
-def _body(graph: gs.Graph, number: int, stage: Stage) -> tuple[list[gs.Node], list[gs.Tensor]]:
+def _body(graph: gs.Graph, names: Names, number: int, stage: Stage) -> tuple[list[gs.Node], list[gs.Tensor]]:
     """Return the nodes of a stage with its decision, and its [logits, exit, confidence]."""
     nodes = [n for n in graph.nodes if n.name in stage.nodes]
     for node in nodes:  # a constant shared between stages would be lifted to the outer graph
         for index, tensor in enumerate(node.inputs):
             if isinstance(tensor, gs.Constant) and len(tensor.outputs) > 1:
-                node.inputs[index] = gs.Constant(f"{tensor.name}/{node.name}", tensor.values)
+                node.inputs[index] = gs.Constant(names.fresh(f"{tensor.name}/{node.name}"), tensor.values)
     logits = next(t for t in graph.outputs if t.name == stage.exit.output)
     name = stage.exit.name
     confidence = gs.Variable(f"{name}/confidence", np.float32, [1])

@@ -9,8 +9,9 @@ from itertools import pairwise
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.exits.chain import ancestors
+from passes.exits.chain import ancestors, head_nodes
 from passes.model.graph import tidy
+from passes.rewrite.names import Names, make_way
 from passes.state import Exit, state_of
 
 
@@ -62,8 +63,10 @@ def cut_apart(graph: gs.Graph) -> list[Stage]:
     A tensor that leaves a graph has its channels first; one that does not may stay in the order the
     runtime computes in. On onnxruntime the repeated Clip costs a tenth of the pooling it speeds up.
     """
-    tensors = graph.tensors()
     state = state_of(graph)
+    for item in state.exits:
+        make_way(graph, item.name, {node.name for node in head_nodes(graph, item)} if item.head else ())
+    names, tensors = Names(graph), graph.tensors()
     stages = cut(graph)
     for number, (stage, deeper) in enumerate(pairwise(stages)):
         mount = tensors[deeper.entry]
@@ -71,8 +74,8 @@ def cut_apart(graph: gs.Graph) -> list[Stage]:
         readers = [node for node in mount.outputs if node.name in stage.nodes]
         if clip is None or clip.op != "Clip" or not readers:
             continue
-        own = gs.Variable(f"{mount.name}/{stage.exit.name}", mount.dtype, list(mount.shape))
-        again = gs.Node("Clip", f"{clip.name}/{stage.exit.name}", {}, list(clip.inputs), [own])
+        own = gs.Variable(names.fresh(f"{mount.name}/{stage.exit.name}"), mount.dtype, list(mount.shape))
+        again = gs.Node("Clip", names.fresh(f"{clip.name}/{stage.exit.name}"), {}, list(clip.inputs), [own])
         for reader in readers:
             reader.inputs = [own if tensor is mount else tensor for tensor in reader.inputs]
         graph.nodes.append(again)

@@ -12,6 +12,7 @@ import onnx_graphsurgeon as gs
 from passes.base import Pass
 from passes.model.graph import tidy
 from passes.operator_sets import CLIPS, QUANTIZATION, SAME_GRID
+from passes.rewrite.names import Names
 from passes.state import decline, set_origin, state_of
 
 Array = np.ndarray[Any, Any]
@@ -42,17 +43,17 @@ class FoldQdq(Pass):
 
     def run(self, graph: gs.Graph) -> bool:
         """Fold all patterns; returns whether any was found."""
-        changed = False
+        changed, names = False, Names(graph)
         for node in list(graph.nodes):
             if node.op == "Conv":
-                changed |= _fold_conv(graph, node)
+                changed |= _fold_conv(graph, names, node)
             elif node.op == "Gemm":
-                changed |= _fold_gemm(graph, node)
+                changed |= _fold_gemm(graph, names, node)
             elif node.op in SAME_GRID:
                 changed |= _fold_move(graph, node)
             elif node.op not in QUANTIZATION:
                 self._explain(graph, node)
-                changed |= node.op in _NO_INTEGER_FORM and _defer_activation(graph, node)
+                changed |= node.op in _NO_INTEGER_FORM and _defer_activation(graph, names, node)
         if changed:
             tidy(graph)
         return changed
@@ -85,11 +86,11 @@ class _Grid:
         """Whether there is one scale, or one per output channel (axis 0, which is not the default)."""
         return self.one_scale or (self.scale.ndim == 1 and self.node.attrs.get("axis", 1) == 0)
 
-    def constants(self) -> list[gs.Constant]:
+    def constants(self, names: Names) -> list[gs.Constant]:
         """Return scale and zero point; where the zero point is left out it is 0."""
         if len(self.node.inputs) > 2:
             return list(self.node.inputs[1:3])
-        return [self.node.inputs[1], gs.Constant(f"{self.node.name}/zero_point", self.zero)]
+        return [self.node.inputs[1], gs.Constant(names.fresh(f"{self.node.name}/zero_point"), self.zero)]
 
 
 def _grid(node: gs.Node | None) -> _Grid | None:
@@ -136,7 +137,7 @@ def _operands(node: gs.Node) -> list[_Grid] | str:
     return known
 
 
-def _fold_conv(graph: gs.Graph, node: gs.Node) -> bool:
+def _fold_conv(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
     operands = _operands(node)
     if isinstance(operands, str):
         decline(graph, FoldQdq.name, node.name, operands)
@@ -159,18 +160,19 @@ def _fold_conv(graph: gs.Graph, node: gs.Node) -> bool:
         _detach(clip)
     set_origin(graph, node, [node] if activation is None else [node, activation])
     data, weight = operands[0], operands[1]
-    inputs = [data.integers, *data.constants(), weight.integers, *weight.constants(), *result.constants()]
-    inputs += [bias.integers for bias in operands[2:]]
+    inputs = [data.integers, *data.constants(names), weight.integers, *weight.constants(names)]
+    inputs += [*result.constants(names), *(bias.integers for bias in operands[2:])]
     _detach(result.node)
     if activation is not None:
         _detach(activation)
     node.op = "QLinearConv"
     node.inputs = inputs
-    _write(graph, node, output, bounds, activation.name if activation is not None else f"{node.name}/clip")
+    name = activation.name if activation is not None else names.fresh(f"{node.name}/clip")
+    _write(graph, names, node, output, bounds, name)
     return True
 
 
-def _defer_activation(graph: gs.Graph, node: gs.Node) -> bool:
+def _defer_activation(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
     activation = _only_reader(node.outputs[0], CLIPS, graph.outputs)
     if activation is None:
         return False
@@ -182,21 +184,23 @@ def _defer_activation(graph: gs.Graph, node: gs.Node) -> bool:
     origin, output = origins.get(activation.name, ()), result.integers
     _detach(activation)
     result.node.inputs[0] = node.outputs[0]
-    _write(graph, result.node, output, bounds, activation.name)
+    _write(graph, names, result.node, output, bounds, activation.name)
     origins[activation.name] = origin
     return True
 
 
-def _write(graph: gs.Graph, node: gs.Node, output: gs.Tensor, bounds: tuple[int, int], name: str) -> None:
+def _write(
+    graph: gs.Graph, names: Names, node: gs.Node, output: gs.Tensor, bounds: tuple[int, int], name: str
+) -> None:
     """Let ``node`` write ``output``, through a Clip where ``bounds`` are narrower than its type."""
     limits = np.iinfo(output.dtype)
     if bounds == (limits.min, limits.max):
         node.outputs = [output]
         return
-    raw = gs.Variable(f"{output.name}_raw", output.dtype, list(output.shape))
+    raw = gs.Variable(names.fresh(f"{output.name}_raw"), output.dtype, list(output.shape))
     node.outputs = [raw]
     constants = [
-        gs.Constant(f"{output.name}_{side}", np.array(value, output.dtype))
+        gs.Constant(names.fresh(f"{output.name}_{side}"), np.array(value, output.dtype))
         for side, value in zip(("low", "high"), bounds, strict=True)
     ]
     _adopt(graph, node, gs.Node("Clip", name, {}, [raw, *constants], [output]))
@@ -243,7 +247,7 @@ def _clip_bounds(clip: gs.Node) -> tuple[float, float] | None:
     return bounds[0], bounds[1]
 
 
-def _fold_gemm(graph: gs.Graph, node: gs.Node) -> bool:
+def _fold_gemm(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
     operands = _operands(node)
     reason = operands if isinstance(operands, str) else _gemm_misfit(node, operands)
     if isinstance(operands, str) or reason:
@@ -252,22 +256,27 @@ def _fold_gemm(graph: gs.Graph, node: gs.Node) -> bool:
     data, weight = operands[0], operands[1]
     output = node.outputs[0]
     shape = list(output.shape)
-    transposed = gs.Constant(f"{weight.integers.name}_t", np.ascontiguousarray(weight.integers.values.T))
+    turned = np.ascontiguousarray(weight.integers.values.T)
+    transposed = gs.Constant(names.fresh(f"{weight.integers.name}_t"), turned)
     # weights are symmetric: one scalar zero point serves all channels
-    weight_zero = gs.Constant(f"{node.name}/weight_zero_point", np.asarray(weight.zero.reshape(-1)[0]))
-    factor = gs.Constant(f"{output.name}/scale", np.asarray(data.scale * weight.scale, np.float32))
+    zero = np.asarray(weight.zero.reshape(-1)[0])
+    weight_zero = gs.Constant(names.fresh(f"{node.name}/weight_zero_point"), zero)
+    scale = np.asarray(data.scale * weight.scale, np.float32)
+    factor = gs.Constant(names.fresh(f"{output.name}/scale"), scale)
     node.op = "MatMulInteger"
     node.attrs.clear()
-    node.inputs = [data.integers, transposed, data.constants()[1], weight_zero]
-    current = gs.Variable(f"{output.name}/accumulator", np.int32, shape)
+    node.inputs = [data.integers, transposed, data.constants(names)[1], weight_zero]
+    current = gs.Variable(names.fresh(f"{output.name}/accumulator"), np.int32, shape)
     node.outputs = [current]
     for bias in operands[2:]:
-        biased = gs.Variable(f"{output.name}/biased", np.int32, shape)
-        _adopt(graph, node, gs.Node("Add", f"{node.name}/bias", {}, [current, bias.integers], [biased]))
+        biased = gs.Variable(names.fresh(f"{output.name}/biased"), np.int32, shape)
+        name = names.fresh(f"{node.name}/bias")
+        _adopt(graph, node, gs.Node("Add", name, {}, [current, bias.integers], [biased]))
         current = biased
-    real = gs.Variable(f"{output.name}/real", np.float32, shape)
-    _adopt(graph, node, gs.Node("Cast", f"{node.name}/cast", {"to": 1}, [current], [real]))
-    _adopt(graph, node, gs.Node("Mul", f"{node.name}/scale", {}, [real, factor], [output]))
+    real = gs.Variable(names.fresh(f"{output.name}/real"), np.float32, shape)
+    cast, product = names.fresh(f"{node.name}/cast"), names.fresh(f"{node.name}/scale")
+    _adopt(graph, node, gs.Node("Cast", cast, {"to": 1}, [current], [real]))
+    _adopt(graph, node, gs.Node("Mul", product, {}, [real, factor], [output]))
     return True
 
 

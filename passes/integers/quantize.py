@@ -12,6 +12,7 @@ import onnx_graphsurgeon as gs
 from passes.base import Pass
 from passes.model.graph import tidy
 from passes.operator_sets import CLIPS, QUANTIZED_LINEAR, SAME_GRID
+from passes.rewrite.names import Names
 from passes.state import QuantGrid, decline, state_of
 
 Array = np.ndarray[Any, Any]
@@ -48,11 +49,12 @@ class Quantize(Pass):
         """Insert Q/DQ on all tensors with a grid."""
         if _is_quantized(graph):
             return False
-        grids = state_of(graph).grids
+        grids, names = state_of(graph).grids, Names(graph)
         before = len(graph.nodes)
+        stored: dict[str, gs.Constant] = {}  # weights that several nodes read stay one
         for node in list(graph.nodes):
             if node.op in QUANTIZED_LINEAR:
-                _quantize_parameters(graph, node, grids)
+                _quantize_parameters(graph, names, node, stored)
         outputs = {t.name for t in graph.outputs}
         activations = [*graph.inputs, *(t for n in graph.nodes for t in n.outputs)]
         for tensor in activations:
@@ -60,7 +62,7 @@ class Quantize(Pass):
             if written_by_us or tensor.is_empty() or tensor.name in outputs:
                 continue
             if tensor.name in grids:
-                _quantize_tensor(graph, tensor, grids[tensor.name])
+                _quantize_tensor(graph, names, tensor, grids[tensor.name])
             elif not fused_away(tensor):
                 decline(graph, self.name, tensor.name, "calibration gave it no range")
         changed = len(graph.nodes) > before
@@ -78,10 +80,11 @@ def fused_away(tensor: gs.Tensor) -> bool:
     return len(tensor.outputs) == 1 and tensor.outputs[0].op in CLIPS
 
 
-def _scalars(stem: str, grid: QuantGrid) -> tuple[gs.Constant, gs.Constant]:
+def _scalars(names: Names, stem: str, grid: QuantGrid) -> tuple[gs.Constant, gs.Constant]:
     scale = np.array(grid.scale, np.float32) if grid.axis is not None else np.float32(grid.scale[0])
     zero = np.full(np.shape(scale), grid.zero_point, np.dtype(grid.dtype))
-    return gs.Constant(f"{stem}_scale", np.asarray(scale)), gs.Constant(f"{stem}_zero_point", zero)
+    step = gs.Constant(names.fresh(f"{stem}_scale"), np.asarray(scale))
+    return step, gs.Constant(names.fresh(f"{stem}_zero_point"), zero)
 
 
 def to_integers(values: Array, grid: QuantGrid) -> Array:
@@ -94,15 +97,20 @@ def to_integers(values: Array, grid: QuantGrid) -> Array:
     return integers
 
 
-def _quantize_parameters(graph: gs.Graph, node: gs.Node, grids: dict[str, QuantGrid]) -> None:
+def _quantize_parameters(
+    graph: gs.Graph, names: Names, node: gs.Node, stored: dict[str, gs.Constant]
+) -> None:
+    grids = state_of(graph).grids
     reason = _why_not(node, grids)
     if reason:
         decline(graph, Quantize.name, node.name, reason)
         return
     weight, grid = node.inputs[1], grids[node.inputs[1].name]
     input_grid = grids[node.inputs[0].name]
-    integers = gs.Constant(f"{weight.name}_quantized", to_integers(weight.values, grid))
-    node.inputs[1] = _dequantize(graph, node, integers, weight, grid)
+    if weight.name not in stored:
+        name = names.fresh(f"{weight.name}_quantized")
+        stored[weight.name] = gs.Constant(name, to_integers(weight.values, grid))
+    node.inputs[1] = _dequantize(graph, names, node, stored[weight.name], weight, grid)
     if _has_bias(node):
         bias = node.inputs[2]
         scale = tuple(float(np.float32(input_grid.scale[0]) * np.float32(s)) for s in grid.scale)
@@ -113,8 +121,8 @@ def _quantize_parameters(graph: gs.Graph, node: gs.Node, grids: dict[str, QuantG
         wide = bias.values.astype(np.float64) / np.array(scale)
         values = np.clip(np.rint(wide), -top, top - 1).astype(np.int32)
         # named by its reader: layers that share a bias have it on different grids
-        wide_integers = gs.Constant(f"{bias.name}/{node.name}_quantized", values)
-        node.inputs[2] = _dequantize(graph, node, wide_integers, bias, bias_grid)
+        wide_integers = gs.Constant(names.fresh(f"{bias.name}/{node.name}_quantized"), values)
+        node.inputs[2] = _dequantize(graph, names, node, wide_integers, bias, bias_grid)
 
 
 def _why_not(node: gs.Node, grids: dict[str, QuantGrid]) -> str:
@@ -138,7 +146,13 @@ def _has_bias(node: gs.Node) -> bool:
 
 
 def _dequantize(
-    graph: gs.Graph, reader: gs.Node, integers: gs.Tensor, real: gs.Tensor, grid: QuantGrid, slot: int = 0
+    graph: gs.Graph,
+    names: Names,
+    reader: gs.Node,
+    integers: gs.Tensor,
+    real: gs.Tensor,
+    grid: QuantGrid,
+    slot: int = 0,
 ) -> gs.Variable:
     """Return a float tensor that ``reader`` alone reads, dequantized from ``integers``.
 
@@ -146,10 +160,11 @@ def _dequantize(
     """
     state = state_of(graph)
     stem = f"{integers.name}/{reader.name}" + (f"/{slot}" if slot else "")
-    scale, zero = _scalars(stem, grid)
-    output = gs.Variable(f"{stem}/dequantized", np.float32, list(real.shape))
+    scale, zero = _scalars(names, stem, grid)
+    output = gs.Variable(names.fresh(f"{stem}/dequantized"), np.float32, list(real.shape))
     attributes = {} if grid.axis is None else {"axis": grid.axis}
-    node = gs.Node("DequantizeLinear", f"{stem}/dequantize", attributes, [integers, scale, zero], [output])
+    name = names.fresh(f"{stem}/dequantize")
+    node = gs.Node("DequantizeLinear", name, attributes, [integers, scale, zero], [output])
     graph.nodes.append(node)
     state.origins[node.name] = ()
     if reader.name in state.layers:
@@ -157,29 +172,29 @@ def _dequantize(
     return output
 
 
-def _quantize_tensor(graph: gs.Graph, tensor: gs.Tensor, grid: QuantGrid) -> None:
+def _quantize_tensor(graph: gs.Graph, names: Names, tensor: gs.Tensor, grid: QuantGrid) -> None:
     readers = [
         (node, i) for node in _unique(tensor.outputs) for i, t in enumerate(node.inputs) if t is tensor
     ]
     dtype = np.dtype(grid.dtype)
-    scale, zero = _scalars(tensor.name, grid)
-    integers = gs.Variable(f"{tensor.name}_quantized", dtype, list(tensor.shape))
-    _add(graph, "QuantizeLinear", f"{tensor.name}/quantize", [tensor, scale, zero], integers)
+    scale, zero = _scalars(names, tensor.name, grid)
+    integers = gs.Variable(names.fresh(f"{tensor.name}_quantized"), dtype, list(tensor.shape))
+    _add(graph, "QuantizeLinear", names.fresh(f"{tensor.name}/quantize"), [tensor, scale, zero], integers)
     limits = np.iinfo(dtype)
     # moved values were clipped where they were computed
     computed = not tensor.inputs or tensor.inputs[0].op not in SAME_GRID
     if computed and (grid.low > limits.min or grid.high < limits.max):
-        narrow = gs.Variable(f"{tensor.name}_clipped", dtype, list(tensor.shape))
+        narrow = gs.Variable(names.fresh(f"{tensor.name}_clipped"), dtype, list(tensor.shape))
         bounds = [
-            gs.Constant(f"{tensor.name}_{side}", np.array(value, dtype))
+            gs.Constant(names.fresh(f"{tensor.name}_{side}"), np.array(value, dtype))
             for side, value in (("lowest", grid.low), ("highest", grid.high))
         ]
-        _add(graph, "Clip", f"{tensor.name}/clip", [integers, *bounds], narrow)
+        _add(graph, "Clip", names.fresh(f"{tensor.name}/clip"), [integers, *bounds], narrow)
         integers = narrow
     for node, index in readers:
         first = next(i for reader, i in readers if reader is node)
         slot = 0 if index == first else index
-        node.inputs[index] = _dequantize(graph, node, integers, tensor, grid, slot)
+        node.inputs[index] = _dequantize(graph, names, node, integers, tensor, grid, slot)
 
 
 def _add(graph: gs.Graph, op: str, name: str, inputs: list[gs.Tensor], output: gs.Tensor) -> None:

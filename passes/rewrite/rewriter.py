@@ -14,6 +14,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.model.graph import tidy
+from passes.rewrite.names import Names
 from passes.state import decline, set_origin, state_of
 
 Rule = Callable[["Rewriter", gs.Node], bool]
@@ -30,9 +31,7 @@ class Rewriter:
         self.pass_name = pass_name
         self.state = state_of(graph)
         self._queue: list[gs.Node] = []
-        self._names = {node.name for node in graph.nodes} | {t.name for t in graph.inputs}
-        for node in graph.nodes:
-            self._names.update(t.name for t in [*node.inputs, *node.outputs])
+        self._names = Names(graph)
 
     def apply(self, rules_for: Callable[[str], Sequence[Rule]]) -> bool:
         """Apply the rules ``rules_for`` gives for an operator to a fixpoint; return whether one fired."""
@@ -76,11 +75,7 @@ class Rewriter:
 
     def fresh(self, stem: str) -> str:
         """Return ``stem``, or ``stem_2`` …: a name no node or tensor has, and reserve it."""
-        name, number = stem, 2
-        while name in self._names:
-            name, number = f"{stem}_{number}", number + 1
-        self._names.add(name)
-        return name
+        return self._names.fresh(stem)
 
     def constant(self, stem: str, values: Array) -> gs.Constant:
         """Return a new constant."""

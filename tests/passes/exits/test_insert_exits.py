@@ -88,7 +88,14 @@ def test_names_of_exits_are_taken() -> None:
         node.input.extend(names)
     model.graph.node[0].output[0] = "exit_0"
     model.graph.ClearField("value_info")
-    with pytest.raises(InputError, match="a tensor called 'exit_0'"):
+    graph = from_model(model)
+    InsertExits()(graph)
+    assert [t.name for t in graph.outputs][:2] == ["exit_0", "exit_1"]
+    assert "user/exit_0" in graph.tensors(), "an inner tensor gives way"
+    model = chain()
+    model.graph.input[0].name = "exit_0"
+    model.graph.node[0].input[0] = "exit_0"
+    with pytest.raises(InputError, match="an input or output called 'exit_0'"):
         InsertExits()(from_model(model))
 
 
