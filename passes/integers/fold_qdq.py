@@ -178,7 +178,7 @@ def _defer_activation(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
         return False
     result = _grid(_only_reader(activation.outputs[0], ("QuantizeLinear",), graph.outputs))
     bounds = _bounds(activation, result) if result is not None and result.one_scale else None
-    if result is None or bounds is None:
+    if result is None or bounds is None or result.dtype not in _BYTES:
         return False
     origins = state_of(graph).origins
     origin, output = origins.get(activation.name, ()), result.integers
@@ -300,6 +300,9 @@ def _fold_move(graph: gs.Graph, node: gs.Node) -> bool:
     if result is None:
         decline(graph, FoldQdq.name, node.name, _READ_AS_FLOAT)
         return False
+    if not _has_kernel(node.op, source.dtype):
+        decline(graph, FoldQdq.name, node.name, f"onnxruntime has no {node.op} of {source.dtype}")
+        return False
     same = (
         source.dtype == result.dtype
         and source.one_scale
@@ -314,6 +317,13 @@ def _fold_move(graph: gs.Graph, node: gs.Node) -> bool:
     _detach(result.node)
     node.outputs = [output]
     return True
+
+
+def _has_kernel(op: str, dtype: np.dtype[Any]) -> bool:
+    """Whether onnxruntime moves integers of ``dtype`` by ``op``: those below a byte only by Transpose."""
+    if op == "MaxPool":
+        return dtype in _BYTES
+    return op == "Transpose" or dtype.kind in "iu"
 
 
 def _detach(node: gs.Node) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -236,3 +237,45 @@ def test_read_before_and_behind_the_quantizer() -> None:
 
 def test_text_form() -> None:
     check_text_form(FoldQdq())
+
+
+KEPT: dict[str, set[str]] = {
+    "MaxPool": {"uint16", "int16", "uint4", "int4"},
+    "Transpose": set(),
+    **{op: {"uint4", "int4"} for op in ("Flatten", "Reshape", "Squeeze")},
+}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint4", "int4"])
+@pytest.mark.parametrize("op", KEPT)
+def test_moves_are_folded_to_the_types_that_have_a_kernel(op: str, dtype: str) -> None:
+    """What is folded runs in onnxruntime, with the same answers; what would not run is left, and said."""
+    kind = np.dtype(dtype) if "4" not in dtype else np.dtype(getattr(ml_dtypes, dtype))
+    net = QdqNet((1, 2, 4, 4))
+    x = net.snap("x", dtype=kind)
+    if op in ("Reshape", "Squeeze"):
+        y = net.op(op, x, net.const([1, 2, 16] if op == "Reshape" else [0], np.int64))
+    else:
+        attributes = {"MaxPool": {"kernel_shape": [2, 2]}, "Transpose": {"perm": [0, 2, 3, 1]}}
+        y = net.op(op, x, **attributes.get(op, {}))
+    model = net.model(net.op("Sigmoid", net.snap(y, dtype=kind)))
+    graph = from_model(model)
+    assert FoldQdq()(graph) == (dtype not in KEPT[op])
+    x_values = batch_of(model, 1)
+    expected = run_model(model, x_values)[0]
+    np.testing.assert_array_equal(run_model(to_model(graph), x_values)[0], expected)
+    moved = next(node for node in graph.nodes if node.op == op)
+    assert (moved.inputs[0].dtype == np.float32) == (dtype in KEPT[op])
+    said = [d.reason for d in state_of(graph).declined if d.subject == moved.name]
+    assert said == ([f"onnxruntime has no {op} of {dtype}"] if dtype in KEPT[op] else [])
+
+
+def test_an_activation_in_16_bits_stays_in_front_of_its_quantize() -> None:
+    """There is no Clip of 16-bit integers in onnxruntime."""
+    net = QdqNet((1, 2, 4, 4))
+    x = net.snap("x", dtype=np.uint16)
+    model = net.model(net.snap(net.op("Relu", net.op("Add", x, x)), dtype=np.uint16))
+    graph = from_model(model)
+    FoldQdq()(graph)
+    assert [node.op for node in graph.nodes if node.op in ("Relu", "Clip")] == ["Relu"]
+    run_model(to_model(graph), batch_of(model, 1))
