@@ -142,6 +142,19 @@ def test_exits_are_in_order_of_time() -> None:
     assert one([event("a", 0, 9), *marks], facts()).exits == (("b", 4), ("a", 9))
 
 
+@pytest.mark.parametrize("ts", [None, "soon", [1]])
+def test_what_has_no_time_is_passed_over(ts: object) -> None:
+    """As in a file that was cut or edited: the rest of it is still drawn."""
+    mark = {"ph": "i", "name": "exit_0", "pid": 1, "tid": 0, "ts": ts}
+    timeless = {"ph": "X", "name": "a", "pid": 1, "tid": 1, "ts": ts, "dur": 5}
+    without_length = {"ph": "X", "name": "b", "pid": 1, "tid": 1, "ts": 2, "dur": ts}
+    found = one([event("c", 0, 1), mark, timeless, without_length])
+    assert found.exits == ()
+    assert [(s.names, s.start, s.end) for t in found.tracks for s in t.slices] == [
+        (("c",), 0, 1), (("b",), 2, 2),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("said", "cycles"), [(None, (0, 2)), (facts(), (0, 2)), (facts(clock_hz=250e6), (0, 500))]
 )
