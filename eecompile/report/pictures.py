@@ -62,7 +62,7 @@ def pictures(events: Sequence[Mapping[str, Any]], facts: ScheduleFacts | None) -
 
     Traces with facts are one schedule; in those of earlier versions each process is one.
     """
-    timed = [e for e in events if e.get("ph") == "X" and isinstance(e.get("ts"), int | float)]
+    timed = [e for e in events if e.get("ph") == "X" and _has_time(e)]
     if facts is not None:
         return (_picture(facts.name, events, timed, facts),) if timed else ()
     found = []
@@ -96,7 +96,7 @@ def _picture(
         track = TrackSlices(names.get(place, str(place[1])), "", slices)
         tracks.append(replace(track, group=groups.get(track.resource) or _group(slices)))
     tracks.sort(key=lambda track: _ORDER.index(track.group) if track.group in _ORDER else len(_ORDER))
-    marks = [e for e in events if e.get("ph") == "i"]
+    marks = [e for e in events if e.get("ph") == "i" and _has_time(e)]
     exits = tuple(sorted(((str(e.get("name", "")), _start(e)) for e in marks), key=lambda mark: mark[1]))
     return Picture(title, tuple(tracks), exits, _levels(events, facts))
 
@@ -156,8 +156,14 @@ def _start(event: Mapping[str, Any]) -> float:
 
 
 def _length(event: Mapping[str, Any]) -> float:
-    value = _argument(event, "cycles")
-    return float(value if isinstance(value, int | float) else event.get("dur") or 0.0)
+    for value in (_argument(event, "cycles"), event.get("dur")):
+        if isinstance(value, int | float):
+            return float(value)
+    return 0.0
+
+
+def _has_time(event: Mapping[str, Any]) -> bool:
+    return isinstance(event.get("ts"), int | float)
 
 
 def _argument(event: Mapping[str, Any], key: str) -> Any:

@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 from passes.errors import EecompileError, InputError
 from passes.exits.chain import keep_exits
 from passes.exits.insert_exits import InsertExits
-from passes.exits.mounts import find_mounts, given_names
+from passes.exits.mounts import find_mounts, given_names, is_number
 from passes.exits.nest_exits import OUTPUTS
 from passes.exits.recognise import check_recorded, recognise_exits
 from passes.fuse_layers import FuseLayers
@@ -104,7 +104,10 @@ def prepare(
         spec = str(exits) if isinstance(exits, int) else exits
         given = given_names(plain, spec)
         state_of(graph).exits = []
-        InsertExits(tuple(given.values()) or (str(spec),), head)(graph)
+        # To the pass a single number is a count: a mount that is called so goes by its short name.
+        short = {mount.tensor: mount.name for mount in find_mounts(plain)}
+        at = tuple(short[tensor] if is_number(name) else name for tensor, name in given.items())
+        InsertExits(at or (str(spec),), head)(graph)
         inserted = True
         if len(state_of(graph).exits) - 1 > MAX_EXITS:
             raise InputError(

@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 
 from eecompile import report
-from eecompile.report.charts import ticks
-from eecompile.report.gantt import gantt_charts
 from eecompile.wording import quantities
-from passes.errors import InputError
-from tests.eecompile.fabricated_run import summary, trace, write_run
+from tests.eecompile.fabricated_run import summary, write_run
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -162,43 +159,3 @@ def test_write_replaces_the_page(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     assert report.write(run) == run / "report.html"
     assert report.write(run, tmp_path / "other.html").read_text() == (run / "report.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("run.json", "{", "is not JSON"),
-        ("run.json", "[]", "no JSON object"),
-        ("schedule.trace.json", '{"traceEvents": 3}', "no trace events"),
-        ("layers.csv", "name,macs\nconv_0,many\n", "is damaged"),
-        ("summary.json", "{}", "Field required"),
-    ],
-)
-def test_damaged_file_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
-    run = write_run(tmp_path)
-    (run / name).write_text(content)
-    with pytest.raises(InputError, match=message) as caught:
-        report.render(run)
-    assert name in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
-        (-0.2, 3.9, [-1, 0, 1, 2, 3, 4]),
-        (5, 5, [5, 6]),
-        (0, 0, [0, 0.2]),
-    ],
-)
-def test_ticks_are_round_and_span(low: float, high: float, expected: list[float]) -> None:
-    assert ticks(low, high) == expected
-
-
-def test_gantt_bars_lie_on_their_tracks() -> None:
-    ((chart,),) = gantt_charts(trace())
-    assert [track.name for track in chart.tracks] == ["digital", "simd", "dma", "host"]
-    assert [mark.label for mark in chart.exits] == ["exit_0", "exit_1", "final"]
-    assert all(bar.x >= 108 and bar.x + bar.width <= chart.width for bar in chart.bars)
-    tops = {track.y + 5 for track in chart.tracks}
-    assert {bar.y for bar in chart.bars} == tops

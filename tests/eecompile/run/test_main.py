@@ -24,7 +24,7 @@ from eecompile.cli import main as cli
 from eecompile.data.preprocess import Preprocess
 from eecompile.data.sources import load_data
 from eecompile.deployment.proof import Agreement
-from eecompile.run import provenance, steps
+from eecompile.run import steps
 from eecompile.training.frozen_heads import Recipe
 from eecompile.wording import headline
 from passes.exits.mounts import find_mounts
@@ -415,14 +415,6 @@ def test_wrong_labels_and_few_images_are_said_first(
     assert "than without" not in headline.headline(summary)
 
 
-@pytest.mark.parametrize(
-    ("images", "max_drop", "warned"),
-    [(99, 5.0, True), (100, 1.0, False), (100, 0.9, True), (611, 1.0, False), (10_000, 0.0, False)],
-)
-def test_few_validation_images_are_warned_of(images: int, max_drop: float, warned: bool) -> None:
-    assert bool(provenance.few_images(images, max_drop)) is warned
-
-
 def test_without_data_there_are_costs_and_no_models(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     document = json.loads(call("run", DIGITS, "--out", out, "--json"))
@@ -469,14 +461,6 @@ def test_objective_and_mount_of_the_user(tmp_path: Path, objective: Objective) -
     assert [e.mount_name for e in result.summary.exits] == ["relu_2", "relu_6"]
     edp = api.run(DIGITS, out=tmp_path, exits="relu_2", objective="edp")
     assert getattr(result.summary.static, objective.key) <= getattr(edp.summary.static, objective.key)
-
-
-def test_one_mount_is_enough_for_the_default(tmp_path: Path) -> None:
-    from tests.passes.small_nets import chain
-
-    onnx.save(chain(2), tmp_path / "net.onnx")
-    result = api.run(tmp_path / "net.onnx", out=tmp_path / "out")
-    assert [e.mount_name for e in result.summary.exits] == ["relu_0", "relu_1"]
 
 
 @pytest.mark.parametrize("name", ["model.dynamic.onnx", "stages/stage_0.onnx", "stages/stage_2.onnx"])

@@ -2,16 +2,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eecompile.run_files.summary import Summary
-from eecompile.wording import headline, quantities
-from targets.objective import OBJECTIVES, Objective
-from tests.eecompile.fabricated_run import summary
+from eecompile.wording import quantities
 
 MINUS = "\N{MINUS SIGN}"
 PREFIXES = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1.0, "m": 1e-3, "µ": 1e-6, "n": 1e-9, "p": 1e-12}
@@ -106,69 +102,3 @@ def test_printable_text_cannot_steer_a_terminal(name: str) -> None:
     assert quantities.printable(text) == text
     if all(character.isprintable() for character in name):
         assert text == name
-
-
-def made(with_data: bool = True, **changes: Any) -> Summary:
-    return Summary.model_validate({**summary(with_data), **changes})
-
-
-def test_headline_of_a_run() -> None:
-    assert headline.headline(made()) == (
-        "With 2 early exits an image takes 36.8 % less energy-delay product on diana than without. "
-        "Accuracy is 86.2 % (95 % interval [83.9, 88.2]) on 1,000 test images, "
-        f"a drop of 0.59 points [{MINUS}0.41, 1.62]."
-    )
-
-
-@pytest.mark.parametrize("objective", OBJECTIVES, ids=str)
-def test_the_headline_tells_the_saving_of_what_was_minimised(objective: Objective) -> None:
-    document = summary()
-    found = made(objective=objective.name)
-    saved = 100 * document["saving"][objective.name]
-    assert f"takes {saved:.1f} % less {objective.words} on" in headline.headline(found)
-    assert found.model_dump(mode="json")["objective"] == objective.name
-
-
-@pytest.mark.parametrize(
-    ("changes", "part"),
-    [
-        ({"caution": "Accuracy is near chance."}, "Accuracy is near chance. Accuracy is 86.2 %"),
-        ({"max_drop": 0.5}, "That is above the 0.5 points allowed, which validation images kept to."),
-        ({"saving": {"macs": 0, "latency": 0, "energy": 0, "edp": -0.05}}, "takes 5.0 % more energy-delay"),
-    ],
-)
-def test_headline_says_what_matters(changes: dict[str, Any], part: str) -> None:
-    assert part in headline.headline(made(**changes))
-    assert part not in headline.headline(made())
-
-
-def test_headline_where_no_exit_pays() -> None:
-    only = made(exits=[summary()["exits"][-1]])
-    assert headline.headline(only).startswith("No early exit pays off within the allowed drop")
-
-
-def test_headline_without_data_claims_no_accuracy() -> None:
-    text = headline.headline(made(with_data=False))
-    assert text.startswith(
-        "Costs of 2 early exits on diana: an image that leaves at exit_0 takes 43 % of the"
-    )
-    assert text.endswith("No data was given, so nothing was trained and no accuracy is claimed.")
-    alone = headline.headline(made(with_data=False, exits=[summary()["exits"][-1]]))
-    assert alone.startswith("Without early exits the network takes 11.9 µJ and 1.34 ms per image on diana.")
-
-
-def test_costs_without_a_clock_are_in_cycles() -> None:
-    static = made(static={**summary()["static"], "latency_s": None, "edp_js": None}).static
-    assert headline.time(static) == "349,000 cycles"
-    assert headline.edp(static) == "4.15 J·cycles"
-
-
-def test_powers_are_said_to_be_equal_only_where_they_are() -> None:
-    assert headline.power_note(made()) == ""
-    document = summary()
-    for entry in document["exits"]:
-        entry["energy_pj"] = 30 * entry["latency_cycles"]
-    document["static"]["energy_pj"] = 30 * document["static"]["latency_cycles"]
-    assert "All powers in use are equal" in headline.power_note(Summary.model_validate(document))
-    document["exits"] = document["exits"][-1:]
-    assert headline.power_note(Summary.model_validate(document)) == "", "one path is no comparison"

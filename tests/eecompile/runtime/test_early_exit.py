@@ -1,0 +1,95 @@
+"""Early-exit models whose answers can be worked out by hand: they answer with what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import parser
+
+from eecompile.runtime.early_exit import DynamicModel, Float32, StagedModel
+
+HEADER = '<ir_version: 10, opset_import: ["": 21]>'
+# Logits are the image, confidence its first number; the next stage reads the image times ten.
+STAGE = """
+    stage (float[1,2] image) => (float[1,2] logits, float[1] confidence, float[1,2] handed_on)
+    <int64[1] first = {0}, int64[1] one = {1}, float ten = {10}, int64[1] flat = {-1}> {
+        logits = Identity(image)
+        corner = Slice(image, first, one, one)
+        confidence = Reshape(corner, flat)
+        handed_on = Mul(image, ten)
+    }"""
+LAST = STAGE.replace(", float[1,2] handed_on", "").replace("handed_on = Mul(image, ten)", "")
+DYNAMIC = """
+    net (float[1,2] x) => (float[1,2] logits, int64[1] exit, float[1] confidence)
+    <int64[1] exit = {3}, float[1] confidence = {0.25}> { logits = Neg(x) }"""
+
+
+def written(path: Path, text: str) -> Path:
+    onnx.save(parser.parse_model(HEADER + text), str(path))
+    return path
+
+
+def staged(folder: Path, thresholds: Sequence[float | None], stages: int = 3) -> StagedModel:
+    """Return stages that hand on ten times what they read."""
+    last = stages - 1
+    paths = [written(folder / f"{k}.onnx", LAST if k == last else STAGE) for k in range(stages)]
+    return StagedModel(paths, thresholds)
+
+
+def image(first: float, second: float = 0.0) -> Float32:
+    return np.array([[first, second]], np.float32)
+
+
+def test_one_model_answers_logits_exit_and_confidence(tmp_path: Path) -> None:
+    decision = DynamicModel(written(tmp_path / "net.onnx", DYNAMIC))(image(1, -2))
+    assert (decision.exit, decision.confidence) == (3, 0.25)
+    assert type(decision.exit) is int and type(decision.confidence) is float
+    np.testing.assert_array_equal(decision.logits, [[-1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("first", "left_at"),
+    [(5.0, 0), (4.9, 1), (0.5, 1), (0.49, 2), (0.001, 2)],
+)
+def test_an_image_leaves_at_the_first_stage_that_is_sure(tmp_path: Path, first: float, left_at: int) -> None:
+    """A stage sees ten times what the one before saw: thresholds are 5 and 5, the last asks for nothing."""
+    decision = staged(tmp_path, [5.0, 5.0, None])(image(first, 2))
+    assert decision.exit == left_at
+    np.testing.assert_allclose(decision.logits, image(first, 2) * 10**left_at, rtol=1e-6)
+    assert decision.confidence == pytest.approx(first * 10**left_at, rel=1e-6)
+
+
+@pytest.mark.parametrize("threshold", [0.7, 0.1, 1 / 3, 0.9999])
+def test_thresholds_are_compared_as_float32(tmp_path: Path, threshold: float) -> None:
+    """Rounded to float32, some are above and some below themselves."""
+    model = staged(tmp_path, [threshold, None], 2)
+    at = np.float32(threshold)
+    assert model(image(float(at))).exit == 0
+    assert model(image(float(np.nextafter(at, np.float32(0))))).exit == 1
+
+
+def test_not_a_number_is_not_sure(tmp_path: Path) -> None:
+    assert staged(tmp_path, [0.5, 0.5, None])(image(np.nan)).exit == 2
+
+
+def test_stages_behind_the_one_that_is_left_at_do_not_run(tmp_path: Path) -> None:
+    """The second stage takes other shapes than the first gives: it cannot run."""
+    first = written(tmp_path / "0.onnx", STAGE)
+    second = written(tmp_path / "1.onnx", LAST.replace("float[1,2] image", "float[1,9] image"))
+    model = StagedModel([first, second], [0.5, None])
+    assert model(image(0.5)).exit == 0
+    with pytest.raises(Exception, match="Got invalid dimensions"):
+        model(image(0.4))
+
+
+def test_stages_and_thresholds_that_do_not_belong_together_are_told(tmp_path: Path) -> None:
+    """A threshold too few, or stages without the last, which asks for nothing."""
+    inner = [written(tmp_path / f"{k}.onnx", STAGE) for k in range(2)]
+    with pytest.raises(ValueError, match="shorter"):
+        StagedModel(inner, [5.0])(image(0))
+    with pytest.raises(AssertionError, match="the last stage has no threshold"):
+        StagedModel(inner, [5.0, 5.0])(image(0))
