@@ -68,6 +68,6 @@ def test_whole_numbers_may_be_written_with_a_point_but_not_with_a_fraction() -> 
 def test_descriptions_do_not_change() -> None:
     figure = Figure(value=1, known="measured", source="a paper")
     with pytest.raises(ValidationError, match="frozen"):
-        figure.value = 2  # type: ignore[misc]
+        figure.value = 2
     assert figure == Figure(value=1, known="measured", source="a paper")
     assert len({figure, Figure(value=2, known="measured", source="a paper")}) == 2, "they are keys"

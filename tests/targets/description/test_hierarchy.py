@@ -132,7 +132,7 @@ def test_what_does_not_belong_together_is_told(changes: dict[str, Any], message:
     whole = two_levels()
     values = {"array": whole.array, "memories": whole.memories, "dataflow": {}}
     with pytest.raises(ValidationError, match=re.escape(message)):
-        Hierarchy(**(values | changes))
+        Hierarchy.model_validate(values | changes)
 
 
 def test_weights_may_be_missing_where_nothing_multiplies() -> None:
