@@ -126,8 +126,9 @@ def _matmul(node: gs.Node) -> LoopDims:
         right.reverse()
     groups = math.prod(right[:-2])
     columns = right[-1] if len(right) > 1 else 1
-    rows = math.prod(left[:-1]) // groups if math.prod(left[:-1]) >= groups else 1
-    return LoopDims(max(rows, 1), max(groups, 1), columns, left[-1], 1, 1, 1, 1, 1, 1)
+    # Leading axes are broadcast: the left operand may have fewer rows than the result.
+    rows = math.prod(int(d) for d in node.outputs[0].shape) // (groups * columns)
+    return LoopDims(rows, groups, columns, left[-1], 1, 1, 1, 1, 1, 1)
 
 
 def _conv(node: gs.Node) -> LoopDims | None:

@@ -98,6 +98,6 @@ class Entry:
         return f"{self.path}.{key}" if self.path else str(key)
 
     def _shown(self) -> str:
-        if isinstance(self.value, dict | list):
+        if isinstance(self.value, dict | list) and self.value != {}:
             return "keys with values" if isinstance(self.value, dict) else "a list"
         return "nothing" if self.value is None else repr(self.value)[:60]

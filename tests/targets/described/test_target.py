@@ -104,16 +104,6 @@ def test_the_objective_chooses_the_mapping() -> None:
     assert costs[ENERGY].energy_pj <= min(c.energy_pj for c in costs.values())
 
 
-def test_rules_go_by_layer_then_node_then_operator() -> None:
-    rules = tuple(MappingRule(name) for name in ("sample", "stem", "Conv", "default"))
-    layer = sample_layer("Conv")
-    target = replace(ONE, rules=rules)
-    assert target.rule(layer).name == "sample"
-    assert target.rule(replace(layer, name="conv_0", origin=("stem",))).name == "stem"
-    assert target.rule(replace(layer, name="conv_0", origin=())).name == "Conv"
-    assert target.rule(replace(layer, name="relu_0", op_type="Relu", origin=())).name == "default"
-
-
 def test_a_rule_restricts_the_cores() -> None:
     target = replace(MANY, rules=(replace(RULE, name="Conv", cores=(1,)),))
     placement = placed(target, sample_layer("Conv"))
@@ -134,31 +124,6 @@ def test_a_rule_that_cannot_be_is_the_users_to_mend() -> None:
 def test_rules_nobody_follows_are_said() -> None:
     report = evaluate(residual(), replace(ONE, rules=(RULE, MappingRule("LSTM"))))
     assert report.warnings == ("no layer follows the mapping of: LSTM",)
-
-
-@pytest.mark.parametrize("name", ["Pooling", "Pool"])
-def test_a_rule_of_all_poolings_binds_each_of_them(name: str) -> None:
-    rule = MappingRule(name, {"D1": {"G": 4}})
-    for op in ("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"):
-        assert replace(ONE, rules=(RULE, rule)).rule(sample_layer(op)) is rule
-    own = MappingRule("MaxPool")
-    assert replace(ONE, rules=(rule, own)).rule(sample_layer("MaxPool")) is own, "its own rule is nearer"
-    assert replace(ONE, rules=(RULE, rule)).rule(sample_layer("Conv")) is RULE
-
-
-def test_loops_a_layer_does_not_have_are_said() -> None:
-    matrix = MappingRule("Conv", {"D1": {"D0": 4}, "D2": {"C": 4}})
-    assert evaluate(graph_of(CHAIN), replace(ONE, rules=(matrix,))).warnings == (
-        "the mapping of 'Conv' leaves D1 of the array idle for conv_0, conv_1: there is no loop D0 there",
-    )
-    general = replace(matrix, name="default")
-    assert not evaluate(graph_of(CHAIN), replace(ONE, rules=(general,))).warnings, "C is there"
-    nothing = MappingRule("default", {"D1": {"D0": 4}, "D2": {"D1": 4}})
-    (told,) = evaluate(graph_of(CHAIN), replace(ONE, rules=(nothing,))).warnings
-    assert "leaves D1, D2 of the array idle for conv_0, conv_1: there is no loop D0, D1 there" in told
-    hint = MappingRule("Conv", hint={"D1": ("D0",), "D2": ("K",)})
-    (told,) = evaluate(graph_of(CHAIN), replace(ONE, rules=(hint,))).warnings
-    assert "'Conv' allows any loop on D1 of the array for conv_0, conv_1: there is no loop D0" in told
 
 
 def test_a_fixed_mapping_gives_the_same_cost_and_residency() -> None:

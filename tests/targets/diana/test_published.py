@@ -67,30 +67,6 @@ def test_macs_of_the_networks() -> None:
     assert sum(d.iterations for d in mobilenet_v1_025()) == 7_489_664, published
 
 
-def test_one_match_tile_by_hand() -> None:
-    # 16 output columns and channels: 16*3*3 + 2*16*3 + 23 = 263 cycles per row of a tile.
-    assert match.digital_compute_cycles(square(16, 16, 16, 3)) == 16 * 263
-    assert match.digital_compute_cycles(square(17, 16, 16, 3)) == 2 * 16 * 263
-    # Depthwise: one job per channel of 9 + 6 + 23 cycles per row.
-    assert match.digital_compute_cycles(square(4, 4, 16, 3, groups=4)) == 4 * 16 * 38
-
-
-def test_transfers_by_hand() -> None:
-    assert match.transfer_cycles(1000, 3, 16, 70) == 63 + 210
-
-
-def test_analog_by_hand() -> None:
-    # C=64, 3x3: 64*3*(3+u-1) <= 1152 gives u=4; K=64 allows 8.
-    dims = square(64, 64, 8, 3)
-    assert odimo.analog_unroll(dims) == 4
-    assert odimo.analog_compute_cycles(dims) == pytest.approx(64 / 4 * 18.2)
-    assert odimo.analog_weight_cycles(dims) == 8 * 64 * 9, "ODiMO: 8 cycles per logical row"
-    assert odimo.analog_unroll(square(512, 512, 8, 3)) == 1
-    assert odimo.analog_weight_cycles(square(512, 128, 4, 3)) == 9216, (
-        "writing the full array takes 9,216 cycles"
-    )
-
-
 @given(dims_strategy)
 def test_no_model_beats_the_array(dims: LoopDims) -> None:
     assert match.digital_compute_cycles(dims) * 256 >= dims.iterations

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from targets.contract.placement import Placement, Refusal
 from targets.diana.target import DianaTarget
-from targets.network.layer import Layer, LoopDims, Operand
+from targets.network.layer import Layer, Operand
 from targets.objective import EDP, Objective
 from targets.testing.conformance import TargetConformance, sample_layer
 from tests.targets.networks import linear_layer, loops, square
@@ -73,48 +73,8 @@ def test_ternary_weights_open_the_analog_core() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("layer", "core", "rule"),
-    [
-        (conv(fy=2, fx=2), "digital", "Kernels are 1, 3, 5 or 7 along each axis"),
-        (conv(stride_y=3, iy=48), "digital", "Strides are 1 or 2"),
-        (conv(dilation_y=2), "digital", "Dilation is 1"),
-        (conv(iy=18, ix=18), "digital", "Padding is SAME: "),
-        (
-            linear_layer(square(16, 16, 16, 3, groups=4)),
-            "digital",
-            "The convolution has one group, or is depthwise",
-        ),
-        (linear_layer(square(3, 3, 15, 3)), "digital", "The size of every tensor is a multiple of 4 bytes"),
-        (linear_layer(square(64, 3, 112, 3)), "digital", "Every tensor fits L2 (needs 802,816 bytes"),
-        (
-            linear_layer(loops(1, 1024, 1, 256, 3, 3)),
-            "digital",
-            "One output row and the inputs it needs fit L1",
-        ),
-        (replace(conv(), weight=None), "digital", "Its weights are constants"),
-        (replace(conv(), dims=None), "digital", "It has one or two spatial axes"),
-        (
-            linear_layer(replace(loops(8, 8, 1, 1, 1, 1), b=4), "Gemm"),
-            "digital",
-            "The product has one row of inputs",
-        ),
-    ],
-)
-def test_refusals_name_rule_and_remedy(layer: Layer, core: str, rule: str) -> None:
-    found = refusal(layer)
-    assert any(r.core == core and r.rule.startswith(rule) for r in found.reasons), found.reasons
-    if layer.dims is not None:
-        assert found.hint and found.hint in str(found)
-
-
 def test_a_convolution_without_a_core_is_refused_not_put_on_the_host() -> None:
     assert "host" not in {r.core for r in refusal(conv(fy=2, fx=2)).reasons}
-
-
-def test_uneven_padding_at_stride_2_is_same() -> None:
-    dims = LoopDims(1, 1, 16, 8, 16, 16, 3, 3, 32, 32, 2, 2, 1, 1, 0, 0, 1, 1)
-    assert placed(linear_layer(dims)).core == "digital"
 
 
 def test_adds_of_equal_shape_run_on_simd_others_on_the_host() -> None:

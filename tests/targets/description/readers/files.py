@@ -1,4 +1,4 @@
-"""Small core files of both generations that say the same, for the tests to break."""
+"""Small core files of both generations that say the same, and a saved mapping, for the tests to break."""
 
 from __future__ import annotations
 
@@ -146,6 +146,15 @@ operational_array:
   multiplier_energy: 0
   dimensions: [D1, D2]
   sizes: [0, 0]
+"""
+
+SAVED = """
+layers:
+  - layer: conv_1
+    core: analog
+    spatial: {D1: {K: 8}, D2: {C: 2, FX: 3}}
+    loops: [[C, 2], [OX, 4], [K, 3]]
+    levels: {W: [0, 3], I: [2, 3], O: [1, 1, 3]}
 """
 
 

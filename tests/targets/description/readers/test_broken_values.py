@@ -10,8 +10,8 @@ import yaml
 from passes.errors import InputError
 from targets.description.readers.mapping import mapping_of
 from targets.description.readers.zigzag import read_zigzag
-from tests.targets.description.readers.files import COUNTED, IMC, NAMED
-from tests.targets.description.readers.test_mapping import CORES, SAVED, WISHES
+from tests.targets.description.readers.files import COUNTED, IMC, NAMED, SAVED
+from tests.targets.description.readers.test_mapping import CORES, WISHES
 
 JUNK: list[Any] = [
     None,

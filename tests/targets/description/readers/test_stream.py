@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from passes.errors import InputError
-from targets.description.architecture import Architecture, Link
+from targets.description.architecture import Architecture
 from targets.description.readers.files import read_architecture
 from tests.shared_files import shared
 from tests.targets.description.readers.files import COUNTED, NAMED, OFFCHIP, changed
@@ -52,71 +52,26 @@ def read(text: str, folder: Path, **files: str) -> Architecture:
     return read_architecture(folder / "system.yaml")
 
 
-def joined(links: list[Link]) -> set[tuple[str, ...]]:
-    return {link.cores for link in links}
-
-
 def test_cores_keep_their_ids_and_get_names_of_their_own(tmp_path: Path) -> None:
     arch = read(MESH, tmp_path)
     assert [core.name for core in arch.cores] == [*(f"tiny_{i}" for i in range(6)), "pooling", "vector"]
     assert [core.kind for core in arch.cores] == [*["mac_array"] * 6, "pooling", "simd"]
     assert list(arch.offchip) == ["dram"] and arch.overlap
+    assert arch.links[-1].cores == (*(core.name for core in arch.cores), "offchip")
+    assert (arch.links[0].energy_pj_per_bit, arch.links[0].source) == (0.5, "system.yaml")
     hierarchy = arch.hierarchy("tiny_0")
     assert hierarchy is not None and list(hierarchy.memories) == ["rf", "sram", "dram"]
     assert hierarchy.memories["dram"].served_dimensions == ("D1", "D2")
-
-
-def test_a_mesh_joins_neighbours_column_by_column(tmp_path: Path) -> None:
-    arch = read(MESH, tmp_path)
-    mesh = [
-        link for link in arch.links if link.bandwidth_bits_per_cycle == 32 and "pooling" not in link.cores
-    ]
-    edges = [(0, 1), (2, 3), (4, 5), (0, 2), (2, 4), (1, 3), (3, 5)]
-    assert joined(mesh) == {(f"tiny_{a}", f"tiny_{b}") for a, b in edges}
-    assert {link.energy_pj_per_bit for link in mesh} == {0.5}, "16 pJ per busy cycle of 32 bits"
-    pooling = [link for link in arch.links if "pooling" in link.cores and link.bandwidth_bits_per_cycle == 32]
-    assert joined(pooling) == {(f"tiny_{i}", "pooling") for i in range(6)}
-    free = [link for link in arch.links if link.bandwidth_bits_per_cycle is None]
-    assert joined(free) == {*((f"tiny_{i}", "vector") for i in range(6)), ("pooling", "vector")}
-    (bus,) = [link for link in arch.links if link.kind == "bus"]
-    assert bus.cores == (*(f"tiny_{i}" for i in range(6)), "pooling", "vector", "offchip")
-    assert (bus.bandwidth_bits_per_cycle, bus.direction) == (64, "both"), "one port that reads and writes"
-
-
-def test_memory_off_chip_with_two_ports_has_a_bus_each_way(tmp_path: Path) -> None:
-    two = (
-        OFFCHIP.replace("r_port: 0", "r_port: 1")
-        .replace("w_port: 0", "w_port: 1")
-        .replace("rw_port: 1", "rw_port: 0")
-    )
-    for old, new in (("fh: rw", "fh: w"), ("tl: rw", "tl: r"), ("fl: rw", "fl: w"), ("th: rw", "th: r")):
-        two = two.replace(old, new)
-    buses = [link for link in read(MESH, tmp_path, offchip=two).links if link.kind == "bus"]
-    assert [(b.direction, b.bandwidth_bits_per_cycle) for b in buses] == [
-        ("to_offchip", 32),
-        ("from_offchip", 64),
-    ]
-
-
-def test_links_and_buses(tmp_path: Path) -> None:
-    arch = read(LINKS, tmp_path)
-    assert [core.name for core in arch.cores] == ["tiny_0", "tiny_1", "simd"]
-    assert [core.kind for core in arch.cores] == ["mac_array", "mac_array", "simd"]
-    link, bus = arch.links
-    assert (link.kind, link.cores, link.bandwidth_bits_per_cycle) == (
-        "point_to_point",
-        ("tiny_0", "tiny_1"),
-        32,
-    )
-    assert link.energy_pj_per_bit == 0.25, "8 pJ per busy cycle of 32 bits"
-    assert (bus.kind, bus.cores) == ("bus", ("tiny_0", "tiny_1", "simd", "offchip"))
-    assert (bus.bandwidth_bits_per_cycle, bus.energy_pj_per_bit) == (128, 0)
 
 
 def test_cores_may_be_written_in_place(tmp_path: Path) -> None:
     inline = "\n".join(f"    {line}" for line in changed(NAMED, "tiny", "own").strip().splitlines())
     arch = read(changed(LINKS, "  2: simd.yaml", f"  2:\n{inline}"), tmp_path)
     assert [core.name for core in arch.cores] == ["tiny_0", "tiny_1", "own"]
+    assert [link.cores for link in arch.links] == [
+        ("tiny_0", "tiny_1"),
+        ("tiny_0", "tiny_1", "own", "offchip"),
+    ]
 
 
 def test_a_core_with_its_own_outermost_memory_of_that_name_keeps_its_numbers(tmp_path: Path) -> None:
@@ -141,22 +96,6 @@ WRONG = {
         "offchip_core_id: 9",
         "offchip_core_id: there is no core 9",
     ),
-    "link": (LINKS, "cores: [0, 1]", "cores: [0, 4]", "core_connectivity[0].cores[1]: there is no core 4"),
-    "link twice": (
-        LINKS,
-        "cores: [0, 1]",
-        "cores: [0, 0]",
-        "core_connectivity[0].cores[1]: core 0 is named twice",
-    ),
-    "link of three": (
-        LINKS,
-        "cores: [0, 1]",
-        "cores: [0, 1, 2]",
-        "core_connectivity[0].cores: a link joins 2",
-    ),
-    "width": (LINKS, "bandwidth: 32", "bandwidth: 0", "core_connectivity[0].bandwidth: must be > 0"),
-    "no width": (LINKS, ", bandwidth: 32", "", "core_connectivity[0].bandwidth: is missing"),
-    "type": (LINKS, "type: bus", "type: ring", "core_connectivity[1].type: 'ring' is not known here"),
     "sharing": (
         LINKS,
         "unit_energy",
@@ -170,14 +109,6 @@ WRONG = {
         "2: offchip",
         "cores.2: a core without multipliers that is not off chip",
     ),
-    "mesh": (
-        MESH,
-        "nb_rows: 2",
-        "nb_rows: 4",
-        "graph.nb_rows: a mesh of 4 x 3 has no place for 6 compute cores",
-    ),
-    "rows": (MESH, "nb_rows: 2", "nb_rows: 0", "graph.nb_rows: must be a finite number >= 1"),
-    "graph": (MESH, "2d_mesh", "torus", "graph.type: 'torus' is not known here"),
     "graph key": (MESH, "nb_rows", "rows", "graph.rows: unknown key"),
 }
 

@@ -41,15 +41,6 @@ def test_both_generations_say_the_same(text: str, tmp_path: Path) -> None:
     assert {core.array.known, rf.known} == {"published"} and {core.array.source, rf.source} == {"core.yaml"}
 
 
-def test_ports_that_read_and_write_are_as_wide_as_reading(tmp_path: Path) -> None:
-    text = (
-        NAMED[: NAMED.index("  sram:")]
-        + OFFCHIP.partition("memories:\n")[2].partition("operational_array")[0]
-    )
-    dram = read(text + NAMED[NAMED.index("operational_array") :], tmp_path).cores[0].memories["dram"]
-    assert [(port.name, port.bandwidth_bits_per_cycle) for port in dram.ports] == [("rw_port_1", 64)]
-
-
 def test_in_memory_arrays(tmp_path: Path) -> None:
     core = read(IMC, tmp_path).cores[0]
     assert core.kind == "imc_array" and core.array is not None and core.array.imc is not None
@@ -60,25 +51,8 @@ def test_in_memory_arrays(tmp_path: Path) -> None:
     assert imc.cells == "cells" and imc.cycles_per_operation == 4
 
 
-def test_a_table_of_the_older_generation_above_named_ports_is_a_left_over(tmp_path: Path) -> None:
-    text = changed(NAMED, "    ports:\n", "    ports: [{fh: w_port_1, tl: r_port_1}]\n    ports:\n")
-    assert read(text, tmp_path) == read(NAMED, tmp_path)
-
-
 WRONG = {
-    "unknown key": (NAMED, "    area: 1.5\n", "    arae: 1.5\n", "memories.sram.arae: unknown key"),
-    "suggested": (NAMED, "    area: 1.5\n", "    arae: 1.5\n", "did you mean 'area'"),
     "top": (NAMED, "dataflows:", "dataflow:", "dataflow: unknown key"),
-    "missing size": (NAMED, "    size: 8192\n", "", "memories.sram.size: is missing"),
-    "zero size": (NAMED, "size: 8192", "size: 0", "memories.sram.size: must be a finite number >= 1"),
-    "negative size": (COUNTED, "size: 8192", "size: -1", "memories.sram.size: must be a finite number >= 1"),
-    "text size": (NAMED, "size: 8192", "size: 8KB", "memories.sram.size: expected a number, not '8KB'"),
-    "1e9": (NAMED, "size: 8192", "size: 1e9", "write 1.0e+9"),
-    "fraction": (NAMED, "size: 8192", "size: 8.5", "memories.sram.size: must be a whole number"),
-    "infinite": (NAMED, "r_cost: 4", "r_cost: .inf", "memories.sram.r_cost: must be a finite number"),
-    "nan": (NAMED, "r_cost: 4", "r_cost: .nan", "memories.sram.r_cost: must be a finite number"),
-    "yes": (NAMED, "r_cost: 4", "r_cost: yes", "memories.sram.r_cost: expected a number, not True"),
-    "no cost": (NAMED, "    r_cost: 4\n", "", "memories.sram: r_cost is missing"),
     "no memories": (
         NAMED,
         NAMED[NAMED.index("  rf:") : NAMED.index("operational")],
@@ -91,73 +65,11 @@ WRONG = {
         "  rf: []\n  sram_2:\n",
         "memories.rf: expected keys with values, not a list",
     ),
-    "operand": (NAMED, "[I2, I1, O]", "[I2, I3, O]", "memories.sram.operands[1]: 'I3' is not known here"),
-    "operand twice": (NAMED, "[I2, I1, O]", "[I2, I2, O]", "memories.sram.operands[1]: 'I2' is named twice"),
-    "dimension": (
-        NAMED,
-        "served_dimensions: [D2]",
-        "served_dimensions: [D3]",
-        "memories.rf.served_dimensions[0]: 'D3'",
-    ),
     "unserved": (
         *(NAMED, "served_dimensions: [D1, D2]", "served_dimensions: [D2]"),
         "memories: none serves array dimension 'D1'",
     ),
     "order of levels": (NAMED, "size: 16", "size: 10000", "memories.sram: smaller than rf below it"),
-    "allocation": (
-        NAMED,
-        '"I1, tl"',
-        '"I1: tl"',
-        "memories.sram.ports[0].allocation[1]: 'I1: tl' is no operand",
-    ),
-    "not held": (
-        NAMED,
-        "[I2, I1, O]",
-        "[I2, O]",
-        "memories.sram.ports[0].allocation[1]: the memory does not hold I1",
-    ),
-    "twice": (
-        NAMED,
-        '"I1, fh", "I2',
-        '"I1, fh", "I1, tl", "I2',
-        "memories.sram.ports[1].allocation[1]: 'I1, tl'",
-    ),
-    "direction": (
-        NAMED,
-        '"O, fh", "O, fl"',
-        '"O, fl", "O, th"',
-        "memories.rf.ports[1].allocation[1]: 'O, th'",
-    ),
-    "port type": (NAMED, "type: read,", "type: reads,", "memories.rf.ports[0].type: 'reads' is not known"),
-    "port name": (
-        NAMED,
-        "name: w_port_1",
-        "name: r_port_1",
-        "memories.rf.ports[1].name: another port is called",
-    ),
-    "granularity": (
-        NAMED,
-        "bandwidth_min: 8\n",
-        "bandwidth_min: 65\n",
-        "memories.sram.ports[0].bandwidth_min: exceeds",
-    ),
-    "old granularity": (
-        *(COUNTED, "min_r_granularity: 8", "min_r_granularity: 65"),
-        "memories.sram.min_r_granularity: exceeds r_bw (65 > 64)",
-    ),
-    "old port": (
-        COUNTED,
-        "fl: w_port_1}",
-        "fl: w_port_2}",
-        "memories.rf.ports[0].fl: there is no port 'w_port_2'",
-    ),
-    "old tables": (COUNTED, "[I2, I1, O]", "[I2, I1]", "memories.sram.ports: has 3 entries for 2 operands"),
-    "old reading": (
-        COUNTED,
-        "tl: r_port_1,",
-        "tl: w_port_1,",
-        "memories.rf.ports[0].tl: 'O, tl' reads the memory",
-    ),
     "no level": (
         *(IMC, '"I2, tl"]}]', '"I2, fl"]}]'),
         "memories.cells.ports: no port serves 'W to_below'",
@@ -179,14 +91,6 @@ WRONG = {
         "served_dimensions: []",
         "served_dimensions: [D1]",
         "memories.cells: the cells of",
-    ),
-    "compiler": (
-        *(NAMED, "    area: 1.5\n", "    auto_cost_extraction: true\n"),
-        "memories.sram.auto_cost_extraction: the costs would need an external memory compiler",
-    ),
-    "compiler's fix": (
-        *(NAMED, "    area: 1.5\n", "    auto_cost_extraction: true\n"),
-        "give r_cost, w_cost and area of sram",
     ),
     "sizes": (
         NAMED,
@@ -215,9 +119,6 @@ WRONG = {
         "operational_array.bit_serial_precision: exc",
     ),
     "precision": (IMC, "[8, 4]", "[8]", "operational_array.input_precision: expected two numbers"),
-    "dataflow": (NAMED, '"K, 8"', '"K 8"', "dataflows.D1[0]: 'K 8' is no loop with a factor"),
-    "dataflow zero": (NAMED, '"K, 8"', '"K, 0"', "dataflows.D1[0]: must be a finite number >= 1"),
-    "dataflow twice": (NAMED, '"FX, 2"', '"C, 2"', "dataflows.D2[1]: loop C is there twice"),
     "dataflow dimension": (NAMED, '  D1: ["K', '  D3: ["K', "dataflows.D3: the array has no such dimension"),
     "memory only": (OFFCHIP, "name: offchip", "name: dram", "operational_array.sizes: 0 makes this a memory"),
 }
@@ -229,20 +130,6 @@ def test_wrong_files_name_the_path(text: str, old: str, new: str, message: str, 
         read(changed(text, old, new), tmp_path)
     assert caught.value.message.startswith(str(tmp_path / "core.yaml"))
     assert message in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("- a\n", "expected keys and values"),
-        ("colour: red\n", "none of the known forms"),
-        ("name: toy\ncores: [{kind: host}]\n", "cores[0].name: is missing"),
-    ],
-)
-def test_files_of_no_known_form(text: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        read(text, tmp_path)
-    assert caught.value.message.startswith(str(tmp_path / "core.yaml")) and message in caught.value.message
 
 
 def test_published_cores_agree_across_generations() -> None:
