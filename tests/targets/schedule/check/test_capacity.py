@@ -103,7 +103,8 @@ def test_all_that_takes_time_is_runs_and_moves() -> None:
 def counted(network: Network, schedule: Schedule) -> Iterator[str]:
     """Yield what is found cycle by cycle."""
     machine = network.machine
-    limits = machine.capacities | {n: s.size_bits for n, s in machine.stores.items() if s.size_bits}
+    sizes = {name: store.size_bits for name, store in machine.stores.items() if store.size_bits}
+    limits: dict[str, float] = {**machine.capacities, **sizes}
     last = max([0, *(w.end for w in work_of(schedule)), *(s.end or s.start for s in schedule.stays)])
     for name, limit in limits.items():
         for cycle in range(last + 1):
