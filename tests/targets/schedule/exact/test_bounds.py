@@ -64,6 +64,10 @@ def test_a_port_lets_in_and_out_one_thing_at_a_time() -> None:
 def test_a_chain_goes_over_the_fastest_routes(link_bits: float, between: int) -> None:
     found = chain(two_cores(link_bits, None), FixedCosts({"l": 10, "m": 100}, APART))
     assert ends(found) == (1 + 10 + between + 100 + 1,)
+    routes = {k: r if OUTER in k else (*r, Route(r[0].uses, 512.0)) for k, r in found.machine.routes.items()}
+    assert ends(replace(found, machine=replace(found.machine, routes=routes))) == (113,), (
+        "of two links the faster"
+    )
 
 
 def test_a_chain_stays_on_a_core_where_the_way_is_longer_than_what_the_other_gains() -> None:
@@ -72,8 +76,18 @@ def test_a_chain_stays_on_a_core_where_the_way_is_longer_than_what_the_other_gai
     # Core b takes five times as long: 10 and 40 cycles on a, moved by 64.
     costs = FixedCosts({"l": 10, "m": 8}, {"l": ("b",)}, {"b": 5})
     assert ends(chain(replace(machine, routes=around), costs)) == (64 + 50 + 40 + 64,)
+    # Core a takes ten times as long: 10 on a, then 64 to b and 10 there are less than 100 on a.
+    other = FixedCosts({"l": 1, "m": 10}, {"l": ("a",)}, {"a": 10})
+    slow = {k: (Route(r[0].uses, 8.0),) for k, r in around.items()}
+    assert ends(chain(replace(machine, routes=slow), other)) == (64 + 10 + 64 + 10 + 64,)
     free = replace(costs, only={})
     assert ends(chain(replace(machine, routes=around), free)) == (64 + 10 + 8 + 64,)
+
+
+def test_what_is_behind_all_tiles_of_a_layer_comes_after_the_last() -> None:
+    found = chain(two_cores(512.0, None), FixedCosts({"l": 10, "m": 100}, APART))
+    halves = (Segment((0,), (LayerChoice(("a", "a"), Cut("OY", 2)),)), Segment((1,), (LayerChoice(("b",)),)))
+    assert floor_of(problem_of(found, halves)).ends == (1 + 5 + 5 + 1 + 100 + 1,)
 
 
 def test_what_stays_on_chip_need_not_come() -> None:

@@ -143,7 +143,7 @@ def test_what_lies_in_another_store_still_counts() -> None:
     lying = replace(piece, resident=(("left", piece.region),))
     move, *others = crossings(problem, lying)
     assert not others
-    assert (move.bits, move.sources, move.goals) == (WHOLE_BITS, {OUTER, "left"}, {"right"})
+    assert (move.bits, set(move.sources), set(move.goals)) == (WHOLE_BITS, {OUTER, "left"}, {"right"})
 
 
 def test_a_part_counts_for_the_first_stage_that_needs_it() -> None:

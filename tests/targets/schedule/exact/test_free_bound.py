@@ -54,6 +54,15 @@ def test_a_chain_of_whole_layers() -> None:
     found = chain(two_cores(1.0, None), FixedCosts({"l": 10, "m": 100}))
     # The result leaves in a cycle behind both; what comes first may do so beside other tiles.
     assert cycles(found, WHOLE) == 10 + 100 + 1
+    layers = (
+        elementwise("l", "x", "p"), elementwise("m", "p", "q", (0,)), elementwise("n", "q", "r", (1,)),
+    )  # fmt: skip
+    longer = network(two_cores(1.0, None), layers, FixedCosts({"l": 10, "m": 20, "n": 100}), "r")
+    assert cycles(longer, WHOLE) == 10 + 20 + 100 + 1
+    first = replace(longer, costs=FixedCosts({"l": 10, "m": 20, "n": 100}, {"l": ("a",)}))
+    assert cycles(first, HALVES) == 5 + 5 + 10 + 50, (
+        "halves of both that follow come behind the last of the first"
+    )
 
 
 def test_the_least_tile_of_all_cuts_counts_but_all_of_the_work() -> None:
@@ -84,6 +93,8 @@ def test_what_reads_only_some_rows_need_not_wait_for_the_last_tile(rows: int, be
     found = network(two_cores(1.0, None), (elementwise("l", "x", "p"), pool), costs, "q")
     # A quarter of the pooling takes 10 cycles; the last quarter of the layer before may be read by none.
     assert cycles(found, QUARTERS) == (100 + 10 if behind else 100)
+    # The whole of it reads all rows, but need not be what is chosen.
+    assert cycles(found, WHOLE, QUARTERS) == cycles(found, QUARTERS)
 
 
 def test_a_layer_needs_a_way_that_runs() -> None:
@@ -115,7 +126,7 @@ def test_stages_are_added_up() -> None:
     assert free_bound(found, choices, EDP, ratios) == 0.25 * 11 * 10 + 0.75 * 112 * 110
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(12))
 def test_more_ways_never_raise_the_bound_and_one_way_never_beats_its_own(seed: int) -> None:
     random = Random(seed)
     found = random_network(random)
