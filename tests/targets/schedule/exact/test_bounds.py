@@ -79,7 +79,9 @@ def test_a_chain_stays_on_a_core_where_the_way_is_longer_than_what_the_other_gai
     # Core a takes ten times as long: 10 on a, then 64 to b and 10 there are less than 100 on a.
     other = FixedCosts({"l": 1, "m": 10}, {"l": ("a",)}, {"a": 10})
     slow = {k: (Route(r[0].uses, 8.0),) for k, r in around.items()}
-    assert ends(chain(replace(machine, routes=slow), other)) == (64 + 10 + 64 + 10 + 64,)
+    there = chain(replace(machine, routes=slow), other)
+    assert ends(there) == (64 + 10 + 64 + 10 + 64,)
+    assert ends(replace(there, outputs=frozenset())) == (64 + 10 + 64 + 10,)
     free = replace(costs, only={})
     assert ends(chain(replace(machine, routes=around), free)) == (64 + 10 + 8 + 64,)
 

@@ -185,3 +185,15 @@ def test_a_solution_that_fetches_what_no_move_brought_out_is_no_schedule() -> No
     schedule, whole = quickest(found)
     assert whole
     assert [m.source for m in schedule.moves if m.destination == "right"] == ["left"]
+
+
+def test_a_solution_that_reads_outside_what_no_move_brought_out_is_no_schedule() -> None:
+    layers = (elementwise("l", "x", "p"), elementwise("m", "p", "q", (0,)))
+    found = network(two_cores(8.0, None), layers, FixedCosts({"l": 10, "m": 100}, APART), "q", early=(0,))
+    streamed = (plan(found)[0], Segment((1,), (LayerChoice(("b",), WHOLE, frozenset("WO")),)))
+    for spills in (True, False):
+        model = modelled(problem_of(found, streamed), spills=spills, horizon=500)
+        assert least_cycles(model) is not None
+        solver, _ = solver_of(model)
+        schedule, whole = built(model, solver.value, None)
+        assert whole == (not spills) == (problems(found, schedule) == [])

@@ -38,6 +38,20 @@ def test_a_schedule_is_worth_no_less_than_its_image_and_hardly_more(
     assert value * (1 - LOST) <= solver.objective_value * unit <= value * (1 + 1e-9)
 
 
+def test_products_of_many_cycles_are_counted_in_steps_of_several_rounded_down() -> None:
+    _, schedule = small_schedule()
+    problem = small_problem()
+    floor, value = floor_of(problem), value_of(schedule, EDP, (0.5, 0.5))
+    # 2 ** 18 cycles in 2 ** 16 steps.
+    model = modelled(problem, horizon=1 << 18, floor=floor, objective=EDP)
+    unit = minimise(model, EDP, (0.5, 0.5), floor, value)
+    hint(model, schedule)
+    solver, best = solver_of(model, fixed=True)
+    assert best
+    lost = 3 / min(schedule.stage_end_cycles)
+    assert value * (1 - LOST - lost) <= solver.objective_value * unit <= value * (1 + 1e-9)
+
+
 # Layers of 10 and 6 cycles, and of as many pJ on core a: on core b they take three times as long and as much.
 @pytest.mark.parametrize(
     ("objective", "least"), [(LATENCY, 18), (ENERGY, 16), (EDP, 18 * 16)], ids=["latency", "energy", "edp"]
