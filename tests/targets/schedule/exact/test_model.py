@@ -121,7 +121,7 @@ def test_whether_an_operand_lies_in_a_store() -> None:
         # Thirds and what no small fraction is: rounded so that no schedule is left out.
         (32.0, (("bus", 32 / 3),), 3),
         (1.0, (("bus", 0.3334),), 2),
-        (3.141592, (("bus", 3.141592 / 6),), 6),
+        (1.41421, (("bus", 1.41421 / 6),), 6),
     ],
 )
 def test_resources_are_shared_up_to_their_capacity(capacity: float, uses: Uses, at_once: int) -> None:

@@ -98,6 +98,22 @@ def test_a_chain_on_two_cores(link_bits: float, outputs: tuple[str, ...], cycles
     assert least_cycles(model) == cycles
 
 
+def test_a_layer_waits_for_the_one_it_reads_from() -> None:
+    found = chain(two_cores(512.0, None), FixedCosts({"l": 10, "m": 100}, {"l": ("a",), "m": ("a",)}))
+    assert least_cycles(model_of(found)) == 1 + 10 + 100 + 1
+    # What is read outside goes there first, whether or not a model spills.
+    choices = {0: LayerChoice(()), 1: LayerChoice((), held=frozenset("WO"))}
+    for spills in (True, False):
+        assert least_cycles(modelled(part_of(found, choices), spills=spills)) == 1 + 10 + 1 + 100 + 1
+
+
+def test_a_result_leaves_from_where_it_was_written() -> None:
+    machine = rerouted(two_cores(1.0, None), {("left", OUTER): way("port", 8.0)})
+    found = network(machine, (elementwise("l", "x", "p"),), FixedCosts({"l": 10}, {}, {"b": 10}), "p")
+    # Core b, whose way out is short, takes 100 cycles.
+    assert least_cycles(model_of(found)) == 1 + 10 + 64
+
+
 def test_readers_in_a_store_share_a_move() -> None:
     layers = (elementwise("l", "x", "p"), elementwise("m", "x", "q"))
     costs = FixedCosts({"l": 10, "m": 10}, {"l": ("a",), "m": ("a",)})

@@ -11,12 +11,12 @@ pytest.importorskip("ortools", reason="the exact scheduler needs the extra 'solv
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from targets.schedule.check.checker import problems
 from targets.schedule.exact.bounds import Floor, floor_of
-from targets.schedule.exact.problem import problem_of
+from targets.schedule.exact.problem import part_of, problem_of
 from targets.schedule.exact.replay import value_of
 from targets.schedule.exact.solver import horizon_of, improve, may_overflow
 from targets.schedule.machine import OUTER
 from targets.schedule.network import Network
-from targets.schedule.plan import Resident, finished, simulate
+from targets.schedule.plan import LayerChoice, Resident, finished, simulate
 from targets.schedule.regions import Region
 from targets.schedule.result import Schedule
 from targets.schedule.tiles import WHOLE, Cut
@@ -156,4 +156,5 @@ def test_the_outer_store_never_overflows() -> None:
     found = independent(two_cores(1.0, None))
     outer = replace(found.machine.stores[OUTER], size_bits=1)
     machine = replace(found.machine, stores={**found.machine.stores, OUTER: outer})
-    assert not may_overflow(problem_of(replace(found, machine=machine), plan(found)))
+    streamed = {index: LayerChoice((), held=frozenset()) for index in found.order}
+    assert not may_overflow(part_of(replace(found, machine=machine), streamed))
