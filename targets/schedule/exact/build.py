@@ -86,6 +86,7 @@ class _Kept:
     ) -> None:  # fmt: skip
         self._model, self._value, self._piece, self._runs = model, value, piece, runs
         self._last: dict[int, int] = {}
+        self._read: set[int] = set()
         self.moves: list[Move] = []
         self.stays: list[Stay] = []
         self.spilled = False
@@ -99,6 +100,7 @@ class _Kept:
                 continue
             for shipment in self._bringing(need, store, made):
                 self._touch(shipment, end)
+                self._read.add(id(shipment))
         for shipment in sorted(made, key=lambda s: (value(s.start), value(s.end)), reverse=True):
             way = next(way for way in shipment.ways if value(way.taken))
             if id(shipment) not in self._last and not self._delivers(shipment, home):
@@ -153,7 +155,7 @@ class _Kept:
             Move(
                 piece.tensor, shipment.region, way.source, shipment.destination, start, end, shipment.stage,
                 (*way.route.uses, *model.problem.machine.moves_take), bits, shipment.layer,
-                _purpose(shipment), stores[way.source].read.energy_of(bits),
+                _purpose(shipment, id(shipment) in self._read), stores[way.source].read.energy_of(bits),
                 bits * way.route.energy_pj_per_bit, stores[shipment.destination].write.energy_of(bits),
             )
         )  # fmt: skip
@@ -161,10 +163,13 @@ class _Kept:
         self.stays.append(Stay(shipment.destination, piece.tensor, shipment.region, bits, start, last))
 
 
-def _purpose(shipment: Shipment) -> Purpose:
+def _purpose(shipment: Shipment, read: bool) -> Purpose:
+    """Return why a move is made; ``read`` tells whether a task reads what it brings where it brings it."""
     piece = shipment.piece
     if piece.maker is None:
         return "weights" if piece.weights else "input"
     if shipment.destination != OUTER:
         return "activations"
-    return "output" if piece.delivered else "spill"
+    if piece.delivered:
+        return "output"
+    return "activations" if read else "spill"

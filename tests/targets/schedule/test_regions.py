@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from targets.network.layer import Operand
-from targets.schedule.check.data import uncovered
 from targets.schedule.regions import Extent, Region, extent_of
 
 
@@ -27,13 +26,6 @@ def test_regions_are_sets_of_cells(a: Region, b: Region) -> None:
     assert cells(a.meet(b)) == cells(a) & cells(b)
     assert a.within(b) == (cells(a) <= cells(b))
     assert a.cells == len(cells(a))
-
-
-@given(regions(), st.lists(regions(), max_size=5))
-def test_what_is_uncovered_is_what_no_part_has(region: Region, parts: list[Region]) -> None:
-    left = uncovered(region, parts)
-    assert set().union(*map(cells, left)) == cells(region).difference(*map(cells, parts))
-    assert sum(rest.cells for rest in left) == len(set().union(*map(cells, left))), "each cell once"
 
 
 def test_bits_count_what_lies_in_each_cell() -> None:

@@ -1,4 +1,4 @@
-"""Every kind of damage to a valid schedule is found; one test per rule of the checker."""
+"""Every kind of damage to a valid schedule is found; rules of data, layers and capacity are tested beside."""
 
 from __future__ import annotations
 
@@ -12,143 +12,28 @@ from hypothesis import strategies as st
 
 from targets.schedule.check.checker import problems
 from targets.schedule.machine import OUTER
-from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import NoOptionError, finished, simulate
 from targets.schedule.regions import Region
-from targets.schedule.result import Move, Run, Schedule, Stay
+from targets.schedule.result import Schedule
+from tests.targets.schedule.check.damage import (
+    found,
+    move_of,
+    run_named,
+    shifted,
+    with_move,
+    with_run,
+    with_stay,
+)
 from tests.targets.schedule.random_networks import random_network
 from tests.targets.schedule.random_plans import random_plan, random_resident
 from tests.targets.schedule.small_schedule import small_schedule
-
-
-def run_named(schedule: Schedule, name: str) -> Run:
-    return next(run for run in schedule.runs if run.name == name)
-
-
-def move_of(schedule: Schedule, tensor: str, target: str) -> Move:
-    return next(move for move in schedule.moves if (move.tensor, move.destination) == (tensor, target))
-
-
-def stay_of(schedule: Schedule, tensor: str, store: str) -> Stay:
-    return next(stay for stay in schedule.stays if (stay.tensor, stay.store) == (tensor, store))
-
-
-def with_run(schedule: Schedule, run: Run, **changes: object) -> Schedule:
-    changed = run._replace(**changes)  # type: ignore[arg-type]
-    return replace(schedule, runs=tuple(changed if r == run else r for r in schedule.runs))
-
-
-def with_move(schedule: Schedule, move: Move, **changes: object) -> Schedule:
-    changed = move._replace(**changes)  # type: ignore[arg-type]
-    return replace(schedule, moves=tuple(changed if m == move else m for m in schedule.moves))
-
-
-def with_stay(schedule: Schedule, stay: Stay, **changes: object) -> Schedule:
-    changed = stay._replace(**changes)  # type: ignore[arg-type]
-    return replace(schedule, stays=tuple(changed if s == stay else s for s in schedule.stays))
-
-
-def found(schedule: Schedule, network: Network | None = None) -> str:
-    return "\n".join(problems(network or small_schedule()[0], schedule))
-
-
-def shifted(schedule: Schedule, name: str, cycles: int) -> Schedule:
-    run = run_named(schedule, name)
-    return with_run(schedule, run, start=run.start + cycles, end=run.end + cycles)
 
 
 def test_the_schedule_that_is_damaged_below_is_valid() -> None:
     network, schedule = small_schedule()
     assert problems(network, schedule) == []
     assert {"weights", "input", "activations", "output"} == {move.purpose for move in schedule.moves}
-
-
-def test_a_run_before_its_data() -> None:
-    _, schedule = small_schedule()
-    assert "reads Region(c0=0, c1=4, y0=0, y1=4) of 'rows.out' in b.sram" in found(
-        shifted(schedule, "channels[2/2]", -50)
-    ), "still on its way"
-
-
-def test_a_run_without_its_weights() -> None:
-    _, schedule = small_schedule()
-    move = move_of(schedule, "channels.weights", "b.sram")
-    dropped = replace(schedule, moves=tuple(m for m in schedule.moves if m != move))
-    assert "of 'channels.weights' in b.sram at cycle" in found(dropped)
-
-
-def test_a_move_before_its_data() -> None:
-    _, schedule = small_schedule()
-    move = move_of(schedule, "channels.out", "b.sram")
-    early = with_move(schedule, move, start=move.start - 1, end=move.end - 1)
-    assert "a move reads Region(c0=0, c1=2, y0=0, y1=4) of 'channels.out' in a.sram" in found(early)
-
-
-def test_resident_weights_are_there_only_if_the_schedule_says_so() -> None:
-    _, schedule = small_schedule()
-    assert "of 'late.weights' in b.sram" in found(replace(schedule, resident=frozenset()))
-    more = replace(schedule, resident=schedule.resident | {"rows.weights"})
-    assert "'rows.weights' is said to stay on chip but lies in no store" in found(more)
-    cheat = replace(schedule, resident=schedule.resident | {"image"})
-    assert "'image' is said to stay on chip but is not the same for every input" in found(cheat)
-
-
-def test_data_gone_while_it_is_read() -> None:
-    _, schedule = small_schedule()
-    stay = stay_of(schedule, "image", "a.sram")
-    assert stay.end is not None
-    assert f"up to cycle {stay.end}, when it is gone" in found(with_stay(schedule, stay, end=stay.end - 1))
-
-
-def test_no_room_for_what_is_written() -> None:
-    _, schedule = small_schedule()
-    stay = stay_of(schedule, "confidence", "a.sram")
-    dropped = replace(schedule, stays=tuple(s for s in schedule.stays if s != stay))
-    assert "no room is kept in a.sram" in found(dropped)
-    late = with_stay(schedule, stay, start=stay.start + 1)
-    assert "no room is kept in a.sram" in found(late), "room is needed from the start of the run"
-
-
-def test_room_smaller_than_its_data() -> None:
-    _, schedule = small_schedule()
-    stay = stay_of(schedule, "rows.out", "a.sram")
-    assert "takes 8 bits in a.sram, too few" in found(with_stay(schedule, stay, bits=8))
-
-
-def test_room_for_buffers() -> None:
-    _, schedule = small_schedule()
-    stay = stay_of(schedule, "head.buffers", "b.sram")
-    assert "'head' streams without" in found(with_stay(schedule, stay, bits=stay.bits - 1))
-    assert "'head' streams without" in found(with_stay(schedule, stay, start=stay.start + 1))
-
-
-def test_a_store_too_full() -> None:
-    network, schedule = small_schedule()
-    machine = network.machine
-    small = replace(machine.stores["a.sram"], size_bits=2000)
-    tight = replace(network, machine=replace(machine, stores={**machine.stores, "a.sram": small}))
-    assert "of a.sram is taken at cycle" in found(schedule, tight)
-
-
-def test_two_runs_on_a_core_at_once() -> None:
-    _, schedule = small_schedule()
-    assert "2 of b is taken at cycle" in found(shifted(schedule, "head", -20))
-
-
-def test_a_link_taken_twice() -> None:
-    _, schedule = small_schedule()
-    twice = replace(schedule, moves=(*schedule.moves, *schedule.moves))
-    assert "of link is taken at cycle" in found(twice)
-    assert "of port is taken at cycle" in found(twice)
-
-
-def test_runs_take_what_they_need() -> None:
-    _, schedule = small_schedule()
-    for name, resource in (("late", "b"), ("late", "host"), ("head", "port"), ("head", "bus")):
-        run = run_named(schedule, name)
-        uses = tuple(use for use in run.uses if use[0] != resource)
-        assert f"'{name}' takes 0 of {resource}, not" in found(with_run(schedule, run, uses=uses))
 
 
 def test_moves_take_what_they_need() -> None:
@@ -178,53 +63,6 @@ def test_moves_cost_what_their_bits_do() -> None:
     assert "where there is only" in found(with_move(schedule, move, region=more))
 
 
-def test_a_layer_with_a_hole() -> None:
-    _, schedule = small_schedule()
-    run = run_named(schedule, "rows[2/2]")
-    assert "no tile of 'rows' computes" in found(with_run(schedule, run, output=Region(0, 4, 4, 7)))
-    dropped = replace(schedule, runs=tuple(r for r in schedule.runs if r != run))
-    assert "no tile of 'rows' computes Region(c0=0, c1=4, y0=4, y1=8)" in found(dropped)
-    assert "not numbered from 0 to 0" in found(dropped)
-
-
-def test_a_layer_computed_twice() -> None:
-    _, schedule = small_schedule()
-    run = run_named(schedule, "rows[2/2]")
-    assert "two tiles of 'rows' compute the same" in found(with_run(schedule, run, output=Region(0, 4, 3, 8)))
-    assert "computes more than" in found(with_run(schedule, run, output=Region(0, 4, 4, 9)))
-    assert "not tile (1, 2) of 'rows'" in found(with_run(schedule, run, output=Region(0, 4, 4, 9)))
-    assert "several tiles are called 'rows[1/2]'" in found(with_run(schedule, run, name="rows[1/2]"))
-
-
-def test_a_tile_reads_all_it_depends_on() -> None:
-    _, schedule = small_schedule()
-    run = run_named(schedule, "rows[2/2]")
-    read = run.reads[0]
-    assert read.region == Region(0, 2, 3, 8), "rows 4 to 7 by a 3 x 3 window padded by 1 depend on 3 to 7"
-    less = (read._replace(region=Region(0, 2, 4, 8)),)
-    assert "but needs Region(c0=0, c1=2, y0=3, y1=8)" in found(with_run(schedule, run, reads=less))
-    more = (read._replace(region=Region(0, 2, 3, 9)),)
-    assert "of 'image', which is only" in found(with_run(schedule, run, reads=more))
-    assert "not all inputs of its layer" in found(with_run(schedule, run, reads=()))
-    second = run_named(schedule, "channels[2/2]")
-    few = with_run(schedule, second, weights=Region(2, 3, 0, 1))
-    assert "without the weights of these channels" in found(few)
-    unweighted = run_named(schedule, "decide")
-    assert "reads weights that 'decide' does not have" in found(
-        with_run(schedule, unweighted, weights=Region(0, 1, 0, 1))
-    )
-
-
-def test_a_run_at_its_cost() -> None:
-    _, schedule = small_schedule()
-    run = run_named(schedule, "late")
-    cost = replace(run.cost, energy_pj=1.0)
-    assert "'late' costs" in found(with_run(schedule, run, cost=cost))
-    assert "'late' takes 62 cycles, not 63" in found(with_run(schedule, run, end=run.end - 1))
-    assert "which cannot run 'late'" in found(with_run(schedule, run, core="host"))
-    assert "'late' costs" in found(with_run(schedule, run, held=frozenset("IW"))), "streaming costs more"
-
-
 def test_stages_wait_for_each_other() -> None:
     _, schedule = small_schedule()
     ends = schedule.stage_end_cycles
@@ -249,13 +87,6 @@ def test_behind_a_speculative_exit_only_the_backbone_is_waited_for() -> None:
     assert "stage 1 at" not in found(speculative)
     earlier = with_move(speculative, move_of(early, "final.weights", "a.sram"), start=ready - 1)
     assert f"starts at {ready - 1}, stage 1 at {ready}" in found(earlier, network)
-
-
-def test_outputs_arrive_in_the_outer_store() -> None:
-    _, schedule = small_schedule()
-    move = move_of(schedule, "head.out", OUTER)
-    dropped = replace(schedule, moves=tuple(m for m in schedule.moves if m != move))
-    assert "of the output 'head.out' is not in offchip" in found(dropped)
 
 
 def test_names_of_nothing() -> None:

@@ -10,81 +10,20 @@ from random import Random
 import pytest
 
 from passes.errors import InputError
-from targets.cost.layer_cost import LayerCost
-from targets.network.layer import Layer, Operand
-from targets.network.workload import ExitPath, Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from targets.schedule.check.checker import problems
-from targets.schedule.exact.bounds import lower_bound
-from targets.schedule.exact.free_bound import free_bound
-from targets.schedule.exact.loads import Load, crowd
 from targets.schedule.exact.problem import Problem, problem_of
-from targets.schedule.machine import OUTER, Machine, Route, Store, Word
-from targets.schedule.network import Held, Network, Option, network_of
+from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, NoOptionError, Plan, Segment, simulate
 from targets.schedule.state import State
-from targets.schedule.tiles import WHOLE, Cut
+from targets.schedule.tiles import Cut
+from tests.targets.schedule.exact.two_cores import FixedCosts, chain, independent, plan, two_cores
 from tests.targets.schedule.random_networks import random_network
-from tests.targets.schedule.random_plans import random_plan, random_resident
+from tests.targets.schedule.random_plans import random_plan
 
 OBJECTIVES = (LATENCY, ENERGY, EDP)
 SLACK = 1e-9
-
-
-class FixedCosts:
-    """Cycles per layer for a whole layer, a share of them for a tile; as much energy in pJ."""
-
-    def __init__(self, cycles: dict[str, int], cores: tuple[str, ...]) -> None:
-        self._cycles, self._cores = cycles, cores
-
-    def cores(self, layer: Layer) -> tuple[str, ...]:  # noqa: ARG002
-        return self._cores
-
-    def alike(self, core: str) -> str:  # noqa: ARG002
-        return self._cores[0]
-
-    def option(self, tile: Layer, core: str, held: Held) -> Option | None:  # noqa: ARG002
-        cycles = self._cycles[tile.name] * tile.outputs[0].shape[2] // 8
-        return Option(LayerCost(cycles, 0, 0, 0, float(cycles), 1.0, 1, "placeholder"))
-
-    def resources(self, core: str, cost: LayerCost) -> tuple[tuple[str, float], ...]:  # noqa: ARG002
-        return ((core, 1.0),)
-
-
-def image(name: str) -> Operand:
-    """Return 8 rows of 64 bits."""
-    return Operand(name, (1, 1, 8, 8), 8)
-
-
-def elementwise(name: str, source: str, target: str, producers: tuple[int, ...] = ()) -> Layer:
-    return Layer(name, "Relu", (), 0, None, (image(source),), (image(target),), producers=producers)
-
-
-def two_cores(link_bits: float, size_bits: int | None, *, shared: bool = False) -> Machine:
-    """Return two cores with a store each, or one for both, joined by a link and by a fast way off chip."""
-    free = Word(64)
-    names = ("both", "both") if shared else ("left", "right")
-    stores = {name: Store(name, size_bits, free, free) for name in names}
-    stores[OUTER] = Store(OUTER, None, free, free)
-    off_chip = (Route((("port", 1.0),), 512.0),)
-    routes = {pair: off_chip for name in names for pair in ((OUTER, name), (name, OUTER))}
-    if not shared:
-        link = (Route((("link", 1.0),), link_bits),)
-        routes |= {("left", "right"): link, ("right", "left"): link}
-    places = {(core, op): store for core, store in zip(("a", "b"), names, strict=True) for op in "WIO"}
-    capacities = {"a": 1.0, "b": 1.0, "port": 1.0, "link": 1.0}
-    return Machine(capacities, stores, places, routes)
-
-
-def network(machine: Machine, layers: tuple[Layer, ...], cycles: dict[str, int], *outputs: str) -> Network:
-    path = ExitPath("final", "", tuple(range(len(layers))), 0, False)
-    workload = Workload(layers, (path,), (), frozenset(outputs))
-    return network_of(workload, machine, FixedCosts(cycles, ("a", "b")), {})
-
-
-def plan(network_: Network, cut: Cut = WHOLE) -> Plan:
-    return tuple(Segment((i,), (LayerChoice(("a",) * cut.parts, cut),)) for i in network_.order)
 
 
 def solved(network_: Network, plan_: Plan, objective: Objective = LATENCY) -> float:
@@ -95,11 +34,6 @@ def solved(network_: Network, plan_: Plan, objective: Objective = LATENCY) -> fl
     assert problems(network_, found.schedule) == []
     assert found.proven, (found.value, found.bound)
     return found.value
-
-
-def independent(machine: Machine) -> Network:
-    layers = (elementwise("l", "x", "p"), elementwise("m", "y", "q"))
-    return network(machine, layers, {"l": 100, "m": 60}, "p", "q")
 
 
 def test_independent_layers_run_side_by_side() -> None:
@@ -120,8 +54,7 @@ def test_a_shared_memory_with_room_for_one_layer_makes_them_take_turns() -> None
 # Half of an image crosses the fast link in a cycle, the slow one in 256.
 @pytest.mark.parametrize(("link_bits", "cycles"), [(512.0, 1 + 10 + 1 + 50 + 1), (1.0, 1 + 10 + 100 + 1)])
 def test_a_slow_link_makes_splitting_worthless(link_bits: float, cycles: int) -> None:
-    layers = (elementwise("l", "x", "p"), elementwise("m", "p", "q", (0,)))
-    found = network(two_cores(link_bits, None), layers, {"l": 10, "m": 100}, "q")
+    found = chain(two_cores(link_bits, None), FixedCosts({"l": 10, "m": 100}))
     halves = (Segment((0,), (LayerChoice(("a",)),)), Segment((1,), (LayerChoice(("a", "a"), Cut("OY", 2)),)))
     assert solved(found, halves) == cycles
 
@@ -134,13 +67,6 @@ def test_without_ortools_the_user_is_told_what_to_install(monkeypatch: pytest.Mo
     found = independent(two_cores(1.0, None))
     with pytest.raises(InputError, match=r"pip install eecompile\[solver\]"):
         solve(found, plan(found), LATENCY, (1.0,), time_limit_s=1)
-
-
-def test_jackson_bound_of_known_sets() -> None:
-    assert crowd([], 1) == 0
-    assert crowd([Load(2, 3.0, 4)], 1) == 9
-    assert crowd([Load(0, 4.0, 0), Load(1, 2.0, 7)], 1) == 10
-    assert crowd([Load(0, 4.0, 0)] * 4, 2) == 8
 
 
 def tiny(seed: int) -> tuple[Network, Plan, Problem] | None:
@@ -223,38 +149,6 @@ def test_no_core_or_order_beats_the_solver_or_undercuts_its_bound(seed: int) -> 
             assert exact.value <= best * (1 + 2e-4)
 
 
-@pytest.mark.parametrize("seed", range(150))
-def test_no_schedule_of_the_same_cuts_undercuts_the_bound(seed: int) -> None:
-    random = Random(seed)
-    found = random_network(random)
-    drawn = random_plan(random, found)
-    resident = random_resident(random, found) if random.random() < 0.5 else {}
-    count = len(found.stage_names)
-    ratios = [(i + 1) / (count * (count + 1) / 2) for i in range(count)]
-    try:
-        bounds = {o: lower_bound(found, drawn, o, ratios, resident) for o in OBJECTIVES}
-    except NoOptionError:
-        return
-    for _ in range(5):
-        try:
-            state = simulate(found, _other_cores(random, found, drawn), resident)
-        except (NoRoomError, NoOptionError):
-            continue
-        for objective, bound in bounds.items():
-            value = objective.expected(ratios, state.stage_ends, state.stage_energies)
-            assert bound <= value * (1 + SLACK), objective
-
-
-def _other_cores(random: Random, found: Network, drawn: Plan) -> Plan:
-    def other(index: int, choice: LayerChoice) -> LayerChoice:
-        cores = found.costs.cores(found.layer(index))
-        return choice._replace(cores=tuple(random.choice(cores) for _ in choice.cores))
-
-    return tuple(
-        Segment(s.layers, tuple(other(i, c) for i, c in zip(s.layers, s.choices, strict=True))) for s in drawn
-    )
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_the_same_problem_has_the_same_schedule(seed: int) -> None:
     pytest.importorskip("ortools")
@@ -267,24 +161,3 @@ def test_the_same_problem_has_the_same_schedule(seed: int) -> None:
     ratios = tuple(1.0 / problem.stages for _ in range(problem.stages))
     first, second = (solve(found, start, LATENCY, ratios, time_limit_s=10, workers=4) for _ in range(2))
     assert first.schedule == second.schedule
-
-
-@pytest.mark.parametrize("seed", range(100))
-def test_no_cut_undercuts_the_free_bound(seed: int) -> None:
-    random = Random(seed)
-    found = random_network(random)
-    plans = [random_plan(random, found) for _ in range(6)]
-    ways: dict[int, list[LayerChoice]] = {index: [] for index in found.order}
-    for drawn in plans:
-        for segment in drawn:
-            for index, choice in zip(segment.layers, segment.choices, strict=True):
-                ways[index].append(choice)
-    ratios = [1.0 / len(found.stage_names)] * len(found.stage_names)
-    for drawn in plans:
-        try:
-            state = simulate(found, drawn)
-        except (NoRoomError, NoOptionError):
-            continue
-        for objective in OBJECTIVES:
-            value = objective.expected(ratios, state.stage_ends, state.stage_energies)
-            assert free_bound(found, ways, objective, ratios) <= value * (1 + SLACK), objective
