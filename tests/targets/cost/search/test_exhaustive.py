@@ -123,7 +123,7 @@ def test_a_given_order_is_left_alone() -> None:
 @settings(max_examples=60, deadline=None)
 @given(cases(), st.integers(2, 64))
 def test_what_fits_stays_in_the_space_of_larger_memories(case: Case, factor: int) -> None:
-    """Not so for the greedy search alone, see test_counterexamples."""
+    """Not so for the greedy search alone, see the tests of allocation."""
     memories = {
         name: level.model_copy(update={"size_bits": factor * level.size_bits})
         for name, level in case.core.memories.items()
