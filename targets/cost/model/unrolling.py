@@ -55,7 +55,7 @@ def place(shape: Shape, hierarchy: Hierarchy, unrolling: Unrolling, links: dict[
 
     A loop whose size is no multiple of its unrolling takes ``ceil`` turns; its mean factor is the size over
     the turns. Where a loop is unrolled over several array dimensions, the first of those with the largest
-    factor is the one that absorbs the fraction. Source: ZigZag 3.8.5.
+    factor is the one that absorbs the fraction; dimensions after it are not counted. Source: ZigZag 3.8.5.
     """
     mean = _factors(shape, unrolling, whole=False)
     whole = _factors(shape, unrolling, whole=True)
