@@ -63,7 +63,9 @@ def matmul(d: int = 1, c: int = 1, k: int = 1) -> LoopNest:
     )
 
 
-def mapped(nest: LoopNest, level: Hierarchy, *mappings: Mapping) -> tuple[Batch, Levels, Placed]:
+def mapped(
+    nest: LoopNest, level: Hierarchy, *mappings: Mapping, links: dict[str, str] | None = None
+) -> tuple[Batch, Levels, Placed]:
     """Return mappings with one unrolling and the same factors as the cost functions take them."""
     shape = Shape(nest)
     count, length = len(mappings), len(mappings[0].loops)
@@ -71,4 +73,4 @@ def mapped(nest: LoopNest, level: Hierarchy, *mappings: Mapping) -> tuple[Batch,
     sizes = np.array([[size for _, size in m.loops] for m in mappings], np.int64)
     levels = {op: list(np.array([m.levels[op] for m in mappings]).T) for op in nest.operands}
     batch = Batch(shape, loops.reshape(count, length), sizes.reshape(count, length))
-    return batch, levels, place(shape, level, mappings[0].spatial, {})
+    return batch, levels, place(shape, level, mappings[0].spatial, links or {})
