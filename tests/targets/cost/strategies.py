@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ from targets.description.array_access import check_array_access
 from targets.description.hierarchy import Hierarchy, MacArray, MemoryLevel, OperandName, Port
 from targets.description.mapping import Mapping, Unrolling
 from targets.network.layer import Layer, LoopDims, Operand
-from tests.targets.cost.small import mapped
+from tests.targets.cost.small import mapped, matmul
 
 HUGE = 10**9
 NAMES: tuple[OperandName, ...] = ("W", "I", "O")
@@ -131,6 +131,10 @@ def layers(draw: st.DrawFn) -> Layer:
 
 
 nests = layers().map(nest_of)
+# Small enough to try all mappings of.
+small_products = st.builds(matmul, *[st.integers(1, 6)] * 3).map(
+    lambda nest: replace(nest, bits=(("W", 8), ("I", 8), ("O", 16), ("O_final", 8)))
+)
 
 
 @st.composite
