@@ -40,7 +40,6 @@ class LoopNest:
         relevant: Per operand, the loops that index it directly.
         windows: Axes of ``I`` indexed by two loops.
         bits: Bits per element of ``W``, ``I``, ``O`` (partial sums) and ``O_final``.
-        operations: Work in operations; the product of the loops unless told otherwise.
     """
 
     loops: tuple[tuple[str, int], ...]
@@ -51,7 +50,7 @@ class LoopNest:
 
     @property
     def operations(self) -> int:
-        """Product of the loops."""
+        """Work in operations: the product of the loops."""
         return math.prod(size for _, size in self.loops)
 
     @property
@@ -94,8 +93,9 @@ class Shape:
 
         Returns:
             ``[...]``. On a windowed axis, the number of different ``stride * a + dilation * b``, at most the
-            elements the axis has. Source: the closed form ZigZag uses, ``a*b - max(0, b - s)*(a - d)`` with
-            stride and dilation divided by their greatest common divisor.
+            elements the axis has; with fewer outputs than the dilation, some of the holes of the window too.
+            Source: the closed form ZigZag uses, ``a*b - max(0, b - s)*(a - d)`` with stride and dilation
+            divided by their greatest common divisor.
         """
         touched: Floats = extents[..., self.direct[operand]].prod(axis=-1)
         if operand == "I":

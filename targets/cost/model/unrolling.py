@@ -54,8 +54,10 @@ def place(shape: Shape, hierarchy: Hierarchy, unrolling: Unrolling, links: dict[
     """Spread ``unrolling`` over the chains of memories.
 
     A loop whose size is no multiple of its unrolling takes ``ceil`` turns; its mean factor is the size over
-    the turns. Where a loop is unrolled over several array dimensions, the first of those with the largest
-    factor is the one that absorbs the fraction. Source: ZigZag 3.8.5.
+    the turns. As in the reference, the turns that remain are found from that factor, so that rounding may add
+    one: 34 over 5 are 7 turns of 34 / 7, and 34 / (34 / 7) is a little more than 7. Where a loop is unrolled
+    over several array dimensions, the first of those with the largest factor is the one that absorbs the
+    fraction; dimensions after it are not counted. Source: ZigZag 3.8.5.
     """
     mean = _factors(shape, unrolling, whole=False)
     whole = _factors(shape, unrolling, whole=True)

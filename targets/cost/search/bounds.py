@@ -150,4 +150,5 @@ class Bounds:
         fills = space.held[key]
         yield _Space(space.allowed | {key: space.allowed[key] & (fills <= share)}, space.held)
         others = {k: space.allowed[k] & (space.held[k] < room - share) for k in keys if k != key}
-        yield _Space(space.allowed | {key: space.allowed[key] & (fills > share)} | others, space.held)
+        more = space.allowed[key] & (fills > share) & (fills <= room)
+        yield _Space(space.allowed | {key: more} | others, space.held)

@@ -131,9 +131,14 @@ class LatencyBounds:
         return {"W", "I"} <= {transfer.split()[0] for transfer in serves}
 
     def quick(self, known: float) -> float:
-        """Return a lower bound, at most ``known``, without regard to a common path of the operands."""
+        """Return a lower bound, at most ``known``, without regard to a common path of the operands.
+
+        Args:
+            known: Latency of a mapping already found, in cycles; infinite if there is none.
+        """
         self.slack = known - self.compute
-        return max(min((self._state(once).value for once in self._cases()), default=known), self.compute)
+        least = min((self._state(once).value for once in self._cases()), default=known)
+        return max(min(least, known), self.compute)
 
     def lower(self, known: float) -> tuple[float, list[Path]]:
         """Return a lower bound, at most ``known``, and paths worth costing, most promising first.

@@ -4,7 +4,6 @@ import pytest
 
 from passes.errors import InputError
 from targets.contract import registry
-from targets.contract.support import support_table
 from targets.diana.target import DianaTarget
 
 
@@ -33,11 +32,3 @@ def test_broken_entry_points_are_told(value: str, message: str, monkeypatch: pyt
     monkeypatch.setitem(registry.BUILTIN, "broken", value)
     with pytest.raises(InputError, match=message):
         registry.load_target("broken")
-
-
-def test_the_support_table_prints_the_sentences_of_the_rules() -> None:
-    rows = list(support_table(DianaTarget()))
-    assert rows == sorted(rows, key=lambda row: (row.op_type, row.core))
-    conv = {row.core: row.sentences for row in rows if row.op_type == "Conv"}
-    assert set(conv) == {"analog", "digital"}
-    assert "Weights are ternary" in conv["analog"] and "Dilation is 1" in conv["digital"]

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from targets.cost.model.nest import LoopNest
+import numpy as np
+
+from targets.cost.model.allocation import Levels
+from targets.cost.model.batch import Batch
+from targets.cost.model.nest import LoopNest, Shape
+from targets.cost.model.unrolling import Placed, place
 from targets.description.hierarchy import Hierarchy, MacArray, MemoryLevel, OperandName, Port
+from targets.description.mapping import Mapping
 
 WIDE = 4096
 LARGE = 10**6
@@ -55,3 +61,16 @@ def matmul(d: int = 1, c: int = 1, k: int = 1) -> LoopNest:
         (),
         (("W", 8), ("I", 8), ("O", 8), ("O_final", 8)),
     )
+
+
+def mapped(
+    nest: LoopNest, level: Hierarchy, *mappings: Mapping, links: dict[str, str] | None = None
+) -> tuple[Batch, Levels, Placed]:
+    """Return mappings with one unrolling and the same factors as the cost functions take them."""
+    shape = Shape(nest)
+    count, length = len(mappings), len(mappings[0].loops)
+    loops = np.array([[shape.index[loop] for loop, _ in m.loops] for m in mappings], np.int64)
+    sizes = np.array([[size for _, size in m.loops] for m in mappings], np.int64)
+    levels = {op: list(np.array([m.levels[op] for m in mappings]).T) for op in nest.operands}
+    batch = Batch(shape, loops.reshape(count, length), sizes.reshape(count, length))
+    return batch, levels, place(shape, level, mappings[0].spatial, links or {})

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 from hypothesis import strategies as st
 
 from targets.cost.model.allocation import fitting
-from targets.cost.model.batch import Batch
 from targets.cost.model.nest import LoopNest, Shape
 from targets.cost.model.nest_of_layer import nest_of
 from targets.cost.model.unrolling import place
@@ -18,6 +16,7 @@ from targets.description.array_access import check_array_access
 from targets.description.hierarchy import Hierarchy, MacArray, MemoryLevel, OperandName, Port
 from targets.description.mapping import Mapping, Unrolling
 from targets.network.layer import Layer, LoopDims, Operand
+from tests.targets.cost.small import mapped, matmul
 
 HUGE = 10**9
 NAMES: tuple[OperandName, ...] = ("W", "I", "O")
@@ -132,6 +131,10 @@ def layers(draw: st.DrawFn) -> Layer:
 
 
 nests = layers().map(nest_of)
+# Small enough to try all mappings of.
+small_products = st.builds(matmul, *[st.integers(1, 6)] * 3).map(
+    lambda nest: replace(nest, bits=(("W", 8), ("I", 8), ("O", 16), ("O_final", 8)))
+)
 
 
 @st.composite
@@ -173,12 +176,7 @@ def cases(draw: st.DrawFn, whole: bool = False) -> Case:
 
 
 def _grown(core: Hierarchy, nest: LoopNest, mapping: Mapping) -> Hierarchy:
-    shape = Shape(nest)
-    placed = place(shape, core, mapping.spatial, {})
-    loops = np.array([shape.index[loop] for loop, _ in mapping.loops], np.int64)[None]
-    sizes = np.array([size for _, size in mapping.loops], np.int64)[None]
-    levels = {op: [np.array([end]) for end in ends] for op, ends in mapping.levels.items()}
-    batch = Batch(shape, loops, sizes)
+    batch, levels, placed = mapped(nest, core, mapping)
     while not fitting(batch, core, placed, {}, levels)[0]:
         memories = {
             name: level.model_copy(update={"size_bits": min(HUGE, 2 * level.size_bits)})

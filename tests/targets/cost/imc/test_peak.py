@@ -15,7 +15,6 @@ import pytest
 
 from passes.errors import InputError
 from targets.cost.imc import peak
-from targets.cost.imc.circuits import TECHNOLOGY, active_tree_adders, tree_adders
 from targets.cost.model.batch import Batch
 from targets.cost.model.evaluate import evaluate
 from targets.cost.model.nest import LoopNest, Shape, Window
@@ -233,26 +232,6 @@ def test_components_by_hand() -> None:
     digital = peak.array_energy_pj(core("digital"), layer(), {"D1": {"K": 64}, "D2": {"C": 32}})
     # Digital multipliers all switch, used or not: 8 cycles of 128 * 128 * 8 gates of 0.7 fF, half the time.
     assert digital["multipliers"] == pytest.approx(28 * 28 * 9 * 8 * 128 * 128 * 8 * 0.35e-3 * 0.81)
-
-
-@pytest.mark.parametrize(
-    ("active", "both", "one"),
-    [
-        (4, 4 + 4 + 5, 0),  # two adders of 4 bits, then one of 5
-        (3, 4 + 5, 4),  # the second adder of 4 bits has one input
-        (2, 4, 5),  # so does the one of 5
-        (1, 0, 4 + 5),
-    ],
-)
-def test_adder_tree_by_hand(active: int, both: int, one: int) -> None:
-    assert active_tree_adders(4, 4, active) == (both, one)
-    assert tree_adders(4, 4) == 13
-
-
-def test_ripple_by_hand() -> None:
-    # Two sums of 2 XORs each on the way, then a carry (1 XOR, 2 NANDs) that ripples over 4 bits of 2 NANDs.
-    assert TECHNOLOGY.ripple_ns(3, 4) == pytest.approx((5 * 2.4 + 10) * 0.0478)
-    assert TECHNOLOGY.ripple_ns(0, 4) == 0
 
 
 def test_an_input_taken_at_once_needs_no_accumulator() -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from targets.cost.model.allocation import allocate
-from targets.cost.model.batch import Batch
 from targets.cost.model.latency import _balanced, _Duty, _stall
 from targets.cost.model.nest import Shape
 from targets.cost.model.traffic import Transfer
@@ -140,26 +138,3 @@ def test_a_stall_leaves_out_the_first_period_but_the_windows_it_may_use_do_not()
 def test_what_exceeds_its_own_window_stalls_even_if_the_port_is_idle() -> None:
     """A transfer of 3 cycles with a window of 1 in a period of 8, 5 times: 4 stalls of 2."""
     assert _stall([duty(3, 1, 8, 5)]).tolist() == [8]
-
-
-def test_a_larger_register_may_leave_no_room_further_out() -> None:
-    """The order K 8, D 4 of 8 weights and 4 inputs, under a buffer of 8 elements for both.
-
-    A register of one weight leaves the choice to the buffer. One of 8 takes them all, since that saves
-    fetches; the buffer has to hold what the register holds, and an input has no place beside it.
-    """
-    nest = matmul(d=4, k=8)
-    shape = Shape(nest)
-    buffer = dict.fromkeys(("I from_above", "I to_below", "W from_above", "W to_below"), WIDE)
-    batch_loops = np.array([[shape.index["K"], shape.index["D"]]], np.int64)
-    for size_bits, fits in ((8, True), (64, False)):
-        level = core(
-            ONE,
-            register_W=register("W", size_bits),
-            buffer=memory("WI", 64, buffer, ("D1",)),
-            outer=outer({}, ONE),
-        )
-        batch = Batch(shape, batch_loops, np.array([[8, 4]], np.int64))
-        levels, found = allocate(batch, level, place(shape, level, {}, {}), {})
-        assert found.tolist() == [fits]
-        assert int(levels["W"][0][0]) == (0 if fits else 2)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from targets.cost.model.allocation import fitting
-from targets.cost.model.batch import Batch
 from targets.cost.model.nest import Shape
 from targets.cost.search.engine import Engine
-from targets.cost.search.orderings import all_orders, temporal_factors
+from targets.cost.search.orderings import temporal_factors
 from targets.cost.search.problem import MappingProblem
 from targets.description.mapping import MappingRule
 from targets.objective import EDP, ENERGY, LATENCY, Objective
+from tests.targets.cost.every_mapping import least_value
 from tests.targets.cost.small import core, matmul, memory, outer, register
 from tests.targets.cost.strategies import Case, cases
 
@@ -55,31 +52,6 @@ def test_it_is_never_worse_than_the_limited_search(case: Case, objective: Object
     assert full.value(objective) <= limited.value(objective) * (1 + ROUNDING) or limited.considered > 0
 
 
-def every_value(problem: MappingProblem, case: Case, objective: Objective) -> float:
-    """Return the least value over all orders of the prime factors and all levels that fit, one by one."""
-    placed = problem.place(given_spatial(case).spatial)
-    factors = temporal_factors(placed.remaining, None)
-    loops, sizes = all_orders(factors)
-    length = len(factors)
-    operands = case.nest.operands
-    choices = []
-    for op in operands:
-        depth = len(problem.hierarchy.levels(op)) - 1
-        choices.append(
-            [(*ends, length) for ends in itertools.combinations_with_replacement(range(length + 1), depth)]
-        )
-    best = np.inf
-    batch = Batch(problem.shape, loops, sizes)
-    for choice in itertools.product(*choices):
-        levels = {
-            op: [np.full(len(loops), end) for end in ends] for op, ends in zip(operands, choice, strict=True)
-        }
-        fits = fitting(batch, problem.hierarchy, placed, {}, levels)
-        if fits.any():
-            best = min(best, float(problem.values(placed, batch, levels, fits, objective)[0].min()))
-    return best
-
-
 @settings(max_examples=25, deadline=None)
 @given(cases(), st.sampled_from(OBJECTIVES))
 def test_bound_and_result_bracket_the_optimum(case: Case, objective: Objective) -> None:
@@ -89,7 +61,7 @@ def test_bound_and_result_bracket_the_optimum(case: Case, objective: Objective) 
     assume(len(factors) <= 4)
     full = Engine(case.core, None).best(case.nest, objective, given_spatial(case))
     assume(full.mapping.spatial == given_spatial(case).spatial)
-    optimum = every_value(problem, case, objective)
+    optimum = least_value(problem, problem.place(given_spatial(case).spatial), objective)
     assert full.gap is not None
     assert full.value(objective) * (1 - full.gap) <= optimum * (1 + ROUNDING)
     assert optimum <= full.value(objective) * (1 + ROUNDING)
@@ -123,7 +95,7 @@ def test_a_given_order_is_left_alone() -> None:
 @settings(max_examples=60, deadline=None)
 @given(cases(), st.integers(2, 64))
 def test_what_fits_stays_in_the_space_of_larger_memories(case: Case, factor: int) -> None:
-    """Not so for the greedy search alone, see test_counterexamples."""
+    """Not so for the greedy search alone, see the tests of allocation."""
     memories = {
         name: level.model_copy(update={"size_bits": factor * level.size_bits})
         for name, level in case.core.memories.items()
