@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from random import Random
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,17 +70,3 @@ def test_weights_stay_where_they_fit_and_stages_may_overlap(seed: int, objective
         for found in (schedule, speculative)
     ]
     assert costs[1] <= costs[0], "speculation only where it pays"
-
-
-@pytest.mark.parametrize("freedom", [Freedom(split=False), Freedom(hold=False), Freedom(fuse=False)])
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 1 << 24))
-def test_nothing_is_done_that_is_not_allowed(freedom: Freedom, seed: int) -> None:
-    schedule = found(random_network(Random(seed)), LATENCY, freedom)
-    if schedule is None:
-        return
-    if not freedom.split and not freedom.fuse:
-        assert all(run.cut == (0, 1) for run in schedule.runs)
-    if not freedom.hold:
-        assert all(not run.held for run in schedule.runs)
-        assert not schedule.moves, "every layer reads and writes off chip"
