@@ -9,7 +9,8 @@ from targets.cost.layer_cost import LayerCost
 from targets.network.layer import Layer, LoopDims, Operand
 from targets.network.workload import ExitPath, Workload
 from targets.schedule.machine import OUTER, Machine, Route, Store, Word
-from targets.schedule.network import Held, Network, Option, network_of
+from targets.schedule.network import ALL_HELD, Held, Network, Option, network_of
+from targets.schedule.plan import LayerChoice, Plan, Segment
 
 # Of an image: 4 channels of 8 rows, 64 bits a row of all channels.
 SHAPE, ELEMENTS, IMAGE_BITS = (1, 4, 8, 2), 64, 512
@@ -127,3 +128,11 @@ def network(
     workload = Workload(numbered, tuple(paths), (), frozenset(outputs))
     second = {i: layer.op_type == "Add" for i, layer in enumerate(layers)}
     return network_of(workload, machine or bus_machine(costs.names), costs, second)
+
+
+def one_by_one(made: Network, cores: Sequence[str], held: Held = ALL_HELD) -> Plan:
+    """Return the plan that puts each layer whole on a core, in order."""
+    return tuple(
+        Segment((index,), (LayerChoice((core,), held=held),))
+        for index, core in zip(made.order, cores, strict=True)
+    )
