@@ -45,7 +45,7 @@ def never(tile: Layer, core: str, held: Held) -> bool:  # noqa: ARG001
 
 @dataclass(frozen=True)
 class TableCosts:
-    """Cycles per layer, of which a tile takes its share; as much energy in pJ.
+    """Cycles per layer, of which a tile takes its share, and those of starting it; as much energy in pJ.
 
     Attributes:
         cycles: Of whole layers, by name.
@@ -55,6 +55,7 @@ class TableCosts:
         buffers: What tiles of a layer take besides, by its name.
         only: The cores that run a layer, where not all do.
         refuses: Whether no mapping of a tile fits.
+        starting: Cycles of any tile beyond its share.
     """
 
     cycles: Mapping[str, int]
@@ -64,6 +65,7 @@ class TableCosts:
     buffers: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refuses: Callable[[Layer, str, Held], bool] = never
+    starting: int = 0
 
     def cores(self, layer: Layer) -> tuple[str, ...]:
         """Return the cores that run a layer."""
@@ -77,7 +79,8 @@ class TableCosts:
         """Return the cost of a tile."""
         if self.refuses(tile, core, held):
             return None
-        cycles = self.cycles[tile.name] * self.factors.get(core, 1) * tile.output_elements // ELEMENTS
+        share = self.cycles[tile.name] * self.factors.get(core, 1) * tile.output_elements // ELEMENTS
+        cycles = share + self.starting
         energy_pj = cycles * self.energies_pj.get(core, 1.0)
         cost = LayerCost(cycles, 0, 0, 0, energy_pj, 1.0, 1, "placeholder")
         return Option(cost, self.buffers.get(tile.name, ()))
@@ -136,3 +139,16 @@ def one_by_one(made: Network, cores: Sequence[str], held: Held = ALL_HELD) -> Pl
         Segment((index,), (LayerChoice((core,), held=held),))
         for index, core in zip(made.order, cores, strict=True)
     )
+
+
+def three_exits(cycles: Sequence[int]) -> tuple[Network, Plan]:
+    """Return three stages of a layer and a head, of so many cycles, on a, b and a again.
+
+    The layer of a stage reads that of the stage before, and hands its result on to its head and the next.
+    """
+    names = ["s0", "head0", "s1", "head1", "s2", "head2"]
+    sources = ["x", "s0.out", "s0.out", "s1.out", "s1.out", "s2.out"]
+    layers = [pointwise(name, source) for name, source in zip(names, sources, strict=True)]
+    costs = TableCosts(dict(zip(names, cycles, strict=True)))
+    made = network(layers, costs, stages=[names[:2], names[2:4], names[4:]])
+    return made, one_by_one(made, "aabbaa")

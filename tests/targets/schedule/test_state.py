@@ -35,6 +35,7 @@ from tests.targets.schedule.hand_networks import (
     network,
     one_by_one,
     pointwise,
+    three_exits,
 )  # fmt: skip
 from tests.targets.schedule.random_plans import random_problem
 from tests.targets.schedule.small_schedule import conv as padded_conv
@@ -178,17 +179,6 @@ def test_pieces_in_a_group_go_with_their_last_reader(fused: bool, spills: int) -
     assert [name for name, *_ in runs(state)] == (order if fused else sorted(order))
 
 
-def stages(*speculative: int) -> State:
-    """Place three stages of 10 cycles whose exits take 100, 50 and 30 cycles more."""
-    names = ["s0", "head0", "s1", "head1", "s2", "head2"]
-    sources = ["x", "s0.out", "s0.out", "s1.out", "s1.out", "s2.out"]
-    cycles = [10, 100, 10, 50, 10, 30]
-    layers = [pointwise(name, source) for name, source in zip(names, sources, strict=True)]
-    costs = TableCosts(dict(zip(names, cycles, strict=True)))
-    made = network(layers, costs, stages=[names[:2], names[2:4], names[4:]])
-    return simulate(made, one_by_one(made, "aabbaa"), speculative=frozenset(speculative))
-
-
 @pytest.mark.parametrize(
     ("speculative", "starts", "ends"),
     [
@@ -206,7 +196,7 @@ def stages(*speculative: int) -> State:
 def test_stages_wait_for_the_one_before_or_speculate(
     speculative: Sequence[int], starts: dict[str, int], ends: tuple[int, ...]
 ) -> None:
-    state = stages(*speculative)
+    state = simulate(*three_exits((10, 100, 10, 50, 10, 30)), speculative=frozenset(speculative))
     assert {name: start for name, start, _ in runs(state) if name in starts} == starts
     assert state.stage_ends == ends
 
