@@ -68,7 +68,10 @@ def test_what_is_found_is_valid_and_no_exit_left_out_would_pay_beside_it(
     ratios = uniform(exits)
 
     def value(speculative: frozenset[int]) -> float:
-        made = finished(simulate(network, plan, resident, speculative), resident)
+        try:
+            made = finished(simulate(network, plan, resident, speculative), resident)
+        except NoRoomError:
+            return float("inf")
         return objective.expected(ratios, made.stage_end_cycles, path_energies(made))
 
     try:
