@@ -60,7 +60,8 @@ class Route:
 
     def cycles(self, bits: int) -> int:
         """Return the cycles of moving ``bits``."""
-        return self.setup_cycles + math.ceil(bits / self.bandwidth_bits_per_cycle)
+        # Quotients such as 21 / 0.7 land a rounding error above an integer.
+        return self.setup_cycles + math.ceil(bits / self.bandwidth_bits_per_cycle * (1 - 1e-12))
 
 
 @dataclass(frozen=True)

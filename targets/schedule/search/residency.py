@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from targets.schedule.machine import OUTER
@@ -78,12 +79,13 @@ def _bits(network: Network, index: int, places: set[tuple[str, Region]]) -> int:
     return sum(_needs(network, index, places).values())
 
 
-def _room(network: Network, schedule: Schedule) -> dict[str, int]:
-    """Return what is left in each finite store at the peak of all but weights."""
+def _room(network: Network, schedule: Schedule) -> dict[str, float]:
+    """Return what is left in each store at the peak of all but weights."""
     weights = {weights_name(network.layer(index)) for index in network.order}
-    room = {}
+    room: dict[str, float] = {}
     for name, store in network.machine.stores.items():
         if store.size_bits is None:
+            room[name] = math.inf
             continue
         changes: dict[int, int] = {}
         for stay in schedule.stays:

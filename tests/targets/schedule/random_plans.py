@@ -7,9 +7,10 @@ from random import Random
 
 from targets.schedule.machine import OUTER
 from targets.schedule.network import ALL_HELD, Held, Network, has_weights, weights_name
-from targets.schedule.plan import LayerChoice, Plan, Segment
+from targets.schedule.plan import LayerChoice, Plan, Resident, Segment
 from targets.schedule.regions import Region
 from targets.schedule.tiles import WHOLE, Axis, Cut, cuttable
+from tests.targets.schedule.random_networks import random_network
 
 HELD: tuple[Held, ...] = (
     ALL_HELD,
@@ -71,3 +72,10 @@ def random_resident(random: Random, network: Network) -> dict[str, tuple[tuple[s
             free[store] = room - extent.bits_of(region)
             found[weights_name(layer)] = ((store, region),)
     return found
+
+
+def random_problem(seed: int, most: int = 9) -> tuple[Network, Plan, Resident]:
+    """Return a random network of up to ``most`` layers, a plan for it, and weights that stay."""
+    random = Random(seed)
+    network = random_network(random, most)
+    return network, random_plan(random, network), random_resident(random, network)

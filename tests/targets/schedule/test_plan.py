@@ -10,19 +10,12 @@ from hypothesis import strategies as st
 
 from targets.schedule.check.capacity import work_of
 from targets.schedule.check.checker import problems
-from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
-from targets.schedule.plan import NoOptionError, Plan, Resident, depth_first, finished, simulate
+from targets.schedule.plan import NoOptionError, depth_first, finished, simulate
 from targets.schedule.tiles import Cut, tiles_of
 from tests.targets.schedule.random_networks import random_network
-from tests.targets.schedule.random_plans import random_plan, random_resident
+from tests.targets.schedule.random_plans import random_plan, random_problem
 from tests.targets.schedule.small_schedule import small_schedule
-
-
-def random_problem(seed: int, most: int = 9) -> tuple[Network, Plan, Resident]:
-    random = Random(seed)
-    network = random_network(random, most)
-    return network, random_plan(random, network), random_resident(random, network)
 
 
 @settings(max_examples=400, deadline=None)
@@ -37,19 +30,6 @@ def test_random_plans_make_valid_schedules(seed: int, most: int, speculative: fr
     assert problems(network, schedule) == []
     assert schedule.energy_pj == pytest.approx(state.energy_pj)
     assert schedule.latency_cycles == state.end == max(work.end for work in work_of(schedule))
-
-
-@given(st.integers(0, 1 << 24))
-def test_a_copy_of_a_state_grows_on_its_own(seed: int) -> None:
-    network, plan, resident = random_problem(seed)
-    try:
-        state = simulate(network, plan[:1], resident)
-        before = finished(state.copy(), resident)
-        simulate_on = finished(simulate(network, plan, resident), resident)
-    except (NoRoomError, NoOptionError):
-        return
-    assert finished(state, resident) == before
-    assert simulate_on == finished(simulate(network, plan, resident), resident), "the same every time"
 
 
 @given(st.integers(0, 1 << 24))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from random import Random
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,8 +16,6 @@ from targets.schedule.plan import finished, simulate
 from targets.schedule.result import Schedule
 from targets.schedule.search.candidates import Candidates
 from targets.schedule.search.heuristic import Search
-from targets.schedule.search.residency import resident_weights
-from targets.schedule.search.speculation import path_energies, speculate
 from tests.targets.schedule.random_networks import random_network
 
 OBJECTIVES = (LATENCY, ENERGY, EDP)
@@ -46,42 +43,3 @@ def test_found_schedules_are_valid_and_the_same_every_time(
         return
     assert problems(network, schedule) == []
     assert found(random_network(Random(seed)), objective, freedom) == schedule
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 1 << 24), st.sampled_from(OBJECTIVES))
-def test_weights_stay_where_they_fit_and_stages_may_overlap(seed: int, objective: Objective) -> None:
-    network = random_network(Random(seed))
-    ratios = uniform(len(network.stage_names))
-    search = Search(Candidates(network, Freedom()), objective, ratios)
-    try:
-        plan, state = search.run()
-        reached = {stage: sum(ratios[stage:]) for stage in range(len(ratios))}
-        resident = resident_weights(network, plan, finished(state), reached)
-        schedule = finished(simulate(network, plan, resident), resident)
-    except NoRoomError:
-        return
-    assert problems(network, schedule) == []
-    moved = {move.tensor for move in schedule.moves}
-    assert not moved & set(resident), "what stays need not be fetched"
-    speculative = speculate(network, plan, resident, objective, ratios)
-    assert problems(network, speculative) == []
-    costs = [
-        objective.expected(ratios, found.stage_end_cycles, path_energies(found))
-        for found in (schedule, speculative)
-    ]
-    assert costs[1] <= costs[0], "speculation only where it pays"
-
-
-@pytest.mark.parametrize("freedom", [Freedom(split=False), Freedom(hold=False), Freedom(fuse=False)])
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 1 << 24))
-def test_nothing_is_done_that_is_not_allowed(freedom: Freedom, seed: int) -> None:
-    schedule = found(random_network(Random(seed)), LATENCY, freedom)
-    if schedule is None:
-        return
-    if not freedom.split and not freedom.fuse:
-        assert all(run.cut == (0, 1) for run in schedule.runs)
-    if not freedom.hold:
-        assert all(not run.held for run in schedule.runs)
-        assert not schedule.moves, "every layer reads and writes off chip"

@@ -1,16 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 
-from targets.cost.model.solution import MemoryAccess, Solution
-from targets.description.mapping import Mapping
-from targets.schedule.machine import OUTER
 from targets.schedule.result import Schedule
 from targets.schedule.view.drawing import timeline_of
-from targets.schedule.view.energy_split import energy_split
 from targets.schedule.view.utilisation import Utilisation, utilisation
 from tests.targets.schedule.made_schedules import arch, move, network, run, schedule, schedules
 
@@ -42,14 +36,13 @@ def test_a_bus_works_by_the_part_of_its_bandwidth_that_is_taken() -> None:
 
 
 def test_what_a_later_stage_begins_before_an_exit_decides_counts_until_then() -> None:
-    runs = [run("a", 0, (0, 0, 0, 8, 0, 0, 0), energy_pj=1.0)]
-    runs.append(run("b", 4, (0, 0, 0, 12, 0, 0, 0), layer=1, energy_pj=2.0))
-    begun = move("middle", 6, 4, (("bus", 32.0),), 1, bits=128, energies_pj=(4.0, 0.0, 0.0))
+    runs = [run("a", 0, (0, 0, 0, 8, 0, 0, 0))]
+    runs.append(run("b", 4, (0, 0, 0, 12, 0, 0, 0), layer=1))
+    begun = move("middle", 6, 4, (("bus", 32.0),), 1, bits=128)
     made = schedule(runs, [begun])
     usage = found(made)
     assert (usage["b"].working, usage["bus"].working) == ((0.5, 0.75), (0.25, 0.25))
     assert usage["bus"].bits == (128, 128)
-    assert [sum(split) for split in energy_split(made)] == [7.0, 7.0]
 
 
 @given(schedules())
@@ -58,30 +51,3 @@ def test_shares_are_shares(made: Schedule) -> None:
         assert all(0 <= share <= 1 for share in item.taken)
         if item.group == "core":
             assert all(working <= taken for working, taken in zip(item.working, item.taken, strict=True))
-
-
-def test_energy_is_split_by_what_spends_it() -> None:
-    moves = [
-        move("image", 0, 1, (), 0, way=(OUTER, "a.sram"), energies_pj=(100.0, 10.0, 1.0)),
-        move("middle", 1, 1, (), 1, way=("a.sram", OUTER), energies_pj=(2.0, 20.0, 200.0)),
-    ]
-    made = schedule([run("a", 0, (0, 0, 0, 1, 0, 0, 0), energy_pj=5.0)], moves)
-    assert energy_split(made) == ((5.0, 1.0, 100.0, 10.0), (5.0, 3.0, 300.0, 30.0))
-
-
-def test_what_a_run_streams_counts_as_off_chip() -> None:
-    plain = run("a", 0, (0, 0, 0, 1, 0, 0, 0), energy_pj=5.0)
-    accesses = (
-        MemoryAccess("W", "dram", "read", 1.0, 2.0),
-        MemoryAccess("I", "sram", "read", 1.0, 1.0),
-        MemoryAccess("O", "dram", "write", 1.0, 0.5),
-    )
-    detail = Solution(Mapping({}, (), {}), 1.0, 0.0, 0.0, 0.0, (), 1.5, accesses, 1.0, 1.0)
-    made = schedule([plain._replace(cost=replace(plain.cost, detail=detail))])
-    assert energy_split(made, lambda core: {"dram"} if core == "a" else set())[0] == (2.5, 0.0, 2.5, 0.0)
-    assert energy_split(made)[0] == (5.0, 0.0, 0.0, 0.0)
-
-
-@given(schedules())
-def test_the_parts_of_the_energy_add_up(made: Schedule) -> None:
-    assert sum(energy_split(made)[-1]) == pytest.approx(made.energy_pj)
