@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
+from passes.canonical.views import permutation
 from passes.operator_sets import CARRIERS, REWRITABLE_LINEAR
 from passes.rewrite.rewriter import (
     Array,
@@ -123,10 +124,12 @@ def flatten_order(rw: Rewriter, node: gs.Node) -> bool:
     flatten = producer_of(node.inputs[0])
     if flatten is None or flatten.op != "Flatten" or rw.is_mount(node.inputs[0]):
         return False
+    if flatten.attrs.get("axis", 1) != 1:  # it moves the batch axis, or it would be written plainly
+        return False
     transpose = producer_of(flatten.inputs[0])
     if transpose is None or transpose.op != "Transpose" or rw.is_mount(flatten.inputs[0]):
         return False
-    perm = tuple(int(p) for p in transpose.attrs["perm"])
+    perm = permutation(transpose)
     weights = constant_input(node, 1)
     if perm[0] != 0 or weights is None or not node.attrs.get("transB", 0):
         return rw.decline(transpose, f"the weights of {node.op} '{node.name}' behind it cannot be permuted")

@@ -50,6 +50,8 @@ class SplitStages(Pass):
         confidence = gs.Variable(CONFIDENCE, np.float32, [1])
         kept = [n for n in graph.nodes if n.name in stage.nodes]
         following = stages[self.stage + 1].entry if self.stage + 1 < len(stages) else None
+        # before nodes are cut off: what is handed on has one name on both sides
+        free_names(graph.nodes, (LOGITS, CONFIDENCE), [logits])
         if self.stage > 0:
             entry = tensors[stage.entry]
             entry.inputs.clear()
@@ -57,7 +59,6 @@ class SplitStages(Pass):
         for node in graph.nodes:
             if node.name not in stage.nodes:  # tensors of the stage must not know it as a reader
                 node.inputs.clear()
-        free_names(graph.nodes, (LOGITS, CONFIDENCE), [logits])
         logits.name = LOGITS
         decision = stage.exit.confidence.nodes(stage.exit.name, logits, confidence)
         graph.nodes = [*kept, *decision]
@@ -65,7 +66,9 @@ class SplitStages(Pass):
         if following is not None:
             graph.outputs.append(tensors[following])
         state.origins.update((n.name, ()) for n in decision)
-        state.exits = [replace(stage.exit, output=LOGITS)]
+        mount = tensors.get(stage.exit.mount)  # a lowered network may lack it
+        name = stage.exit.mount if mount is None else mount.name
+        state.exits = [replace(stage.exit, mount=name, output=LOGITS)]
         tidy(graph)
         left = {n.name for n in graph.nodes}
         state.layers = {n: layer for n, layer in state.layers.items() if n in left}

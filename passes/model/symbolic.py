@@ -44,7 +44,7 @@ def declare_absent_weights(model: onnx.ModelProto, where: str) -> bool:
                     "the file is incomplete: export it again with its weights or with value_info",
                 )
             absent[name] = None
-            _declare(model, name, shape)
+            _declare(model, name, shape, values.get(name))
     kept = [v for v in model.graph.value_info if v.name not in absent]
     del model.graph.value_info[:]
     model.graph.value_info.extend(kept)
@@ -64,8 +64,9 @@ def fill(graph: gs.Graph) -> None:
             tensor.data_location = None
 
 
-def _declare(model: onnx.ModelProto, name: str, shape: Shape) -> None:
-    tensor = model.graph.initializer.add(name=name, data_type=TensorProto.FLOAT)
+def _declare(model: onnx.ModelProto, name: str, shape: Shape, known: onnx.ValueInfoProto | None) -> None:
+    declared = TensorProto.UNDEFINED if known is None else known.type.tensor_type.elem_type
+    tensor = model.graph.initializer.add(name=name, data_type=declared or TensorProto.FLOAT)
     tensor.dims.extend(shape)
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="absent")
@@ -85,7 +86,7 @@ def _follows(node: onnx.NodeProto, index: int, values: dict[str, onnx.ValueInfoP
         return []
     if node.op_type == "Conv" and index == 1 and source and "kernel_shape" in attributes:
         return [result[1], source[1] // attributes.get("group", 1), *attributes["kernel_shape"]]
-    if node.op_type in ("Conv", "BatchNormalization"):
+    if node.op_type == "BatchNormalization" or (node.op_type == "Conv" and index != 1):
         return [result[1]]
     if node.op_type == "Gemm" and index == 1 and source:
         inner = source[0] if attributes.get("transA", 0) else source[1]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import onnx_graphsurgeon as gs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passes.exits.mount_ranking import EARLY, LATE, WIDE, LegalMount, rank
 from passes.exits.mount_rules import DataFlow
 from passes.macs import node_macs
 from passes.model.graph import from_model
@@ -100,42 +98,3 @@ def test_every_answer_is_that_of_following_the_arrows(graph: gs.Graph) -> None:
         }
         on_the_way = {name for name in behind if name == final.name or final.name in flow.behind(name)}
         assert network.only_classifier_follows(tensor) is not bool(spatial & on_the_way)
-
-
-@settings(deadline=None, max_examples=200)
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 40), st.sampled_from((4, 8, 24)), st.sampled_from((4, 8)), st.booleans())
-    )
-)
-def test_the_order_of_mounts_is_that_of_scoring_all_of_them_each_time(
-    drawn: list[tuple[int, int, int, bool]],
-) -> None:
-    candidates = [
-        LegalMount(f"t{i}", share / 40, (1, channels, size, size), joins)
-        for i, (share, channels, size, joins) in enumerate(sorted(drawn, key=lambda d: d[0]))
-    ]
-    found = sorted(rank(candidates).items(), key=lambda item: item[1].place)
-    assert [name for name, _ in found] == in_order(candidates)
-
-
-def in_order(candidates: list[LegalMount]) -> list[str]:
-    """Take the best of the score in the docstring of ``rank``, score the others anew, and so on."""
-    narrow = {
-        c.shape[2:]: min(o.shape[1] for o in candidates if o.shape[2:] == c.shape[2:]) for c in candidates
-    }
-    wide = {c.tensor for c in candidates if c.shape[1] > WIDE * narrow[c.shape[2:]]}
-    last = {c.shape[2:]: c.tensor for c in candidates if c.tensor not in wide}
-    left, taken, order = list(candidates), [0.0, 1.0], []
-    while left:
-        scores = [
-            (c.joins or last.get(c.shape[2:]) == c.tensor)
-            + (EARLY <= c.fraction <= LATE)
-            - (c.tensor in wide)
-            + 2 * min(abs(c.fraction - t) for t in taken)
-            for c in left
-        ]
-        best = left.pop(int(np.argmax(np.round(scores, 9))))
-        taken.append(best.fraction)
-        order.append(best.tensor)
-    return order

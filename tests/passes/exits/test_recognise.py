@@ -4,14 +4,10 @@ import numpy as np
 import pytest
 
 from passes.errors import InputError
-from passes.exits.chain import ancestors, keep_exits, set_thresholds
-from passes.exits.insert_exits import InsertExits
 from passes.exits.recognise import recognise_exits
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
 from passes.registry import parse_pipeline
 from passes.state import Exit, state_of
-from tests.passes.equivalence import batch_of, printed, run_model
-from tests.passes.grids import add_grids
 from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import EARLY, FINAL, chain, two_exits
 
@@ -126,53 +122,3 @@ def test_metadata_of_another_network() -> None:
     state_of(graph).exits = [Exit("final", "m", "gone")]
     with pytest.raises(InputError, match="exits 'final' at output 'gone'"):
         recognise_exits(graph)
-
-
-@pytest.mark.parametrize("form", ["", "quantize", "quantize,fold-qdq"])
-@pytest.mark.parametrize("kept", [[], [0], [1], [2], [0, 2], [1, 2], [0, 1, 2]])
-def test_kept_exits_are_numbered_anew_and_compute_the_same(form: str, kept: list[int]) -> None:
-    model = chain(4)
-    images = batch_of(model, 2)
-    graph = from_model(model)
-    InsertExits(at=("3",), head="conv")(graph)
-    set_thresholds(graph, [0.1, 0.2, 0.3])
-    if form:
-        add_grids(graph, images)
-        parse_pipeline(form + ",fuse-layers")(graph)
-    before = printed(graph)
-    few = keep_exits(graph, [f"exit_{k}" for k in kept])
-    state = state_of(few)
-    names = [*(f"exit_{k}" for k in range(len(kept))), "final"]
-    assert [e.name for e in state.exits] == names
-    assert [e.threshold for e in state.exits[:-1]] == [(k + 1) / 10 for k in kept]
-    assert [e.output for e in state.exits] == [t.name for t in few.outputs]
-    assert [t.name for t in few.outputs[:-1]] == names[:-1]
-    assert set(state.origins) == {n.name for n in few.nodes}
-    assert set(state.layers) == ({n.name for n in few.nodes} if form else set())
-    all_outputs = run_model(to_model(graph), images[:1])
-    expected = [all_outputs[k] for k in [*kept, 3]]
-    for a, b in zip(run_model(to_model(few), images[:1]), expected, strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert printed(graph) == before, "the graph itself stays as it is"
-
-
-def test_users_own_heads_keep_their_names() -> None:
-    graph = from_model(two_exits())
-    recognise_exits(graph)
-    nodes = [n.name for n in graph.nodes]
-    assert [n.name for n in keep_exits(graph, ["exit_0"]).nodes] == nodes
-
-
-def test_thresholds_count() -> None:
-    graph = from_model(two_exits())
-    recognise_exits(graph)
-    set_thresholds(graph, [0.5])
-    assert [e.threshold for e in state_of(graph).exits] == [0.5, None]
-    with pytest.raises(ValueError, match="shorter"):
-        set_thresholds(graph, [])
-
-
-def test_ancestors() -> None:
-    graph = from_model(chain(1))
-    assert ancestors([graph.outputs[0]]) == {n.name for n in graph.nodes}
-    assert ancestors([graph.inputs[0]]) == set()

@@ -11,10 +11,9 @@ from onnx import helper
 from passes.errors import InputError
 from passes.exits.insert_exits import InsertExits
 from passes.exits.recognise import recognise_exits
-from passes.files import write_atomic
 from passes.model.graph import constant, from_model, infer_shapes, load, save, to_model
 from passes.registry import parse_pipeline
-from passes.state import copy_graph, set_origin, state_of
+from passes.state import copy_graph, state_of
 from tests.passes.equivalence import batch_of, printed, run_model
 from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain, two_exits
@@ -102,12 +101,6 @@ def test_no_origin_is_an_origin(tmp_path: Path) -> None:
     assert state_of(again).origins["exit_0/gemm"] == ()
 
 
-def test_origins_merge_in_order() -> None:
-    graph = from_model(chain())
-    set_origin(graph, graph.nodes[0], [graph.nodes[1], graph.nodes[0], graph.nodes[1]])
-    assert state_of(graph).origins[graph.nodes[0].name] == (graph.nodes[1].name, graph.nodes[0].name)
-
-
 def test_batches(tmp_path: Path) -> None:
     graph = from_model(chain())
     x = batch_of(chain(), 5)
@@ -144,20 +137,6 @@ def test_saving_is_repeatable_and_checked(tmp_path: Path) -> None:
         onnx.load(tmp_path / "a.onnx").opset_import[0].version,
     ) == (10, 21)
     assert printed(load(tmp_path / "a.onnx")) == printed(graph)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    write_atomic(path, b"old")
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(InputError, match=r"cannot write .*No space left on device\nfree some space"):
-        write_atomic(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path], "nothing half-written"
 
 
 def test_no_such_folder(tmp_path: Path) -> None:

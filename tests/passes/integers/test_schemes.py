@@ -1,0 +1,54 @@
+"""Schemes: the numbers of a core, by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from passes.errors import InputError
+from passes.integers.schemes import SCHEMES, ZERO_POINT, Scheme, scheme
+from passes.state import Precision
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMES))
+def test_levels_fit_their_bits(name: str) -> None:
+    found: Scheme = SCHEMES[name]
+    for levels in (found.weights, found.activations):
+        assert (levels.high - levels.low).bit_length() <= levels.bits
+        assert levels.low < 0 < levels.high
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMES))
+def test_a_name_says_what_the_weights_are(name: str) -> None:
+    found = scheme(name)
+    width, step = name.split("-")
+    levels = {"int8": 256, "int4": 16, "int2": 4, "ternary": 3}[width]
+    assert found.name == name
+    # weights per channel lie around zero, so that the smallest number of two's complement is left out
+    assert found.weights.high - found.weights.low + 1 == levels - (step == "channel")
+    assert found.weights.per_channel is (step == "channel")
+    assert found.weights.power_of_two is found.activations.power_of_two is (step == "pow2")
+    assert not found.activations.per_channel
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMES))
+def test_activations_fit_the_bytes_they_are_stored_in(name: str) -> None:
+    for levels in (scheme(name).activations, scheme(name).weights):
+        assert 0 <= levels.low + ZERO_POINT <= levels.high + ZERO_POINT <= 255
+
+
+def test_a_core_reads_and_writes_the_same_numbers() -> None:
+    found = SCHEMES["int4-channel"]
+    expected = Precision(found.weights, found.activations, found.activations, 32)
+    assert found.precision(True) == expected
+    assert found.precision(False) == Precision(None, found.activations, found.activations, 32)
+    narrow = Scheme("narrow", found.weights, found.activations, bias_bits=16)
+    assert narrow.precision(True).bias_bits == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("int8-channels", "did you mean 'int8-channel'"), ("float", "known: int2-channel, int4-channel, int8")],
+)
+def test_an_unknown_scheme_names_those_there_are(name: str, hint: str) -> None:
+    with pytest.raises(InputError, match=f"unknown quantization scheme '{name}'\n{hint}"):
+        scheme(name)
