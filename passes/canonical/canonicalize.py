@@ -9,11 +9,31 @@ from typing import ClassVar
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.canonical import dequantize, linear, noops, outputs, pools, transposes, views
+from passes.canonical import (
+    dequantize,
+    linear,
+    noops,
+    norms,
+    outputs,
+    pools,
+    products,
+    slices,
+    transposes,
+    views,
+)
 from passes.canonical.activations import merge_clips, minmax_to_clip
 from passes.operator_sets import ARITHMETIC, CLIPS, RESHAPES
 from passes.rewrite.rewriter import Rewriter, Rule
 
+# What is written out must be recognised before its parts go into the layers beside it.
+_WHOLE: dict[str, Sequence[Rule]] = {
+    "Mul": [products.recognise_product, norms.layer_norm],
+    "Div": [products.recognise_product, norms.layer_norm],
+    "Min": [minmax_to_clip],
+    "Max": [minmax_to_clip],
+    **dict.fromkeys(RESHAPES, (norms.group_norm,)),
+    **dict.fromkeys(CLIPS, (merge_clips,)),
+}
 _RULES: dict[str, Sequence[Rule]] = {
     "Conv": [pools.explicit_window, pools.pad_into_conv],
     "AveragePool": [pools.explicit_window, pools.average_to_global],
@@ -26,20 +46,26 @@ _RULES: dict[str, Sequence[Rule]] = {
     "Gemm": [linear.plain_gemm, linear.flatten_order],
     "Min": [minmax_to_clip],
     "Max": [minmax_to_clip],
+    "Slice": [slices.parts_to_split],
     "Softmax": [outputs.softmax_last, outputs.set_softmax_apart],
     "LogSoftmax": [outputs.softmax_last, outputs.set_softmax_apart],
-    **dict.fromkeys(RESHAPES, (dequantize.move_weights, views.merge_views)),
+    **dict.fromkeys(RESHAPES, (norms.group_norm, dequantize.move_weights, views.merge_views)),
     **dict.fromkeys(CLIPS, (merge_clips,)),
-    **dict.fromkeys(ARITHMETIC, (linear.fold_affine,)),
+    **{op: (*_WHOLE.get(op, ()), norms.absorb_affine, linear.fold_affine) for op in ARITHMETIC},
 }
 
 
+def _general(op: str) -> list[Rule]:
+    """Every node may be constant, some may do nothing."""
+    return [noops.fold_constant, noops.drop_noop] if op in noops.NOOPS else [noops.fold_constant]
+
+
 def _rules_for(op: str) -> list[Rule]:
-    """Every node may be constant, some may do nothing, then come the rules of the operator."""
-    general: list[Rule] = [noops.fold_constant]
-    if op in noops.NOOPS:
-        general.append(noops.drop_noop)
-    return [*general, *_RULES.get(op, ())]
+    return [*_general(op), *_RULES.get(op, ())]
+
+
+def _whole_rules_for(op: str) -> list[Rule]:
+    return [*_general(op), *_WHOLE.get(op, ())]
 
 
 def _last_rules_for(op: str) -> list[Rule]:
@@ -66,7 +92,10 @@ class Canonicalize(Pass):
     9. Add, Sub, Mul and Div by one constant per channel go into the Conv or Gemm in front.
     10. Each reader of a dequantized tensor has a DequantizeLinear of its own, so that it is the integers that
         fork; Transposes and views of weights behind one move onto the integers, their axis along.
-    11. Softmax or LogSoftmax at an output is set apart: the output is the logits, and
+    11. Activations and normalizations that are written out are one operator: HardSigmoid, HardSwish, Gelu,
+        Mish, LayerNormalization, GroupNormalization; constants behind a normalization go into it. Slices
+        that take a tensor apart are one Split.
+    12. Softmax or LogSoftmax at an output is set apart: the output is the logits, and
         ``state.softmax`` says so.
     """
 
@@ -75,7 +104,8 @@ class Canonicalize(Pass):
     def run(self, graph: gs.Graph) -> bool:
         """Apply the rules to a fixpoint."""
         rewriter = Rewriter(graph, self.name)
-        changed = rewriter.apply(_rules_for)
+        changed = rewriter.apply(_whole_rules_for)
+        changed |= rewriter.apply(_rules_for)
         # A Transpose of a 1x1 map may still cancel against another; only then it becomes a view.
         while rewriter.apply(_last_rules_for):
             changed = True
