@@ -10,8 +10,10 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.exits.chain import head_nodes
-from passes.operator_sets import CLIPS, FLOAT_NAMES, LINEAR, MOVES, POOLS, QUANTIZATION
+from passes.operator_sets import CLIPS, FLOAT_NAMES, GATES, LINEAR, MOVES, POOLS, QUANTIZATION
 from passes.state import decline, state_of
+
+_ROUNDINGS = frozenset({"Floor", "Round"})
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class FuseLayers(Pass):
        if the Add alone reads it.
     5. ``pool``: a pooling joins the linear layer (with its activation or add) whose output it alone
        reads; a second pooling does not.
-    6. Everything else is a layer of its own. Layers are named ``conv_0``, ``add_1`` … by main
+    6. ``activation``: x times a gate of x (SiLU, which has no operator of its own) is one layer; Floor or
+       Round between a linear layer and a Clip is the requantization of that layer.
+    7. Everything else is a layer of its own. Layers are named ``conv_0``, ``add_1`` … by main
        operator and topological order, those of an inserted head by their node: ``exit_0/conv``.
     """
 
@@ -81,6 +85,10 @@ class _Grouping:
         options = self._options
         if node.op in CLIPS:
             return self._activation(node)
+        if node.op == "Mul" and options.activation:
+            return self._gated(node)
+        if node.op in _ROUNDINGS and options.activation:
+            return self._requantization(node)
         if node.op == "Add" and options.add:
             return self._add(node)
         if node.op in POOLS and options.pool:
@@ -95,6 +103,22 @@ class _Grouping:
             return self._decline(node, "activations are not fused on this target")
         if producer.op in MOVES:
             return self._decline(node, f"{producer.op} does no arithmetic an activation could join")
+        return self._alone(node, producer)
+
+    def _gated(self, node: gs.Node) -> gs.Node | None:
+        """Return the gate, if ``node`` multiplies a tensor by its own gate."""
+        for tensor, data in (node.inputs, reversed(node.inputs)):
+            gate = _computes(tensor)
+            if gate is not None and gate.op in GATES and _integers(gate.inputs[0]) is _integers(data):
+                return self._alone(node, gate)
+        return None
+
+    def _requantization(self, node: gs.Node) -> gs.Node | None:
+        producer = _computes(node.inputs[0])
+        rounded = node.outputs[0]
+        clips = self._read_once(rounded) and rounded.outputs[0].op in CLIPS
+        if not clips or producer is None or self._leaders[producer.name].op not in LINEAR:
+            return None
         return self._alone(node, producer)
 
     def _add(self, node: gs.Node) -> gs.Node | None:
@@ -135,8 +159,7 @@ class _Grouping:
 
 def _writer(tensor: gs.Tensor) -> gs.Node | None:
     """Return the node that writes ``tensor``, looked at behind its DequantizeLinear."""
-    while tensor.inputs and tensor.inputs[0].op == "DequantizeLinear":
-        tensor = tensor.inputs[0].inputs[0]
+    tensor = _integers(tensor)
     return tensor.inputs[0] if tensor.inputs else None
 
 
@@ -145,6 +168,13 @@ def _computes(tensor: gs.Tensor) -> gs.Node | None:
     while tensor.inputs and tensor.inputs[0].op in QUANTIZATION:
         tensor = tensor.inputs[0].inputs[0]
     return tensor.inputs[0] if tensor.inputs else None
+
+
+def _integers(tensor: gs.Tensor) -> gs.Tensor:
+    """Return what ``tensor`` is read from, in front of its DequantizeLinear if it has one."""
+    while tensor.inputs and tensor.inputs[0].op == "DequantizeLinear":
+        tensor = tensor.inputs[0].inputs[0]
+    return tensor
 
 
 def _is_integer_tail(node: gs.Node) -> bool:
