@@ -46,6 +46,7 @@ _RULES: dict[str, Sequence[Rule]] = {
     "Gemm": [linear.plain_gemm, linear.flatten_order],
     "Min": [minmax_to_clip],
     "Max": [minmax_to_clip],
+    "Gather": [views.gather_to_view],
     "Slice": [slices.parts_to_split],
     "Softmax": [outputs.softmax_last, outputs.set_softmax_apart],
     "LogSoftmax": [outputs.softmax_last, outputs.set_softmax_apart],

@@ -67,6 +67,21 @@ def merge_views(rw: Rewriter, node: gs.Node) -> bool:
     return True
 
 
+def gather_to_view(rw: Rewriter, node: gs.Node) -> bool:
+    """A Gather of all elements in their order, of a view, is a view: what PyTorch makes of as_strided."""
+    data, target = node.inputs[0], node.outputs[0]
+    above, indices = producer_of(data), constant_input(node, 1)
+    if above is None or above.op not in RESHAPES or indices is None or len(dims(data)) != 1:
+        return False
+    in_order = indices.size == dims(data)[0] and (indices.reshape(-1) == np.arange(indices.size)).all()
+    source = above.inputs[0]
+    if not in_order or isinstance(source, gs.Constant) or dims(source)[:1] != dims(target)[:1]:
+        return False
+    rw.inherit(node, [above])
+    write_view(rw, node, source)
+    return True
+
+
 def _is_plain(node: gs.Node) -> bool:
     shape = dims(node.outputs[0])
     if len(shape) == 2:
