@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import onnx_graphsurgeon as gs
 import pytest
 from hypothesis import given, settings
@@ -145,3 +146,24 @@ def test_what_moves_the_batch_axis_says_so() -> None:
     graph = check_passes(net.model(net.op("Tanh", rows)), "canonicalize", any_batch=False)
     assert ops(graph) == ["Relu", "Reshape", "Tanh"]
     assert [d.reason for d in state_of(graph).declined] == ["Reshape to [6, 4] moves the batch axis"]
+
+
+def strided(order: list[int], shape: list[int]) -> onnx.ModelProto:
+    """A pooled map flattened, gathered in ``order`` and flattened again, as PyTorch exports as_strided."""
+    net = NetBuilder((1, 4, 2, 2))
+    flat = net.op("Reshape", net.op("GlobalMaxPool", "x"), net.const([-1], np.int64))
+    taken = net.op("Gather", flat, net.const(np.reshape(order, shape), np.int64), axis=0)
+    return net.model(
+        net.op("Gemm", net.op("Reshape", taken, net.const([1, 4], np.int64)), net.normal(3, 4), transB=1)
+    )
+
+
+def test_a_gather_of_all_in_order_is_a_view() -> None:
+    graph = check_passes(strided([0, 1, 2, 3], [1, 4, 1, 1]), "canonicalize")
+    assert [node.op for node in graph.nodes] == ["GlobalMaxPool", "Flatten", "Gemm"]
+
+
+@pytest.mark.parametrize("order", [[0, 2, 1, 3], [0, 1, 2, 2], [1, 2, 3, 0]])
+def test_a_gather_in_another_order_stays(order: list[int]) -> None:
+    graph = check_passes(strided(order, [1, 4, 1, 1]), "canonicalize", any_batch=False)
+    assert "Gather" in [node.op for node in graph.nodes]
