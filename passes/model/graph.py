@@ -23,7 +23,7 @@ from passes.confidence import MAX_SOFTMAX, RULES
 from passes.errors import InputError
 from passes.files import write_atomic
 from passes.heads import FAMILIES
-from passes.model import float_types, loading
+from passes.model import float_types, loading, runtime_operators
 from passes.model import symbolic as symbolic_weights
 from passes.state import Exit, decline, state_of
 
@@ -61,6 +61,7 @@ def from_model(model: onnx.ModelProto, where: str = "the model") -> gs.Graph:
 
 
 def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
+    runtime_operators.as_standard(model, ORIGIN_KEY)
     model = loading.check_operators(model, where)
     loading.check_order(model, where)
     loading.check_values(model, where)

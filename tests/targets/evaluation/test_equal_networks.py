@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnx.parser
 import pytest
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from passes.exits.recognise import recognise_exits
 from passes.model.graph import from_model, to_model
@@ -149,9 +149,12 @@ def test_other_float_types_cost_as_float32(kind: str, interface: bool, name: str
 
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("make", [two_exits, skip_net])
-@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize(
+    ("form", "per_channel"),
+    [(QuantFormat.QDQ, False), (QuantFormat.QDQ, True), (QuantFormat.QOperator, False)],
+)
 def test_a_network_that_onnxruntime_quantized_costs_as_in_float(
-    make: Callable[[], onnx.ModelProto], per_channel: bool, name: str, tmp_path: Path
+    make: Callable[[], onnx.ModelProto], form: QuantFormat, per_channel: bool, name: str, tmp_path: Path
 ) -> None:
     graph = from_model(make())
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
@@ -159,7 +162,7 @@ def test_a_network_that_onnxruntime_quantized_costs_as_in_float(
     onnx.save(model, tmp_path / "float.onnx")
     kinds = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
     paths = str(tmp_path / "float.onnx"), str(tmp_path / "int8.onnx")
-    quantize_static(*paths, Images(model), per_channel=per_channel, **kinds)
+    quantize_static(*paths, Images(model), form, per_channel=per_channel, **kinds)
     found, expected = costs(onnx.load(tmp_path / "int8.onnx"), name), costs(model, name)
     assert figures(found) == figures(expected)
     assert layers(found) == layers(expected)
