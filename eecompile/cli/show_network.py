@@ -27,7 +27,10 @@ def inspection(out: Console, found: Inspection) -> None:
     """Print what the network is, its exits, mounts and nodes, and the reasons for what is not."""
     weights = "with weights" if found.weights else "shapes only: the weights are absent"
     classes = f", {found.classes} classes" if found.classes is not None else ""
-    line(out, f"{found.model}: input {_shape(found.input_shape)}{classes}, {weights}", "bold")
+    given = f"input {_shape(found.input_shape)}"
+    if len(found.inputs) > 1:
+        given = f"inputs {', '.join(f'{name} {_shape(shape)}' for name, shape in found.inputs.items())}"
+    line(out, f"{found.model}: {given}{classes}, {weights}", "bold")
     counts = f"{found.nodes_in_file} nodes in the file, {len(found.nodes)} in canonical form"
     line(out, f"{counts}, placed on {found.target}.")
     out.print()

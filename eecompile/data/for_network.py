@@ -14,6 +14,7 @@ from eecompile.data.preprocess_choice import PreprocessChoice, choose_preprocess
 from eecompile.data.sources import load_data
 from eecompile.runtime.sessions import CANNOT_RUN, OUT_OF_MEMORY, Array, Evaluator, Float32, said
 from passes.errors import InputError
+from passes.exits.recognise import classifier_exits
 from passes.model.graph import to_model
 
 
@@ -49,13 +50,15 @@ def open_data(
         The images, with a note if the network has its batch built in, and the preprocessing.
 
     Raises:
-        InputError: Data that cannot be read or does not fit, or a network onnxruntime cannot run.
+        InputError: Data that cannot be read or does not fit, a network onnxruntime cannot run, or that is no
+            classifier.
     """
+    classifier_exits(graph)
     entry = graph.inputs[0]
     if np.dtype(entry.dtype) != np.float32:
         raise InputError(
             f"input '{entry.name}' of {where} is {np.dtype(entry.dtype)}, and images are fed as float32",
-            "give the float network: it is quantized by the rules of the target",
+            "give the float network with a float32 input: it is quantized by the rules of the target",
         )
     shape = tuple(int(d) for d in entry.shape)
     final = graph.outputs[-1]

@@ -13,7 +13,7 @@ from passes.exits.chain import keep_exits
 from passes.exits.insert_exits import InsertExits
 from passes.exits.mounts import find_mounts, given_names, is_number
 from passes.exits.nest_exits import OUTPUTS
-from passes.exits.recognise import check_recorded, recognise_exits
+from passes.exits.recognise import check_recorded, classifier_exits, recognise_exits
 from passes.fuse_layers import FuseLayers
 from passes.model.graph import load
 from passes.registry import parse_pipeline
@@ -71,7 +71,8 @@ def prepare(
         model: The user's file.
         target: Where it shall run.
         objective: What layers are placed for.
-        exits: ``None``, a number, or mounts: one text separated by commas, or a sequence of names.
+        exits: ``None``, a number, or mounts: one text separated by commas, or a sequence of names. Without
+            any the network need be no classifier.
         head: Kind of head.
         default_exits: How many exits ``None`` means for a network without, if it has as many mounts.
         bits: Precision of float tensors; that of the target if not given.
@@ -85,9 +86,12 @@ def prepare(
     """
     graph = load(model)
     check_recorded(graph)
-    _check_input_name(graph)
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
-    found = recognise_exits(graph)
+    if exits is None and not default_exits:
+        found = recognise_exits(graph)
+    else:
+        found = classifier_exits(graph)
+        _check_input_name(graph)
     plain = keep_exits(graph, [])
     inserted = False
     given: dict[str, str] = {}

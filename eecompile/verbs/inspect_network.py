@@ -8,9 +8,9 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from passes.errors import EecompileError
+from passes.errors import EecompileError, InputError
 from passes.exits.mounts import Mount, find_mounts
-from passes.exits.recognise import recognise_exits
+from passes.exits.recognise import classifier_exits, recognise_exits
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import Decline, Exit, state_of
@@ -58,14 +58,17 @@ class Inspection:
     Attributes:
         model: File name.
         target: Target the layers are placed on.
-        input_shape: Shape of the input, batch 1.
+        input_shape: Shape of the first input, batch 1.
+        inputs: Shape of each input by its name.
+        outputs: Shape of each output by its name, in canonical form.
         classes: Number of classes; None if it is no classifier.
         weights: Whether the weights are in the file.
         nodes_in_file: Nodes of the model as loaded.
         nodes: The canonical network.
         absorbed: Nodes of the user's model no node of the canonical network came from.
         exits: The exits, shallow to deep; the final classifier is the last.
-        exits_from: ``metadata``, ``recognised`` or ``none``.
+        exits_from: ``metadata``, ``recognised``, or ``none`` for what is no classifier: its one exit is all
+            that any output needs.
         mounts: Every tensor with its rank as a mount, or why it is none.
         declined: All that passes left alone, and why.
         notes: What could not be found out, and why.
@@ -74,6 +77,8 @@ class Inspection:
     model: str
     target: str
     input_shape: Shape
+    inputs: dict[str, Shape]
+    outputs: dict[str, Shape]
     classes: int | None
     weights: bool
     nodes_in_file: int
@@ -97,6 +102,9 @@ def inspect_network(model: Path, target: str, cost_model: str | None = None) -> 
     """Look at a network; arguments as in `eecompile.api.inspect`.
 
     A network that cannot be compiled to the end is shown as far as it can be, with the reason in the notes.
+
+    Raises:
+        InputError: No such target, or a file that is no valid model.
     """
     accelerator = load_target(target, cost_model or "")
     graph = load(model)
@@ -106,24 +114,27 @@ def inspect_network(model: Path, target: str, cost_model: str | None = None) -> 
     exits_from = "metadata" if state.exits else "recognised"
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     try:
-        recognise_exits(graph)
-    except EecompileError as error:
-        exits_from, state.exits = "none", []
+        exits = classifier_exits(graph)
+    except InputError as error:
+        state.exits = []
+        exits, exits_from = recognise_exits(graph), "recognised" if state.exits else "none"
         notes.append(f"exits: {error.message}")
     mounts = _mounts(graph, notes)
     parse_pipeline(accelerator.pipeline(quantized=False))(graph)
-    costs = _costs(graph, accelerator, notes) if state.exits else None
+    costs = _costs(graph, accelerator, notes)
     used = {name for node in graph.nodes for name in state.origins.get(node.name, ())}
     return Inspection(
         model.name,
         target,
         tuple(graph.inputs[0].shape),
+        {t.name: tuple(t.shape) for t in graph.inputs},
+        {t.name: tuple(t.shape) for t in graph.outputs},
         int(graph.outputs[-1].shape[-1]) if state.exits else None,
         not state.symbolic,
         len(originals),
         _nodes(graph, costs),
         tuple(name for name in originals if name not in used),
-        tuple(state.exits),
+        tuple(exits),
         exits_from,
         mounts,
         tuple(state.declined),

@@ -20,6 +20,8 @@ from passes.model.graph import to_model
 from passes.state import state_of
 
 Array = NDArray[Any]
+# Name, shape and type of each input.
+Entry = tuple[tuple[str, tuple[int, ...], Any], ...]
 
 IMAGES = 4
 RELATIVE_TOLERANCE = 1e-4
@@ -57,7 +59,7 @@ class Verifier:
         self._outputs: dict[str, Array] | None = None
         self._softmax = False
         self._quantized = False
-        self._input: tuple[Any, ...] = ()
+        self._input: Entry = ()
         self.checks: list[Check] = []
 
     def before(self, step: Pass, graph: gs.Graph) -> None:  # noqa: ARG002 - the observer's interface
@@ -90,19 +92,22 @@ class Verifier:
         self._quantized = any(n.op in ("QuantizeLinear", "QLinearConv", "MatMulInteger") for n in graph.nodes)
         runner = session(to_model(graph))
         names = [t.name for t in graph.outputs]
-        name, shape, dtype = self._input
-        if self._images is not None and self._images.shape[1:] == tuple(shape[1:]):
-            images = self._images.astype(dtype)
-        else:
-            rng = np.random.default_rng(self._seed)
-            images = rng.standard_normal((IMAGES, *shape[1:])).astype(dtype)
-        runs = [runner.run(names, {name: images[i : i + 1]}) for i in range(len(images))]
+        rng = np.random.default_rng(self._seed)
+        feeds: list[dict[str, Array]] = [{} for _ in range(IMAGES)]
+        for name, shape, dtype in self._input:
+            if self._images is not None and self._images.shape[1:] == shape[1:]:
+                feeds = feeds[: len(self._images)]
+                given = self._images.astype(dtype)[:, np.newaxis]
+            else:
+                given = rng.standard_normal((len(feeds), *shape)).astype(dtype)
+            for feed, value in zip(feeds, given, strict=False):
+                feed[name] = value
+        runs = [runner.run(names, feed) for feed in feeds]
         self._outputs = {key: np.stack([run[i] for run in runs]) for i, key in enumerate(names)}
 
 
-def _entry(graph: gs.Graph) -> tuple[str, tuple[int, ...], Any]:
-    tensor = graph.inputs[0]
-    return tensor.name, tuple(tensor.shape), np.dtype(tensor.dtype)
+def _entry(graph: gs.Graph) -> Entry:
+    return tuple((t.name, tuple(t.shape), np.dtype(t.dtype)) for t in graph.inputs)
 
 
 def _pairs(

@@ -96,8 +96,8 @@ class Canonicalize(Pass):
     11. Activations and normalizations that are written out are one operator: HardSigmoid, HardSwish, Gelu,
         Mish, LayerNormalization, GroupNormalization; constants behind a normalization go into it. Slices
         that take a tensor apart are one Split.
-    12. Softmax or LogSoftmax at an output is set apart: the output is the logits, and
-        ``state.softmax`` says so.
+    12. Softmax or LogSoftmax at an output is set apart where all outputs are [1, classes] with one class
+        count: the output is the logits, and ``state.softmax`` says so.
     """
 
     name: ClassVar[str] = "canonicalize"

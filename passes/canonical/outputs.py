@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import onnx_graphsurgeon as gs
 
-from passes.canonical.views import is_view
 from passes.operator_sets import RESHAPES
 from passes.rewrite.rewriter import Rewriter, detach, dims
 
 
 def softmax_last(rw: Rewriter, node: gs.Node) -> bool:
-    """A Softmax over channels in front of a Flatten of 1x1 maps moves behind it."""
+    """A Softmax over the one axis longer than 1 moves behind the view of it as [1, classes]."""
     data, result = node.inputs[0], node.outputs[0]
     wide = [axis for axis, d in enumerate(dims(data)) if d != 1]
     if (
@@ -22,7 +21,7 @@ def softmax_last(rw: Rewriter, node: gs.Node) -> bool:
     ):
         return False
     view = result.outputs[0]
-    if view.op not in RESHAPES or not is_view(view) or len(dims(view.outputs[0])) != 2:
+    if view.op not in RESHAPES or dims(view.outputs[0]) != (1, dims(data)[wide[0]]):
         return False
     final = view.outputs[0]
     flat = rw.variable(f"{final.name}_logits", dims(final), final.dtype)
@@ -34,7 +33,7 @@ def softmax_last(rw: Rewriter, node: gs.Node) -> bool:
 
 
 def set_softmax_apart(rw: Rewriter, node: gs.Node) -> bool:
-    """A Softmax or LogSoftmax at a graph output goes; its input, the logits, is the output."""
+    """A Softmax or LogSoftmax at an output goes, if all outputs are alike; its input, the logits, is one."""
     logits, result = node.inputs[0], node.outputs[0]
     if not rw.is_output(result):
         return False
@@ -45,6 +44,8 @@ def set_softmax_apart(rw: Rewriter, node: gs.Node) -> bool:
         )
     if result.outputs or rw.is_input(logits):
         return rw.decline(node, "the network goes on behind it")
+    if len({dims(output) for output in rw.graph.outputs}) != 1:
+        return rw.decline(node, "outputs of other shapes stand beside it: they may be no logits")
     outputs: list[gs.Tensor] = []
     for output in rw.graph.outputs:
         kept = logits if output is result else output

@@ -50,6 +50,9 @@ def _touches_batch(node: gs.Node) -> bool:
 def merge_views(rw: Rewriter, node: gs.Node) -> bool:
     """Make a chain of views that ends in ``node`` one Flatten(axis=1), one Reshape or nothing."""
     if not is_view(node):
+        # Logits whose batch axis was taken away, and put in front again.
+        if rw.is_output(node.outputs[0]) and (same := _same_above(rw, node)) is not None:
+            return rw.replace(node.outputs[0], same)
         if node.op in RESHAPES and not isinstance(node.inputs[0], gs.Constant):
             return rw.decline(node, f"{node.op} to {list(dims(node.outputs[0]))} moves the batch axis")
         return False
@@ -80,6 +83,19 @@ def gather_to_view(rw: Rewriter, node: gs.Node) -> bool:
     rw.inherit(node, [above])
     write_view(rw, node, source)
     return True
+
+
+def _same_above(rw: Rewriter, node: gs.Node) -> gs.Tensor | None:
+    """Return the tensor above that has the shape of ``node``'s output, if only views lie between."""
+    above: gs.Node | None = node
+    while above is not None and above.op in RESHAPES:
+        source = above.inputs[0]
+        if isinstance(source, gs.Constant) or rw.is_mount(source):
+            return None
+        if dims(source) == dims(node.outputs[0]):
+            return source
+        above = producer_of(source)
+    return None
 
 
 def _is_plain(node: gs.Node) -> bool:

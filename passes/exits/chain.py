@@ -19,13 +19,17 @@ FINAL = "final"
 
 
 def order_outputs(graph: gs.Graph) -> None:
-    """Let the outputs of ``graph`` be those of its exits, in their order."""
+    """Let the outputs of ``graph`` be those of its exits, in their order; without exits they stay."""
+    if not state_of(graph).exits:
+        return
     by_name = {t.name: t for t in graph.outputs}
     graph.outputs = [by_name[e.output] for e in state_of(graph).exits]
 
 
 def final_exit(output: gs.Tensor) -> Exit:
     """Return the final exit; its mount is what its classifier (pool, flatten, fully connected) reads."""
+    if not output.inputs:
+        return Exit(FINAL, output.name, output.name)
     node = output.inputs[0]
     while node.op in _HEAD_OPS and node.inputs[0].inputs:
         node = node.inputs[0].inputs[0]

@@ -15,7 +15,7 @@ from passes.errors import InputError
 from passes.exits.chain import head_nodes, number_exits, order_outputs
 from passes.exits.mount_rules import widened
 from passes.exits.mounts import Mount, find_mounts, resolve_mounts
-from passes.exits.recognise import recognise_exits
+from passes.exits.recognise import check_classifier, classifier_exits
 from passes.heads import AUTO, HeadFamily, check_kind, head_family, layer_names
 from passes.model.graph import tidy
 from passes.operator_sets import FLOAT_LINEAR
@@ -52,6 +52,7 @@ class InsertExits(Pass):
         check_kind(self.head)
         confidence_rule(self.confidence)
         if not state_of(graph).exits and len(graph.outputs) != 1:
+            check_classifier(graph)
             raise self.broken(
                 graph,
                 f"the graph has {len(graph.outputs)} outputs, so its exits are there already",
@@ -62,7 +63,7 @@ class InsertExits(Pass):
         """Insert the heads, shallow to deep."""
         state = state_of(graph)
         rule = confidence_rule(self.confidence)
-        *early, final = recognise_exits(graph)
+        *early, final = classifier_exits(graph)
         mounts = self._free_mounts(graph, {e.mount for e in early})
         if not mounts:
             return False

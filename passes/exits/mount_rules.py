@@ -19,7 +19,9 @@ _COMPLETES = ACTIVATIONS | {"BatchNormalization", "QuantizeLinear"}
 
 
 class DataFlow:
-    """The data flow of a graph between its input and its final output, tensor by tensor.
+    """The data flow of a graph between its inputs and its final output, tensor by tensor.
+
+    The first input stands for all that is given: what several inputs lead to is computed from it.
 
     All that is asked of single tensors is found out for all of them at once, in one walk along the
     topological order or against it.
@@ -27,13 +29,16 @@ class DataFlow:
 
     def __init__(self, graph: gs.Graph) -> None:
         self.graph = graph
-        self.input = graph.inputs[0]
-        self.tensors: list[gs.Tensor] = [self.input]
-        self._names: dict[str, str] = {self.input.name: "input"}
-        self._sources: list[list[int]] = [[]]  # by the number of a tensor: those it is computed from
-        self._number: dict[str, int] = {self.input.name: 0}
-        self._macs: list[int] = [0]
-        below = [0]  # bit set of the nodes with MACs behind a tensor
+        self.tensors: list[gs.Tensor] = list(graph.inputs)
+        given = range(len(self.tensors))
+        self._number: dict[str, int] = {self.tensors[number].name: number for number in given}
+        self._names = {
+            name: f"input_{number}" if number else "input" for name, number in self._number.items()
+        }
+        # By the number of a tensor: those it is computed from.
+        self._sources: list[list[int]] = [[] for _ in given]
+        self._macs: list[int] = [0 for _ in given]
+        below = [0 for _ in given]  # bit set of the nodes with MACs behind a tensor
         weights: list[int] = []
         counts: dict[str, int] = {}
         for node in graph.nodes:

@@ -1,116 +1,147 @@
-"""Which outputs are exits: from metadata, or recognised in a network that has several classifiers."""
+"""What is a classifier, and which of its outputs are exits: from metadata, or recognised in the network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import pairwise
 
 import onnx_graphsurgeon as gs
 
-from passes.canonical.canonicalize import Canonicalize
 from passes.errors import InputError
-from passes.exits.chain import ancestors, final_exit, order_outputs
-from passes.state import Exit, decline, state_of
+from passes.exits.chain import FINAL, ancestors, final_exit, order_outputs
+from passes.exits.logits import use_logits
+from passes.operator_sets import QUANTIZATION, RESHAPES
+from passes.rewrite.rewriter import dims, producer_of
+from passes.state import Exit, state_of
 
-_PICKS = {"ArgMax", "TopK"}
-_VIEWS_OF_PICKS = {"Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
-_PICKING = {*_PICKS, *_VIEWS_OF_PICKS, "Softmax", "LogSoftmax"}
+_SAME_LABELS = {*QUANTIZATION, *RESHAPES, "Identity", "Cast"}
+_ANY_NETWORK = "`cost` and `inspect` take any network; exits, thresholds and `run` need a classifier: "
 
 
 def recognise_exits(graph: gs.Graph) -> list[Exit]:
-    """Return the exits of ``graph``, shallow to deep, and record them in its state.
+    """Return the exits of ``graph``, shallow to deep; those of a classifier are recorded in its state.
+
+    What is no classifier has one exit, ``final``, without a mount: all that any output needs. Nothing of it
+    is recorded, and its outputs stay as they are.
+
+    Raises:
+        InputError: Metadata that speaks of other outputs than the file has.
+    """
+    check_recorded(graph)
+    try:
+        return classifier_exits(graph)
+    except InputError:
+        return [Exit(FINAL, "", graph.outputs[0].name)]
+
+
+def classifier_exits(graph: gs.Graph) -> list[Exit]:
+    """Return the exits of a classifier, shallow to deep, and record them in the state of ``graph``.
 
     They come from the graph's metadata where it has any; else a network with one output has one
     exit, ``final``, and one with several outputs of the same class count has one exit per output,
     ordered by how many nodes it needs; the mount of such an exit is the last tensor its path shares
-    with the deeper exits. Outputs beside the classifiers that lie on the way to them, or are an ArgMax
-    or TopK of them, are dropped and recorded as declined.
+    with the deeper exits. Logits of other forms, and outputs beside them that say nothing else, are
+    brought into the usual form (:func:`passes.exits.logits.use_logits`).
 
     Raises:
-        InputError: Outputs that are not [1, classes] with one class count, or not nested; metadata
-            that speaks of other outputs than the file has.
+        InputError: No classifier, with the reason and what would make it one; metadata that speaks of
+            other outputs than the file has.
     """
     state = state_of(graph)
     if state.exits:
         check_recorded(graph)
         return state.exits
-    if not _are_classifiers(graph.outputs):
-        _drop_side_outputs(graph)
-    if not _are_classifiers(graph.outputs):
-        listed = ", ".join(f"{t.name} {list(t.shape)}" for t in graph.outputs)
-        raise InputError(
-            "not a classifier: every output must be [1, classes] with one class count of at least 2, "
-            f"found {listed}",
-            "eecompile compiles image classifiers; cut other outputs off before",
-        )
-    paths = sorted(((ancestors([t]), t.name) for t in graph.outputs), key=lambda p: (len(p[0]), p[1]))
-    exits = []
-    for index, (path, name) in enumerate(paths[:-1]):
-        deeper = paths[index + 1][0]
-        shared = path & deeper
-        mounts = {
-            tensor.name
-            for node in graph.nodes
-            if node.name in path and node.name not in shared
-            for tensor in node.inputs
-            if tensor.inputs and tensor.inputs[0].name in shared
-        }
-        if len(mounts) != 1:
-            raise InputError(
-                f"output '{name}' leaves the network at {len(mounts)} tensors; an exit leaves at one",
-                "only networks whose outputs are exits of one backbone are understood",
-            )
-        exits.append(Exit(f"exit_{index}", mounts.pop(), name))
-    deepest = next(t for t in graph.outputs if t.name == paths[-1][1])
-    state.exits = [*exits, final_exit(deepest)]
+    use_logits(graph)
+    check_classifier(graph)
+    paths = _by_depth(graph)
+    early = [
+        Exit(f"exit_{number}", mount, paths[number][1].name) for number, mount in enumerate(_mounts(graph))
+    ]
+    state.exits = [*early, final_exit(paths[-1][1])]
     order_outputs(graph)
     return state.exits
 
 
-def _are_classifiers(outputs: Sequence[gs.Tensor]) -> bool:
-    """Whether there are outputs and all are [1, classes] with one class count."""
-    shapes = [list(t.shape) for t in outputs]
-    return all(len(s) == 2 and s[1] >= 2 for s in shapes) and len({s[1] for s in shapes}) == 1
+def check_classifier(graph: gs.Graph) -> None:
+    """Check that the outputs of ``graph``, as they are, are the exits of a classifier.
+
+    Raises:
+        InputError: They are not, with the reason and what would make it a classifier.
+    """
+    if len(graph.inputs) != 1:
+        names = ", ".join(t.name for t in graph.inputs)
+        raise _no_classifier(
+            f"it has {len(graph.inputs)} inputs ({names})", "make all but the image constants"
+        )
+    shapes = [dims(t) for t in graph.outputs]
+    listed = ", ".join(f"{t.name} {list(shape)}" for t, shape in zip(graph.outputs, shapes, strict=True))
+    if len(shapes) == 1 and set(shapes[0]) <= {1}:
+        raise _no_classifier(
+            f"its output {listed} is one number, and a class is chosen among at least 2",
+            "export two logits for a yes or no (Softmax of 0 and z is Sigmoid of z)",
+        )
+    if not all(len(s) == 2 and s[0] == 1 and s[1] >= 2 for s in shapes) or len(set(shapes)) != 1:
+        raise _no_classifier(
+            f"every output must be [1, classes] with one class count of at least 2, found {listed}",
+            "export it up to these logits" if len(shapes) == 1 else "cut off the outputs that are no logits",
+        )
+    labels = [t for t in graph.outputs if _is_sigmoid(t)]
+    if labels:
+        raise _no_classifier(
+            f"'{labels[0].name}' is a Sigmoid: each of its {shapes[0][1]} labels holds or not for itself",
+            "where one class holds, export the logits without the Sigmoid",
+        )
+    _mounts(graph)
 
 
-def _drop_side_outputs(graph: gs.Graph) -> None:
-    """Drop the outputs beside the classifiers if each has its reason; else leave all as they are."""
-    needs = {t.name: ancestors([t]) for t in graph.outputs}
-
-    def feeds(tensor: gs.Tensor, other: gs.Tensor) -> bool:
-        return any(reader.name in needs[other.name] for reader in tensor.outputs)
-
-    computed = [t for t in graph.outputs if not _is_pick(t)]
-    ends = [t for t in computed if not any(feeds(t, other) for other in computed)]
-    if not _are_classifiers(ends):
-        return
-    ops = {node.name: node.op for node in graph.nodes}
-    reasons: dict[str, str] = {}
-    for side in graph.outputs:
-        if any(side is end for end in ends):
-            continue
-        if _is_pick(side):
-            close = [e for e in ends if {ops[n] for n in needs[e.name] ^ needs[side.name]} <= _PICKING]
-            reason = "picks from the logits '{}': no exit, the output is dropped"
-        else:
-            # One with the class count of the ends may be an exit that a deeper one reads.
-            close = [e for e in ends if feeds(side, e) and list(side.shape) != list(e.shape)]
-            reason = "lies on the way to '{}': no exit, the output is dropped"
-        if not close:
-            return
-        reasons[side.name] = reason.format(close[0].name)
-    for name, reason in reasons.items():
-        decline(graph, "exits", name, reason)
-    graph.outputs = ends
-    graph.cleanup(remove_unused_graph_inputs=False)
-    if Canonicalize.name in state_of(graph).history:
-        Canonicalize()(graph)  # a Softmax that ArgMax read, for one, can be set apart only now
+def _no_classifier(reason: str, way_out: str) -> InputError:
+    return InputError(f"not a classifier: {reason}", _ANY_NETWORK + way_out)
 
 
-def _is_pick(tensor: gs.Tensor) -> bool:
-    """Whether ``tensor`` is the result of ArgMax or TopK, or a view of one."""
-    while tensor.inputs and tensor.inputs[0].op in _VIEWS_OF_PICKS:
-        tensor = tensor.inputs[0].inputs[0]
-    return bool(tensor.inputs) and tensor.inputs[0].op in _PICKS
+def _is_sigmoid(tensor: gs.Tensor) -> bool:
+    node = producer_of(tensor)
+    while node is not None and node.op in _SAME_LABELS:
+        node = producer_of(node.inputs[0])
+    return node is not None and node.op == "Sigmoid"
+
+
+def _by_depth(graph: gs.Graph) -> list[tuple[set[str], gs.Tensor]]:
+    """Return the outputs with the names of the nodes they need, fewest first."""
+    return sorted(((ancestors([t]), t) for t in graph.outputs), key=lambda p: (len(p[0]), p[1].name))
+
+
+def _mounts(graph: gs.Graph) -> list[str]:
+    """Return the tensors at which the outputs but the deepest leave the way to the deeper ones.
+
+    Raises:
+        InputError: An output leaves at several tensors, or the next leaves at the same.
+    """
+    paths = _by_depth(graph)
+    found: list[str] = []
+    for (path, tensor), (deeper, _) in pairwise(paths):
+        shared = path & deeper
+        mounts = {
+            source.name
+            for node in graph.nodes
+            if node.name in path and node.name not in shared
+            for source in node.inputs
+            if source.inputs and source.inputs[0].name in shared
+        }
+        if len(mounts) != 1:
+            raise _no_classifier(
+                f"output '{tensor.name}' leaves the network at {len(mounts)} tensors; an exit leaves at one",
+                "of several outputs each must be an exit of one backbone",
+            )
+        found.append(mounts.pop())
+    tensors = graph.tensors()
+    for mount, deeper_mount in pairwise([*found, final_exit(paths[-1][1]).mount]):
+        last = producer_of(tensors[deeper_mount])
+        if last is None or last.name in ancestors([tensors[mount]]):
+            raise _no_classifier(
+                f"outputs {', '.join(t.name for t in graph.outputs)} are computed from '{mount}' "
+                "side by side: they answer several questions, and no exit has layers behind it",
+                "cut off all outputs but one",
+            )
+    return found
 
 
 def check_recorded(graph: gs.Graph) -> None:

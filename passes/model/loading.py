@@ -29,6 +29,16 @@ _REFUSED = (
     IndexError,
 )
 
+# Images as floats or integers, and what other networks are given beside or instead: token numbers, masks.
+_INPUT_TYPES = {
+    TensorProto.FLOAT,
+    TensorProto.UINT8,
+    TensorProto.INT8,
+    TensorProto.INT32,
+    TensorProto.INT64,
+    TensorProto.BOOL,
+}
+
 _MAGIC = {
     b"PK\x03\x04": "a zip archive (PyTorch checkpoints are, too)",
     b"\x1f\x8b": "a gzip archive",
@@ -224,47 +234,74 @@ def put_weights_back(model: onnx.ModelProto, aside: dict[str, TensorProto]) -> N
 
 
 def fix_batch(model: onnx.ModelProto, where: str) -> None:
-    """Set the batch size of the one input to 1; refuse dynamic spatial dimensions and several inputs."""
+    """Set the batch of every input to 1; refuse dynamic spatial dimensions, and types that are not taken."""
     weights = {t.name for t in model.graph.initializer}
     inputs = [i for i in model.graph.input if i.name not in weights]
-    if len(inputs) != 1:
-        names = ", ".join(i.name for i in inputs) or "none"
-        raise InputError(
-            f"{where} has {len(inputs)} inputs ({names})", "eecompile takes networks with one input"
-        )
+    if not inputs:
+        raise InputError(f"{where} has 0 inputs (none)", "export it with its input: a constant is no network")
     if not model.graph.output:
         raise InputError(f"{where} has no outputs", "export it again")
-    tensor = inputs[0].type.tensor_type
-    raw_bytes = any(n.op_type == "Cast" and inputs[0].name in n.input for n in model.graph.node)
-    integers = tensor.elem_type in (TensorProto.UINT8, TensorProto.INT8)  # later stages read such
-    if tensor.elem_type != TensorProto.FLOAT and (raw_bytes or not integers):
-        known = TensorProto.DataType.Name(tensor.elem_type).lower()
-        raise InputError(
-            f"input '{inputs[0].name}' of {where} is {known}, not float32",
-            "export the network with a float32 input and float32 weights",
-        )
-    if not tensor.HasField("shape") or not tensor.shape.dim:
-        raise InputError(f"input '{inputs[0].name}' of {where} has no shape", "export it with a fixed shape")
-    dims = tensor.shape.dim
-    dynamic = [str(d.dim_param or "?") for d in dims[1:] if d.dim_value <= 0]
-    if dynamic:
-        shape = [d.dim_value or d.dim_param or "?" for d in dims]
-        raise InputError(
-            f"input '{inputs[0].name}' of {where} has dynamic dimensions: {shape}",
-            "export it with fixed channels and spatial size; only the batch may be dynamic",
-        )
-    if dims[0].dim_value > 1:
-        raise InputError(
-            f"input '{inputs[0].name}' of {where} has a fixed batch of {dims[0].dim_value}",
-            "export it with batch 1 or a dynamic batch",
-        )
-    was_dynamic = dims[0].dim_value != 1
-    dims[0].ClearField("dim_param")
-    dims[0].dim_value = 1
+    _check_tensors([*inputs, *model.graph.output], where)
+    was_dynamic = False
+    batched = any(_is_batch_of_one(value) for value in inputs)
+    for value in inputs:
+        _check_input(value, where)
+        if not value.type.tensor_type.shape.dim:
+            continue
+        first = value.type.tensor_type.shape.dim[0]
+        if first.dim_value > 1:
+            # Where another input has the batch in front, this one has none: anchors, a size, a mean.
+            if not batched:
+                raise InputError(
+                    f"input '{value.name}' of {where} has a fixed batch of {first.dim_value}",
+                    "export it with batch 1 or a dynamic batch",
+                )
+            continue
+        was_dynamic |= first.dim_value != 1
+        first.ClearField("dim_param")
+        first.dim_value = 1
     if was_dynamic:  # stale symbolic shapes would contradict the fixed batch
         del model.graph.value_info[:]
         for output in model.graph.output:
             output.type.tensor_type.ClearField("shape")
+
+
+def _check_tensors(values: list[onnx.ValueInfoProto], where: str) -> None:
+    """Refuse inputs and outputs that are sequences, maps or optional: no tensor of one shape."""
+    for value in values:
+        kind = value.type.WhichOneof("value")
+        if kind in ("sequence_type", "map_type", "optional_type", "sparse_tensor_type"):
+            what = kind.removesuffix("_type").replace("_", " ")
+            raise InputError(
+                f"'{value.name}' of {where} is a {what}, not a tensor",
+                "export it with tensors in and out (from scikit-learn: with zipmap=False)",
+            )
+
+
+def _is_batch_of_one(value: onnx.ValueInfoProto) -> bool:
+    """Whether the first dimension is a batch: any number of images, or one."""
+    dims = value.type.tensor_type.shape.dim
+    return bool(dims) and dims[0].dim_value <= 1
+
+
+def _check_input(value: onnx.ValueInfoProto, where: str) -> None:
+    """Refuse an input of a type not taken, without shape, or dynamic beyond its batch."""
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in _INPUT_TYPES:
+        known = TensorProto.DataType.Name(tensor.elem_type).lower()
+        raise InputError(
+            f"input '{value.name}' of {where} is {known}, not float32",
+            "export the network with a float32 input and float32 weights",
+        )
+    if not tensor.HasField("shape"):
+        raise InputError(f"input '{value.name}' of {where} has no shape", "export it with a fixed shape")
+    dims = tensor.shape.dim
+    if any(d.dim_value <= 0 for d in dims[1:]):
+        shape = [d.dim_value or d.dim_param or "?" for d in dims]
+        raise InputError(
+            f"input '{value.name}' of {where} has dynamic dimensions: {shape}",
+            "export it with fixed channels and spatial size; only the batch may be dynamic",
+        )
 
 
 def infer(model: onnx.ModelProto, where: str) -> onnx.ModelProto:

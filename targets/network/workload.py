@@ -119,13 +119,16 @@ class _Builder:
     def build(self) -> Workload:
         real = [name for name, nodes in self.groups.items() if not self._is_free(name, nodes)]
         exits = self.state.exits or [Exit("final", "", self.graph.outputs[0].name)]
-        outputs = {t.name for t in self.graph.outputs} | {e.output for e in exits}
-        logits = {self._resolve(name) for name in outputs}
+        leaving = {t.name for t in self.graph.outputs} | {e.output for e in exits}
+        outputs = {name for name in map(self._resolve, leaving) if self._computed(name)}
+        # What other layers read too has the precision that they take.
+        read = {self._resolve(t.name) for name in real for t in self._outside_inputs(self.groups[name], name)}
+        logits = outputs - read | {self._resolve(e.output) for e in self.state.exits}
         order = self._sorted(real)
         position = {name: index for index, name in enumerate(order)}
         layers = [self._layer(name, position, logits) for name in order]
         paths = self._paths(layers, exits, position)
-        return Workload(tuple(layers), tuple(paths), tuple(self.free), frozenset(logits))
+        return Workload(tuple(layers), tuple(paths), tuple(self.free), frozenset(outputs))
 
     def _is_free(self, name: str, nodes: list[gs.Node]) -> bool:
         """Recognise what costs nothing; a view's output is another name of its input."""
@@ -176,7 +179,11 @@ class _Builder:
 
     def _producers(self, name: str) -> set[str]:
         sources = (self._resolve(t.name) for t in self._outside_inputs(self.groups[name], name))
-        return {self.group_of[s] for s in sources if s in self.group_of and not self._constant(s)}
+        return {self.group_of[s] for s in sources if self._computed(s)}
+
+    def _computed(self, tensor: str) -> bool:
+        """Whether a layer writes ``tensor``: it is neither given nor constant."""
+        return tensor in self.group_of and not self._constant(tensor)
 
     def _constant(self, tensor: str) -> bool:
         return self.group_of[tensor] in self.constants
@@ -285,14 +292,16 @@ class _Builder:
             ends = {self._resolve(leave.output)}
             if last:
                 ends |= {self._resolve(t.name) for t in self.graph.outputs}
-            roots = sorted(position[self.group_of[e]] for e in ends if e in self.group_of)
+            roots = sorted(position[self.group_of[e]] for e in ends if self._computed(e))
             members |= _ancestors(layers, roots)
             if not last or self.state.softmax:
-                logits = self._operand(
-                    self.by_name[self._resolve(leave.output)], {self._resolve(leave.output)}
-                )
-                members.add(len(layers))
-                layers.append(_decision(leave.name, logits, roots, last))
+                # What is no classifier ends in all its outputs: each had a Softmax, of the same size.
+                logits = [leave.output] if self.state.exits else [t.name for t in self.graph.outputs]
+                for index, name in enumerate(map(self._resolve, logits)):
+                    members.add(len(layers))
+                    operand = self._operand(self.by_name[name], {name})
+                    stem = leave.name if index == 0 else f"{leave.name}_{index}"
+                    layers.append(_decision(stem, operand, roots, last))
             macs = sum(layers[i].macs for i in members)
             paths.append(ExitPath(leave.name, leave.mount, tuple(sorted(members)), macs, not last))
         return paths

@@ -75,7 +75,10 @@ def cuttable(layer: Layer, axis: Axis) -> int:
             return size if len(layer.outputs[0].shape) == 4 else 1
         return layer.dims.g if layer.dims.g > 1 else layer.dims.k
     if layer.op_type in {"Gemm", "MatMul"}:
-        one_row = layer.dims is not None and layer.dims.b == layer.dims.g == 1
+        # Of [1, 1, K] the second axis, by which tensors are cut, is not the one of the columns.
+        one_row = (
+            layer.dims is not None and layer.dims.b == layer.dims.g == 1 and extent.channels == layer.dims.k
+        )
         return layer.dims.k if axis == "K" and layer.weight is not None and one_row and layer.dims else 1
     if layer.op_type in WINDOW_POOLS and layer.dims is not None:
         return size if axis == "K" or len(layer.outputs[0].shape) == 4 else 1

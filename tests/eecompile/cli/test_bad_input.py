@@ -24,8 +24,9 @@ from typer.testing import CliRunner
 
 from eecompile.cli import main as cli
 from tests.eecompile.fabricated_run import write_run
-from tests.eecompile.small_models import SKIP_NET, skip_net, write_images, write_skip_net
+from tests.eecompile.small_models import skip_net, write_images, write_skip_net
 from tests.needs import needs_torch
+from tests.passes.any_networks import NO_CLASSIFIERS, network
 
 VERBS = (
     ("run", "{model}", "-o", "out"),
@@ -183,20 +184,27 @@ def test_control_flow(folder: Path) -> None:
     assert "placement: If 'branch' is control flow" in shown.stdout
 
 
-def test_what_is_no_classifier(folder: Path) -> None:
-    rank_4 = SKIP_NET.replace("float[1,4] probabilities", "float[1,8,1,1] h")
-    rank_4 = rank_4[: rank_4.index("i = Flatten")] + "}"
-    one_number = SKIP_NET.replace("float[1,4] prob", "float[1,1] prob").replace(
-        "float[4,8] v", "float[1,8] v"
-    )
-    verbs = (VERBS[0], VERBS[1])
-    write_skip_net(folder / "model.onnx", rank_4)
-    assert "not a classifier" in (message := refused_model(folder, "model.onnx", verbs))
-    assert "found h [1, 8, 1, 1]" in message
-    model = skip_net(one_number)
-    model.graph.initializer[3].CopyFrom(numpy_helper.from_array(np.ones((1, 8), np.float32), "v"))
-    onnx.save(model, "model.onnx")
-    assert "with one class count of at least 2, found" in refused_model(folder, "model.onnx", verbs)
+@pytest.mark.parametrize("case", NO_CLASSIFIERS)
+def test_what_is_no_classifier_is_costed_and_not_run(case: str, folder: Path) -> None:
+    text, reason = NO_CLASSIFIERS[case]
+    onnx.save(network(text), "model.onnx")
+    for refusing in (
+        ("run", "model.onnx", "-o", "out"),
+        ("cost", "model.onnx", "--target", "gap9", "--exits", "1"),
+        ("opt", "model.onnx", "-p", "canonicalize,insert-exits", "-o", "out.onnx"),
+        ("opt", "model.onnx", "-p", "quantize", "--data", "digits", "-o", "out.onnx"),
+    ):
+        message = refused(folder, *refusing)
+        assert "not a classifier: " in message
+        assert reason in message
+        assert "`cost` and `inspect` take any network" in message
+    for taking in (
+        ("cost", "model.onnx", "--target", "gap9"),
+        ("inspect", "model.onnx"),
+        ("opt", "model.onnx", "-p", "canonicalize,fuse-layers", "--verify-each", "-o", "out.onnx"),
+    ):
+        shown = CliRunner().invoke(cli.app, list(taking))
+        assert shown.exit_code == 0, (taking, shown.output)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import pytest
 
 from eecompile import api
 from passes.errors import InputError
+from passes.macs import node_macs
+from passes.model.graph import load
+from tests.passes.any_networks import FORMS, NO_CLASSIFIERS, SOFTMAX_FORMS, USUAL, network
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "digits_resnet.onnx"
 # One core at a time, weights fetched for each inference: figures of this project's first scheduler.
@@ -32,3 +36,49 @@ def test_the_schedule_is_made_for_the_ratios_given() -> None:
     assert len(named.exits) == 3
     with pytest.raises(InputError, match="whatever `ratios` says"):
         api.cost(EXAMPLE, ratios=(1.0,))
+
+
+def saved(text: str, folder: Path) -> Path:
+    path = folder / "net.onnx"
+    onnx.save(network(text), path)
+    return path
+
+
+@pytest.mark.parametrize("case", NO_CLASSIFIERS)
+def test_any_network_is_one_path_that_holds_all_of_it(case: str, tmp_path: Path) -> None:
+    path = saved(NO_CLASSIFIERS[case][0], tmp_path)
+    report = api.cost(path, "gap9")
+    (final,) = report.exits
+    assert (final.name, final.mount) == ("final", "")
+    assert final.cost.macs == report.total.macs == sum(node_macs(node) for node in load(path).nodes)
+    assert report.total.latency_cycles > 0
+    (document,) = report.to_json()["exits"]
+    classifier = api.cost(saved(USUAL, tmp_path), "gap9").to_json()["exits"][0]
+    assert document.keys() == classifier.keys()
+
+
+@pytest.mark.parametrize(
+    ("case", "count"),
+    [("answers side by side", 2), ("two answers", 1), ("detector", 1), ("segmentation", 1), ("yes or no", 0)],
+)
+def test_no_softmax_is_invented_or_lost_behind_any_network(case: str, count: int, tmp_path: Path) -> None:
+    layers = api.cost(saved(NO_CLASSIFIERS[case][0], tmp_path), "gap9").layers
+    assert sum(layer.layer.op_type == "Softmax" for layer in layers) == count
+
+
+@pytest.mark.parametrize("target", ["diana", "gap9", "edge_tpu_quad"])
+def test_a_classifier_costs_the_same_in_whatever_form_its_logits_are(target: str, tmp_path: Path) -> None:
+    plain, soft = (FORMS | {"usual": USUAL}), SOFTMAX_FORMS
+    for forms in (plain, soft):
+        found = {
+            name: api.cost(saved(text, tmp_path), target).total.latency_cycles
+            for name, text in forms.items()
+            if name
+            not in ("[1, C, 1, 1]", "[1, 1, C]")  # a convolution and a product of tokens: other layers
+        }
+        assert len(set(found.values())) == 1, found
+
+
+def test_an_output_that_other_layers_read_has_the_precision_they_take(tmp_path: Path) -> None:
+    layers = api.cost(saved(NO_CLASSIFIERS["autoencoder with its code"][0], tmp_path), "diana").layers
+    assert [[t.bits for t in layer.layer.outputs] for layer in layers] == [[8], [8], [32]]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 
 from eecompile.cli import show_network
@@ -10,6 +11,7 @@ from eecompile.cli.terminal import console
 from eecompile.verbs.inspect_network import Inspection, inspect_network
 from passes.errors import InputError
 from tests.eecompile.small_models import SKIP_NET, write_skip_net
+from tests.passes.any_networks import NO_CLASSIFIERS, network
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,18 @@ def test_no_classifier_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
     assert found.classes is None
     assert any("not a classifier" in note for note in found.notes)
     assert len(found.nodes) >= 10
+    assert [(e.name, e.mount, e.output) for e in found.exits] == [("final", "", "probabilities")]
+    assert found.outputs == {"probabilities": (1, 4), "x": (1, 8, 8, 8)}
+    assert all(node.core or any("costs nothing" in why for why in node.reasons) for node in found.nodes)
+
+
+def test_all_inputs_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    onnx.save(network(NO_CLASSIFIERS["two inputs"][0]), tmp_path / "net.onnx")
+    found = inspect_network(tmp_path / "net.onnx", "gap9")
+    assert found.inputs == {"x": (1, 4, 8, 8), "z": (1, 8)}
+    assert {m.name for m in found.mounts} >= {"input", "input_1", "add_0"}
+    show_network.inspection(console(), found)
+    assert "net.onnx: inputs x 1x4x8x8, z 1x8, with weights" in capsys.readouterr().out
 
 
 def test_json_holds_everything(found: Inspection) -> None:

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from passes.errors import InputError
-from passes.exits.recognise import recognise_exits
+from passes.exits.insert_exits import InsertExits
+from passes.exits.recognise import check_classifier, classifier_exits, recognise_exits
 from passes.model.graph import from_model
 from passes.registry import parse_pipeline
 from passes.state import Exit, state_of
+from tests.passes.any_networks import NO_CLASSIFIERS, network
+from tests.passes.equivalence import printed
 from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import EARLY, FINAL, chain, two_exits
 
@@ -27,12 +30,33 @@ def test_outputs_become_exits_by_depth() -> None:
     assert recognise_exits(graph) is state_of(graph).exits
 
 
-def test_outputs_of_other_class_counts() -> None:
-    net = NetBuilder((1, 2, 4, 4))
-    flat = net.op("Flatten", net.conv("x", 2, 2))
-    outputs = [net.op("Gemm", flat, net.normal(n, 32), transB=1) for n in (2, 3)]
-    with pytest.raises(InputError, match=r"one class count.*, found .* \[1, 2\], .* \[1, 3\]"):
-        recognise_exits(from_model(net.model(*outputs)))
+@pytest.mark.parametrize("case", NO_CLASSIFIERS)
+def test_what_is_no_classifier_is_one_path_and_stays_as_it_is(case: str) -> None:
+    text, reason = NO_CLASSIFIERS[case]
+    graph = from_model(network(text))
+    outputs = [t.name for t in graph.outputs]
+    before = printed(graph)
+    assert recognise_exits(graph) == [Exit("final", "", outputs[0])]
+    assert not state_of(graph).exits
+    assert not state_of(graph).declined
+    assert printed(graph) == before
+    for refuse in (classifier_exits, check_classifier, InsertExits().run):
+        with pytest.raises(InputError) as error:
+            refuse(graph)
+        assert error.value.message.startswith("not a classifier: ")
+        assert reason in error.value.message
+        assert error.value.hint.startswith(
+            "`cost` and `inspect` take any network; exits, thresholds and `run`"
+        )
+
+
+@pytest.mark.parametrize("case", NO_CLASSIFIERS)
+def test_canonical_form_keeps_all_outputs_of_any_network(case: str) -> None:
+    graph = from_model(network(NO_CLASSIFIERS[case][0]))
+    parse_pipeline("canonicalize,fold-batchnorm")(graph)
+    shapes = [t.shape for t in from_model(network(NO_CLASSIFIERS[case][0])).outputs]
+    assert [t.shape for t in graph.outputs] == shapes
+    assert state_of(graph).softmax is (case == "answers side by side"), "none is invented, none is lost"
 
 
 def embedding_net(classes: int = 3, width: int = 64) -> tuple[NetBuilder, str, str]:
@@ -91,19 +115,18 @@ def ambiguous_outputs(case: str) -> tuple[NetBuilder, list[str]]:
         return net, [logits, net.op("Sigmoid", embedding)]
     if case == "picks from the embedding":
         return net, [logits, *picks(net, embedding)]
-    if case == "only picks":
-        return net, picks(net, logits)
     return net, [embedding, logits, *picks(net, logits)]
 
 
-@pytest.mark.parametrize("case", ["may be an exit", "off the way", "picks from the embedding", "only picks"])
+@pytest.mark.parametrize("case", ["may be an exit", "off the way", "picks from the embedding"])
 def test_side_outputs_with_a_second_reading_stay(case: str) -> None:
     net, outputs = ambiguous_outputs(case)
     graph = from_model(net.model(*outputs))
-    with pytest.raises(InputError, match="not a classifier"):
-        recognise_exits(graph)
+    assert [e.output for e in recognise_exits(graph)] == outputs[:1]
     assert [t.name for t in graph.outputs] == outputs
     assert not state_of(graph).declined
+    with pytest.raises(InputError, match="not a classifier"):
+        classifier_exits(graph)
 
 
 def test_an_exit_that_leaves_at_two_tensors() -> None:
@@ -114,7 +137,7 @@ def test_an_exit_that_leaves_at_two_tensors() -> None:
     three = net.op("Relu", net.conv(net.op("Sigmoid", net.op("Tanh", two)), 2, 2))
     late = net.op("Gemm", net.op("Flatten", net.op("Mul", three, one)), net.normal(2, 32), transB=1)
     with pytest.raises(InputError, match="leaves the network at 2 tensors"):
-        recognise_exits(from_model(net.model(late, early)))
+        classifier_exits(from_model(net.model(late, early)))
 
 
 def test_metadata_of_another_network() -> None:

@@ -146,10 +146,10 @@ def old_gemm(model: onnx.ModelProto) -> None:
     model.graph.node[-1].input.pop()
 
 
-def byte_images(model: onnx.ModelProto) -> None:
-    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
-    model.graph.node.insert(0, helper.make_node("Cast", ["x"], ["real"], "cast", to=TensorProto.FLOAT))
-    model.graph.node[1].input[0] = "real"
+def sequence_output(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("SequenceConstruct", [model.graph.output[0].name], ["all"]))
+    made = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    model.graph.output.append(helper.make_value_info("all", helper.make_sequence_type_proto(made)))
 
 
 def cycle(model: onnx.ModelProto) -> None:
@@ -181,20 +181,16 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "unknown channels": (lambda m: set_input(m, 1, -1), "dynamic dimensions: [1, -1, 16, 16]"),
     "batch 4": (lambda m: set_input(m, 0, 4), "fixed batch of 4"),
     "no input": (lambda m: m.graph.ClearField("input"), "0 inputs (none)"),
-    "two inputs": (
-        lambda m: m.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, [1])),
-        "2 inputs (x, z)",
-    ),
     "no output": (lambda m: m.graph.ClearField("output"), "has no outputs"),
     "input without shape": (
         lambda m: m.graph.input[0].type.tensor_type.ClearField("shape"),
         "input 'x' of model.onnx has no shape",
     ),
-    "integers as input": (
-        lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", TensorProto.INT32),
-        "is int32, not float32",
+    "text as input": (
+        lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", TensorProto.STRING),
+        "is string, not float32",
     ),
-    "byte images": (byte_images, "is uint8, not float32"),
+    "sequence of outputs": (sequence_output, "'all' of model.onnx is a sequence, not a tensor"),
     "nan": (poison(np.nan, False), "weights 'const_0' of model.onnx hold NaN or infinite"),
     "inf": (poison(np.inf, False), "weights 'const_0' of model.onnx hold NaN or infinite"),
     "-inf in a node": (poison(-np.inf, True), "hold NaN or infinite"),
@@ -284,3 +280,50 @@ def test_what_tools_left_of_inner_tensors_is_no_contradiction(elem_type: int, sh
     model.graph.value_info.append(helper.make_tensor_value_info(inner, elem_type, shape))
     found = from_model(model).tensors()[inner]
     assert (list(found.shape), np.dtype(found.dtype)) == ([1, 4, 8, 8], np.dtype(np.float32))
+
+
+def joined(shape: list[int | str], elem_type: int = TensorProto.FLOAT) -> onnx.ModelProto:
+    """Return a network that adds a second input ``z`` to its first."""
+    model = chain()
+    set_input(model, 0, "N")
+    first = helper.make_node("Add", ["x", "real"], ["sum"], "add")
+    model.graph.node.insert(0, helper.make_node("Cast", ["z"], ["real"], "cast", to=TensorProto.FLOAT))
+    model.graph.node.insert(1, first)
+    model.graph.node[2].input[0] = "sum"
+    model.graph.input.append(helper.make_tensor_value_info("z", elem_type, shape))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("shape", "elem_type", "loaded"),
+    [
+        (["N", 2, 16, 16], TensorProto.FLOAT, [1, 2, 16, 16]),
+        (["M", 2, 16, 16], TensorProto.INT64, [1, 2, 16, 16]),
+        ([1, 2, 1, 1], TensorProto.BOOL, [1, 2, 1, 1]),
+        ([2, 16, 16], TensorProto.INT32, [2, 16, 16]),  # no batch in front: the other input has it
+        ([16], TensorProto.UINT8, [16]),
+        ([], TensorProto.INT8, []),
+    ],
+)
+def test_each_of_several_inputs_has_batch_1(
+    shape: list[int | str], elem_type: int, loaded: list[int]
+) -> None:
+    graph = from_model(joined(shape, elem_type))
+    assert [list(t.shape) for t in graph.inputs] == [[1, 2, 16, 16], loaded]
+
+
+def test_the_refused_one_of_several_inputs_is_named(tmp_path: Path) -> None:
+    assert "input 'z' of model.onnx has dynamic dimensions: ['N', 2, 'H', 16]" in refused_model(
+        joined(["N", 2, "H", 16]), tmp_path
+    )
+    model = joined([4, 2, 16, 16])
+    set_input(model, 0, 4)
+    assert "input 'x' of model.onnx has a fixed batch of 4" in refused_model(model, tmp_path)
+
+
+def test_images_of_bytes() -> None:
+    model = chain()
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    model.graph.node.insert(0, helper.make_node("Cast", ["x"], ["real"], "cast", to=TensorProto.FLOAT))
+    model.graph.node[1].input[0] = "real"
+    assert from_model(model).inputs[0].dtype == np.uint8
