@@ -23,7 +23,7 @@ from passes.confidence import MAX_SOFTMAX, RULES
 from passes.errors import InputError
 from passes.files import write_atomic
 from passes.heads import FAMILIES
-from passes.model import float_types, loading, runtime_operators
+from passes.model import float_types, loading, runtime_operators, structure
 from passes.model import symbolic as symbolic_weights
 from passes.state import Exit, decline, state_of
 
@@ -61,6 +61,7 @@ def from_model(model: onnx.ModelProto, where: str = "the model") -> gs.Graph:
 
 
 def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
+    structure.check_text(model, where)
     runtime_operators.as_standard(model, ORIGIN_KEY)
     model = loading.check_operators(model, where)
     loading.check_order(model, where)
@@ -72,6 +73,8 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     _drop_training_outputs(model)
     weights = loading.set_aside_weights(model)
     model = loading.convert(model, where)
+    structure.check_structure(model, loading.OPSET, loading.IR_VERSION, where)
+    _drop_empty_lists(model)
     model = loading.infer(model, where)
     loading.put_weights_back(model, weights)
     _name_nodes(model, node_info)
@@ -100,6 +103,16 @@ def _drop_training_outputs(model: onnx.ModelProto) -> None:
             del node.output[1:]
         if node.op_type == "BatchNormalization":
             kept = [a for a in node.attribute if a.name not in ("training_mode", "momentum")]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+
+
+def _drop_empty_lists(model: onnx.ModelProto) -> None:
+    """Drop attributes that are lists of nothing: graphs cannot hold them, and they say nothing."""
+    for node in _all_nodes(model.graph):
+        lists = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS, onnx.AttributeProto.STRINGS)
+        kept = [a for a in node.attribute if a.type not in lists or a.ints or a.floats or a.strings]
+        if len(kept) < len(node.attribute) and node.op_type != "Constant":
             del node.attribute[:]
             node.attribute.extend(kept)
 

@@ -12,12 +12,14 @@ from onnx import TensorProto, checker, helper, numpy_helper, shape_inference, ve
 
 from passes.errors import InputError
 from passes.model.external_data import load_external, tensors
+from passes.model.structure import check_functions, check_stored_once
 
 OPSET = 21
 IR_VERSION = 10
 STANDARD_DOMAINS = ("", "ai.onnx")
 MAX_BYTES = 2**31 - 1
 LARGE = 1024
+LONG_NAME = 60
 # What the C++ of onnx raises for a wrong model: errors of its own without a common base, failed assertions
 # (RuntimeError), and what becomes of std::invalid_argument and std::out_of_range.
 _REFUSED = (
@@ -110,9 +112,11 @@ def parse_model(data: bytes, where: str) -> onnx.ModelProto:
 
 def check_operators(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     """Inline model-local functions and refuse operators outside the ONNX standard."""
+    _use_short_domain(model, where)
     if model.functions:
         from onnx import inliner
 
+        check_functions(model, where)
         try:
             model = inliner.inline_local_functions(model)
         except _REFUSED as error:
@@ -129,10 +133,27 @@ def check_operators(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     unknown = sorted({n.op_type for n in nodes if not onnx.defs.has(n.op_type)})
     if unknown:
         raise InputError(
-            f"{where} uses operators ONNX does not have: {', '.join(repr(u) for u in unknown)}",
+            f"{where} uses operators ONNX does not have: {', '.join(repr(u[:LONG_NAME]) for u in unknown)}",
             "export it with standard ONNX operators only, or replace these nodes",
         )
     return model
+
+
+def _use_short_domain(model: onnx.ModelProto, where: str) -> None:
+    """Write ``ai.onnx`` as the empty domain, which is the same, also where both are imported."""
+    for node in [*_nodes(model.graph), *(node for function in model.functions for node in function.node)]:
+        if node.domain in STANDARD_DOMAINS:
+            node.domain = ""
+    versions = {o.domain: o.version for o in model.opset_import if o.domain in STANDARD_DOMAINS}
+    if not versions:
+        raise InputError(
+            f"{where} does not say which version of the ONNX operators it uses",
+            "export it with an opset import",
+        )
+    others = [o for o in model.opset_import if o.domain not in STANDARD_DOMAINS]
+    del model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("", versions.get("", max(versions.values()))))
+    model.opset_import.extend(others)
 
 
 def check_order(model: onnx.ModelProto, where: str) -> None:
@@ -160,7 +181,8 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 
 def check_values(model: onnx.ModelProto, where: str) -> None:
-    """Refuse NaN and infinite weights (constant bounds such as Clip's may be infinite)."""
+    """Refuse NaN and infinite weights (constant bounds such as Clip's may be infinite), and damaged ones."""
+    check_stored_once(tensors(model.graph), where)
     for tensor in tensors(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:
             continue
@@ -288,7 +310,8 @@ def _check_input(value: onnx.ValueInfoProto, where: str) -> None:
     """Refuse an input of a type not taken, without shape, or dynamic beyond its batch."""
     tensor = value.type.tensor_type
     if tensor.elem_type not in _INPUT_TYPES:
-        known = TensorProto.DataType.Name(tensor.elem_type).lower()
+        names = {number: name.lower() for name, number in TensorProto.DataType.items()}
+        known = names.get(tensor.elem_type, f"of type {tensor.elem_type}, which ONNX does not have")
         raise InputError(
             f"input '{value.name}' of {where} is {known}, not float32",
             "export the network with a float32 input and float32 weights",
@@ -312,13 +335,17 @@ def infer(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     """
     try:
         try:
-            return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+            return _inferred(model)
         except _REFUSED:
             if not model.graph.value_info:
                 raise
             del model.graph.value_info[:]
-            return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+            return _inferred(model)
     except _REFUSED as error:
         raise InputError(
             f"{where}: shapes do not fit together: {_reason(error)}", "export the model again"
         ) from error
+
+
+def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+    return shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)

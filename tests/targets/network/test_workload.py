@@ -80,10 +80,30 @@ def test_exit_paths_are_nested_and_decide() -> None:
 
 
 def test_a_plain_network_has_one_exit_and_its_softmax() -> None:
-    workload = build_workload(residual(exits=False, softmax=True))
+    graph = residual(exits=False, softmax=True)
+    graph.outputs = [t for t in graph.outputs if t.name == "logits"]
+    workload = build_workload(graph.cleanup())
     assert [path.name for path in workload.exits] == ["final"]
     assert workload.layers[-1].name == "final.softmax" and workload.layers[-1].exit_name is None
     assert len(workload.exits[0].layers) == len(workload.layers)
+
+
+def test_a_softmax_set_apart_behind_each_of_several_outputs() -> None:
+    workload = build_workload(residual(exits=False, softmax=True))
+    assert [path.name for path in workload.exits] == ["final"]
+    assert [layer.name for layer in workload.layers[-2:]] == ["final.softmax", "final_1.softmax"]
+    assert len(workload.exits[0].layers) == len(workload.layers)
+
+
+def test_constant_and_given_outputs_are_no_layers() -> None:
+    graph = graph_of(
+        "n (float[1,4] x) => (float[1,4] y, float[1,4] x, float[2] k) <float[1] one = {1}> "
+        "{ [a] y = Relu(x) [b] k = Concat<axis=0>(one, one) }"
+    )
+    workload = build_workload(graph)
+    assert [layer.op_type for layer in workload.layers] == ["Relu"]
+    assert workload.outputs == {"y"}
+    assert workload.layers[0].inputs[0].bits == 8
 
 
 def test_nodes_without_a_layer_stand_alone() -> None:
