@@ -44,6 +44,15 @@ def load_external(model: onnx.ModelProto, folder: Path) -> bool:
     return missing
 
 
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield every node, those of bodies behind the one they belong to."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for body in [attribute.g, *attribute.graphs]:
+                yield from all_nodes(body)
+
+
 def tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
     """Yield every tensor that holds values: initializers first, then attributes, bodies included."""
     yield from graph.initializer

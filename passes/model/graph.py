@@ -25,6 +25,7 @@ from passes.files import write_atomic
 from passes.heads import FAMILIES
 from passes.model import float_types, loading, runtime_operators, structure
 from passes.model import symbolic as symbolic_weights
+from passes.model.training_mode import leave_training
 from passes.state import Exit, decline, state_of
 
 EXITS_KEY = "eecompile.exits"
@@ -70,14 +71,15 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     floats = float_types.as_float32(model)
     node_info = [_node_info(node) for node in model.graph.node]
     loading.fix_batch(model, where)
-    _drop_training_outputs(model)
+    trained = leave_training(model, symbolic, where)
     weights = loading.set_aside_weights(model)
     model = loading.convert(model, where)
     structure.check_structure(model, loading.OPSET, loading.IR_VERSION, where)
+    _name_nodes(model, node_info)
     _drop_empty_lists(model)
+    _write_axes(model)
     model = loading.infer(model, where)
     loading.put_weights_back(model, weights)
-    _name_nodes(model, node_info)
     graph = gs.import_onnx(model)
     graph.ir_version = loading.IR_VERSION
     _read_state(graph, model, symbolic, where)
@@ -89,7 +91,10 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     _resolve_shapes(graph)
     _check_shapes(graph, where)
     _check_channels(graph, where)
+    _scale_channels(graph, where)
     tidy(graph)
+    for name in trained:
+        decline(graph, LOADED, name, "its node is in training mode: costed as if in evaluation mode")
     return graph
 
 
@@ -97,14 +102,11 @@ def _node_info(node: onnx.NodeProto) -> dict[str, str]:
     return {p.key: p.value for p in node.metadata_props}
 
 
-def _drop_training_outputs(model: onnx.ModelProto) -> None:
-    for node in model.graph.node:
-        if node.op_type in ("BatchNormalization", "Dropout"):
-            del node.output[1:]
-        if node.op_type == "BatchNormalization":
-            kept = [a for a in node.attribute if a.name not in ("training_mode", "momentum")]
-            del node.attribute[:]
-            node.attribute.extend(kept)
+def _write_axes(model: onnx.ModelProto) -> None:
+    """Write the axes that MeanVarianceNormalization has by default: onnx fails on the node without them."""
+    for node in _all_nodes(model.graph):
+        if node.op_type == "MeanVarianceNormalization" and not node.attribute:
+            node.attribute.append(helper.make_attribute("axes", [0, 2, 3]))
 
 
 def _drop_empty_lists(model: onnx.ModelProto) -> None:
@@ -244,6 +246,26 @@ def _check_channels(graph: gs.Graph, where: str) -> None:
                 f"{where}: shapes do not fit: {node.op} '{node.name}' reads {data} with weights {weight}",
                 "export the model again",
             )
+
+
+def _scale_channels(graph: gs.Graph, where: str) -> None:
+    """Give GroupNormalization a scale and bias per channel: before operator set 21 they were per group."""
+    for node in graph.nodes:
+        if node.op != "GroupNormalization":
+            continue
+        channels = int(node.inputs[0].shape[1])
+        for index in (1, 2):
+            given = node.inputs[index]
+            if list(given.shape) == [channels]:
+                continue
+            if not isinstance(given, gs.Constant) or list(given.shape) != [int(node.attrs["num_groups"])]:
+                raise InputError(
+                    f"{where}: shapes do not fit: GroupNormalization '{node.name}' reads "
+                    f"{list(node.inputs[0].shape)} with {list(given.shape)}",
+                    f"export it again with opset {loading.OPSET}",
+                )
+            values = np.repeat(given.values, channels // int(node.attrs["num_groups"]))
+            node.inputs[index] = constant(f"{given.name}_of_channels_{node.name}", values)
 
 
 def tidy(graph: gs.Graph) -> None:

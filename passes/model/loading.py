@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, checker, helper, numpy_helper, shape_inference, version_converter
 
 from passes.errors import InputError
-from passes.model.external_data import load_external, tensors
+from passes.model.external_data import all_nodes, load_external, tensors
 from passes.model.structure import check_functions, check_stored_once
 
 OPSET = 21
@@ -19,7 +18,9 @@ IR_VERSION = 10
 STANDARD_DOMAINS = ("", "ai.onnx")
 MAX_BYTES = 2**31 - 1
 LARGE = 1024
-LONG_NAME = 60
+LONG_NAME, LONG_REASON = 60, 200
+# The result has shape and type of the first input, and onnx does not say so.
+_NOT_INFERRED = ("GroupNormalization", "MeanVarianceNormalization")
 # What the C++ of onnx raises for a wrong model: errors of its own without a common base, failed assertions
 # (RuntimeError), and what becomes of std::invalid_argument and std::out_of_range.
 _REFUSED = (
@@ -123,7 +124,7 @@ def check_operators(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
             raise InputError(
                 f"the functions of {where} cannot be inlined: {_reason(error)}", "export it without functions"
             ) from error
-    nodes = list(_nodes(model.graph))
+    nodes = list(all_nodes(model.graph))
     custom = sorted({f"{n.domain}::{n.op_type}" for n in nodes if n.domain not in STANDARD_DOMAINS})
     if custom:
         raise InputError(
@@ -141,7 +142,7 @@ def check_operators(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
 
 def _use_short_domain(model: onnx.ModelProto, where: str) -> None:
     """Write ``ai.onnx`` as the empty domain, which is the same, also where both are imported."""
-    for node in [*_nodes(model.graph), *(node for function in model.functions for node in function.node)]:
+    for node in [*all_nodes(model.graph), *(node for function in model.functions for node in function.node)]:
         if node.domain in STANDARD_DOMAINS:
             node.domain = ""
     versions = {o.domain: o.version for o in model.opset_import if o.domain in STANDARD_DOMAINS}
@@ -170,14 +171,6 @@ def check_order(model: onnx.ModelProto, where: str) -> None:
                 "export it again; onnx.checker.check_model tells more",
             )
         made.update(name for name in node.output if name)
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for body in [attribute.g, *attribute.graphs]:
-                yield from _nodes(body)
 
 
 def check_values(model: onnx.ModelProto, where: str) -> None:
@@ -331,21 +324,42 @@ def infer(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     """Run shape inference; raises InputError when shapes contradict each other.
 
     What the file says of its inner tensors counts only where it is no contradiction: tools that rewrite a
-    network often leave there what was true before.
+    network often leave there what was true before. Operators that keep the shape of their input, and of
+    which the library does not know that, are Identity to it.
     """
+    nodes = list(all_nodes(model.graph))
+    hidden = {i: _copied(node) for i, node in enumerate(nodes) if node.op_type in _NOT_INFERRED}
+    for index in hidden:
+        nodes[index].op_type = "Identity"
+        del nodes[index].input[1:]
+        del nodes[index].attribute[:]
     try:
         try:
-            return _inferred(model)
+            inferred = _inferred(model)
         except _REFUSED:
             if not model.graph.value_info:
                 raise
             del model.graph.value_info[:]
-            return _inferred(model)
+            inferred = _inferred(model)
     except _REFUSED as error:
+        # The first is the cause; it makes those behind it fail.
+        first = str(error).strip().partition("\n")[0]
+        first = first.removeprefix("[ShapeInferenceError] Inference error(s): ")
         raise InputError(
-            f"{where}: shapes do not fit together: {_reason(error)}", "export the model again"
+            f"{where}: shapes do not fit together: {first[:LONG_REASON]}", "export the model again"
         ) from error
+    for found in (model, inferred):
+        nodes = list(all_nodes(found.graph))
+        for index, node in hidden.items():
+            nodes[index].CopyFrom(node)
+    return inferred
 
 
 def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
     return shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+
+
+def _copied(node: onnx.NodeProto) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    return copy

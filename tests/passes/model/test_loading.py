@@ -16,8 +16,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from passes.errors import InputError
-from passes.model.graph import from_model, load
+from passes.model.graph import from_model, load, to_model
 from passes.state import state_of
+from tests.passes.equivalence import batch_of, run_model
+from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain
 
 Change = Callable[[onnx.ModelProto], object]
@@ -327,3 +329,57 @@ def test_images_of_bytes() -> None:
     model.graph.node.insert(0, helper.make_node("Cast", ["x"], ["real"], "cast", to=TensorProto.FLOAT))
     model.graph.node[1].input[0] = "real"
     assert from_model(model).inputs[0].dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("op", "attrs", "parameters"),
+    [("GroupNormalization", {"num_groups": 2}, 2), ("MeanVarianceNormalization", {}, 0)],
+)
+def test_shapes_that_the_library_does_not_infer(op: str, attrs: dict[str, int], parameters: int) -> None:
+    net = NetBuilder((1, 4, 8, 8))
+    x = "x"
+    for _ in range(3):
+        x = net.op("Relu", net.conv(x, 4, 4))
+    one = net.const(np.ones(4))
+    model = net.model(net.op("Mul", net.conv(x, 4, 4, strides=[2, 2]), net.const(1.0)))
+    del model.graph.value_info[:]
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(4, np.float32), one))
+    for node in model.graph.node:
+        if node.op_type == "Relu":
+            node.op_type = op
+            node.input.extend([one] * parameters)
+            node.attribute.extend(helper.make_attribute(key, value) for key, value in attrs.items())
+    graph = from_model(model)
+    assert [node.op for node in graph.nodes] == ["Conv", op] * 3 + ["Conv", "Mul"]
+    assert [list(node.outputs[0].shape) for node in graph.nodes] == [[1, 4, 8, 8]] * 6 + [[1, 4, 4, 4]] * 2
+    assert {key: graph.nodes[1].attrs[key] for key in attrs} == attrs
+    image = batch_of(model, 1)
+    for expected, found in zip(run_model(model, image), run_model(to_model(graph), image), strict=True):
+        np.testing.assert_array_equal(expected, found)
+    onnx.checker.check_model(to_model(graph), full_check=True)
+
+
+def test_group_normalization_of_earlier_operator_sets_scales_groups() -> None:
+    text = (
+        "n (float[1,4,8,8] x) => (float[1,4,8,8] y) <float[SIZE] s = {SCALE}, float[SIZE] b = {BIAS}> "
+        "{ y = GroupNormalization<num_groups=2>(x, s, b) }"
+    )
+    found = []
+    for opset, size, scale, bias in ((18, "2", "1,3", "0,5"), (21, "4", "1,1,3,3", "0,0,5,5")):
+        body = text.replace("SIZE", size).replace("SCALE", scale).replace("BIAS", bias)
+        graph = from_model(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]> {body}'))
+        found.append(run_model(to_model(graph), batch_of(to_model(graph), 1))[0])
+    np.testing.assert_array_equal(found[0], found[1])
+    assert found[0][0, 2:].mean() > 4
+
+
+def test_of_several_nodes_that_fail_the_first_is_blamed(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["": 21]> n (float[1,4,8,8] x) => (float[1,8,8,8] c) '
+        "{ [sum] a = Add(x, k) [join] b = Concat<axis=1>(x, l) [last] c = Concat<axis=1>(a, b) }"
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 3, 8, 8), np.float32), "k"))
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 3, 7, 8), np.float32), "l"))
+    message = refused_model(model, tmp_path)
+    assert "(op_type:Add, node name: sum)" in message
+    assert "Concat" not in message
