@@ -9,7 +9,7 @@ import numpy as np
 from eecompile.data.dataset import SPLITS, Dataset, Images
 from passes.errors import InputError
 
-AxisOrder = Literal["same", "NHWC->NCHW", "NCHW->NHWC", "flatten"]
+AxisOrder = Literal["same", "NHWC->NCHW", "NCHW->NHWC", "flatten", "squeeze"]
 _PERMUTATIONS: dict[AxisOrder, tuple[int, int, int]] = {"NHWC->NCHW": (2, 0, 1), "NCHW->NHWC": (1, 2, 0)}
 
 
@@ -22,6 +22,8 @@ def axis_orders(stored: tuple[int, ...], wanted: tuple[int, ...]) -> list[AxisOr
                 orders.append(name)
     if len(stored) == 3 and len(wanted) == 1 and int(np.prod(stored)) == wanted[0]:
         orders.append("flatten")
+    if len(stored) == 3 and len(wanted) == 2 and tuple(size for size in stored if size != 1) == wanted:
+        orders.append("squeeze")
     return orders
 
 
@@ -31,6 +33,8 @@ def reorder(x: Images, order: AxisOrder) -> Images:
         return x
     if order == "flatten":
         return x.reshape(len(x), -1)
+    if order == "squeeze":
+        return x.reshape(len(x), *(size for size in x.shape[1:] if size != 1))
     return x.transpose(0, *(axis + 1 for axis in _PERMUTATIONS[order]))
 
 
@@ -61,6 +65,10 @@ def fit_to_model(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -
     if orders == ["flatten"]:
         dataset = dataset.with_note(
             f"images {list(stored)} are flattened for the model's input {list(wanted)}"
+        )
+    elif orders == ["squeeze"]:
+        dataset = dataset.with_note(
+            f"images {list(stored)} lose their channel axis for the model's input {list(wanted)}"
         )
     elif "same" not in orders:
         dataset = dataset.with_note(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +107,7 @@ class Preprocess:
             raise InputError(
                 f"the recorded preprocessing cannot be read: {error}", "make the run again"
             ) from error
-        known_order = result.order in ("same", "NHWC->NCHW", "NCHW->NHWC", "flatten")
+        known_order = result.order in get_args(AxisOrder)
         if not known_order or result.layout not in ("NCHW", "NHWC", "flat") or not mean or not all(std):
             raise InputError(f"the recorded preprocessing is not valid: {record}", "make the run again")
         return result

@@ -72,6 +72,11 @@ def check_classifier(graph: gs.Graph) -> None:
         raise _no_classifier(
             f"it has {len(graph.inputs)} inputs ({names})", "make all but the image constants"
         )
+    entry = graph.inputs[0]
+    if not entry.shape or entry.shape[0] != 1:
+        raise _no_classifier(
+            f"its input {entry.name} {list(entry.shape)} has no batch in front", "export it with batch 1"
+        )
     shapes = [dims(t) for t in graph.outputs]
     listed = ", ".join(f"{t.name} {list(shape)}" for t, shape in zip(graph.outputs, shapes, strict=True))
     if len(shapes) == 1 and set(shapes[0]) <= {1}:

@@ -34,6 +34,7 @@ ORIGIN_KEY = "eecompile.origin"
 LAYER_KEY = "eecompile.layer"
 PRECISION_KEY = "eecompile.precision"
 LOADED = "load"
+_COUNTED_BY_DATA = {"NonMaxSuppression", "NonZero", "Unique", "Compress"}
 """Under this name stands what was read otherwise than it is written in the file."""
 
 Decoded = TypeVar("Decoded")
@@ -64,7 +65,7 @@ def from_model(model: onnx.ModelProto, where: str = "the model") -> gs.Graph:
 def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     structure.check_text(model, where)
     runtime_operators.as_standard(model, ORIGIN_KEY)
-    model = loading.check_operators(model, where)
+    model, labels = loading.check_operators(model, where)
     loading.check_order(model, where)
     loading.check_values(model, where)
     symbolic = symbolic_weights.declare_absent_weights(model, where) or missing
@@ -79,6 +80,7 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     _drop_empty_lists(model)
     _write_axes(model)
     model = loading.infer(model, where)
+    structure.check_tensors(model, where)
     loading.put_weights_back(model, weights)
     graph = gs.import_onnx(model)
     graph.ir_version = loading.IR_VERSION
@@ -93,6 +95,8 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     _check_channels(graph, where)
     _scale_channels(graph, where)
     tidy(graph)
+    for name in labels:
+        decline(graph, LOADED, name, "a label or a map made behind the network: the output is dropped")
     for name in trained:
         decline(graph, LOADED, name, "its node is in training mode: costed as if in evaluation mode")
     return graph
@@ -224,6 +228,11 @@ def _without_shape(graph: gs.Graph) -> list[tuple[gs.Node, gs.Tensor]]:
 
 def _check_shapes(graph: gs.Graph, where: str) -> None:
     for node, tensor in _without_shape(graph):
+        if node.op in _COUNTED_BY_DATA:
+            raise InputError(
+                f"{where}: how many results {node.op} '{node.name}' has depends on the image",
+                "export the network up to it: what is behind it is no work of an accelerator",
+            )
         raise InputError(
             f"{where}: '{tensor.name}' (from {node.op} '{node.name}') has no static shape: {tensor.shape}",
             "export the model with fixed shapes, or simplify it with onnxsim first",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from onnx import TensorProto, checker, helper, numpy_helper, shape_inference, ve
 
 from passes.errors import InputError
 from passes.model.external_data import all_nodes, load_external, tensors
+from passes.model.labels import ML_DOMAIN, drop_labels
 from passes.model.structure import check_functions, check_stored_once
 
 OPSET = 21
@@ -111,8 +113,12 @@ def parse_model(data: bytes, where: str) -> onnx.ModelProto:
     return model
 
 
-def check_operators(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
-    """Inline model-local functions and refuse operators outside the ONNX standard."""
+def check_operators(model: onnx.ModelProto, where: str) -> tuple[onnx.ModelProto, list[str]]:
+    """Inline model-local functions and refuse operators outside the ONNX standard.
+
+    Returns:
+        The model, and the outputs that were dropped: labels looked up behind a network.
+    """
     _use_short_domain(model, where)
     if model.functions:
         from onnx import inliner
@@ -124,7 +130,14 @@ def check_operators(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
             raise InputError(
                 f"the functions of {where} cannot be inlined: {_reason(error)}", "export it without functions"
             ) from error
+    labels = drop_labels(model)
     nodes = list(all_nodes(model.graph))
+    classical = sorted({f"{n.domain}::{n.op_type}" for n in nodes if n.domain == ML_DOMAIN})
+    if classical:
+        raise InputError(
+            f"{where} uses operators of classical machine learning: {', '.join(classical)}",
+            "trees, kernels and the like are no layers of a network; give a network of ONNX's own operators",
+        )
     custom = sorted({f"{n.domain}::{n.op_type}" for n in nodes if n.domain not in STANDARD_DOMAINS})
     if custom:
         raise InputError(
@@ -137,7 +150,7 @@ def check_operators(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
             f"{where} uses operators ONNX does not have: {', '.join(repr(u[:LONG_NAME]) for u in unknown)}",
             "export it with standard ONNX operators only, or replace these nodes",
         )
-    return model
+    return model, labels
 
 
 def _use_short_domain(model: onnx.ModelProto, where: str) -> None:
@@ -209,6 +222,7 @@ def convert(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     version = max((o.version for o in model.opset_import if o.domain in STANDARD_DOMAINS), default=0)
     if version != OPSET:
         metadata = [(p.key, p.value) for p in model.metadata_props]
+        model.ir_version = IR_VERSION  # before 4, weights that are no inputs are not found
         try:
             model = version_converter.convert_version(model, OPSET)
         except _REFUSED as error:
@@ -267,10 +281,7 @@ def fix_batch(model: onnx.ModelProto, where: str) -> None:
         if first.dim_value > 1:
             # Where another input has the batch in front, this one has none: anchors, a size, a mean.
             if not batched:
-                raise InputError(
-                    f"input '{value.name}' of {where} has a fixed batch of {first.dim_value}",
-                    "export it with batch 1 or a dynamic batch",
-                )
+                _put_batch_in_front(model, value, where)
             continue
         was_dynamic |= first.dim_value != 1
         first.ClearField("dim_param")
@@ -279,6 +290,56 @@ def fix_batch(model: onnx.ModelProto, where: str) -> None:
         del model.graph.value_info[:]
         for output in model.graph.output:
             output.type.tensor_type.ClearField("shape")
+
+
+def _put_batch_in_front(model: onnx.ModelProto, value: onnx.ValueInfoProto, where: str) -> None:
+    """Give an input without batch axis one, if the network puts it in front itself; else refuse the batch.
+
+    What has one axis can have no batch either, and stays.
+    """
+    dims = value.type.tensor_type.shape.dim
+    if len(dims) == 1:
+        return
+    readers = [node for node in all_nodes(model.graph) if value.name in node.input]
+    known = {t.name: t for t in model.graph.initializer if t.data_location != TensorProto.EXTERNAL}
+    known |= {
+        node.output[0]: attribute.t
+        for node in model.graph.node
+        if node.op_type == "Constant"
+        for attribute in node.attribute
+        if attribute.name == "value"
+    }
+    elements = math.prod(d.dim_value for d in dims)
+    if not readers or not all(_puts_one_in_front(node, known, elements) for node in readers):
+        shape = [d.dim_value for d in dims]
+        raise InputError(
+            f"input '{value.name}' of {where} is {shape}: a fixed batch of {shape[0]}, or no batch in front",
+            "export it with batch 1 or a dynamic batch",
+        )
+    front = [d.dim_value for d in dims]
+    del dims[:]
+    for size in (1, *front):
+        dims.add().dim_value = size
+    for node in readers:
+        if node.op_type == "Unsqueeze":
+            node.op_type = "Identity"
+            del node.input[1:]
+            del node.attribute[:]
+
+
+def _puts_one_in_front(node: onnx.NodeProto, known: dict[str, TensorProto], elements: int) -> bool:
+    """Whether ``node`` views its first input, of so many elements, with an axis of size 1 in front."""
+    attributes = {a.name: list(a.ints) for a in node.attribute}
+    constant = known.get(node.input[1]) if len(node.input) > 1 else None
+    given = (
+        attributes.get("axes") if constant is None else numpy_helper.to_array(constant).reshape(-1).tolist()
+    )
+    if node.op_type == "Unsqueeze":
+        return list(given or ()) == [0]
+    if node.op_type != "Reshape" or not given or 0 in given:
+        return False
+    front, rest = int(given[0]), math.prod(int(size) for size in given[1:])
+    return front == 1 or (front == -1 and rest == elements)
 
 
 def _check_tensors(values: list[onnx.ValueInfoProto], where: str) -> None:

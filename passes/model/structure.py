@@ -81,6 +81,24 @@ def check_structure(model: onnx.ModelProto, opset: int, ir_version: int, where: 
         ) from error
 
 
+def check_tensors(model: onnx.ModelProto, where: str) -> None:
+    """Refuse nodes that write sequences or optional tensors; to be asked after shape inference.
+
+    Raises:
+        InputError: There are some.
+    """
+    kinds = {v.name: v.type.WhichOneof("value") for v in model.graph.value_info}
+    for node in model.graph.node:
+        for name in node.output:
+            kind = kinds.get(name) or "tensor_type"
+            if kind != "tensor_type":
+                what = kind.removesuffix("_type").replace("_", " ")
+                raise InputError(
+                    f"what {node.op_type} '{node.name}' of {where} writes is no tensor (type {what})",
+                    "export it with tensors only, for instance with Concat or Split in place of sequences",
+                )
+
+
 def check_functions(model: onnx.ModelProto, where: str) -> None:
     """Refuse functions with outputs that none of their nodes writes: what reads them would read nothing.
 

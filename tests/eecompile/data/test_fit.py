@@ -26,6 +26,9 @@ def in_memory(shape: tuple[int, ...], classes: int, declared: bool = True) -> Da
         ((3, 6, 5), (6, 5, 3), ["NCHW->NHWC"]),
         ((3, 3, 3), (3, 3, 3), ["same", "NHWC->NCHW", "NCHW->NHWC"]),
         ((1, 8, 8), (64,), ["flatten"]),
+        ((1, 8, 7), (8, 7), ["squeeze"]),
+        ((8, 7, 1), (8, 7), ["squeeze"]),
+        ((3, 8, 7), (8, 7), []),
         ((1, 8, 8), (3, 8, 8), []),
     ],
 )
@@ -36,6 +39,8 @@ def test_axis_orders_lead_to_the_wanted_shape(
     assert found == orders
     x = np.arange(2 * int(np.prod(stored))).reshape(2, *stored)
     assert all(reorder(x, order).shape == (2, *wanted) for order in found)
+    if found == ["squeeze"]:
+        assert np.array_equal(reorder(x, "squeeze").reshape(-1), x.reshape(-1))
     if found == ["NHWC->NCHW"]:
         assert reorder(x, found[0])[1, 2, 3, 4] == x[1, 3, 4, 2]
 

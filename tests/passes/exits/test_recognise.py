@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from passes.errors import InputError
@@ -126,6 +127,16 @@ def test_side_outputs_with_a_second_reading_stay(case: str) -> None:
     assert [t.name for t in graph.outputs] == outputs
     assert not state_of(graph).declined
     with pytest.raises(InputError, match="not a classifier"):
+        classifier_exits(graph)
+
+
+def test_an_input_without_batch_is_costed_and_not_run() -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["": 21]> n (float[4] x) => (float[4] y) { y = Softmax<axis=0>(x) }'
+    )
+    graph = from_model(model)
+    assert [e.output for e in recognise_exits(graph)] == ["y"]
+    with pytest.raises(InputError, match=r"its input x \[4\] has no batch in front"):
         classifier_exits(graph)
 
 

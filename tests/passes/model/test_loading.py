@@ -320,7 +320,7 @@ def test_the_refused_one_of_several_inputs_is_named(tmp_path: Path) -> None:
     )
     model = joined([4, 2, 16, 16])
     set_input(model, 0, 4)
-    assert "input 'x' of model.onnx has a fixed batch of 4" in refused_model(model, tmp_path)
+    assert "input 'x' of model.onnx is [4, 2, 16, 16]: a fixed batch of 4" in refused_model(model, tmp_path)
 
 
 def test_images_of_bytes() -> None:
@@ -383,3 +383,94 @@ def test_of_several_nodes_that_fail_the_first_is_blamed(tmp_path: Path) -> None:
     message = refused_model(model, tmp_path)
     assert "(op_type:Add, node name: sum)" in message
     assert "Concat" not in message
+
+
+@pytest.mark.parametrize("weights", [np.int8, np.uint8])
+@pytest.mark.parametrize("listed", [True, False])
+def test_quantized_weights_of_files_of_the_third_version(weights: type, listed: bool) -> None:
+    """Such files list weights as inputs; where one does not, the converter of onnx finds none."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 3, opset_import: ["": 10]> n (float[1,2,8,8] x) => (float[1,4,8,8] y) '
+        "{ xq = QuantizeLinear(x, s, z) yq = QLinearConv<pads=[1,1,1,1]>(xq, s, z, w, s, wz, s, z, b) "
+        "y = DequantizeLinear(yq, s, z) }"
+    )
+    values: dict[str, np.ndarray] = {
+        "s": np.array(0.1, np.float32), "z": np.array(3, np.uint8), "w": np.ones((4, 2, 3, 3), weights),
+        "wz": np.array(0, weights), "b": np.zeros(4, np.int32),
+    }  # fmt: skip
+    for name, value in values.items():
+        model.graph.initializer.append(numpy_helper.from_array(value, name))
+        if listed:
+            kind = model.graph.initializer[-1].data_type
+            model.graph.input.append(helper.make_tensor_value_info(name, kind, list(value.shape)))
+    graph = from_model(model)
+    assert [t.name for t in graph.inputs] == ["x"]
+    assert [node.op for node in graph.nodes] == ["QuantizeLinear", "QLinearConv", "DequantizeLinear"]
+
+
+UNBATCHED = {
+    "channels, rows, columns": ("float[3,8,8] x", "u = Unsqueeze(x, zero)", [1, 3, 8, 8]),
+    "rows and columns": ("float[8,24] x", "u = Reshape(x, four)", [1, 8, 24]),
+    "the first found out": ("float[8,24] x", "u = Reshape(x, found)", [1, 8, 24]),
+    "read twice": (
+        "float[3,8,8] x",
+        "v = Unsqueeze(x, zero) r = Unsqueeze(x, zero) u = Add(v, r)",
+        [1, 3, 8, 8],
+    ),
+    "one axis": ("float[192] x", "u = Reshape(x, four)", [192]),
+}
+
+
+@pytest.mark.parametrize("case", UNBATCHED)
+def test_an_input_without_batch_is_no_batch_of_many(case: str) -> None:
+    entry, reading, loaded = UNBATCHED[case]
+    model = onnx.parser.parse_model(
+        f'<ir_version: 10, opset_import: ["": 21]> n ({entry}) => (float[1,3,8,8] y) '
+        "<int64[1] zero = {0}, int64[4] four = {1,3,8,8}, int64[4] found = {-1,3,8,8}> "
+        f"{{ {reading} y = Relu(u) }}"
+    )
+    graph = from_model(model)
+    assert [list(t.shape) for t in graph.inputs] == [loaded]
+    assert list(graph.outputs[0].shape) == [1, 3, 8, 8]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(float[4,28,28] x) => (float[4,784] y) <int64[2] s = {-1,784}> { y = Reshape(x, s) }",
+        "(float[3,8,8] x) => (float[3,1,8,8] y) <int64[1] s = {1}> { y = Unsqueeze(x, s) }",
+        "(float[4,2,8,8] x) => (float[4,2,8,8] y) { y = Relu(x) }",
+    ],
+)
+def test_a_fixed_batch_is_refused(text: str) -> None:
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 21]> n {text}')
+    with pytest.raises(InputError, match=r"a fixed batch of [34], or no batch in front"):
+        from_model(model)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "(float[N,4] x) => (float[N,8] y) "
+            "{ s = SequenceConstruct(x, x) y = ConcatFromSequence<axis=1>(s) }",
+            r"what SequenceConstruct 'sequenceconstruct_0' of net writes is no tensor \(type sequence\)",
+        ),
+        (
+            "(float[N,4] x) => (float[N,4] y) { s = Optional(x) y = OptionalGetElement(s) }",
+            r"what Optional 'optional_0' of net writes is no tensor \(type optional\)",
+        ),
+        (
+            "(float[1,6,4] b, float[1,1,6] s) => (int64[K,3] y) { y = NonMaxSuppression(b, s) }",
+            "how many results NonMaxSuppression 'nonmaxsuppression_0' has depends on the image",
+        ),
+        (
+            "(float[1,6] x) => (int64[2,K] y) { y = NonZero(x) }",
+            "how many results NonZero 'nonzero_0' has depends on the image",
+        ),
+    ],
+)
+def test_what_is_no_tensor_of_one_shape_is_refused_as_that(text: str, message: str) -> None:
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 21]> n {text}')
+    with pytest.raises(InputError, match=message):
+        from_model(model, "net")
