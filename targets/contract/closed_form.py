@@ -15,7 +15,7 @@ from targets.schedule.machine import OUTER, Machine, Store, Word
 from targets.schedule.network import Held, Option
 
 
-def closed_form_machine(arch: Architecture, outer_memory: str = "") -> Machine:
+def closed_form_machine(arch: Architecture, outer_memory: str = "", word_bits: int = 1) -> Machine:
     """Return the machine on which every layer reads all it needs from one store and writes its result there.
 
     What that takes is part of the layer's cost, so nothing else moves and no core holds anything in between.
@@ -23,13 +23,14 @@ def closed_form_machine(arch: Architecture, outer_memory: str = "") -> Machine:
     Args:
         arch: The accelerator.
         outer_memory: The memory tensors lie in between layers; empty leaves them room without end.
+        word_bits: They are padded to whole words of so many bits.
     """
     engines = [core.name for core in arch.cores] + ([arch.dma.name] if arch.dma is not None else [])
     if outer_memory:
         store = Store(outer_memory, 8 * arch.size_bytes(outer_memory), Word(1), Word(1))
     else:
         store = Store(OUTER, None, Word(1), Word(1))
-    return Machine(dict.fromkeys(engines, 1.0), {OUTER: store}, {}, {})
+    return Machine(dict.fromkeys(engines, 1.0), {OUTER: store}, {}, {}, word_bits=word_bits)
 
 
 class ClosedFormCosts:
@@ -79,13 +80,15 @@ class ClosedFormTarget(Target):
 
     Attributes:
         outer_memory: The memory in which tensors lie between layers; empty takes it to be endless.
+        word_bits: Tensors are padded to whole words of so many bits.
     """
 
     outer_memory: ClassVar[str] = ""
+    word_bits: ClassVar[int] = 1
 
     def machine(self) -> Machine:
         """Return the machine on which no tensor stays in a core between layers."""
-        return closed_form_machine(self.arch, self.outer_memory)
+        return closed_form_machine(self.arch, self.outer_memory, self.word_bits)
 
     def costs(self, machine: Machine, workload: Workload) -> ClosedFormCosts:  # noqa: ARG002
         """Return the costs of whole layers, trips and all."""

@@ -30,6 +30,7 @@ class LayerCost:
         stall_cycles: The core waits for operands in the midst of computing.
         load_cycles: First operands come in before the core computes.
         store_cycles: Last results leave after it has computed.
+        padding_bytes: Of what it reads and writes, bytes that hold nothing: tensors padded to whole words.
         detail: The mapping behind the figures, where the cost engine chose one.
     """
 
@@ -44,6 +45,7 @@ class LayerCost:
     stall_cycles: int = 0
     load_cycles: int = 0
     store_cycles: int = 0
+    padding_bytes: int = 0
     detail: Solution | None = None
 
     def value(self, objective: Objective) -> float:
@@ -81,6 +83,7 @@ def in_turn(costs: Sequence[LayerCost]) -> LayerCost:
         stall_cycles=sum(cost.stall_cycles for cost in costs),
         load_cycles=sum(cost.load_cycles for cost in costs),
         store_cycles=sum(cost.store_cycles for cost in costs),
+        padding_bytes=sum(cost.padding_bytes for cost in costs),
     )
 
 

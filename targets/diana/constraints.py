@@ -9,7 +9,7 @@ from targets.contract.target import Constraint
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.cost.layer_cost import ceil_div
 from targets.description.architecture import Architecture
-from targets.diana.tiling import linear_traffic
+from targets.diana.tiling import linear_traffic, stored_bytes
 from targets.network.layer import Layer
 
 KERNELS = (1, 3, 5, 7)
@@ -76,11 +76,6 @@ def has_one_row(layer: Layer, _arch: Architecture) -> bool:
     return layer.dims is not None and layer.dims.b == 1 and layer.dims.g == 1
 
 
-def has_whole_words(layer: Layer, _arch: Architecture) -> bool:
-    """The size of every tensor is a multiple of 4 bytes."""
-    return all(t.size_bytes % 4 == 0 for t in (*layer.inputs, *layer.outputs))
-
-
 def adds_equal_shapes(layer: Layer, _arch: Architecture) -> bool:
     """It adds two computed tensors of equal shape."""
     return len(layer.inputs) == 2 and layer.inputs[0].shape == layer.inputs[1].shape
@@ -97,8 +92,8 @@ def tensors_fit_l2(layer: Layer, arch: Architecture) -> bool:
 
 
 def largest_tensor_bytes(layer: Layer) -> int:
-    """Return the size of the largest tensor the layer reads or writes, in bytes."""
-    return max((t.size_bytes for t in (*layer.inputs, *layer.outputs)), default=0)
+    """Return the size of the largest tensor the layer reads or writes, in bytes, padding included."""
+    return max((stored_bytes([t]) for t in (*layer.inputs, *layer.outputs)), default=0)
 
 
 _CONV_SHAPE: tuple[Constraint, ...] = (
@@ -106,13 +101,12 @@ _CONV_SHAPE: tuple[Constraint, ...] = (
     has_stride_1_or_2,
     has_no_dilation,
     has_same_padding,
-    has_whole_words,
     tensors_fit_l2,
     row_fits_l1,
 )
-_PRODUCT = (has_constant_weights, has_int8_weights, has_one_row, has_whole_words, tensors_fit_l2, row_fits_l1)
-_ADD: tuple[Constraint, ...] = (adds_equal_shapes, has_int8_weights, has_whole_words, tensors_fit_l2)
-_LANES: tuple[Constraint, ...] = (has_whole_words, tensors_fit_l2)
+_PRODUCT = (has_constant_weights, has_int8_weights, has_one_row, tensors_fit_l2, row_fits_l1)
+_ADD: tuple[Constraint, ...] = (adds_equal_shapes, has_int8_weights, tensors_fit_l2)
+_LANES: tuple[Constraint, ...] = (tensors_fit_l2,)
 _DIGITAL_CONV = (
     has_loops,
     has_constant_weights,
@@ -139,7 +133,6 @@ HINTS: dict[Constraint, str] = {
     has_no_dilation: "use dilation 1 and a larger kernel",
     has_same_padding: "export the convolution with SAME padding",
     has_one_row: "use a 1x1 convolution for products with many rows",
-    has_whole_words: "make channels x height x width a multiple of 4",
     row_fits_l1: "make the input narrower or use fewer channels",
     tensors_fit_l2: "use a smaller input image or fewer channels in the first layers",
     adds_equal_shapes: "expand the smaller operand when exporting",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +18,14 @@ from targets.description.figure import Known
 from targets.description.mapping import NoMappingError
 from targets.diana import constraints, match, odimo
 from targets.diana.searched import Searched
-from targets.diana.tiling import Traffic, elementwise_traffic, linear_traffic
+from targets.diana.tiling import (
+    WORD_BYTES,
+    Traffic,
+    elementwise_traffic,
+    linear_traffic,
+    padding_bytes,
+    stored_bytes,
+)
 from targets.network.layer import Layer, LoopDims
 from targets.network.workload import Workload
 
@@ -31,6 +38,10 @@ _PLACEHOLDERS = (
     "host, job, pooling, SIMD and add costs are placeholders of this project; with only the digital power "
     "published for the cores in use, energy is proportional to latency and EDP to latency squared"
 )
+
+
+# So many padded tensors are named.
+SHOWN = 4
 
 
 @functools.cache
@@ -79,6 +90,7 @@ class DianaTarget(ClosedFormTarget):
         "host": "int8-pow2",
     }
     outer_memory: ClassVar[str] = "l2"
+    word_bits: ClassVar[int] = 8 * WORD_BYTES
 
     @property
     def arch(self) -> Architecture:
@@ -107,21 +119,37 @@ class DianaTarget(ClosedFormTarget):
         return f"canonicalize,fold-batchnorm,{integer}fuse-layers"
 
     def warnings(self, workload: Workload) -> tuple[str, ...]:
-        """Warn about weights that do not stay on the chip."""
+        """Warn about weights that do not stay on the chip, and tell which tensors are padded."""
+        found = []
         need = sum(layer.weight_bytes for layer in workload.layers)
         bound = self.arch.size_bytes("l2")
-        if need <= bound:
-            return ()
-        return (
-            f"the weights need {need:,} bytes, L2 has {bound:,}: fetching them from off chip is not modelled",
-        )
+        if need > bound:
+            found.append(
+                f"the weights need {need:,} bytes, L2 has {bound:,}: "
+                "fetching them from off chip is not modelled"
+            )
+        tensors = {t.name: t for layer in workload.layers for t in (*layer.inputs, *layer.outputs)}
+        padding = {name: stored_bytes([t]) - t.size_bytes for name, t in tensors.items()}
+        padded = [name for name, more in padding.items() if more]
+        if padded:
+            names = f"{', '.join(padded[:SHOWN])}{' …' if len(padded) > SHOWN else ''}"
+            found.append(
+                f"tensors padded to whole words of {WORD_BYTES} bytes, {sum(padding.values())} bytes in all "
+                f"that are stored and moved: {names}"
+            )
+        return tuple(found)
 
     def cost(self, layer: Layer, core: str) -> LayerCost:
         """Return cycles and energy of ``layer`` on ``core``; see README.md for the formulas' sources."""
         if core == "host":
-            return self._host_cost(layer)
-        if self._is_searched(layer):
-            return self._engine_cost(layer, core)
+            cost = self._host_cost(layer)
+        elif self._is_searched(layer):
+            cost = self._engine_cost(layer, core)
+        else:
+            cost = self._closed_cost(layer, core)
+        return replace(cost, padding_bytes=padding_bytes(layer))
+
+    def _closed_cost(self, layer: Layer, core: str) -> LayerCost:
         work = self._work(layer, core)
         host = self.arch.core("host")
         job_cycles = scaled(work.traffic.jobs * host.rate("cycles_per_job"), self.host_scale)
@@ -161,6 +189,9 @@ class DianaTarget(ClosedFormTarget):
         load, compute, stall, store = whole_parts(
             (found.onload_cycles, found.compute_cycles, found.stall_cycles, found.offload_cycles)
         )
+        # Mappings are of the loops; the padding behind the tensors comes along.
+        if self.arch.dma is not None:
+            load += math.ceil(padding_bytes(layer) / self.arch.dma.bandwidth_bytes_per_cycle.value)
         jobs = _searched().jobs(layer, core)
         job_cycles = scaled(jobs * self.arch.core("host").rate("cycles_per_job"), self.host_scale)
         moved = self.active_energy_pj("digital", load + stall + store)
@@ -172,7 +203,7 @@ class DianaTarget(ClosedFormTarget):
             energy_pj=self.active_energy_pj(core, compute)
             + moved
             + self.active_energy_pj("host", job_cycles),
-            utilization=min(1.0, found.ideal_cycles / (math.ceil(found.latency_cycles) + job_cycles)),
+            utilization=min(1.0, found.ideal_cycles / (load + compute + stall + store + job_cycles)),
             bound_cycles=math.floor(min(found.bound_cycles, found.latency_cycles)),
             known="published",
             stall_cycles=stall,

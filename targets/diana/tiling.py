@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from targets.cost.layer_cost import ceil_div
-from targets.network.layer import Layer, LoopDims
+from targets.network.layer import Layer, LoopDims, Operand
 
 # The array takes 16 output channels at a time; weights and biases are stored padded to it.
 CHANNEL_BLOCK = 16
 BIAS_BYTES = 4
 PARTIAL_SUM_BYTES = 4
+# Tensors are padded to whole words, in L2 and on their way; MATCH refuses those that are none.
+WORD_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,17 @@ class Traffic:
 class _Rows:
     tiles: int
     input_bytes: int
+
+
+def stored_bytes(operands: Iterable[Operand]) -> int:
+    """Return the bytes that ``operands`` take in L2, each padded to whole words."""
+    return sum(ceil_div(t.size_bytes, WORD_BYTES) * WORD_BYTES for t in operands)
+
+
+def padding_bytes(layer: Layer) -> int:
+    """Return the bytes that pad what ``layer`` reads and writes: they are stored, and moved with it."""
+    operands = (*layer.inputs, *layer.outputs)
+    return stored_bytes(operands) - sum(t.size_bytes for t in operands)
 
 
 def linear_traffic(layer: Layer, inner_bytes: int, weight_memory_bytes: int) -> Traffic | None:
@@ -84,20 +98,25 @@ def linear_traffic(layer: Layer, inner_bytes: int, weight_memory_bytes: int) -> 
             input_calls = output_calls = rows.tiles * chunks
     jobs = rows.tiles * chunks
     return Traffic(
-        input_bytes, weight_bytes, layer.output_bytes, input_calls + weight_calls + output_calls, jobs, parked
+        input_bytes,
+        weight_bytes,
+        stored_bytes(layer.outputs),
+        input_calls + weight_calls + output_calls,
+        jobs,
+        parked,
     )
 
 
 def elementwise_traffic(layer: Layer, inner_bytes: int) -> Traffic:
     """Cut a layer without weights into equal pieces that fit; each piece moves every operand once."""
-    total = layer.input_bytes + layer.output_bytes
+    total = stored_bytes(layer.inputs) + stored_bytes(layer.outputs)
     pieces = max(1, ceil_div(total, inner_bytes))
     calls = pieces * (len(layer.inputs) + len(layer.outputs))
-    return Traffic(layer.input_bytes, 0, layer.output_bytes, calls, pieces)
+    return Traffic(stored_bytes(layer.inputs), 0, stored_bytes(layer.outputs), calls, pieces)
 
 
 def _depthwise_traffic(layer: Layer, dims: LoopDims, inner_bytes: int) -> Traffic | None:
-    per_channel = ceil_div(layer.input_bytes + layer.output_bytes, dims.g)
+    per_channel = ceil_div(stored_bytes(layer.inputs) + stored_bytes(layer.outputs), dims.g)
     fitting = inner_bytes // per_channel
     if fitting == 0:
         return None
@@ -105,19 +124,19 @@ def _depthwise_traffic(layer: Layer, dims: LoopDims, inner_bytes: int) -> Traffi
     bias_bytes = BIAS_BYTES if layer.bias else 0
     weight_bytes = dims.g * CHANNEL_BLOCK * (dims.fy * dims.fx + bias_bytes)
     calls = 2 * ceil_div(dims.g, fitting) + dims.g
-    return Traffic(layer.input_bytes, weight_bytes, layer.output_bytes, calls, dims.g)
+    return Traffic(stored_bytes(layer.inputs), weight_bytes, stored_bytes(layer.outputs), calls, dims.g)
 
 
 def _row_tiles(layer: Layer, dims: LoopDims, inner_bytes: int, sums_row: int) -> _Rows | None:
-    input_row = ceil_div(layer.input_bytes, dims.iy)
-    output_row = ceil_div(layer.output_bytes, dims.oy)
+    input_row = ceil_div(stored_bytes(layer.inputs), dims.iy)
+    output_row = ceil_div(stored_bytes(layer.outputs), dims.oy)
 
     def fits(rows: int) -> bool:
         window_rows = min(dims.iy, (rows - 1) * dims.stride_y + dims.fy)
         return window_rows * input_row + rows * (output_row + sums_row) <= inner_bytes
 
     if fits(dims.oy):
-        return _Rows(1, layer.input_bytes)
+        return _Rows(1, stored_bytes(layer.inputs))
     rows = next((r for r in range(dims.oy - 1, 0, -1) if fits(r)), 0)
     if rows == 0:
         return None

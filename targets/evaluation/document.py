@@ -92,6 +92,7 @@ def layer_figures(report: LayerReport) -> dict[str, Any]:
         "stall_cycles": cost.stall_cycles,
         "load_cycles": cost.load_cycles,
         "store_cycles": cost.store_cycles,
+        "padding_bytes": cost.padding_bytes,
         "declined": [{"core": r.core, "rule": r.rule} for r in report.declined],
         "cores": list(report.cores),
         "tiles": report.tiles,

@@ -79,6 +79,7 @@ class Machine:
         streaming: What a core takes of the way to :data:`OUTER` while it works on operands that lie there.
         runs_take: Resources every run takes, such as a host that waits for it.
         moves_take: Resources every move takes.
+        word_bits: Tensors that layers read and write are padded to whole words of so many bits.
     """
 
     capacities: Mapping[str, float]
@@ -88,6 +89,7 @@ class Machine:
     streaming: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
     runs_take: tuple[tuple[str, float], ...] = ()
     moves_take: tuple[tuple[str, float], ...] = ()
+    word_bits: int = 1
 
     def store_of(self, core: str, operand: str) -> str:
         """Return the store ``core`` has ``operand`` in."""

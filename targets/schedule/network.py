@@ -188,7 +188,7 @@ def network_of(workload: Workload, machine: Machine, costs: CoreCosts, second: M
     for index in order:
         layer = workload.layers[index]
         for operand in (*layer.inputs, *layer.outputs):
-            extents.setdefault(operand.name, extent_of(operand))
+            extents.setdefault(operand.name, extent_of(operand)._replace(word_bits=machine.word_bits))
         for operand in layer.inputs:
             readers = consumers.setdefault(operand.name, [])
             if index not in readers:

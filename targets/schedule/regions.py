@@ -33,12 +33,16 @@ class Region(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """A tensor as channels by rows by what lies in each of these cells."""
+    """A tensor as channels by rows by what lies in each of these cells.
+
+    Each part that lies somewhere is padded to whole words of ``word_bits``.
+    """
 
     channels: int
     rows: int
     inner: int
     bits: int
+    word_bits: int = 1
 
     @property
     def whole(self) -> Region:
@@ -47,7 +51,7 @@ class Extent(NamedTuple):
 
     def bits_of(self, region: Region) -> int:
         """Return the bits of a part."""
-        return region.cells * self.inner * self.bits
+        return -(-region.cells * self.inner * self.bits // self.word_bits) * self.word_bits
 
 
 def extent_of(operand: Operand) -> Extent:

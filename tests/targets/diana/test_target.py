@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from targets.contract.placement import Placement, Refusal
 from targets.diana.target import DianaTarget
+from targets.evaluation.report import evaluate
 from targets.network.layer import Layer, Operand
 from targets.objective import EDP, Objective
 from targets.testing.conformance import TargetConformance, sample_layer
+from tests.targets.graphs import graph_of
 from tests.targets.networks import linear_layer, loops, square
 
 DIANA = DianaTarget()
@@ -91,6 +93,67 @@ def test_a_free_host_attracts_no_layers() -> None:
     free_host = DianaTarget(host_scale=0.0).place(layer)
     assert isinstance(free_host, Placement)
     assert free_host.core == "simd" and free_host.cost.job_cycles == 0
+
+
+@pytest.mark.parametrize("model", ["match", "engine"])
+@pytest.mark.parametrize(
+    ("layer", "core", "padding"),
+    [
+        (linear_layer(square(3, 3, 15, 3)), "digital", 2),  # 675 bytes in and out
+        (linear_layer(square(2, 64, 1, 1), "Gemm"), "digital", 2),
+        (linear_layer(square(10, 6, 1, 1), "Gemm"), "digital", 4),
+        (linear_layer(square(5, 1, 9, 3)), "digital", 3 + 3),  # 81 bytes in, 405 out
+        (linear_layer(loops(4, 1, 7, 10, 3, 3)), "digital", 2),
+        (linear_layer(loops(3, 3, 7, 7, 3, 3, groups=3)), "digital", 1 + 1),
+        (sample_layer("MaxPool", channels=3, size=33), "pooling", None),
+        (sample_layer("Add", channels=3, size=33), "simd", None),
+        (conv(), "digital", 0),
+    ],
+)
+def test_tensors_are_padded_to_whole_words_and_that_is_paid_for(
+    layer: Layer, core: str, padding: int | None, model: str
+) -> None:
+    placement = DianaTarget(model).place(layer)
+    assert isinstance(placement, Placement) and placement.core == core
+    tensors = (*layer.inputs, *layer.outputs)
+    more = sum(-t.size_bytes % 4 for t in tensors)
+    assert placement.cost.padding_bytes == more
+    assert padding is None or more == padding
+    if model == "match":
+        whole = [replace(t, name=t.name, shape=(1, t.size_bytes + -t.size_bytes % 4)) for t in tensors]
+        inputs, outputs = tuple(whole[: len(layer.inputs)]), tuple(whole[len(layer.inputs) :])
+        wider = DianaTarget(model).cost(replace(layer, inputs=inputs, outputs=outputs), core)
+        assert wider.padding_bytes == 0
+        assert wider.dma_cycles == placement.cost.dma_cycles
+
+
+def test_padding_moves_and_fills_l2() -> None:
+    layer = linear_layer(square(16, 16, 9, 3))
+    odd = replace(layer, outputs=(Operand("y", (1, 16 * 81 - 15), 8),))
+    even = replace(layer, outputs=(Operand("y", (1, 16 * 81 - 12), 8),))
+    assert placed(odd).cost.dma_cycles == placed(even).cost.dma_cycles
+    assert placed(odd).cost.padding_bytes == 3
+    l2 = DIANA.arch.size_bytes("l2")
+    pool = sample_layer("MaxPool", channels=4, size=4)
+    fits, full = (replace(pool, inputs=(Operand("x", (1, 1, 1, l2 + n), 8),)) for n in (0, 1))
+    assert isinstance(DIANA.place(fits), Placement)
+    assert f"needs {l2 + 4:,} bytes" in str(DIANA.place(full))
+
+
+def test_a_schedule_stores_padding_and_the_report_tells_of_it() -> None:
+    graph = graph_of(
+        "n (float[1,3,7,7] x) => (float[1,3,7,7] y) <float[3,3,3,3] w, float[3,3,3,3] v> {"
+        "a = Conv<pads=[1,1,1,1]>(x, w) b = Relu(a) y = Conv<pads=[1,1,1,1]>(b, v) }"
+    )
+    report = evaluate(graph, DIANA)
+    assert [layer.cost.padding_bytes for layer in report.layers] == [2, 1]  # 147 bytes; the last are int32
+    extents = report.planned.network.extents
+    assert extents["x"].bits_of(extents["x"].whole) == 148 * 8
+    assert [row["padding_bytes"] for row in report.to_json()["layers"]] == [2, 1]
+    (warning,) = report.warnings
+    assert warning == (
+        "tensors padded to whole words of 4 bytes, 2 bytes in all that are stored and moved: x, b"
+    )
 
 
 def test_large_weights_are_warned_about() -> None:

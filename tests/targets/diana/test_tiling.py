@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from targets.diana.tiling import elementwise_traffic, linear_traffic
+from targets.diana.tiling import elementwise_traffic, linear_traffic, padding_bytes, stored_bytes
 from targets.network.layer import Operand
 from tests.targets.networks import linear_layer, loops, square
 
@@ -23,6 +23,20 @@ def test_a_small_layer_moves_every_operand_once() -> None:
 def test_weights_are_padded_to_16_channels() -> None:
     traffic = linear_traffic(linear_layer(square(10, 64, 1, 1), "Gemm"), L1, WEIGHTS)
     assert traffic is not None and traffic.weight_bytes == 16 * 64 + 16 * 4
+
+
+def test_tensors_are_padded_to_words() -> None:
+    layer = linear_layer(square(2, 3, 5, 3))
+    assert (layer.input_bytes, layer.output_bytes) == (75, 50)
+    traffic = linear_traffic(layer, L1, WEIGHTS)
+    assert traffic is not None and (traffic.input_bytes, traffic.output_bytes) == (76, 52)
+    assert padding_bytes(layer) == 1 + 2
+    depthwise = linear_layer(square(3, 3, 5, 3, groups=3))
+    traffic = linear_traffic(depthwise, L1, WEIGHTS)
+    assert traffic is not None and (traffic.input_bytes, traffic.output_bytes) == (76, 76)
+    both = replace(layer, inputs=(Operand("a", (5,), 8), Operand("b", (9,), 4)))
+    assert elementwise_traffic(both, L1).input_bytes == 8 + 8
+    assert stored_bytes([]) == 0
 
 
 def test_rows_shared_by_tiles_are_read_twice() -> None:
@@ -74,7 +88,7 @@ def test_pieces_of_weights_that_stay_write_their_own_outputs() -> None:
     assert traffic is not None and traffic.jobs == 2 * 3
     assert traffic.weight_bytes == layer.weight_bytes, "the weights stay"
     assert traffic.calls == 2 * 3 + 3 + 2 * 3, "per piece and tile one input and one output"
-    assert traffic.output_bytes == layer.output_bytes
+    assert traffic.output_bytes == stored_bytes(layer.outputs)
 
 
 def test_the_cheaper_loop_order_is_taken() -> None:
@@ -111,9 +125,9 @@ def test_tiling_moves_at_least_every_operand_once(k: int, c: int, size: int, ker
     traffic = linear_traffic(layer, l1, 4096)
     if traffic is None:
         return
-    assert traffic.input_bytes >= layer.input_bytes
+    assert traffic.input_bytes >= stored_bytes(layer.inputs)
     assert traffic.weight_bytes >= layer.weight_bytes
-    assert traffic.output_bytes == layer.output_bytes
+    assert traffic.output_bytes == stored_bytes(layer.outputs)
     roomy = linear_traffic(layer, 1 << 30, 4096)
     assert roomy is not None and roomy.calls <= traffic.calls, "a larger L1 never needs more calls"
 

@@ -11,7 +11,6 @@ from targets.cost.layer_cost import LayerCost
 from targets.diana.target import DianaTarget
 from targets.evaluation.layers import LayerReport, layer_reports
 from targets.evaluation.scheduling import Planned
-from targets.network.layer import Operand
 from targets.schedule.plan import LayerChoice, Plan, Segment
 from targets.schedule.regions import Region
 from targets.schedule.result import Move, Run
@@ -112,14 +111,14 @@ def test_groups_are_those_of_fused_layers() -> None:
 
 
 def test_cores_that_decline_are_told() -> None:
-    """Results of 4 elements of a byte fit every rule; three do not fill words."""
+    """The layer fits every rule as it is; a sum has two operands."""
     assert reports([tile("a", 0, 10)])[0].declined == ()
     seen = network()
-    odd = replace(seen.workload.layers[0], outputs=(Operand("middle", (1, 3), 8),))
+    odd = replace(seen.workload.layers[0], op_type="Add")
     workload = replace(seen.workload, layers=(odd, *seen.workload.layers[1:]))
     planned = Planned(replace(seen, workload=workload), ALONE, schedule([tile("a", 0, 10)]), {}, None, ())
     (found,) = layer_reports(planned, DianaTarget())
-    assert [reason.core for reason in found.declined] == ["simd"]
+    assert [reason.core for reason in found.declined] == ["digital", "simd"]
 
 
 def test_bits_are_the_widest_of_each_side() -> None:

@@ -28,6 +28,13 @@ def test_regions_are_sets_of_cells(a: Region, b: Region) -> None:
     assert a.cells == len(cells(a))
 
 
+def test_parts_are_padded_to_whole_words() -> None:
+    extent = Extent(channels=3, rows=5, inner=7, bits=8, word_bits=32)
+    assert extent.bits_of(extent.whole) == 27 * 32, "105 bytes are 27 words of 4"
+    assert extent.bits_of(Region(0, 1, 0, 1)) == 2 * 32
+    assert extent.bits_of(Region(0, 1, 0, 4)) == 28 * 8, "28 bytes are whole words"
+
+
 def test_bits_count_what_lies_in_each_cell() -> None:
     extent = extent_of(Operand("image", (1, 3, 5, 7), 8))
     assert extent == Extent(3, 5, 7, 8)
