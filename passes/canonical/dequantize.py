@@ -8,8 +8,9 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.canonical.views import permutation
+from passes.model.constants import is_symbolic
 from passes.operator_sets import CARRIERS, QUANTIZATION
-from passes.rewrite.rewriter import Array, Rewriter, dims, is_symbolic, producer_of
+from passes.rewrite.rewriter import Array, Rewriter, dims, producer_of
 
 
 def own_dequantize(rw: Rewriter, node: gs.Node) -> bool:

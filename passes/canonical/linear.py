@@ -6,13 +6,13 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.canonical.views import permutation
+from passes.model.constants import is_symbolic
 from passes.operator_sets import CARRIERS, REWRITABLE_LINEAR
 from passes.rewrite.rewriter import (
     Array,
     Rewriter,
     constant_input,
     dims,
-    is_symbolic,
     optional_input,
     producer_of,
 )

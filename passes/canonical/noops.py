@@ -5,63 +5,31 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
+from passes.model.constants import evaluate, is_known
 from passes.rewrite.rewriter import (
-    Array,
     Rewriter,
     constant_input,
     dims,
-    is_symbolic,
     optional_input,
     redirect,
 )
 
-# Weights behind a DequantizeLinear are a statement about precision, not arithmetic left undone.
-_KEPT = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "If", "Loop", "Scan"}
-_RANDOM = {
-    "Bernoulli",
-    "Multinomial",
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-}
 _MAX_ELEMENTS = 1 << 24
 
 
 def fold_constant(rw: Rewriter, node: gs.Node) -> bool:
     """Replace a node whose inputs are all known, or the Shape or Size of a static tensor, by its value."""
-    if node.op in _KEPT or node.op in _RANDOM or any(rw.is_output(t) for t in node.outputs):
-        return False
-    known = all(isinstance(t, gs.Constant) or t.is_empty() for t in node.inputs)
-    if node.op not in ("Shape", "Size") and not known:
+    if not is_known(node) or any(rw.is_output(t) for t in node.outputs):
         return False
     used = [t for t in node.outputs if t.outputs]
     if any(t.shape is None for t in used) or sum(np.prod(dims(t)) for t in used) > _MAX_ELEMENTS:
         return rw.decline(node, f"its constant result is larger than {_MAX_ELEMENTS} elements")
-    for tensor, values in zip(node.outputs, _evaluate(rw, node), strict=True):
+    for tensor, values in zip(node.outputs, evaluate(node, rw.graph.opset, rw.state.symbolic), strict=True):
         if tensor.outputs:
             redirect(tensor, gs.Constant(tensor.name, values))
     node.inputs.clear()
     node.outputs.clear()
     return True
-
-
-def _evaluate(rw: Rewriter, node: gs.Node) -> list[Array]:
-    if node.op == "Shape":
-        shape = dims(node.inputs[0])
-        return [np.array(shape[node.attrs.get("start", 0) : node.attrs.get("end", len(shape))], np.int64)]
-    if node.op == "Size":
-        return [np.array(np.prod(dims(node.inputs[0])), np.int64)]
-    if rw.state.symbolic and any(isinstance(t, gs.Constant) and is_symbolic(t.values) for t in node.inputs):
-        return [np.broadcast_to(np.ones((), t.dtype), dims(t)) for t in node.outputs]
-    import onnx.reference
-
-    outputs = [gs.Variable(t.name, t.dtype, t.shape) for t in node.outputs]
-    # Copies: tensors list their readers, and the library takes nodes that look alike for one.
-    inputs = [gs.Variable.empty() if t.is_empty() else gs.Constant(t.name, t.values) for t in node.inputs]
-    alone = gs.Node(node.op, node.name, dict(node.attrs), inputs, outputs)
-    model = gs.export_onnx(gs.Graph([alone], outputs=outputs, opset=rw.graph.opset), do_type_check=False)
-    return [np.asarray(value) for value in onnx.reference.ReferenceEvaluator(model).run(None, {})]
 
 
 def drop_noop(rw: Rewriter, node: gs.Node) -> bool:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_graphsurgeon as gs
 
+from passes.model.constants import is_symbolic
 from passes.operator_sets import RESHAPES
-from passes.rewrite.rewriter import Array, Rewriter, constant_input, dims, is_symbolic, producer_of
+from passes.rewrite.rewriter import Array, Rewriter, constant_input, dims, producer_of
 from passes.rewrite.weights import set_constant
 
 NORMS = frozenset({"LayerNormalization", "GroupNormalization"})

@@ -23,7 +23,7 @@ from passes.confidence import MAX_SOFTMAX, RULES
 from passes.errors import InputError
 from passes.files import write_atomic
 from passes.heads import FAMILIES
-from passes.model import float_types, loading, runtime_operators, structure
+from passes.model import constants, float_types, loading, runtime_operators, structure
 from passes.model import symbolic as symbolic_weights
 from passes.model.training_mode import leave_training
 from passes.state import Exit, decline, state_of
@@ -33,6 +33,7 @@ SOFTMAX_KEY = "eecompile.softmax"
 ORIGIN_KEY = "eecompile.origin"
 LAYER_KEY = "eecompile.layer"
 PRECISION_KEY = "eecompile.precision"
+_FEW = 1 << 16
 LOADED = "load"
 _COUNTED_BY_DATA = {"NonMaxSuppression", "NonZero", "Unique", "Compress"}
 """Under this name stands what was read otherwise than it is written in the file."""
@@ -206,13 +207,32 @@ def _resolve_shapes(graph: gs.Graph) -> None:
     """Compute constants that shapes depend on: PyTorch writes pads and targets as little programs."""
     unknown = _without_shape(graph)
     while unknown:
-        graph.fold_constants(error_ok=True)
+        _fold_small_constants(graph)
         tidy(graph)
         infer_shapes(graph)
         left = _without_shape(graph)
         if len(left) >= len(unknown):
             return
         unknown = left
+
+
+def _fold_small_constants(graph: gs.Graph) -> None:
+    """Compute what follows from few numbers; weights are nothing that shapes depend on."""
+    outputs = {id(t) for t in graph.outputs}
+    for node in graph.nodes:
+        count = sum(int(np.prod(t.shape)) for t in node.inputs if isinstance(t, gs.Constant))
+        if not constants.is_known(node) or count > _FEW or any(id(t) in outputs for t in node.outputs):
+            continue
+        try:
+            found = constants.evaluate(node, graph.opset, state_of(graph).symbolic)
+        except Exception:
+            continue  # the shape stays unknown, which is told
+        for tensor, values in zip(node.outputs, found, strict=True):
+            known = gs.Constant(tensor.name, values)
+            for reader in list(tensor.outputs):
+                reader.inputs = [known if read is tensor else read for read in reader.inputs]
+        node.inputs.clear()
+        node.outputs.clear()
 
 
 def _without_shape(graph: gs.Graph) -> list[tuple[gs.Node, gs.Tensor]]:

@@ -176,8 +176,3 @@ def constant_input(node: gs.Node, index: int) -> Array | None:
 def dims(tensor: gs.Tensor) -> tuple[int, ...]:
     """Return the static shape of ``tensor``."""
     return tuple(int(d) for d in tensor.shape)
-
-
-def is_symbolic(values: Array) -> bool:
-    """Whether ``values`` stand for absent weights: an array of ones that takes no memory."""
-    return values.size > 1 and not any(values.strides)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from passes.rewrite.rewriter import Array, Rewriter, constant_input, dims, is_symbolic, optional_input
+from passes.model.constants import is_symbolic
+from passes.rewrite.rewriter import Array, Rewriter, constant_input, dims, optional_input
 
 
 def why_not_constant(node: gs.Node) -> str | None:

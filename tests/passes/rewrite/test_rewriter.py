@@ -8,13 +8,11 @@ import pytest
 
 from passes.model.graph import from_model, tidy
 from passes.rewrite.rewriter import (
-    Array,
     Rewriter,
     Rule,
     constant_input,
     detach,
     dims,
-    is_symbolic,
     optional_input,
     producer_of,
     redirect,
@@ -228,18 +226,3 @@ def test_inputs_that_are_there_and_those_that_are_not() -> None:
     above = producer_of(clip.inputs[0])
     assert above is not None
     assert (above.op, producer_of(above.inputs[0]), producer_of(clip.inputs[2])) == ("Abs", None, None)
-
-
-@pytest.mark.parametrize(
-    ("values", "absent"),
-    [
-        (np.broadcast_to(np.float32(1), (3, 4)), True),
-        (np.broadcast_to(np.float32(1), (3, 4)).T, True),
-        (np.ones((3, 4), np.float32), False),
-        (np.broadcast_to(np.arange(4.0), (3, 4)), False),
-        (np.ones((), np.float32), False),
-    ],
-    ids=["absent", "turned", "ones", "rows", "number"],
-)
-def test_absent_weights_take_no_memory(values: Array, absent: bool) -> None:
-    assert is_symbolic(values) is absent
