@@ -53,5 +53,7 @@ VIEWS: Final = RESHAPES | {"Identity", "Dropout"}
 COPIES: Final = VIEWS | {"Transpose", "Cast"}
 # These compute no new value and read one tensor: what they write is on the grid of what they read.
 SAME_GRID: Final = RESHAPES | {"MaxPool", "Transpose"}
+# These read of a tensor only what they hand on.
+SELECTIONS: Final = frozenset({"Slice", "Split", "Gather"})
 # What moves or picks values but does no arithmetic.
 MOVES: Final = SAME_GRID | {"GlobalMaxPool", "Concat", "Slice", "Pad", "Identity"}

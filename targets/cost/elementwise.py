@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from passes.operator_sets import SELECTIONS
 from targets.cost.layer_cost import ceil_div
 from targets.network.layer import Layer, LoopDims
 
@@ -37,6 +38,8 @@ def processed_elements(layer: Layer) -> int:
     """Return how many elements a sequential processor touches: window elements, or operands."""
     if layer.dims is not None and layer.macs == 0:
         return layer.dims.iterations
+    if layer.op_type in SELECTIONS:
+        return max(1, layer.output_elements)
     largest_input = max((t.elements for t in layer.inputs), default=0)
     return max(1, largest_input, layer.output_elements)
 

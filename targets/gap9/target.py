@@ -145,7 +145,7 @@ class Gap9Target(ClosedFormTarget):
         job_cycles = scaled(cut.first_calls * per_call + work.gather_cycles, self.host_scale)
         latency = load_cycles + work.ne16_cycles + host_cycles + stall_cycles + job_cycles
         bound = max(
-            work.ideal_cycles, self._moved(layer.input_bytes + layer.weight_bytes + layer.output_bytes)
+            work.ideal_cycles, self._moved(layer.read_bytes + layer.weight_bytes + layer.output_bytes)
         )
         return LayerCost(
             compute_cycles=work.ne16_cycles,

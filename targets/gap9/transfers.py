@@ -76,7 +76,7 @@ def elementwise_transfers(layer: Layer, l1_bytes: int) -> tuple[Transfers, ...]:
     Everything moves once: inputs, stored weights or constants, and results.
     """
     constant_bytes = stored_weight_bytes(layer) + (layer.constant.size_bytes if layer.constant else 0)
-    read = layer.input_bytes + constant_bytes
+    read = layer.read_bytes + constant_bytes
     # Weights come with their bias and scales, which lie beside them: two calls.
     sources = len(layer.inputs) + (2 if layer.weight else 0) + (1 if layer.constant else 0)
     least = max(1, ceil_div(read + layer.output_bytes, l1_bytes // BUFFERS))

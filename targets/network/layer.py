@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from passes.operator_sets import SELECTIONS
+
 
 @dataclass(frozen=True)
 class Bits:
@@ -127,6 +129,11 @@ class Layer:
     def input_bytes(self) -> int:
         """Bytes of all inputs."""
         return sum(t.size_bytes for t in self.inputs)
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes of its inputs that it reads: of what it picks from, what it picks."""
+        return self.output_bytes if self.op_type in SELECTIONS else self.input_bytes
 
     @property
     def output_bytes(self) -> int:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
+from passes.operator_sets import SELECTIONS
 from targets.cost.model.nest import LoopNest, Window
 from targets.network.layer import Layer, LoopDims, Operand
 
 # Loops of a convolution in the order ZigZag lists them.
 CONV_LOOPS = ("B", "K", "G", "OX", "OY", "C", "FX", "FY")
-# Operators that read only what they hand on.
-PICKS = ("Slice", "Split", "Gather")
 
 
 def nest_of(layer: Layer) -> LoopNest:
@@ -158,7 +157,7 @@ def _resize(layer: Layer) -> LoopNest | None:
 
 def _move(layer: Layer) -> LoopNest:
     written = max(1, layer.output_elements)
-    read = written if layer.op_type in PICKS else max(1, sum(t.elements for t in layer.inputs))
+    read = written if layer.op_type in SELECTIONS else max(1, sum(t.elements for t in layer.inputs))
     shape = layer.outputs[0].shape
     common = min(read, written) if max(read, written) % min(read, written) == 0 else max(read, written)
     # The axis of channels keeps its name, so that a mapping of channels finds it.

@@ -31,6 +31,15 @@ def test_split_and_concat_count_what_they_copy() -> None:
     assert elementwise.processed_elements(Layer("c", "Concat", (), 0, None, (half, half), (whole,))) == 8
 
 
+@pytest.mark.parametrize("op", ["Slice", "Gather", "Split"])
+def test_what_picks_counts_what_it_picks(op: str) -> None:
+    whole, part = Operand("x", (1, 800), 8), Operand("y", (1, 4), 8)
+    layer = Layer("s", op, (), 0, None, (whole,), (part,))
+    assert elementwise.processed_elements(layer) == 4
+    assert (layer.read_bytes, layer.input_bytes) == (4, 800)
+    assert Layer("r", "Relu", (), 0, None, (whole,), (whole,)).read_bytes == 800
+
+
 @pytest.mark.parametrize(("window", "passes"), [(1, 1), (2, 1), (3, 4), (4, 4), (8, 16)])
 def test_pooling_takes_a_pass_per_2x2(window: int, passes: int) -> None:
     dims = LoopDims(1, 4, 1, 1, 3, 17, window, window, 24, 136, 8, 8)

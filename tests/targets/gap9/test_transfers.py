@@ -136,3 +136,9 @@ def test_every_operand_moves_at_least_once(
         assert cut.first_calls == 3 and cut.later_calls >= 1
     for cut in elementwise_transfers(layer, l1):
         assert cut.first_bytes + cut.later_bytes == least
+
+
+def test_a_slice_moves_what_it_picks() -> None:
+    whole, part = Operand("x", (1, 64, 16, 16), 8), Operand("y", (1, 4, 16, 16), 8)
+    for cut in elementwise_transfers(Layer("s", "Slice", (), 0, None, (whole,), (part,)), 1 << 17):
+        assert cut.first_bytes + cut.later_bytes == 2 * part.size_bytes
