@@ -162,7 +162,7 @@ def test_there_is_a_most_of_exits(tmp_path: Path) -> None:
 def test_an_input_called_as_an_output_will_be_is_refused(tmp_path: Path, name: str) -> None:
     taken = renamed({"image": name, "logits": "scores"})
     with pytest.raises(InputError, match=f"the model's input is called '{name}'"):
-        prepared(written(tmp_path / "net.onnx", taken))
+        prepared(written(tmp_path / "net.onnx", taken), 1)
 
 
 @pytest.mark.parametrize(
