@@ -31,7 +31,7 @@ def leave_training(model: onnx.ModelProto, symbolic: bool, where: str) -> list[s
     """
     constants = {t.name: t for t in model.graph.initializer if t.data_location != onnx.TensorProto.EXTERNAL}
     nodes = [node for node in all_nodes(model.graph) if node.op_type in ("BatchNormalization", "Dropout")]
-    values = {
+    constants |= {
         node.output[0]: a.t
         for node in all_nodes(model.graph)
         if node.op_type == "Constant"
@@ -40,7 +40,7 @@ def leave_training(model: onnx.ModelProto, symbolic: bool, where: str) -> list[s
     }
     found = []
     for node in nodes:
-        trains = _trains(node, constants | values)
+        trains = _trains(node, constants)
         if trains and not symbolic:
             raise InputError(
                 f"{node.op_type} '{node.name or node.output[0]}' of {where} is in training mode: what it "
