@@ -14,24 +14,17 @@ from targets.contract.target import Target
 from targets.cost.model.nest_of_layer import nest_of
 from targets.network.layer import Layer
 from targets.network.workload import Workload
-from targets.objective import EDP, ENERGY, LATENCY, Objective, uniform
+from targets.objective import Objective, uniform
 from targets.schedule.exact.solve import Exact, solve
 from targets.schedule.freedom import Freedom
-from targets.schedule.machine import OUTER, Machine
+from targets.schedule.machine import Machine
 from targets.schedule.network import Network, network_of
 from targets.schedule.occupancy import NoRoomError
-from targets.schedule.plan import Places, Plan, Resident, finished, simulate
+from targets.schedule.plan import Plan, Resident, finished, simulate
 from targets.schedule.result import Schedule
 from targets.schedule.search.candidates import Candidates
-from targets.schedule.search.heuristic import Search
-from targets.schedule.search.residency import resident_weights, weight_places
+from targets.schedule.search.levels import Level, Levels
 from targets.schedule.search.speculation import speculate
-from targets.schedule.state import State
-
-# Beyond so many layers fewer ways to a plan are tried, to stay below two seconds.
-MANY_LAYERS = 100
-# Plans that local search starts from in smaller networks.
-STARTS = 2
 
 
 @dataclass(frozen=True)
@@ -124,7 +117,10 @@ def schedule_workload(
     shares = tuple(ratios) if ratios is not None else uniform(len(network.stage_names))
     try:
         with _collector_paused():
-            plan, resident, state = _planned(candidates, objective, shares, wishes.keep_weights and free.hold)
+            best = Levels(candidates, objective, shares).best(
+                Level(free.split, free.fuse, wishes.keep_weights).within(free)
+            )
+        plan, resident, state = best.plan, best.resident, best.state
         if target.host_scale != 1.0:
             network = replace(network, costs=target.costs(network.machine, workload))
             state = simulate(network, plan, resident)
@@ -148,115 +144,6 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if running:
             gc.enable()
-
-
-def _planned(
-    candidates: Candidates, objective: Objective, ratios: Sequence[float], keep_weights: bool
-) -> tuple[Plan, Resident, State]:
-    """Return the best plan, with the weights that stay on chip if they may.
-
-    A plan is looked for as if all weights were fetched, and then as many stay as lower its cost; others are
-    looked for with weights that stay from the first time on that they are needed. The best is improved.
-    """
-    network = candidates.network
-    search = Search(candidates, objective, ratios)
-    plan, _ = search.first()
-    found: list[tuple[Plan, Resident]] = [(plan, {})]
-    if keep_weights:
-        found.append((plan, _resident(search, plan)))
-        found += _keeping(search, objective)
-    tried = []
-    for plan, resident in found:
-        try:
-            tried.append((search.value(simulate(network, plan, resident)), plan, resident))
-        except NoRoomError:
-            continue
-    tried.sort(key=lambda entry: entry[0])
-    best: tuple[Plan, Resident, State] | None = None
-    large = len(network.order) > MANY_LAYERS
-    for _, plan, resident in tried[: 1 if large else STARTS]:
-        improved, state = Search(candidates, objective, ratios, resident).improve(plan)
-        if best is None or search.value(state) < search.value(best[2]):
-            best = improved, resident, state
-    if best is None:
-        raise ValueError("a plan that has been made is a start")
-    plan, resident, state = best
-    return _settled(search, plan, resident, state)
-
-
-def _settled(search: Search, plan: Plan, resident: Resident, state: State) -> tuple[Plan, Resident, State]:
-    """Return a schedule in which kept weights are read where they lie, and never fetched beside that.
-
-    Local search may have moved a layer away from its weights. What nobody reads any more goes, and so do
-    weights of which a part is fetched all the same: they would be told to stay.
-    """
-    while resident:
-        fetched = {move.tensor for move in state.moves if move.purpose == "weights" and move.source == OUTER}
-        needed = weight_places(search.network, plan)
-        read = {name: _within(places, needed.get(name, ())) for name, places in resident.items()}
-        kept = {name: places for name, places in read.items() if places and name not in fetched}
-        if kept == resident:
-            break
-        resident, state = kept, simulate(search.network, plan, kept)
-    return plan, resident, state
-
-
-def _within(places: Places, needed: Places) -> Places:
-    """Return the places of weights that hold something that is read there."""
-    return tuple(
-        (store, region)
-        for store, region in places
-        if any(other == store and part.meet(region) is not None for other, part in needed)
-    )
-
-
-def _keeping(fetching: Search, objective: Objective) -> Iterator[tuple[Plan, Resident]]:
-    """Yield plans made for weights that stay, with what stays.
-
-    They are made for weights that may take all or half of each store, or take no room at all, of which
-    then stays what fits; and for the other objectives: least energy leaves most room for weights, which pays
-    for whatever is asked.
-    """
-    network = fetching.network
-    ways = tuple(
-        dict.fromkeys(
-            (
-                (1.0, objective), (0.5, objective), (math.inf, objective),
-                (1.0, ENERGY), (1.0, EDP), (1.0, LATENCY),
-            )
-        )
-    )  # fmt: skip
-    large = len(network.order) > MANY_LAYERS
-    for share, sought in ways[:1] if large else ways:
-        candidates = fetching.candidates.on(replace(network, keep_share=share))
-        search = Search(candidates, sought, fetching.ratios)
-        try:
-            plan, state = search.first(uniform=share == 1.0 and not large)
-        except NoRoomError:
-            continue
-        yield plan, state.kept if math.isfinite(share) else _resident(fetching, plan)
-
-
-def _resident(search: Search, plan: Plan) -> Resident:
-    """Return the weights that stay on chip: as many as make the expected cost less."""
-    try:
-        state = simulate(search.network, plan)
-    except NoRoomError:
-        return {}
-    reached = [sum(search.ratios[stage:]) for stage in range(len(search.ratios))]
-    order = list(resident_weights(search.network, plan, finished(state), dict(enumerate(reached))).items())
-    best: Resident = {}
-    value = search.value(state)
-    for count in (len(order), len(order) // 2, len(order) // 4):
-        # What is kept leaves less room to fetch the rest ahead of time, so fewer may be better.
-        resident = dict(order[:count])
-        try:
-            kept = search.value(simulate(search.network, plan, resident))
-        except NoRoomError:
-            kept = math.inf
-        if kept < value:
-            best, value = resident, kept
-    return best
 
 
 def _network(workload: Workload, target: Target) -> Network:

@@ -37,6 +37,16 @@ class Candidates:
         """Return the same ways for ``network``, which differs in nothing that they depend on."""
         return replace(self, network=network)
 
+    def allowed(self, freedom: Freedom) -> Candidates:
+        """Return those that ``freedom`` allows; it holds what is held now."""
+        same = freedom.split == self.freedom.split
+        return replace(self, freedom=freedom, _split=self._split if same else {})
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is a way to run each layer."""
+        return all(self.whole(index) or self.split(index) for index in self.network.order)
+
     def groups(self, index: int) -> list[tuple[str, ...]]:
         """Return the cores that may run a layer, alike cores together."""
         costs = self.network.costs

@@ -79,11 +79,26 @@ class Search:
 
     def improve(self, plan: Plan) -> tuple[Plan, State]:
         """Return ``plan`` with what fusing layers and local search make better."""
-        improver = Improver(self.candidates, self.estimate, State(self.network, self.resident), plan)
+        improver = self._improver(plan)
         if self.candidates.freedom.fuse and self.candidates.freedom.hold:
             improver.fuse()
         improver.improve()
         return improver.plan, improver.best
+
+    def fused(self, plan: Plan, resident: Resident) -> Plan:
+        """Return ``plan`` with the fused groups that make it better."""
+        improver = self._improver(plan, resident)
+        improver.fuse()
+        return improver.plan
+
+    def improved(self, plan: Plan, resident: Resident) -> Plan:
+        """Return ``plan`` with what local search makes better."""
+        improver = self._improver(plan, resident)
+        improver.improve()
+        return improver.plan
+
+    def _improver(self, plan: Plan, resident: Resident | None = None) -> Improver:
+        return Improver(self.candidates, self.estimate, State(self.network, resident), plan)
 
     def value(self, state: State) -> float:
         """Return the expected cost of a complete schedule."""

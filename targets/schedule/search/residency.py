@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from targets.schedule.machine import OUTER
 from targets.schedule.network import Network, weights_name
-from targets.schedule.plan import Places, Plan, Resident, cut_tiles
+from targets.schedule.plan import Places, Plan, Resident, cut_tiles, simulate
 from targets.schedule.regions import Region
 from targets.schedule.result import Schedule
+from targets.schedule.state import State
 
 
 def resident_weights(
@@ -43,6 +44,36 @@ def resident_weights(
                 room[store] -= bits
             chosen[weights_name(network.layer(index))] = tuple(sorted(places[index]))
     return chosen
+
+
+def settled(network: Network, plan: Plan, resident: Resident) -> tuple[Resident, State]:
+    """Return which weights truly stay, and the schedule with these: none of them is fetched beside that.
+
+    What a plan was made for may have been changed since: a layer may have moved away from its weights. What
+    nobody reads goes, and so do weights of which a part is fetched all the same: they would be told to stay.
+
+    Raises:
+        NoRoomError: The plan does not fit the memories.
+    """
+    state = simulate(network, plan, resident)
+    needed = weight_places(network, plan)
+    while resident:
+        fetched = {move.tensor for move in state.moves if move.purpose == "weights" and move.source == OUTER}
+        read = {name: _within(places, needed.get(name, ())) for name, places in resident.items()}
+        kept = {name: places for name, places in read.items() if places and name not in fetched}
+        if kept == resident:
+            break
+        resident, state = kept, simulate(network, plan, kept)
+    return resident, state
+
+
+def _within(places: Places, needed: Places) -> Places:
+    """Return the places of weights that hold something that is read there."""
+    return tuple(
+        (store, region)
+        for store, region in places
+        if any(other == store and part.meet(region) is not None for other, part in needed)
+    )
 
 
 def weight_places(network: Network, plan: Plan) -> dict[str, Places]:
