@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from targets.contract.target import Target
-from targets.cost.layer_cost import LayerCost
+from targets.cost.layer_cost import LayerCost, energy_pj
 from targets.description.architecture import Architecture
 from targets.description.mapping import NoMappingError
 from targets.network.layer import Layer
 from targets.network.workload import Workload
 from targets.schedule.machine import OUTER, Machine, Store, Word
-from targets.schedule.network import Held, Option
+from targets.schedule.network import Held, Option, network_of, weights_name
+from targets.schedule.room import coming_from_beyond, weight_bits
+from targets.schedule.tiles import weight_extent
 
 
 def closed_form_machine(arch: Architecture, outer_memory: str = "", word_bits: int = 1) -> Machine:
@@ -36,8 +40,9 @@ def closed_form_machine(arch: Architecture, outer_memory: str = "", word_bits: i
 class ClosedFormCosts:
     """Costs of a target's layers, each found out once; see :class:`targets.schedule.network.CoreCosts`."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: ClosedFormTarget, beyond: Mapping[str, int] | None = None) -> None:
         self._target = target
+        self._beyond = beyond or {}
         self._cores: dict[Layer, tuple[str, ...]] = {}
         self._options: dict[tuple[Layer, str], Option] = {}
 
@@ -47,12 +52,18 @@ class ClosedFormCosts:
             found = []
             for core in self._target.survey(layer).cores:
                 try:
-                    self._options[layer, core] = Option(self._target.cost(layer, core))
+                    self._options[layer, core] = self._option(layer, core)
                 except NoMappingError:
                     continue
                 found.append(core)
             self._cores[layer] = tuple(sorted(found))
         return self._cores[layer]
+
+    def _option(self, layer: Layer, core: str) -> Option:
+        cost, name = self._target.cost(layer, core), weights_name(layer)
+        if name not in self._beyond:
+            return Option(cost)
+        return Option(self._target.fetching(layer, core, cost), ((OUTER, self._beyond[name]),))
 
     def alike(self, core: str) -> str:
         """Return ``core``: no two cores of such a target are alike."""
@@ -79,11 +90,16 @@ class ClosedFormTarget(Target):
     """A target whose costs are closed forms with every layer's transfers in them.
 
     Attributes:
-        outer_memory: The memory in which tensors lie between layers; empty takes it to be endless.
+        outer_memory: The memory tensors and weights lie in between layers; empty takes it to be endless.
+        inner_memory: The memory of the cores; weights from beyond come in pieces of at most its size.
+        spill_memory: The memory from which weights are fetched that do not fit ``outer_memory`` beside all
+            else; empty where the description has none, so that such a network is refused.
         word_bits: Tensors are padded to whole words of so many bits.
     """
 
     outer_memory: ClassVar[str] = ""
+    inner_memory: ClassVar[str] = ""
+    spill_memory: ClassVar[str] = ""
     word_bits: ClassVar[int] = 1
 
     def machine(self) -> Machine:
@@ -92,4 +108,51 @@ class ClosedFormTarget(Target):
 
     def costs(self, machine: Machine, workload: Workload) -> ClosedFormCosts:  # noqa: ARG002
         """Return the costs of whole layers, trips and all."""
-        return ClosedFormCosts(self)
+        return ClosedFormCosts(self, self.beyond(workload))
+
+    def beyond(self, workload: Workload) -> Mapping[str, int]:
+        """Return the weights that ``outer_memory`` has no room for beside all else, if they can be fetched.
+
+        They can be if ``spill_memory`` holds all weights of the network.
+        """
+        if not (self.outer_memory and self.spill_memory):
+            return {}
+        network = network_of(workload, self.machine(), ClosedFormCosts(self), {})
+        if sum(weight_bits(network, i) for i in network.order) > 8 * self.arch.size_bytes(self.spill_memory):
+            return {}
+        outer_bits, piece_bits = (8 * self.arch.size_bytes(m) for m in (self.outer_memory, self.inner_memory))
+        return coming_from_beyond(network, outer_bits, piece_bits)
+
+    def fetching(self, layer: Layer, core: str, cost: LayerCost) -> LayerCost:
+        """Return ``cost`` with the weights of ``layer`` fetched from ``spill_memory`` before all else.
+
+        Each comes once, while ``core`` waits at its active power; what the memory itself takes is not known.
+        """
+        extent = weight_extent(layer)
+        bandwidth = self.arch.memory(self.spill_memory).bandwidth_bytes_per_cycle.value
+        cycles = math.ceil(extent.bits_of(extent.whole) / 8 / bandwidth)
+        power_mw, clock_hz = self.arch.core(core).active_power_mw, self.arch.clock_hz
+        waiting_pj = 0.0
+        if power_mw is not None and clock_hz is not None:
+            waiting_pj = energy_pj(power_mw.value, cycles, clock_hz)
+        return replace(
+            cost,
+            load_cycles=cost.load_cycles + cycles,
+            energy_pj=cost.energy_pj + waiting_pj,
+            utilization=cost.utilization * cost.latency_cycles / (cost.latency_cycles + cycles),
+            bound_cycles=max(cost.bound_cycles, cycles),
+        )
+
+    def warnings(self, workload: Workload) -> tuple[str, ...]:
+        """Tell which weights do not stay in ``outer_memory``."""
+        beyond = self.beyond(workload)
+        if not beyond:
+            return ()
+        extents = {weights_name(layer): weight_extent(layer) for layer in workload.layers}
+        fetched = sum(extents[name].bits_of(extents[name].whole) for name in beyond)
+        layers = f"{len(beyond)} layers" if len(beyond) > 1 else "1 layer"
+        return (
+            f"{self.outer_memory} has no room for all weights: those of {layers}, {math.ceil(fetched / 8):,} "
+            f"bytes, are fetched from {self.spill_memory} for each inference; what that takes in this memory "
+            "itself is not in the energy",
+        )

@@ -178,6 +178,14 @@ class Target(ABC):
         """Return why ``core`` does not take ``layer`` though it meets all constraints; empty if it does."""
         return ""
 
+    def beyond(self, workload: Workload) -> Mapping[str, int]:  # noqa: ARG002
+        """Return the weights of ``workload`` that come from beyond the outer store: by default none.
+
+        By their names in the schedule, with the bits they take in that store while their layer runs. What
+        fetching them takes is part of what the layer costs.
+        """
+        return {}
+
     def warnings(self, workload: Workload) -> tuple[str, ...]:  # noqa: ARG002
         """Return what the cost of ``workload`` leaves out, as sentences."""
         return ()

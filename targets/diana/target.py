@@ -119,25 +119,18 @@ class DianaTarget(ClosedFormTarget):
         return f"canonicalize,fold-batchnorm,{integer}fuse-layers"
 
     def warnings(self, workload: Workload) -> tuple[str, ...]:
-        """Warn about weights that do not stay on the chip, and tell which tensors are padded."""
-        found = []
-        need = sum(layer.weight_bytes for layer in workload.layers)
-        bound = self.arch.size_bytes("l2")
-        if need > bound:
-            found.append(
-                f"the weights need {need:,} bytes, L2 has {bound:,}: "
-                "fetching them from off chip is not modelled"
-            )
+        """Tell which tensors are padded."""
         tensors = {t.name: t for layer in workload.layers for t in (*layer.inputs, *layer.outputs)}
         padding = {name: stored_bytes([t]) - t.size_bytes for name, t in tensors.items()}
         padded = [name for name, more in padding.items() if more]
-        if padded:
-            names = f"{', '.join(padded[:SHOWN])}{' …' if len(padded) > SHOWN else ''}"
-            found.append(
-                f"tensors padded to whole words of {WORD_BYTES} bytes, {sum(padding.values())} bytes in all "
-                f"that are stored and moved: {names}"
-            )
-        return tuple(found)
+        if not padded:
+            return super().warnings(workload)
+        names = f"{', '.join(padded[:SHOWN])}{' …' if len(padded) > SHOWN else ''}"
+        return (
+            *super().warnings(workload),
+            f"tensors padded to whole words of {WORD_BYTES} bytes, {sum(padding.values())} bytes in all "
+            f"that are stored and moved: {names}",
+        )
 
     def cost(self, layer: Layer, core: str) -> LayerCost:
         """Return cycles and energy of ``layer`` on ``core``; see README.md for the formulas' sources."""

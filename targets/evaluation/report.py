@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from passes.errors import InputError, NoSolutionError
+from passes.errors import InputError
 from targets.contract.placement import Refusal
 from targets.contract.target import Target
 from targets.cost.imc.area import core_areas, core_clocks_ns, core_peaks
@@ -231,12 +231,7 @@ def evaluate(
     workload = build_workload(graph, bits)
     check_ratios(ratios, len(workload.exits))
     target = target.for_objective(objective)
-    planned = schedule_workload(workload, target, objective, ratios, wishes)
-    if planned.refusals and not allow_refused:
-        raise NoSolutionError(
-            f"{len(planned.refusals)} of {len(workload.layers)} layers cannot be placed on {target.title}",
-            "\n".join(str(refusal) for refusal in planned.refusals),
-        )
+    planned = schedule_workload(workload, target, objective, ratios, wishes, allow_refused)
     given = None if ratios is None else tuple(ratios)
     return CostReport(target, objective, planned, wishes, bits, given)
 

@@ -17,13 +17,14 @@ from targets.network.workload import Workload
 from targets.objective import Objective, uniform
 from targets.schedule.exact.solve import Exact, solve
 from targets.schedule.freedom import Freedom
-from targets.schedule.machine import Machine
+from targets.schedule.machine import OUTER, Machine
 from targets.schedule.network import Network, network_of
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import Plan, Resident, finished, simulate
 from targets.schedule.result import Schedule
+from targets.schedule.room import demands
 from targets.schedule.search.candidates import Candidates
-from targets.schedule.search.levels import Level, Levels
+from targets.schedule.search.levels import Level, LevelSearch
 from targets.schedule.search.speculation import speculate
 
 
@@ -82,8 +83,9 @@ def schedule_workload(
     objective: Objective,
     ratios: Sequence[float] | None = None,
     wishes: Wishes | None = None,
+    allow_refused: bool = False,
 ) -> Planned:
-    """Schedule the layers of ``workload`` that can be placed.
+    """Schedule the layers of ``workload``.
 
     What is decided does not depend on ``host_scale``: it scales placeholders, so it changes costs but moves
     nothing.
@@ -94,9 +96,11 @@ def schedule_workload(
         objective: What is minimised, expected over the exits.
         ratios: Share of inputs that leave at each exit; equal shares if not given.
         wishes: What the user asks of the schedule.
+        allow_refused: Layers no core takes are left out, instead of raising. Of the others it is not asked
+            then whether what lies in the outer store fits it: that is no matter of a part of a network.
 
     Raises:
-        NoSolutionError: The tensors do not fit the memories.
+        NoSolutionError: Some layers no core takes; or, of a network without such, the tensors do not fit.
         InputError: The exact solver is asked to scale host work.
     """
     wishes = wishes or Wishes()
@@ -111,13 +115,16 @@ def schedule_workload(
     candidates = Candidates(network, free)
     refusals = tuple(r for i in network.order if (r := _refusal(nominal, network.layer(i), candidates, i)))
     if refusals:
+        if not allow_refused:
+            raise refused(refusals, workload, target)
         names = {refusal.layer for refusal in refusals}
         network = network.without({i for i in network.order if network.layer(i).name in names})
+        network = replace(network, machine=_endless(network.machine))
         candidates = Candidates(network, free)
     shares = tuple(ratios) if ratios is not None else uniform(len(network.stage_names))
     try:
         with _collector_paused():
-            best = Levels(candidates, objective, shares).best(
+            best = LevelSearch(candidates, objective, shares).best(
                 Level(free.split, free.fuse, wishes.keep_weights).within(free)
             )
         plan, resident, state = best.plan, best.resident, best.state
@@ -125,7 +132,9 @@ def schedule_workload(
             network = replace(network, costs=target.costs(network.machine, workload))
             state = simulate(network, plan, resident)
     except NoRoomError as error:
-        raise no_room(error, network.machine) from None
+        if refusals:
+            raise refused(refusals, workload, target) from None
+        raise no_room(error, network) from None
     schedule, exact = finished(state, resident), None
     if wishes.exact_seconds is not None:
         exact = solve(network, plan, objective, shares, resident, time_limit_s=wishes.exact_seconds)
@@ -152,7 +161,22 @@ def _network(workload: Workload, target: Target) -> Network:
         index: "W" in nest_of(layer).operands and layer.weight is None and layer.constant is None
         for index, layer in enumerate(workload.layers)
     }
-    return network_of(workload, machine, target.costs(machine, workload), second)
+    network = network_of(workload, machine, target.costs(machine, workload), second)
+    return replace(network, beyond=target.beyond(workload))
+
+
+def _endless(machine: Machine) -> Machine:
+    """Return ``machine`` with room for all there is in its outer store."""
+    outer = replace(machine.stores[OUTER], size_bits=None)
+    return replace(machine, stores={**machine.stores, OUTER: outer})
+
+
+def refused(refusals: Sequence[Refusal], workload: Workload, target: Target) -> NoSolutionError:
+    """Return what to tell a user of layers that no core takes: each, with the rules it breaks."""
+    return NoSolutionError(
+        f"{len(refusals)} of {len(workload.layers)} layers cannot be placed on {target.title}",
+        "\n".join(str(refusal) for refusal in refusals),
+    )
 
 
 def _refusal(target: Target, layer: Layer, candidates: Candidates, index: int) -> Refusal | None:
@@ -166,12 +190,23 @@ def _refusal(target: Target, layer: Layer, candidates: Candidates, index: int) -
     return Refusal(layer.name, layer.op_type, layer.origin, reasons, "")
 
 
-def no_room(error: NoRoomError, machine: Machine) -> NoSolutionError:
-    """Return what to tell a user whose network does not fit ``machine``: demand, bound and what helps."""
-    store = machine.stores[error.store]
-    demand, bound = math.ceil((error.held_bits + error.bits) / 8), (store.size_bits or 0) // 8
+def no_room(error: NoRoomError, network: Network) -> NoSolutionError:
+    """Return what to tell a user whose network does not fit: demand, share of weights, and what helps."""
+    store = network.machine.stores[error.store]
+    bound = (store.size_bits or 0) // 8
+    layer, bits, weights = error.layer, error.held_bits + error.bits, error.weight_bits
+    if error.store == OUTER and not network.machine.operand_stores:
+        # Nothing lies anywhere else: what is there at once is known, and where it is most.
+        most = max(demands(network), key=lambda demand: demand.bits)
+        layer, bits, weights = most.layer, most.bits, most.weight_bits
+    share = math.ceil(weights / 8)
+    hint = "use a smaller input image, fewer bits, or fewer channels in the layers that meet there"
+    if 2 * weights > bits:
+        hint = (
+            "most of it is weights: use fewer bits for them, or fewer channels in the layers that have most"
+        )
     return NoSolutionError(
-        f"layer '{error.layer}' needs {demand:,} bytes in {store.name} at once, with the tensors and weights "
-        f"that lie there meanwhile; there are {bound:,}",
-        "use a smaller input image, fewer bits, or fewer channels in the layers that meet there",
+        f"layer '{layer}' needs {math.ceil(bits / 8):,} bytes in {store.name} at once: {share:,} for the "
+        f"weights that lie there and {math.ceil(bits / 8) - share:,} for tensors; there are {bound:,}",
+        hint,
     )

@@ -20,7 +20,6 @@ from targets.gap9.cluster import linear_cycles
 from targets.gap9.ne16 import layer_work
 from targets.gap9.transfers import Transfers, elementwise_transfers, linear_transfers
 from targets.network.layer import Layer
-from targets.network.workload import Workload
 
 _KNOWN_ERROR = (
     "latency within 7 % and energy within 3 % of ResNet8 and DS-CNN as measured (MLPerf Tiny v1.0) at both "
@@ -66,6 +65,8 @@ class Gap9Target(ClosedFormTarget):
     }
     schemes: ClassVar[Mapping[str, str]] = {"ne16": "int8-channel", "cluster": "int8-channel"}
     outer_memory: ClassVar[str] = "l2"
+    inner_memory: ClassVar[str] = "l1"
+    spill_memory: ClassVar[str] = "l3"
 
     @property
     def arch(self) -> Architecture:
@@ -92,16 +93,6 @@ class Gap9Target(ClosedFormTarget):
         """Return the passes for this target; ``quantize`` needs calibrated ranges on the graph."""
         integer = "quantize,fold-qdq," if quantized else ""
         return f"canonicalize,fold-batchnorm,{integer}fuse-layers"
-
-    def warnings(self, workload: Workload) -> tuple[str, ...]:
-        """Warn about weights that do not stay on the chip."""
-        need = sum(layer.weight_bytes for layer in workload.layers)
-        bound = self.arch.size_bytes("l2")
-        if need <= bound:
-            return ()
-        return (
-            f"the weights need {need:,} bytes, L2 has {bound:,}: fetching them from off chip is not modelled",
-        )
 
     def cost(self, layer: Layer, core: str) -> LayerCost:
         """Return cycles and energy of ``layer`` on ``core``; see README.md for the model."""

@@ -77,6 +77,8 @@ class Network:
             they are taken to have been there from the start, if they fit. Infinite: they are everywhere and
             take no room, which is no schedule but shows what plan would suit it.
         position: Where each layer is in the order.
+        beyond: Weights that do not lie in the outer store but come from beyond it, at the cost of their
+            layer, with the bits they take in it while that runs.
         handed_on: Layers that later stages read from: the backbone, as far as it is read.
     """
 
@@ -95,6 +97,7 @@ class Network:
     position: Mapping[int, int] = field(default_factory=dict)
     thrifty: bool = False
     keep_share: float = 0.0
+    beyond: Mapping[str, int] = field(default_factory=dict)
     _reads: dict[tuple[int, Region], tuple[Read, ...]] = field(
         default_factory=dict, repr=False, compare=False
     )

@@ -19,11 +19,13 @@ class NoRoomError(Exception):
     Attributes:
         bits: What ``layer`` needs beside what is there.
         held_bits: What is there and cannot go.
+        weight_bits: How much of both is weights.
     """
 
-    def __init__(self, store: str, bits: int, layer: str, held_bits: int) -> None:
-        super().__init__(store, bits, layer, held_bits)
+    def __init__(self, store: str, bits: int, layer: str, held_bits: int, weight_bits: int = 0) -> None:
+        super().__init__(store, bits, layer, held_bits, weight_bits)
         self.store, self.bits, self.layer, self.held_bits = store, bits, layer, held_bits
+        self.weight_bits = weight_bits
 
 
 class Occupancy:
@@ -83,8 +85,23 @@ class Occupancy:
             profiles[name] = profiles[name].copy(self.floor)
         return profiles[name]
 
-    def _no_room(self, store: str, bits: int, layer: str) -> NoRoomError:
-        return NoRoomError(store, bits, layer, int(self.memories[store].steps()[-1][1]))
+    def _no_room(self, store: str, bits: int, layer: str, weights: bool = False) -> NoRoomError:
+        """Return that ``bits``, which may be weights, do not fit beside what is in ``store`` for good."""
+        held = [
+            s.bits for s in self.stays if s.store == store and s.end is None and self._is_weights(s.tensor)
+        ]
+        held += [
+            self.network.extents[name].bits_of(copy.region)
+            for name, copy in self.copies.in_store(store)
+            if not copy.fixed and self._is_weights(name)
+        ]
+        of_weights = sum(held) + (bits if weights else 0)
+        return NoRoomError(store, bits, layer, int(self.memories[store].steps()[-1][1]), of_weights)
+
+    def _is_weights(self, name: str) -> bool:
+        """Whether what lies in a store is neither handed on nor an output, nor the buffers of a run."""
+        network = self.network
+        return name in network.extents and name not in network.consumers and name not in network.producer
 
     def _settled(self, name: str, store: str, region: Region) -> Copy:
         """Let weights take room in ``store`` from before the first cycle, for good."""
@@ -117,7 +134,13 @@ class Occupancy:
                 wires_pj = bits * route.energy_pj_per_bit
                 if best is not None and self._key(ready + cycles, pj + wires_pj, ready) > best[0]:
                     continue
-                start = self._earliest(ready, cycles, (*route.uses, *machine.moves_take), room, name, used)
+                taken = (*route.uses, *machine.moves_take)
+                try:
+                    start = self._earliest(ready, cycles, taken, room, name, used)
+                except NoRoomError as error:
+                    if self._is_weights(tensor):
+                        error.weight_bits += bits
+                    raise
                 key = self._key(start + cycles, pj + wires_pj, start)
                 if best is None or key < best[0]:
                     best = (key, start, source, route)

@@ -61,17 +61,20 @@ class State(Occupancy):
     def _fill_outer(self, size_bits: int) -> None:
         """Let what is there at the start take room: inputs until their last use, weights for good.
 
-        Weights that do not all fit have to come from beyond the outer store, and take no room in it.
-
         Raises:
-            NoRoomError: The inputs do not fit.
+            NoRoomError: They do not fit.
         """
         network = self.network
         layers = (network.layer(index) for index in network.order)
-        weights = [weights_name(layer) for layer in layers if has_weights(layer)]
-        if sum(network.extents[name].bits_of(network.extents[name].whole) for name in weights) <= size_bits:
-            for name in weights:
-                self.copies.settle(name, self._settled(name, OUTER, network.extents[name].whole))
+        for layer in layers:
+            name = weights_name(layer)
+            if not has_weights(layer) or name in network.beyond:
+                continue
+            extent = network.extents[name]
+            bits = extent.bits_of(extent.whole)
+            if self.memories[OUTER].top + bits > size_bits:
+                raise self._no_room(OUTER, bits, layer.name, weights=True)
+            self.copies.settle(name, self._settled(name, OUTER, extent.whole))
         for name in network.given:
             extent = network.extents[name]
             bits = extent.bits_of(extent.whole)

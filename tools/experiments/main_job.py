@@ -142,9 +142,10 @@ def costs(shared: Path, folder: Path, show: Show) -> None:
     exits = json.loads(done.text)["exits"]
     show("VWW without data: exits costed, wall time", f"{len(exits)}, {done.seconds:.1f} s", "10 s")
     for path in sorted((shared / "reference/eenn").glob("*.onnx")):
-        found = json.loads(call("cost", str(path), "--json").text)["exits"]
+        # Their weights are more than DIANA's L2 holds.
+        found = json.loads(call("cost", str(path), "--target", "gap9", "--json").text)["exits"]
         cycles = ", ".join(f"{e['latency_cycles']:,}" for e in found)
-        show(f"{path.name}: exits, cycles", f"{len(found)}: {cycles}", "recognised, costed")
+        show(f"{path.name}: exits, cycles on GAP9", f"{len(found)}: {cycles}", "recognised, costed")
     times = [call("--help").seconds for _ in range(9)]
     show("`eecompile --help`, median of 9", f"{1e3 * float(np.median(times)):.0f} ms", "200 ms")
 

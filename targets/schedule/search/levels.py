@@ -77,7 +77,7 @@ class Found:
         return self.plan, tuple(sorted(self.resident.items()))
 
 
-class Levels:
+class LevelSearch:
     """Finds the best plan of each level, once.
 
     Args:

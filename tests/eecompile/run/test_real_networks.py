@@ -65,7 +65,9 @@ def test_resnet8_keeps_its_accuracy(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("numbers", "exits"), [("0_4_5_7", 5), ("3_5_8", 4)])
 def test_networks_with_exits_and_without_weights(numbers: str, exits: int) -> None:
     model = shared(f"reference/eenn/mobilenetv2_exits_{numbers}.onnx")
-    costs = json.loads(call("cost", model, "--json"))
+    # Their weights and tensors are more than L2 has: GAP9 has a memory behind it.
+    costs = json.loads(call("cost", model, "--target", "gap9", "--json"))
+    assert any("are fetched from l3" in warning for warning in costs["warnings"])
     names = [*(f"exit_{k}" for k in range(exits - 1)), "final"]
     assert [e["name"] for e in costs["exits"]] == names
     macs = [e["macs"] for e in costs["exits"]]

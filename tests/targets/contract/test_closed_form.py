@@ -118,20 +118,26 @@ def test_weights_stay_in_l2_and_inputs_until_their_last_use() -> None:
     assert of_input.end == next(iter(state.runs)).end, "nothing reads it after the first layer"
 
 
-def test_weights_beyond_l2_take_no_room() -> None:
+def test_weights_beyond_l2_do_not_fit_where_no_memory_is_behind_it() -> None:
     first = linear_layer(square(256, 256, 8, 3))
     second = replace(first, inputs=first.outputs, outputs=(replace(first.outputs[0], name="z"),))
     network = seen(chain(first, second))
-    state = simulate(network, cheapest(network))
-    assert not [stay for stay in state.stays if stay.tensor.endswith("weights")]
-    assert DIANA.warnings(network.workload), "two layers of 590 kB each are warned of"
+    with pytest.raises(NoRoomError) as caught:
+        simulate(network, cheapest(network))
+    assert (DIANA.beyond(network.workload), DIANA.warnings(network.workload)) == ({}, ())
+    of_each, tensor = 256 * 256 * 9 + 256 * 4, 256 * 64
+    assert caught.value.weight_bits == 8 * of_each
+    assert no_room(caught.value, network).message == (
+        f"layer 'layer_0' needs {2 * (of_each + tensor):,} bytes in l2 at once: {2 * of_each:,} for the "
+        f"weights that lie there and {2 * tensor:,} for tensors; there are 524,288"
+    )
 
 
 def test_tensors_alive_together_beyond_l2_are_infeasible() -> None:
     network = seen(chain(add("x", "x2", "a", 64, 56), add("a", "x", "b", 64, 56)))
     with pytest.raises(NoRoomError) as caught:
         simulate(network, cheapest(network))
-    error = no_room(caught.value, network.machine)
+    error = no_room(caught.value, network)
     # x, x2 and a at once, 64 x 56 x 56 bytes each; every tensor by itself fits.
     assert "layer 'layer_0' needs 602,112 bytes in l2 at once" in error.message
     assert error.message.endswith("there are 524,288") and "smaller input" in error.hint

@@ -156,14 +156,6 @@ def test_a_schedule_stores_padding_and_the_report_tells_of_it() -> None:
     )
 
 
-def test_large_weights_are_warned_about() -> None:
-    from targets.network.workload import ExitPath, Workload
-
-    big = linear_layer(loops(1024, 1024, 1, 1, 1, 1), "Gemm")
-    (warning,) = DIANA.warnings(Workload((big,), (ExitPath("final", "", (0,), 0, False),), ()))
-    assert "1,052,672 bytes" in warning and "not modelled" in warning
-
-
 @pytest.mark.parametrize("model", ["match", "odimo"])
 def test_energy_is_proportional_to_latency_without_the_analog_core(model: str) -> None:
     target = DianaTarget(model)

@@ -94,7 +94,10 @@ def test_what_is_asked_for_is_what_is_least(kept: Planned) -> None:
 def test_layers_no_core_takes_are_told_and_the_others_scheduled() -> None:
     odd = replace(sample_layer("Relu"), op_type="LSTM")
     workload = chain(sample_layer("Relu"), odd, sample_layer("MaxPool"))
-    planned = schedule_workload(workload, DIANA, EDP)
+    with pytest.raises(NoSolutionError, match="1 of 3 layers cannot be placed on diana") as caught:
+        schedule_workload(workload, DIANA, EDP)
+    assert "layer 'layer_1' (LSTM" in caught.value.hint
+    planned = schedule_workload(workload, DIANA, EDP, allow_refused=True)
     assert [refusal.layer for refusal in planned.refusals] == ["layer_1"]
     assert {run.layer for run in planned.schedule.runs} == {0, 2}
     assert planned.network.workload is workload, "reports still know it"

@@ -183,6 +183,20 @@ def test_weights_that_are_kept_never_go(lacking: int) -> None:
     with pytest.raises(NoRoomError) as caught:
         simulate(made, plan)
     assert (caught.value.layer, caught.value.held_bits) == ("sum", WEIGHT_BITS + 2 * IMAGE_BITS)
+    assert caught.value.weight_bits == WEIGHT_BITS
+
+
+@pytest.mark.parametrize(
+    ("size_bits", "bits", "held_bits"),
+    [(WEIGHT_BITS - 1, WEIGHT_BITS, 0), (WEIGHT_BITS + IMAGE_BITS - 1, IMAGE_BITS, WEIGHT_BITS)],
+)
+def test_how_much_of_it_is_weights_is_told(size_bits: int, bits: int, held_bits: int) -> None:
+    # Their weights are fetched first: alone they do not fit, or the image does not beside them.
+    made = network([conv("one", "x")], TableCosts({"one": 100}, ("a",)), bus_machine("a", size_bits))
+    with pytest.raises(NoRoomError) as caught:
+        simulate(made, one_by_one(made, "a"))
+    error = caught.value
+    assert (error.bits, error.held_bits, error.weight_bits) == (bits, held_bits, WEIGHT_BITS)
 
 
 def test_readers_are_those_that_have_not_run() -> None:

@@ -286,14 +286,14 @@ def test_resident_weights_are_there_before_the_first_cycle_and_stay() -> None:
 # The weights of five convolutions take more than the image they work on.
 @pytest.mark.parametrize(
     ("outer_bits", "weights"),
-    [(None, 0), (5 * WEIGHT_BITS + IMAGE_BITS, 5), (5 * WEIGHT_BITS - 1, 0)],
+    [(None, 0), (5 * WEIGHT_BITS + IMAGE_BITS, 5), (5 * WEIGHT_BITS + IMAGE_BITS - 1, 4)],
 )
-def test_weights_lie_in_an_outer_store_with_a_limit_if_all_of_them_fit(
+def test_weights_lie_in_an_outer_store_with_a_limit_but_those_from_beyond(
     outer_bits: int | None, weights: int
 ) -> None:
     layers = [conv(f"l{i}", f"l{i - 1}.out" if i else "x") for i in range(5)]
     made = network(layers, hundred(*(layer.name for layer in layers)), bus_machine("ab", None, outer_bits))
-    state = State(made)
+    state = State(replace(made, beyond={f"l{i}.weights": 0 for i in range(weights, 5)}))
     assert {s.tensor for s in state.stays} == {f"l{i}.weights" for i in range(weights)}
     assert all((s.store, s.bits, s.start, s.end) == (OUTER, WEIGHT_BITS, 0, None) for s in state.stays)
     taken = state.memories[OUTER].peak
@@ -317,6 +317,21 @@ def test_inputs_beyond_the_outer_store_are_told_before_anything_is_placed(
         State(made)
     error = caught.value
     assert (error.store, error.layer, error.bits, error.held_bits) == (OUTER, layer, IMAGE_BITS, held_bits)
+
+
+def test_weights_beyond_the_outer_store_are_told_as_such() -> None:
+    layers = [conv(f"l{i}", f"l{i - 1}.out" if i else "x") for i in range(3)]
+    made = network(layers, hundred("l0", "l1", "l2"), bus_machine("ab", None, 3 * WEIGHT_BITS - 1))
+    with pytest.raises(NoRoomError) as caught:
+        State(made)
+    error = caught.value
+    assert (error.store, error.layer, error.bits, error.held_bits) == (
+        OUTER,
+        "l2",
+        WEIGHT_BITS,
+        2 * WEIGHT_BITS,
+    )
+    assert error.weight_bits == 3 * WEIGHT_BITS
 
 
 def test_what_a_copy_is_told_to_expect_is_not_expected_elsewhere() -> None:

@@ -112,6 +112,7 @@ def halved() -> tuple[Network, Schedule]:
     path = ExitPath("final", "", (0, 1, 2), 0, False)
     workload = Workload(layers, (path,), (), frozenset({"scaled"}))
     network = network_of(workload, machine, FakeCosts(machine, 1, refusals=False), {})
+    network = replace(network, beyond={"scale.weights": 0})
     plan = tuple(Segment((index,), (LayerChoice(("a",)),)) for index in range(3))
     return network, finished(simulate(network, plan))
 
