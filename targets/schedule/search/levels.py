@@ -94,7 +94,7 @@ class LevelSearch:
         hold = candidates.freedom.hold
         self._searches = {
             split: Search(candidates.allowed(Freedom(split, fuse=False, hold=hold)), objective, ratios)
-            for split in (False, True)
+            for split in {False, candidates.freedom.split}
         }
         self._best: dict[Level, Found | None] = {}
         self._starts: dict[tuple[bool, bool], list[Found]] = {}
@@ -159,8 +159,7 @@ class LevelSearch:
                 continue
 
     def _kept_of_fetched(self, search: Search) -> Iterator[tuple[Plan, Resident]]:
-        split = search is self._searches[True]
-        for start in self._starts_of(split, keep=False):
+        for start in self._starts_of(search.candidates.freedom.split, keep=False):
             yield start.plan, self._resident(search, start.plan)
 
     def _kept_from_the_start(self, fetching: Search) -> Iterator[tuple[Plan, Resident]]:
@@ -234,6 +233,6 @@ class LevelSearch:
 
     def _as_it_runs(self, plan: Plan, resident: Resident) -> Found:
         """Return a plan with the weights that truly stay; raises NoRoomError where it does not fit."""
-        search = self._searches[True]
+        search = self._searches[False]
         kept, state = settled(search.network, plan, resident)
         return Found(plan, kept, state, search.value(state))

@@ -204,3 +204,16 @@ def test_ways_are_found_once_for_networks_that_do_not_differ_in_them() -> None:
 def test_a_layer_alone_is_a_segment_of_one() -> None:
     choice = LayerChoice(("a",), WHOLE, ALL_HELD)
     assert single(3, choice) == Segment((3,), (choice,))
+
+
+def test_what_only_fits_in_parts_has_no_way_where_nothing_may_be_cut() -> None:
+    def never_whole(tile: Layer, core: str, held: Held) -> bool:  # noqa: ARG001
+        return tile.outputs[0].shape == image("x").shape
+
+    made = network([conv("one", "x")], TableCosts({"one": 100}, refuses=never_whole))
+    found = Candidates(made, Freedom())
+    assert found.complete and found.split(0) and not found.whole(0)
+    whole = found.allowed(Freedom(split=False))
+    assert not whole.complete and not whole.split(0)
+    assert found.split(0), "what is found with less freedom takes nothing away"
+    assert found.allowed(Freedom(fuse=False)).split(0) == found.split(0)

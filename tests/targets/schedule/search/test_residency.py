@@ -17,7 +17,7 @@ from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, NoOptionError, Segment, finished, simulate
 from targets.schedule.regions import Region
-from targets.schedule.search.residency import resident_weights, weight_places
+from targets.schedule.search.residency import resident_weights, settled, weight_places
 from targets.schedule.tiles import Cut
 from tests.targets.schedule.hand_networks import (
     IMAGE_BITS,
@@ -130,3 +130,26 @@ def test_what_stays_is_valid_and_need_not_be_fetched(seed: int) -> None:
     assert problems(made, schedule) == []
     assert not {move.tensor for move in schedule.moves} & set(resident)
     assert resident.items() <= weight_places(made, plan).items()
+
+
+@pytest.mark.parametrize(
+    ("places", "stay"),
+    [
+        (((A, ALL),), True),
+        # Read on the other core: nobody reads them there any more.
+        (((B, ALL),), False),
+        # Half of them would be fetched all the same.
+        (((A, Region(0, 2, 0, 1)),), False),
+        ((), False),
+    ],
+)
+def test_what_is_settled_stays_where_it_is_read_and_is_never_fetched(
+    places: tuple[tuple[str, Region], ...], stay: bool
+) -> None:
+    made = network([conv("one", "x")], TableCosts({"one": 100}))
+    plan = one_by_one(made, "a")
+    kept, state = settled(made, plan, {"one.weights": places} if places else {})
+    assert kept == ({"one.weights": places} if stay else {})
+    fetched = [move for move in state.moves if move.purpose == "weights"]
+    assert [(move.destination, move.bits) for move in fetched] == ([] if stay else [(A, WEIGHT_BITS)])
+    assert problems(made, finished(state, kept)) == []
