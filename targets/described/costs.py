@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Protocol
 
-import numpy as np
-
 from targets.contract.target import Survey
 from targets.cost.layer_cost import LayerCost
-from targets.cost.model.nest import Floats, LoopNest, Shape
-from targets.cost.model.nest_of_layer import nest_of, operand_tensors
+from targets.cost.model.nest_of_layer import operand_tensors
 from targets.cost.model.residency import Residency
 from targets.cost.model.solution import Solution
-from targets.description.hierarchy import MemoryLevel
 from targets.description.mapping import MappingRule, NoMappingError, Unrolling
 from targets.network.layer import Layer
 from targets.network.workload import Workload
 from targets.schedule.machine import OUTER, Machine
 from targets.schedule.network import ALL_HELD, Held, Option
+from targets.schedule.tiles import weight_extent
 
 
 class MappedTarget(Protocol):
@@ -35,9 +33,6 @@ class MappedTarget(Protocol):
 
     def links(self, layer: Layer) -> Mapping[str, str]:
         """Return operands of ``layer`` that use the memories of another one."""
-
-    def levels(self, layer: Layer, core: str, operand: str) -> list[tuple[str, MemoryLevel]]:
-        """Return the memories ``operand`` of ``layer`` uses on ``core``, innermost first."""
 
     def fixed_stores(self, layer: Layer, core: str) -> dict[str, str] | None:
         """Return where operands start from in a saved mapping; ``None`` where there is none."""
@@ -121,7 +116,7 @@ class EngineCosts:
             found = self._target.solution(tile, core, residency, self._unrolling(tile, core))
         except NoMappingError:
             return None
-        return Option(self._target.cost_of(found, core), self._buffers(tile, core, held, found))
+        return Option(self._target.cost_of(found, core), self._buffers(core, residency, found))
 
     def _residency(self, tile: Layer, core: str, held: Held) -> Residency | None:
         """Return what lies in the memories of ``core``; ``None`` if a saved mapping differs, or no room."""
@@ -162,43 +157,23 @@ class EngineCosts:
             self._unrollings[key] = found.mapping.spatial if found is not None else None
         return self._unrollings[key]
 
-    def _buffers(self, tile: Layer, core: str, held: Held, found: Solution) -> tuple[tuple[str, int], ...]:
-        """Return the room streamed operands take in the stores of the core, as their mapping has it."""
-        nest = nest_of(tile)
-        shape = Shape(nest)
+    def _buffers(self, core: str, residency: Residency, found: Solution) -> tuple[tuple[str, int], ...]:
+        """Return the room a mapping takes in the stores of its core beside what is held there."""
+        held = {(operand, memory): bits for operand, memory, bits in residency.operands}
         buffers: dict[str, int] = {}
-        for operand in sorted(set(nest.operands) - held):
-            store = self._machine.store_of(core, operand)
-            chain = [name for name, _ in self._target.levels(tile, core, operand)]
-            memory = store.removeprefix(f"{core}.")
-            if store == OUTER or memory not in chain:
-                continue
-            extents = self._extents(found, nest, operand, chain.index(memory))
-            width = shape.bits[operand]
-            bits = min(
-                int(float(shape.footprint(operand, extents)) * width),
-                self._machine.stores[store].size_bits or 0,
-            )
-            buffers[store] = buffers.get(store, 0) + bits
+        for operand, memory, room in found.rooms:
+            store = f"{core}.{memory}"
+            bits = math.floor(room) - held.get((operand, memory), 0)
+            if store in self._machine.stores and bits > 0:
+                buffers[store] = buffers.get(store, 0) + bits
         return tuple(sorted(buffers.items()))
-
-    @staticmethod
-    def _extents(found: Solution, nest: LoopNest, operand: str, level: int) -> Floats:
-        """Return how far each loop runs within one level of an operand's memories."""
-        mapping = found.mapping
-        extents = dict.fromkeys(nest.sizes, 1)
-        inside = mapping.loops[: mapping.levels[operand][level]]
-        unrolled = [item for loops in mapping.spatial.values() for item in loops.items()]
-        for name, factor in (*inside, *unrolled):
-            extents[name] = min(extents[name] * factor, nest.sizes[name])
-        return np.array([float(extents[name]) for name, _ in nest.loops])
 
 
 def _operand_bits(tile: Layer) -> dict[str, int]:
-    """Return the bits of the tensors behind each operand of the loop nest of ``tile``."""
+    """Return the bits of the tensors behind each operand of the loop nest of ``tile``, bias included."""
     tensors = {t.name: t.elements * t.bits for t in (*tile.inputs, *tile.outputs)}
     bits = {op: sum(tensors[name] for name in names) for op, names in operand_tensors(tile).items()}
-    constant = tile.weight or tile.constant
-    if constant is not None and "W" in bits:
-        bits["W"] = constant.elements * constant.bits
+    if "W" in bits and (tile.weight is not None or tile.constant is not None):
+        weights = weight_extent(tile)
+        bits["W"] = weights.bits_of(weights.whole)
     return bits

@@ -22,7 +22,6 @@ from targets.described.engines import Engines
 from targets.described.machine import machine_of
 from targets.described.rules import Named, allowed_cores, chosen_rule, foreign_loops, idle_rules
 from targets.description.architecture import Architecture
-from targets.description.hierarchy import MemoryLevel
 from targets.description.mapping import MappingRule, NoMappingError, RuleError, Unrolling
 from targets.network.layer import Bits, Layer
 from targets.network.workload import Workload
@@ -217,10 +216,6 @@ class EngineTarget(Target):
     def offchip(self, core: str) -> frozenset[str]:
         """Return the memories of ``core`` that are off chip."""
         return self._engines.offchip(core) if self._engines.has(core) else frozenset()
-
-    def levels(self, layer: Layer, core: str, operand: str) -> list[tuple[str, MemoryLevel]]:
-        """Return the memories ``operand`` of ``layer`` uses on ``core``, innermost first."""
-        return self._engines.hierarchy(core).levels(self.rule(layer).links.get(operand, operand))
 
     def fixed_stores(self, layer: Layer, core: str) -> dict[str, str] | None:
         """Return the memory of ``core`` each operand starts from in a saved mapping, where it is on chip.

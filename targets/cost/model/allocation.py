@@ -61,15 +61,27 @@ def fitting(
 ) -> Bools:
     """Return which mappings, orders with their levels, fit all memories; the rule of :func:`allocate`."""
     used: dict[str, Floats] = {}
+    for (_, name), held in rooms(batch, hierarchy, placed, links, levels).items():
+        used[name] = used.get(name, 0.0) + held
+    fits: Bools = np.all([bits <= hierarchy.memories[name].size_bits for name, bits in used.items()], axis=0)
+    return fits
+
+
+def rooms(
+    batch: Batch, hierarchy: Hierarchy, placed: Placed, links: dict[str, str], levels: Levels
+) -> dict[tuple[str, str], Floats]:
+    """Return the bits each operand takes in one instance of each of its memories, ``[N]``.
+
+    Results are as wide as partial sums where loops that add to them are left above the memory below.
+    """
+    found: dict[tuple[str, str], Floats] = {}
     for op in batch.shape.nest.operands:
         below = np.zeros(batch.count, np.int64)
         for level, (name, _) in enumerate(hierarchy.levels(links.get(op, op))):
             end = levels[op][level]
-            held = at(_bits_held(batch, placed, op, level, below), end)
-            used[name] = used.get(name, 0.0) + held
+            found[op, name] = at(_bits_held(batch, placed, op, level, below), end)
             below = end
-    fits: Bools = np.all([bits <= hierarchy.memories[name].size_bits for name, bits in used.items()], axis=0)
-    return fits
+    return found
 
 
 def _bits_held(batch: Batch, placed: Placed, operand: str, level: int, below: Ints) -> Floats:

@@ -38,6 +38,7 @@ class Solution:
         considered: Mappings costed to find it; 1 for a given mapping.
         gap: Proven distance from the best value of the space searched, as a share of the value; 0 is exact,
             ``None`` where nothing was proven.
+        rooms: Bits an operand takes in one instance of a memory: operand, memory, bits.
     """
 
     mapping: Mapping
@@ -52,6 +53,7 @@ class Solution:
     bound_cycles: float
     considered: int = 1
     gap: float | None = None
+    rooms: tuple[tuple[str, str, float], ...] = ()
 
     @property
     def latency_cycles(self) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from passes.errors import InputError
 from targets.cost.imc.peak import array_energy_pj, precharge_pj
 from targets.cost.model import roofline
-from targets.cost.model.allocation import Levels, allocate, fitting
+from targets.cost.model.allocation import Levels, allocate, fitting, rooms
 from targets.cost.model.batch import Batch, Bools
 from targets.cost.model.evaluate import BatchCosts, evaluate
 from targets.cost.model.nest import Floats, Ints, Shape
@@ -204,6 +204,7 @@ class MappingProblem:
                 "which has no port for it",
                 f"add a port that serves '{lost.operand} {lost.direction}', or reduce below that memory",
             )
+        held = rooms(batch, self.hierarchy, placed, self.links, levels)
         parts = costs.latency
         stalls = {f"{memory}.{port}": float(s[0]) for (memory, port), s in parts.stalls.items() if s[0] > 0}
         return Solution(
@@ -221,4 +222,5 @@ class MappingProblem:
             ),
             roofline.ideal_cycles(self.shape, self.hierarchy),
             roofline.bound_cycles(self.shape, self.hierarchy, self.links),
+            rooms=tuple((op, name, float(bits[0])) for (op, name), bits in held.items()),
         )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
 
 from targets.described.costs import EngineCosts
 from targets.described.target import EngineTarget
+from targets.description.architecture import parse_architecture
 from targets.description.mapping import Mapping, MappingRule
 from targets.network.layer import Layer
 from targets.network.workload import ExitPath, Workload
 from targets.schedule.network import ALL_HELD, Option
-from targets.schedule.tiles import Cut, tiles_of
+from targets.schedule.tiles import Cut, tiles_of, weight_extent
 from targets.testing.conformance import sample_layer
+from tests.targets.networks import linear_layer, square
 from tests.targets.small_arch import small_arch
 
 RULE = MappingRule("default", {"D1": {"K": 4}, "D2": {"C": 4}})
@@ -70,13 +73,81 @@ def test_held_operands_are_not_fetched_and_take_no_buffer() -> None:
     assert held.cost.energy_pj < weights.cost.energy_pj < streamed.cost.energy_pj
 
 
-def test_buffers_are_what_the_mapping_keeps_in_each_store() -> None:
-    target = replace(TWINS, rules=(MappingRule("sample", fixed=SAVED),), engines=None)
-    option = found(costs_of(target, CONV), CONV, held="")
-    assert option.cost.detail is not None and option.cost.detail.mapping == SAVED
+@pytest.mark.parametrize(
+    ("held", "inside", "sums_bits"),
+    [
+        ("", (3, 5, 6), 4 * 4 * 4 * 8),  # all taps and channels run below: results come complete
+        ("", (2, 5, 6), 4 * 4 * 4 * 32),  # input channels run above the sums: partial sums come
+        ("O", (3, 6), 0),
+        ("O", (2, 6), 8 * 4 * 4 * (32 - 8)),  # the room of the results is counted as theirs
+    ],
+)
+def test_buffers_are_what_the_mapping_keeps_in_each_store(
+    held: str, inside: tuple[int, ...], sums_bits: int
+) -> None:
+    levels = {**SAVED.levels, "O": inside}
+    target = replace(TWINS, rules=(MappingRule("sample", fixed=replace(SAVED, levels=levels)),), engines=None)
+    option = found(costs_of(target, CONV), CONV, held=held)
     weights = 4 * 8 * 9 * 8  # four results' weights
-    activations = 8 * 4 * 4 * 8 + 4 * 4 * 4 * 32  # all inputs, and four channels of sums of 32 bits
-    assert dict(option.buffers) == {"mac_array_0.weights": weights, "mac_array_0.sram": activations}
+    inputs = 8 * 4 * 4 * 8  # all inputs
+    assert dict(option.buffers) == {"mac_array_0.weights": weights, "mac_array_0.sram": inputs + sums_bits}
+
+
+WIDE_CORE = """
+name: wide
+cores:
+  - name: core
+    kind: mac_array
+    array: {{dimensions: {{D1: 256, D2: 128}}, operation_energy_pj: 0.1, known: placeholder, source: test}}
+    dataflow: {{D1: {{C: 256}}, D2: {{K: 128}}}}
+    memories:
+      sums:
+        {{size_bits: 32, read_energy_pj: 1, write_energy_pj: 1, operands: [O], served_dimensions: [D1],
+         ports: [{{name: r, bandwidth_bits_per_cycle: 32, serves: [O to_below, O to_above]}},
+                 {{name: w, bandwidth_bits_per_cycle: 32, serves: [O from_above, O from_below]}}]}}
+      sram:
+        {{size_bits: {size_bits}, read_energy_pj: 8, write_energy_pj: 9, operands: [W, I, O],
+         served_dimensions: [D1, D2],
+         ports: [{{name: r, bandwidth_bits_per_cycle: 1024,
+                  serves: [W to_below, I to_below, O to_below, O to_above]}},
+                 {{name: w, bandwidth_bits_per_cycle: 1024,
+                  serves: [W from_above, I from_above, O from_above, O from_below]}}]}}
+offchip:
+  dram:
+    {{size_bits: 8000000000, read_energy_pj: 500, write_energy_pj: 600, operands: [I, W, O],
+     ports: [{{name: p, bandwidth_bits_per_cycle: 64,
+              serves: [I from_above, I to_below, W from_above, W to_below,
+                       O from_above, O to_below, O from_below, O to_above]}}]}}
+"""
+# Parts of layers of ResNet8, without and with taps: on the wide core, channels are added up over the array.
+SHORTCUT = linear_layer(square(16, 32, 8, 1, 2))
+TAPS = linear_layer(square(32, 16, 16, 3, 2))
+
+
+@pytest.mark.parametrize("kib", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("layer", [SHORTCUT, TAPS, CONV], ids=["shortcut", "taps", "sample"])
+def test_what_a_mapping_keeps_fits_beside_what_is_held(layer: Layer, kib: int) -> None:
+    """The bias is held with the weights, so a mapping of what is left must leave room for it too."""
+    size_bits = kib * 8192
+    costs = costs_of(
+        EngineTarget(architecture=parse_architecture(WIDE_CORE.format(size_bits=size_bits), "wide")), layer
+    )
+    weights, outputs = weight_extent(layer), layer.outputs[0]
+    bits = {
+        "W": weights.bits_of(weights.whole),
+        "I": layer.inputs[0].elements * layer.inputs[0].bits,
+        "O": outputs.elements * outputs.bits,
+    }
+    fitting = 0
+    for count in range(4):
+        for held in itertools.combinations("WIO", count):
+            option = costs.option(layer, "core", frozenset(held))
+            if option is not None:
+                fitting += 1
+                assert sum(bits[op] for op in held) + sum(room for _, room in option.buffers) <= size_bits, (
+                    held
+                )
+    assert fitting
 
 
 def test_a_saved_mapping_is_for_the_whole_layer_and_for_what_it_holds() -> None:

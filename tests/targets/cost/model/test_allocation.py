@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from targets.cost.model import allocation
-from targets.cost.model.allocation import allocate, fitting
+from targets.cost.model.allocation import allocate, fitting, rooms
 from targets.cost.model.batch import Batch
 from targets.cost.model.nest import LoopNest, Shape
 from targets.cost.model.unrolling import Placed, place
@@ -256,3 +256,28 @@ def test_a_larger_last_buffer_keeps_every_order(case: Case, factor: int) -> None
     _, fits = allocate(batch, case.core, placed, {})
     _, fits_larger = allocate(batch, core, placed, {})
     assert not (fits & ~fits_larger).any()
+
+
+@pytest.mark.parametrize(("order", "bits"), [((("C", 2), ("D", 4)), 8), ((("D", 4), ("C", 2)), 16)])
+def test_results_take_the_width_of_partial_sums_until_they_are_complete(order: Order, bits: int) -> None:
+    """With C inside, the register adds up and hands on results; with C outside, four partial sums wait."""
+    nest = replace(matmul(d=4, c=2), bits=(("W", 8), ("I", 8), ("O", 16), ("O_final", 8)))
+    level = core(
+        ONE,
+        register_O=memory("O", 16, {"O from_above, O from_below": WIDE, "O to_above, O to_below": WIDE}),
+        buffer_O=memory("O", LARGE, {"O from_above, O from_below": WIDE, "O to_above, O to_below": WIDE}),
+        outer=outer({}, ONE),
+    )
+    shape = Shape(nest)
+    batch = Batch(
+        shape,
+        np.array([[shape.index[loop] for loop, _ in order]], np.int64),
+        np.array([[size for _, size in order]], np.int64),
+    )
+    placed = place(shape, level, {}, {})
+    inner = 1 if order[0][0] == "C" else 0
+    ends = {"W": (2,), "I": (2,), "O": (inner, 2, 2)}
+    levels = {op: [np.array([end]) for end in values] for op, values in ends.items()}
+    found = rooms(batch, level, placed, {}, levels)
+    assert found["O", "register_O"][0] == 16, "one sum in the making"
+    assert found["O", "buffer_O"][0] == 4 * bits
