@@ -55,6 +55,7 @@ def run(
     point: str | None = None,
     speculate: bool = False,
     min_gain: float | None = None,
+    rules: str | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -80,6 +81,8 @@ def run(
             and expected costs and savings are with it.
         min_gain: What an exit more must save, in points of static, where a number of mounts is tried; 2 if
             absent.
+        rules: How latency counts what unrollings leave over, on targets that search mappings: ``exact`` (if
+            absent) in full, ``zigzag`` as that tool does.
         progress: Called with one line of text per step.
 
     Returns:
@@ -93,7 +96,7 @@ def run(
     given = {
         "data": data, "out": out, "exits": exits, "head": head, "max_drop": max_drop,
         "optimistic": optimistic, "preprocess": preprocess, "cost_model": cost_model, "seed": seed,
-        "point": point, "speculate": speculate, "min_gain": min_gain,
+        "point": point, "speculate": speculate, "min_gain": min_gain, "rules": rules,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -111,6 +114,7 @@ def run(
         point=point,
         speculate=speculate,
         min_gain=min_gain,
+        rules=rules,
         told=check_given("run", given),
     )
     return run_pipeline(options, progress)
@@ -199,6 +203,7 @@ def cost(
     solver: str | None = None,
     time_limit: float | None = None,
     trace: Path | str | None = None,
+    rules: str | None = None,
     progress: Progress = _silent,
 ) -> CostReport:
     """Return what a network and each of its exits cost on a target.
@@ -229,6 +234,8 @@ def cost(
         solver: ``default`` or ``exact``, which improves the default schedule and bounds it.
         time_limit: Seconds after which the exact solver stops; 60 if absent.
         trace: Where to write the schedule as a trace that Perfetto opens.
+        rules: How latency counts what unrollings leave over: ``exact`` (if absent) in full, so that no layer
+            is faster than its data or its work allows; ``zigzag`` as that tool does, rounded down.
         progress: Called with one line of text per step.
 
     Raises:
@@ -254,6 +261,7 @@ def cost(
         point=point,
         max_latency_s=max_latency,
         trace=None if trace is None else Path(trace),
+        rules=rules,
         scheduling=ScheduleOptions(
             schedule, weights, None if ratios is None else tuple(ratios), speculate, solver, time_limit
         ),

@@ -34,6 +34,7 @@ from eecompile.cli.options import (
     POINT,
     PREPROCESS,
     RATIOS,
+    RULES,
     RUN,
     SAVE_MAPPING,
     SCHEDULE,
@@ -120,6 +121,7 @@ def run(
     point: POINT = None,
     speculate: SPECULATE = False,
     min_gain: MIN_GAIN = None,
+    rules: RULES = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -132,7 +134,7 @@ def run(
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
-        point, speculate, min_gain, progress=timed_progress(),
+        point, speculate, min_gain, rules, progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)
     if not result.passed:
@@ -229,6 +231,7 @@ def cost(
     solver: SOLVER = None,
     time_limit: TIME_LIMIT = None,
     trace: TRACE = None,
+    rules: RULES = None,
     breakdown: BREAKDOWN = False,
     as_json: JSON = False,
 ) -> None:
@@ -249,7 +252,7 @@ def cost(
         values.parse_bits(bits),
         save_mapping, point, max_latency, schedule, weights,
         values.parse_ratios(ratios),
-        speculate, solver, time_limit, trace, progress=timed_progress(),
+        speculate, solver, time_limit, trace, rules, progress=timed_progress(),
     )  # fmt: skip
     if breakdown:
         show_cost.check_broken_down(report)

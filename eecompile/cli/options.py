@@ -47,6 +47,13 @@ LPF_LIMIT = Annotated[
     str | None,
     typer.Option(metavar="N|full", help="Most temporal factors per layer in the search. [default: 6]"),
 ]
+RULES = Annotated[
+    str | None,
+    typer.Option(
+        metavar="exact|zigzag",
+        help="How latency counts what unrollings leave over: in full, or by ZigZag's rules. [default: exact]",
+    ),
+]
 BITS = Annotated[
     str | None,
     typer.Option(metavar="W,A,P", help="Bits of float weights, activations and partial sums, e.g. 8,8,16."),

@@ -132,7 +132,8 @@ def _assumptions(out: Console, report: CostReport) -> None:
         limit = search.lpf_limit or "all"
         locality = "on" if search.locality else "off"
         fusion = "fused" if report.fusion else "not fused"
-        line(out, f"Locality {locality}, activations {fusion}, {limit} temporal factors per layer.")
+        factors = f"{limit} temporal factors per layer"
+        line(out, f"Locality {locality}, activations {fusion}, {factors}, {search.rules} rules.")
         line(out, f"{schedule_line(report)} {resident_line(report.schedule)}")
     if report.planned.exact is not None:
         line(out, exact_line(report.planned.exact, report.objective))

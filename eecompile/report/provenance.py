@@ -93,6 +93,7 @@ def facts(run: RunFiles) -> tuple[Fact, ...]:
         Fact("target", summary.target),
         Fact("objective", summary.objective.name),
         Fact("cost model", summary.cost_model),
+        *(() if summary.rules is None else (Fact("rules of latency", summary.rules),)),
         Fact("known error of the cost model", summary.known_error),
         Fact("seed", str(summary.seed)),
     ]

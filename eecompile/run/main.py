@@ -64,9 +64,11 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         NoSolutionError: The target cannot run the network.
     """
     clock = Clock(progress)
-    clock.step("load and cost")
     out = options.out or Path("runs") / f"{options.model.stem}-{options.target}"
     target = load_target(options.target, cost_model=options.cost_model or "", point=options.point or "")
+    if options.rules is not None:
+        target = target.counted_by(options.rules)
+    clock.step("load and cost")
     if options.data is not None:
         import_torch()
     prepared = prepare(

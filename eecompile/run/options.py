@@ -39,6 +39,7 @@ class RunOptions:
     point: str | None = None
     speculate: bool = False
     min_gain: float | None = None
+    rules: str | None = None
     told: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

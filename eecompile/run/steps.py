@@ -255,13 +255,14 @@ def _forms(evidence: Evidence) -> Forms:
 def _origin(evidence: Evidence) -> dict[str, Any]:
     """Return by what command, on what machine and from what files the run was made."""
     options, target = evidence.options, evidence.prepared.target
-    info = {
+    info: dict[str, Any] = {
         "command": provenance.command(options),
         "options": {
             name: str(value) if isinstance(value, Path | Objective) else value
             for name, value in vars(options).items()
             if name != "told"
         },
+        "rules": None if target.search is None else target.search.rules,
         "seeds": {"seed": options.seed},
         "versions": provenance.versions(),
         "machine": {"python": platform.python_version(), "system": platform.system()},

@@ -70,6 +70,7 @@ def _common(evidence: Evidence) -> dict[str, Any]:
         "max_drop": options.max_drop,
         "optimistic": options.optimistic,
         "seed": options.seed,
+        "rules": None if costs.target.search is None else costs.target.search.rules,
     }
 
 

@@ -150,6 +150,7 @@ class Summary(_Frozen):
 
     ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
     were asked for), ``never_taken`` names exits that were asked for and that no threshold makes acceptable.
+    ``rules`` says how latency counts what unrollings leave over (``None`` where no mappings are searched).
     ``caution`` says why the savings of this run mean nothing, and stands before them; usually ``None``.
     """
 
@@ -174,6 +175,7 @@ class Summary(_Frozen):
     removed_exits: tuple[RemovedExit, ...] = ()
     never_taken: tuple[str, ...] = ()
     caution: str | None = None
+    rules: str | None = None
     warnings: tuple[str, ...] = ()
 
     def to_text(self) -> str:

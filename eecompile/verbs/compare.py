@@ -235,7 +235,7 @@ def _numbers(document: dict[str, Any]) -> dict[str, float]:
 
 
 def _notes(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    names = ("model", "target", "objective", "cost_model")
+    names = ("model", "target", "objective", "cost_model", "rules")
     notes = [f"{name} differs: {a[name]} and {b[name]}" for name in names if a[name] != b[name]]
     data_a, data_b = ((document["dataset"] or {}).get("name", "none") for document in (a, b))
     if data_a != data_b:

@@ -41,6 +41,7 @@ class CostOptions:
         point: Operating point the figures are for; ``None`` takes the first, or the best within the bound.
         max_latency_s: Longest allowed latency of the deepest exit, in s.
         trace: Where to write the schedule as a trace.
+        rules: How latency counts what unrollings leave over.
         scheduling: What is asked of the schedule.
     """
 
@@ -53,6 +54,7 @@ class CostOptions:
     point: str | None = None
     max_latency_s: float | None = None
     trace: Path | None = None
+    rules: str | None = None
     scheduling: ScheduleOptions = field(default_factory=ScheduleOptions)
 
 
@@ -71,6 +73,8 @@ def cost_network(
     fusion, ratios = options.fusion, options.scheduling.ratios
     accelerator, foreign = open_target(target, cost_model or "", host_scale)
     accelerator, notes = with_options(accelerator, options)
+    if options.rules is not None:
+        accelerator = accelerator.counted_by(options.rules)
     check_point(accelerator.arch, options.point, options.max_latency_s)
     if options.point is not None:
         accelerator = accelerator.at_point(options.point)

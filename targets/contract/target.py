@@ -11,6 +11,7 @@ from typing import ClassVar
 from passes.errors import InputError, did_you_mean
 from targets.contract.placement import CandidateCore, Placement, Reason, Refusal
 from targets.cost.layer_cost import LayerCost
+from targets.cost.model.unrolling import Rules
 from targets.description.architecture import Architecture, OperatingPoint
 from targets.description.mapping import NoMappingError
 from targets.network.layer import Bits, Layer
@@ -45,10 +46,12 @@ class MappingSearch:
     Attributes:
         lpf_limit: Most temporal factors per layer; ``None`` takes all prime factors.
         locality: Tensors may stay on chip between layers.
+        rules: How latency counts unrollings that leave a remainder.
     """
 
     lpf_limit: int | None
     locality: bool
+    rules: Rules
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,18 @@ class Target(ABC):
     def search(self) -> MappingSearch | None:
         """How mappings are searched; ``None`` where the cost model has none."""
         return None
+
+    def counted_by(self, rules: str) -> Target:
+        """Return this target with latency counted by ``rules``, ``exact`` or ``zigzag``.
+
+        Raises:
+            InputError: No such rules, or a cost model that has none to choose from.
+        """
+        raise InputError(
+            f"`rules` {rules} says how latency counts what unrollings leave over, and cost model "
+            f"'{self.cost_model}' of {self.title} has no choice of that",
+            "leave `rules` away, or give a target whose mappings are searched (`eecompile targets`)",
+        )
 
     @property
     def precision(self) -> Bits:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from targets.cost.model.nest import LoopNest
 from targets.cost.model.residency import Residency, tensor_stores, without_trips
 from targets.cost.model.solution import Solution
+from targets.cost.model.unrolling import ZIGZAG, Rules
 from targets.cost.search.engine import Engine
 from targets.description.architecture import Architecture
 from targets.description.hierarchy import OPERANDS, Hierarchy
@@ -29,7 +30,7 @@ class Engines:
         self.supports: dict[str, Mapping[str, tuple[Callable[[Layer, Architecture], bool], ...]]] = {}
         self._hierarchies: dict[str, Hierarchy] = {}
         self._alike: dict[str, str] = {}
-        self._engines: dict[tuple[Residency, tuple[tuple[str, str], ...], int | None], Engine] = {}
+        self._engines: dict[tuple[Residency, tuple[tuple[str, str], ...], int | None, Rules], Engine] = {}
         self._offchip = frozenset(arch.offchip)
         for core in arch.cores:
             hierarchy = arch.hierarchy(core.name)
@@ -77,13 +78,14 @@ class Engines:
         objective: Objective,
         lpf_limit: int | None,
         residency: Residency,
+        counting: Rules = ZIGZAG,
     ) -> Solution:
         """Return the best mapping of ``nest`` on the core of ``residency``; raises what the engine raises."""
         seen = residency.seen_by(nest)
         alike = Residency(self._alike[seen.core], seen.operands, seen.reserved)
         links = tuple(sorted(rule.links.items()))
-        key = (alike, links, lpf_limit)
+        key = (alike, links, lpf_limit, counting)
         if key not in self._engines:
             hierarchy = without_trips(self._hierarchies[alike.core], alike, rule.links)
-            self._engines[key] = Engine(hierarchy, lpf_limit)
+            self._engines[key] = Engine(hierarchy, lpf_limit, rules=counting)
         return self._engines[key].best(nest, objective, rule)

@@ -15,6 +15,7 @@ from targets.cost.model.aliases import rule_on
 from targets.cost.model.nest_of_layer import nest_of
 from targets.cost.model.residency import Residency
 from targets.cost.model.solution import Solution
+from targets.cost.model.unrolling import EXACT, RULES, Rules
 from targets.cost.search.engine import DEFAULT_LPF_LIMIT
 from targets.described import support as engine_support
 from targets.described.costs import EngineCosts
@@ -31,8 +32,9 @@ from targets.schedule.machine import Machine
 
 ENGINE_MODEL = CostModel(
     "the mapping and cost model of ZigZag 3.8.5",
-    "none against that tool, which it reproduces exactly for the same mapping; how far from silicon depends "
-    "on the numbers of the description, and nobody has measured it here",
+    "none against that tool by the rules `zigzag`, which give its figures for the same mapping; the rules "
+    "`exact` count what these round away; how far from silicon depends on the numbers of the description, "
+    "and nobody has measured it here",
 )
 
 
@@ -45,6 +47,7 @@ class EngineTarget(Target):
         rules: What the user asks of the mapping of some layers.
         lpf_limit: Most temporal factors per layer; ``None`` takes all prime factors.
         locality: Tensors may stay on chip between layers; else each layer reads and writes off chip.
+        counting: How latency counts unrollings that leave a remainder.
         objective: What mappings minimise.
         engines: What was found out so far.
         watch: Called with the name of a layer before its mapping is searched.
@@ -60,6 +63,7 @@ class EngineTarget(Target):
     rules: tuple[MappingRule, ...] = ()
     lpf_limit: int | None = DEFAULT_LPF_LIMIT
     locality: bool = True
+    counting: Rules = EXACT
     objective: Objective = EDP
     engines: Engines | None = field(default=None, compare=False, repr=False)
     watch: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
@@ -101,7 +105,14 @@ class EngineTarget(Target):
     @property
     def search(self) -> MappingSearch:
         """How mappings are searched."""
-        return MappingSearch(self.lpf_limit, self.locality)
+        return MappingSearch(self.lpf_limit, self.locality, self.counting)
+
+    def counted_by(self, rules: str) -> EngineTarget:
+        """Return this target with latency counted by ``rules``; raises InputError for unknown ones."""
+        known = next((name for name in RULES if name == rules), None)
+        if known is None:
+            raise InputError(f"`rules` {rules}: there are {' and '.join(RULES)}", f"{EXACT} is the default")
+        return replace(self, counting=known)
 
     @property
     def precision(self) -> Bits:
@@ -198,7 +209,7 @@ class EngineTarget(Target):
             self.watch(layer.name)
         try:
             return self._engines.best(
-                nest, rule, self.objective, self.lpf_limit, residency or Residency(core)
+                nest, rule, self.objective, self.lpf_limit, residency or Residency(core), self.counting
             )
         except NoMappingError:
             raise

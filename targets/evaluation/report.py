@@ -175,6 +175,7 @@ class CostReport:
             "locality": None if search is None else ("on" if search.locality else "off"),
             "fusion": "on" if self.fusion else "off",
             "lpf_limit": None if search is None else (search.lpf_limit or "full"),
+            "rules": None if search is None else search.rules,
             "models": dict(self.models),
             "layers": [layer_figures(layer) | detail_json(layer.cost.detail) for layer in self.layers],
             "exits": [path_json(path) for path in self.exits],

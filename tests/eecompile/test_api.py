@@ -63,14 +63,14 @@ def words(text: str) -> None:
             {
                 "target": "gap9", "data": "digits", "exits": 3, "head": "conv", "max_drop": 0.0, "seed": 0,
                 "optimistic": True, "preprocess": "raw", "cost_model": "m", "point": "p", "speculate": True,
-                "min_gain": 0.0,
+                "min_gain": 0.0, "rules": "zigzag",
             },
             RunOptions(
                 Path("net.onnx"), "gap9", "digits", None, 3, "conv", EDP, 0.0, True, "raw", "m", 0, "p", True,
-                0.0,
+                0.0, "zigzag",
                 frozenset({
                     "data", "exits", "head", "max_drop", "seed", "optimistic", "preprocess", "cost_model",
-                    "point", "speculate", "min_gain",
+                    "point", "speculate", "min_gain", "rules",
                 }),
             ),
         ),
@@ -139,10 +139,13 @@ def test_opt_takes_no_seed_that_a_generator_does_not(seed: int) -> None:
             },
         ),
         (
-            {"bits": Bits(8, 8, 16), "save_mapping": "s", "point": "p", "max_latency": 0.5, "trace": "t"},
+            {"bits": Bits(8, 8, 16), "save_mapping": "s", "point": "p", "max_latency": 0.5, "trace": "t",
+             "rules": "zigzag"},
             {
                 "options": CostOptions(
-                    bits=Bits(8, 8, 16), save_mapping=Path("s"), point="p", max_latency_s=0.5, trace=Path("t")
+                    bits=Bits(8, 8, 16), save_mapping=Path("s"), point="p", max_latency_s=0.5,
+                    trace=Path("t"),
+                    rules="zigzag",
                 )
             },
         ),

@@ -67,6 +67,7 @@ def process(model: Path, hardware: str, folder: Path) -> Process | None:
     mapping.write_text(yaml.safe_dump(document["mapping"], sort_keys=False), encoding="utf-8")
     flags = ["--target", str(core), "--mapping", str(mapping), "--objective", "latency", "--json"]
     flags += ["--locality", "off", "--fusion", "off", "--lpf-limit", str(DEFAULT_LPF_LIMIT)]
+    flags += ["--rules", "zigzag"]
     # A process of its own, so that the peak is that of this child alone.
     code = (
         "import json, resource, subprocess, sys\n"

@@ -37,7 +37,7 @@ class Batch:
         self.sizes = sizes
         self.count, self.length = loops.shape
         self.cycles = self._prefix_product(np.ones(loops.shape, bool))
-        self._footprints: dict[tuple[str, bytes], Floats] = {}
+        self._footprints: dict[tuple[str, bytes, bool], Floats] = {}
 
     def _prefix_product(self, chosen: Bools) -> Floats:
         products = np.ones((self.count, self.length + 1))
@@ -60,16 +60,19 @@ class Batch:
             for w in self.shape.nest.windows
         ]
 
-    def footprint(self, operand: str, inside: Floats) -> Floats:
-        """Return the elements of ``operand`` each prefix touches on top of unrolled extents ``inside``."""
-        key = (operand, inside.tobytes())
+    def footprint(self, operand: str, inside: Floats, fractions: bool = False) -> Floats:
+        """Return the elements of ``operand`` each prefix touches on top of unrolled extents ``inside``.
+
+        With ``fractions``, windows count those of the extents; see :meth:`Shape.footprint`.
+        """
+        key = (operand, inside.tobytes(), fractions)
         if key not in self._footprints:
             shape = self.shape
             touched = self._direct[operand] * inside[shape.direct[operand]].prod()
             if operand == "I":
                 for window, (outer, inner) in zip(shape.nest.windows, self._windows, strict=True):
                     a, b = inside[shape.index[window.outer]], inside[shape.index[window.inner]]
-                    touched = touched * shape.axis(window, outer * a, inner * b)
+                    touched = touched * shape.axis(window, outer * a, inner * b, fractions)
             # Means such as 27 / 7 leave rounding noise, which must not decide between equal allocations.
             self._footprints[key] = np.round(touched, 6)
         return self._footprints[key]

@@ -62,7 +62,7 @@ def evaluate(
     if precharge_pj and "W" in mean:
         array = array + precharge_pj / mean["W"].period[0]
     return BatchCosts(
-        latency(hierarchy, mean, whole, links, hierarchy.array.cycles_per_operation),
+        latency(hierarchy, mean, whole, links, hierarchy.array.cycles_per_operation, placed.rules),
         accesses(hierarchy, mean, links),
         array,
     )

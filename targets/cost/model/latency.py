@@ -14,6 +14,7 @@ import numpy as np
 from targets.cost.model.batch import Bools
 from targets.cost.model.nest import Floats
 from targets.cost.model.traffic import Chain, Transfer, served
+from targets.cost.model.unrolling import EXACT, ZIGZAG, Rules
 from targets.description.hierarchy import Hierarchy, Port
 
 Key = tuple[str, int, str]  # operand, level, direction
@@ -76,6 +77,7 @@ def latency(
     whole: dict[str, Chain],
     links: dict[str, str],
     cycles_per_operation: float = 1.0,
+    rules: Rules = ZIGZAG,
 ) -> Latency:
     """Return the latency of mappings given as chains with mean and with whole unrollings."""
     buffered = _double_buffering(hierarchy, mean, links)
@@ -88,7 +90,7 @@ def latency(
     shared: dict[Key, bool] = {}
     for port, duties in per_port.values():
         both = {"W", "I"} <= {transfer.split()[0] for transfer in port.serves}
-        loads |= _edges(port, duties, whole, np.ceil(compute) + worst, cycles_per_operation)
+        loads |= _edges(port, duties, whole, np.ceil(compute) + worst, cycles_per_operation, rules)
         shared |= {_key(duty.move): both for duty in duties}
     return Latency(compute, stalls, _onload(whole, loads, shared), _offload(whole["O"], loads))
 
@@ -221,6 +223,7 @@ def _edges(
     chains: dict[str, Chain],
     computation: Floats,
     cycles_per_operation: float,
+    rules: Rules,
 ) -> dict[Key, Floats]:
     """Return the cycles of the first load, or the last write-back, of each transfer of a port.
 
@@ -239,7 +242,10 @@ def _edges(
     real = np.stack([d.real for d in edge])
     chain = [chains[d.move.operand] for d in edge]
     least = np.stack([np.ceil(c.elements[1] * c.bits(1) / bandwidth) for c in chain])
-    cycles = np.where(once, _balanced(real, least, once, surplus), real)
+    cut = _balanced(real, least, once, surplus)
+    if rules == EXACT:
+        cut = np.maximum(cut, 0.0)
+    cycles = np.where(once, cut, real)
     return {_key(d.move): row for d, row in zip(edge, cycles, strict=True)}
 
 

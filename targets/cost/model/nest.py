@@ -84,12 +84,13 @@ class Shape:
                 [n not in relevant[op] and n not in partly and size > 1 for n, size in nest.loops], bool
             )
 
-    def footprint(self, operand: str, extents: Floats) -> Floats:
+    def footprint(self, operand: str, extents: Floats, fractions: bool = False) -> Floats:
         """Return the elements of ``operand`` that loops with these extents touch.
 
         Args:
             operand: ``W``, ``I`` or ``O``.
             extents: ``[..., loops]``, how far each loop runs; fractions stand for the mean of uneven tiles.
+            fractions: Windows count them too, as the mean over the tiles; else they are rounded down there.
 
         Returns:
             ``[...]``. On a windowed axis, the number of different ``stride * a + dilation * b``, at most the
@@ -101,14 +102,14 @@ class Shape:
         if operand == "I":
             for w in self.nest.windows:
                 outer, inner = extents[..., self.index[w.outer]], extents[..., self.index[w.inner]]
-                touched = touched * self.axis(w, outer, inner)
+                touched = touched * self.axis(w, outer, inner, fractions)
         return touched
 
     @staticmethod
-    def axis(w: Window, outer: Floats, inner: Floats) -> Floats:
+    def axis(w: Window, outer: Floats, inner: Floats, fractions: bool = False) -> Floats:
         """Return the elements of an axis that ``outer`` x ``inner`` iterations of its two loops touch."""
-        # Fractional extents round down here, as in ZigZag; the small term undoes the rounding of products.
-        a, b = np.floor(outer + 1e-9), np.floor(inner + 1e-9)
+        # Fractional extents round down in ZigZag; the small term undoes the rounding of products.
+        a, b = (outer, inner) if fractions else (np.floor(outer + 1e-9), np.floor(inner + 1e-9))
         common = math.gcd(w.stride, w.dilation)
         overlap = np.maximum(0, b - w.stride // common) * (a - w.dilation // common)
         return np.asarray(np.minimum(w.size, a * b - overlap))

@@ -65,8 +65,8 @@ class Chain:
         self.period = [still, *(at(batch.cycles, end) for end in self.ends)]
         self.elements = [np.ones(batch.count)]
         for level, end in enumerate(self.ends):
-            footprint = batch.footprint(operand, spread.inside[level + 1])
-            self.elements.append(np.round(at(footprint, end)))
+            held = at(batch.footprint(operand, spread.inside[level + 1], spread.exact), end)
+            self.elements.append(held if spread.exact else np.round(held))
         bounds = [np.zeros(batch.count, np.int64), *self.ends[:-1]]
         reduced = batch.reduced_from[operand]
         self.partial: list[Bools] = [
@@ -107,9 +107,13 @@ class Chain:
         for level in range(len(self.ends)):
             bits = self.bits(level)
             period = self.period[level]
+            together = self.elements[level] * fan_out[level]
             per_cycle = self.elements[level] * bits / period * fan_out[level]
+            if self.spread.exact:
+                together = np.maximum(together, self._together(level))
+                per_cycle = together * bits / period
             low = (
-                self.elements[level] * fan_out[level],
+                together,
                 bits,
                 period,
                 total // period,
@@ -132,6 +136,11 @@ class Chain:
             else:
                 yield self._move(level, "to_above", *high)
                 yield self._move(level, "from_above", *high, only=self.partial[level + 1])
+
+    def _together(self, level: int) -> Floats:
+        """Return the different elements that all instances below memory ``level`` hold."""
+        held = self.batch.footprint(self.operand, self.spread.inside[level + 1], fractions=True)
+        return np.asarray(at(held, self.ends[level - 1]) if level else held[:, 0])
 
     def _move(
         self,

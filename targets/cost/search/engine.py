@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from targets.cost.model.nest import Ints, LoopNest, Shape
 from targets.cost.model.solution import Solution
-from targets.cost.model.unrolling import Placed
+from targets.cost.model.unrolling import ZIGZAG, Placed, Rules
 from targets.cost.search.bounds import Bounds
 from targets.cost.search.exhaustive import any_fit, improve
 from targets.cost.search.latency_bounds import LatencyBounds
@@ -34,11 +34,13 @@ class Engine:
         hierarchy: The core.
         lpf_limit: Most temporal factors per layer; ``None`` takes all prime factors.
         memo: Answers so far. Without it (``None``) every question is searched.
+        rules: How latency counts unrollings that leave a remainder.
     """
 
     hierarchy: Hierarchy
     lpf_limit: int | None = DEFAULT_LPF_LIMIT
     memo: dict[tuple[object, ...], Solution] | None = field(default_factory=dict)
+    rules: Rules = ZIGZAG
 
     def best(
         self, nest: LoopNest, objective: Objective = LATENCY, rule: MappingRule = DEFAULT_RULE
@@ -70,11 +72,11 @@ class Engine:
         Raises:
             InputError: The mapping does not cover the layer, names unknown loops, or does not fit.
         """
-        problem = MappingProblem(Shape(nest), self.hierarchy, dict(rule.links))
+        problem = MappingProblem(Shape(nest), self.hierarchy, dict(rule.links), self.rules)
         return problem.cost_of(mapping)
 
     def _search(self, nest: LoopNest, objective: Objective, rule: MappingRule) -> Solution:
-        problem = MappingProblem(Shape(nest), self.hierarchy, dict(rule.links))
+        problem = MappingProblem(Shape(nest), self.hierarchy, dict(rule.links), self.rules)
         best: BestOrder | None = None
         considered = 0
         for floor, placed, bounds in _candidates(problem, rule, objective, self.lpf_limit):
@@ -150,7 +152,7 @@ def _search_orders(
     found: list[Found] = []
     # Where factors are means, equal allocations are equal up to rounding only, and which one the
     # reference takes is chance; the other end of the tie is tried too.
-    ties = (True,) if placed.mean is placed.whole else (True, False)
+    ties = (True, False) if placed.uneven else (True,)
     for loops, sizes in _orders(problem.shape, placed, rule, limit):
         for most in ties:
             found.append((problem.best_of(placed, loops, sizes, objective, most), len(loops)))

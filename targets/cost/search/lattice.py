@@ -209,7 +209,9 @@ class _Tables:
             moves = [("to_above", "from_below", ones), ("from_above", "to_below", partial.astype(float))]
         width = self.width(partial)
         amount = np.round(exact)
-        whole = np.round(self.footprint(self.whole, level)) * self.width(self.sums(self.whole, level + 1))
+        # By the rules `exact` latency counts fractions; what bounds it from below leaves them out.
+        rounded = np.floor if self.whole.exact else np.round
+        whole = rounded(self.footprint(self.whole, level)) * self.width(self.sums(self.whole, level + 1))
         allowed = held <= memory.size_bits
         spent, flows = np.zeros(self.lattice.count), []
         for low, high, active in moves:

@@ -15,7 +15,7 @@ from targets.cost.model.batch import Batch, Bools
 from targets.cost.model.evaluate import BatchCosts, evaluate
 from targets.cost.model.nest import Floats, Ints, Shape
 from targets.cost.model.solution import MemoryAccess, Solution
-from targets.cost.model.unrolling import Placed, place
+from targets.cost.model.unrolling import ZIGZAG, Placed, Rules, place
 from targets.cost.search.bounds import Bounds
 from targets.cost.search.spatial import unrollings
 from targets.description.hierarchy import Hierarchy
@@ -37,17 +37,20 @@ class BestOrder:
 class MappingProblem:
     """One nest on one core: everything that does not depend on the mapping."""
 
-    def __init__(self, shape: Shape, hierarchy: Hierarchy, links: dict[str, str]) -> None:
+    def __init__(
+        self, shape: Shape, hierarchy: Hierarchy, links: dict[str, str], rules: Rules = ZIGZAG
+    ) -> None:
         self.shape = shape
         self.hierarchy = hierarchy
         self.links = links
+        self.rules = rules
         imc = hierarchy.array.imc
         self.precharge_pj = precharge_pj(hierarchy) * shape.nest.operations if imc else 0.0
         self.cycles_per_operation = hierarchy.array.cycles_per_operation
 
     def place(self, unrolling: Unrolling) -> Placed:
         """Spread an unrolling over the memories."""
-        return place(self.shape, self.hierarchy, unrolling, self.links)
+        return place(self.shape, self.hierarchy, unrolling, self.links, self.rules)
 
     def placements(self, rule: MappingRule) -> list[Placed]:
         """Return the spatial mappings worth costing under ``rule``, most used array first."""

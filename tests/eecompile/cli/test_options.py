@@ -23,7 +23,9 @@ from eecompile.verbs.cost import CostOptions
 from eecompile.verbs.schedule_options import DEFAULT_EXACT_SECONDS, MODES, SOLVERS, WEIGHTS
 from passes.heads import FAMILIES
 from targets.contract.registry import load_target
+from targets.cost.model.unrolling import RULES as LATENCY_RULES
 from targets.cost.search.engine import DEFAULT_LPF_LIMIT
+from targets.described.target import EngineTarget
 from targets.network.layer import Bits
 from targets.objective import OBJECTIVES
 
@@ -94,6 +96,8 @@ def test_a_switch_can_only_be_turned_on() -> None:
         ("cost", "--fusion", "on" if CostOptions().fusion else "off"),
         ("cost", "--weights", "keep"),
         ("cost", "--locality", "on"),
+        ("cost", "--rules", EngineTarget.counting),
+        ("run", "--rules", EngineTarget.counting),
         ("opt", "--target", inspect.signature(api.cost).parameters["target"].default),
     ],
 )
@@ -126,6 +130,7 @@ def test_help_names_all_there_are(verb: str, flag: str, names: list[str]) -> Non
 def test_choices_are_those_that_are_taken() -> None:
     for flag, choices in (("--schedule", MODES), ("--weights", WEIGHTS), ("--solver", SOLVERS)):
         assert option("cost", flag).metavar == "|".join(choices)
+    assert option("cost", "--rules").metavar == "|".join(LATENCY_RULES)
     rules = option("run", "--preprocess").help.partition(" …")[0].split(", ")
     assert rules[0] == "auto" and set(rules[1:]) <= set(RULES)
 
@@ -134,11 +139,12 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
     (
         "run",
         "-t gap9 -d digits -o out --exits 3 --head conv --objective energy --max-drop 0.5 --optimistic "
-        "--preprocess raw --cost-model m --seed 7 --point p --speculate --min-gain 1",
+        "--preprocess raw --cost-model m --seed 7 --point p --speculate --min-gain 1 --rules zigzag",
         {
             "target": "gap9", "data": "digits", "out": Path("out"), "exits": "3", "head": "conv",
             "objective": "energy", "max_drop": 0.5, "optimistic": True, "preprocess": "raw",
             "cost_model": "m", "seed": 7, "point": "p", "speculate": True, "min_gain": 1.0,
+            "rules": "zigzag",
         },
     ),
     (
@@ -154,10 +160,10 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
     (
         "cost",
         "--schedule split --weights fetch --ratios 0.5,0.5 --speculate --solver exact --time-limit 5 "
-        "--trace t.json --breakdown",
+        "--trace t.json --rules exact --breakdown",
         {
             "schedule": "split", "weights": "fetch", "ratios": (0.5, 0.5), "speculate": True,
-            "solver": "exact", "time_limit": 5.0, "trace": Path("t.json"),
+            "solver": "exact", "time_limit": 5.0, "trace": Path("t.json"), "rules": "exact",
         },
     ),
     ("cost", "", {"target": "diana", "fusion": True, "locality": None, "speculate": False, "ratios": None}),

@@ -366,3 +366,16 @@ def test_long_searches_tell_each_layer_once(monkeypatch: pytest.MonkeyPatch) -> 
             ticker(layer)
             time.sleep(0.1)
     assert told == ["search mappings: conv_0", "search mappings: conv_1"]
+
+
+@pytest.mark.parametrize("rules", [None, "exact", "zigzag"])
+def test_the_rules_of_latency_are_said_in_tables_and_documents(
+    files: dict[str, str], rules: str | None
+) -> None:
+    told = [] if rules is None else ["--rules", rules]
+    assert document(files, *SEARCH, *told)["rules"] == (rules or "exact")
+    assert (
+        f"temporal factors per layer, {rules or 'exact'} rules."
+        in call(files, *SEARCH, *told, columns=200).stdout
+    )
+    assert document(files, "MODEL")["rules"] is None, "closed forms have none"

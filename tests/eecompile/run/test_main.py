@@ -428,6 +428,16 @@ def test_without_data_there_are_costs_and_no_models(run: Run, tmp_path: Path) ->
     assert "no accuracy is claimed" in call("run", DIGITS, "--out", out)
 
 
+@pytest.mark.parametrize("rules", [None, "zigzag"])
+def test_the_rules_of_latency_are_recorded(rules: str | None, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    told = [] if rules is None else ["--rules", rules]
+    call("run", DIGITS, "--target", "edge_tpu_quad", *told, "--out", out)
+    summary, info = (json.loads((out / name).read_text()) for name in ("summary.json", "run.json"))
+    assert summary["rules"] == info["rules"] == (rules or "exact")
+    assert ("--rules zigzag" in info["command"]) is (rules is not None)
+
+
 @needs_torch
 def test_many_cores_and_speculation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Exits are without speculation, what is expected is with it; tiles of a layer lie on several cores."""

@@ -108,6 +108,11 @@ def test_exit_that_no_image_takes_has_no_accuracy_to_compare(run_a: Path, tmp_pa
         compare_runs(run_a, run_b, ["exits.exit_0.accuracy<-1%"])
 
 
+def test_other_rules_of_latency_are_noted(run_a: Path, tmp_path: Path) -> None:
+    result = compare_runs(run_a, changed(tmp_path, rules="zigzag"))
+    assert result.notes == ("rules differs: None and zigzag",), "older runs tell none"
+
+
 def test_other_model_is_noted(run_a: Path, tmp_path: Path) -> None:
     result = compare_runs(run_a, changed(tmp_path, model="other"))
     assert result.notes == ("model differs: resnet8_cifar10 and other",)

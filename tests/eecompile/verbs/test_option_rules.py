@@ -26,14 +26,15 @@ VERBS = {
 # where that is known, and tested there.
 ALWAYS = {
     "run": {
-        "target", "data", "out", "exits", "head", "objective", "cost_model", "point", "speculate", "as_json",
+        "target", "data", "out", "exits", "head", "objective", "cost_model", "point", "speculate", "rules",
+        "as_json",
     },
     "inspect": {"target", "cost_model", "as_json"},
     "opt": {"pipeline", "out", "data", "verify_each", "save_stages", "as_json"},
     "cost": {
         "target", "objective", "cost_model", "exits", "host_scale", "mapping", "locality", "fusion",
         "lpf_limit", "bits", "save_mapping", "point", "max_latency", "schedule", "weights", "ratios",
-        "speculate", "solver", "trace", "breakdown", "as_json",
+        "speculate", "solver", "trace", "rules", "breakdown", "as_json",
     },
     "report": {"out", "as_json"},
     "compare": {"fail_if", "as_json"},
@@ -121,6 +122,11 @@ def test_the_typed_face_refuses_the_same(call: Any, told: str) -> None:
         ),
         (["cost", EXAMPLE, "--max-latency", "-1"], "--max-latency -1.0 is not a time"),
         (["cost", EXAMPLE, "--locality", "on"], "--locality needs a target whose search"),
+        (["cost", EXAMPLE, "--rules", "exact"], "--rules exact says how latency counts"),
+        (["cost", EXAMPLE, "--rules", "zigzag", "--cost-model", "engine"], "'engine' of diana has no choice"),
+        (["run", EXAMPLE, "--rules", "exact", "-t", "gap9"], "of gap9 has no choice of that"),
+        (["cost", EXAMPLE, "-t", "edge_tpu_quad", "--rules", "exakt"], "there are exact and zigzag"),
+        (["run", EXAMPLE, "-t", "edge_tpu_quad", "--rules", "exakt"], "there are exact and zigzag"),
         (["run", EXAMPLE, "--speculate", "--data", "digits", "--min-gain", "200"], "--min-gain 200.0 is not"),
     ],
 )

@@ -195,3 +195,15 @@ def test_an_accelerator_without_arrays_is_no_target() -> None:
         EngineTarget(architecture=bare)
     with pytest.raises(InputError, match="at least 1"):
         EngineTarget(architecture=small_arch(), lpf_limit=0)
+
+
+def test_latency_is_counted_in_full_unless_the_rules_of_zigzag_are_asked_for() -> None:
+    theirs = ONE.counted_by("zigzag")
+    assert ONE.search.rules == "exact" and theirs.search.rules == "zigzag"
+    assert evaluate(residual(), theirs).to_json()["rules"] == "zigzag"
+    odd = sample_layer("Conv", channels=10, size=7)
+    exact, rounded = (target.cost(odd, "mac_array_0") for target in (ONE, theirs))
+    assert exact.latency_cycles > rounded.latency_cycles, "10 channels over 4 units leave 2"
+    assert ONE.cost(odd, "mac_array_0") == exact, "what was found out is kept apart"
+    with pytest.raises(InputError, match="`rules` exakt: there are exact and zigzag"):
+        ONE.counted_by("exakt")

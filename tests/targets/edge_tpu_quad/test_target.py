@@ -10,9 +10,11 @@ from targets.contract.placement import Placement
 from targets.description.architecture import parse_architecture
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
 from targets.evaluation.report import evaluate
+from targets.network.layer import LoopDims
 from targets.objective import LATENCY
 from targets.testing.conformance import TargetConformance, sample_layer
 from tests.targets.graphs import residual
+from tests.targets.networks import linear_layer
 
 QUAD = EdgeTpuQuadTarget()
 SOURCE = "the authors' artefact of arXiv 2512.04705"
@@ -72,3 +74,12 @@ def test_convolutions_use_the_whole_array_and_others_their_own_core() -> None:
         "Softmax": {"simd"},
     }
     assert report.total.latency_s is None and report.total.edp_j_cycles > 0
+
+
+@pytest.mark.parametrize(("rules", "holds"), [("exact", True), ("zigzag", False)])
+def test_a_layer_takes_as_long_as_its_weights_need_to_come(rules: str, holds: bool) -> None:
+    """1,690 x 512 weights of 8 bits over a port of 64 bits: 108,160 cycles."""
+    layer = linear_layer(LoopDims(1, 1, 512, 1690, 1, 1, 1, 1, 1, 1), "Gemm")
+    cost = QUAD.counted_by(rules).for_objective(LATENCY).cost(layer, "core_0")
+    assert cost.detail is not None and cost.detail.bound_cycles == 1690 * 512 * 8 / 64
+    assert (cost.latency_cycles >= cost.detail.bound_cycles) is holds

@@ -16,7 +16,7 @@ from targets.cost.model.allocation import allocate
 from targets.cost.model.batch import Batch
 from targets.cost.model.nest import LoopNest, Shape
 from targets.cost.model.solution import Solution
-from targets.cost.model.unrolling import Placed, place
+from targets.cost.model.unrolling import EXACT, RULES, Placed, place
 from targets.cost.search.engine import Engine, too_many_orders
 from targets.cost.search.orderings import all_orders, temporal_factors
 from targets.cost.search.problem import BestOrder, MappingProblem
@@ -24,7 +24,7 @@ from targets.description.hierarchy import Hierarchy
 from targets.description.mapping import Mapping, MappingRule, NoMappingError
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from tests.targets.cost.every_mapping import least_value
-from tests.targets.cost.small import core, matmul, memory, outer, register
+from tests.targets.cost.small import WIDE, core, matmul, memory, outer, register
 from tests.targets.cost.strategies import Case, cases, hierarchies, nests
 
 few = settings(max_examples=12, deadline=None)
@@ -333,3 +333,36 @@ def test_search_equals_one_order_at_a_time(core: Hierarchy, nest: LoopNest) -> N
     except InputError:
         found = math.inf
     assert found == best
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases())
+def test_no_layer_is_faster_than_its_data_or_its_work_allows(case: Case) -> None:
+    """By the rules `exact`, with all remainders, windows, strides and dilations; energy is that of ZigZag."""
+    exact, theirs = (Engine(case.core, rules=rules).cost(case.nest, case.mapping) for rules in RULES)
+    assert exact.latency_cycles >= exact.bound_cycles, "MACs over the peak, bytes over the bandwidth"
+    assert exact.energy_pj == theirs.energy_pj and exact.compute_cycles == theirs.compute_cycles
+
+
+@settings(max_examples=30, deadline=None)
+@given(cases(), st.sampled_from(OBJECTIVES))
+def test_searches_keep_the_bound_by_the_rules_they_are_given(case: Case, objective: Objective) -> None:
+    for limit in (4, None):
+        engine = Engine(case.core, limit, rules=EXACT)
+        found = engine.best(case.nest, objective, MappingRule("default", spatial=case.mapping.spatial))
+        assert found.latency_cycles >= found.bound_cycles
+        assert engine.cost(case.nest, found.mapping).latency_cycles == found.latency_cycles
+        assert found.gap is None or found.gap >= 0
+
+
+def test_what_an_unrolling_leaves_over_is_moved_in_full() -> None:
+    """Of 20 results over eight units 6.67 a turn: 20 elements come in three turns, not 18."""
+    level = core(
+        {"D1": 8},
+        register_O=memory("O", 8, {"O from_below, O to_above": WIDE}),
+        outer=outer({"O from_below": 8}, {"D1": 8}),
+    )
+    rule = MappingRule("default", spatial={"D1": {"K": 8}})
+    exact, theirs = (Engine(level, rules=rules).best(matmul(k=20), LATENCY, rule) for rules in RULES)
+    assert theirs.latency_cycles < 20 <= exact.latency_cycles
+    assert exact.bound_cycles == theirs.bound_cycles == 20
