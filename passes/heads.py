@@ -17,6 +17,10 @@ Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 
 AUTO = "auto"
+# What makes one vector of features of many tokens.
+TOKENS = frozenset({"ReduceMean", "Gather"})
+# First layers that have nothing to train: features are stored behind them.
+STORED_BEHIND = TOKENS | {"MaxPool"}
 
 
 @dataclass(frozen=True)
@@ -24,16 +28,28 @@ class HeadLayer:
     """One layer of a head.
 
     Attributes:
-        op: ``MaxPool`` (kernel = stride), ``Conv`` (SAME padding, followed by ReLU), ``Flatten`` or ``Gemm``.
+        op: ``ReduceMean`` or ``Gather`` (over tokens, features last), ``MaxPool`` (kernel = stride), ``Conv``
+            (SAME padding, followed by ReLU), ``Flatten`` or ``Gemm``.
         kernel: Kernel per spatial axis; for pooling it is the stride as well.
         stride: Stride of a convolution, per spatial axis.
-        channels: Output channels of a convolution or classes of the final Gemm.
+        channels: Output channels of a convolution, outputs of a Gemm.
+        hidden: A Gemm that is followed by ReLU, as every convolution is.
+        axes: Axes of the tokens, the batch counted: averaged by ReduceMean, the first picked from by Gather.
+        token: Which one Gather picks; -1 is the last.
     """
 
     op: str
     kernel: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
     channels: int = 0
+    hidden: bool = False
+    axes: tuple[int, ...] = ()
+    token: int = 0
+
+    @property
+    def ends_in_relu(self) -> bool:
+        """Whether a ReLU follows: behind each layer with weights but the last."""
+        return self.op == "Conv" or self.hidden
 
     def pads(self, spatial: tuple[int, ...]) -> tuple[int, ...]:
         """Return SAME_UPPER pads (begin per axis, then end per axis) for an input of ``spatial`` size."""
@@ -45,7 +61,9 @@ class HeadLayer:
         return (*begin, *end)
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape (channels first, no batch) this layer makes of ``shape``."""
+        """Return the shape (no batch; channels first, tokens before their features) it makes of ``shape``."""
+        if self.op in TOKENS:
+            return shape[-1:]
         if self.op == "MaxPool":
             return (shape[0], *(s // k for s, k in zip(shape[1:], self.kernel, strict=True)))
         if self.op == "Conv":
@@ -68,10 +86,21 @@ class HeadLayer:
             }
         if self.op == "Flatten":
             return {"axis": 1}
+        if self.op == "ReduceMean":
+            return {"keepdims": 0}
+        if self.op == "Gather":
+            return {"axis": self.axes[0]}
         return {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
 
     def parameters(self, shape: Shape, rng: np.random.Generator | None) -> dict[str, Array]:
-        """Return ``weight`` and ``bias``: He normal from ``rng``, symbolic without; nothing if none."""
+        """Return the constants it reads, in their order.
+
+        Of layers with weights ``weight`` and ``bias``: He normal from ``rng``, symbolic without.
+        """
+        if self.op == "ReduceMean":
+            return {"axes": np.array(self.axes, np.int64)}
+        if self.op == "Gather":
+            return {"token": np.array(self.token, np.int64)}
         if self.op not in FLOAT_LINEAR:
             return {}
         weight_shape = (self.channels, shape[0], *self.kernel)
@@ -92,24 +121,35 @@ class HeadFamily:
 
     Attributes:
         name: As it is written into files.
-        layers: From the shape of a mount (channels first, no batch, one or two spatial axes) and the
+        layers: From the shape of the features (channels first, no batch, up to two spatial axes) and the
             number of classes to the layers of the head.
     """
 
     name: str
     layers: Callable[[Shape, int], tuple[HeadLayer, ...]]
 
+    def on(self, mount: Shape, classes: int, reading: Sequence[HeadLayer] = ()) -> tuple[HeadLayer, ...]:
+        """Return all layers of a head on a mount of shape ``mount`` (no batch), ``reading`` in front."""
+        for layer in reading:
+            mount = layer.output_shape(mount)
+        return (*reading, *self.layers(mount, classes))
+
     def build(
-        self, mount: gs.Tensor, name: str, classes: int, rng: np.random.Generator | None
+        self,
+        mount: gs.Tensor,
+        name: str,
+        classes: int,
+        rng: np.random.Generator | None,
+        reading: Sequence[HeadLayer] = (),
     ) -> list[gs.Node]:
         """Return the nodes of a head that reads ``mount``; the last one writes its logits, ``name``.
 
         Nodes are called ``<name>/<layer>``, see :func:`layer_names`. Weights are drawn from ``rng``;
-        without, they are symbolic.
+        without, they are symbolic. ``reading`` is what makes features of the mount.
         """
         shape: Shape = tuple(int(d) for d in mount.shape[1:])
-        layers = self.layers(shape, classes)
-        ops = [op for layer in layers for op in ((layer.op, "Relu") if layer.op == "Conv" else (layer.op,))]
+        layers = self.on(shape, classes, reading)
+        ops = [op for layer in layers for op in ((layer.op, "Relu") if layer.ends_in_relu else (layer.op,))]
         stems = iter([f"{name}/{found}" for found in layer_names(ops)])
         current, nodes = mount, []
         for layer in layers:
@@ -121,7 +161,7 @@ class HeadFamily:
             output = gs.Variable(f"{stem}_out", np.float32, [1, *shape])
             nodes.append(gs.Node(layer.op, stem, attributes, [current, *constants], [output]))
             current = output
-            if layer.op == "Conv":
+            if layer.ends_in_relu:
                 stem = next(stems)
                 current = gs.Variable(f"{stem}_out", np.float32, [1, *shape])
                 nodes.append(gs.Node("Relu", stem, {}, [output], [current]))
@@ -143,23 +183,34 @@ def layer_names(ops: Sequence[str]) -> list[str]:
 def _pool_to(spatial: tuple[int, ...], size: int) -> tuple[HeadLayer, ...]:
     """Max-pool, kernel = stride, so that at most ``size`` is left per axis; nothing if it is already."""
     kernel = tuple(math.ceil(s / size) for s in spatial)
-    return (HeadLayer("MaxPool", kernel, kernel),) if max(kernel) > 1 else ()
+    return (HeadLayer("MaxPool", kernel, kernel),) if max(kernel, default=1) > 1 else ()
+
+
+def _narrow(channels: int) -> int:
+    """Return the width of a hidden layer: an image that does not leave pays for the head as well."""
+    return min(64, max(32, math.ceil(2 * channels / 16) * 16))
 
 
 def linear_head(shape: Shape, classes: int) -> tuple[HeadLayer, ...]:
-    """Max-pool to at most 4 per axis, flatten, one fully connected layer (the head of arXiv 2512.04705)."""
-    return (*_pool_to(shape[1:], 4), HeadLayer("Flatten"), HeadLayer("Gemm", channels=classes))
+    """Max-pool to at most 4 per axis, flatten, one fully connected layer (the head of arXiv 2512.04705).
+
+    On a vector of features it is the fully connected layer alone.
+    """
+    flat = (HeadLayer("Flatten"),) if len(shape) > 1 else ()
+    return (*_pool_to(shape[1:], 4), *flat, HeadLayer("Gemm", channels=classes))
 
 
 def conv_head(shape: Shape, classes: int) -> tuple[HeadLayer, ...]:
     """Max-pool to at most 8 per axis, 3x3 convolution of stride 2, then the linear head.
 
-    An image that does not leave pays for the head as well, so it is kept narrow: 32 to 64 channels.
+    On a vector of features the hidden layer is a fully connected one. It has 32 to 64 channels.
     """
     rank = len(shape) - 1
+    width = _narrow(shape[0])
+    if rank == 0:
+        return (HeadLayer("Gemm", channels=width, hidden=True), *linear_head((width,), classes))
     first = _pool_to(shape[1:], 8)
     pooled = first[0].output_shape(shape) if first else shape
-    width = min(64, max(32, math.ceil(2 * shape[0] / 16) * 16))
     conv = HeadLayer("Conv", (3,) * rank, (2,) * rank, width)
     return (*first, conv, *linear_head(conv.output_shape(pooled), classes))
 
@@ -177,19 +228,19 @@ def check_kind(kind: str) -> str:
 
 
 def head_family(kind: str, shape: Shape) -> HeadFamily:
-    """Return the family of a head of ``kind`` for a mount of ``shape`` (channels first, no batch).
+    """Return the family of a head of ``kind`` for features of ``shape`` (channels first, no batch).
 
-    ``auto`` chooses: a conv head where the mount still has 8 or more per axis, a linear head on what is
-    smaller.
+    ``auto`` chooses: a conv head where there are still 8 or more per spatial axis, a linear head on what is
+    smaller or has none.
 
     Raises:
-        InputError: Unknown kind, or a mount without channels and one or two spatial axes.
+        InputError: Unknown kind, or features without channels or with more than two spatial axes.
     """
     check_kind(kind)
-    if len(shape) not in (2, 3):
+    if len(shape) not in (1, 2, 3):
         raise InputError(
-            f"a head needs a mount with channels and 1 or 2 spatial axes, got shape {list(shape)}"
+            f"a head needs features with channels and up to 2 spatial axes, got shape {list(shape)}"
         )
     if kind == AUTO:
-        return CONV if min(shape[1:]) >= 8 else LINEAR
+        return CONV if min(shape[1:], default=0) >= 8 else LINEAR
     return FAMILIES[kind]

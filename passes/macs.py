@@ -6,11 +6,17 @@ import math
 
 import onnx_graphsurgeon as gs
 
-from passes.operator_sets import LINEAR, WEIGHT_INPUT
+from passes.operator_sets import LINEAR, RECURRENT, WEIGHT_INPUT
 
 
 def node_macs(node: gs.Node) -> int:
-    """Return the multiply-accumulates of ``node``; 0 for operators that are not linear."""
+    """Return the multiply-accumulates of ``node``; 0 for operators that have none.
+
+    A recurrent one multiplies, at each step, its input and its state by the weights of all its gates.
+    """
+    if node.op in RECURRENT:
+        gates = sum(math.prod(int(d) for d in node.inputs[index].shape) for index in (1, 2))
+        return math.prod(int(d) for d in node.inputs[0].shape[:2]) * gates
     if node.op not in LINEAR:
         return 0
     weights = [int(d) for d in node.inputs[WEIGHT_INPUT[node.op]].shape]

@@ -19,9 +19,11 @@ FLOAT_NAMES: Final = {
     "MatMulInteger": "Gemm",
     "QLinearMatMul": "MatMul",
 }
-# Products of data with weights: all multiply-accumulates of a network are theirs.
+# Products of data with weights: with the recurrent ones all multiply-accumulates of a network are theirs.
 FLOAT_LINEAR: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 LINEAR: Final = FLOAT_LINEAR | FLOAT_NAMES.keys()
+# Products of data with weights step by step: what a step reads was written by the one before.
+RECURRENT: Final = frozenset({"LSTM", "GRU", "RNN"})
 # Linear operators whose weights and bias can be rewritten, and those that get integer weights.
 REWRITABLE_LINEAR: Final = frozenset({"Conv", "ConvTranspose", "Gemm"})
 QUANTIZED_LINEAR: Final = frozenset({"Conv", "Gemm"})

@@ -26,7 +26,7 @@ from eecompile.run_files import directory
 from eecompile.training.features import extract
 from eecompile.training.frozen_heads import Head, Recipe, train_heads
 from passes.exits.chain import keep_exits, set_thresholds
-from passes.exits.insert_exits import add_rival_heads, set_head_parameters
+from passes.exits.insert_exits import add_rival_heads, inserted_layers, set_head_parameters
 from passes.files import write_atomic
 from passes.heads import AUTO, CONV, LINEAR
 from passes.registry import parse_pipeline
@@ -79,13 +79,10 @@ def train(evidence: Evidence) -> None:
     ours = state_of(graph).exits[:-1]
     macs = int(prepared.costs.total.macs)
     data = extract(graph, evidence.dataset.train, evidence.preprocess, macs, seed, detail)
-    classes = int(graph.outputs[-1].shape[-1])
     heads = []
     for item in ours:
-        assert item.head is not None, "what was inserted has a head of a family"
         mount = tuple(int(d) for d in tensors[item.mount].shape[1:])
-        layers = item.head.layers(mount, classes)
-        heads.append(Head(item.name, layers, mount, data.features[item.name]))
+        heads.append(Head(item.name, inserted_layers(graph, item), mount, data.features[item.name]))
     trained = train_heads(heads, data, seed, Recipe(), detail)
     for item in ours:
         set_head_parameters(graph, item, trained[item.name])

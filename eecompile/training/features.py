@@ -14,6 +14,7 @@ from eecompile.data.dataset import Split, evenly
 from eecompile.data.preprocess import Preprocess
 from eecompile.runtime.sessions import Evaluator, batches
 from passes.exits.chain import head_nodes
+from passes.heads import STORED_BEHIND
 from passes.model.graph import to_model
 from passes.state import Exit, copy_graph, state_of
 
@@ -128,9 +129,9 @@ def extract(
 
 
 def _tap(graph: gs.Graph, item: Exit) -> str:
-    """Where features are read: behind the head's leading max pooling, if it has one."""
+    """Where features are read: behind the first layer of a head if that has no weights, else at the mount."""
     first = head_nodes(graph, item)[0]
-    return str(first.outputs[0].name) if first.op == "MaxPool" else item.mount
+    return str(first.outputs[0].name) if first.op in STORED_BEHIND else item.mount
 
 
 def _pack(values: Float32, limits: tuple[float, float]) -> NDArray[np.uint8]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from eecompile.data.dataset import evenly
 from eecompile.training.features import Features, TeacherData
 from passes.errors import InputError
-from passes.heads import HeadLayer, layer_names
+from passes.heads import STORED_BEHIND, HeadLayer, layer_names
 from passes.operator_sets import FLOAT_LINEAR
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ class Recipe:
     """How heads are trained. Found on CIFAR-10 validation images with a frozen ResNet8.
 
     Attributes:
-        samples: Images seen by a head with a convolution, over all epochs.
+        samples: Images seen by a head with a hidden layer, over all epochs.
         linear_share: Share of that for heads without one, which converge sooner and overfit.
         temperature: Of the distillation.
         label_share: Weight of the true labels beside the network's answers.
         rate: Peak learning rate of the one-cycle schedule.
-        linear_rate: The same for heads without a convolution.
+        linear_rate: The same for heads without a hidden layer.
         decay: Weight decay of AdamW, on weights only.
         dropout: Before the classifier.
         average: Decay per step of the weight average that is kept.
@@ -85,7 +85,7 @@ class Head:
         name: Name of its exit.
         layers: The head, from its mount on.
         mount: Shape of the mount (channels first, no batch).
-        features: What it sees: at the mount, or behind the head's leading max pooling.
+        features: What it sees: at the mount, or behind a first layer that has nothing to train.
     """
 
     name: str
@@ -135,10 +135,11 @@ def _threads_kept(torch: Any) -> Iterator[None]:
 
 
 def _stored_layers(head: Head) -> tuple[HeadLayer, ...]:
-    """The layers behind what is stored: a leading max pooling was done before storing."""
+    """The layers behind what is stored: a first layer without weights was run before storing."""
     shape = tuple(head.features.copies[0].shape[1:])
-    pooled = head.layers[0].op == "MaxPool" and shape == head.layers[0].output_shape(head.mount)
-    return head.layers[1:] if pooled and shape != head.mount else head.layers
+    first = head.layers[0]
+    run = first.op in STORED_BEHIND and shape == first.output_shape(head.mount)
+    return head.layers[1:] if run and shape != head.mount else head.layers
 
 
 def _build(torch: Any, layers: tuple[HeadLayer, ...], shape: tuple[int, ...], dropout: Any, seed: int) -> Any:
@@ -161,6 +162,10 @@ def _build(torch: Any, layers: tuple[HeadLayer, ...], shape: tuple[int, ...], dr
             modules.extend([norm(layer.channels), nn.ReLU()])
         elif layer.op == "Flatten":
             modules.append(nn.Flatten())
+        elif layer.hidden:
+            modules.append(make(nn.Linear, shape[0], layer.channels, bias=False))
+            nn.init.kaiming_uniform_(modules[-1].weight, a=math.sqrt(5), generator=generator)
+            modules.extend([nn.BatchNorm1d(layer.channels), nn.ReLU()])
         else:
             modules.extend([dropout, make(nn.Linear, shape[0], layer.channels)])
             nn.init.kaiming_uniform_(modules[-1].weight, a=math.sqrt(5), generator=generator)
@@ -208,7 +213,7 @@ class _Trainer:
         shape = tuple(head.features.copies[0].shape[1:])
         dropout = _seeded_dropout(torch, recipe.dropout, self._generator)
         self._net = _build(torch, layers, shape, dropout, seed)
-        self._has_conv = any(layer.op == "Conv" for layer in layers)
+        self._has_hidden = any(layer.ends_in_relu for layer in layers)
 
     def run(self) -> dict[str, Float32]:
         """Train, and return the averaged weights; they are of no use once ``stop`` is set."""
@@ -218,7 +223,7 @@ class _Trainer:
         copies = [torch.from_numpy(c) for c in features.copies]
         logits = [torch.from_numpy(z) for z in self._data.logits]
         count, batch = len(labels), min(recipe.batch, len(labels))
-        samples = recipe.samples * (1.0 if self._has_conv else recipe.linear_share)
+        samples = recipe.samples * (1.0 if self._has_hidden else recipe.linear_share)
         epochs = int(min(120, max(3, round(samples / count))))
         optimizer, schedule = self._optimizer(epochs * (count // batch))
         average = torch.optim.swa_utils.AveragedModel(
@@ -249,7 +254,7 @@ class _Trainer:
 
     def _optimizer(self, steps: int) -> tuple[Any, Any]:
         torch, recipe = self._torch, self._recipe
-        rate = recipe.rate if self._has_conv else recipe.linear_rate
+        rate = recipe.rate if self._has_hidden else recipe.linear_rate
         parameters = list(self._net.parameters())
         groups = [
             {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.decay},
@@ -291,7 +296,8 @@ def _export(torch: Any, net: Any, head: Head) -> dict[str, Float32]:
     found: dict[str, Float32] = {}
     pending: Any = None
     for module in net:
-        if isinstance(module, torch.nn.Conv1d | torch.nn.Conv2d):
+        hidden = isinstance(module, torch.nn.Linear) and module.bias is None
+        if hidden or isinstance(module, torch.nn.Conv1d | torch.nn.Conv2d):
             pending = module.weight.detach().double() * gain
             gain = 1.0
         elif isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):

@@ -15,8 +15,9 @@ from passes.errors import InputError
 from passes.exits.chain import head_nodes, number_exits, order_outputs
 from passes.exits.mount_rules import widened
 from passes.exits.mounts import Mount, find_mounts, resolve_mounts
+from passes.exits.reading import Reading, reading_of
 from passes.exits.recognise import check_classifier, classifier_exits
-from passes.heads import AUTO, HeadFamily, check_kind, head_family, layer_names
+from passes.heads import AUTO, HeadFamily, HeadLayer, check_kind, head_family, layer_names
 from passes.model.graph import tidy
 from passes.operator_sets import FLOAT_LINEAR
 from passes.rewrite.names import make_way
@@ -84,7 +85,7 @@ class InsertExits(Pass):
         order = {mount.tensor: index for index, mount in enumerate(find_mounts(graph))}
         rng = np.random.default_rng(self.seed)
         for name, tensor in zip(names, chosen, strict=True):
-            family = head_family(self.head, tuple(tensor.shape[1:]))
+            family = head_family(self.head, _reading(tensor, graph, final).shape)
             _add_head(graph, tensor, family, name, classes, rng)
             early.append(Exit(name, tensor.name, name, confidence=rule, head=family))
         state.exits = [*sorted(early, key=lambda e: order[e.mount]), final]
@@ -142,6 +143,7 @@ def _add_head(
     """Append one head reading ``mount``; its logits become the output ``name``."""
     state = state_of(graph)
     source, nodes = mount, []
+    reading = _reading(mount, graph, state.exits[-1])
     dequantize = widened(mount)
     if dequantize is not None:  # the mount is the integers; the head has a DequantizeLinear of its own
         source = gs.Variable(f"{name}/dequantized", np.float32, list(mount.shape))
@@ -149,10 +151,31 @@ def _add_head(
         nodes.append(
             gs.Node("DequantizeLinear", f"{name}/dequantize", dict(dequantize.attrs), inputs, [source])
         )
-    nodes += family.build(source, name, classes, None if state.symbolic else rng)
+    nodes += family.build(source, name, classes, None if state.symbolic else rng, reading.layers)
     graph.nodes.extend(nodes)
     state.origins.update((node.name, ()) for node in nodes)
     graph.outputs.append(nodes[-1].outputs[0])
+
+
+def _reading(mount: gs.Tensor, graph: gs.Graph, final: Exit) -> Reading:
+    found = reading_of(mount, graph.tensors()[final.output])
+    if isinstance(found, str):
+        raise InputError(f"no exit can read '{mount.name}': {found}", "`eecompile inspect` lists the mounts")
+    return found
+
+
+def inserted_layers(graph: gs.Graph, item: Exit) -> tuple[HeadLayer, ...]:
+    """Return the layers of the head of an exit that was inserted, from its mount on.
+
+    Raises:
+        ValueError: The head is the user's own.
+    """
+    if item.head is None:
+        raise ValueError(f"exit '{item.name}' has a head of no family")
+    tensors, final = graph.tensors(), state_of(graph).exits[-1]
+    mount = tensors[item.mount]
+    shape = tuple(int(d) for d in mount.shape[1:])
+    return item.head.on(shape, int(tensors[final.output].shape[-1]), _reading(mount, graph, final).layers)
 
 
 def head_parameters(graph: gs.Graph, item: Exit) -> dict[str, Array]:

@@ -9,13 +9,16 @@ import onnx_graphsurgeon as gs
 
 from passes.canonical.activations import bounds_of
 from passes.errors import InputError
+from passes.exits.reading import reading_of
 from passes.macs import node_macs
-from passes.operator_sets import ACTIVATIONS, ARITHMETIC, COPIES, GATES, LINEAR
+from passes.operator_sets import ACTIVATIONS, ARITHMETIC, COPIES, GATES, LINEAR, RECURRENT
 from passes.rewrite.rewriter import dims, producer_of
 from passes.state import state_of
 
 # What belongs to the tensor before it: a mount is behind it.
 _COMPLETES = ACTIVATIONS | {"BatchNormalization", "QuantizeLinear"}
+# What an exit saves in front of the final classifier, as a share of all MACs, is worth an exit from here on.
+SUBSTANTIAL = 0.05
 
 
 class DataFlow:
@@ -46,6 +49,7 @@ class DataFlow:
             counts[node.op] = count + 1
             self._add(node, f"{node.op.lower()}_{count}", below, weights)
         self.final = self._find_final()
+        self._classifier_macs = self._macs_of_classifier()
         self._find_dominators()
         self._look_back()
 
@@ -60,7 +64,7 @@ class DataFlow:
         for source in sources:
             macs += _sum_of(below[source] & ~mask, weights)  # few bits: branches join soon after they part
             mask |= below[source]
-        if node.op in LINEAR:
+        if node.op in LINEAR or node.op in RECURRENT:
             mask |= 1 << len(weights)
             weights.append(node_macs(node))
             macs += weights[-1]
@@ -84,6 +88,22 @@ class DataFlow:
             if exits and tensor.name == exits[-1].output:
                 return tensor
         return max(reversed(reached), key=self.macs_before)
+
+    def _macs_of_classifier(self) -> int:
+        """Return the multiply-accumulates of the last linear layers before the final output."""
+        found: dict[str, int] = {}
+        seen: set[str] = set()
+        pending = [self.final]
+        while pending:
+            node = producer_of(pending.pop())
+            if node is None or node.name in seen:
+                continue
+            seen.add(node.name)
+            if node.op in LINEAR or node.op in RECURRENT:
+                found[node.name] = node_macs(node)
+            else:
+                pending.extend(t for t in node.inputs if t.name in self._number)
+        return sum(found.values())
 
     def _find_dominators(self) -> None:
         """Find for each tensor the last one before it through which all its data flow.
@@ -160,9 +180,24 @@ class DataFlow:
         ends = self._ends[self._number[tensor.name]]
         return [t.name for index, t in enumerate(self.graph.outputs) if ends >> index & 1]
 
-    def only_classifier_follows(self, tensor: gs.Tensor) -> bool:
-        """Whether no convolution over space lies between ``tensor`` and the final output."""
-        return not self._convolved[self._number[tensor.name]]
+    def why_nothing_to_save(self, tensor: gs.Tensor) -> str | None:
+        """Return why no work is left that an exit at ``tensor`` would save, or None if there is some.
+
+        ``tensor`` must be passed. Work is a convolution over space, or a substantial share of the MACs beside
+        those of the final classifier.
+        """
+        if self._convolved[self._number[tensor.name]]:
+            return None
+        total = self.macs_before(self.final)
+        behind = total - self.macs_before(tensor)
+        left = behind - self._classifier_macs
+        if behind <= 0:
+            return "no multiply-accumulate is left behind it"
+        if left <= 0:
+            return "only the final classifier is left behind it"
+        if left >= SUBSTANTIAL * total:
+            return None
+        return f"only {left / total:.1%} of the MACs are left behind it, beside the final classifier"
 
     def joins(self, tensor: gs.Tensor) -> bool:
         """Whether ``tensor`` is where a skip connection ends: a sum of two tensors, or its activation."""
@@ -199,7 +234,9 @@ def why_not_mount(network: DataFlow, tensor: gs.Tensor) -> str | None:
     if tensor is network.final:
         return "the logits themselves"
     if not network.leads_to_final(tensor):
-        ends = ", ".join(f"'{name}'" for name in network.ends_in(tensor)) or "no output"
+        ends = ", ".join(f"'{name}'" for name in network.ends_in(tensor))
+        if not ends:
+            return "no output depends on it"
         return f"lies on the way to {ends}, not to the final output '{network.final.name}'"
     if not network.is_passed(tensor):
         return f"bypassed by a skip connection: {network.joining(tensor)} joins around it"
@@ -209,14 +246,14 @@ def why_not_mount(network: DataFlow, tensor: gs.Tensor) -> str | None:
 def _why_trivial(network: DataFlow, tensor: gs.Tensor, node: gs.Node) -> str | None:
     if network.macs_before(tensor) == 0:
         return "no multiply-accumulate runs before it"
-    if node.op in COPIES or node.op == "DequantizeLinear":
+    if node.op == "DequantizeLinear" or (node.op in COPIES and _has_form(network, node.inputs[0])):
         return f"holds the values of {network.name(node.inputs[0])} in another form ({node.op})"
-    if network.only_classifier_follows(tensor):
-        return "only the final classifier is left behind it"
-    if dims(tensor)[:1] not in ((), (1,)):
-        return f"its first axis, of {dims(tensor)[0]}, is not the batch: an exit reads one image's features"
-    if len(dims(tensor)) not in (3, 4):
-        return f"has rank {len(dims(tensor))}: an exit reads feature maps, [batch, channels, …]"
+    nothing = network.why_nothing_to_save(tensor)
+    if nothing is not None:
+        return nothing
+    reading = reading_of(tensor, network.final)
+    if isinstance(reading, str):
+        return reading
     if tensor.dtype is not None and np.dtype(tensor.dtype).kind in "iu" and widened(tensor) is None:
         return "holds integers that no DequantizeLinear reads: an exit reads real values"
     follower = _activation_behind(tensor)
@@ -224,6 +261,16 @@ def _why_trivial(network: DataFlow, tensor: gs.Tensor, node: gs.Node) -> str | N
         return f"{network.name(follower)} follows at once: its output is the mount"
     taken = [e.name for e in state_of(network.graph).exits[:-1] if e.mount == tensor.name]
     return f"already carries exit '{taken[0]}'" if taken else None
+
+
+def _has_form(network: DataFlow, tensor: gs.Tensor) -> bool:
+    """Whether an exit can read ``tensor``, or another form of its values before it."""
+    while isinstance(reading_of(tensor, network.final), str):
+        node = producer_of(tensor)
+        if node is None or node.op not in COPIES:
+            return False
+        tensor = node.inputs[0]
+    return True
 
 
 def widened(tensor: gs.Tensor) -> gs.Node | None:

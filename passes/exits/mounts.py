@@ -15,7 +15,7 @@ import onnx_graphsurgeon as gs
 from passes.errors import InputError, did_you_mean
 from passes.exits.mount_ranking import LegalMount, rank
 from passes.exits.mount_rules import DataFlow, why_not_mount
-from passes.rewrite.rewriter import dims
+from passes.exits.reading import Reading, reading_of
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def find_mounts(graph: gs.Graph) -> list[Mount]:
         found.append(
             Mount(tensor.name, network.name(tensor), reason is None, reason or "", macs, fraction, None)
         )
-        if reason is None:
-            candidates.append(LegalMount(tensor.name, fraction, dims(tensor), network.joins(tensor)))
+        if reason is None and isinstance(reading := reading_of(tensor, network.final), Reading):
+            candidates.append(LegalMount(tensor.name, fraction, reading.map, network.joins(tensor)))
     ranks = rank(candidates)
     return [
         replace(mount, rank=ranks[mount.tensor].place, reason=ranks[mount.tensor].reason)

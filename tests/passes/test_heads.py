@@ -56,10 +56,25 @@ def test_same_pads_keep_the_size(size: int, stride: int) -> None:
     assert max(0, (out - 1) * stride + 3 - size) == begin_y + end_y
 
 
-@pytest.mark.parametrize("shape", [(4,), (1, 2, 3, 4)])
-def test_mounts_without_space(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="1 or 2 spatial axes"):
+@pytest.mark.parametrize(("kind", "ops"), [("linear", ["Gemm"]), ("conv", ["Gemm", "Gemm"])])
+def test_heads_of_vectors_are_fully_connected(kind: str, ops: list[str]) -> None:
+    found = layers(kind, (20,))
+    assert [layer.op for layer in found] == ops
+    assert [layer.ends_in_relu for layer in found] == [True] * (len(ops) - 1) + [False]
+    assert [layer.channels for layer in found] == [48, 10][-len(ops) :]
+    assert head_family(AUTO, (20,)) == head_family("linear", (20,))
+
+
+@pytest.mark.parametrize("shape", [(), (1, 2, 3, 4)])
+def test_features_of_other_ranks(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="up to 2 spatial axes"):
         head_family("linear", shape)
+
+
+def test_what_reads_tokens_stands_in_front() -> None:
+    found = head_family("linear", (6,)).on((9, 6), 10, [HeadLayer("ReduceMean", axes=(1,))])
+    assert [layer.op for layer in found] == ["ReduceMean", "Gemm"]
+    assert found[1].parameters((6,), None)["weight"].shape == (10, 6)
 
 
 def test_unknown_kind() -> None:

@@ -9,6 +9,7 @@ import pytest
 from passes.macs import node_macs
 from passes.model.graph import from_model
 from tests.passes.net_builder import NetBuilder
+from tests.passes.token_nets import recurrent
 
 
 def counted_by_hand(kernel: int, cin: int, cout: int, group: int, stride: int, size: int) -> int:
@@ -54,3 +55,11 @@ def test_products_of_matrices(transposed: int) -> None:
     shape = "7,100" if transposed else "100,7"
     body = f"<float[{shape}] w> {{ f = Flatten(x) y = Gemm<transB={transposed}>(f, w) }}"
     assert graph_macs(body)[-1] == 700
+
+
+@pytest.mark.parametrize(("op", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_recurrent_layers_multiply_input_and_state_at_each_step(op: str, gates: int) -> None:
+    graph = from_model(recurrent(op, layers=2, steps=6, inputs=5, hidden=8))
+    assert [node_macs(node) for node in graph.nodes if node.op == op] == [
+        6 * gates * 8 * (inputs + 8) for inputs in (5, 8)
+    ]

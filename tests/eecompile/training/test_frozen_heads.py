@@ -9,7 +9,7 @@ import onnxruntime as ort
 
 from eecompile.data.preprocess import preprocesses
 from eecompile.data.sources import load_data
-from eecompile.training.features import TeacherData, extract
+from eecompile.training.features import Features, TeacherData, extract
 from eecompile.training.frozen_heads import Head, Recipe, train_heads
 from passes.exits.insert_exits import head_parameters, set_head_parameters
 from passes.heads import CONV, FAMILIES, LINEAR, HeadFamily, HeadLayer, Shape
@@ -111,3 +111,21 @@ def test_a_head_of_two_convolutions_trains_and_the_graph_computes_what_was_train
     images = rule.apply(dataset.val.x)  # type: ignore[attr-defined]
     logits = session.run([item.output], {session.get_inputs()[0].name: images})[0]
     assert (logits.argmax(1) == dataset.val.y).mean() > 0.8
+
+
+@pytest.mark.parametrize("head", ["linear", "conv"])
+def test_a_head_of_a_vector_computes_on_real_values_what_was_trained_on_stored_ones(head: str) -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (512, 6)).astype(np.uint8)
+    scale, offset = 0.05, -3.0
+    labels = stored[:, :3].argmax(axis=1).astype(np.int64)
+    features = Features((stored,), scale, offset)
+    answers = np.eye(3, dtype=np.float32)[labels] * 8
+    data = TeacherData({"exit_0": features}, (answers,), labels, flips=False)
+    layers = FAMILIES[head].on((9, 6), 3, [HeadLayer("ReduceMean", axes=(1,))])
+    values = train_heads([Head("exit_0", layers, (9, 6), features)], data, 0, SHORT, lambda _: None)["exit_0"]
+    real = stored * np.float32(scale) + np.float32(offset)
+    names = ["gemm", "gemm_1"] if head == "conv" else ["gemm"]
+    for number, name in enumerate(names):
+        real = real @ values[f"{name}.weight"].T + values[f"{name}.bias"]
+        real = np.maximum(real, 0) if number < len(names) - 1 else real
+    assert (real.argmax(axis=1) == labels).mean() > 0.9

@@ -10,6 +10,7 @@ from passes.model.graph import from_model, load
 from passes.registry import parse_pipeline
 from passes.state import Exit, state_of
 from tests.passes.net_builder import NetBuilder
+from tests.passes.token_nets import mlp, recurrent
 from tests.shared_files import shared
 
 
@@ -138,7 +139,7 @@ def test_network_whose_tensors_are_all_bypassed() -> None:
 @pytest.mark.parametrize(
     ("layers", "reason"),
     [
-        (4, "gemm_0, relu_0, gemm_1 and 3 more: only the final classifier is left behind it"),
+        (2, "gemm_0, relu_0: only the final classifier is left behind it"),
         (1, "gemm_0: the logits themselves"),
     ],
 )
@@ -152,6 +153,33 @@ def test_plain_mlp(layers: int, reason: str) -> None:
         resolve_mounts(graph, "1")
     assert reason in str(error.value)
     assert "none alone separates" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("widths", "reason"),
+    [
+        ((64, 64, 4, 4), "only 0.2% of the MACs are left behind it, beside the final classifier"),
+        ((16, 16, 16), ""),
+        ((64, 64), "only the final classifier is left behind it"),
+    ],
+)
+def test_work_behind_a_tensor_is_counted_in_macs(widths: tuple[int, ...], reason: str) -> None:
+    found = by_name(canonical(from_model(mlp((64, *widths)))))
+    mount = found[f"relu_{len(widths) - 2}"] if len(widths) > 2 else found["relu_1"]
+    assert (mount.ok, mount.reason if not mount.ok else "") == (not reason, reason)
+
+
+def test_nothing_is_left_behind_the_last_product() -> None:
+    net = NetBuilder((1, 8))
+    x = net.op("Relu", net.op("Gemm", "x", net.normal(8, 8)))
+    scaled = net.op("Relu", net.op("Gemm", x, net.normal(8, 3)))
+    graph = canonical(from_model(net.model(net.op("Tanh", scaled))))
+    assert by_name(graph)["relu_1"].reason == "no multiply-accumulate is left behind it"
+
+
+def test_outputs_that_nothing_reads_say_so() -> None:
+    found = by_name(canonical(from_model(recurrent("LSTM"))))
+    assert found["lstm_0.1"].reason == "no output depends on it"
 
 
 def test_several_outputs_lead_to_the_last_exit() -> None:
