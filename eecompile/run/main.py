@@ -20,6 +20,7 @@ from eecompile.run_files import directory
 from eecompile.run_files.summary import Summary
 from eecompile.training.frozen_heads import import_torch
 from passes.errors import InputError
+from passes.exits.stages import cut
 from passes.state import state_of
 from targets.contract.registry import load_target
 from targets.evaluation.report import CostReport
@@ -110,3 +111,9 @@ def _check_trainable(graph: gs.Graph, model: Path) -> None:
             "give the float network: it is quantized by the rules of the target; "
             "without `data` costs can be reported",
         )
+    try:
+        cut(graph)
+    except ValueError as error:
+        raise InputError(
+            f"{model} cannot be cut into stages: {error}", "list its exits from shallow to deep"
+        ) from None

@@ -44,13 +44,16 @@ class StagedModel:
     def __init__(self, paths: Sequence[Path], thresholds: Sequence[float | None], threads: int = 1) -> None:
         self._sessions = [session(p, threads) for p in paths]
         self._thresholds = [None if t is None else np.float32(t) for t in thresholds]
+        self._reads = [[t.name for t in stage.get_inputs()] for stage in self._sessions]
+        self._writes = [[t.name for t in stage.get_outputs()] for stage in self._sessions]
 
     def __call__(self, image: Float32) -> Decision:
         """Classify one preprocessed image of shape [1, …]."""
-        carried: Array = image
+        known: dict[str, Array] = {self._reads[0][0]: image}  # what stages were given and handed on
         for number, (stage, threshold) in enumerate(zip(self._sessions, self._thresholds, strict=True)):
-            logits, confidence, *handed_on = stage.run(None, {stage.get_inputs()[0].name: carried})
+            found = stage.run(None, {name: known[name] for name in self._reads[number]})
+            logits, confidence, *_ = found
             if threshold is None or confidence[0] >= threshold:
                 return Decision(logits, number, float(confidence[0]))
-            carried = handed_on[0]
+            known.update(zip(self._writes[number][2:], found[2:], strict=True))
         raise AssertionError("the last stage has no threshold")

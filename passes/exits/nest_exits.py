@@ -41,7 +41,7 @@ class NestExits(Pass):
         stages = cut_apart(graph)
         known, names = {n.name for n in graph.nodes}, Names(graph)
         bodies = [_body(graph, names, number, stage) for number, stage in enumerate(stages)]
-        free_names(graph.nodes, OUTPUTS, [])
+        free_names(graph.nodes, OUTPUTS)
         nodes, results = bodies[-1]
         for number in range(len(stages) - 2, -1, -1):
             deeper = gs.Graph(nodes, [], results, name=f"stage_{number + 1}", opset=graph.opset)

@@ -10,7 +10,7 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.errors import InputError
-from passes.exits.stages import cut_apart, free_names, require_thresholds
+from passes.exits.stages import cut_apart, free_names, handed_on, require_thresholds
 from passes.model.graph import tidy
 from passes.state import state_of
 
@@ -21,9 +21,10 @@ LOGITS, CONFIDENCE = "logits", "confidence"
 class SplitStages(Pass):
     """Keep one stage of a network with exits.
 
-    1. Stage 0 reads the model input, stage k the tensor that stage k-1 hands on under the same name.
+    1. Stage 0 reads the model input, stage k the tensors that the stages before it hand on under the same
+       names, or the model input once more.
     2. Every stage gives ``logits`` [1, classes] and ``confidence`` [1] of its exit, by the rule of that
-       exit; all but the last also give the tensor the next stage reads.
+       exit; all but the last also give the tensors that later stages read.
     """
 
     name: ClassVar[str] = "split-stages"
@@ -49,22 +50,24 @@ class SplitStages(Pass):
         logits = tensors[stage.exit.output]
         confidence = gs.Variable(CONFIDENCE, np.float32, [1])
         kept = [n for n in graph.nodes if n.name in stage.nodes]
-        following = stages[self.stage + 1].entry if self.stage + 1 < len(stages) else None
+        handed = handed_on(graph, stages, self.stage)
+        entries = [tensors[name] for name in stage.entries]
         # before nodes are cut off: what is handed on has one name on both sides
-        free_names(graph.nodes, (LOGITS, CONFIDENCE), [logits])
-        if self.stage > 0:
-            entry = tensors[stage.entry]
+        free_names(graph.nodes, (LOGITS, CONFIDENCE))
+        for entry in entries:
             entry.inputs.clear()
-            graph.inputs = [entry]
+        graph.inputs = entries
         for node in graph.nodes:
             if node.name not in stage.nodes:  # tensors of the stage must not know it as a reader
                 node.inputs.clear()
-        logits.name = LOGITS
+        old, logits.name = logits.name, LOGITS
         decision = stage.exit.confidence.nodes(stage.exit.name, logits, confidence)
+        if any(tensor is logits for tensor in handed):  # an output has one name
+            copied = gs.Variable(old, logits.dtype, list(logits.shape))
+            decision.append(gs.Node("Identity", f"{stage.exit.name}/hand_on", {}, [logits], [copied]))
+            handed = [copied if tensor is logits else tensor for tensor in handed]
         graph.nodes = [*kept, *decision]
-        graph.outputs = [logits, confidence]
-        if following is not None:
-            graph.outputs.append(tensors[following])
+        graph.outputs = [logits, confidence, *handed]
         state.origins.update((n.name, ()) for n in decision)
         mount = tensors.get(stage.exit.mount)  # a lowered network may lack it
         name = stage.exit.mount if mount is None else mount.name

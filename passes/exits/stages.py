@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import onnx_graphsurgeon as gs
 
@@ -22,39 +21,52 @@ class Stage:
     Attributes:
         exit: The exit at its end.
         nodes: Names of the nodes of backbone and head.
-        entry: Name of the one tensor it reads.
+        entries: Names of the tensors it reads that it does not write: of the stages before it, not only the
+            last one, or the model's input.
     """
 
     exit: Exit
     nodes: frozenset[str]
-    entry: str
+    entries: tuple[str, ...]
 
 
 def cut(graph: gs.Graph) -> list[Stage]:
     """Return the stages of ``graph``, shallow to deep: disjoint, together all nodes.
 
     Raises:
-        ValueError: A stage reads more than one tensor of the stages before it, so that its exit
-            does not hang on a mount.
+        ValueError: A stage without work of its own, as its exit lies on the way to one before it; or one that
+            reads nothing.
     """
     outputs = {t.name: t for t in graph.outputs}
     before: set[str] = set()
     stages = []
     for item in state_of(graph).exits:
         nodes = ancestors([outputs[item.output]]) - before
+        if not nodes:
+            raise ValueError(
+                f"exit '{item.name}' needs nothing that exits before it do not: it is no later one"
+            )
         entries = {
-            tensor.name
+            tensor.name: None
             for node in graph.nodes
             if node.name in nodes
             for tensor in node.inputs
             if isinstance(tensor, gs.Variable) and not tensor.is_empty()
             if not tensor.inputs or tensor.inputs[0].name not in nodes
         }
-        if len(entries) != 1:
-            raise ValueError(f"stage of exit '{item.name}' reads {sorted(entries)}, expected one tensor")
-        stages.append(Stage(item, frozenset(nodes), entries.pop()))
+        if not entries:
+            raise ValueError(f"stage of exit '{item.name}' reads no tensor: it does not depend on the input")
+        stages.append(Stage(item, frozenset(nodes), tuple(entries)))
         before |= nodes
     return stages
+
+
+def handed_on(graph: gs.Graph, stages: Sequence[Stage], number: int) -> list[gs.Tensor]:
+    """Return the tensors that stage ``number`` writes and later ones read, in the order they are read."""
+    tensors, nodes = graph.tensors(), stages[number].nodes
+    wanted = dict.fromkeys(name for later in stages[number + 1 :] for name in later.entries)
+    found = [tensors[name] for name in wanted]
+    return [tensor for tensor in found if tensor.inputs and tensor.inputs[0].name in nodes]
 
 
 def cut_apart(graph: gs.Graph) -> list[Stage]:
@@ -66,25 +78,30 @@ def cut_apart(graph: gs.Graph) -> list[Stage]:
     state = state_of(graph)
     for item in state.exits:
         make_way(graph, item.name, {node.name for node in head_nodes(graph, item)} if item.head else ())
-    names, tensors = Names(graph), graph.tensors()
+    names = Names(graph)
     stages = cut(graph)
-    for number, (stage, deeper) in enumerate(pairwise(stages)):
-        mount = tensors[deeper.entry]
-        clip = mount.inputs[0] if mount.inputs else None
-        readers = [node for node in mount.outputs if node.name in stage.nodes]
-        if clip is None or clip.op != "Clip" or not readers:
-            continue
-        own = gs.Variable(names.fresh(f"{mount.name}/{stage.exit.name}"), mount.dtype, list(mount.shape))
-        again = gs.Node("Clip", names.fresh(f"{clip.name}/{stage.exit.name}"), {}, list(clip.inputs), [own])
-        for reader in readers:
-            reader.inputs = [own if tensor is mount else tensor for tensor in reader.inputs]
-        graph.nodes.append(again)
-        state.origins[again.name] = state.origins.get(clip.name, ())
-        if clip.name in state.layers:
-            state.layers[again.name] = state.layers[clip.name]
-        stages[number] = replace(stage, nodes=stage.nodes | {again.name})
+    for number in range(len(stages) - 1):
+        for mount in handed_on(graph, stages, number):
+            stages[number] = _with_clip_of_its_own(graph, names, stages[number], mount)
     tidy(graph)
     return stages
+
+
+def _with_clip_of_its_own(graph: gs.Graph, names: Names, stage: Stage, mount: gs.Tensor) -> Stage:
+    """Let what reads ``mount`` in the stage that writes it read a Clip of its own, if a Clip writes it."""
+    state, clip = state_of(graph), mount.inputs[0]
+    readers = [node for node in mount.outputs if node.name in stage.nodes]
+    if clip.op != "Clip" or not readers:
+        return stage
+    own = gs.Variable(names.fresh(f"{mount.name}/{stage.exit.name}"), mount.dtype, list(mount.shape))
+    again = gs.Node("Clip", names.fresh(f"{clip.name}/{stage.exit.name}"), {}, list(clip.inputs), [own])
+    for reader in readers:
+        reader.inputs = [own if tensor is mount else tensor for tensor in reader.inputs]
+    graph.nodes.append(again)
+    state.origins[again.name] = state.origins.get(clip.name, ())
+    if clip.name in state.layers:
+        state.layers[again.name] = state.layers[clip.name]
+    return replace(stage, nodes=stage.nodes | {again.name})
 
 
 def require_thresholds(step: Pass, graph: gs.Graph) -> None:
@@ -104,12 +121,12 @@ def require_thresholds(step: Pass, graph: gs.Graph) -> None:
     try:
         cut(graph)
     except ValueError as error:
-        raise step.broken(graph, str(error), "put exits on mounts: `eecompile inspect` lists them") from error
+        raise step.broken(graph, str(error), "list the exits from shallow to deep") from error
 
 
-def free_names(nodes: Iterable[gs.Node], names: Sequence[str], kept: Sequence[gs.Tensor]) -> None:
-    """Rename the tensors ``nodes`` write under one of ``names``, which the outputs need; not ``kept``."""
+def free_names(nodes: Iterable[gs.Node], names: Sequence[str]) -> None:
+    """Rename the tensors ``nodes`` write under one of ``names``, which the outputs need."""
     for node in nodes:
         for tensor in node.outputs:
-            if tensor.name in names and not any(tensor is k for k in kept):
+            if tensor.name in names:
                 tensor.name = f"{tensor.name}/{node.name}"

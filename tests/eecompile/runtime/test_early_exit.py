@@ -36,8 +36,31 @@ def written(path: Path, text: str) -> Path:
 def staged(folder: Path, thresholds: Sequence[float | None], stages: int = 3) -> StagedModel:
     """Return stages that hand on ten times what they read."""
     last = stages - 1
-    paths = [written(folder / f"{k}.onnx", LAST if k == last else STAGE) for k in range(stages)]
+    paths = [written(folder / f"{k}.onnx", numbered(LAST if k == last else STAGE, k)) for k in range(stages)]
     return StagedModel(paths, thresholds)
+
+
+def numbered(text: str, number: int) -> str:
+    """Return a stage that reads under the name under which the one before hands on."""
+    return text.replace("image", f"given_{number}").replace("handed_on", f"given_{number + 1}")
+
+
+TWO = """
+    net (float[1,2] image) => (float[1,2] logits, float[1] confidence, float[1,2] left, float[1,2] right)
+    <float[1] confidence = {0.5}, float ten = {10.0}>
+    { logits = Identity(image) left = Neg(image) right = Mul(image, ten) }"""
+MIDDLE = """
+    net (float[1,2] right) => (float[1,2] logits, float[1] confidence)
+    <float[1] confidence = {0.5}> { logits = Identity(right) }"""
+BOTH = """
+    net (float[1,2] right, float[1,2] image, float[1,2] left) => (float[1,2] logits, float[1] confidence)
+    <float[1] confidence = {0.5}> { sum = Add(right, left) logits = Add(sum, image) }"""
+
+
+def test_tensors_are_handed_on_by_name_past_stages_that_do_not_read_them(tmp_path: Path) -> None:
+    paths = [written(tmp_path / f"{k}.onnx", text) for k, text in enumerate((TWO, MIDDLE, BOTH))]
+    decision = StagedModel(paths, [0.6, 0.6, None])(image(1, 2))
+    np.testing.assert_array_equal(decision.logits, [[10 - 1 + 1, 20 - 2 + 2]])
 
 
 def image(first: float, second: float = 0.0) -> Float32:
@@ -79,7 +102,10 @@ def test_not_a_number_is_not_sure(tmp_path: Path) -> None:
 def test_stages_behind_the_one_that_is_left_at_do_not_run(tmp_path: Path) -> None:
     """The second stage takes other shapes than the first gives: it cannot run."""
     first = written(tmp_path / "0.onnx", STAGE)
-    second = written(tmp_path / "1.onnx", LAST.replace("float[1,2] image", "float[1,9] image"))
+    second = written(
+        tmp_path / "1.onnx",
+        LAST.replace("float[1,2] image", "float[1,9] handed_on").replace("(image", "(handed_on"),
+    )
     model = StagedModel([first, second], [0.5, None])
     assert model(image(0.5)).exit == 0
     with pytest.raises(Exception, match="Got invalid dimensions"):
@@ -88,7 +114,7 @@ def test_stages_behind_the_one_that_is_left_at_do_not_run(tmp_path: Path) -> Non
 
 def test_stages_and_thresholds_that_do_not_belong_together_are_told(tmp_path: Path) -> None:
     """A threshold too few, or stages without the last, which asks for nothing."""
-    inner = [written(tmp_path / f"{k}.onnx", STAGE) for k in range(2)]
+    inner = [written(tmp_path / f"{k}.onnx", numbered(STAGE, k)) for k in range(2)]
     with pytest.raises(ValueError, match="shorter"):
         StagedModel(inner, [5.0])(image(0))
     with pytest.raises(AssertionError, match="the last stage has no threshold"):
