@@ -21,16 +21,24 @@ BATCH = 128
 REFUSED = (raised.Fail, raised.InvalidArgument, raised.InvalidGraph, raised.RuntimeException)
 """What onnxruntime raises for shapes that do not fit, and for much else: they share no base class, and which
 it is depends on its version (a Squeeze that does not fit is a RuntimeException up to 1.20, a Fail later)."""
-CANNOT_RUN = (*REFUSED, raised.NotImplemented)
+NO_KERNEL = (raised.NotImplemented,)
+CANNOT_RUN = (*REFUSED, *NO_KERNEL)
 OUT_OF_MEMORY = "Failed to allocate memory"  # one of REFUSED, too
 _MIXED = 1e-3
 """Batches are not taken where an output differs by more than this share of its largest value: sums in another
 order differ in last digits only."""
 
 
-def session(model: onnx.ModelProto | bytes | str | Path, threads: int = 1) -> ort.InferenceSession:
-    """Return a CPU session with a fixed number of threads that do not spin."""
+def session(
+    model: onnx.ModelProto | bytes | str | Path, threads: int = 1, *, optimize: bool = True
+) -> ort.InferenceSession:
+    """Return a CPU session with a fixed number of threads that do not spin.
+
+    Without ``optimize`` each operator is computed as it is written.
+    """
     options = ort.SessionOptions()
+    if not optimize:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised; it need not be printed, too

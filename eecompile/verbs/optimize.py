@@ -16,7 +16,7 @@ from eecompile.data.for_network import open_data
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.run_files.directory import folders
-from eecompile.verbs.same_answers import Check, Verifier
+from eecompile.verbs.same_answers import FAULTS, Check, Verifier
 from passes.base import Observer, Pass, to_text
 from passes.errors import InputError
 from passes.exits.recognise import recognise_exits
@@ -64,8 +64,8 @@ class OptResult:
 
     @property
     def passed(self) -> bool:
-        """Whether no verified pass changed what the network computes."""
-        return not any(step.check is not None and step.check.verdict == "differs" for step in self.steps)
+        """Whether no verified pass changed what the network computes, or made it one that does not run."""
+        return not any(step.check is not None and step.check.verdict in FAULTS for step in self.steps)
 
     @property
     def failure(self) -> str:
@@ -73,7 +73,7 @@ class OptResult:
         return "\n".join(
             f"{step.text}: largest difference {step.check.max_difference}; {step.check.detail}"
             for step in self.steps
-            if step.check is not None and step.check.verdict == "differs"
+            if step.check is not None and step.check.verdict in FAULTS
         )
 
     def to_json(self) -> dict[str, Any]:

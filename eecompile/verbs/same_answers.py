@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
 from eecompile.data.for_network import users_network
-from eecompile.runtime.sessions import session
+from eecompile.runtime.sessions import NO_KERNEL, said, session
 from passes.base import Pass
 from passes.errors import InputError
 from passes.exits.split_stages import CONFIDENCE, LOGITS
 from passes.model.graph import to_model
+from passes.operator_sets import FLOAT_NAMES
 from passes.state import state_of
 
 Array = NDArray[Any]
@@ -24,6 +26,8 @@ Array = NDArray[Any]
 Entry = tuple[tuple[str, tuple[int, ...], Any], ...]
 
 IMAGES = 4
+# Verdicts that are the fault of a pass.
+FAULTS = frozenset({"differs", "not run"})
 RELATIVE_TOLERANCE = 1e-4
 """Largest allowed difference of a float network, as a share of the largest output value (or of 1)."""
 INTEGER_SQNR_DB = 30.0
@@ -35,7 +39,7 @@ class Check:
     """How the outputs compare before and after one pass.
 
     Attributes:
-        verdict: ``equal``, ``close``, ``quantized``, ``differs`` or ``not comparable``.
+        verdict: ``equal``, ``close``, ``quantized``, ``differs``, ``not comparable``, or ``not run``.
         outputs: Outputs that were compared.
         max_difference: Largest absolute difference; None if nothing could be compared.
         sqnr_db: Signal over difference in decibel; None where equal or not comparable.
@@ -50,7 +54,11 @@ class Check:
 
 
 class Verifier:
-    """Observer that runs the graph between passes and keeps one :class:`Check` per pass."""
+    """Observer that runs the graph between passes and keeps one :class:`Check` per pass.
+
+    Floats are computed by onnxruntime as they are written, integers by the reference of onnx: on x86 without
+    VNNI, kernels of onnxruntime add pairs of int8 products in 16 bits, which saturate.
+    """
 
     def __init__(self, images: Array | None, seed: int) -> None:
         """Take some preprocessed images of the model's input shape, or draw seeded normal ones."""
@@ -70,6 +78,7 @@ class Verifier:
                     "`verify_each` runs the network, and this one has no weights", "leave it away"
                 )
             with users_network("the network"):
+                session(to_model(graph))
                 self._remember(graph)
 
     def after(self, step: Pass, graph: gs.Graph, changed: bool, seconds: float) -> None:  # noqa: ARG002
@@ -83,14 +92,19 @@ class Verifier:
             self._remember(graph)
             return
         self._remember(graph)
+        refused = _why_not_run(graph)
         pairs = _pairs(before, self._outputs or {}, self._softmax and not softmax)
-        self.checks.append(_judge(pairs, by_design=self._quantized and not quantized, integer=quantized))
+        check = _judge(pairs, by_design=self._quantized and not quantized, integer=quantized)
+        if refused:
+            detail = f"onnxruntime cannot run the network behind this pass: {refused}"
+            check = replace(check, verdict="not run", detail=detail)
+        self.checks.append(check)
 
     def _remember(self, graph: gs.Graph) -> None:
         self._input = _entry(graph)
         self._softmax = state_of(graph).softmax
         self._quantized = any(n.op in ("QuantizeLinear", "QLinearConv", "MatMulInteger") for n in graph.nodes)
-        runner = session(to_model(graph))
+        run = _runner(graph)
         names = [t.name for t in graph.outputs]
         rng = np.random.default_rng(self._seed)
         feeds: list[dict[str, Array]] = [{} for _ in range(IMAGES)]
@@ -102,8 +116,29 @@ class Verifier:
                 given = rng.standard_normal((len(feeds), *shape)).astype(dtype)
             for feed, value in zip(feeds, given, strict=False):
                 feed[name] = value
-        runs = [runner.run(names, feed) for feed in feeds]
+        runs = [run(names, feed) for feed in feeds]
         self._outputs = {key: np.stack([run[i] for run in runs]) for i, key in enumerate(names)}
+
+
+def _runner(graph: gs.Graph) -> Callable[[list[str], dict[str, Array]], Any]:
+    """Return what computes outputs by their names from inputs by theirs."""
+    model = to_model(graph)
+    bodies = [body for node in graph.nodes for body in node.subgraphs(recursive=True)]
+    integers = any(node.op in FLOAT_NAMES for part in (graph, *bodies) for node in part.nodes)
+    if integers or _why_not_run(graph):
+        from onnx.reference import ReferenceEvaluator
+
+        return ReferenceEvaluator(model).run
+    return session(model, optimize=False).run  # type: ignore[no-any-return]
+
+
+def _why_not_run(graph: gs.Graph) -> str:
+    """Return for what onnxruntime has no kernel; empty if it has all."""
+    try:
+        session(to_model(graph))
+    except NO_KERNEL as error:
+        return said(error)
+    return ""
 
 
 def _entry(graph: gs.Graph) -> Entry:

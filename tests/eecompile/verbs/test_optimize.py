@@ -151,7 +151,7 @@ def test_passes_are_verified_on_the_images_or_on_what_the_seed_draws(tmp_path: P
 
     def differences(data: str | None) -> list[float | None]:
         found = []
-        for seed in (0, 1, 2, 3, 3):
+        for seed in (*range(8), 7):
             (step,) = opt(
                 tmp_path / "net.onnx", "fold-batchnorm", verify_each=True, seed=seed, data=data
             ).steps

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from eecompile.quantization.calibration import calibrate
+from eecompile.verbs import same_answers
 from eecompile.verbs.same_answers import IMAGES, INTEGER_SQNR_DB, RELATIVE_TOLERANCE, Check, Verifier
 from passes.base import Pass, Pipeline
 from passes.errors import InputError
@@ -19,6 +20,7 @@ from passes.state import state_of
 from tests.eecompile.data.test_for_network import NO_KERNEL
 from tests.eecompile.schemes import assign
 from tests.eecompile.small_models import skip_net
+from tests.passes.net_builder import NetBuilder
 from tests.passes.random_graphs import networks
 
 
@@ -135,6 +137,73 @@ def test_quantization_is_told_and_integers_may_flip_a_bit_only() -> None:
     assert folded.verdict in ("equal", "close")
     assert shifted.verdict == "differs"
     assert shifted.sqnr_db is not None and shifted.sqnr_db < INTEGER_SQNR_DB
+
+
+def quantized(images: np.ndarray) -> gs.Graph:
+    graph = small()
+    assign(graph)
+    calibrate(graph, images)
+    parse_pipeline("quantize")(graph)
+    return graph
+
+
+def test_integers_are_computed_by_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels that saturate would call a right pass wrong; here the runtime's are not asked at all."""
+    images = np.random.default_rng(5).normal(size=(16, 3, 16, 16)).astype(np.float32)
+    graph = quantized(images)
+    parse_pipeline("fold-qdq")(graph)
+    (nothing,) = parse_pipeline("fuse-layers").steps
+    (before,) = verified(graph, nothing, images=images)
+    assert before.verdict == "equal"
+
+    class Saturating:
+        def run(self, *_: object) -> None:
+            raise AssertionError("asked for integers")
+
+    monkeypatch.setattr(same_answers, "session", lambda *_, **__: Saturating())
+    assert verified(graph, nothing, images=images) == [before]
+
+
+def test_products_of_integers_do_not_saturate() -> None:
+    """255 · 127 summed over a kernel: pairs of products are beyond 16 bits."""
+    net = NetBuilder((1, 2, 4, 4))
+    x = net.op("QuantizeLinear", "x", net.const(1.0), net.const(0, np.uint8))
+    weights = net.const(np.full((3, 2, 3, 3), 127), np.int8)
+    grids = [net.const(1.0), net.const(0, np.uint8), weights, net.const(1.0), net.const(0, np.int8)]
+    y = net.op("QLinearConv", x, *grids, net.const(4096.0), net.const(0, np.uint8))
+    y = net.op("DequantizeLinear", y, net.const(4096.0), net.const(0, np.uint8))
+    graph = from_model(net.model(net.op("Flatten", net.op("GlobalAveragePool", y))))
+    verifier = Verifier(np.full((1, 2, 4, 4), 255, np.float32), 0)
+    verifier.before(Scale(), graph)
+    (outputs,) = (verifier._outputs or {}).values()
+    np.testing.assert_allclose(outputs, 4096 * np.rint(255 * 127 * 18 / 4096))
+
+
+def test_what_the_runtime_has_no_kernel_for_is_told() -> None:
+    @dataclass(frozen=True)
+    class Widen(Pass):
+        name: ClassVar[str] = "widen"
+
+        def run(self, graph: gs.Graph) -> bool:
+            node = next(node for node in graph.nodes if node.op == "GlobalAveragePool")
+            source = node.inputs[0]
+            shape = list(source.shape)
+            wide, pooled, back = (
+                gs.Variable(f"wide_{i}", t, shape) for i, t in enumerate((np.int16, np.int16, np.float32))
+            )
+            graph.nodes += [
+                gs.Node("Cast", "to", {"to": np.int16}, [source], [wide]),
+                gs.Node("Relu", "pool", {}, [wide], [pooled]),
+                gs.Node("Cast", "back", {"to": np.float32}, [pooled], [back]),
+            ]
+            node.inputs = [back]
+            graph.toposort()
+            return True
+
+    (check,) = verified(small(), Widen())
+    assert check.verdict == "not run"
+    assert "onnxruntime cannot run the network behind this pass: Could not find an impl" in check.detail
+    assert check.max_difference is not None, "the reference computes it"
 
 
 def test_another_input_cannot_be_compared_and_the_next_pass_can() -> None:
