@@ -21,6 +21,7 @@ from eecompile.run_files.summary import Summary
 from eecompile.training.frozen_heads import import_torch
 from passes.errors import InputError
 from passes.exits.stages import cut
+from passes.model.control_flow import check_thresholds_replaceable
 from passes.state import state_of
 from targets.contract.registry import load_target
 from targets.evaluation.report import CostReport
@@ -111,6 +112,7 @@ def _check_trainable(graph: gs.Graph, model: Path) -> None:
             "give the float network: it is quantized by the rules of the target; "
             "without `data` costs can be reported",
         )
+    check_thresholds_replaceable(graph, str(model))
     try:
         cut(graph)
     except ValueError as error:

@@ -25,6 +25,7 @@ from passes.files import write_atomic
 from passes.heads import FAMILIES
 from passes.model import constants, float_types, loading, runtime_operators, structure
 from passes.model import symbolic as symbolic_weights
+from passes.model.control_flow import flatten_exits
 from passes.model.empty_tensors import drop_empty_tensors
 from passes.model.training_mode import leave_training
 from passes.state import Exit, decline, state_of
@@ -92,6 +93,9 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
         decline(graph, LOADED, f"tensors in {name}", reason)
     if symbolic:
         symbolic_weights.fill(graph)
+    if not state_of(graph).exits and flatten_exits(graph, LOADED):
+        tidy(graph)
+        infer_shapes(graph)
     _resolve_shapes(graph)
     drop_empty_tensors(graph, where)
     _check_shapes(graph, where)

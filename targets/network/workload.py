@@ -10,6 +10,7 @@ import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
 from passes.macs import node_macs
+from passes.model.control_flow import why_no_exit
 from passes.operator_sets import ACTIVATIONS, FLOAT_LINEAR, QUANTIZATION
 from passes.state import Exit, Precision, state_of
 from targets.network import operators
@@ -87,7 +88,7 @@ def build_workload(graph: gs.Graph, bits: Bits | None = None) -> Workload:
     for node in graph.nodes:
         if next(iter(node.subgraphs()), None) is not None:
             raise InputError(
-                f"{node.op} '{node.name}' is control flow: what it costs depends on the image",
+                f"{node.op} '{node.name}' is control flow: {why_no_exit(node)}",
                 "export the network without it; of an early-exit network give the flat model.exits.onnx",
             )
     return _Builder(graph, bits or Bits()).build()
