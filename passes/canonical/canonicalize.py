@@ -46,7 +46,7 @@ _RULES: dict[str, Sequence[Rule]] = {
     "Gemm": [linear.plain_gemm, linear.flatten_order],
     "Min": [minmax_to_clip],
     "Max": [minmax_to_clip],
-    "Gather": [views.gather_to_view],
+    "Gather": [views.gather_to_view, views.gather_from_part],
     "Slice": [slices.parts_to_split],
     "Softmax": [outputs.softmax_last, outputs.set_softmax_apart],
     "LogSoftmax": [outputs.softmax_last, outputs.set_softmax_apart],
@@ -79,7 +79,8 @@ class Canonicalize(Pass):
 
     1. What can be known is known: constant subgraphs, Shape and Size of static tensors.
     2. What changes nothing goes: Identity, Dropout, same-type Cast, same-shape Reshape, identity
-       Transpose, Pad by zero, Concat of one, Slice of all, 1x1 pooling, unbounded Clip.
+       Transpose, Pad by zero, Concat of one, Slice of all, 1x1 pooling, unbounded Clip, Concat in front of
+       a Gather that takes one place.
     3. Windows are explicit: kernel, strides, pads, dilations and group are written out, auto_pad
        is resolved, a Pad with zeros goes into its Conv.
     4. Averaging over all of space (AveragePool, ReduceMean) is GlobalAveragePool; the maximum by

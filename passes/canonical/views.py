@@ -11,6 +11,7 @@ import onnx_graphsurgeon as gs
 
 from passes.operator_sets import RESHAPES
 from passes.rewrite.rewriter import Rewriter, constant_input, dims, producer_of
+from passes.rewrite.weights import set_constant
 
 
 def permutation(node: gs.Node) -> tuple[int, ...]:
@@ -83,6 +84,26 @@ def gather_to_view(rw: Rewriter, node: gs.Node) -> bool:
     rw.inherit(node, [above])
     write_view(rw, node, source)
     return True
+
+
+def gather_from_part(rw: Rewriter, node: gs.Node) -> bool:
+    """A Gather of one place of a Concat reads the part that holds it, such as the last state of many."""
+    above, indices = producer_of(node.inputs[0]), constant_input(node, 1)
+    if above is None or above.op != "Concat" or indices is None or indices.size != 1:
+        return False
+    shape = dims(node.inputs[0])
+    axis = int(node.attrs.get("axis", 0)) % len(shape)
+    if axis != int(above.attrs["axis"]) % len(shape):
+        return False
+    index = int(indices.reshape(())) % shape[axis]
+    for part in above.inputs:
+        size = dims(part)[axis]
+        if index < size:
+            node.inputs[0] = part
+            set_constant(rw, node, 1, np.full(indices.shape, index, indices.dtype))
+            return True
+        index -= size
+    return False
 
 
 def _same_above(rw: Rewriter, node: gs.Node) -> gs.Tensor | None:

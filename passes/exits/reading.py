@@ -186,6 +186,9 @@ def _picked(final: gs.Tensor) -> int | None:
         if node.op in RECURRENT:
             last = len(node.outputs) > 1 and tensor is node.outputs[1]
             return -1 if last and node.attrs.get("direction", "forward") == "forward" else None
+        if node.op in ("Gather", "Slice") and _long(node.inputs[0]) == _long(node.outputs[0]):
+            tensor = node.inputs[0]  # of an axis of one place: a view
+            continue
         index = _index(node)
         if index is not None:
             return index
@@ -196,6 +199,10 @@ def _picked(final: gs.Tensor) -> int | None:
             return None
         tensor = computed[0]
     return None
+
+
+def _long(tensor: gs.Tensor) -> list[int]:
+    return [size for size in dims(tensor) if size > 1]
 
 
 def _index(node: gs.Node) -> int | None:

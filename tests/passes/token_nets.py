@@ -95,19 +95,23 @@ def recurrent(
 ) -> onnx.ModelProto:
     """Return layers of LSTM, GRU or RNN on [1, steps, inputs].
 
-    The classifier reads the ``last`` output, the final ``state`` or the ``mean`` of all outputs.
+    The classifier reads the ``last`` output, the final ``state``, the last of all ``states``, or the
+    ``mean`` of all outputs.
     """
     gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[op]
     net = NetBuilder((1, steps, inputs))
-    x, state = net.op("Transpose", "x", perm=[1, 0, 2]), ""
+    x, states = net.op("Transpose", "x", perm=[1, 0, 2]), []
     for _ in range(layers):
         weights = [net.normal(1, gates * hidden, size, scale=0.3) for size in (inputs, hidden)]
         y = net.op(op, x, *weights, hidden_size=hidden)
-        state = f"{y}_state"
-        net.nodes[-1].output.append(state)
+        states.append(f"{y}_state")
+        net.nodes[-1].output.append(states[-1])
         x, inputs = net.op("Squeeze", y, net.const([1], np.int64)), hidden
     if reads == "state":
-        return classified(net, net.op("Squeeze", state, net.const([0], np.int64)), hidden)
+        return classified(net, net.op("Squeeze", states[-1], net.const([0], np.int64)), hidden)
+    if reads == "states":
+        joined = net.op("Concat", *states, axis=0)
+        return classified(net, net.op("Gather", joined, net.const(layers - 1, np.int64), axis=0), hidden)
     first = net.op("Transpose", x, perm=[1, 0, 2])
     if reads == "last":
         return classified(net, net.op("Gather", first, net.const(-1, np.int64), axis=1), hidden)

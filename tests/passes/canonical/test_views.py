@@ -167,3 +167,28 @@ def test_a_gather_of_all_in_order_is_a_view() -> None:
 def test_a_gather_in_another_order_stays(order: list[int]) -> None:
     graph = check_passes(strided(order, [1, 4, 1, 1]), "canonicalize", any_batch=False)
     assert "Gather" in [node.op for node in graph.nodes]
+
+
+@pytest.mark.parametrize(("index", "part"), [(0, 0), (1, 0), (2, 1), (4, 2), (-1, 2), (-4, 0)])
+@pytest.mark.parametrize("scalar", [True, False])
+def test_a_gather_of_one_place_reads_the_part_that_holds_it(index: int, part: int, scalar: bool) -> None:
+    net = NetBuilder((1, 2, 3))
+    first = net.op("Slice", "x", *(net.const([value], np.int64) for value in (0, 1, 1)))
+    parts = [net.op("Neg", "x"), net.op("Relu", first), net.op("Abs", "x")]
+    place = net.const(index if scalar else [index], np.int64)
+    picked = net.op("Gather", net.op("Concat", *parts, axis=1), place, axis=1)
+    model = net.model(net.op("Gemm", net.op("Flatten", picked), net.normal(3, 2)))
+    graph = check_passes(model, "canonicalize")
+    (gather,) = [node for node in graph.nodes if node.op == "Gather"]
+    assert gather.inputs[0].inputs[0].op == ("Neg", "Relu", "Abs")[part]
+    assert "Concat" not in {node.op for node in graph.nodes}
+
+
+def test_a_gather_of_several_places_or_along_another_axis_stays() -> None:
+    for places, axis in (([0, 1], 1), (1, 2)):
+        net = NetBuilder((1, 2, 3))
+        joined = net.op("Concat", net.op("Neg", "x"), net.op("Abs", "x"), axis=1)
+        picked = net.op("Gather", joined, net.const(places, np.int64), axis=axis)
+        size = 6 if axis == 1 else 4
+        model = net.model(net.op("Gemm", net.op("Flatten", picked), net.normal(size, 2)))
+        assert "Concat" in {node.op for node in check_passes(model, "canonicalize").nodes}

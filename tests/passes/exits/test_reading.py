@@ -58,6 +58,9 @@ CASES: dict[str, tuple[Callable[[], onnx.ModelProto], str, object]] = {
     "steps in front, state": (
         lambda: nets.recurrent("GRU", reads="state"), "reshape_1", (["Gather(0,)-1"], (8,)),
     ),
+    "steps in front, last of all states": (
+        lambda: nets.recurrent("GRU", reads="states"), "reshape_1", (["Gather(0,)-1"], (8,)),
+    ),
     "steps in front, mean": (lambda: nets.recurrent("RNN", reads="mean"), "reshape_0", ([mean(0)], (8,))),
     "directions are no batch": (
         lambda: nets.recurrent("LSTM"), "lstm_0",
