@@ -12,8 +12,12 @@ from passes.operator_sets import LINEAR, RECURRENT, WEIGHT_INPUT
 def node_macs(node: gs.Node) -> int:
     """Return the multiply-accumulates of ``node``; 0 for operators that have none.
 
-    A recurrent one multiplies, at each step, its input and its state by the weights of all its gates.
+    A recurrent one multiplies, at each step, its input and its state by the weights of all its gates. Of
+    control flow the way that has most counts, of a loop one round.
     """
+    bodies = list(node.subgraphs())
+    if bodies:
+        return max(sum(node_macs(inner) for inner in body.nodes) for body in bodies)
     if node.op in RECURRENT:
         gates = sum(math.prod(int(d) for d in node.inputs[index].shape) for index in (1, 2))
         return math.prod(int(d) for d in node.inputs[0].shape[:2]) * gates

@@ -11,7 +11,8 @@ from passes.canonical.activations import bounds_of
 from passes.errors import InputError
 from passes.exits.reading import reading_of
 from passes.macs import node_macs
-from passes.operator_sets import ACTIVATIONS, ARITHMETIC, COPIES, GATES, LINEAR, RECURRENT
+from passes.model.graph import reads
+from passes.operator_sets import ACTIVATIONS, ARITHMETIC, COPIES, GATES
 from passes.rewrite.rewriter import dims, producer_of
 from passes.state import state_of
 
@@ -54,7 +55,7 @@ class DataFlow:
         self._look_back()
 
     def _add(self, node: gs.Node, short: str, below: list[int], weights: list[int]) -> None:
-        sources = [self._number[t.name] for t in node.inputs if t.name in self._number]
+        sources = [self._number[t.name] for t in reads(node) if t.name in self._number]
         made = [t for t in node.outputs if not t.is_empty()]
         if not sources or not made:
             return
@@ -64,9 +65,10 @@ class DataFlow:
         for source in sources:
             macs += _sum_of(below[source] & ~mask, weights)  # few bits: branches join soon after they part
             mask |= below[source]
-        if node.op in LINEAR or node.op in RECURRENT:
+        own = node_macs(node)
+        if own:
             mask |= 1 << len(weights)
-            weights.append(node_macs(node))
+            weights.append(own)
             macs += weights[-1]
         for position, tensor in enumerate(made):
             self._names[tensor.name] = short if position == 0 else f"{short}.{position}"
@@ -81,7 +83,7 @@ class DataFlow:
         if not reached:
             raise InputError(
                 "no output of the network depends on its input",
-                "check the exported model; what control flow (If, Loop) reads is not followed",
+                "check the exported model",
             )
         exits = state_of(self.graph).exits
         for tensor in reached:
@@ -99,7 +101,7 @@ class DataFlow:
             if node is None or node.name in seen:
                 continue
             seen.add(node.name)
-            if node.op in LINEAR or node.op in RECURRENT:
+            if node_macs(node):
                 found[node.name] = node_macs(node)
             else:
                 pending.extend(t for t in node.inputs if t.name in self._number)

@@ -320,7 +320,7 @@ def tidy(graph: gs.Graph) -> None:
             if id(node) in done:
                 stack.pop()
                 continue
-            waiting = [p for t in _reads(node) for p in t.inputs if id(p) not in done]
+            waiting = [p for t in reads(node) for p in t.inputs if id(p) not in done]
             if waiting:
                 stack.extend(reversed(waiting))
             else:
@@ -330,8 +330,8 @@ def tidy(graph: gs.Graph) -> None:
     graph.nodes = ordered
 
 
-def _reads(node: gs.Node) -> list[gs.Tensor]:
-    """Inputs of a node and, for control flow, what its bodies read from outside."""
+def reads(node: gs.Node) -> list[gs.Tensor]:
+    """Return the inputs of a node and, for control flow, what its bodies read from outside."""
     bodies = list(node.subgraphs())
     if not bodies:
         return list(node.inputs)
