@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
 from eecompile.data.for_network import users_network
-from eecompile.runtime.sessions import NO_KERNEL, said, session
+from eecompile.runtime.sessions import NO_KERNEL, REFUSED, said, session
 from passes.base import Pass
 from passes.errors import InputError
 from passes.exits.split_stages import CONFIDENCE, LOGITS
@@ -133,10 +133,17 @@ def _runner(graph: gs.Graph) -> Callable[[list[str], dict[str, Array]], Any]:
 
 
 def _why_not_run(graph: gs.Graph) -> str:
-    """Return for what onnxruntime has no kernel; empty if it has all."""
+    """Return why onnxruntime runs ``graph`` not as it is by default; empty if it does.
+
+    It has no kernel, or its own optimizer makes something of the network that it then refuses.
+    """
+    model = to_model(graph)
     try:
-        session(to_model(graph))
+        session(model)
     except NO_KERNEL as error:
+        return said(error)
+    except REFUSED as error:
+        session(model, optimize=False)  # what is wrong in itself is raised
         return said(error)
     return ""
 
