@@ -60,9 +60,10 @@ def said(error: Exception) -> str:
     text = str(error).strip().rpartition("[ONNXRuntimeError] : ")[2]
     text = re.sub(r"^\d+ : [A-Z_]+ : ", "", text).splitlines()[0] if text else type(error).__name__
     node = re.search(r"while running (\w+) node\. Name:'([^']*)' Status Message: (.*)", text)
+    place = r"^\S+\.(h|cc):\d+ (.* was false\. |[^()]*::[^()]*\([^()]*\) |\w+ )?"
     if node is None:
-        return text[:300]
-    reason = re.sub(r"^\S+\.(h|cc):\d+ (.* was false\. |[^()]*::[^()]*\([^()]*\) |\w+ )?", "", node[3])
+        return re.sub(place, "", text.removeprefix("Exception during initialization: "))[:300]
+    reason = re.sub(place, "", node[3])
     return f"{node[1]} '{node[2]}': {reason}"[:300].rstrip()
 
 

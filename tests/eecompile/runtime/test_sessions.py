@@ -259,6 +259,9 @@ def test_only_what_onnxruntime_raises_is_the_users_fault() -> None:
          "Reshape 'r': It cannot be."),
         ("[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : Could not find an implementation for Relu(14)",
          "Could not find an implementation for Relu(14)"),
+        ("[ONNXRuntimeError] : 1 : FAIL : Exception during initialization: /src/pool_attributes.h:88 "
+         "Pool::Pool(const T&, int) [with T = int] pads[dim] < kernel[dim] was false. Pad should be smaller.",
+         "Pad should be smaller."),
         ("something else", "something else"),
         ("", "Fail"),
         ("x" * 999, "x" * 300),
