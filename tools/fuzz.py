@@ -241,7 +241,7 @@ def main(arguments: Sequence[str] | None = None, verb: Verb = command_line) -> i
         parser.error("--only and --keep need one --kind")
     if options.cases < 1 or options.jobs < 1 or options.seconds < 1:
         parser.error("--cases, --jobs and --seconds are at least 1")
-    _import_all()
+    import_all()
     cases = _numbers(options.kind, options.cases)
     if options.only is not None:
         cases = [(options.kind, options.only)]
@@ -261,7 +261,7 @@ def main(arguments: Sequence[str] | None = None, verb: Verb = command_line) -> i
     return int(bool(failures))
 
 
-def _import_all() -> None:
+def import_all() -> None:
     """Import what verbs import when they need it: once, not in every fork."""
     import onnxruntime  # noqa: F401
 
