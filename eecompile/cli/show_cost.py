@@ -28,6 +28,9 @@ def cost_report(out: Console, report: CostReport) -> None:
     at = "" if report.point is None else f" at {report.point.name}"
     objective, model = report.objective.name, report.target.cost_model
     line(out, f"{report.target.title}{at}, objective {objective}, cost model {model}", "bold")
+    first = report.worse_than_static
+    if first is not None:
+        line(out, f"Warning: {first}.", "bold")
     line(out, f"Known error: {report.target.model.known_error}.")
     _assumptions(out, report)
     out.print()
@@ -57,7 +60,7 @@ def cost_report(out: Console, report: CostReport) -> None:
         )
     schedule_tables(out, report)
     _proven(out, report)
-    bullets(out, "Warnings", (("", warning) for warning in report.warnings))
+    bullets(out, "Warnings", (("", warning) for warning in report.warnings if warning != first))
 
 
 def _proven(out: Console, report: CostReport) -> None:

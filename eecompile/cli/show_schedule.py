@@ -29,17 +29,24 @@ def exit_paths(out: Console, report: CostReport) -> None:
     title = "Exit paths: all that runs when an image leaves there"
     columns = ["exit", "MACs", "cycles", "latency", "energy", "EDP"]
     rows = [(_name(path), quantities.quantity(path.cost.macs), *_costs(path.cost)) for path in report.exits]
+    static = None if report.static is None else report.static.total
+    if static is not None:
+        rows.append(("no exits", quantities.quantity(static.macs), *_costs(static)))
     if expected is None:
         columns.append("energy share")
-        shares = (quantities.ratio(path.cost.energy_pj, report.total.energy_pj) for path in report.exits)
+        costs = [*(path.cost for path in report.exits), *([] if static is None else [static])]
+        shares = (quantities.ratio(cost.energy_pj, report.total.energy_pj) for cost in costs)
         rows = [(*row, quantities.percent(share, 0)) for row, share in zip(rows, shares, strict=True)]
     else:
         columns.append("inputs")
-        rows = [(*row, quantities.percent(share)) for row, share in zip(rows, report.ratios, strict=True)]
+        inputs = [*(quantities.percent(share) for share in report.ratios), *([""] if static else [])]
+        rows = [(*row, share) for row, share in zip(rows, inputs, strict=True)]
         if not report.speculates:
             rows.append(("expected", quantities.quantity(expected.macs), *_costs(expected), ""))
-    table(out, title, columns, rows, columns[1:], bold_last=len(rows) - len(report.exits))
+    means = expected is not None and not report.speculates
+    table(out, title, columns, rows, columns[1:], bold_last=int(means))
     _speculative(out, report)
+    _break_even(out, report)
     if expected is not None:
         product = quantities.product(expected.edp_of_means_js, expected.edp_of_means_j_cycles)
         line(out, f"Expected energy times expected latency is {product}.")
@@ -95,6 +102,24 @@ def resident_line(schedule: ScheduleReport) -> str:
         f"Weights of {len(schedule.resident)} of {schedule.weighted} layers, {size}, stay on chip between "
         "inferences."
     )
+
+
+def _break_even(out: Console, report: CostReport) -> None:
+    """Say how many inputs must leave early for the exits to pay."""
+    found = report.break_even
+    if found is None:
+        return
+    words = report.objective.words
+    alone = ", ".join(
+        f"{path.name} {'never' if share is None else quantities.percent(share)}"
+        for path, share in zip(report.exits, found.exits, strict=False)
+    )
+    share = "no share of inputs that leaves early is enough"
+    if found.early is not None:
+        share = f"{quantities.percent(found.early)} of inputs must leave early"
+    text = f"Break-even of the mean {words} with no exits: {share}"
+    line(out, f"{text}, as many at each exit; at one alone: {alone}." if len(found.exits) > 1 else f"{text}.")
+    out.print()
 
 
 def _name(path: PathCost) -> str:

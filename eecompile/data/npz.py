@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,7 +24,23 @@ from eecompile.data.dataset import (
 from passes.errors import InputError
 
 _KEYS = "train_x, train_y, test_x, test_y and optionally val_x, val_y"
-_DAMAGED = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+# What numpy and zipfile raise for damaged files; a header is parsed as Python, whose tokenizer has an error
+# of its own, and RuntimeError is what zipfile raises for an encrypted member.
+_DAMAGED = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def load_npz(path: Path, seed: int = 0) -> Dataset:
@@ -84,8 +102,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
                     raise ValueError("not stored as a NumPy array")
     except MemoryError as error:
         raise InputError(f"{name} in {path} does not fit into memory", "give fewer images") from error
-    # RuntimeError is what zipfile raises for an encrypted member.
-    except (*_DAMAGED, RuntimeError) as error:
+    except _DAMAGED as error:
         where = f"{name} in {path}" if name else str(path)
         if "allow_pickle" in str(error):
             raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from passes.errors import InputError
 AUTO = "auto"
 IMAGES_TRIED = 256
 _NEAR_CHANCE = 0.1
+_Z95 = 1.959963984540054
 
 Predict = Callable[[Float32], NDArray[Any]]
 
@@ -27,9 +29,9 @@ class PreprocessChoice:
     Attributes:
         preprocess: The one taken.
         accuracy: Its accuracy (0..1) on ``images`` validation images.
-        images: How many images each was tried on.
+        images: How many images it was tried on; those that it is clearly better than, on fewer.
         tried: Name and accuracy of each, in the order tried.
-        warning: What is probably wrong if even the best is near chance.
+        warning: What is probably wrong if even the best is near chance; or which others may be right as well.
     """
 
     preprocess: Preprocess
@@ -46,7 +48,7 @@ def choose_preprocess(
 
     ``auto`` tries every rule of `RULES` in each axis order that fits, then the best of them with the
     channels reversed; of equals the one tried first, the simpler, is taken. Always the same images,
-    evenly spread over the validation set.
+    evenly spread over the validation set: some, and more while the best cannot be told apart from others.
 
     Args:
         spec: ``auto`` or a rule, see `eecompile.data.preprocess.parse_rule`.
@@ -58,29 +60,111 @@ def choose_preprocess(
     Raises:
         InputError: A rule that does not fit the images or the model.
     """
-    index = evenly(np.arange(len(y_val)), IMAGES_TRIED)
-    x, labels = x_val[index], y_val[index]
-    answers: list[tuple[float, Preprocess, NDArray[Any]]] = []
-
-    def attempt(candidate: Preprocess) -> None:
-        logits = np.asarray(predict(candidate.apply(x)))
-        answers.append((_accuracy(logits, labels), candidate, logits))
-
+    trials = _Trials(predict, x_val, y_val)
     for candidate in _candidates(spec, x_val, input_shape):
-        attempt(candidate)
-    best = max(answers, key=lambda answer: answer[0])[1]
+        trials.add(candidate)
+    best = trials.best.candidate
     channels = {"NCHW": input_shape[1], "NHWC": input_shape[-1], "flat": 1}[best.layout]
     if spec == AUTO and channels == 3:
-        attempt(replace(best, reverse_channels=True))
-    # `max` returns the first of equals.
-    accuracy, best, logits = max(answers, key=lambda answer: answer[0])
+        trials.add(replace(best, reverse_channels=True))
+    trials.tell_apart()
+    found = trials.best
     return PreprocessChoice(
-        preprocess=best,
-        accuracy=accuracy,
-        images=len(labels),
-        tried=tuple((candidate.name, value) for value, candidate, _ in answers),
-        warning=_warning(spec, best, accuracy, logits, labels),
+        preprocess=found.candidate,
+        accuracy=found.accuracy,
+        images=len(found.right),
+        tried=tuple((trial.candidate.name, trial.accuracy) for trial in trials.all),
+        warning=_warning(spec, found) or trials.undecided(),
     )
+
+
+@dataclass
+class _Trial:
+    """A candidate with its answers to the first images of the order they are looked at in."""
+
+    candidate: Preprocess
+    logits: NDArray[Any]
+    labels: Labels
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        # NaN has no largest entry; such an image is answered wrongly.
+        answered = np.isfinite(self.logits).all(axis=1)
+        found: NDArray[np.bool_] = answered & (self.logits.argmax(axis=1) == self.labels)
+        return found
+
+    @property
+    def accuracy(self) -> float:
+        return float(np.mean(self.right))
+
+
+class _Trials:
+    """Candidates, tried on some images; the best two on more of them while they cannot be told apart."""
+
+    def __init__(self, predict: Predict, x_val: Images, y_val: Labels) -> None:
+        self._predict, self._x, self._y = predict, x_val, y_val
+        first = evenly(np.arange(len(y_val)), IMAGES_TRIED)
+        rest = np.setdiff1d(np.arange(len(y_val)), first)
+        # What is looked at later is evenly spread as well, however much of it that will be.
+        self._order = np.concatenate([first, np.random.default_rng(0).permutation(rest)])
+        self._first = len(first)
+        self.all: list[_Trial] = []
+
+    def add(self, candidate: Preprocess) -> None:
+        index = self._order[: self._first]
+        self.all.append(_Trial(candidate, self._ask(candidate, index), self._y[index]))
+
+    def _ask(self, candidate: Preprocess, index: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(self._predict(candidate.apply(self._x[index])))
+
+    @property
+    def best(self) -> _Trial:
+        """The most accurate of those tried on most images; the first, and simplest, of equals."""
+        return max(self.all, key=lambda trial: (len(trial.labels), trial.accuracy))
+
+    def _rivals(self) -> list[_Trial]:
+        """Return those that the best cannot be told apart from, on the images that both were tried on."""
+        best = self.best
+        return [trial for trial in self.all if trial is not best and _alike(best, trial)]
+
+    def tell_apart(self) -> None:
+        """Try the best and its rivals on twice as many images, up to all, until there is no rival left."""
+        while rivals := self._rivals():
+            best = self.best
+            level = all(len(rival.labels) == len(best.labels) for rival in rivals)
+            wanted = min(len(best.labels) * (2 if level else 1), len(self._order))
+            if level and wanted == len(best.labels):
+                return
+            for trial in [best, *rivals]:
+                index = self._order[len(trial.labels) : wanted]
+                if len(index):
+                    trial.logits = np.concatenate([trial.logits, self._ask(trial.candidate, index)])
+                    trial.labels = self._y[self._order[:wanted]]
+
+    def undecided(self) -> str | None:
+        """Return what to know of a choice that all validation images could not make."""
+        best = self.best
+        names = [f"{r.candidate.name!r} ({100 * r.accuracy:.1f} %)" for r in self._rivals()]
+        if not names:
+            return None
+        return (
+            f"preprocessing {best.candidate.name!r} ({100 * best.accuracy:.1f} %) was taken, but on all "
+            f"{len(best.labels)} validation images it cannot be told apart from {', '.join(names)}; "
+            "if you know which the model was trained with, say so with `preprocess`"
+        )
+
+
+def _alike(one: _Trial, other: _Trial) -> bool:
+    """Whether the paired difference of two accuracies lies within its 95 % interval around 0.
+
+    The interval is that of paired shares by the normal distribution. Two that are right on the same images
+    need no telling apart.
+    """
+    count = min(len(one.labels), len(other.labels))
+    right, rival = one.right[:count], other.right[:count]
+    lost, gained = np.count_nonzero(right & ~rival), np.count_nonzero(rival & ~right)
+    half = _Z95 * math.sqrt(max(lost + gained - (lost - gained) ** 2 / count, 0.0))
+    return bool(lost + gained and abs(lost - gained) <= half)
 
 
 def _candidates(spec: str, x: Images, input_shape: tuple[int, ...]) -> list[Preprocess]:
@@ -109,24 +193,17 @@ def _candidates(spec: str, x: Images, input_shape: tuple[int, ...]) -> list[Prep
     return found
 
 
-def _accuracy(logits: NDArray[Any], labels: Labels) -> float:
-    # NaN has no largest entry; such an image is answered wrongly.
-    answered = np.isfinite(logits).all(axis=1)
-    return float(np.mean(answered & (logits.argmax(axis=1) == labels)))
-
-
-def _warning(
-    spec: str, best: Preprocess, accuracy: float, logits: NDArray[Any], labels: Labels
-) -> str | None:
+def _warning(spec: str, found: _Trial) -> str | None:
     """Return the likely cause if the accuracy is near that of always answering the most common class."""
+    accuracy, labels = found.accuracy, found.labels
     chance = float(np.bincount(labels).max() / len(labels))
     if accuracy > chance + _NEAR_CHANCE * (1 - chance):
         return None
-    found = (
-        f"accuracy with preprocessing {best.name!r} is {100 * accuracy:.1f} % on {len(labels)} validation "
-        f"images, near chance ({100 * chance:.1f} %)"
+    text = (
+        f"accuracy with preprocessing {found.candidate.name!r} is {100 * accuracy:.1f} % on {len(labels)} "
+        f"validation images, near chance ({100 * chance:.1f} %)"
     )
-    return f"{found}; likely cause: {_likely_cause(spec, logits, labels)}"
+    return f"{text}; likely cause: {_likely_cause(spec, found.logits, labels)}"
 
 
 def _likely_cause(spec: str, logits: NDArray[Any], labels: Labels) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx_graphsurgeon as gs
 
+from eecompile.run.exits_by_cost import choose_exits, with_exits
 from passes.errors import EecompileError, InputError
 from passes.exits.chain import keep_exits
 from passes.exits.insert_exits import InsertExits
@@ -64,6 +65,7 @@ def prepare(
     fusion: bool = True,
     ratios: Sequence[float] | None = None,
     wishes: Wishes | None = None,
+    choose_on: Target | None = None,
 ) -> Prepared:
     """Load a network, bring it into canonical form, insert exits, and cost it.
 
@@ -79,6 +81,8 @@ def prepare(
         fusion: Layers hold the activations that follow them; else every node is a layer.
         ratios: Share of inputs that leave at each exit; equal shares if not given.
         wishes: What is asked of the schedule.
+        choose_on: A number of exits gets the mounts and heads whose paths save something here; those of the
+            ranking of mounts alone if not given.
 
     Raises:
         InputError: A model or option that is wrong.
@@ -107,11 +111,21 @@ def prepare(
     elif exits is not None:
         spec = str(exits) if isinstance(exits, int) else exits
         given = given_names(plain, spec)
-        state_of(graph).exits = []
-        # To the pass a single number is a count: a mount that is called so goes by its short name.
-        short = {mount.tensor: mount.name for mount in find_mounts(plain)}
-        at = tuple(short[tensor] if is_number(name) else name for tensor, name in given.items())
-        InsertExits(at or (str(spec),), head)(graph)
+        if choose_on is not None and not given and int(str(spec)) <= MAX_EXITS:
+            quick = Wishes(split=False, fuse=False)  # compared with each other, and soon found
+
+            def value(tried: gs.Graph) -> float:
+                report = cost_of(tried, choose_on, objective, bits, fusion, None, quick)
+                return report.exits[0].cost.value(objective)
+
+            chosen = choose_exits(plain, int(str(spec)), head, value)
+            graph = with_exits(plain, [(item.mount, item.head) for item in chosen])
+        else:
+            state_of(graph).exits = []
+            # To the pass a single number is a count: a mount that is called so goes by its short name.
+            short = {mount.tensor: mount.name for mount in find_mounts(plain)}
+            at = tuple(short[tensor] if is_number(name) else name for tensor, name in given.items())
+            InsertExits(at or (str(spec),), head)(graph)
         inserted = True
         if len(state_of(graph).exits) - 1 > MAX_EXITS:
             raise InputError(

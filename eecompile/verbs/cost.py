@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from eecompile.run.prepare import cycles_by_model, prepare
+from eecompile.run.prepare import Prepared, cost_of, cycles_by_model, prepare
 from eecompile.verbs.cost_files import check_writable, save_mapping, write_trace
 from eecompile.verbs.schedule_options import ScheduleOptions, wishes_of
 from passes.errors import InputError, did_you_mean
@@ -20,6 +20,7 @@ from targets.description.readers.files import read_architecture
 from targets.description.readers.mapping import read_mapping
 from targets.evaluation.points import check_point, choose_point
 from targets.evaluation.report import CostReport
+from targets.evaluation.scheduling import Wishes
 from targets.network.layer import Bits
 from targets.objective import Objective
 
@@ -102,10 +103,12 @@ def cost_network(
                 fusion=fusion,
                 ratios=ratios,
                 wishes=wishes,
+                choose_on=_without_rules(accelerator),
             )
+            static = _static(prepared, accelerator, objective, bits, fusion, wishes)
         except RuleError as error:
             raise _of_file(error, options.mapping, accelerator) from None
-    report = prepared.costs
+    report = replace(prepared.costs, static=static)
     if options.save_mapping is not None and isinstance(accelerator, EngineTarget):
         notes += save_mapping(report, options.save_mapping, accelerator)
     report = replace(report, notes=tuple(notes))
@@ -117,6 +120,21 @@ def cost_network(
     if options.trace is not None:
         write_trace(report, options.trace)
     return report
+
+
+def _without_rules(target: Target) -> Target:
+    """Return ``target`` without the mapping file, whose rules are for layers of the exits once chosen."""
+    return replace(target, rules=()) if isinstance(target, EngineTarget) else target
+
+
+def _static(
+    prepared: Prepared, target: Target, objective: Objective, bits: Bits, fusion: bool, wishes: Wishes
+) -> CostReport | None:
+    """Return what the network costs without its early exits; ``None`` if it has none."""
+    if len(prepared.costs.exits) < 2:
+        return None
+    alone = replace(wishes, speculate=False)
+    return cost_of(prepared.plain, target, objective, bits, fusion, None, alone)
 
 
 class _Ticker:

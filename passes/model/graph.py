@@ -7,6 +7,7 @@ are absent (only their shapes are known) get zero-stride constants of ones and `
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +100,7 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     _resolve_shapes(graph)
     drop_empty_tensors(graph, where)
     _check_shapes(graph, where)
+    _check_views(graph, where)
     _check_channels(graph, where)
     _scale_channels(graph, where)
     tidy(graph)
@@ -279,6 +281,19 @@ def _check_channels(graph: gs.Graph, where: str) -> None:
         if have != need:
             raise InputError(
                 f"{where}: shapes do not fit: {node.op} '{node.name}' reads {data} with weights {weight}",
+                "export the model again",
+            )
+
+
+def _check_views(graph: gs.Graph, where: str) -> None:
+    """Refuse a Reshape to another number of elements, which ONNX's shape inference lets pass."""
+    for node in graph.nodes:
+        if node.op != "Reshape":
+            continue
+        before, after = list(node.inputs[0].shape), list(node.outputs[0].shape)
+        if math.prod(before) != math.prod(after):
+            raise InputError(
+                f"{where}: shapes do not fit: Reshape '{node.name}' makes {after} of {before}",
                 "export the model again",
             )
 

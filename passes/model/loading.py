@@ -352,6 +352,12 @@ def _check_tensors(values: list[onnx.ValueInfoProto], where: str) -> None:
                 f"'{value.name}' of {where} is a {what}, not a tensor",
                 "export it with tensors in and out (from scikit-learn: with zipmap=False)",
             )
+        if kind == "tensor_type" and value.type.tensor_type.elem_type not in TensorProto.DataType.values():
+            raise InputError(
+                f"'{value.name}' of {where} is of type {value.type.tensor_type.elem_type}, which ONNX does "
+                "not have",
+                "the file is damaged: export it again",
+            )
 
 
 def _is_batch_of_one(value: onnx.ValueInfoProto) -> bool:

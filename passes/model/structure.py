@@ -82,11 +82,18 @@ def check_structure(model: onnx.ModelProto, opset: int, ir_version: int, where: 
 
 
 def check_tensors(model: onnx.ModelProto, where: str) -> None:
-    """Refuse nodes that write sequences or optional tensors; to be asked after shape inference.
+    """Refuse tensors of no type, and nodes that write sequences or optional ones; after shape inference.
 
     Raises:
         InputError: There are some.
     """
+    for value in model.graph.value_info:
+        elements = value.type.tensor_type.elem_type
+        if elements not in TensorProto.DataType.values():
+            raise InputError(
+                f"'{value.name}' of {where} is of type {elements}, which ONNX does not have",
+                "the file is damaged: export it again",
+            )
     kinds = {v.name: v.type.WhichOneof("value") for v in model.graph.value_info}
     for node in model.graph.node:
         for name in node.output:

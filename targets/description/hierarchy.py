@@ -93,6 +93,10 @@ class MemoryLevel(Frozen):
         return next((port for port in self.ports if transfer in port.serves), None)
 
 
+MAX_ADC_BITS = 32
+"""The energy of a converter grows with 4 to the power of its bits; no converter has more."""
+
+
 class Imc(Frozen):
     """An in-memory-computing array: the multipliers sit in the cells that hold the weights.
 
@@ -109,7 +113,7 @@ class Imc(Frozen):
     activation_bits: Size
     weight_bits: Size
     bits_per_cycle: Size
-    adc_bits: Annotated[Whole, Field(ge=0)] = 0
+    adc_bits: Annotated[Whole, Field(ge=0, le=MAX_ADC_BITS)] = 0
     cells: Name = "cells"
 
     @property

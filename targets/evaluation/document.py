@@ -8,6 +8,7 @@ from typing import Any
 from targets.contract.placement import Refusal
 from targets.cost.model.solution import Solution
 from targets.description.architecture import OperatingPoint
+from targets.evaluation.break_even import BreakEven
 from targets.evaluation.layers import LayerReport
 from targets.evaluation.paths import Cost, PathCost
 from targets.evaluation.schedule_report import ScheduleReport
@@ -147,6 +148,15 @@ def expected_json(expected: Cost, speculates: bool) -> dict[str, Any]:
         "edp_of_means_js": expected.edp_of_means_js,
         "edp_of_means_j_cycles": expected.edp_of_means_j_cycles,
         "speculation": speculates,
+    }
+
+
+def break_even_json(found: BreakEven, exits: Sequence[PathCost]) -> dict[str, Any]:
+    """Return whether exits pay; shares of inputs are from 0 to 1, null where no share is enough."""
+    return {
+        "share": found.early,
+        "exits": {path.name: share for path, share in zip(exits, found.exits, strict=False)},
+        "mean_over_static": found.mean_over_static,
     }
 
 

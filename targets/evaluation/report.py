@@ -15,8 +15,10 @@ from targets.contract.placement import Refusal
 from targets.contract.target import Target
 from targets.cost.imc.area import core_areas, core_clocks_ns, core_peaks
 from targets.description.architecture import OperatingPoint
+from targets.evaluation.break_even import BreakEven, break_even
 from targets.evaluation.document import (
     SCHEMA_VERSION,
+    break_even_json,
     detail_json,
     exact_json,
     expected_json,
@@ -55,6 +57,7 @@ class CostReport:
         fusion: Layers hold the activations that follow them.
         models: Cycles by each cost model of the target; ``None`` for one that cannot cost the network.
         notes: What was assumed for lack of better knowledge.
+        static: The report of the same network without its early exits; ``None`` where that was not costed.
     """
 
     target: Target
@@ -66,13 +69,15 @@ class CostReport:
     fusion: bool = True
     models: Mapping[str, float | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    static: CostReport | None = None
 
     def at(self, point: str) -> CostReport:
         """Return the report at operating point ``point``; raises InputError for an unknown one.
 
         Cycles are the same at every point, and so is the schedule, because all energies scale alike.
         """
-        return replace(self, target=self.target.at_point(point))
+        static = None if self.static is None else self.static.at(point)
+        return replace(self, target=self.target.at_point(point), static=static)
 
     @property
     def at_all_points(self) -> tuple[CostReport, ...]:
@@ -126,6 +131,13 @@ class CostReport:
         return None if self.given_ratios is None else expected_cost(self.exits, self.given_ratios)
 
     @property
+    def break_even(self) -> BreakEven | None:
+        """Exits against none, at the shares given or equal ones; ``None`` where static was not costed."""
+        if self.static is None or len(self.exits) < 2:
+            return None
+        return break_even(self.exits, self.ratios, self.static.total, self.objective)
+
+    @property
     def speculates(self) -> bool:
         """Exits also tell their costs with speculation, and expected costs are with it."""
         return self.planned.speculative is not None
@@ -143,7 +155,26 @@ class CostReport:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What the figures leave out."""
-        return (*_incomplete(self.refusals), *self.target.warnings(self.workload))
+        found = (*_incomplete(self.refusals), *self.target.warnings(self.workload))
+        return found if self.worse_than_static is None else (self.worse_than_static, *found)
+
+    @property
+    def worse_than_static(self) -> str | None:
+        """A warning where the mean input costs more than one of the network without early exits."""
+        found = self.break_even
+        if found is None or not found.is_worse:
+            return None
+        shares = "equal shares" if self.given_ratios is None else "the given shares"
+        times = found.mean_over_static
+        by = "" if times is None else f", {times:.2f} times as much"
+        way_out = "leaving early saves nothing, however many do"
+        if found.early is not None:
+            spread = ", as many at each exit" if len(found.exits) > 1 else ""
+            way_out = f"they pay if more than {100 * found.early:.1f} % leave early{spread}"
+        return (
+            f"with these exits and {shares} of inputs at each, the mean {self.objective.words} is above that "
+            f"of the network without exits{by}; {way_out}"
+        )
 
     @cached_property
     def timeline(self) -> Timeline:
@@ -189,6 +220,8 @@ class CostReport:
             "peaks": {core: peak._asdict() for core, peak in core_peaks(target.arch).items()},
             "ratios": list(self.ratios),
             "expected": None if self.expected is None else expected_json(self.expected, self.speculates),
+            "static": None if self.static is None else dict(vars(self.static.total)),
+            "break_even": None if self.break_even is None else break_even_json(self.break_even, self.exits),
             **schedule_json(self.schedule, self.exits),
             "exact": None if self.planned.exact is None else exact_json(self.planned.exact),
             "point": None if self.point is None else self.point.name,

@@ -143,4 +143,7 @@ def _core(index: int, member: _Member, name: str, roles: dict[str, int]) -> Core
         kind = "pooling"
     elif index == roles.get("simd_core_id") or "simd" in words:
         kind = "simd"
-    return Core(name=name, kind=kind, array=core.array, memories=core.memories, dataflow=core.dataflow)
+    try:
+        return Core(name=name, kind=kind, array=core.array, memories=core.memories, dataflow=core.dataflow)
+    except ValidationError as error:
+        raise member.entry.wrong(explain(error), f"look in the file of that core; {WORDS}") from None

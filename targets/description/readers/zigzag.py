@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from passes.errors import InputError
 from targets.description.architecture import Architecture, Core
 from targets.description.explain import explain
-from targets.description.hierarchy import Imc, MacArray, MemoryLevel
+from targets.description.hierarchy import MAX_ADC_BITS, Imc, MacArray, MemoryLevel
 from targets.description.readers.entry import Entry
 from targets.description.readers.loops import read_unrolling
 from targets.description.readers.zigzag_memories import read_memory
@@ -130,12 +130,17 @@ def _read_imc(entry: Entry, fields: dict[str, Entry]) -> Imc:
         raise fields["bit_serial_precision"].wrong(
             f"exceeds the {activation_bits} bits of an activation", "lower it"
         )
+    adc_bits = fields["adc_resolution"].integer(least=0) if "adc_resolution" in fields else 0
+    if adc_bits > MAX_ADC_BITS:
+        raise fields["adc_resolution"].wrong(
+            "is more than any converter has", f"give at most {MAX_ADC_BITS} bits"
+        )
     return Imc(
         kind="analog" if kind == "analog" else "digital",
         activation_bits=activation_bits,
         weight_bits=precision[1].integer(),
         bits_per_cycle=per_cycle,
-        adc_bits=fields["adc_resolution"].integer(least=0) if "adc_resolution" in fields else 0,
+        adc_bits=adc_bits,
     )
 
 

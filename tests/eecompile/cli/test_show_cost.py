@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from eecompile.cli import main as cli
 from eecompile.verbs import cost
+from tests.eecompile.cli.table_rows import cells
 from tests.eecompile.small_models import write_skip_net
 from tests.targets.small_arch import small_text
 
@@ -379,3 +380,23 @@ def test_the_rules_of_latency_are_said_in_tables_and_documents(
         in call(files, *SEARCH, *told, columns=200).stdout
     )
     assert document(files, "MODEL")["rules"] is None, "closed forms have none"
+
+
+def test_exits_are_shown_beside_the_network_without(files: dict[str, str]) -> None:
+    alone = cells(call(files, "MODEL").stdout, "Exit paths: all that runs when an image leaves there")[1]
+    shown = call(files, "MODEL", "--exits", "1")
+    table = cells(shown.stdout, "Exit paths: all that runs when an image leaves there")
+    assert [row[0] for row in table[1:]] == ["exit_0", "final", "no exits"]
+    assert table[3][1:6] == alone[1:6]
+    given = call(files, "MODEL", "--exits", "1", "--ratios", "0,1")
+    rows = cells(given.stdout, "Exit paths: all that runs when an image leaves there")
+    assert [row[0] for row in rows[1:]] == ["exit_0", "final", "no exits", "expected"]
+    for result in (shown, given):
+        assert "Break-even of the mean energy-delay product with no exits: " in result.stdout.replace(
+            "\n", " "
+        )
+    # All go to the end and pay for the head as well: that comes first, and once.
+    text = " ".join(given.stdout.split())
+    assert text.count("is above that of the network without exits") == 1
+    assert given.stdout.splitlines()[1].startswith("Warning: with these exits and the given shares")
+    assert "without exits" not in call(files, "MODEL").stdout

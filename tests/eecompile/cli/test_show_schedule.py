@@ -63,6 +63,8 @@ def report(
         expected=None if ratios is None else Cost.mean(costs, ratios),
         speculates=bool(ahead),
         schedule=schedule,
+        static=None,
+        break_even=None,
     )
     return cast("CostReport", made)
 

@@ -156,6 +156,34 @@ def test_what_is_no_array_in_the_archive_is_refused(tmp_path: Path) -> None:
         load_npz(path)
 
 
+HEADER = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2,), }"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        HEADER[:-20],
+        HEADER.replace(b"}", b""),
+        HEADER.replace(b"|u1", b"|O"),
+        HEADER.replace(b"|u1", b"nonsense"),
+        HEADER.replace(b"(2,)", b"(-2,)"),
+        HEADER.replace(b"(2,)", b"(2**70,)"),
+        HEADER.replace(b"(2,)", b"('a',)"),
+        HEADER.replace(b"{", b"{" * 5),
+        b"\xff" + HEADER[1:],
+        b"",
+    ],
+)
+def test_a_damaged_header_is_refused(header: bytes, tmp_path: Path) -> None:
+    path = Path(npz(tmp_path, {key: value for key, value in arrays().items() if key != "val_x"}))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(
+            "val_x.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"12"
+        )
+    with pytest.raises(InputError, match=r"val_x in .*images\.npz"):
+        load_npz(path)
+
+
 def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
     path = Path(npz(tmp_path, arrays()))
     data = bytearray(path.read_bytes())

@@ -176,3 +176,60 @@ def test_images_that_cannot_be_fed_are_refused() -> None:
         choose_preprocess("auto", lambda x: x, IMAGES, np.zeros(5, np.int64), (1, 3, 5, 6))
     with pytest.raises(InputError, match="one per channel"):
         choose_preprocess("imagenet", lambda x: x, IMAGES[:, :1], np.zeros(5, np.int64), (1, 1, 4, 6))
+
+
+def answers(right: dict[str, NDArray[np.bool_]], asked: dict[str, int]) -> Any:
+    """Return a model on grey images that hold their number; each rule has its own images that are right."""
+
+    def predict(batch: NDArray[np.float32]) -> NDArray[Any]:
+        first = batch[:, 0, 0, 0].astype(np.float64)
+        rule = "raw" if first.max() > 3 else "unit" if first.min() >= 0 else "signed"
+        stored = {"raw": first, "unit": first * 255, "signed": (first + 1) * 127.5}[rule]
+        number = np.round(stored).astype(int) * 256 + np.round(
+            {"raw": 1, "unit": 255, "signed": 127.5}[rule] * (batch[:, 0, 0, 1] + (rule == "signed"))
+        ).astype(int)
+        asked[rule] = asked.get(rule, 0) + len(batch)
+        logits: NDArray[Any] = np.eye(2)[np.where(right[rule][number], number % 2, 1 - number % 2)]
+        return logits
+
+    return predict
+
+
+def numbered(count: int) -> NDArray[np.uint8]:
+    x = np.zeros((count, 1, 4, 6), np.uint8)
+    x[:, 0, 0, 0], x[:, 0, 0, 1] = np.divmod(np.arange(count), 256)
+    x[:, 0, 1, 1] = 255
+    return x
+
+
+def some(count: int, share: float, seed: int) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = np.random.default_rng(seed).random(count) < share
+    return found
+
+
+@pytest.mark.parametrize(
+    ("unit", "signed", "more", "told"),
+    [(0.9, 0.2, False, False), (0.9, 0.84, True, False), (0.9, 0.898, True, True)],
+    ids=["clear", "close", "too close"],
+)
+def test_close_ones_are_tried_on_more_images(unit: float, signed: float, more: bool, told: bool) -> None:
+    count = 2000
+    right = {"raw": some(count, 0.1, 1), "unit": some(count, unit, 2), "signed": some(count, signed, 3)}
+    asked: dict[str, int] = {}
+    labels = np.arange(count) % 2
+    choice = choose_preprocess("auto", answers(right, asked), numbered(count), labels, (1, 1, 4, 6))
+    best, other = sorted(("unit", "signed"), key=lambda rule: rule != choice.preprocess.rule)
+    assert choice.preprocess.rule == best and (best == "unit" or told)
+    assert asked["raw"] == 256, "it is clearly worse"
+    assert (asked["unit"] > 256) == more and asked[best] == choice.images
+    undecided = choice.warning is not None and f"cannot be told apart from '{other}'" in choice.warning
+    assert undecided == told, choice.warning
+    assert (choice.images == count) == told
+
+
+def test_those_that_are_right_on_the_same_images_need_no_telling_apart() -> None:
+    right = dict.fromkeys(("raw", "unit", "signed"), some(2000, 0.7, 1))
+    asked: dict[str, int] = {}
+    labels = np.arange(2000) % 2
+    choice = choose_preprocess("auto", answers(right, asked), numbered(2000), labels, (1, 1, 4, 6))
+    assert asked == {"raw": 256, "unit": 256, "signed": 256} and choice.preprocess.rule == "raw"

@@ -82,3 +82,74 @@ def test_a_classifier_costs_the_same_in_whatever_form_its_logits_are(target: str
 def test_an_output_that_other_layers_read_has_the_precision_they_take(tmp_path: Path) -> None:
     layers = api.cost(saved(NO_CLASSIFIERS["autoencoder with its code"][0], tmp_path), "diana").layers
     assert [[t.bits for t in layer.layer.outputs] for layer in layers] == [[8], [8], [32]]
+
+
+# The first convolution is nearly all there is: what a head behind it costs is not saved any more.
+TOP_HEAVY = """(float[1,3,32,32] image) => (float[1,100] logits)
+    <float[16,3,3,3] w0, float[16,16,1,1] w1, float[100,16] v> {
+        a = Conv<pads=[1,1,1,1]>(image, w0)
+        b = Relu(a)
+        c = Conv<strides=[2,2]>(b, w1)
+        d = Relu(c)
+        e = GlobalAveragePool(d)
+        f = Flatten(e)
+        logits = Gemm<transB=1>(f, v)
+    }"""
+
+
+def test_exits_stand_beside_the_network_without() -> None:
+    report = api.cost(EXAMPLE, exits=2)
+    alone = api.cost(EXAMPLE)
+    assert report.static is not None and report.static.total == alone.total
+    assert alone.static is None and alone.break_even is None
+    found = report.break_even
+    assert found is not None and found.early is not None and not found.is_worse
+    assert found.static == alone.total
+    document = report.to_json()
+    assert document["static"] == vars(alone.total)
+    assert document["break_even"]["share"] == found.early
+    assert document["break_even"]["exits"].keys() == {"exit_0", "exit_1"}
+    assert document["break_even"]["mean_over_static"] < 1 and not report.warnings
+    assert alone.to_json()["static"] is None and alone.to_json()["break_even"] is None
+
+
+def test_break_even_shares_are_those_at_which_the_mean_is_static() -> None:
+    found = api.cost(EXAMPLE, exits=1).break_even
+    assert found is not None and found.early is not None
+    at = api.cost(EXAMPLE, exits=1, ratios=[found.early, 1 - found.early]).break_even
+    assert at is not None and at.mean_over_static == pytest.approx(1)
+
+
+def test_static_is_for_the_same_operating_point() -> None:
+    report = api.cost(EXAMPLE, "gap9", exits=1, point="0.65V")
+    assert report.static is not None and report.static.total == api.cost(EXAMPLE, "gap9", point="0.65V").total
+    within = api.cost(EXAMPLE, "gap9", exits=1, max_latency=0.0005, objective="energy")
+    assert within.point is not None and within.static is not None
+    assert within.static.total == api.cost(EXAMPLE, "gap9", objective="energy", point=within.point.name).total
+
+
+@pytest.mark.parametrize("target", ["diana", "gap9"])
+def test_exits_that_cost_more_than_they_save_are_warned_of_first(target: str, tmp_path: Path) -> None:
+    report = api.cost(saved(TOP_HEAVY, tmp_path), target, exits="relu_0", head="conv")
+    found = report.break_even
+    assert found is not None and found.is_worse and found.mean_over_static is not None
+    first = report.warnings[0]
+    assert "is above that of the network without exits" in first
+    assert f"{found.mean_over_static:.2f} times as much" in first
+    assert report.to_json()["warnings"][0] == first
+
+
+def test_where_no_mount_saves_anything_that_is_said(tmp_path: Path) -> None:
+    report = api.cost(saved(TOP_HEAVY, tmp_path), "gap9", exits=1)
+    assert report.static is not None and report.break_even is not None and report.break_even.is_worse
+    assert any("is above that of the network without exits" in text for text in report.warnings)
+
+
+def test_heads_of_a_number_of_exits_are_the_cheapest() -> None:
+    chosen = api.cost(EXAMPLE, exits=1)
+    mount = chosen.exits[0].mount
+    kinds = {kind: api.cost(EXAMPLE, exits=[mount], head=kind) for kind in ("linear", "conv")}
+    cheapest = min(report.exits[0].cost.edp_j_cycles for report in kinds.values())
+    assert chosen.exits[0].cost.edp_j_cycles == cheapest
+    asked = api.cost(EXAMPLE, exits=1, head="conv")
+    assert any(layer.layer.name == "exit_0/conv" for layer in asked.layers)

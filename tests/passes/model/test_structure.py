@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from passes.errors import InputError
 from passes.model.graph import from_model
 from passes.model.structure import check_stored_once
+from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain, two_exits
 
 Change = Callable[[onnx.ModelProto], object]
@@ -59,6 +60,14 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "input of a type unknown to ONNX": (
         lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 99),
         "is of type 99, which ONNX does not have",
+    ),
+    "output of a type unknown to ONNX": (
+        lambda m: setattr(m.graph.output[0].type.tensor_type, "elem_type", -(2**31)),
+        "is of type -2147483648, which ONNX does not have",
+    ),
+    "tensor of a type unknown to ONNX": (
+        lambda m: m.graph.value_info.append(helper.make_tensor_value_info("nobody", -(2**31), [1])),
+        "'nobody' of net.onnx is of type -2147483648, which ONNX does not have",
     ),
     "node without output": (lambda m: m.graph.node[1].ClearField("output"), "output size 0 not in range"),
     "node without input": (lambda m: m.graph.node[1].ClearField("input"), "input size 0 not in range"),
@@ -148,3 +157,17 @@ def test_lists_of_nothing_say_what_their_absence_says() -> None:
 
 def test_values_are_stored_once() -> None:
     check_stored_once(chain().graph.initializer, "net")
+
+
+@pytest.mark.parametrize("shape", [[1, 63], [3, 64], [1, 8, 9]])
+def test_views_hold_as_many_elements_as_what_they_view(shape: list[int]) -> None:
+    net = NetBuilder((1, 4, 4, 4))
+    view = net.op("Reshape", net.to_last("x"), net.const([1, 64], np.int64))
+    model = net.model(net.op("MatMul", view, net.normal(64, 3)))
+    target = next(t for t in model.graph.initializer if t.data_type == TensorProto.INT64)
+    assert from_model(model).nodes
+    del model.graph.value_info[:]
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    target.CopyFrom(numpy_helper.from_array(np.array(shape, np.int64), target.name))
+    with pytest.raises(InputError, match="shapes do not fit"):
+        from_model(model)

@@ -155,3 +155,9 @@ def test_published_systems(path: str, links: int, own_dram: bool) -> None:
         costs[core.name] = hierarchy.memories["dram"].read_energy_pj
     assert costs.pop("pooling") == costs.pop("simd") == 1000
     assert set(costs.values()) == {700 if own_dram else 1000}
+
+
+def test_what_a_core_of_its_own_would_refuse_is_refused_in_a_system(tmp_path: Path) -> None:
+    wide = changed(NAMED, "sizes: [8, 4]", "sizes: [2, 4]")
+    with pytest.raises(InputError, match="unrolls 8 iterations over an array dimension of 2"):
+        read(LINKS, tmp_path, tiny=wide)

@@ -11,6 +11,13 @@ from tests.shared_files import shared
 from tests.targets.description.readers.files import COUNTED, IMC, NAMED, OFFCHIP, changed
 
 
+@pytest.mark.parametrize("bits", ["33", "6000", "3.0e+38"])
+def test_no_converter_has_that_many_bits(bits: str, tmp_path: Path) -> None:
+    text = changed(IMC, "adc_resolution: 6", f"adc_resolution: {bits}")
+    with pytest.raises(InputError, match="adc_resolution: is more than any converter has"):
+        read(text, tmp_path)
+
+
 def read(text: str, folder: Path) -> Architecture:
     path = folder / "core.yaml"
     path.write_text(text)
