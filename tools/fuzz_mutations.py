@@ -28,6 +28,11 @@ _INTEGERS = {
 }
 
 
+def _repeated(value: object) -> bool:
+    """Whether a field holds several values; descriptors say it by another name in each protobuf."""
+    return not isinstance(value, str | bytes | int | float | Message)
+
+
 def mutate_bytes(data: bytes, dice: random.Random) -> bytes:
     """Return ``data`` with a few bytes changed, left out, doubled, put in or cut off."""
     changed = bytearray(data)
@@ -59,7 +64,7 @@ def mutate_message(message: Message, dice: random.Random, times: int) -> None:
         # Deep fields are many, so that kinds of field are drawn before places.
         name = dice.choice(sorted({field.full_name for _, field in fields}))
         owner, field = dice.choice([pair for pair in fields if pair[1].full_name == name])
-        if field.is_repeated:
+        if _repeated(getattr(owner, field.name)):
             _change_list(owner, field, dice, message)
         else:
             _change_one(owner, field, dice, message)
@@ -69,7 +74,7 @@ def _fields(message: Message) -> Iterator[tuple[Message, FieldDescriptor]]:
     for field, value in message.ListFields():
         yield message, field
         if field.message_type is not None:
-            for part in value if field.is_repeated else [value]:
+            for part in value if _repeated(value) else [value]:
                 yield from _fields(part)
     # One that is not set yet may become set.
     unset = [field for field in message.DESCRIPTOR.fields if field.message_type is None]
@@ -125,9 +130,9 @@ def _value(field: FieldDescriptor, old: Any, dice: random.Random, whole: Message
 def _texts(message: Message) -> Iterator[str]:
     for field, value in message.ListFields():
         if field.type == FieldDescriptor.TYPE_STRING:
-            yield from value if field.is_repeated else [value]
+            yield from value if _repeated(value) else [value]
         elif field.message_type is not None:
-            for part in value if field.is_repeated else [value]:
+            for part in value if _repeated(value) else [value]:
                 yield from _texts(part)
 
 

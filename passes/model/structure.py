@@ -28,7 +28,8 @@ def check_text(model: onnx.ModelProto, where: str) -> None:
         try:
             fields = message.ListFields()
             for field, value in fields:
-                values = value if field.is_repeated else [value]
+                # what tells whether a field is repeated has another name in each protobuf
+                values = [value] if isinstance(value, str | bytes | Message) else value
                 if field.type == field.TYPE_MESSAGE:
                     pending.extend(values)
                 elif field.type == field.TYPE_STRING and not all(isinstance(text, str) for text in values):

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 
 from eecompile.quantization.calibration import calibrate
+from eecompile.runtime.sessions import REFUSED, session
 from eecompile.verbs import same_answers
 from eecompile.verbs.same_answers import IMAGES, INTEGER_SQNR_DB, RELATIVE_TOLERANCE, Check, Verifier
 from passes.base import Pass, Pipeline
 from passes.errors import InputError
-from passes.model.graph import from_model, tidy
+from passes.model.graph import from_model, tidy, to_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.eecompile.data.test_for_network import NO_KERNEL
@@ -258,7 +259,14 @@ def test_what_the_optimizer_of_the_runtime_breaks_is_not_run_and_said() -> None:
             tidy(graph)
             return True
 
-    (check,) = verified(from_model(onnx.parser.parse_model(text)), Bring())
+    graph = from_model(onnx.parser.parse_model(text))
+    (check,) = verified(graph, Bring())
+    try:
+        session(to_model(graph))
+    except REFUSED:
+        pass
+    else:
+        pytest.skip("this onnxruntime does not bring the two together")
     assert check.verdict == "not run"
     assert "Pad should be smaller than kernel" in check.detail
 
