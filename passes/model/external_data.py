@@ -72,6 +72,8 @@ def _inside(folder: Path, location: str, name: str) -> Path:
     try:
         target = (folder / location).resolve()
         target.exists()
+        if target.is_symlink():  # resolved, it is none; Python 3.13 leaves those in a circle as they are
+            raise OSError("links in a circle")
     except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, links in a circle
         raise InputError(
             f"the data file of weights '{name}' has an impossible name: {location[:60]!r}",
