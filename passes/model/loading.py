@@ -233,6 +233,9 @@ def convert(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
         if not model.metadata_props:
             helper.set_model_props(model, dict(metadata))
     model.ir_version = IR_VERSION
+    others = [o for o in model.opset_import if o.domain not in STANDARD_DOMAINS]
+    for unused in others:  # their operators were refused, and any version may stand there
+        model.opset_import.remove(unused)
     return model
 
 

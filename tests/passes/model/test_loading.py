@@ -474,3 +474,11 @@ def test_what_is_no_tensor_of_one_shape_is_refused_as_that(text: str, message: s
     model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 21]> n {text}')
     with pytest.raises(InputError, match=message):
         from_model(model, "net")
+
+
+def test_versions_of_operators_that_no_node_is_of_are_dropped() -> None:
+    model = chain()
+    model.opset_import.add(domain="com.acme", version=1 << 40)
+    written = to_model(from_model(model))
+    assert [o.domain for o in written.opset_import] == [""]
+    onnx.checker.check_model(written, full_check=True)
