@@ -58,8 +58,8 @@ def layer_norm(rw: Rewriter, node: gs.Node) -> bool:
 
 def _written_by(rw: Rewriter, tensor: gs.Tensor, op: str) -> list[gs.Node]:
     """Return the ``op`` that writes ``tensor`` for one reader alone, in a list; empty if there is none."""
-    above = producer_of(tensor)
-    return [above] if above is not None and above.op == op and rw.sole_reader(tensor) else []
+    found = rw.sole_writer(tensor, op)
+    return [] if found is None else [found]
 
 
 def _mean_axes(node: gs.Node) -> tuple[int, ...] | None:

@@ -63,15 +63,9 @@ def _is(value: float, wanted: float) -> bool:
     return math.isclose(value, wanted, rel_tol=_CLOSE)
 
 
-def _sole(rw: Rewriter, tensor: gs.Tensor, op: str) -> gs.Node | None:
-    """Return the ``op`` that writes ``tensor`` for one reader alone."""
-    above = producer_of(tensor)
-    return above if above is not None and above.op == op and rw.sole_reader(tensor) else None
-
-
 def _plus(rw: Rewriter, tensor: gs.Tensor, number: float) -> tuple[gs.Tensor, gs.Node] | None:
     """Return x and the Add, if ``tensor`` is x + ``number``."""
-    add = _sole(rw, tensor, "Add")
+    add = rw.sole_writer(tensor, "Add")
     if add is None:
         return None
     for data, constant in (add.inputs, reversed(add.inputs)):
@@ -83,7 +77,7 @@ def _plus(rw: Rewriter, tensor: gs.Tensor, number: float) -> tuple[gs.Tensor, gs
 
 def _clipped_line(rw: Rewriter, tensor: gs.Tensor) -> tuple[gs.Tensor, list[gs.Node]] | None:
     """Return x, if ``tensor`` is x + 3 clipped to 0 … 6."""
-    clip = _sole(rw, tensor, "Clip")
+    clip = rw.sole_writer(tensor, "Clip")
     if clip is None or bounds_of(clip) != (0.0, 6.0):
         return None
     found = _plus(rw, clip.inputs[0], 3.0)
@@ -92,7 +86,7 @@ def _clipped_line(rw: Rewriter, tensor: gs.Tensor) -> tuple[gs.Tensor, list[gs.N
 
 def _hard_sigmoid(rw: Rewriter, tensor: gs.Tensor) -> tuple[gs.Tensor, list[gs.Node]] | None:
     """Return x, if ``tensor`` is HardSigmoid of x with the slope that HardSwish has."""
-    node = _sole(rw, tensor, "HardSigmoid")
+    node = rw.sole_writer(tensor, "HardSigmoid")
     if (
         node is None
         or not _is(node.attrs.get("alpha", 0.2), 1 / 6)
@@ -121,7 +115,7 @@ def _one_plus(
     found = _plus(rw, tensor, 1.0)
     if found is None:
         return None
-    function = _sole(rw, found[0], op)
+    function = rw.sole_writer(found[0], op)
     scale = None if function is None else producer_of(function.inputs[0])
     if function is None or scale is None or scale.op not in ("Mul", "Div"):
         return None
@@ -140,7 +134,7 @@ def _cubic(rw: Rewriter, node: gs.Node) -> tuple[gs.Tensor, list[gs.Node]] | Non
     found = product(rw, node)
     if len(found.tensors) != 1 or not _is(found.factor, math.sqrt(2 / math.pi)):
         return None
-    add = _sole(rw, found.tensors[0], "Add")
+    add = rw.sole_writer(found.tensors[0], "Add")
     for data, cube in () if add is None else (add.inputs, reversed(add.inputs)):
         above = producer_of(cube)
         if above is None or above.op not in ("Mul", "Div") or not rw.sole_reader(cube):
@@ -155,7 +149,7 @@ def _third_power(rw: Rewriter, tensors: list[gs.Tensor], data: gs.Tensor) -> lis
     """Return the nodes between, if the product of ``tensors`` is the third power of ``data``."""
     if len(tensors) == 3 and all(tensor is data for tensor in tensors):
         return []
-    power = _sole(rw, tensors[0], "Pow") if len(tensors) == 1 else None
+    power = rw.sole_writer(tensors[0], "Pow") if len(tensors) == 1 else None
     exponent = None if power is None else constant_input(power, 1)
     if power is None or exponent is None or power.inputs[0] is not data:
         return None
@@ -164,8 +158,8 @@ def _third_power(rw: Rewriter, tensors: list[gs.Tensor], data: gs.Tensor) -> lis
 
 def _soft_tanh(rw: Rewriter, tensor: gs.Tensor) -> tuple[gs.Tensor, list[gs.Node]] | None:
     """Return x, if ``tensor`` is tanh(softplus(x))."""
-    tanh = _sole(rw, tensor, "Tanh")
-    softplus = None if tanh is None else _sole(rw, tanh.inputs[0], "Softplus")
+    tanh = rw.sole_writer(tensor, "Tanh")
+    softplus = None if tanh is None else rw.sole_writer(tanh.inputs[0], "Softplus")
     return None if tanh is None or softplus is None else (softplus.inputs[0], [tanh, softplus])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from passes.model import constants, float_types, loading, runtime_operators, str
 from passes.model import symbolic as symbolic_weights
 from passes.model.control_flow import flatten_exits
 from passes.model.empty_tensors import drop_empty_tensors
+from passes.model.external_data import all_nodes
 from passes.model.training_mode import leave_training
 from passes.state import Exit, decline, state_of
 
@@ -117,14 +118,14 @@ def _node_info(node: onnx.NodeProto) -> dict[str, str]:
 
 def _write_axes(model: onnx.ModelProto) -> None:
     """Write the axes that MeanVarianceNormalization has by default: onnx fails on the node without them."""
-    for node in _all_nodes(model.graph):
+    for node in all_nodes(model.graph):
         if node.op_type == "MeanVarianceNormalization" and not node.attribute:
             node.attribute.append(helper.make_attribute("axes", [0, 2, 3]))
 
 
 def _drop_empty_lists(model: onnx.ModelProto) -> None:
     """Drop attributes that are lists of nothing: graphs cannot hold them, and they say nothing."""
-    for node in _all_nodes(model.graph):
+    for node in all_nodes(model.graph):
         lists = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS, onnx.AttributeProto.STRINGS)
         kept = [a for a in node.attribute if a.type not in lists or a.ints or a.floats or a.strings]
         if len(kept) < len(node.attribute) and node.op_type != "Constant":
@@ -135,7 +136,7 @@ def _drop_empty_lists(model: onnx.ModelProto) -> None:
 def _name_nodes(model: onnx.ModelProto, info: list[dict[str, str]]) -> None:
     """Give every node a unique name; the converter keeps order, so metadata is matched by position."""
     same = len(info) == len(model.graph.node)
-    given = {node.name for node in _all_nodes(model.graph)}
+    given = {node.name for node in all_nodes(model.graph)}
     taken: set[str] = set()
     counts: dict[str, int] = {}
     for index, node in enumerate(model.graph.node):
@@ -162,7 +163,7 @@ def _read_state(graph: gs.Graph, model: onnx.ModelProto, symbolic: bool, where: 
     state.metadata = {k: v for k, v in metadata.items() if not k.startswith(_DROPPED_KEYS)}
     if exits:
         state.exits = _decode(EXITS_KEY, exits, where, lambda found: [_exit(entry, where) for entry in found])
-    for node in _all_nodes(model.graph):
+    for node in all_nodes(model.graph):
         info = _node_info(node)
         origin = info.get(ORIGIN_KEY)
         state.origins[node.name] = (
@@ -406,7 +407,7 @@ def to_model(graph: gs.Graph, batch: int | str | None = None) -> onnx.ModelProto
         model.metadata_props.add(key=EXITS_KEY, value=json.dumps([e.to_json() for e in state.exits]))
     if state.softmax:
         model.metadata_props.add(key=SOFTMAX_KEY, value="true")
-    for node in _all_nodes(model.graph):
+    for node in all_nodes(model.graph):
         if node.name in state.origins:
             origin = json.dumps(list(state.origins[node.name]))
             node.metadata_props.add(key=ORIGIN_KEY, value=origin)
@@ -418,14 +419,6 @@ def to_model(graph: gs.Graph, batch: int | str | None = None) -> onnx.ModelProto
     if batch is not None:
         _set_batch(model, batch)
     return model
-
-
-def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _all_nodes(attribute.g)
 
 
 def _set_batch(model: onnx.ModelProto, batch: int | str) -> None:

@@ -73,6 +73,11 @@ class Rewriter:
         """Whether nothing but one node input reads ``tensor``, so that its value may vanish."""
         return len(tensor.outputs) == 1 and not self.is_output(tensor) and not self.is_mount(tensor)
 
+    def sole_writer(self, tensor: gs.Tensor, op: str) -> gs.Node | None:
+        """Return the ``op`` that writes ``tensor`` for one reader alone."""
+        above = producer_of(tensor)
+        return above if above is not None and above.op == op and self.sole_reader(tensor) else None
+
     def fresh(self, stem: str) -> str:
         """Return ``stem``, or ``stem_2`` …: a name no node or tensor has, and reserve it."""
         return self._names.fresh(stem)

@@ -226,3 +226,16 @@ def test_inputs_that_are_there_and_those_that_are_not() -> None:
     above = producer_of(clip.inputs[0])
     assert above is not None
     assert (above.op, producer_of(above.inputs[0]), producer_of(clip.inputs[2])) == ("Abs", None, None)
+
+
+def test_the_sole_writer_is_of_that_operator_and_has_one_reader() -> None:
+    net = NetBuilder((1, 2))
+    first = net.op("Relu", "x")
+    second = net.op("Sigmoid", first)
+    graph = from_model(net.model(net.op("Add", net.op("Tanh", second), second)))
+    rewriter, tensors = Rewriter(graph, "test"), graph.tensors()
+    found = rewriter.sole_writer(tensors[first], "Relu")
+    assert found is not None and found.outputs[0].name == first
+    assert rewriter.sole_writer(tensors[first], "Tanh") is None, "another operator"
+    assert rewriter.sole_writer(tensors[second], "Sigmoid") is None, "two readers"
+    assert rewriter.sole_writer(tensors["x"], "Relu") is None, "the input"
