@@ -2,26 +2,30 @@
 
     python -m tools.compare_zigzag [--networks resnet8 ...] [--hardware edge_tpu_like ...]
     python -m tools.compare_zigzag --zigzag PYTHON [--confirm] [--model NAME=PATH]
+    python -m tools.compare_zigzag --rules exact [--networks resnet18]
 
 Without `--zigzag`, its recorded figures are used; with an interpreter that has zigzag-dse 3.8.5 they are made
 in the same run, which takes minutes per network. Tables: (a) its figures for random mappings beside ours for
 the same ones; (b) the best mappings of both, per core, network and objective, and those over all prime
 factors (`full`); (c) the same for in-memory cores; (d) with `--confirm`, its own verdict on all our mappings
-that are better than its best.
+that are better than its best. With `--rules exact`, (e) alone: the best mappings of latency, ours counted in
+full and its own by its rules, and the layers that then take over 1 % longer.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from targets.cost.model.solution import Solution
+from targets.cost.model.unrolling import EXACT, RULES, ZIGZAG, Rules
 from targets.cost.search.engine import DEFAULT_LPF_LIMIT, Engine
 from targets.description.mapping import rule_for
-from targets.objective import Objective
+from targets.objective import LATENCY, Objective
 from tools.zigzag_live import Zigzag, job, model_paths
 from tools.zigzag_records import FOLDER, Core, Record, Search, cores, pairs, searches
 
@@ -29,6 +33,8 @@ NETWORKS = ("resnet8", "resnet18", "mobilenetv1", "mobilenetv2")
 IMC = ("aimc", "dimc")
 # Relative differences below this are rounding.
 SAME = 1e-9
+# Layers that take longer by more than this are named.
+LONGER = 0.01
 
 
 @dataclass(frozen=True)
@@ -44,16 +50,17 @@ class Better:
 class Comparison:
     """Prints the tables; engines keep what they found from one to the next."""
 
-    def __init__(self, known: dict[str, Core], full: bool) -> None:
+    def __init__(self, known: dict[str, Core], full: bool, rules: Rules = ZIGZAG) -> None:
         self.known = known
         self.full = full
+        self.rules: Rules = rules
         self.better: list[Better] = []
         self._engines: dict[tuple[str, int | None], Engine] = {}
 
     def engine(self, hardware: str, limit: int | None) -> Engine:
         """Return the engine of a core with a limit of factors."""
         key = (hardware, limit)
-        return self._engines.setdefault(key, Engine(self.known[hardware].hierarchy, lpf_limit=limit))
+        return self._engines.setdefault(key, Engine(self.known[hardware].hierarchy, limit, rules=self.rules))
 
     def same_model(self, records: Iterable[Record]) -> None:
         """Print how far figures of the same mappings are apart."""
@@ -83,6 +90,25 @@ class Comparison:
                     f"{gap:>8.2%}" if gap is not None else f"{'-':>8}"
                 )
             print(line, flush=True)
+
+    def longer(self, found: Iterable[Search]) -> None:
+        """Print the best of both searches for latency, and the layers of which ours takes longer."""
+        print(f"{'core':<16}{'network':<13}{'its':>12}{'ours':>12}{'/ its':>8}{'full':>8}{'CPU s':>7}")
+        for search in found:
+            if search.objective != LATENCY:
+                continue
+            its = search.latency_cycles
+            start = time.process_time()
+            ours, _ = self._total(search, DEFAULT_LPF_LIMIT)
+            taken = time.process_time() - start
+            full = f"{self._total(search, None)[0] / its:>8.4f}" if self.full else f"{'-':>8}"
+            line = f"{search.hardware:<16}{search.network:<13}{its:>12.0f}{ours:>12.0f}{ours / its:>8.4f}"
+            print(f"{line}{full}{taken:>7.2f}", flush=True)
+            for record in search.layers:
+                best = self._layer(search, record, DEFAULT_LPF_LIMIT)
+                ratio = best.latency_cycles / record.figures["latency"]
+                if ratio > 1 + LONGER:
+                    print(f"  {record.label}: {ratio:.4f}, bound {best.bound_cycles:.0f} cycles")
 
     def _total(self, search: Search, limit: int | None) -> tuple[float, float | None]:
         """Return the value of all layers, and what of it is not proven necessary."""
@@ -140,9 +166,12 @@ def main() -> None:
     parser.add_argument("--confirm", action="store_true", help="table (d); needs --zigzag")
     parser.add_argument("--recorded", action="store_true", help="with --zigzag, still use recorded figures")
     parser.add_argument("--no-full", action="store_true", help="leave the search over all factors out")
+    parser.add_argument("--rules", choices=RULES, default=ZIGZAG, help="how we count [default: zigzag]")
     arguments = parser.parse_args()
     if arguments.confirm and arguments.zigzag is None:
         parser.error("--confirm needs --zigzag")
+    if arguments.rules == EXACT and arguments.zigzag is not None:
+        parser.error("--rules exact uses recorded figures: leave --zigzag out")
     known = cores()
     wanted = arguments.hardware or list(known)
     unknown = sorted(set(wanted) - set(known))
@@ -153,7 +182,11 @@ def main() -> None:
         zigzag = Zigzag(arguments.zigzag, model_paths(arguments.model, arguments.zigzag))
         if not arguments.recorded:
             folders = live(zigzag, arguments.networks, [h for h in wanted if h not in (*IMC, "gemm_l1")])
-    comparison = Comparison(known, not arguments.no_full)
+    comparison = Comparison(known, not arguments.no_full, arguments.rules)
+    if arguments.rules == EXACT:
+        print("(e) latency in cycles summed over layers, ours by the rules `exact`; below, what takes longer")
+        comparison.longer(s for s in searches() if s.hardware in wanted and s.network in arguments.networks)
+        return
     print("(a) same mapping")
     comparison.same_model(r for r in pairs(folders["pairs"]) if r.hardware in wanted)
     selected = [

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from targets.cost.model.nest import Ints, LoopNest, Shape
 from targets.cost.model.solution import Solution
-from targets.cost.model.unrolling import ZIGZAG, Placed, Rules
+from targets.cost.model.unrolling import EXACT, ZIGZAG, Placed, Rules
 from targets.cost.search.bounds import Bounds
-from targets.cost.search.exhaustive import any_fit, improve
+from targets.cost.search.exhaustive import any_fit, improve, in_primes
 from targets.cost.search.latency_bounds import LatencyBounds
 from targets.cost.search.local_search import ranked
 from targets.cost.search.orderings import MAX_ORDERS, all_orders, order_count, temporal_factors
@@ -32,7 +32,8 @@ class Engine:
 
     Attributes:
         hierarchy: The core.
-        lpf_limit: Most temporal factors per layer; ``None`` takes all prime factors.
+        lpf_limit: Most temporal factors per layer; ``None`` takes all prime factors. By the rules ``exact`` a
+            layer with remainders is improved from there over its prime factors.
         memo: Answers so far. Without it (``None``) every question is searched.
         rules: How latency counts unrollings that leave a remainder.
     """
@@ -99,9 +100,19 @@ class Engine:
             best = any_fit(problem, objective, rule)
         if best is None:
             raise NoMappingError(*problem.obstacle(rule))
+        if self._rounded_away(best, objective, rule):
+            best, costed = in_primes(problem, best, objective)
+            considered += costed
         if self.lpf_limit is None or (too_many_orders(best, self.lpf_limit) and not rule.order):
             return improve(problem, best, objective, rule, considered)
         return replace(problem.solution(best), considered=considered)
+
+    def _rounded_away(self, best: BestOrder, objective: Objective, rule: MappingRule) -> bool:
+        """Return whether latency counts a remainder that the reference's rules round away.
+
+        Such a layer takes longer than the reference says of it: it is looked at once more, in finer factors.
+        """
+        return self.rules == EXACT and best.placed.uneven and objective.counts_latency and not rule.order
 
 
 def too_many_orders(candidate: BestOrder, limit: int) -> bool:

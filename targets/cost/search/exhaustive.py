@@ -82,7 +82,7 @@ def improve(
             continue
         near = list(realised(choice.bounds, paths[:MAX_PATHS]))
         if choice.placed.unrolling == start.placed.unrolling:
-            near.append(_in_primes(start))
+            near.append(_split(start))
         found, costed = climb(problem, choice.placed, rows_of(near), objective)
         considered += costed
         if found.values < best.values:
@@ -129,7 +129,17 @@ def any_fit(problem: MappingProblem, objective: Objective, rule: MappingRule) ->
     return min(fitting, key=lambda c: c.values, default=None)
 
 
-def _in_primes(candidate: BestOrder) -> Order:
+def in_primes(problem: MappingProblem, start: BestOrder, objective: Objective) -> tuple[BestOrder, int]:
+    """Return a mapping at least as good as ``start``, found near it among those of all prime factors.
+
+    Returns:
+        The mapping and how many were costed.
+    """
+    found, costed = climb(problem, start.placed, rows_of([_split(start)]), objective, beam=1)
+    return min(found, start, key=lambda candidate: candidate.values), costed
+
+
+def _split(candidate: BestOrder) -> Order:
     """Return a mapping with its factors split into primes."""
     loops: list[Factor] = []
     position = [0]

@@ -52,7 +52,7 @@ def join(parts: list[Rows]) -> Rows:
 
 
 def climb(
-    problem: MappingProblem, placed: Placed, start: Rows, objective: Objective
+    problem: MappingProblem, placed: Placed, start: Rows, objective: Objective, beam: int = BEAM
 ) -> tuple[BestOrder, int]:
     """Improve the best of ``start`` until no neighbour is better.
 
@@ -60,13 +60,13 @@ def climb(
         The best mapping found and how many were costed.
     """
     costed = len(start)
-    leaders, best = ranked(problem, placed, start, objective)
+    leaders, best = ranked(problem, placed, start, objective, beam)
     for _ in range(MAX_ROUNDS):
         near = _neighbours(problem, placed, leaders)
         if near is None:
             break
         costed += len(near)
-        candidates, found = ranked(problem, placed, near, objective)
+        candidates, found = ranked(problem, placed, near, objective, beam)
         if not found.values < best.values:
             break
         leaders, best = candidates, found
@@ -74,16 +74,16 @@ def climb(
 
 
 def ranked(
-    problem: MappingProblem, placed: Placed, rows: Rows, objective: Objective
+    problem: MappingProblem, placed: Placed, rows: Rows, objective: Objective, beam: int = BEAM
 ) -> tuple[Rows, BestOrder]:
-    """Return the best few of ``rows``, each with other costs, and the best of all."""
+    """Return the best ``beam`` of ``rows``, each with other costs, and the best of all."""
     batch = Batch(problem.shape, rows.loops, rows.sizes)
     levels = rows.columns()
     fits = fitting(batch, problem.hierarchy, placed, problem.links, levels)
     first, second = problem.values(placed, batch, levels, fits, objective)
     order = np.lexsort((second, first))
     values = first[order]
-    distinct = order[np.concatenate([[True], values[1:] != values[:-1]])][:BEAM]
+    distinct = order[np.concatenate([[True], values[1:] != values[:-1]])][:beam]
     best = problem.candidate(placed, batch, levels, first, second, int(order[0]))
     return rows.take(distinct), best
 

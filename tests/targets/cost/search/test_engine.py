@@ -366,3 +366,26 @@ def test_what_an_unrolling_leaves_over_is_moved_in_full() -> None:
     exact, theirs = (Engine(level, rules=rules).best(matmul(k=20), LATENCY, rule) for rules in RULES)
     assert theirs.latency_cycles < 20 <= exact.latency_cycles
     assert exact.bound_cycles == theirs.bound_cycles == 20
+
+
+def test_a_layer_with_remainders_is_looked_at_again_in_prime_factors() -> None:
+    """Ten results in three turns of four units; the four products of each are one factor at this limit."""
+    level = core(
+        {"D1": 4},
+        weights=register("W", 128),
+        dram=outer({"W to_below": 8, "O from_below": 8}, {"D1": 4}),
+    )
+    rule = MappingRule("given", spatial={"D1": {"K": 4}})
+    exact, theirs = (Engine(level, 2, rules=rules) for rules in RULES)
+    odd, even = matmul(c=4, k=10), matmul(c=4, k=12)
+    problem = MappingProblem(Shape(odd), level, {}, EXACT)
+    placed = problem.place(rule.spatial)
+    merged = problem.best_of(placed, *all_orders(temporal_factors(placed.remaining, 2)), LATENCY)
+    found = exact.best(odd, LATENCY, rule)
+    assert merged is not None and merged.values[0] == 57 and found.latency_cycles == 49
+    assert sorted(found.mapping.loops) == [("C", 2), ("C", 2), ("K", 3)]
+    assert found.considered > theirs.best(odd, LATENCY, rule).considered
+    assert exact.best(even, LATENCY, rule) == theirs.best(even, LATENCY, rule), "nothing is left over"
+    assert exact.best(odd, ENERGY, rule).mapping == theirs.best(odd, ENERGY, rule).mapping
+    ordered = replace(rule, order=(("C", 4), ("K", 3)))
+    assert exact.best(odd, LATENCY, ordered).mapping.loops == (("C", 4), ("K", 3))

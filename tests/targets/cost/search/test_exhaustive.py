@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from targets.cost.model.nest import Shape
+from targets.cost.model.unrolling import RULES, Rules
 from targets.cost.search.engine import Engine
-from targets.cost.search.orderings import temporal_factors
+from targets.cost.search.exhaustive import in_primes
+from targets.cost.search.orderings import all_orders, prime_factors, temporal_factors
 from targets.cost.search.problem import MappingProblem
 from targets.description.mapping import MappingRule
 from targets.objective import EDP, ENERGY, LATENCY, Objective
@@ -43,13 +46,30 @@ def test_no_mapping_beats_the_proven_bound(case: Case, objective: Objective, ope
 
 
 @settings(max_examples=60, deadline=None)
-@given(cases(), st.sampled_from(OBJECTIVES))
-def test_it_is_never_worse_than_the_limited_search(case: Case, objective: Objective) -> None:
+@given(cases(), st.sampled_from(OBJECTIVES), st.sampled_from(RULES))
+def test_it_is_never_worse_than_the_limited_search(case: Case, objective: Objective, rules: Rules) -> None:
     rule = given_spatial(case)
-    limited = Engine(case.core, 4).best(case.nest, objective, rule)
-    full = Engine(case.core, None).best(case.nest, objective, rule)
-    assert full.value(objective) <= Engine(case.core).best(case.nest, objective, rule).value(objective)
+    limited = Engine(case.core, 4, rules=rules).best(case.nest, objective, rule)
+    full = Engine(case.core, None, rules=rules).best(case.nest, objective, rule)
+    default = Engine(case.core, rules=rules).best(case.nest, objective, rule)
+    assert full.value(objective) <= default.value(objective)
     assert full.value(objective) <= limited.value(objective) * (1 + ROUNDING) or limited.considered > 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(cases(), st.sampled_from(OBJECTIVES))
+def test_near_a_mapping_of_merged_factors_is_one_of_primes_as_good(case: Case, objective: Objective) -> None:
+    problem = MappingProblem(Shape(case.nest), case.core, {}, "exact")
+    placed = problem.place(given_spatial(case).spatial)
+    start = problem.best_of(placed, *all_orders(temporal_factors(placed.remaining, 2)), objective)
+    assume(start is not None)
+    assert start is not None
+    found, costed = in_primes(problem, start, objective)
+    assert found.values <= start.values and costed >= 1
+    runs = np.ones(len(placed.remaining), np.int64)
+    np.multiply.at(runs, found.loops, found.sizes)
+    assert tuple(runs) == placed.remaining
+    assert found is start or all(len(prime_factors(int(size))) == 1 for size in found.sizes)
 
 
 @settings(max_examples=25, deadline=None)

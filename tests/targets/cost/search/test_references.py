@@ -156,21 +156,17 @@ def test_published_totals_of_resnet18(hardware: str) -> None:
 
 # What ResNet18 may take more by the rules `exact` than the reference's own best mappings by its own rules.
 CLOSE = 1e-3
-# On it 512 channels in 37 turns of 14 columns are counted as 13 each: the layer's words pass one busy port.
-ROUNDED_AWAY = {"eyeriss_like": ("layer4.0/conv2", "fc")}
 
 
 @pytest.mark.parametrize("hardware", [*PUBLISHED, "eyeriss_like"])
-def test_resnet18_takes_hardly_longer_where_nothing_is_rounded_away(hardware: str) -> None:
-    """A layer may take longer where the bound forbids the reference's figure, or where it is named."""
+def test_resnet18_takes_hardly_longer_counted_in_full(hardware: str) -> None:
+    """Whole, at the default limit; `python -m tools.compare_zigzag --rules exact` prints the ratios."""
     (search,) = (s for s in BEST if (s.hardware, s.network, s.objective) == (hardware, "resnet18", LATENCY))
     exact = Engine(CORES[hardware].hierarchy, rules=EXACT_RULES)
-    ours = theirs = 0.0
+    ours = 0.0
     for layer in search.layers:
         rule = rule_for(CORES[hardware].rules, layer.label, layer.layer["op"])
         found = exact.best(layer.nest, LATENCY, rule)
         assert found.latency_cycles >= found.bound_cycles
-        if not any(name in layer.label for name in ROUNDED_AWAY.get(hardware, ())):
-            ours += layer.times * found.latency_cycles
-            theirs += layer.times * layer.figures["latency"]
-    assert ours <= theirs * (1 + CLOSE), search.label
+        ours += layer.times * found.latency_cycles
+    assert ours <= search.latency_cycles * (1 + CLOSE), search.label
