@@ -72,10 +72,10 @@ def place(
     """Spread ``unrolling`` over the chains of memories.
 
     A loop whose size is no multiple of its unrolling takes ``ceil`` turns; its mean factor is the size over
-    the turns. As in the reference, the turns that remain are found from that factor, so that rounding may add
-    one: 34 over 5 are 7 turns of 34 / 7, and 34 / (34 / 7) is a little more than 7. Where a loop is unrolled
-    over several array dimensions, the first of those with the largest factor is the one that absorbs the
-    fraction; dimensions after it are not counted. Source: ZigZag 3.8.5, but for the rules ``exact``.
+    the turns. By the rules ``zigzag`` the turns that remain are found from that factor, so that rounding may
+    add one: 34 over 5 are 7 turns of 34 / 7, and 34 / (34 / 7) is a little more than 7. Where a loop is
+    unrolled over several array dimensions, the first of those with the largest factor is the one that absorbs
+    the fraction; dimensions after it are not counted. Source: ZigZag 3.8.5, but for the rules ``exact``.
     """
     operands = shape.nest.operands
     mean = _factors(shape, unrolling, whole=False)
@@ -88,13 +88,28 @@ def place(
         spreads_whole = {
             op: _spread(shape, hierarchy, op, links.get(op, op), whole, exact) for op in operands
         }
-    remaining = list(dict(shape.nest.loops).values())
     first_input = shape.nest.operands[1]
-    for level in _levels(hierarchy, links.get(first_input, first_input), mean):
+    levels = _levels(hierarchy, links.get(first_input, first_input), mean)
+    remaining = _turns(shape, unrolling) if exact else _turns_of_means(shape, levels)
+    return Placed(unrolling, remaining, spreads_mean, spreads_whole, rules, uneven)
+
+
+def _turns(shape: Shape, unrolling: Unrolling) -> tuple[int, ...]:
+    """Return the iterations left of each loop, counted in whole numbers."""
+    unrolled = {
+        loop: math.prod(factors.get(loop, 1) for factors in unrolling.values()) for loop in shape.names
+    }
+    return tuple(-(-size // unrolled[loop]) for loop, size in shape.nest.loops)
+
+
+def _turns_of_means(shape: Shape, levels: list[dict[str, float]]) -> tuple[int, ...]:
+    """Return the iterations left of each loop as the reference finds them: by means, level by level."""
+    remaining = [size for _, size in shape.nest.loops]
+    for level in levels:
         for loop, factor in level.items():
             at = shape.index[loop]
             remaining[at] = math.ceil(remaining[at] / factor)
-    return Placed(unrolling, tuple(remaining), spreads_mean, spreads_whole, rules, uneven)
+    return tuple(remaining)
 
 
 def _overlap(
