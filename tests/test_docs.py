@@ -1,0 +1,60 @@
+"""Every file that the documentation names exists, where it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+# `<name>` stands for any folder, as in targets/<name>/constraints.py.
+SOURCE = re.compile(r"(?:[\w.<>*-]+/)*[\w<>*-]+\.py\b")
+FOLDER = re.compile(r"(?:[\w-]+/)+")
+LINK = re.compile(r"\]\(([^)#\s]+)")
+
+
+def found(folder: Path, name: str) -> bool:
+    """Return whether a file of this name, which may hold wildcards, lies in ``folder``."""
+    return next(folder.glob(re.sub(r"<\w+>", "*", name)), None) is not None
+
+
+def sources_missing(text: str, root: Path = ROOT) -> Iterator[str]:
+    """Yield sources that a text names and that are not there.
+
+    A name is a path from the root, or lies in, or below, a folder that the same line names.
+    """
+    # Where links lead is looked at by itself.
+    for line in LINK.sub("](", text).splitlines():
+        folders = {root / named for named in FOLDER.findall(line) if (root / named).is_dir()}
+        for name in SOURCE.findall(line):
+            if not found(root, name) and not any(found(folder, f"**/{name}") for folder in folders):
+                yield name
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_source_that_is_named_exists(path: Path) -> None:
+    assert list(sources_missing(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
+    links = [link for link in LINK.findall(path.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("see `passes/base.py` and `targets/<name>/constraints.py`", []),
+        ("see `passes/model/loading.py`, `structure.py`", []),
+        ("see `tools/bench/schedule_*.py` and `tools/gone_*.py`", ["tools/gone_*.py"]),
+        ("see `passes/gone.py`", ["passes/gone.py"]),
+        ("see `passes/model/loading.py`, `engine.py`", ["engine.py"]),
+        ("see `engine.py`", ["engine.py"]),
+    ],
+)
+def test_names_of_files_that_moved_are_found(text: str, missing: list[str]) -> None:
+    assert list(sources_missing(text)) == missing
