@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import signal
 import sys
@@ -51,6 +52,9 @@ from eecompile.cli.options import (
 from eecompile.version import version as installed_version
 
 P = ParamSpec("P")
+# Objects made before the collector looks for cycles. A network is many objects that live to the end; Python's
+# 700 look through them again and again and find nothing.
+COLLECT_EVERY = 50_000
 
 
 app = typer.Typer(
@@ -78,12 +82,15 @@ def main() -> None:
             stream.reconfigure(
                 errors="replace"
             )  # a name no encoding of the terminal holds is no reason to fail
+    thresholds = gc.get_threshold()
+    gc.set_threshold(COLLECT_EVERY, *thresholds[1:])
     # killed politely: clean up as after Ctrl-C
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="eecompile")
     finally:
         signal.signal(signal.SIGTERM, before)
+        gc.set_threshold(*thresholds)
 
 
 def _version(wanted: bool) -> None:

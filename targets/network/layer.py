@@ -115,6 +115,10 @@ class Layer:
     accumulator_bits: int = 32
     constant: Operand | None = None
 
+    def __hash__(self) -> int:
+        """Hash what mostly tells layers apart: searches look them up all the time."""
+        return hash((self.name, self.macs))
+
     @property
     def input_elements(self) -> int:
         """Elements of all inputs."""

@@ -166,8 +166,11 @@ def _duties(
 
 def _stall(duties: list[_Duty]) -> Floats:
     """Return the stall of one port: what exceeds, plus what the others cannot fit in the windows left."""
-    over = sum(np.maximum(0, d.excess) for d in duties)
-    under = sum(np.minimum(0, d.excess) for d in duties)
+    excess = [d.excess for d in duties]
+    over = sum(np.maximum(0, x) for x in excess)
+    if len(duties) == 1:  # it has all of its windows
+        return np.asarray(over, float)
+    under = sum(np.minimum(0, x) for x in excess)
     windows = sum(d.windows for d in duties)
     return np.asarray(over + np.maximum(0, under + windows - _window_union(duties)), float)
 
@@ -237,6 +240,8 @@ def _edges(
         return {}
     bandwidth = port.bandwidth_bits_per_cycle
     once = np.stack([d.move.count == 1 for d in edge])
+    if not once.any():
+        return {_key(d.move): d.real for d in edge}
     demand = sum(np.ceil(d.move.rate / cycles_per_operation) * (d.move.count > 1) for d in edge)
     surplus = np.maximum(0, (bandwidth - demand) / bandwidth * computation)
     real = np.stack([d.real for d in edge])
@@ -255,9 +260,10 @@ def _balanced(cycles: Floats, least: Floats, once: Bools, surplus: Floats) -> Fl
     The rule of the reference: when the next longest is cut, all longer ones are cut by as much again, which
     may take them below their least. Kept, because it decides its published figures.
     """
-    order = np.argsort(np.where(once, -cycles, np.inf), axis=0, kind="stable")
-    cycles, least = (np.take_along_axis(a, order, axis=0) for a in (cycles, least))
-    once = np.take_along_axis(once, order, axis=0)
+    several = len(cycles) > 1
+    if several:
+        order = np.argsort(np.where(once, -cycles, np.inf), axis=0, kind="stable")
+        cycles, least, once = (np.take_along_axis(a, order, axis=0) for a in (cycles, least, once))
     left = surplus.copy()
     going = surplus > 0
     result = cycles.copy()
@@ -269,6 +275,8 @@ def _balanced(cycles: Floats, least: Floats, once: Bools, surplus: Floats) -> Fl
         result[: i + 1] -= cut
         left = np.where(going & whole, left - room * (i + 1), left)
         going = going & whole
+    if not several:
+        return result
     back = np.empty_like(result)
     np.put_along_axis(back, order, result, axis=0)
     return back

@@ -30,3 +30,13 @@ def test_bytes_and_elements_are_summed_over_operands() -> None:
     assert (layer.input_bytes, layer.output_bytes) == (128, 16)
     assert layer.weight_bytes == 18 + 8
     assert replace(layer, weight=None, bias=None).weight_bytes == 0
+
+
+def test_layers_are_looked_up_by_all_they_are() -> None:
+    """The hash is of little; two tiles of one pooling have its name and no products."""
+    x, y = Operand("x", (1, 4, 4, 4), 8), Operand("y", (1, 4, 4, 4), 8)
+    layer = Layer("max_pool_0", "MaxPool", (), 0, None, (x,), (y,))
+    tile = replace(layer, outputs=(replace(y, shape=(1, 4, 2, 4)),))
+    found = {layer: "whole", tile: "tile"}
+    assert found[replace(layer)] == "whole" and found[replace(tile)] == "tile"
+    assert replace(layer, producers=(1,)) not in found
