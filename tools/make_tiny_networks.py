@@ -17,7 +17,8 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from passes.model.graph import from_model, save
+from passes.model.graph import from_model
+from passes.model.writing import save
 
 Shape = tuple[int, ...]
 

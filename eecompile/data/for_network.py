@@ -15,7 +15,7 @@ from eecompile.data.sources import load_data
 from eecompile.runtime.sessions import CANNOT_RUN, OUT_OF_MEMORY, Array, Evaluator, Float32, said
 from passes.errors import InputError
 from passes.exits.recognise import classifier_exits
-from passes.model.graph import to_model
+from passes.model.writing import to_model
 
 
 @contextmanager

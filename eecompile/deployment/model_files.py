@@ -16,7 +16,7 @@ from eecompile.deployment.proof import Agreement, check_agreement, measure
 from eecompile.exits.answers import Answers
 from eecompile.runtime.early_exit import DynamicModel, StagedModel
 from eecompile.runtime.sessions import Evaluator, Float32
-from passes.model.graph import save, to_model
+from passes.model.writing import save, to_model
 from passes.registry import parse_pipeline
 from passes.state import copy_graph
 

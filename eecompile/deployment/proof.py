@@ -15,7 +15,7 @@ from eecompile.exits.answers import Answers
 from eecompile.exits.thresholds import leaves_at
 from eecompile.runtime.early_exit import DynamicModel, StagedModel
 from eecompile.runtime.sessions import session
-from passes.model.graph import to_model
+from passes.model.writing import to_model
 
 Float32 = NDArray[np.float32]
 TIMED_IMAGES = 200

@@ -15,7 +15,7 @@ from eecompile.data.preprocess import Preprocess
 from eecompile.exits.thresholds import Observed, leaves_at
 from eecompile.runtime.sessions import Evaluator
 from passes.confidence import ConfidenceRule
-from passes.model.graph import to_model
+from passes.model.writing import to_model
 from passes.state import state_of
 
 Float32 = NDArray[np.float32]

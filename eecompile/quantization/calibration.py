@@ -22,7 +22,7 @@ from eecompile.runtime.sessions import Evaluator, batches
 from passes.errors import InputError
 from passes.integers.quantize import fused_away
 from passes.integers.schemes import ZERO_POINT
-from passes.model.graph import to_model
+from passes.model.writing import to_model
 from passes.operator_sets import SAME_GRID
 from passes.precision import tensor_levels
 from passes.state import Levels, QuantGrid, copy_graph, state_of

@@ -15,7 +15,7 @@ from eecompile.data.preprocess import Preprocess
 from eecompile.runtime.sessions import Evaluator, batches
 from passes.exits.chain import head_nodes
 from passes.heads import STORED_BEHIND
-from passes.model.graph import to_model
+from passes.model.writing import to_model
 from passes.state import Exit, copy_graph, state_of
 
 Array = NDArray[Any]

@@ -161,7 +161,8 @@ def _example() -> Finding:
     import onnx.parser
 
     from eecompile.runtime.sessions import session
-    from passes.model.graph import from_model, to_model
+    from passes.model.graph import from_model
+    from passes.model.writing import to_model
     from passes.registry import parse_pipeline
 
     text = """<ir_version: 10, opset_import: ["": 21]>

@@ -20,7 +20,8 @@ from eecompile.verbs.same_answers import FAULTS, Check, Verifier
 from passes.base import Observer, Pass, to_text
 from passes.errors import InputError
 from passes.exits.recognise import recognise_exits
-from passes.model.graph import load, save
+from passes.model.graph import load
+from passes.model.writing import save
 from passes.registry import parse_pipeline
 from passes.state import Decline, state_of
 from targets.contract.registry import load_target

@@ -17,7 +17,7 @@ from eecompile.runtime.sessions import NO_KERNEL, REFUSED, said, session
 from passes.base import Pass
 from passes.errors import InputError
 from passes.exits.split_stages import CONFIDENCE, LOGITS
-from passes.model.graph import to_model
+from passes.model.writing import to_model
 from passes.operator_sets import FLOAT_NAMES
 from passes.state import state_of
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -40,30 +39,25 @@ class NestExits(Pass):
             return False
         stages = cut_apart(graph)
         known, names = {n.name for n in graph.nodes}, Names(graph)
-        bodies = [_body(graph, names, number, stage) for number, stage in enumerate(stages)]
+        made = [_body(graph, names, number, stage) for number, stage in enumerate(stages)]
         free_names(graph.nodes, OUTPUTS)
-        nodes, results = bodies[-1]
+        nodes, results = made[-1]
         for number in range(len(stages) - 2, -1, -1):
             deeper = gs.Graph(nodes, [], results, name=f"stage_{number + 1}", opset=graph.opset)
-            nodes, own = bodies[number]
+            nodes, own = made[number]
             nodes, results = _branch(stages[number], number, nodes, own, deeper)
         for tensor, name in zip(results, OUTPUTS, strict=True):
             tensor.name = name
         graph.nodes = nodes
         graph.outputs = results
-        state_of(graph).origins.update((n.name, ()) for n in _all_nodes(graph) if n.name not in known)
+        bodies = [body for node in nodes for body in node.subgraphs(recursive=True)]
+        added = (node.name for part in [graph, *bodies] for node in part.nodes)
+        state_of(graph).origins.update((name, ()) for name in added if name not in known)
         return True
 
 
 def _is_nested(graph: gs.Graph) -> bool:
     return tuple(t.name for t in graph.outputs) == OUTPUTS
-
-
-def _all_nodes(graph: gs.Graph) -> Iterator[gs.Node]:
-    for node in graph.nodes:
-        yield node
-        for body in node.subgraphs():
-            yield from _all_nodes(body)
 
 
 def _body(graph: gs.Graph, names: Names, number: int, stage: Stage) -> tuple[list[gs.Node], list[gs.Tensor]]:

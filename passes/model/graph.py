@@ -1,4 +1,4 @@
-"""Files and protobufs to graphs and back: the only place in the passes that touches protobuf.
+"""Files and protobufs to graphs; with ``writing`` the only place in the passes that touches protobuf.
 
 A loaded graph is at opset 21 with batch 1 and static shapes on every tensor. Models whose weights
 are absent (only their shapes are known) get zero-stride constants of ones and ``state.symbolic``.
@@ -22,7 +22,6 @@ from onnx_graphsurgeon.logger import G_LOGGER
 from passes import precision
 from passes.confidence import MAX_SOFTMAX, RULES
 from passes.errors import InputError
-from passes.files import write_atomic
 from passes.heads import FAMILIES
 from passes.model import constants, float_types, loading, runtime_operators, structure
 from passes.model import symbolic as symbolic_weights
@@ -385,92 +384,6 @@ def to_proto_for_shapes(graph: gs.Graph) -> onnx.ModelProto:
     light.inputs.extend(stand_ins.values())
     model: onnx.ModelProto = gs.export_onnx(light, do_type_check=False, ir_version=loading.IR_VERSION)
     del model.graph.value_info[:]
-    return model
-
-
-def to_model(graph: gs.Graph, batch: int | str | None = None) -> onnx.ModelProto:
-    """Export ``graph`` as a ModelProto at opset 21, IR 10, with state as metadata.
-
-    Args:
-        graph: The graph; not changed.
-        batch: Batch size to write: ``None`` keeps 1, a string makes it symbolic. Other than 1 it
-            only fits graphs without a hard-coded batch (``canonicalize`` removes those it can).
-    """
-    state = state_of(graph)
-    model: onnx.ModelProto = gs.export_onnx(
-        graph, ir_version=loading.IR_VERSION, producer_name="eecompile", producer_version=""
-    )
-    del model.metadata_props[:]
-    for key, value in state.metadata.items():
-        model.metadata_props.add(key=key, value=value)
-    if state.exits:
-        model.metadata_props.add(key=EXITS_KEY, value=json.dumps([e.to_json() for e in state.exits]))
-    if state.softmax:
-        model.metadata_props.add(key=SOFTMAX_KEY, value="true")
-    for node in all_nodes(model.graph):
-        if node.name in state.origins:
-            origin = json.dumps(list(state.origins[node.name]))
-            node.metadata_props.add(key=ORIGIN_KEY, value=origin)
-        if node.name in state.layers:
-            node.metadata_props.add(key=LAYER_KEY, value=state.layers[node.name])
-        if node.name in state.precisions:
-            found = precision.to_text(state.precisions[node.name])
-            node.metadata_props.add(key=PRECISION_KEY, value=found)
-    if batch is not None:
-        _set_batch(model, batch)
-    return model
-
-
-def _set_batch(model: onnx.ModelProto, batch: int | str) -> None:
-    del model.graph.value_info[:]
-    for value in [*model.graph.input, *model.graph.output]:
-        dim = value.type.tensor_type.shape.dim[0]
-        dim.Clear()
-        if isinstance(batch, int):
-            dim.dim_value = batch
-        else:
-            dim.dim_param = batch
-
-
-def save(graph: gs.Graph, path: str | Path, batch: int | str | None = None) -> Path:
-    """Write ``graph`` atomically after the full ONNX check; a symbolic graph as ``*.shape.onnx``.
-
-    Returns:
-        The path written: for a shape-only graph the suffix becomes ``.shape.onnx``.
-
-    Raises:
-        InputError: The folder cannot be written to.
-    """
-    path = Path(path)
-    if state_of(graph).symbolic:
-        if not path.name.endswith(".shape.onnx"):
-            path = path.with_suffix(".shape.onnx")
-        model = _shape_only(graph)
-    else:
-        model = to_model(graph, batch)
-        onnx.checker.check_model(model, full_check=True)
-    write_atomic(path, model.SerializeToString(deterministic=True))
-    return path
-
-
-def _shape_only(graph: gs.Graph) -> onnx.ModelProto:
-    """Export without weights: parameters of linear operators become shapes in ``value_info``."""
-    model = to_model(graph)
-    parameters = {
-        name
-        for node in model.graph.node
-        if node.op_type in ("Conv", "Gemm", "MatMul", "BatchNormalization")
-        for name in node.input[1:]
-    }
-    kept = []
-    for tensor in model.graph.initializer:
-        if tensor.name in parameters:
-            shape = list(tensor.dims)
-            model.graph.value_info.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, shape))
-        else:
-            kept.append(tensor)
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
     return model
 
 

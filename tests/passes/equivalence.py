@@ -9,8 +9,9 @@ import onnx_graphsurgeon as gs
 import onnxruntime as ort
 
 from passes.base import Pass, Pipeline, to_text
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
 from passes.model.loading import infer
+from passes.model.writing import to_model
 from passes.registry import parse_pass, parse_pipeline
 from passes.rewrite.rewriter import Array
 from passes.state import state_of
@@ -103,3 +104,8 @@ def check_stable(graph: gs.Graph, steps: Pipeline) -> None:
 def check_text_form(step: Pass) -> None:
     """Check that the text form of ``step`` parses back to it."""
     assert parse_pass(to_text(step)) == step
+
+
+def shapes(graph: gs.Graph) -> dict[str, list[int]]:
+    """Return the shape of every tensor by name."""
+    return {t.name: list(t.shape) for t in graph.tensors().values()}

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
-from passes.model.graph import to_model
+from passes.model.writing import to_model
 from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
 from passes.rewrite.rewriter import Array
 from passes.state import QuantGrid, state_of

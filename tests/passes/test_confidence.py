@@ -18,7 +18,8 @@ from passes.exits.insert_exits import InsertExits
 from passes.exits.nest_exits import NestExits
 from passes.exits.recognise import recognise_exits
 from passes.exits.split_stages import SplitStages
-from passes.model.graph import EXITS_KEY, from_model, load, save, to_model
+from passes.model.graph import EXITS_KEY, from_model, load
+from passes.model.writing import save, to_model
 from passes.registry import parse_pipeline
 from passes.rewrite.rewriter import Array
 from passes.state import copy_graph, state_of

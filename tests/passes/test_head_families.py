@@ -14,7 +14,8 @@ from passes.exits.chain import head_nodes, keep_exits, set_thresholds
 from passes.exits.insert_exits import InsertExits, add_rival_heads, head_parameters, set_head_parameters
 from passes.exits.recognise import recognise_exits
 from passes.heads import AUTO, FAMILIES, HeadFamily, HeadLayer, Shape, layer_names, linear_head
-from passes.model.graph import from_model, load, save, to_model
+from passes.model.graph import from_model, load
+from passes.model.writing import save, to_model
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from tests.passes.equivalence import batch_of, run_model

@@ -16,7 +16,8 @@ from passes.exits.chain import keep_exits, set_thresholds
 from passes.exits.insert_exits import InsertExits
 from passes.exits.mounts import find_mounts
 from passes.exits.recognise import recognise_exits
-from passes.model.graph import from_model, load, save, to_model
+from passes.model.graph import from_model, load
+from passes.model.writing import save, to_model
 from passes.operator_sets import FLOAT_NAMES
 from passes.registry import parse_pass, parse_pipeline
 from passes.rewrite.rewriter import Array

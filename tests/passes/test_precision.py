@@ -10,7 +10,8 @@ from passes.errors import InputError
 from passes.exits.chain import keep_exits
 from passes.exits.insert_exits import InsertExits
 from passes.integers.schemes import SCHEMES
-from passes.model.graph import PRECISION_KEY, from_model, load, save, to_model
+from passes.model.graph import PRECISION_KEY, from_model, load
+from passes.model.writing import save, to_model
 from passes.precision import tensor_levels
 from passes.state import Levels, state_of
 from tests.passes.net_builder import NetBuilder

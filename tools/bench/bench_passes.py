@@ -21,7 +21,8 @@ import onnxruntime
 
 from passes.base import Pass
 from passes.exits.chain import set_thresholds
-from passes.model.graph import load, save
+from passes.model.graph import load
+from passes.model.writing import save
 from passes.operator_sets import CLIPS, QUANTIZED_LINEAR
 from passes.registry import parse_pipeline
 from passes.state import QuantGrid, copy_graph, state_of

@@ -98,7 +98,8 @@ def test_a_changed_network_exits_with_1(model: Path, monkeypatch: pytest.MonkeyP
 
 def test_nested_and_staged_networks_give_the_logits_of_an_exit(model: Path, tmp_path: Path) -> None:
     from passes.exits.chain import set_thresholds
-    from passes.model.graph import load, save
+    from passes.model.graph import load
+    from passes.model.writing import save
 
     out = tmp_path / "exits.onnx"
     assert call(model, "-p", "canonicalize,insert-exits{at=1}", "-o", out).exit_code == 0

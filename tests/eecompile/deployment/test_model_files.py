@@ -141,7 +141,7 @@ def test_one_broken_file_is_found_alone(made: Made, tmp_path: Path) -> None:
 
 
 def _with_thresholds(made: Made, folder: Path, threshold: float) -> Path:
-    from passes.model.graph import save
+    from passes.model.writing import save
 
     graph = copy_graph(made.forms.lowered)
     set_thresholds(graph, [threshold] * 2)

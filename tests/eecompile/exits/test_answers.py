@@ -14,7 +14,8 @@ from eecompile.data.preprocess import Preprocess
 from eecompile.exits.answers import answers
 from passes.confidence import MARGIN, MAX_SOFTMAX
 from passes.exits.recognise import recognise_exits
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.state import copy_graph, state_of
 from tests.eecompile.data.test_for_network import SQUEEZED
 from tests.eecompile.run.made_evidence import (

@@ -21,7 +21,8 @@ from eecompile.exits.answers import Answers, answers
 from eecompile.exits.thresholds import leaves_at
 from passes.confidence import MARGIN, MAX_SOFTMAX
 from passes.exits.insert_exits import InsertExits
-from passes.model.graph import EXITS_KEY, from_model, load, save, to_model
+from passes.model.graph import EXITS_KEY, from_model, load
+from passes.model.writing import save, to_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.eecompile.quantization.test_calibration import EXAMPLE

@@ -22,7 +22,8 @@ from eecompile.training.frozen_heads import Recipe
 from passes.errors import InputError
 from passes.exits.recognise import recognise_exits
 from passes.integers.schemes import scheme
-from passes.model.graph import load, save
+from passes.model.graph import load
+from passes.model.writing import save
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from targets.contract.registry import BUILTIN, load_target

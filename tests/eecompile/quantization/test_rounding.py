@@ -16,7 +16,8 @@ from eecompile.quantization.calibration import calibrate
 from eecompile.quantization.rounding import RoundingWalk, best_scale, hand_on_grid
 from eecompile.runtime.sessions import session
 from passes.integers.schemes import SCHEMES, ZERO_POINT
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.state import Levels, QuantGrid, copy_graph, state_of
 from tests.eecompile.schemes import assign

@@ -11,7 +11,8 @@ import pytest
 
 from eecompile import api
 from passes.errors import InputError
-from passes.model.graph import from_model, save
+from passes.model.graph import from_model
+from passes.model.writing import save
 from passes.state import Exit, state_of
 from tests.needs import needs_torch
 from tests.passes.net_builder import NetBuilder

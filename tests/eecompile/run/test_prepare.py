@@ -15,7 +15,8 @@ import pytest
 from eecompile.run import prepare as prepare_module
 from eecompile.run.prepare import MAX_EXITS, Prepared, cost_of, cycles_by_model, prepare
 from passes.errors import InputError, NoSolutionError
-from passes.model.graph import load, to_model
+from passes.model.graph import load
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from targets.contract.registry import load_target

@@ -14,7 +14,8 @@ from eecompile.data.for_network import users_network
 from eecompile.runtime import sessions
 from eecompile.runtime.sessions import BATCH, Evaluator, batches, said, session
 from passes.errors import InputError
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from tests.eecompile.schemes import assign
 from tests.eecompile.small_models import skip_net

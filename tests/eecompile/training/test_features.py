@@ -17,7 +17,8 @@ from eecompile.training import features
 from eecompile.training.features import Features, TeacherData, extract
 from passes.exits.chain import head_nodes
 from passes.exits.insert_exits import InsertExits
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from tests.passes.net_builder import NetBuilder

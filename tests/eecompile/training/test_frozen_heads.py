@@ -13,7 +13,8 @@ from eecompile.training.features import Features, TeacherData, extract
 from eecompile.training.frozen_heads import Head, Recipe, train_heads
 from passes.exits.insert_exits import head_parameters, set_head_parameters
 from passes.heads import CONV, FAMILIES, LINEAR, HeadFamily, HeadLayer, Shape
-from passes.model.graph import load, to_model
+from passes.model.graph import load
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.eecompile.quantization.test_calibration import EXAMPLE

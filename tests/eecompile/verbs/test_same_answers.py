@@ -15,7 +15,8 @@ from eecompile.verbs import same_answers
 from eecompile.verbs.same_answers import IMAGES, INTEGER_SQNR_DB, RELATIVE_TOLERANCE, Check, Verifier
 from passes.base import Pass, Pipeline
 from passes.errors import InputError
-from passes.model.graph import from_model, tidy, to_model
+from passes.model.graph import from_model, tidy
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.eecompile.data.test_for_network import NO_KERNEL

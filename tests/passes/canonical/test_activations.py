@@ -9,7 +9,8 @@ import pytest
 from onnx import TensorProto
 
 from passes.canonical.activations import bounds_of, merge_clips, minmax_to_clip
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.rewrite.rewriter import Rewriter
 from passes.state import state_of

@@ -9,7 +9,8 @@ import onnx_graphsurgeon as gs
 import pytest
 
 from passes.canonical.canonicalize import Canonicalize
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.state import Exit, state_of
 from tests.passes.equivalence import batch_of, check_passes, run_model
 from tests.passes.net_builder import NetBuilder

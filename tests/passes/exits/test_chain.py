@@ -17,7 +17,8 @@ from passes.exits.chain import (
 )
 from passes.exits.insert_exits import InsertExits
 from passes.exits.recognise import recognise_exits
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.state import Decline, Exit, state_of
 from tests.passes.equivalence import batch_of, printed, run_model

@@ -13,7 +13,8 @@ from passes.exits.stages import cut
 from passes.heads import CONV, LINEAR
 from passes.integers.fold_qdq import FoldQdq
 from passes.integers.quantize import Quantize
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.state import state_of
 from tests.passes.equivalence import batch_of, check_text_form, printed, run_model
 from tests.passes.grids import add_grids

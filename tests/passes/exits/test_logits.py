@@ -8,7 +8,8 @@ from passes.errors import InputError
 from passes.exits.insert_exits import InsertExits
 from passes.exits.logits import class_axis
 from passes.exits.recognise import classifier_exits
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.passes.any_networks import FORMS, SOFTMAX_FORMS, USUAL, network

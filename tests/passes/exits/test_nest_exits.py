@@ -14,7 +14,8 @@ from passes.exits.insert_exits import InsertExits
 from passes.exits.nest_exits import OUTPUTS, NestExits
 from passes.exits.recognise import recognise_exits
 from passes.exits.split_stages import SplitStages
-from passes.model.graph import from_model, load, save, to_model
+from passes.model.graph import from_model, load
+from passes.model.writing import save, to_model
 from passes.state import copy_graph, state_of
 from tests.passes.equivalence import batch_of, check_text_form, printed, run_model
 from tests.passes.exits.ready import ready

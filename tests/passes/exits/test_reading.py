@@ -14,7 +14,8 @@ from passes.exits.insert_exits import InsertExits, inserted_layers
 from passes.exits.mount_rules import DataFlow
 from passes.exits.mounts import find_mounts
 from passes.exits.reading import Reading, reading_of
-from passes.model.graph import from_model, infer_shapes, to_model
+from passes.model.graph import from_model, infer_shapes
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.passes import token_nets as nets

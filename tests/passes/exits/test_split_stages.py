@@ -13,7 +13,8 @@ from passes.exits.chain import set_thresholds
 from passes.exits.recognise import recognise_exits
 from passes.exits.split_stages import SplitStages
 from passes.integers.schemes import SCHEMES
-from passes.model.graph import from_model, load, save, to_model
+from passes.model.graph import from_model, load
+from passes.model.writing import save, to_model
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from tests.passes.equivalence import batch_of, check_text_form, printed, run_model, softmax

@@ -17,7 +17,8 @@ from passes.exits.nest_exits import NestExits
 from passes.exits.recognise import recognise_exits
 from passes.exits.split_stages import SplitStages
 from passes.exits.stages import cut, cut_apart, free_names
-from passes.model.graph import from_model, save, to_model
+from passes.model.graph import from_model
+from passes.model.writing import save, to_model
 from passes.registry import parse_pipeline
 from passes.state import Exit, copy_graph, state_of
 from tests.passes.equivalence import batch_of, run_model

@@ -10,7 +10,8 @@ import onnx
 import pytest
 
 from passes.integers.fold_qdq import FoldQdq
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.state import state_of
 from tests.passes.equivalence import batch_of, check_text_form, run_model
 from tests.passes.net_builder import NetBuilder

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from passes.errors import InputError, PassError
 from passes.integers.quantize import Quantize, to_integers
 from passes.integers.schemes import SCHEMES, scheme
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.state import QuantGrid, copy_graph, state_of
 from tests.passes.equivalence import batch_of, check_text_form, run_model

@@ -14,7 +14,8 @@ from eecompile import api
 from passes.errors import InputError
 from passes.exits.recognise import classifier_exits
 from passes.model.control_flow import NEW_CONDITION, OTHER_CONDITION, check_thresholds_replaceable
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from targets.network.workload import build_workload

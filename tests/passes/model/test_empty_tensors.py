@@ -10,7 +10,8 @@ import pytest
 
 from passes.errors import InputError
 from passes.macs import node_macs
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from targets.contract.registry import load_target
 from targets.evaluation.report import evaluate

@@ -11,7 +11,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from passes.model.float_types import as_float32
-from passes.model.graph import from_model, load, to_model
+from passes.model.graph import from_model, load
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.passes.equivalence import batch_of, run_model

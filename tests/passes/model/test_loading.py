@@ -16,7 +16,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from passes.errors import InputError
-from passes.model.graph import from_model, load, to_model
+from passes.model.graph import from_model, load
+from passes.model.writing import to_model
 from passes.state import state_of
 from tests.passes.equivalence import batch_of, run_model
 from tests.passes.net_builder import NetBuilder

@@ -9,7 +9,8 @@ import onnx
 import onnx_graphsurgeon as gs
 import pytest
 
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.rewrite.rewriter import Array, Rewriter
 from passes.rewrite.weights import (
     channel_values,

@@ -13,7 +13,8 @@ import pytest
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from passes.exits.recognise import recognise_exits
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from targets.contract.registry import load_target
 from targets.contract.target import Target
