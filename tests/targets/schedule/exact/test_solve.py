@@ -13,6 +13,7 @@ from passes.errors import InputError
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from targets.schedule.check.checker import problems
 from targets.schedule.exact.problem import Problem, problem_of
+from targets.schedule.exact.solve import solve
 from targets.schedule.network import Network
 from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, NoOptionError, Plan, Segment, simulate
@@ -28,8 +29,6 @@ SLACK = 1e-9
 
 def solved(network_: Network, plan_: Plan, objective: Objective = LATENCY) -> float:
     pytest.importorskip("ortools")
-    from targets.schedule.exact.solve import solve
-
     found = solve(network_, plan_, objective, (1.0,), time_limit_s=20, workers=4)
     assert problems(network_, found.schedule) == []
     assert found.proven, (found.value, found.bound)
@@ -60,8 +59,6 @@ def test_a_slow_link_makes_splitting_worthless(link_bits: float, cycles: int) ->
 
 
 def test_without_ortools_the_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from targets.schedule.exact.solve import solve
-
     monkeypatch.setitem(sys.modules, "ortools.sat.python.cp_model", None)
     monkeypatch.setitem(sys.modules, "ortools.sat.python", None)
     found = independent(two_cores(1.0, None))
@@ -133,8 +130,6 @@ def brute_force(problem: Problem, objective: Objective, ratios: tuple[float, ...
 @pytest.mark.parametrize("seed", range(40))
 def test_no_core_or_order_beats_the_solver_or_undercuts_its_bound(seed: int) -> None:
     pytest.importorskip("ortools")
-    from targets.schedule.exact.solve import solve
-
     drawn = tiny(seed)
     if drawn is None:
         return
@@ -152,8 +147,6 @@ def test_no_core_or_order_beats_the_solver_or_undercuts_its_bound(seed: int) -> 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_same_problem_has_the_same_schedule(seed: int) -> None:
     pytest.importorskip("ortools")
-    from targets.schedule.exact.solve import solve
-
     drawn = tiny(seed)
     if drawn is None:
         return
