@@ -263,7 +263,8 @@ def _balanced(cycles: Floats, least: Floats, once: Bools, surplus: Floats) -> Fl
     several = len(cycles) > 1
     if several:
         order = np.argsort(np.where(once, -cycles, np.inf), axis=0, kind="stable")
-        cycles, least, once = (np.take_along_axis(a, order, axis=0) for a in (cycles, least, once))
+        cycles, least = (np.take_along_axis(a, order, axis=0) for a in (cycles, least))
+        once = np.take_along_axis(once, order, axis=0)
     left = surplus.copy()
     going = surplus > 0
     result = cycles.copy()

@@ -17,7 +17,7 @@ from passes.errors import InputError, PassError
 from passes.model.graph import load
 from passes.state import Decline, state_of
 from tests.eecompile.small_models import SKIP_NET, skip_net, write_skip_net
-from tests.passes.model.test_graph import shape_only
+from tests.passes.model.test_writing import shape_only
 from tests.passes.net_builder import NetBuilder
 
 
