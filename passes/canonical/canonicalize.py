@@ -10,6 +10,7 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.canonical import (
+    batch_axis,
     dequantize,
     linear,
     noops,
@@ -42,7 +43,7 @@ _RULES: dict[str, Sequence[Rule]] = {
     "ReduceMax": [pools.reduce_to_global],
     "DequantizeLinear": [dequantize.own_dequantize],
     "Transpose": [dequantize.move_weights, transposes.compose, transposes.sink, transposes.rise],
-    "MatMul": [linear.matmul_to_gemm],
+    "MatMul": [batch_axis.vector_to_row, linear.matmul_to_gemm],
     "Gemm": [linear.plain_gemm, linear.flatten_order],
     "Min": [minmax_to_clip],
     "Max": [minmax_to_clip],
@@ -50,7 +51,10 @@ _RULES: dict[str, Sequence[Rule]] = {
     "Slice": [slices.parts_to_split],
     "Softmax": [outputs.softmax_last, outputs.set_softmax_apart],
     "LogSoftmax": [outputs.softmax_last, outputs.set_softmax_apart],
-    **dict.fromkeys(RESHAPES, (norms.group_norm, dequantize.move_weights, views.merge_views)),
+    **dict.fromkeys(
+        RESHAPES,
+        (norms.group_norm, dequantize.move_weights, batch_axis.sink_squeeze, views.merge_views),
+    ),
     **dict.fromkeys(CLIPS, (merge_clips,)),
     **{op: (*_WHOLE.get(op, ()), norms.absorb_affine, linear.fold_affine) for op in ARITHMETIC},
 }
@@ -86,7 +90,8 @@ class Canonicalize(Pass):
     4. Averaging over all of space (AveragePool, ReduceMean) is GlobalAveragePool; the maximum by
        ReduceMax is GlobalMaxPool.
     5. Chains of Reshape, Squeeze, Unsqueeze, Flatten and Transposes of 1x1 maps are one
-       Flatten(axis=1) or one Reshape to ``[0, ...]``: no batch size stays in the graph.
+       Flatten(axis=1) or one Reshape to ``[0, ...]``: no batch size stays in the graph. Where the batch
+       axis is taken away and put in front again, it stays.
     6. Min and Max with a number are Clip; Clips in a row are one; Clip from 0 without end is Relu.
     7. Transposes between NHWC and NCHW sink until they meet and cancel; one in front of
        Flatten and Gemm becomes a permutation of weights; one at the model input stays.

@@ -14,6 +14,7 @@ from passes.errors import InputError
 from passes.model.external_data import all_nodes, load_external, tensors
 from passes.model.labels import ML_DOMAIN, drop_labels
 from passes.model.structure import check_functions, check_stored_once
+from passes.operator_sets import ARITHMETIC
 
 OPSET = 21
 IR_VERSION = 10
@@ -303,7 +304,6 @@ def _put_batch_in_front(model: onnx.ModelProto, value: onnx.ValueInfoProto, wher
     dims = value.type.tensor_type.shape.dim
     if len(dims) == 1:
         return
-    readers = [node for node in all_nodes(model.graph) if value.name in node.input]
     known = {t.name: t for t in model.graph.initializer if t.data_location != TensorProto.EXTERNAL}
     known |= {
         node.output[0]: attribute.t
@@ -312,14 +312,13 @@ def _put_batch_in_front(model: onnx.ModelProto, value: onnx.ValueInfoProto, wher
         for attribute in node.attribute
         if attribute.name == "value"
     }
-    elements = math.prod(d.dim_value for d in dims)
-    if not readers or not all(_puts_one_in_front(node, known, elements) for node in readers):
-        shape = [d.dim_value for d in dims]
+    front = [d.dim_value for d in dims]
+    readers = _readers_of_image(model, value.name, known, len(front))
+    if not readers or not all(_puts_one_in_front(node, known, math.prod(front)) for node in readers):
         raise InputError(
-            f"input '{value.name}' of {where} is {shape}: a fixed batch of {shape[0]}, or no batch in front",
+            f"input '{value.name}' of {where} is {front}: a fixed batch of {front[0]}, or no batch in front",
             "export it with batch 1 or a dynamic batch",
         )
-    front = [d.dim_value for d in dims]
     del dims[:]
     for size in (1, *front):
         dims.add().dim_value = size
@@ -328,6 +327,28 @@ def _put_batch_in_front(model: onnx.ModelProto, value: onnx.ValueInfoProto, wher
             node.op_type = "Identity"
             del node.input[1:]
             del node.attribute[:]
+    if any(value.name not in node.input for node in readers):  # shapes in between have an axis more now
+        del model.graph.value_info[:]
+
+
+def _readers_of_image(
+    model: onnx.ModelProto, name: str, known: dict[str, TensorProto], rank: int
+) -> list[onnx.NodeProto]:
+    """Return the nodes that read tensor ``name``, seen behind Sub, Div and the like by constants."""
+    found: list[onnx.NodeProto] = []
+    pending = [name]
+    while pending:
+        tensor = pending.pop()
+        for node in all_nodes(model.graph):
+            if tensor not in node.input:
+                continue
+            others = [known.get(other) for other in node.input if other != tensor]
+            scaled = node.op_type in ARITHMETIC and len(others) == 1
+            if scaled and all(other is not None and len(other.dims) <= rank for other in others):
+                pending.append(node.output[0])
+            else:
+                found.append(node)
+    return found
 
 
 def _puts_one_in_front(node: onnx.NodeProto, known: dict[str, TensorProto], elements: int) -> bool:

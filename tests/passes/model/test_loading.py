@@ -418,6 +418,12 @@ UNBATCHED = {
         "v = Unsqueeze(x, zero) r = Unsqueeze(x, zero) u = Add(v, r)",
         [1, 3, 8, 8],
     ),
+    "behind normalization": (
+        "float[3,8,8] x",
+        """m = Constant<value: tensor = float[3,1,1] {0.5,0.4,0.3}>() k = Constant<value: tensor = float {2.0}>()
+        s = Sub(x, m) d = Div(s, k) u = Unsqueeze(d, zero)""",
+        [1, 3, 8, 8],
+    ),
     "one axis": ("float[192] x", "u = Reshape(x, four)", [192]),
 }
 
@@ -441,6 +447,9 @@ def test_an_input_without_batch_is_no_batch_of_many(case: str) -> None:
         "(float[4,28,28] x) => (float[4,784] y) <int64[2] s = {-1,784}> { y = Reshape(x, s) }",
         "(float[3,8,8] x) => (float[3,1,8,8] y) <int64[1] s = {1}> { y = Unsqueeze(x, s) }",
         "(float[4,2,8,8] x) => (float[4,2,8,8] y) { y = Relu(x) }",
+        "(float[3,8,8] x) => (float[1,3,8,8] y) <int64[1] s = {0}> { d = Mul(x, x) y = Unsqueeze(d, s) }",
+        """(float[4,2,8,8] x) => (float[1,4,2,8,8] y) <int64[1] s = {0}, float two = {2.0}>
+        { d = Mul(x, two) y = Unsqueeze(d, s) e = Relu(d) }""",
     ],
 )
 def test_a_fixed_batch_is_refused(text: str) -> None:

@@ -132,8 +132,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 }  # fmt: skip
 
 
-def export(module: nn.Module, dynamo: bool, opset: int) -> onnx.ModelProto:
-    image = torch.randn(1, 4, 16, 16)
+def export(module: nn.Module, dynamo: bool, opset: int, image: Any = None) -> onnx.ModelProto:
+    image = torch.randn(1, 4, 16, 16) if image is None else image
     if dynamo:
         program = torch.onnx.export(module, (image,), dynamo=True, opset_version=opset, verbose=False)
         return onnx.load_from_string(program.model_proto.SerializeToString())
@@ -154,3 +154,21 @@ def test_all_exports_cost_the_same(name: str) -> None:
         for key, report in found.items():
             assert figures(report) == figures(expected), (target, key)
             assert layers(report) == layers(expected), (target, key)
+
+
+def joined(x: Any, inner: nn.Module) -> Any:
+    return torch.cat([x[..., :4, :, :], inner(x[..., 4:, :, :])], -3)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_a_network_without_a_batch_axis_costs_the_same(dynamo: bool) -> None:
+    torch.manual_seed(0)
+    body = nn.SiLU(), plus(nn.Conv2d(8, 8, 3, 1, 1), nn.Hardswish()), Of(joined, nn.Conv2d(4, 4, 1))
+    end = Of(lambda x: x.mean((-2, -1))), nn.ReLU(), nn.Linear(8, CLASSES), nn.Softmax(-1)
+    module = nn.Sequential(nn.Conv2d(4, 8, 3, 2), *body, *end).eval()
+    one, other = (export(module, dynamo, 18, torch.zeros(shape)) for shape in ((1, 4, 16, 16), (4, 16, 16)))
+    for target in TARGETS:
+        found, expected = costs(other, target), costs(one, target)
+        assert figures(found) == figures(expected)
+        assert layers(found) == layers(expected)

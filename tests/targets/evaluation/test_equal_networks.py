@@ -99,7 +99,31 @@ def stored(otherwise: bool) -> str:
         y = {product} }}"""
 
 
+def unbatched(otherwise: bool) -> str:
+    """A residual network with its batch in front, or only around what cannot do without, as torch writes it."""
+    size, out = ("float[4,16,16]", "float[12]") if otherwise else ("float[1,4,16,16]", "float[1,12]")
+    front = "Unsqueeze({}, n0)" if otherwise else "Identity({})"
+    back = "Squeeze({}, n0)" if otherwise else "Identity({})"
+
+    def around(made: str, node: str, source: str) -> str:
+        return (
+            f"{made}0 = {front.format(source)} {made}1 = {node.format(made + '0')} {made} = {back.format(made + '1')}"
+        )
+
+    last = "f = Reshape(g, flat)" if otherwise else "f = Flatten(g)"
+    return f"""net ({size} x) => ({out} y) <float[4,1,1] shift, float[16,4,3,3] w0, float[16,16,3,3] w1,
+        float[16,12] w2, float[12] b2, int64[1] n0 = {{0}}, int64[1] flat = {{16}}, float six = {{6.0}},
+        float zero = {{0.0}}> {{
+        n = Sub(x, shift)
+        {around("a", "Conv<pads=[1,1,1,1]>({}, w0)", "n")} r = Clip(a, zero, six)
+        {around("b", "Conv<pads=[1,1,1,1]>({}, w1)", "r")} s = Sigmoid(b) m = Mul(b, s) e = Add(m, r)
+        {around("p", "MaxPool<kernel_shape=[2,2], strides=[2,2]>({})", "e")}
+        {around("g", "GlobalAveragePool({})", "p")} {last} h = Relu(f) l = MatMul(h, w2) k = Add(l, b2)
+        y = Softmax(k) }}"""
+
+
 TWINS = {
+    "no batch axis": (unbatched(False), unbatched(True)),
     "a tensor that forks": (forked(False), forked(True)),
     "an exit in a chain of integers": (forked(False, exits=True), forked(True, exits=True)),
     "a constant read twice": (scaled(False), scaled(True)),
