@@ -6,13 +6,15 @@ import math
 
 import onnx_graphsurgeon as gs
 
+from passes.equation import read_equation
 from passes.operator_sets import LINEAR, RECURRENT, WEIGHT_INPUT
 
 
 def node_macs(node: gs.Node) -> int:
     """Return the multiply-accumulates of ``node``; 0 for operators that have none.
 
-    A recurrent one multiplies, at each step, its input and its state by the weights of all its gates. Of
+    A recurrent one multiplies, at each step, its input and its state by the weights of all its gates. An
+    Einsum (that is no product of matrices, which it is after `canonicalize`) one per value of its indices. Of
     control flow the way that has most counts, of a loop one round.
     """
     bodies = list(node.subgraphs())
@@ -21,6 +23,9 @@ def node_macs(node: gs.Node) -> int:
     if node.op in RECURRENT:
         gates = sum(math.prod(int(d) for d in node.inputs[index].shape) for index in (1, 2))
         return math.prod(int(d) for d in node.inputs[0].shape[:2]) * gates
+    if node.op == "Einsum":
+        equation = read_equation(str(node.attrs["equation"]), [tuple(t.shape) for t in node.inputs])
+        return 0 if equation is None else equation.products
     if node.op not in LINEAR:
         return 0
     weights = [int(d) for d in node.inputs[WEIGHT_INPUT[node.op]].shape]

@@ -57,6 +57,20 @@ def test_products_of_matrices(transposed: int) -> None:
     assert graph_macs(body)[-1] == 700
 
 
+@pytest.mark.parametrize(
+    ("equation", "operands", "macs"),
+    [
+        ("bchw,co->bohw", "x, w", 4 * 25 * 3),
+        ("bchw,co,ok->bkhw", "x, w, v", 4 * 25 * 3 * 2),
+        ("bchh,co->boh", "x, w", 4 * 5 * 3),
+        ("bchw->bwhc", "x", 0),
+    ],
+)
+def test_an_einsum_multiplies_once_per_value_of_its_indices(equation: str, operands: str, macs: int) -> None:
+    body = f'<float[4,3] w, float[3,2] v> {{ y = Einsum<equation="{equation}">({operands}) }}'
+    assert graph_macs(body) == [macs]
+
+
 @pytest.mark.parametrize(("op", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
 def test_recurrent_layers_multiply_input_and_state_at_each_step(op: str, gates: int) -> None:
     graph = from_model(recurrent(op, layers=2, steps=6, inputs=5, hidden=8))
