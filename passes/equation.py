@@ -41,14 +41,13 @@ def read_equation(text: str, shapes: Sequence[Sequence[int]]) -> Equation | None
     if len(terms) != len(shapes):
         return None
     free = [letter for letter in reversed(string.ascii_letters) if letter not in text]
-    unnamed = [
-        len(shape) - len(term.replace(_DOTS, "")) for term, shape in zip(terms, shapes, strict=True)
-    ]
+    unnamed = [len(shape) - len(term.replace(_DOTS, "")) for term, shape in zip(terms, shapes, strict=True)]
     if min(unnamed) < 0 or max(unnamed) > len(free):
         return None
     longest = "".join(free[: max(unnamed)])
     operands = [
-        term.replace(_DOTS, longest[len(longest) - count :]) for term, count in zip(terms, unnamed, strict=True)
+        term.replace(_DOTS, longest[len(longest) - count :])
+        for term, count in zip(terms, unnamed, strict=True)
     ]
     if not arrow:
         named = "".join(terms).replace(_DOTS, "")

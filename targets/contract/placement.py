@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
 from targets.cost.layer_cost import LayerCost
+
+COLUMNS = 78
+"""How wide a refusal is told: messages are shown with two blanks in front."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Placement:
 
     Attributes:
         candidates: Legal cores, cheapest first at nominal host cost; the first is the chosen one.
-        declined: Cores that run such operators but not this layer.
+        declined: Every rule that the layer breaks, of cores that run such operators but not this layer.
     """
 
     layer: str
@@ -58,7 +62,28 @@ class Refusal:
     hint: str
 
     def __str__(self) -> str:
-        why = "; ".join(f"{r.core}: {r.rule}" for r in self.reasons)
+        """Return the rules it breaks, a line per core (or cores that say the same), and what would help."""
         origin = f", from {self.origin[0]}" if self.origin else ""
-        hint = f" To help: {self.hint}." if self.hint else ""
-        return f"no core takes layer '{self.layer}' ({self.op_type}{origin}). Broken rules: {why}.{hint}"
+        rules: dict[str, list[str]] = {}
+        for reason in self.reasons:
+            rules.setdefault(reason.core, []).append(reason.rule)
+        cores: dict[str, list[str]] = {}
+        for core, broken in rules.items():
+            cores.setdefault("; ".join(dict.fromkeys(broken)), []).append(core)
+        lines = [f"no core takes layer '{self.layer}' ({self.op_type}{origin}). Broken rules:"]
+        lines += [f"{', '.join(names)}: {broken}" for broken, names in cores.items()]
+        if self.hint:
+            lines.append(f"To help: {self.hint}.")
+        return "\n".join(_wrapped(line, "  " if number else "") for number, line in enumerate(lines))
+
+
+def _wrapped(line: str, indent: str) -> str:
+    """Return ``line`` as lines of at most ``COLUMNS``, but for words that are longer."""
+    return textwrap.fill(
+        line,
+        COLUMNS,
+        initial_indent=indent,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -21,7 +21,8 @@ from targets.schedule.freedom import Freedom
 from targets.schedule.machine import Machine
 from targets.schedule.network import CoreCosts
 
-# A rule of a core. Its docstring is the sentence shown to users and printed in the support table.
+# A rule of a core. Its docstring is the sentence shown to users and printed in the support table. All rules that
+# a layer breaks are told, so each is judged by itself: it holds for a layer that it says nothing about.
 Constraint = Callable[[Layer, Architecture], bool]
 Support = Mapping[str, tuple[Constraint, ...]]
 
@@ -60,7 +61,7 @@ class Survey:
 
     Attributes:
         cores: By their order in the description.
-        declined: Cores that run such operators but not this layer.
+        declined: Every rule that the layer breaks, of the cores that run such operators but not this layer.
         absent: Cores that do not run such operators.
         hint: What would help.
     """
@@ -249,14 +250,13 @@ class Target(ABC):
             if rules is None:
                 absent.append(Reason(core.name, f"It does not run {layer.op_type}"))
                 continue
-            broken = next((rule for rule in rules if not rule(layer, self.arch)), None)
-            if broken is not None:
-                declined.append(Reason(core.name, sentence(broken) + self.demand(broken, layer)))
-                if self.hint(broken):
-                    hints[self.hint(broken)] = None
-            elif reason := self.declines(layer, core.name):
+            broken = [rule for rule in rules if not rule(layer, self.arch)]
+            declined += [Reason(core.name, sentence(rule) + self.demand(rule, layer)) for rule in broken]
+            hints |= dict.fromkeys(hint for rule in broken if (hint := self.hint(rule)))
+            reason = self.declines(layer, core.name)
+            if reason:
                 declined.append(Reason(core.name, reason))
-            else:
+            if not broken and not reason:
                 cores.append(core.name)
         return Survey(tuple(cores), tuple(declined), tuple(absent), "; or ".join(hints))
 

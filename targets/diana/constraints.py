@@ -35,45 +35,45 @@ def has_int8_weights(layer: Layer, _arch: Architecture) -> bool:
 
 def has_ternary_weights(layer: Layer, _arch: Architecture) -> bool:
     """Weights are ternary."""
-    return layer.weight is not None and layer.weight.bits == TERNARY_BITS
+    return layer.weight is None or layer.weight.bits == TERNARY_BITS
 
 
 def has_one_group(layer: Layer, _arch: Architecture) -> bool:
     """The convolution has one group."""
-    return layer.dims is not None and layer.dims.g == 1
+    return layer.dims is None or layer.dims.g == 1
 
 
 def has_one_group_or_is_depthwise(layer: Layer, _arch: Architecture) -> bool:
     """The convolution has one group, or is depthwise with as many outputs as inputs."""
-    return layer.dims is not None and (layer.dims.g == 1 or layer.dims.depthwise)
+    return layer.dims is None or (layer.dims.g == 1 or layer.dims.depthwise)
 
 
 def has_small_odd_kernel(layer: Layer, _arch: Architecture) -> bool:
     """Kernels are 1, 3, 5 or 7 along each axis."""
-    return layer.dims is not None and layer.dims.fy in KERNELS and layer.dims.fx in KERNELS
+    return layer.dims is None or (layer.dims.fy in KERNELS and layer.dims.fx in KERNELS)
 
 
 def has_stride_1_or_2(layer: Layer, _arch: Architecture) -> bool:
     """Strides are 1 or 2."""
-    return layer.dims is not None and {layer.dims.stride_y, layer.dims.stride_x} <= {1, 2}
+    return layer.dims is None or {layer.dims.stride_y, layer.dims.stride_x} <= {1, 2}
 
 
 def has_no_dilation(layer: Layer, _arch: Architecture) -> bool:
     """Dilation is 1."""
-    return layer.dims is not None and layer.dims.dilation_y == layer.dims.dilation_x == 1
+    return layer.dims is None or layer.dims.dilation_y == layer.dims.dilation_x == 1
 
 
 def has_same_padding(layer: Layer, _arch: Architecture) -> bool:
     """Padding is SAME: the output is as large as the input divided by the stride, rounded up."""
     dims = layer.dims
-    return dims is not None and (
+    return dims is None or (
         dims.oy == ceil_div(dims.iy, dims.stride_y) and dims.ox == ceil_div(dims.ix, dims.stride_x)
     )
 
 
 def has_one_row(layer: Layer, _arch: Architecture) -> bool:
     """The product has one row of inputs."""
-    return layer.dims is not None and layer.dims.b == 1 and layer.dims.g == 1
+    return layer.dims is None or (layer.dims.b == 1 and layer.dims.g == 1)
 
 
 def adds_equal_shapes(layer: Layer, _arch: Architecture) -> bool:
@@ -83,6 +83,8 @@ def adds_equal_shapes(layer: Layer, _arch: Architecture) -> bool:
 
 def row_fits_l1(layer: Layer, arch: Architecture) -> bool:
     """One output row and the inputs it needs fit L1."""
+    if layer.dims is None or not has_one_group_or_is_depthwise(layer, arch):
+        return True  # no tiling is known of what no core takes
     return linear_traffic(layer, arch.size_bytes("l1"), arch.size_bytes("digital_weights")) is not None
 
 

@@ -36,13 +36,13 @@ def has_narrow_weights(layer: Layer, _arch: Architecture) -> bool:
 
 def has_one_group_or_is_depthwise(layer: Layer, _arch: Architecture) -> bool:
     """The convolution has one group, or is depthwise with as many outputs as inputs."""
-    return layer.dims is not None and (layer.dims.g == 1 or layer.dims.depthwise)
+    return layer.dims is None or (layer.dims.g == 1 or layer.dims.depthwise)
 
 
 def has_3x3_if_depthwise(layer: Layer, _arch: Architecture) -> bool:
     """A depthwise kernel is 3 x 3, its stride 1 or 2 along both axes."""
     dims = layer.dims
-    return dims is not None and (
+    return dims is None or (
         not dims.depthwise
         or ((dims.fy, dims.fx) == DEPTHWISE_KERNEL and (dims.stride_y, dims.stride_x) in DEPTHWISE_STRIDES)
     )
@@ -50,16 +50,18 @@ def has_3x3_if_depthwise(layer: Layer, _arch: Architecture) -> bool:
 
 def has_no_dilation(layer: Layer, _arch: Architecture) -> bool:
     """Dilation is 1."""
-    return layer.dims is not None and layer.dims.dilation_y == layer.dims.dilation_x == 1
+    return layer.dims is None or layer.dims.dilation_y == layer.dims.dilation_x == 1
 
 
 def has_one_group(layer: Layer, _arch: Architecture) -> bool:
     """The product is one matrix, not a batch of them."""
-    return layer.dims is not None and layer.dims.g == 1
+    return layer.dims is None or layer.dims.g == 1
 
 
 def row_fits_l1(layer: Layer, arch: Architecture) -> bool:
     """L1 holds one output row and the inputs it needs twice, beside weights."""
+    if layer.dims is None or not has_one_group_or_is_depthwise(layer, arch):
+        return True  # no tiling is known of what NE16 does not take
     return bool(linear_transfers(layer, arch.size_bytes("l1")))
 
 

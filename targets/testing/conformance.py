@@ -222,6 +222,17 @@ class TargetConformance:
                 assert without.compute_cycles == with_host.compute_cycles
                 assert without.dma_cycles == with_host.dma_cycles
 
+    def test_rules_are_judged_one_by_one(self) -> None:
+        """Every broken rule is told, so none may need another to hold."""
+        for core in self.target.arch.cores:
+            for op, rules in self.target.support(core.name).items():
+                layer = sample_layer(op)
+                for bare in (replace(layer, dims=None), replace(layer, weight=None, bias=None)):
+                    for rule in rules:
+                        assert isinstance(rule(bare, self.target.arch), bool), (
+                            f"{rule.__name__} of {core.name}"
+                        )
+
     def test_an_unknown_operator_is_refused_with_reasons(self) -> None:
         """What no core runs is refused, never free."""
         refusal = self.target.place(sample_layer("NoSuchOperator"))

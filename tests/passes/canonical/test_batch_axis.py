@@ -125,8 +125,12 @@ def test_what_is_no_batch_stays_where_it_is(case: str) -> None:
 
 def test_a_map_of_one_channel_has_its_batch_too() -> None:
     text = "(float[1,1,8,8] x) => (float[1,6,6] y) <float[1,1,3,3] w, int64[1] n0 = {0}>"
-    body = "c = Conv(x, w) t = Squeeze(c, n0) a = Relu(t) b = Unsqueeze(a, n0) p = Sigmoid(b) y = Squeeze(p, n0)"
-    graph = check_passes(filled(onnx.parser.parse_model(f"{HEAD} {text} {{ {body} }}")), "canonicalize", any_batch=False)
+    body = (
+        "c = Conv(x, w) t = Squeeze(c, n0) a = Relu(t) b = Unsqueeze(a, n0) p = Sigmoid(b) y = Squeeze(p, n0)"
+    )
+    graph = check_passes(
+        filled(onnx.parser.parse_model(f"{HEAD} {text} {{ {body} }}")), "canonicalize", any_batch=False
+    )
     assert [node.op for node in graph.nodes] == ["Conv", "Relu", "Sigmoid", "Squeeze"]
 
 

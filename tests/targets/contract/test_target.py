@@ -76,7 +76,30 @@ def test_refusals_list_broken_rules_or_missing_operators() -> None:
     unknown = Twins().place(sample_layer("Gelu"))
     assert isinstance(unknown, Refusal)
     assert {r.rule for r in unknown.reasons} == {"It does not run Gelu"}
-    assert str(unknown).startswith("no core takes layer 'sample' (Gelu, from sample). Broken rules: ")
+    assert str(unknown).startswith("no core takes layer 'sample' (Gelu, from sample). Broken rules:\n")
+
+
+def test_all_rules_that_a_layer_breaks_are_told_and_that_it_is_kept_off() -> None:
+    def at_most_one(layer: Layer, _arch: Architecture) -> bool:
+        """The result has one element."""
+        return layer.output_elements == 1
+
+    class Strict(Twins):
+        def support(self, core: str) -> Support:
+            return {op: (*rules, at_most_one) for op, rules in super().support(core).items()}
+
+        def hint(self, constraint: Constraint) -> str:
+            return "pool it" if constraint is at_most_one else "make it smaller"
+
+        def declines(self, layer: Layer, core: str) -> str:
+            return "Its name is wrong" if core == "left" else ""
+
+    found = Strict().place(sample_layer("Relu", channels=64))
+    assert isinstance(found, Refusal)
+    both = ["The result has at most 2,000 elements", "The result has one element"]
+    assert [r.rule for r in found.reasons if r.core == "right"] == both
+    assert [r.rule for r in found.reasons if r.core == "left"] == [*both, "Its name is wrong"]
+    assert found.hint == "make it smaller; or pool it"
 
 
 def test_each_constraint_is_listed_once_with_its_sentence() -> None:

@@ -106,9 +106,7 @@ def unbatched(otherwise: bool) -> str:
     back = "Squeeze({}, n0)" if otherwise else "Identity({})"
 
     def around(made: str, node: str, source: str) -> str:
-        return (
-            f"{made}0 = {front.format(source)} {made}1 = {node.format(made + '0')} {made} = {back.format(made + '1')}"
-        )
+        return f"{made}0 = {front.format(source)} {made}1 = {node.format(made + '0')} {made} = {back.format(made + '1')}"
 
     last = "f = Reshape(g, flat)" if otherwise else "f = Flatten(g)"
     return f"""net ({size} x) => ({out} y) <float[4,1,1] shift, float[16,4,3,3] w0, float[16,16,3,3] w1,
