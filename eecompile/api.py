@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from eecompile.verbs.given_lists import exits_given, numbers, texts
 from eecompile.verbs.option_rules import check_given
 from passes.errors import InputError
 
@@ -103,7 +104,7 @@ def run(
         target=target,
         data=data,
         out=None if out is None else Path(out),
-        exits=exits if exits is None or isinstance(exits, int | str) else tuple(exits),
+        exits=exits_given(exits),
         head=AUTO if head is None else head,
         objective=objective_named(objective),
         max_drop=MAX_DROP if max_drop is None else max_drop,
@@ -220,7 +221,7 @@ def cost(
         locality: Tensors may stay on chip between layers: the default of targets that search mappings.
         fusion: Layers hold the activations that follow them.
         lpf_limit: Most temporal factors per layer in the search of mappings, or ``full``.
-        bits: Precision of float tensors; the target's own if absent.
+        bits: Precision of float tensors, a `targets.network.layer.Bits`; the target's own if absent.
         save_mapping: Where to write the chosen mappings.
         point: Operating point the figures are for; the target's first if absent.
         max_latency: Longest allowed latency of the deepest exit, in s: the figures are for the operating
@@ -245,10 +246,15 @@ def cost(
     from eecompile.verbs.cost import CostOptions, cost_network
     from eecompile.verbs.schedule_options import ScheduleOptions
     from passes.heads import check_kind
+    from targets.network.layer import Bits
     from targets.objective import objective_named
 
     kind = AUTO if head is None else check_kind(head)
     check_given("cost", {"exits": exits, "head": head, "solver": solver, "time_limit": time_limit})
+    if bits is not None and not isinstance(bits, Bits):
+        raise InputError(
+            f"`bits` is a targets.network.layer.Bits, not {bits!r}", "write Bits(8, 8, 16) for --bits 8,8,16"
+        )
     if lpf_limit is not None and lpf_limit != "full" and lpf_limit < 1:
         raise InputError(f"`lpf_limit` must be at least 1, or 'full', not {lpf_limit}", "6 is the default")
     options = CostOptions(
@@ -263,12 +269,17 @@ def cost(
         trace=None if trace is None else Path(trace),
         rules=rules,
         scheduling=ScheduleOptions(
-            schedule, weights, None if ratios is None else tuple(ratios), speculate, solver, time_limit
+            schedule,
+            weights,
+            None if ratios is None else numbers("ratios", ratios, "[0.6, 0.3, 0.1]"),
+            speculate,
+            solver,
+            time_limit,
         ),
     )
     return cost_network(
-        Path(model), target, objective_named(objective), cost_model, exits, kind, host_scale, options,
-        progress,
+        Path(model), target, objective_named(objective), cost_model, exits_given(exits), kind, host_scale,
+        options, progress,
     )  # fmt: skip
 
 
@@ -295,11 +306,11 @@ def report(run: Path | str, out: Path | str | None = None) -> WrittenReport:
     return WrittenReport(report_page.write(Path(run), None if out is None else Path(out)))
 
 
-def compare(run_a: Path | str, run_b: Path | str, fail_if: Sequence[str] = ()) -> Comparison:
-    """Compare two runs; see `eecompile.verbs.compare.compare_runs`."""
+def compare(run_a: Path | str, run_b: Path | str, fail_if: str | Sequence[str] = ()) -> Comparison:
+    """Compare two runs, and hold run B to one gate or several; see `eecompile.verbs.compare.compare_runs`."""
     from eecompile.verbs.compare import compare_runs
 
-    return compare_runs(Path(run_a), Path(run_b), fail_if)
+    return compare_runs(Path(run_a), Path(run_b), texts("fail_if", fail_if))
 
 
 def targets(name: str | None = None) -> TargetList:

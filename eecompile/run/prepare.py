@@ -14,7 +14,7 @@ from passes.exits.chain import keep_exits
 from passes.exits.insert_exits import InsertExits
 from passes.exits.mounts import find_mounts, given_names, is_number
 from passes.exits.nest_exits import OUTPUTS
-from passes.exits.recognise import check_recorded, classifier_exits, recognise_exits
+from passes.exits.recognise import check_recorded, classifier_exits, doubt, recognise_exits
 from passes.fuse_layers import FuseLayers
 from passes.model.graph import load
 from passes.registry import parse_pipeline
@@ -42,6 +42,7 @@ class Prepared:
         mount_names: Tensor -> what it is called, for the mounts of all exits: as the user did, else by its
             short name.
         asked: The early exits are those the user asked for by name, or brought along: all are kept.
+        doubt: Why the network may be no classifier, for all that its outputs look like; empty if nothing says so.
     """
 
     plain: gs.Graph
@@ -51,6 +52,7 @@ class Prepared:
     costs: CostReport
     mount_names: Mapping[str, str]
     asked: bool
+    doubt: str = ""
 
 
 def prepare(
@@ -96,6 +98,7 @@ def prepare(
     else:
         found = classifier_exits(graph)
         _check_input_name(graph)
+    doubtful = doubt(graph) if state_of(graph).exits else ""
     plain = keep_exits(graph, [])
     inserted = False
     given: dict[str, str] = {}
@@ -144,7 +147,7 @@ def prepare(
     costs = cost_of(graph, target, objective, bits, fusion, ratios, wishes)
     shown = {mount.tensor: mount.name for mount in find_mounts(plain)} | given
     names = {e.mount: shown.get(e.mount, e.mount) for e in state_of(graph).exits}
-    return Prepared(plain, graph, inserted, target, costs, names, asked=not inserted or bool(given))
+    return Prepared(plain, graph, inserted, target, costs, names, not inserted or bool(given), doubtful)
 
 
 def _check_input_name(graph: gs.Graph) -> None:

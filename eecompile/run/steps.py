@@ -165,7 +165,7 @@ def scale_host(evidence: Evidence) -> None:
 def conclude(evidence: Evidence) -> None:
     """Put the figures of the files together; every accuracy is on test images."""
     options, tried, dataset = evidence.options, evidence.tried, evidence.dataset
-    warnings = [*([tried.warning] if tried.warning else []), *evidence.notes]
+    warnings = [*filter(None, (evidence.prepared.doubt, tried.warning)), *evidence.notes]
     if different := provenance.disagreement(evidence.agreement):
         warnings.append(f"early-exit files and flat model disagree: {different}")
     warnings += provenance.few_images(len(dataset.val), options.max_drop)

@@ -55,7 +55,7 @@ def costs_only(evidence: Evidence) -> Summary:
         expected=None,
         drop=None,
         saving=None,
-        warnings=costs.warnings,
+        warnings=(*filter(None, (prepared.doubt,)), *costs.warnings),
     )
 
 

@@ -111,6 +111,8 @@ def cost_network(
     report = replace(prepared.costs, static=static)
     if options.save_mapping is not None and isinstance(accelerator, EngineTarget):
         notes += save_mapping(report, options.save_mapping, accelerator)
+    if prepared.doubt and len(report.exits) > 1:
+        notes.append(prepared.doubt)
     report = replace(report, notes=tuple(notes))
     if len(accelerator.cost_models) > 1:
         models = cycles_by_model(prepared.graph, accelerator, report, bits, fusion, ratios, wishes)

@@ -10,7 +10,7 @@ import onnx_graphsurgeon as gs
 
 from passes.errors import EecompileError, InputError
 from passes.exits.mounts import Mount, find_mounts
-from passes.exits.recognise import classifier_exits, recognise_exits
+from passes.exits.recognise import classifier_exits, doubt, recognise_exits
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import Decline, Exit, state_of
@@ -119,6 +119,8 @@ def inspect_network(model: Path, target: str, cost_model: str | None = None) -> 
         state.exits = []
         exits, exits_from = recognise_exits(graph), "recognised" if state.exits else "none"
         notes.append(f"exits: {error.message}")
+    if state.exits and (doubtful := doubt(graph)):
+        notes.append(f"exits: {doubtful}")
     mounts = _mounts(graph, notes)
     parse_pipeline(accelerator.pipeline(quantized=False))(graph)
     costs = _costs(graph, accelerator, notes)

@@ -19,20 +19,29 @@ _EPSILON = 1e-5  # the default of the ONNX operator
 
 
 def _scale_and_shift(node: gs.Node) -> tuple[Array, Array] | None:
-    """Return what a BatchNormalization computes as ``scale * x + shift``, in float64, or None."""
+    """Return what a BatchNormalization computes as ``scale * x + shift``, in float64; None where it is no number."""
     found = [constant_input(node, index) for index in range(1, 5)]
     gamma, beta, mean, variance = (None if v is None else v.astype(np.float64) for v in found)
     if gamma is None or beta is None or mean is None or variance is None:
         return None
-    scale = gamma / np.sqrt(variance + float(node.attrs.get("epsilon", _EPSILON)))
-    return scale, beta - mean * scale
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scale = gamma / np.sqrt(variance + float(node.attrs.get("epsilon", _EPSILON)))
+        affine = scale, beta - mean * scale
+        finite = all(np.isfinite(values.astype(node.inputs[0].dtype)).all() for values in affine)
+    return affine if finite else None
+
+
+def _why_not(node: gs.Node) -> str:
+    if all(constant_input(node, index) is not None for index in range(1, 5)):
+        return "of a channel, variance and epsilon are too small together: it would be multiplied by infinity"
+    return "its parameters are computed, not constant"
 
 
 def fold_back(rw: Rewriter, node: gs.Node) -> bool:
     """BatchNormalization behind a linear operator goes into its weights and bias."""
     affine = _scale_and_shift(node)
     if affine is None:
-        return rw.decline(node, "its parameters are computed, not constant")
+        return rw.decline(node, _why_not(node))
     data = node.inputs[0]
     linear = producer_of(data)
     if linear is None or linear.op not in REWRITABLE_LINEAR:
@@ -106,7 +115,8 @@ class FoldBatchnorm(Pass):
        operator go the same way.
     4. Anywhere else: a Mul and an Add by constants per channel, which any target can place.
 
-    Folding is computed in float64 and rounded once. A node whose parameters are not constant stays.
+    Folding is computed in float64 and rounded once. A node whose parameters are not constant,
+    or would make weights infinite, stays.
     """
 
     name: ClassVar[str] = "fold-batchnorm"

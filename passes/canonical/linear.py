@@ -99,6 +99,8 @@ def fold_affine(rw: Rewriter, node: gs.Node) -> bool:
         reason = why_not_constant(linear)
         if reason is None and not rw.sole_reader(data):
             reason = f"more than one node reads the output of {linear.op} '{linear.name}'"
+        if reason is None and node.op == "Div" and not _divides(values, data):
+            reason = "it divides by 0, or by a number so small that its inverse is infinite"
         if reason is not None:
             return rw.decline(node, reason)
         scale, shift = _affine(node.op, values, constant_first=position == 1)
@@ -106,6 +108,12 @@ def fold_affine(rw: Rewriter, node: gs.Node) -> bool:
         rw.absorb(node, linear)
         return True
     return False
+
+
+def _divides(values: Array, data: gs.Tensor) -> bool:
+    """Whether the inverse of each value is a number in the type of ``data``."""
+    with np.errstate(divide="ignore", over="ignore"):
+        return bool(np.isfinite((1.0 / values).astype(data.dtype)).all())
 
 
 def _affine(op: str, values: Array, constant_first: bool) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import onnx_graphsurgeon as gs
 
+from passes.errors import InputError, did_you_mean
 from passes.rewrite.names import make_way
 from passes.state import Exit, copy_graph, state_of
 
@@ -69,7 +70,14 @@ def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
     """Return a copy of ``graph`` with only the early exits ``names`` and the final one, numbered anew.
 
     With no names it is the static network: the backbone with its own final head.
+
+    Raises:
+        InputError: There is no exit of such a name.
     """
+    known = [item.name for item in state_of(graph).exits]
+    for name in names:
+        if name not in known:
+            raise InputError(f"the network has no exit '{name}'", did_you_mean(name, known))
     clone = copy_graph(graph)
     state = state_of(clone)
     state.exits = [e for e in state.exits if e.name in names or e is state.exits[-1]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import onnx_graphsurgeon as gs
@@ -147,6 +148,22 @@ def _mounts(graph: gs.Graph) -> list[str]:
                 "cut off all outputs but one",
             )
     return found
+
+
+def doubt(graph: gs.Graph) -> str:
+    """Return why what looks like a classifier may be none, as a sentence; empty if nothing speaks against it.
+
+    Logits and the results of a regression have the same shape. A Softmax at the end says that they are
+    logits; as many of them as the input has elements say that they are the input again.
+    """
+    output, given = graph.outputs[-1], graph.inputs[0]
+    if state_of(graph).softmax or math.prod(dims(output)) != math.prod(dims(given)):
+        return ""
+    return (
+        f"'{output.name}' {list(dims(output))} has no Softmax and is as large as the input: a network that "
+        "reconstructs its input (an autoencoder) chooses no class, and exits, thresholds and accuracies say "
+        "nothing of it; if these are logits, all is well"
+    )
 
 
 def check_recorded(graph: gs.Graph) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from eecompile import api
@@ -21,6 +23,7 @@ from targets.network.layer import Bits
 from targets.objective import EDP, ENERGY, LATENCY
 from tests.eecompile.fabricated_run import write_run
 from tests.eecompile.small_models import write_skip_net
+from tests.passes.net_builder import NetBuilder
 from tests.targets.small_arch import small_text
 
 
@@ -128,8 +131,8 @@ def test_opt_takes_no_seed_that_a_generator_does_not(seed: int) -> None:
     [
         ({}, {}),
         (
-            {"objective": "energy", "target": "gap9", "exits": ["relu_2"], "head": "conv", "host_scale": 0.0},
-            {"objective": ENERGY, "target": "gap9", "exits": ["relu_2"], "head": "conv", "host_scale": 0.0},
+            {"objective": "energy", "target": "gap9", "exits": ("relu_2",), "head": "conv", "host_scale": 0.0},
+            {"objective": ENERGY, "target": "gap9", "exits": ("relu_2",), "head": "conv", "host_scale": 0.0},
         ),
         (
             {"mapping": "m.yaml", "locality": False, "fusion": False, "lpf_limit": "full", "cost_model": "c"},
@@ -192,6 +195,57 @@ def test_cost_refuses_values_before_it_opens_a_file(given: dict[str, Any], messa
     with pytest.raises(InputError, match=message) as caught:
         api.cost("missing.onnx", **given)
     assert caught.value.hint and caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda model: api.cost(model, exits="1", ratios="0.6,0.4"),
+            "`ratios` is a list of numbers, not the text",
+        ),
+        (lambda model: api.cost(model, exits=["relu_0", 1]), "`exits` is a list of texts, and 1 is none"),
+        (
+            lambda model: api.run(model, exits=("relu_0", None)),
+            "`exits` is a list of texts, and None is none",
+        ),
+        (lambda model: api.run(model, exits=1.5), "`exits` is how many exits, or their mounts, not 1.5"),
+        (
+            lambda model: api.cost(model, bits="8,8,16"),
+            "`bits` is a targets.network.layer.Bits, not '8,8,16'",
+        ),
+        (lambda model: api.compare(model, model, [3]), "`fail_if` is a list of texts, and 3 is none"),
+        (lambda model: api.compare(model, model, 3), "`fail_if` is a list, not 3"),
+    ],
+)
+def test_what_is_no_list_is_refused(call: Callable[[Path], Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        call(tmp_path / "no_file")
+
+
+def test_every_verb_doubts_that_an_autoencoder_is_a_classifier(tmp_path: Path) -> None:
+    net = NetBuilder((1, 32))
+    x = "x"
+    for before, after in ((32, 16), (16, 8), (8, 16)):
+        x = net.op("Relu", net.op("Gemm", x, net.normal(after, before), transB=1))
+    model = tmp_path / "net.onnx"
+    onnx.save(net.model(net.op("Gemm", x, net.normal(32, 16), transB=1)), model)
+    told = [
+        api.run(model, out=tmp_path / "run").summary.warnings,
+        api.cost(model, exits=1).notes,
+        api.inspect(model).notes,
+    ]
+    assert [sum("reconstructs its input (an autoencoder)" in text for text in texts) for texts in told] == [
+        1
+    ] * 3
+    assert not any("autoencoder" in text for text in api.cost(model).notes)  # whatever it is, it is costed
+
+
+def test_a_gate_alone_is_one_gate(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name) for name in ("a", "b")]
+    alone = api.compare(*runs, fail_if="drop.points>1000")
+    assert [result.gate.text for result in alone.gates] == ["drop.points>1000"]
+    assert alone.gates == api.compare(*runs, fail_if=["drop.points>1000"]).gates
 
 
 def test_a_file_of_an_accelerator_is_costed_as_asked(tmp_path: Path) -> None:

@@ -230,9 +230,7 @@ def test_cost_options_reach_the_cost(model: Path) -> None:
 
 
 def test_refused_layer_exits_with_1_and_says_why(tmp_path: Path) -> None:
-    text = SKIP_NET.replace(
-        "h = GlobalAveragePool(g)", 'x = Shrink(g) h = GlobalAveragePool(x)'
-    )
+    text = SKIP_NET.replace("h = GlobalAveragePool(g)", "x = Shrink(g) h = GlobalAveragePool(x)")
     result = call("cost", write_skip_net(tmp_path / "net.onnx", text))
     assert result.exit_code == 1
     assert "1 of" in result.stderr

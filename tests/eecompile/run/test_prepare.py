@@ -188,7 +188,7 @@ def test_options_reach_the_costs(model: Path) -> None:
 
 
 def test_a_layer_that_no_core_takes_has_no_solution(tmp_path: Path) -> None:
-    shrink = 'x = Shrink(g) h = GlobalAveragePool(x)'
+    shrink = "x = Shrink(g) h = GlobalAveragePool(x)"
     text = SKIP_NET.replace("h = GlobalAveragePool(g)", shrink)
     with pytest.raises(NoSolutionError, match="Shrink"):
         prepared(write_skip_net(tmp_path / "net.onnx", text))

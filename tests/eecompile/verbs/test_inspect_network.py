@@ -81,9 +81,7 @@ def test_a_network_without_early_exits_is_not_said_to_have_any(
 
 
 def test_a_layer_no_core_takes_is_shown_with_its_rules(tmp_path: Path) -> None:
-    text = SKIP_NET.replace(
-        "h = GlobalAveragePool(g)", 'x = Shrink(g) h = GlobalAveragePool(x)'
-    )
+    text = SKIP_NET.replace("h = GlobalAveragePool(g)", "x = Shrink(g) h = GlobalAveragePool(x)")
     found = inspect_network(write_skip_net(tmp_path / "net.onnx", text), "diana")
     node = next(node for node in found.nodes if node.op_type == "Shrink")
     assert node.core == ""

@@ -140,6 +140,18 @@ def test_computed_parameters_stay() -> None:
     assert reasons(graph) == ["its parameters are computed, not constant"]
 
 
+@pytest.mark.parametrize("behind", [True, False], ids=["behind a Conv", "alone"])
+def test_a_variance_of_nothing_stays_and_says_why(behind: bool) -> None:
+    net = NetBuilder((1, 2, 4, 4))
+    x = net.conv("x", 2, 2) if behind else net.op("Tanh", "x")
+    parameters = [net.const(v) for v in ([1.0, 1.0], [0.0, 0.0], [0.0, 0.0], [1.0, 0.0])]
+    graph = from_model(net.model(net.op("BatchNormalization", x, *parameters, epsilon=0.0)))
+    FoldBatchnorm()(graph)
+    assert ops(graph)[-1] == "BatchNormalization"
+    (reason,) = reasons(graph)
+    assert reason.startswith("of a channel, variance and epsilon are too small together")
+
+
 @pytest.mark.parametrize("shape", [(1, 3), (1, 3, 4), (1, 3, 4, 4)], ids=str)
 def test_alone_it_is_a_product_and_a_sum_per_channel(shape: tuple[int, ...]) -> None:
     net = NetBuilder(shape)

@@ -109,6 +109,26 @@ def test_affine_operators_go_into_the_conv(op: str, constant_first: bool, shape:
         assert ops(check_passes(model, "canonicalize")) == ["Conv", "Tanh"]
 
 
+@pytest.mark.parametrize("least", [0.0, 1e-42])
+@pytest.mark.parametrize("linear", ["Conv", "Gemm"])
+def test_a_division_by_nothing_stays_and_says_why(linear: str, least: float) -> None:
+    net = NetBuilder((1, 2, 1, 1))
+    divisor = net.const([[[[2.0]], [[least]]]] if linear == "Conv" else [[2.0, least]])
+    data = (
+        net.conv("x", 2, 2, 1)
+        if linear == "Conv"
+        else net.op("Gemm", net.op("Flatten", "x"), net.normal(2, 2))
+    )
+    graph = from_model(net.model(net.op("Div", data, divisor)))
+    Canonicalize()(graph)
+    assert ops(graph)[-2:] == [linear, "Div"]
+    assert all(
+        np.isfinite(t.values).all() for n in graph.nodes for t in n.inputs[1:] if isinstance(t, gs.Constant)
+    )
+    (reason,) = [text for text in reasons(graph).values() if text.startswith("it divides")]
+    assert reason == "it divides by 0, or by a number so small that its inverse is infinite"
+
+
 @pytest.mark.parametrize("values", [np.ones((4,)), np.ones((4, 4)), np.ones((1, 2, 1, 4))], ids=np.shape)
 def test_a_constant_that_is_not_one_number_per_channel_stays(values: Array) -> None:
     net = NetBuilder((1, 2, 4, 4))

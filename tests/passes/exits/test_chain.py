@@ -6,6 +6,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
 
+from passes.errors import InputError
 from passes.exits.chain import (
     ancestors,
     final_exit,
@@ -60,6 +61,12 @@ def test_kept_exits_are_numbered_anew_and_compute_the_same(form: str, kept: list
     for a, b in zip(run_model(to_model(few), images[:1]), expected, strict=True):
         np.testing.assert_array_equal(a, b)
     assert printed(graph) == before, "the graph itself stays as it is"
+
+
+@pytest.mark.parametrize("names", [["exit_3"], ["exit_0", "exit0"], [""]])
+def test_an_exit_that_is_not_there_cannot_be_kept(names: list[str]) -> None:
+    with pytest.raises(InputError, match=f"the network has no exit '{names[-1]}'"):
+        keep_exits(with_heads(3), names)
 
 
 def test_users_own_heads_keep_their_names() -> None:

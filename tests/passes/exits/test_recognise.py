@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 
 from passes.errors import InputError
 from passes.exits.insert_exits import InsertExits
-from passes.exits.recognise import check_classifier, classifier_exits, recognise_exits
+from passes.exits.recognise import check_classifier, classifier_exits, doubt, recognise_exits
 from passes.model.graph import from_model
 from passes.registry import parse_pipeline
 from passes.state import Exit, state_of
@@ -14,6 +15,7 @@ from tests.passes.any_networks import NO_CLASSIFIERS, network
 from tests.passes.equivalence import printed
 from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import EARLY, FINAL, chain, two_exits
+from tests.targets.graphs import filled
 
 
 def test_one_output_is_the_final_exit() -> None:
@@ -149,6 +151,26 @@ def test_an_exit_that_leaves_at_two_tensors() -> None:
     late = net.op("Gemm", net.op("Flatten", net.op("Mul", three, one)), net.normal(2, 32), transB=1)
     with pytest.raises(InputError, match="leaves the network at 2 tensors"):
         classifier_exits(from_model(net.model(late, early)))
+
+
+@pytest.mark.parametrize(
+    ("entry", "end", "doubted"),
+    [
+        ("1,8", "y = Gemm(h, w)", True),
+        ("1,2,4", "y = Gemm(h, w)", True),  # as many elements, though of another shape
+        ("1,8", "l = Gemm(h, w) y = Softmax(l)", False),
+        ("1,9", "y = Gemm(h, w)", False),
+    ],
+)
+def test_a_network_that_may_reconstruct_its_input_is_doubted(entry: str, end: str, doubted: bool) -> None:
+    size = 9 if "9" in entry else 8
+    text = f"""<ir_version: 10, opset_import: ["" : 21]> net (float[{entry}] x) => (float[1,8] y)
+        <float[{size},3] v, float[3,8] w> {{ f = Flatten(x) g = Gemm(f, v) h = Relu(g) {end} }}"""
+    graph = from_model(filled(onnx.parser.parse_model(text)))
+    parse_pipeline("canonicalize")(graph)
+    classifier_exits(graph)
+    assert doubt(graph).startswith("'y' [1, 8] has no Softmax") == doubted
+    assert bool(doubt(graph)) == doubted
 
 
 def test_metadata_of_another_network() -> None:

@@ -1,0 +1,55 @@
+"""Parameters that are lists: what is taken, and what is told of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from eecompile.verbs.given_lists import exits_given, numbers, texts
+from passes.errors import InputError
+
+EXAMPLE = "[0.6, 0.4]"
+
+
+def test_a_text_alone_is_a_list_of_one() -> None:
+    assert texts("fail_if", "a>1") == ("a>1",)
+    assert texts("fail_if", ["a>1", "b>2"]) == ("a>1", "b>2")
+    assert texts("fail_if", (text for text in ("a", "b"))) == ("a", "b")  # type: ignore[arg-type]
+
+
+def test_numbers_of_any_kind_are_numbers() -> None:
+    found = numbers("ratios", [1, 0.5, np.float32(0.25)], EXAMPLE)  # type: ignore[list-item]
+    assert found == (1.0, 0.5, 0.25)
+    assert {type(number) for number in found} == {float}
+
+
+@pytest.mark.parametrize("given", [None, 0, 2, "2", "relu_3, relu_5"])
+def test_a_number_or_a_text_of_exits_stays(given: Any) -> None:
+    assert exits_given(given) == given
+
+
+def test_a_list_of_exits_is_a_tuple() -> None:
+    assert exits_given(["relu_3", "relu_5"]) == ("relu_3", "relu_5")
+
+
+@pytest.mark.parametrize(
+    ("call", "message", "hint"),
+    [
+        (lambda: numbers("ratios", "0.6,0.4", EXAMPLE), "not the text '0.6,0.4'", EXAMPLE),  # type: ignore[arg-type]
+        (lambda: numbers("ratios", ["0.6"], EXAMPLE), "and '0.6' is none", EXAMPLE),  # type: ignore[list-item]
+        (lambda: numbers("ratios", [True], EXAMPLE), "and True is none", EXAMPLE),
+        (lambda: numbers("ratios", 0.6, EXAMPLE), "is a list, not 0.6", EXAMPLE),  # type: ignore[arg-type]
+        (lambda: texts("fail_if", [b"a"]), "and b'a' is none", "quotes"),  # type: ignore[list-item]
+        (lambda: exits_given(True), "not True", "relu_3"),
+        (lambda: exits_given(2.0), "not 2.0", "relu_3"),  # type: ignore[arg-type]
+        (lambda: exits_given([2]), "and 2 is none", "quotes"),  # type: ignore[list-item]
+    ],
+)
+def test_what_is_no_such_list_is_refused(call: Callable[[], Any], message: str, hint: str) -> None:
+    with pytest.raises(InputError) as caught:
+        call()
+    assert message in caught.value.message
+    assert hint in caught.value.hint
