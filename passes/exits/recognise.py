@@ -40,7 +40,7 @@ def classifier_exits(graph: gs.Graph) -> list[Exit]:
     They come from the graph's metadata where it has any; else a network with one output has one
     exit, ``final``, and one with several outputs of the same class count has one exit per output,
     ordered by how many nodes it needs; the mount of such an exit is the last tensor its path shares
-    with the deeper exits. Logits of other forms, and outputs beside them that say nothing else, are
+    with the deeper exits, the deepest if there are several. Logits of other forms, and outputs beside them that say nothing else, are
     brought into the usual form (:func:`passes.exits.logits.use_logits`).
 
     Raises:
@@ -118,36 +118,45 @@ def _by_depth(graph: gs.Graph) -> list[tuple[set[str], gs.Tensor]]:
 def _mounts(graph: gs.Graph) -> list[str]:
     """Return the tensors at which the outputs but the deepest leave the way to the deeper ones.
 
+    Of an output that leaves at several it is the deepest. One that deeper outputs are computed from leaves
+    where its classifier begins.
+
     Raises:
-        InputError: An output leaves at several tensors, or the next leaves at the same.
+        InputError: An output shares nothing with the next, or the next leaves where it does.
     """
     paths = _by_depth(graph)
+    tensors = graph.tensors()
     found: list[str] = []
+    behind: list[set[str]] = []  # what has run where each leaves
     for (path, tensor), (deeper, _) in pairwise(paths):
-        shared = path & deeper
-        mounts = {
-            source.name
-            for node in graph.nodes
-            if node.name in path and node.name not in shared
-            for source in node.inputs
-            if source.inputs and source.inputs[0].name in shared
-        }
-        if len(mounts) != 1:
+        leaves = _left_at(graph, path, path & deeper)
+        if path <= deeper:
+            mount = final_exit(tensor).mount
+            leaves = [mount] if tensors[mount].inputs else []
+        if not leaves:
             raise _no_classifier(
-                f"output '{tensor.name}' leaves the network at {len(mounts)} tensors; an exit leaves at one",
+                f"output '{tensor.name}' shares no layer with the deeper ones; an exit leaves their way",
                 "of several outputs each must be an exit of one backbone",
             )
-        found.append(mounts.pop())
-    tensors = graph.tensors()
-    for mount, deeper_mount in pairwise([*found, final_exit(paths[-1][1]).mount]):
+        found.append(max(leaves, key=lambda name: len(ancestors([tensors[name]]))))
+        behind.append(ancestors([tensors[name] for name in leaves]))
+    deeper_mounts = [*found, final_exit(paths[-1][1]).mount][1:]
+    for mount, ran, deeper_mount in zip(found, behind, deeper_mounts, strict=True):
         last = producer_of(tensors[deeper_mount])
-        if last is None or last.name in ancestors([tensors[mount]]):
+        if last is None or last.name in ran:
             raise _no_classifier(
                 f"outputs {', '.join(t.name for t in graph.outputs)} are computed from '{mount}' "
                 "side by side: they answer several questions, and no exit has layers behind it",
                 "cut off all outputs but one",
             )
     return found
+
+
+def _left_at(graph: gs.Graph, path: set[str], shared: set[str]) -> list[str]:
+    """Return the tensors of the ``shared`` nodes that other nodes of ``path`` read, in the order of the graph."""
+    own = [node for node in graph.nodes if node.name in path - shared]
+    read = {source.name for node in own for source in node.inputs}
+    return [t.name for node in graph.nodes if node.name in shared for t in node.outputs if t.name in read]
 
 
 def doubt(graph: gs.Graph) -> str:

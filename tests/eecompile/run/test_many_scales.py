@@ -15,6 +15,7 @@ from passes.model.graph import from_model
 from passes.model.writing import save
 from passes.state import Exit, state_of
 from tests.needs import needs_torch
+from tests.passes.exits.test_recognise import branching
 from tests.passes.net_builder import NetBuilder
 
 
@@ -30,11 +31,11 @@ def two_scales() -> onnx.ModelProto:
     return net.model(first, net.op("Gemm", deep, net.normal(3, 4), transB=1))
 
 
-def write_images(path: Path) -> Path:
+def write_images(path: Path, size: int = 8) -> Path:
     rng = np.random.default_rng(1)
     arrays: dict[str, Any] = {}
     for name, count in {"train": 32, "val": 32, "test": 32}.items():
-        arrays |= {f"{name}_x": rng.normal(size=(count, 2, 8, 8)).astype(np.float32)}
+        arrays |= {f"{name}_x": rng.normal(size=(count, 2, size, size)).astype(np.float32)}
         arrays |= {f"{name}_y": np.arange(count) % 3}
     np.savez(path, **arrays)
     return path
@@ -51,6 +52,23 @@ def test_several_tensors_are_handed_on_in_all_files(tmp_path: Path) -> None:
     assert result.passed and len(result.summary.exits) == 2
     deeper = onnx.load(tmp_path / "out" / "stages" / "stage_1.onnx")
     assert len(deeper.graph.input) == 2
+
+
+@needs_torch
+@pytest.mark.parametrize("case", ["joins", "features", "logits"])
+def test_exits_that_read_several_tensors_or_are_read_run(case: str, tmp_path: Path) -> None:
+    onnx.save(branching(case)[0], str(tmp_path / "net.onnx"))
+    images = write_images(tmp_path / "images.npz", size=4)
+    result = api.run(
+        tmp_path / "net.onnx", target="gap9", data=str(images), out=tmp_path / "out", max_drop=90.0,
+        optimistic=True, preprocess="raw",
+    )  # fmt: skip
+    assert result.passed
+    first, last = result.summary.exits
+    assert first.macs < last.macs and first.name == "exit_0"
+    # What the stages hand on is what the later one reads, of both: the logits too where they are corrected.
+    entries = onnx.load(tmp_path / "out" / "stages" / "stage_1.onnx").graph.input
+    assert len(entries) == (1 if case == "joins" else 2)
 
 
 @needs_torch

@@ -142,15 +142,55 @@ def test_an_input_without_batch_is_costed_and_not_run() -> None:
         classifier_exits(graph)
 
 
-def test_an_exit_that_leaves_at_two_tensors() -> None:
+def branching(case: str) -> tuple[onnx.ModelProto, str, str, str]:
+    """Return a network whose early exit reads several tensors or is read; the exit's mount and both outputs."""
     net = NetBuilder((1, 2, 4, 4))
     one = net.op("Relu", net.conv("x", 2, 2))
     two = net.op("Relu", net.conv(one, 2, 2))
-    early = net.op("Gemm", net.op("Flatten", net.op("Add", one, two)), net.normal(2, 32), transB=1)
-    three = net.op("Relu", net.conv(net.op("Sigmoid", net.op("Tanh", two)), 2, 2))
-    late = net.op("Gemm", net.op("Flatten", net.op("Mul", three, one)), net.normal(2, 32), transB=1)
-    with pytest.raises(InputError, match="leaves the network at 2 tensors"):
-        classifier_exits(from_model(net.model(late, early)))
+    mount = two
+    head = net.op("Sub", two, one) if case == "joins" else two
+    if case == "beside each other":
+        beside = net.op("Relu", net.conv(one, 2, 2))
+        three, head = net.op("Relu", net.op("Add", two, beside)), net.op("Mul", two, beside)
+    else:
+        three = net.op("Relu", net.conv(two, 2, 2))
+    if case == "features":  # as T-RecX has it: what the early head found goes into the last classifier too
+        mount = head = net.op("Relu", net.conv(two, 2, 2))
+        three = net.op("Concat", net.op("Relu", net.conv(three, 2, 2)), head, axis=1)
+    early = net.op("Gemm", net.op("Flatten", head), net.normal(3, 32), transB=1)
+    width = 64 if case == "features" else 32
+    late = net.op(
+        "Gemm",
+        net.op("Flatten", net.op("Sigmoid", net.conv(three, width // 16, 2))),
+        net.normal(3, 32),
+        transB=1,
+    )
+    if case == "logits":  # a boosted exit corrects the one before it
+        late = net.op("Add", late, early)
+    return net.model(late, early), mount, early, late
+
+
+@pytest.mark.parametrize("case", ["joins", "beside each other", "features", "logits"])
+def test_an_exit_may_read_several_tensors_and_be_read(case: str) -> None:
+    model, mount, early, late = branching(case)
+    graph = from_model(model)
+    found = classifier_exits(graph)
+    assert [(e.name, e.output) for e in found] == [("exit_0", early), ("final", late)]
+    if case == "beside each other":  # two are equally deep
+        assert found[0].mount in {mount, graph.nodes[5].outputs[0].name}
+    else:
+        assert found[0].mount == mount
+    assert [t.name for t in graph.outputs] == [early, late]
+
+
+def test_outputs_that_share_nothing_are_no_exits() -> None:
+    net = NetBuilder((1, 2, 4, 4))
+    made = [
+        net.op("Gemm", net.op("Flatten", net.op("Relu", net.conv("x", 2, 2))), net.normal(3, 32), transB=1)
+        for _ in range(2)
+    ]
+    with pytest.raises(InputError, match="shares no layer with the deeper ones; an exit leaves their way"):
+        classifier_exits(from_model(net.model(*made)))
 
 
 @pytest.mark.parametrize(
