@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -114,12 +115,16 @@ def survey(folder: Path, run: bool, limits: Limits, jobs: int, verb: Verb) -> li
 def _with_images(verb: Verb, model: Path, arguments: Sequence[str]) -> None:
     """Write random images that fit ``model``, if it is a classifier, and run it on them."""
     from eecompile import api
+    from passes.errors import InputError
 
-    seen = api.inspect(model, "gap9")
-    classes, rng = seen.classes or 2, np.random.default_rng(0)
+    classes, shape = 2, (1, 8, 8)
+    with suppress(InputError):  # what is no valid model is told again by `run`
+        seen = api.inspect(model, "gap9")
+        classes, shape = seen.classes or 2, seen.input_shape[1:]
+    rng = np.random.default_rng(0)
     arrays: dict[str, Any] = {}
     for name, count in _RUN_IMAGES.items():
-        arrays[f"{name}_x"] = rng.normal(size=(count, *seen.input_shape[1:])).astype(np.float32)
+        arrays[f"{name}_x"] = rng.normal(size=(count, *shape)).astype(np.float32)
         arrays[f"{name}_y"] = np.arange(count) % classes
     np.savez("out/images.npz", **arrays, classes=np.array(classes))
     verb(arguments)

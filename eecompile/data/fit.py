@@ -9,7 +9,7 @@ import numpy as np
 from eecompile.data.dataset import SPLITS, Dataset, Images
 from passes.errors import InputError
 
-AxisOrder = Literal["same", "NHWC->NCHW", "NCHW->NHWC", "flatten", "squeeze"]
+AxisOrder = Literal["same", "NHWC->NCHW", "NCHW->NHWC", "flatten", "squeeze", "series"]
 _PERMUTATIONS: dict[AxisOrder, tuple[int, int, int]] = {"NHWC->NCHW": (2, 0, 1), "NCHW->NHWC": (1, 2, 0)}
 
 
@@ -24,6 +24,8 @@ def axis_orders(stored: tuple[int, ...], wanted: tuple[int, ...]) -> list[AxisOr
         orders.append("flatten")
     if len(stored) == 3 and len(wanted) == 2 and tuple(size for size in stored if size != 1) == wanted:
         orders.append("squeeze")
+    elif len(stored) == 3 and stored == (1, *wanted):  # [N, C, L], taken for grey images [N, H, W]
+        orders.append("series")
     return orders
 
 
@@ -35,6 +37,8 @@ def reorder(x: Images, order: AxisOrder) -> Images:
         return x.reshape(len(x), -1)
     if order == "squeeze":
         return x.reshape(len(x), *(size for size in x.shape[1:] if size != 1))
+    if order == "series":
+        return x[:, 0]
     return x.transpose(0, *(axis + 1 for axis in _PERMUTATIONS[order]))
 
 
@@ -69,6 +73,10 @@ def fit_to_model(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -
     elif orders == ["squeeze"]:
         dataset = dataset.with_note(
             f"images {list(stored)} lose their channel axis for the model's input {list(wanted)}"
+        )
+    elif orders == ["series"]:
+        dataset = dataset.with_note(
+            f"data of shape {list(wanted)} are taken as stored, as channels and steps"
         )
     elif "same" not in orders:
         dataset = dataset.with_note(

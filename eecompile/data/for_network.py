@@ -56,9 +56,14 @@ def open_data(
     classifier_exits(graph)
     entry = graph.inputs[0]
     if np.dtype(entry.dtype) != np.float32:
+        hint = "give the float network with a float32 input: it is quantized by the rules of the target"
+        if any(reader.op == "Gather" and reader.inputs[1] is entry for reader in entry.outputs):
+            hint = (
+                "it takes numbers of words, and data here are images or feature vectors; without `data` its "
+                "costs, with exits too, can be reported"
+            )
         raise InputError(
-            f"input '{entry.name}' of {where} is {np.dtype(entry.dtype)}, and images are fed as float32",
-            "give the float network with a float32 input: it is quantized by the rules of the target",
+            f"input '{entry.name}' of {where} is {np.dtype(entry.dtype)}, and images are fed as float32", hint
         )
     shape = tuple(int(d) for d in entry.shape)
     final = graph.outputs[-1]

@@ -42,7 +42,7 @@ class Prepared:
         mount_names: Tensor -> what it is called, for the mounts of all exits: as the user did, else by its
             short name.
         asked: The early exits are those the user asked for by name, or brought along: all are kept.
-        doubt: Why the network may be no classifier, for all that its outputs look like; empty if nothing says so.
+        doubt: Why the network may be no classifier though its outputs look like one's; else empty.
     """
 
     plain: gs.Graph

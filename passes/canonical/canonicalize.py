@@ -97,7 +97,8 @@ class Canonicalize(Pass):
     6. Min and Max with a number are Clip; Clips in a row are one; Clip from 0 without end is Relu.
     7. Transposes between NHWC and NCHW sink until they meet and cancel; one in front of
        Flatten and Gemm becomes a permutation of weights; one at the model input stays.
-    8. Einsum is MatMul, Mul, ReduceSum and Transpose; MatMul with a constant matrix is Gemm, and every Gemm has transB=1, alpha=beta=1.
+    8. Einsum is MatMul, Mul, ReduceSum and Transpose; MatMul with a constant matrix is Gemm, and every Gemm
+       has transB=1, alpha=beta=1.
     9. Add, Sub, Mul and Div by one constant per channel go into the Conv or Gemm in front.
     10. Each reader of a dequantized tensor has a DequantizeLinear of its own, so that it is the integers that
         fork; Transposes and views of weights behind one move onto the integers, their axis along.

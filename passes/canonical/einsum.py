@@ -23,7 +23,7 @@ class _Term:
 
 
 def write_out(rw: Rewriter, node: gs.Node) -> bool:
-    """An Einsum is a product of matrices, of elements, a sum or another order of axes, two operands at a time.
+    """An Einsum is a product of matrices or elements, a sum or another order of axes, two operands at a time.
 
     An index that both operands have and the result lacks is contracted: that is a MatMul, its matrices in
     front of the indices that all three have. Without one it is a Mul. An index that one operand alone has is
@@ -102,7 +102,7 @@ class _Writer:
             return is_weight(one.tensor)
         rows = [self._result.find(a) for a in one.axes if a in needed and a not in other.axes]
         columns = [self._result.find(a) for a in other.axes if a in needed and a not in one.axes]
-        return bool(rows and columns) and 0 <= min(columns) and max(columns) < min(rows)
+        return bool(rows and columns) and min(columns) >= 0 and max(columns) < min(rows)
 
     def _matmul(self, one: _Term, other: _Term, contracted: str) -> _Term:
         batch = "".join(a for a in one.axes if a in other.axes and a not in contracted)

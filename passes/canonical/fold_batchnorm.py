@@ -19,7 +19,7 @@ _EPSILON = 1e-5  # the default of the ONNX operator
 
 
 def _scale_and_shift(node: gs.Node) -> tuple[Array, Array] | None:
-    """Return what a BatchNormalization computes as ``scale * x + shift``, in float64; None where it is no number."""
+    """Return what a BatchNormalization computes as ``scale * x + shift``; None if that is no number."""
     found = [constant_input(node, index) for index in range(1, 5)]
     gamma, beta, mean, variance = (None if v is None else v.astype(np.float64) for v in found)
     if gamma is None or beta is None or mean is None or variance is None:

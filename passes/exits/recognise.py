@@ -40,8 +40,9 @@ def classifier_exits(graph: gs.Graph) -> list[Exit]:
     They come from the graph's metadata where it has any; else a network with one output has one
     exit, ``final``, and one with several outputs of the same class count has one exit per output,
     ordered by how many nodes it needs; the mount of such an exit is the last tensor its path shares
-    with the deeper exits, the deepest if there are several. Logits of other forms, and outputs beside them that say nothing else, are
-    brought into the usual form (:func:`passes.exits.logits.use_logits`).
+    with the deeper exits, the deepest if there are several. Logits of other forms, and outputs beside
+    them that say nothing else, are brought into the usual form
+    (:func:`passes.exits.logits.use_logits`).
 
     Raises:
         InputError: No classifier, with the reason and what would make it one; metadata that speaks of
@@ -153,7 +154,7 @@ def _mounts(graph: gs.Graph) -> list[str]:
 
 
 def _left_at(graph: gs.Graph, path: set[str], shared: set[str]) -> list[str]:
-    """Return the tensors of the ``shared`` nodes that other nodes of ``path`` read, in the order of the graph."""
+    """Return what ``shared`` nodes write and other nodes of ``path`` read, in the order of the graph."""
     own = [node for node in graph.nodes if node.name in path - shared]
     read = {source.name for node in own for source in node.inputs}
     return [t.name for node in graph.nodes if node.name in shared for t in node.outputs if t.name in read]

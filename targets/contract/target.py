@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from passes.errors import InputError, did_you_mean
+from targets.contract.operator_help import OPERATOR_HELP
 from targets.contract.placement import CandidateCore, Placement, Reason, Refusal
 from targets.cost.layer_cost import LayerCost
 from targets.cost.model.unrolling import Rules
@@ -21,8 +22,8 @@ from targets.schedule.freedom import Freedom
 from targets.schedule.machine import Machine
 from targets.schedule.network import CoreCosts
 
-# A rule of a core. Its docstring is the sentence shown to users and printed in the support table. All rules that
-# a layer breaks are told, so each is judged by itself: it holds for a layer that it says nothing about.
+# A rule of a core. Its docstring is the sentence shown to users and printed in the support table. All rules
+# that a layer breaks are told, so each is judged by itself: it holds for a layer that it says nothing about.
 Constraint = Callable[[Layer, Architecture], bool]
 Support = Mapping[str, tuple[Constraint, ...]]
 
@@ -239,7 +240,8 @@ class Target(ABC):
             candidates.sort(key=lambda c: (nominal.cost(layer, c.core).value(objective), c.core))
             return Placement(layer.name, tuple(candidates), (*survey.declined, *unfit))
         reasons = (*survey.declined, *unfit) or survey.absent
-        return Refusal(layer.name, layer.op_type, layer.origin, reasons, survey.hint)
+        hint = survey.hint or ("" if survey.declined else OPERATOR_HELP.get(layer.op_type, ""))
+        return Refusal(layer.name, layer.op_type, layer.origin, reasons, hint)
 
     def survey(self, layer: Layer) -> Survey:
         """Return which cores take ``layer`` by their rules, and why the others do not."""

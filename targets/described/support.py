@@ -20,22 +20,16 @@ def has_loops(layer: Layer, _arch: Architecture) -> bool:
 HINTS: dict[Constraint, str] = {
     has_loops: "3-D convolutions and poolings have no loop nest here; split them into 2-D ones",
 }
-_HELP = {
-    "ConvTranspose": "transposed convolutions have no loop nest here; use a Resize and a Conv instead",
-}
 
 
-def help_with(layer: Layer, runs: bool) -> str:
+def help_with(runs: bool) -> str:
     """Return what helps with a layer no core takes; ``runs`` tells that some core runs its operator."""
     if runs:
         return (
             "a register must hold one element and the outermost memory all operands: cost it at fewer bits, "
             "give the core larger memories, or let the mapping file allow another core"
         )
-    return _HELP.get(
-        layer.op_type,
-        "replace it by convolutions, matrix products, poolings, element-wise work or layout changes",
-    )
+    return "replace it by convolutions, matrix products, poolings, element-wise work or layout changes"
 
 
 def support(arch: Architecture, name: str) -> Support:

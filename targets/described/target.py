@@ -148,7 +148,7 @@ class EngineTarget(Target):
         placed = super(EngineTarget, bound).place(layer, objective)
         if isinstance(placed, Refusal) and not placed.hint:
             runs = any(layer.op_type in self.support(core.name) for core in self.arch.cores)
-            return replace(placed, hint=engine_support.help_with(layer, runs))
+            return replace(placed, hint=engine_support.help_with(runs))
         return placed
 
     def cost(self, layer: Layer, core: str) -> LayerCost:

@@ -131,7 +131,7 @@ def test_opt_takes_no_seed_that_a_generator_does_not(seed: int) -> None:
     [
         ({}, {}),
         (
-            {"objective": "energy", "target": "gap9", "exits": ("relu_2",), "head": "conv", "host_scale": 0.0},
+            {"objective": "energy", "target": "gap9", "exits": ["relu_2"], "head": "conv", "host_scale": 0.0},
             {"objective": ENERGY, "target": "gap9", "exits": ("relu_2",), "head": "conv", "host_scale": 0.0},
         ),
         (

@@ -28,6 +28,8 @@ def in_memory(shape: tuple[int, ...], classes: int, declared: bool = True) -> Da
         ((1, 8, 8), (64,), ["flatten"]),
         ((1, 8, 7), (8, 7), ["squeeze"]),
         ((8, 7, 1), (8, 7), ["squeeze"]),
+        ((1, 1, 64), (1, 64), ["series"]),
+        ((1, 6, 64), (6, 64), ["squeeze"]),
         ((3, 8, 7), (8, 7), []),
         ((1, 8, 8), (3, 8, 8), []),
     ],
@@ -99,6 +101,7 @@ def test_a_label_beyond_the_model_is_found_in_every_split(name: str) -> None:
     [
         ((1, 8, 8), (64,), "images [1, 8, 8] are flattened for the model's input [64]"),
         ((64,), (64,), ""),
+        ((1, 1, 64), (1, 64), "data of shape [1, 64] are taken as stored, as channels and steps"),
         ((3, 6, 5), (6, 5, 3), "images are stored as NCHW, the model takes NHWC: transposed"),
         ((3, 3, 3), (3, 3, 3), ""),
     ],

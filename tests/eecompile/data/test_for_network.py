@@ -19,9 +19,9 @@ from tests.eecompile.schemes import assign
 from tests.eecompile.small_models import SKIP_NET, skip_net, write_images, write_skip_net
 
 RESHAPED = SKIP_NET.replace("Flatten(h)", "Reshape(h, shape)").replace("v>", "v, int64[2] shape = {1,-1}>")
-SQUEEZED = SKIP_NET.replace("g = Relu(f)", "o = Relu(f) s = Squeeze(o, z) g = Unsqueeze(s, z)").replace(
-    "v>", "v, int64[1] z = {0}>"
-)
+SQUEEZED = SKIP_NET.replace(
+    "g = Relu(f)", "o = Relu(f) s = Squeeze(o, z) t = Where(yes, s, s) g = Unsqueeze(t, z)"
+).replace("v>", "v, int64[1] z = {0}, bool yes = {1}>")
 MIXING = SKIP_NET.replace(
     "g = Relu(f)", "o = Relu(f) m = ReduceMean<keepdims=1>(o, z) k = Mul(m, half) g = Sub(o, k)"
 ).replace("v>", "v, int64[1] z = {0}, float half = {0.5}>")
@@ -29,6 +29,10 @@ NO_KERNEL = SKIP_NET.replace("b = Relu(a)", "narrow = Cast<to=5>(a) r = Relu(nar
 BYTES = SKIP_NET.replace("float[1,3,16,16] image", "uint8[1,3,16,16] bytes").replace(
     "a = Conv", "image = DequantizeLinear(bytes, step) a = Conv"
 ).replace("v>", "v, float step = {0.1}>")  # fmt: skip
+
+WORDS = SKIP_NET.replace("float[1,3,16,16] image", "int64[1,16] words").replace(
+    "a = Conv", "e0 = Gather(table, words) image = Reshape(e0, whole) a = Conv"
+).replace("v>", "v, float[5,48] table, int64[4] whole = {1,3,16,16}>")  # fmt: skip
 
 
 # Attention in windows: the batch is written into the Reshapes, and the first axis is no batch in between.
@@ -94,8 +98,13 @@ def test_canonical_form_takes_the_batch_out_of_a_reshape(images: str) -> None:
             "input 'bytes' of net.onnx is uint8, and images are fed as float32",
             "give the float network",
         ),
+        (
+            WORDS,
+            "input 'words' of net.onnx is int64, and images are fed as float32",
+            "it takes numbers of words, and data here are images",
+        ),
     ],
-    ids=["no kernel", "bytes"],
+    ids=["no kernel", "bytes", "words"],
 )
 def test_a_network_that_cannot_take_images(images: str, text: str, message: str, hint: str) -> None:
     with pytest.raises(InputError) as caught:

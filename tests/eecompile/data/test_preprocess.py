@@ -68,7 +68,7 @@ numbers = st.floats(0, 1, width=32)
 @given(
     st.lists(numbers, min_size=3, max_size=3),
     st.floats(0.01, 300),
-    st.sampled_from(["same", "NHWC->NCHW", "NCHW->NHWC", "flatten", "squeeze"]),
+    st.sampled_from(["same", "NHWC->NCHW", "NCHW->NHWC", "flatten", "squeeze", "series"]),
     st.sampled_from(["NCHW", "NHWC", "flat"]),
     st.booleans(),
 )

@@ -15,8 +15,9 @@ from passes.state import Exit, state_of
 from tests.passes.equivalence import check_passes, run_model
 from tests.targets.graphs import filled
 
-CONSTANTS = """int64[1] n0 = {0}, int64[1] n1 = {1}, int64[1] n2 = {2}, int64[1] n3 = {3}, int64[1] n4 = {4}, int64[1] n5 = {5},
-    int64[2] n12 = {1,2}, int64[2] n01 = {0,1}, int64[6] pads = {0,1,0,0,1,0}, float[4,1,1] column = {1.0,2.0,0.5,3.0},
+CONSTANTS = """int64[1] n0 = {0}, int64[1] n1 = {1}, int64[1] n2 = {2}, int64[1] n3 = {3}, int64[1] n4 = {4},
+    int64[1] n5 = {5}, int64[2] n12 = {1,2}, int64[2] n01 = {0,1}, int64[6] pads = {0,1,0,0,1,0},
+    float[4,1,1] column = {1.0,2.0,0.5,3.0},
     float one = {1.0}, int64[2] rows = {4,16}, int64[3] map = {4,4,4}, float step = {0.0625},
     float[4] steps = {0.05,0.06,0.07,0.08}, uint8 zero = {128}, uint8[4] zeros = {128,127,126,125},
     float[4,2] matrix = {0.5,1.0,-1.0,2.0,0.25,3.0,1.0,-2.0}, float[2] shift = {1.0,-1.0},
@@ -29,7 +30,8 @@ def net(between: str) -> onnx.ModelProto:
     return onnx.parser.parse_model(
         f"""{HEAD} (float[1,4,4,4] x) => (float[1,4,4,4] y) <{CONSTANTS}> {{
         cube = ConstantOfShape<value: tensor = float[1] {{0.5}}>(map) w = Sin(x)
-        a = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(w) b = Cos(w) t = Squeeze(a, n0) s = Squeeze(b, n0)
+        a = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(w) b = Cos(w) t = Squeeze(a, n0)
+        s = Squeeze(b, n0)
         {between} y = Unsqueeze(r, n0) }}"""
     )
 
@@ -96,7 +98,7 @@ def test_a_vector_at_the_input_too() -> None:
     np.testing.assert_allclose(run_model(to_model(graph), x), run_model(model, x), rtol=1e-6)
 
 
-# Here the axis in front is a direction or an axis that a Gemm joins, or the Softmax is the end of a classifier.
+# Here the axis in front is a direction, or one that a Gemm joins, or the Softmax is the end of a classifier.
 LEFT = {
     "a direction": (
         "o, h = RNN<hidden_size=4>(x, w, r) t = Squeeze(h, n0) v = Tanh(t) y = Gemm<transB=1>(v, turned)",

@@ -13,9 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from passes.macs import node_macs
 from passes.model.graph import from_model, to_model
+from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.passes.equivalence import check_stable, run_model
-from passes.registry import parse_pipeline
 
 SIZES = {"b": 1, "h": 2, "q": 5, "k": 6, "d": 4, "i": 3, "j": 7, "o": 8, "m": 2}
 

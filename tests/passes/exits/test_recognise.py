@@ -143,7 +143,7 @@ def test_an_input_without_batch_is_costed_and_not_run() -> None:
 
 
 def branching(case: str) -> tuple[onnx.ModelProto, str, str, str]:
-    """Return a network whose early exit reads several tensors or is read; the exit's mount and both outputs."""
+    """Return a network whose early exit reads several tensors or is read; its mount and both outputs."""
     net = NetBuilder((1, 2, 4, 4))
     one = net.op("Relu", net.conv("x", 2, 2))
     two = net.op("Relu", net.conv(one, 2, 2))

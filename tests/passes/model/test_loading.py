@@ -420,8 +420,8 @@ UNBATCHED = {
     ),
     "behind normalization": (
         "float[3,8,8] x",
-        """m = Constant<value: tensor = float[3,1,1] {0.5,0.4,0.3}>() k = Constant<value: tensor = float {2.0}>()
-        s = Sub(x, m) d = Div(s, k) u = Unsqueeze(d, zero)""",
+        """m = Constant<value: tensor = float[3,1,1] {0.5,0.4,0.3}>()
+        k = Constant<value: tensor = float {2.0}>() s = Sub(x, m) d = Div(s, k) u = Unsqueeze(d, zero)""",
         [1, 3, 8, 8],
     ),
     "one axis": ("float[192] x", "u = Reshape(x, four)", [192]),

@@ -10,7 +10,7 @@ import pytest
 
 from targets.contract.closed_form import ClosedFormTarget
 from targets.contract.placement import Placement, Refusal
-from targets.contract.target import CostModel, Support, sentence
+from targets.contract.target import Constraint, CostModel, Support, sentence
 from targets.cost.layer_cost import LayerCost
 from targets.description.architecture import Architecture, parse_architecture
 from targets.evaluation.report import evaluate
@@ -91,7 +91,7 @@ def test_all_rules_that_a_layer_breaks_are_told_and_that_it_is_kept_off() -> Non
         def hint(self, constraint: Constraint) -> str:
             return "pool it" if constraint is at_most_one else "make it smaller"
 
-        def declines(self, layer: Layer, core: str) -> str:
+        def declines(self, layer: Layer, core: str) -> str:  # noqa: ARG002
             return "Its name is wrong" if core == "left" else ""
 
     found = Strict().place(sample_layer("Relu", channels=64))

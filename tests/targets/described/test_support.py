@@ -61,13 +61,7 @@ def test_windows_need_a_loop_nest(op_type: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("op_type", "runs", "words"),
-    [
-        ("ConvTranspose", False, "a Resize and a Conv"),
-        ("LSTM", False, "replace it by convolutions"),
-        ("Conv", True, "larger memories"),
-        ("ConvTranspose", True, "larger memories"),
-    ],
+    ("runs", "words"), [(False, "replace it by convolutions"), (True, "larger memories")]
 )
-def test_help_is_about_the_operator_or_about_room(op_type: str, runs: bool, words: str) -> None:
-    assert words in help_with(sample_layer(op_type), runs)
+def test_help_is_about_the_operator_or_about_room(runs: bool, words: str) -> None:
+    assert words in help_with(runs)

@@ -86,7 +86,7 @@ def test_a_layer_that_fits_no_memory_is_refused() -> None:
     big = refused(tiny, sample_layer("Conv", channels=64))
     assert big.reasons[0].rule.startswith("No mapping of ")
     assert "larger memories" in big.hint
-    assert "replace it" in refused(tiny, sample_layer("LSTM")).hint
+    assert "replace it" in refused(tiny, sample_layer("GridSample")).hint
 
 
 def test_parts_add_up_to_the_latency_of_the_mapping() -> None:

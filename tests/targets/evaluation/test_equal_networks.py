@@ -100,13 +100,14 @@ def stored(otherwise: bool) -> str:
 
 
 def unbatched(otherwise: bool) -> str:
-    """A residual network with its batch in front, or only around what cannot do without, as torch writes it."""
+    """A residual network with its batch in front, or only around what needs it, as torch writes it."""
     size, out = ("float[4,16,16]", "float[12]") if otherwise else ("float[1,4,16,16]", "float[1,12]")
     front = "Unsqueeze({}, n0)" if otherwise else "Identity({})"
     back = "Squeeze({}, n0)" if otherwise else "Identity({})"
 
     def around(made: str, node: str, source: str) -> str:
-        return f"{made}0 = {front.format(source)} {made}1 = {node.format(made + '0')} {made} = {back.format(made + '1')}"
+        batched = f"{made}0 = {front.format(source)} {made}1 = {node.format(made + '0')}"
+        return f"{batched} {made} = {back.format(made + '1')}"
 
     last = "f = Reshape(g, flat)" if otherwise else "f = Flatten(g)"
     return f"""net ({size} x) => ({out} y) <float[4,1,1] shift, float[16,4,3,3] w0, float[16,16,3,3] w1,
