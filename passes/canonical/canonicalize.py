@@ -11,6 +11,7 @@ import onnx_graphsurgeon as gs
 from passes.base import Pass
 from passes.canonical import (
     batch_axis,
+    columns,
     dequantize,
     einsum,
     linear,
@@ -45,7 +46,7 @@ _RULES: dict[str, Sequence[Rule]] = {
     "DequantizeLinear": [dequantize.own_dequantize],
     "Transpose": [dequantize.move_weights, transposes.compose, transposes.sink, transposes.rise],
     "Einsum": [einsum.write_out],
-    "MatMul": [batch_axis.vector_to_row, linear.matmul_to_gemm],
+    "MatMul": [batch_axis.vector_to_row, columns.column_to_row, linear.matmul_to_gemm],
     "Gemm": [linear.plain_gemm, linear.flatten_order],
     "Min": [minmax_to_clip],
     "Max": [minmax_to_clip],
@@ -55,7 +56,13 @@ _RULES: dict[str, Sequence[Rule]] = {
     "LogSoftmax": [outputs.softmax_last, outputs.set_softmax_apart],
     **dict.fromkeys(
         RESHAPES,
-        (norms.group_norm, dequantize.move_weights, batch_axis.sink_squeeze, views.merge_views),
+        (
+            norms.group_norm,
+            dequantize.move_weights,
+            batch_axis.sink_squeeze,
+            columns.sink_column,
+            views.merge_views,
+        ),
     ),
     **dict.fromkeys(CLIPS, (merge_clips,)),
     **{op: (*_WHOLE.get(op, ()), norms.absorb_affine, linear.fold_affine) for op in ARITHMETIC},
@@ -97,8 +104,8 @@ class Canonicalize(Pass):
     6. Min and Max with a number are Clip; Clips in a row are one; Clip from 0 without end is Relu.
     7. Transposes between NHWC and NCHW sink until they meet and cancel; one in front of
        Flatten and Gemm becomes a permutation of weights; one at the model input stays.
-    8. Einsum is MatMul, Mul, ReduceSum and Transpose; MatMul with a constant matrix is Gemm, and every Gemm
-       has transB=1, alpha=beta=1.
+    8. Einsum is MatMul, Mul, ReduceSum and Transpose; MatMul with a constant matrix, also one in
+       front of a column, is Gemm, and every Gemm has transB=1, alpha=beta=1.
     9. Add, Sub, Mul and Div by one constant per channel go into the Conv or Gemm in front.
     10. Each reader of a dequantized tensor has a DequantizeLinear of its own, so that it is the integers that
         fork; Transposes and views of weights behind one move onto the integers, their axis along.

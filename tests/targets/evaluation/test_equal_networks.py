@@ -139,7 +139,21 @@ def attended(otherwise: bool) -> str:
         f = ReduceMean<keepdims=0>(o, n1) {last} y = Identity(l) }}"""
 
 
+def of_columns(otherwise: bool) -> str:
+    """Layers of rows, or of columns with the weights in front of them."""
+    if otherwise:
+        size, weights = "float[1,32,1]", "float[16,32] w0, float[16,1] b0, float[12,16] w1, float[12,1] b1"
+        body = """f = Squeeze(x, n0) a = MatMul(w0, f) b = Add(a, b0) r = Relu(b) c = MatMul(w1, r)
+            d = Add(c, b1) y = Reshape(d, row)"""
+    else:
+        size, weights = "float[1,32]", "float[16,32] w0, float[16] b0, float[12,16] w1, float[12] b1"
+        body = "a = Gemm<transB=1>(x, w0, b0) r = Relu(a) y = Gemm<transB=1>(r, w1, b1)"
+    more = "int64[1] n0 = {0}, int64[2] row = {1,12}"
+    return f"net ({size} x) => (float[1,12] y) <{weights}, {more}> {{ {body} }}"
+
+
 TWINS = {
+    "columns": (of_columns(False), of_columns(True)),
     "products as Einsum": (attended(False), attended(True)),
     "no batch axis": (unbatched(False), unbatched(True)),
     "a tensor that forks": (forked(False), forked(True)),
