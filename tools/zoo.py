@@ -28,6 +28,7 @@ import onnx
 
 from tools.forked import Ended, Limits, Task, run_all
 from tools.fuzz import Verb, command_line, import_all
+from tools.zoo_foreign import FOREIGN
 from tools.zoo_networks import ANY, NETWORKS, QUANTIZED, QUANTIZED_EXPECTED, quantized
 
 EXPECTED = "expected.json"
@@ -134,7 +135,7 @@ def make(folder: Path) -> list[str]:
     """Write the networks into ``folder`` and what is expected of them; returns their files."""
     folder.mkdir(parents=True, exist_ok=True)
     expected = {}
-    for network in NETWORKS:
+    for network in (*NETWORKS, *FOREIGN):
         path = folder / f"{network.name}.onnx"
         model = network.build()
         data = f"{network.name}.bin"
@@ -151,14 +152,23 @@ def make(folder: Path) -> list[str]:
 
 
 def _exports(folder: Path) -> dict[str, dict[str, str]]:
-    """Write what torch exports, where it is installed."""
+    """Write what torch and skl2onnx export, each where it is installed, and tell where it is not."""
     from importlib.util import find_spec
 
+    made: dict[str, dict[str, str]] = {}
     if find_spec("torch") is None:
-        return {}
-    from tools.zoo_torch import export
+        print("skipped: networks of torch, which is not installed", file=sys.stderr)
+    else:
+        from tools.zoo_torch import export
 
-    return {name: {} for name in export(folder, both=find_spec("onnxscript") is not None)}
+        made |= {name: {} for name in export(folder, both=find_spec("onnxscript") is not None)}
+    if find_spec("skl2onnx") is None:
+        print("skipped: networks of skl2onnx, which is not installed", file=sys.stderr)
+    else:
+        from tools import zoo_sklearn
+
+        made |= {name: {ANY: zoo_sklearn.EXPECTED[name]} for name in zoo_sklearn.export(folder)}
+    return made
 
 
 def show(answers: Sequence[Answer]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from tests.passes.net_builder import NetBuilder
+from tools.zoo_networks import NO_DECONVOLUTION, OK, Network
 
 
 def acas_xu() -> onnx.ModelProto:
@@ -227,3 +229,24 @@ def early_features() -> onnx.ModelProto:
     both = net.op("Concat", net.op("Flatten", net.op("GlobalAveragePool", deep)), early, axis=1)
     first = net.op("Gemm", early, net.normal(4, 8), net.normal(4), transB=1)
     return net.model(first, net.op("Gemm", both, net.normal(4, 24), net.normal(4), transB=1))
+
+
+ROWS = {"cost diana": "The product has one row of inputs"}
+NO_IMAGES = {"run": "not a classifier"}
+FOREIGN: tuple[Network, ...] = (
+    Network("acas_xu", acas_xu, OK),
+    Network("weights_in_front", weights_in_front, OK),
+    Network("keras_keywords", keras_keywords, OK),
+    Network("anomaly", anomaly, OK),
+    Network("yolo", yolo, OK | NO_IMAGES),
+    Network("u_net", u_net, OK | NO_DECONVOLUTION | NO_IMAGES),
+    Network("super_resolution", partial(super_resolution, True), OK | NO_IMAGES),
+    Network("pixel_shuffle", partial(super_resolution, False), OK | NO_IMAGES),
+    Network("bert", partial(bert, False), OK | ROWS | {"run": "it takes numbers of words"}),
+    Network("bert_masked", partial(bert, True), OK | ROWS | {"run": "it has 2 inputs (x, mask)"}),
+    Network("vit", vit, OK | {"cost diana": "Kernels are 1, 3, 5 or 7 along each axis; Strides are 1 or 2"}),
+    Network("einsum_attention", einsum_attention, OK | ROWS),
+    Network("no_batch", no_batch, OK | {"run": "ok"}),
+    Network("early_features", early_features, OK | {"run": "ok"}),
+)
+"""What `run` says of them stands here where the network alone decides it."""

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, checker, helper, numpy_helper, shape_inference, version_converter
 
 from passes.errors import InputError
+from passes.model.classical_operators import write_as_layers
 from passes.model.external_data import all_nodes, load_external, tensors
 from passes.model.labels import ML_DOMAIN, drop_labels
 from passes.model.structure import check_functions, check_stored_once
@@ -131,6 +132,7 @@ def check_operators(model: onnx.ModelProto, where: str) -> tuple[onnx.ModelProto
             raise InputError(
                 f"the functions of {where} cannot be inlined: {_reason(error)}", "export it without functions"
             ) from error
+    write_as_layers(model)
     labels = drop_labels(model)
     nodes = list(all_nodes(model.graph))
     classical = sorted({f"{n.domain}::{n.op_type}" for n in nodes if n.domain == ML_DOMAIN})

@@ -21,6 +21,7 @@ SOME = ("mlp", "custom_operator")
 
 def made(folder: Path, monkeypatch: pytest.MonkeyPatch, names: Sequence[str] = SOME) -> Path:
     monkeypatch.setattr(zoo, "NETWORKS", [network for network in NETWORKS if network.name in names])
+    monkeypatch.setattr(zoo, "FOREIGN", ())
     monkeypatch.setattr(zoo, "QUANTIZED", {})
     monkeypatch.setattr(zoo, "_exports", lambda _: {})
     assert zoo.main([str(folder), "--make"]) == 0
@@ -125,6 +126,17 @@ def test_what_is_planted_is_found(
     assert zoo.main([str(folder), "--seconds", "1"], verb) == 1
     assert f"4 ok, 0 refused, {int(outcome == 'crashed')} crashed" in (shown := capsys.readouterr().out)
     assert f"1 {outcome}" in shown
+
+
+def test_run_of_a_file_that_is_no_model_is_refused_by_run_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made(tmp_path / "zoo", monkeypatch, ["custom_operator"])
+    assert zoo.main([str(folder), "--run"]) == 0
+    shown = capsys.readouterr().out
+    assert "6 refused, 0 crashed" in shown
+    (row,) = [line for line in shown.splitlines() if f" {zoo.RUN} " in line]
+    assert "custom operators: com.example::Magic" in row
 
 
 def ended(code: int, said: str) -> Ended:

@@ -50,11 +50,11 @@ def test_labels_behind_a_network_are_dropped_and_it_is_said(
     ("outputs", "tail", "head"),
     [
         ("int64[N] l", LABEL, ""),  # nothing else tells what the network computes
-        ("float[N,2] p", "", "s = ai.onnx.ml.Scaler<offset=[0.0], scale=[1.0]>(x)"),
+        ("float[N,2] p", "", 's = ai.onnx.ml.Normalizer<norm="MAX">(x)'),
     ],
 )
 def test_what_needs_classical_machine_learning_is_refused_as_that(outputs: str, tail: str, head: str) -> None:
-    with pytest.raises(InputError, match=r"classical machine learning: ai\.onnx\.ml::(Scaler|ArrayF)"):
+    with pytest.raises(InputError, match=r"classical machine learning: ai\.onnx\.ml::(Normalizer|ArrayF)"):
         from_model(perceptron(outputs, tail, head))
 
 
