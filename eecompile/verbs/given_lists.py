@@ -14,10 +14,11 @@ def texts(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
     Raises:
         InputError: Something in it is no text.
     """
-    found = (given,) if isinstance(given, str) else _items(name, given, "['one', 'another']")
-    for item in found:
+    found: list[str] = []
+    for item in (given,) if isinstance(given, str) else _items(name, given, "['one', 'another']"):
         if not isinstance(item, str):
             raise InputError(f"`{name}` is a list of texts, and {item!r} is none", "write it in quotes")
+        found.append(item)
     return tuple(found)
 
 
@@ -29,11 +30,12 @@ def numbers(name: str, given: Sequence[float], example: str) -> tuple[float, ...
     """
     if isinstance(given, str):
         raise InputError(f"`{name}` is a list of numbers, not the text {given!r}", f"write {example}")
-    found = _items(name, given, example)
-    for item in found:
+    found: list[float] = []
+    for item in _items(name, given, example):
         if not isinstance(item, Real) or isinstance(item, bool):
             raise InputError(f"`{name}` is a list of numbers, and {item!r} is none", f"write {example}")
-    return tuple(float(item) for item in found)
+        found.append(float(item))
+    return tuple(found)
 
 
 def _items(name: str, given: Sequence[object], example: str) -> tuple[object, ...]:

@@ -43,7 +43,7 @@ class _Writer:
         self.shares: set[str] = set()
 
     def written(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """Return the nodes that compute what ``node`` does; ``node`` if it is no layer, or lacks something."""
+        """Return the nodes that compute what ``node`` does; ``node`` if it is no layer, or not whole."""
         if not node.input or not node.output:
             return [node]
         if node.op_type == "Scaler":
