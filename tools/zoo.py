@@ -118,7 +118,8 @@ def _with_images(verb: Verb, model: Path, arguments: Sequence[str]) -> None:
     from eecompile import api
     from passes.errors import InputError
 
-    classes, shape = 2, (1, 8, 8)
+    classes = 2
+    shape: tuple[int, ...] = (1, 8, 8)
     with suppress(InputError):  # what is no valid model is told again by `run`
         seen = api.inspect(model, "gap9")
         classes, shape = seen.classes or 2, seen.input_shape[1:]

@@ -65,7 +65,7 @@ def makes_column(node: gs.Node) -> bool:
     source = node.inputs[0] if node.op in RESHAPES else None
     if source is None or isinstance(source, gs.Constant) or not _is_column(node.outputs[0]):
         return False
-    return dims(source) == (1, np.prod(dims(node.outputs[0])))
+    return dims(source) == (1, int(np.prod(dims(node.outputs[0]))))
 
 
 def _is_column(tensor: gs.Tensor) -> bool:

@@ -197,25 +197,28 @@ def test_cost_refuses_values_before_it_opens_a_file(given: dict[str, Any], messa
     assert caught.value.hint and caught.value.exit_code == 2
 
 
+ANY: Any = api  # for what no type checker lets pass
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (
-            lambda model: api.cost(model, exits="1", ratios="0.6,0.4"),
+            lambda model: ANY.cost(model, exits="1", ratios="0.6,0.4"),
             "`ratios` is a list of numbers, not the text",
         ),
-        (lambda model: api.cost(model, exits=["relu_0", 1]), "`exits` is a list of texts, and 1 is none"),
+        (lambda model: ANY.cost(model, exits=["relu_0", 1]), "`exits` is a list of texts, and 1 is none"),
         (
-            lambda model: api.run(model, exits=("relu_0", None)),
+            lambda model: ANY.run(model, exits=("relu_0", None)),
             "`exits` is a list of texts, and None is none",
         ),
-        (lambda model: api.run(model, exits=1.5), "`exits` is how many exits, or their mounts, not 1.5"),
+        (lambda model: ANY.run(model, exits=1.5), "`exits` is how many exits, or their mounts, not 1.5"),
         (
-            lambda model: api.cost(model, bits="8,8,16"),
+            lambda model: ANY.cost(model, bits="8,8,16"),
             "`bits` is a targets.network.layer.Bits, not '8,8,16'",
         ),
-        (lambda model: api.compare(model, model, [3]), "`fail_if` is a list of texts, and 3 is none"),
-        (lambda model: api.compare(model, model, 3), "`fail_if` is a list, not 3"),
+        (lambda model: ANY.compare(model, model, [3]), "`fail_if` is a list of texts, and 3 is none"),
+        (lambda model: ANY.compare(model, model, 3), "`fail_if` is a list, not 3"),
     ],
 )
 def test_what_is_no_list_is_refused(call: Callable[[Path], Any], message: str, tmp_path: Path) -> None:
@@ -242,10 +245,10 @@ def test_every_verb_doubts_that_an_autoencoder_is_a_classifier(tmp_path: Path) -
 
 
 def test_a_gate_alone_is_one_gate(tmp_path: Path) -> None:
-    runs = [write_run(tmp_path / name) for name in ("a", "b")]
-    alone = api.compare(*runs, fail_if="drop.points>1000")
+    a, b = (write_run(tmp_path / name) for name in ("a", "b"))
+    alone = api.compare(a, b, fail_if="drop.points>1000")
     assert [result.gate.text for result in alone.gates] == ["drop.points>1000"]
-    assert alone.gates == api.compare(*runs, fail_if=["drop.points>1000"]).gates
+    assert alone.gates == api.compare(a, b, fail_if=["drop.points>1000"]).gates
 
 
 def test_a_file_of_an_accelerator_is_costed_as_asked(tmp_path: Path) -> None:
