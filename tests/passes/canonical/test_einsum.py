@@ -78,7 +78,10 @@ WRITTEN_OUT = {
     "...ij,...jk->...ik": (["MatMul"], 2 * 3 * 7 * 6),
     "...i,io": (["MatMul"], 2 * 3 * 8),
 }
-ELLIPSIS = {"...ij,...jk->...ik": [(1, 2, 3, 7), (1, 2, 7, 6)], "...i,io": [(1, 2, 3), (3, 8)]}
+ELLIPSIS: dict[str, list[tuple[int, ...]]] = {
+    "...ij,...jk->...ik": [(1, 2, 3, 7), (1, 2, 7, 6)],
+    "...i,io": [(1, 2, 3), (3, 8)],
+}
 NO_WORK = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Sin", "Slice", "Split", "Identity"}
 
 
