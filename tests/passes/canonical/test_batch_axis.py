@@ -8,7 +8,8 @@ import onnx.parser
 import pytest
 
 from passes.canonical.canonicalize import Canonicalize
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.rewrite.rewriter import dims
 from passes.state import Exit, state_of

@@ -12,7 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from passes.macs import node_macs
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.passes.equivalence import check_stable, run_model

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 
 from passes.canonical.canonicalize import Canonicalize
 from passes.errors import InputError
-from passes.model.graph import from_model, to_model
+from passes.model.graph import from_model
+from passes.model.writing import to_model
 from passes.state import state_of
 from tests.passes.equivalence import run_model, softmax
 
