@@ -132,7 +132,8 @@ def _histograms(
     counts = {name: np.zeros(_BINS) for name in low}
     edges: dict[str, Array] = {}
     for name, size in sizes():
-        found, edges[name] = np.histogram(size, _BINS, (low[name], high[name]))
+        found, between = np.histogram(size, _BINS, (low[name], high[name]))
+        edges[name] = between.astype(np.float64)  # the sum of two may be no float32
         counts[name] += found
     return evaluator, {name: (counts[name], (e[:-1] + e[1:]) / 2) for name, e in edges.items()}
 

@@ -146,3 +146,12 @@ def test_images_are_taken_evenly() -> None:
     images = np.arange(100, dtype=np.float32)
     assert evenly(images, 4).tolist() == [0, 33, 66, 99]
     assert evenly(images, 200) is images
+
+
+def test_images_near_the_largest_float_have_a_grid() -> None:
+    net = NetBuilder((1, 1, 4, 4))
+    graph = from_model(net.model(net.op("GlobalAveragePool", net.op("Relu", "x"))))
+    assign(graph)
+    images = np.full((4, 1, 4, 4), 3e38, np.float32)
+    calibrate(graph, images)
+    assert state_of(graph).grids["x"].scale[0] == pytest.approx(3e38 / 127, rel=0.7)  # a power of two

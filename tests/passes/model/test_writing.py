@@ -100,3 +100,9 @@ def test_saving_is_repeatable_and_checked(tmp_path: Path) -> None:
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot write to .*gone: No such file"):
         save(from_model(chain()), tmp_path / "gone" / "net.onnx")
+
+
+def test_a_graph_without_a_name_gets_one(tmp_path: Path) -> None:
+    model = chain()
+    model.graph.name = ""
+    assert onnx.load(save(from_model(model), tmp_path / "net.onnx")).graph.name == "graph"
