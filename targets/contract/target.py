@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar
 
 from passes.errors import InputError, did_you_mean
 from targets.contract.operator_help import OPERATOR_HELP
 from targets.contract.placement import CandidateCore, Placement, Reason, Refusal
+from targets.contract.validation import FILE_NAME, ErrorBar, Quantity, Validation, load_validation
 from targets.cost.layer_cost import LayerCost
 from targets.cost.model.unrolling import Rules
 from targets.description.architecture import Architecture, OperatingPoint
@@ -157,6 +161,32 @@ class Target(ABC):
         return replace(self, point=name)
 
     @property
+    def validation(self) -> Validation | None:
+        """What was measured on silicon: ``validation.yaml`` beside the target; ``None`` where there is none.
+
+        Raises:
+            InputError: A file that says something wrong.
+        """
+        return _validation_beside(type(self).__module__)
+
+    def error_bar(self, quantity: Quantity) -> ErrorBar | None:
+        """Return the interval around a figure of this target as it is; ``None``: it is not validated.
+
+        Measurements speak of the cost model they were compared with, at the nominal cost of host work.
+        Cycles are the same at every operating point and all energies scale alike, so factors hold at all.
+        """
+        if self.validation is None or self.host_scale != 1.0:
+            return None
+        return self.validation.error_bar(quantity, self.cost_model)
+
+    def alternatives(self) -> tuple[Alternative, ...]:
+        """Return other models of the same chip that what is known of it allows: by default none.
+
+        A saving that holds under all of them does not depend on which is right.
+        """
+        return ()
+
+    @property
     def search(self) -> MappingSearch | None:
         """How mappings are searched; ``None`` where the cost model has none."""
         return None
@@ -261,6 +291,30 @@ class Target(ABC):
             if not broken and not reason:
                 cores.append(core.name)
         return Survey(tuple(cores), tuple(declined), tuple(absent), "; or ".join(hints))
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another model of the same chip.
+
+    Attributes:
+        name: What tells it from the others, such as ``odimo`` or ``host x4``.
+        cause: Why it differs, the same for all that differ alike: ``cost model``, ``host scale``,
+            ``fitted parameters``, ``rules`` …
+        target: The target with that model; it runs the same networks at the same point.
+    """
+
+    name: str
+    cause: str
+    target: Target
+
+
+@functools.cache
+def _validation_beside(module: str) -> Validation | None:
+    """Return the validation in the folder of a module; ``None`` where there is no such file."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    path = None if file is None else Path(file).parent / FILE_NAME
+    return None if path is None or not path.is_file() else load_validation(path)
 
 
 def sentence(constraint: Constraint) -> str:

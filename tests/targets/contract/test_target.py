@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -126,3 +128,44 @@ def test_the_conformance_kit_finds_free_layers_broken_schedules_and_missing_file
         kit.test_schedules_are_valid()
     with pytest.raises(AssertionError, match=r"lacks hardware\.yaml or README\.md"):
         kit.test_readme_and_description_stand_beside_the_target()
+
+
+MODULE = """
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tests.targets.contract.test_target import Twins
+
+@dataclass(frozen=True)
+class Beside(Twins):
+    pass
+"""
+VALIDATION = """
+command: "python -m test"
+networks:
+  - {network: a, cost_model: flat, source: t, fitted: false, latency_cycles: {measured: 100, predicted: 80}}
+"""
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_validation_is_the_file_beside_the_target(
+    written: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = f"beside_{written}".lower()
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "target.py").write_text(MODULE)
+    if written:
+        (tmp_path / folder / "validation.yaml").write_text(VALIDATION)
+    monkeypatch.syspath_prepend(tmp_path)
+    target = importlib.import_module(f"{folder}.target").Beside()
+    if not written:
+        assert target.validation is None and target.error_bar("latency") is None
+        return
+    bar = target.error_bar("latency")
+    assert bar is not None and bar.around(80) == pytest.approx((64, 100))
+    assert target.error_bar("energy") is None
+    assert replace(target, host_scale=2.0).error_bar("latency") is None, "that is another model"
+
+
+def test_a_target_of_nothing_but_a_class_has_neither_validation_nor_alternatives() -> None:
+    assert Twins().validation is None
+    assert Twins().alternatives() == ()
