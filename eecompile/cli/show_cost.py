@@ -6,9 +6,16 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from eecompile.cli.show_schedule import exact_line, exit_paths, resident_line, schedule_line, schedule_tables
+from eecompile.cli.show_schedule import (
+    costs_with_bars,
+    exact_line,
+    exit_paths,
+    resident_line,
+    schedule_line,
+    schedule_tables,
+)
 from eecompile.cli.terminal import bullets, line, table
-from eecompile.wording import quantities
+from eecompile.wording import error_bars, quantities
 from passes.errors import InputError
 from targets.cost.imc.area import core_areas, core_clocks_ns, core_peaks
 from targets.cost.model.solution import Solution
@@ -32,6 +39,8 @@ def cost_report(out: Console, report: CostReport) -> None:
     if first is not None:
         line(out, f"Warning: {first}.", "bold")
     line(out, f"Known error: {report.target.model.known_error}.")
+    for sentence in error_bars.sentences(report.error_bars.to_json()["intervals"]):
+        line(out, sentence)
     _assumptions(out, report)
     out.print()
     exit_paths(out, report)
@@ -84,9 +93,7 @@ def _points(out: Console, report: CostReport) -> None:
         (
             f"{point.name} (shown)" if point == report.point else point.name,
             quantities.quantity(found.clock_hz, "Hz"),
-            quantities.quantity(found.total.latency_s, "s"),
-            quantities.energy(found.total.energy_pj),
-            quantities.quantity(found.total.edp_js, "J·s"),
+            *costs_with_bars(found.total, found.error_bars)[1:],
         )
         for point, found in zip(report.target.arch.operating_points, reports, strict=True)
     ]

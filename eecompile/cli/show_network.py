@@ -9,7 +9,7 @@ from rich.console import Console
 from eecompile.cli.terminal import bullets, line, table
 from eecompile.verbs.inspect_network import Inspection, NodeInfo
 from eecompile.verbs.listing import TargetInfo, TargetList
-from eecompile.wording import quantities
+from eecompile.wording import error_bars, quantities
 from passes.confidence import MAX_SOFTMAX
 from passes.exits.mounts import Mount
 from passes.state import Exit
@@ -139,8 +139,13 @@ def _target(out: Console, target: TargetInfo) -> None:
     out.print()
     cores = [(c.name, c.kind, c.scheme or quantities.ABSENT) for c in target.cores]
     table(out, "Cores", ("core", "kind", "quantization"), cores)
-    models = [(name, m["source"], m["known_error"]) for name, m in target.cost_models.items()]
-    table(out, "Cost models; the first is the default", ("model", "source", "known error"), models)
+    models = [
+        (name, m["source"], m["known_error"], " ".join(error_bars.sentences(m["intervals"])))
+        for name, m in target.cost_models.items()
+    ]
+    table(
+        out, "Cost models; the first is the default", ("model", "source", "known error", "error bars"), models
+    )
     support = [
         (core, ", ".join(operators), "; ".join(rules)) for (core, rules), operators in _alike(target).items()
     ]

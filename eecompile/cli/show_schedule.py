@@ -9,6 +9,7 @@ from rich.console import Console
 
 from eecompile.cli.terminal import line, table
 from eecompile.wording import quantities
+from targets.evaluation.intervals import ErrorBars
 from targets.evaluation.paths import Cost, PathCost
 from targets.evaluation.report import CostReport
 from targets.evaluation.schedule_report import ScheduleReport
@@ -28,10 +29,14 @@ def exit_paths(out: Console, report: CostReport) -> None:
     expected = report.expected
     title = "Exit paths: all that runs when an image leaves there"
     columns = ["exit", "MACs", "cycles", "latency", "energy", "EDP"]
-    rows = [(_name(path), quantities.quantity(path.cost.macs), *_costs(path.cost)) for path in report.exits]
+    bars = report.error_bars
+    rows = [
+        (_name(path), quantities.quantity(path.cost.macs), *costs_with_bars(path.cost, bars))
+        for path in report.exits
+    ]
     static = None if report.static is None else report.static.total
     if static is not None:
-        rows.append(("no exits", quantities.quantity(static.macs), *_costs(static)))
+        rows.append(("no exits", quantities.quantity(static.macs), *costs_with_bars(static, bars)))
     if expected is None:
         columns.append("energy share")
         costs = [*(path.cost for path in report.exits), *([] if static is None else [static])]
@@ -42,7 +47,9 @@ def exit_paths(out: Console, report: CostReport) -> None:
         inputs = [*(quantities.percent(share) for share in report.ratios), *([""] if static else [])]
         rows = [(*row, share) for row, share in zip(rows, inputs, strict=True)]
         if not report.speculates:
-            rows.append(("expected", quantities.quantity(expected.macs), *_costs(expected), ""))
+            rows.append(
+                ("expected", quantities.quantity(expected.macs), *costs_with_bars(expected, bars), "")
+            )
     means = expected is not None and not report.speculates
     table(out, title, columns, rows, columns[1:], bold_last=int(means))
     _speculative(out, report)
@@ -126,14 +133,17 @@ def _name(path: PathCost) -> str:
     return path.name if path.complete else f"{path.name} (incomplete)"
 
 
-def _costs(cost: Cost) -> tuple[str, ...]:
-    """Return cycles, latency, energy and EDP."""
-    return (
-        quantities.cycles(cost.latency_cycles),
-        quantities.quantity(cost.latency_s, "s"),
-        quantities.energy(cost.energy_pj),
-        quantities.product(cost.edp_js, cost.edp_j_cycles),
-    )
+def costs_with_bars(cost: Cost, bars: ErrorBars) -> tuple[str, ...]:
+    """Return cycles, latency, energy and EDP; below latency and energy the intervals around them."""
+    cycles, latency = quantities.cycles(cost.latency_cycles), quantities.quantity(cost.latency_s, "s")
+    if bars.latency is not None and cost.latency_s is not None:
+        latency += f"\n{quantities.span(bars.latency.around(cost.latency_s), 's')}"
+    elif bars.latency is not None:
+        cycles += f"\n{quantities.span(bars.latency.around(cost.latency_cycles))}"
+    energy = quantities.energy(cost.energy_pj)
+    if bars.energy is not None:
+        energy += f"\n{quantities.energy_span(bars.energy.around(cost.energy_pj))}"
+    return cycles, latency, energy, quantities.product(cost.edp_js, cost.edp_j_cycles)
 
 
 def _speculative(out: Console, report: CostReport) -> None:
@@ -145,7 +155,7 @@ def _speculative(out: Console, report: CostReport) -> None:
         (
             path.name,
             "starts" if ahead.pays else "waits",
-            *_costs(ahead.cost),
+            *costs_with_bars(ahead.cost, report.error_bars),
             quantities.energy(ahead.wasted_pj),
         )
         for path in report.exits
@@ -153,7 +163,7 @@ def _speculative(out: Console, report: CostReport) -> None:
     ]
     rows[-1] = (rows[-1][0], "", *rows[-1][2:])
     if report.expected is not None:
-        rows.append(("expected", "", *_costs(report.expected), ""))
+        rows.append(("expected", "", *costs_with_bars(report.expected, report.error_bars), ""))
     title = "With speculation: the next stage starts while a head decides, where that pays"
     table(out, title, columns, rows, columns[2:], bold_last=int(report.expected is not None))
 

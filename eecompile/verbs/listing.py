@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, get_type_hints
 
 from passes.base import print_value
@@ -13,6 +13,7 @@ from passes.registry import TABLE, pass_class
 from targets.contract.registry import load_target, target_table
 from targets.contract.support import support_table
 from targets.description.architecture import OperatingPoint
+from targets.evaluation.intervals import ErrorBars
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class TargetInfo:
         clock_hz: Clock, None where none is known.
         operating_points: Clocks it can run at, the default first; none where no clock is known.
         cores: Its cores.
-        cost_models: Name -> source and known error; the first is the default.
+        cost_models: Name -> source, known error and the error bars of its figures; the first is the default.
         support: What runs where, under which rules.
         figures: Every number of the hardware description.
     """
@@ -157,7 +158,7 @@ class TargetInfo:
     clock_hz: float | None
     operating_points: tuple[PointInfo, ...]
     cores: tuple[CoreInfo, ...]
-    cost_models: dict[str, dict[str, str]]
+    cost_models: dict[str, dict[str, Any]]
     support: tuple[SupportRule, ...]
     figures: tuple[FigureInfo, ...]
 
@@ -187,7 +188,11 @@ def _target(name: str) -> TargetInfo:
         for core in target.arch.cores
     )
     models = {
-        key: {"source": model.source, "known_error": model.known_error}
+        key: {
+            "source": model.source,
+            "known_error": model.known_error,
+            **ErrorBars.of(replace(target, cost_model=key)).to_json(),
+        }
         for key, model in target.cost_models.items()
     }
     figures = target.arch.figures().items()

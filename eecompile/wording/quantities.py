@@ -29,6 +29,20 @@ def quantity(value: float | None, unit: str = "") -> str:
     return f"{value:.3g} {unit}".rstrip()
 
 
+def span(bounds: Sequence[float] | None, unit: str = "") -> str:
+    """Return an interval in one unit, with the prefix of its upper bound: ``[543, 699] µs``; empty for None."""
+    if bounds is None:
+        return ""
+    low, high = bounds
+    factor, prefix = next((p for p in _PREFIXES if abs(high) >= p[0] * 0.9995), (1.0, ""))
+    return f"[{_digits(low / factor)}, {_digits(high / factor)}] {prefix}{unit}".rstrip()
+
+
+def energy_span(bounds_pj: Sequence[float] | None) -> str:
+    """Return an interval of energies given in picojoules: ``[12.3, 14.5] µJ``; empty for None."""
+    return span(None if bounds_pj is None else [bound * 1e-12 for bound in bounds_pj], "J")
+
+
 def _digits(value: float) -> str:
     size = abs(value)
     places = 2 if size < 9.995 else 1 if size < 99.95 else 0

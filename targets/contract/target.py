@@ -14,7 +14,15 @@ from typing import ClassVar
 from passes.errors import InputError, did_you_mean
 from targets.contract.operator_help import OPERATOR_HELP
 from targets.contract.placement import CandidateCore, Placement, Reason, Refusal
-from targets.contract.validation import FILE_NAME, ErrorBar, Quantity, Validation, load_validation
+from targets.contract.validation import (
+    FILE_NAME,
+    NONE,
+    ErrorBar,
+    Quantity,
+    Validation,
+    kind_of,
+    load_validation,
+)
 from targets.cost.layer_cost import LayerCost
 from targets.cost.model.unrolling import Rules
 from targets.description.architecture import Architecture, OperatingPoint
@@ -26,6 +34,8 @@ from targets.schedule.freedom import Freedom
 from targets.schedule.machine import Machine
 from targets.schedule.network import CoreCosts
 
+# What a target says of figures that no measurement stands behind.
+NOT_VALIDATED = "not validated"
 # A rule of a core. Its docstring is the sentence shown to users and printed in the support table. All rules
 # that a layer breaks are told, so each is judged by itself: it holds for a layer that it says nothing about.
 Constraint = Callable[[Layer, Architecture], bool]
@@ -159,6 +169,15 @@ class Target(ABC):
     def at_point(self, name: str) -> Target:
         """Return this target at operating point ``name``; raises InputError for an unknown one."""
         return replace(self, point=name)
+
+    @property
+    def known_error(self) -> str:
+        """How far the cost model in use is from the chip; it says so where no measurement tells."""
+        told = self.model.known_error
+        bars = (self.error_bar("latency"), self.error_bar("energy"))
+        if kind_of(bars) != NONE or NOT_VALIDATED in told:
+            return told
+        return f"{NOT_VALIDATED}: {told}"
 
     @property
     def validation(self) -> Validation | None:

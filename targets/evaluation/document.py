@@ -9,6 +9,7 @@ from targets.contract.placement import Refusal
 from targets.cost.model.solution import Solution
 from targets.description.architecture import OperatingPoint
 from targets.evaluation.break_even import BreakEven
+from targets.evaluation.intervals import ErrorBars
 from targets.evaluation.layers import LayerReport
 from targets.evaluation.paths import Cost, PathCost
 from targets.evaluation.schedule_report import ScheduleReport
@@ -131,9 +132,19 @@ def detail_json(detail: Solution | None) -> dict[str, Any]:
     }
 
 
-def path_json(path: PathCost) -> dict[str, Any]:
+def cost_json(cost: Cost, bars: ErrorBars) -> dict[str, Any]:
+    """Return a cost with the intervals around it."""
+    return {**vars(cost), **bars.around(cost)}
+
+
+def path_json(path: PathCost, bars: ErrorBars) -> dict[str, Any]:
     """Return the cost of one exit path."""
-    found = {"name": path.name, "mount": path.mount, **vars(path.cost), "complete": path.complete}
+    found = {
+        "name": path.name,
+        "mount": path.mount,
+        **cost_json(path.cost, bars),
+        "complete": path.complete,
+    }
     if path.speculative is None:
         return found
     costs = {name: value for name, value in vars(path.speculative.cost).items() if name != "macs"}
@@ -141,10 +152,10 @@ def path_json(path: PathCost) -> dict[str, Any]:
     return {**found, "speculative": costs | ahead}
 
 
-def expected_json(expected: Cost, speculates: bool) -> dict[str, Any]:
+def expected_json(expected: Cost, speculates: bool, bars: ErrorBars) -> dict[str, Any]:
     """Return what an input costs on average."""
     return {
-        **vars(expected),
+        **cost_json(expected, bars),
         "edp_of_means_js": expected.edp_of_means_js,
         "edp_of_means_j_cycles": expected.edp_of_means_j_cycles,
         "speculation": speculates,
@@ -160,14 +171,18 @@ def break_even_json(found: BreakEven, exits: Sequence[PathCost]) -> dict[str, An
     }
 
 
-def point_json(point: OperatingPoint, exits: Sequence[PathCost]) -> dict[str, Any]:
-    """Return what the exits cost at an operating point."""
+def point_json(point: OperatingPoint, exits: Sequence[PathCost], bars: ErrorBars) -> dict[str, Any]:
+    """Return what the exits cost at an operating point; cycles are the same at all."""
     shown = ("latency_s", "energy_pj", "edp_js")
-    costs = [{"name": p.name, **{key: getattr(p.cost, key) for key in shown}} for p in exits]
+    costs = [
+        {"name": p.name, **{key: getattr(p.cost, key) for key in shown}, **bars.around(p.cost)} for p in exits
+    ]
     return {
         "name": point.name,
         "clock_hz": point.clock_hz.value,
         "voltage_v": None if point.voltage_v is None else point.voltage_v.value,
+        "energy_scale": point.scale,
+        "energy_scale_source": None if point.energy_scale is None else point.energy_scale.source,
         "exits": costs,
         "total": costs[-1],
     }

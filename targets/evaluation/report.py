@@ -19,6 +19,7 @@ from targets.evaluation.break_even import BreakEven, break_even
 from targets.evaluation.document import (
     SCHEMA_VERSION,
     break_even_json,
+    cost_json,
     detail_json,
     exact_json,
     expected_json,
@@ -28,6 +29,7 @@ from targets.evaluation.document import (
     refusal_json,
     schedule_json,
 )
+from targets.evaluation.intervals import ErrorBars
 from targets.evaluation.layers import LayerReport, layer_reports
 from targets.evaluation.paths import Cost, PathCost, expected_cost, path_costs
 from targets.evaluation.schedule_report import ScheduleReport, schedule_report
@@ -93,6 +95,11 @@ class CostReport:
     def clock_hz(self) -> float | None:
         """Clock in Hz; ``None`` where none is known."""
         return None if self.point is None else self.point.clock_hz.value
+
+    @property
+    def error_bars(self) -> ErrorBars:
+        """The intervals around all figures."""
+        return ErrorBars.of(self.target)
 
     @cached_property
     def _planned(self) -> Planned:
@@ -194,7 +201,7 @@ class CostReport:
             "target": target.title,
             "objective": self.objective.name,
             "cost_model": target.cost_model,
-            "known_error": target.model.known_error,
+            "known_error": target.known_error,
             "host_scale": target.host_scale,
             "clock_hz": self.clock_hz,
             "bits": {
@@ -209,8 +216,11 @@ class CostReport:
             "rules": None if search is None else search.rules,
             "models": dict(self.models),
             "layers": [layer_figures(layer) | detail_json(layer.cost.detail) for layer in self.layers],
-            "exits": [path_json(path) for path in self.exits],
-            "total": {**vars(self.total), "complete": self.exits[-1].complete},
+            "exits": [path_json(path, self.error_bars) for path in self.exits],
+            "total": {
+                **cost_json(self.total, self.error_bars),
+                "complete": self.exits[-1].complete,
+            },
             "free": [{"name": f.name, "origin": list(f.origin), "reason": f.reason} for f in self.free],
             "refusals": [refusal_json(refusal) for refusal in self.refusals],
             "warnings": list(self.warnings),
@@ -219,16 +229,22 @@ class CostReport:
             "clocks_ns": {core: dict(parts) for core, parts in core_clocks_ns(target.arch).items()},
             "peaks": {core: peak._asdict() for core, peak in core_peaks(target.arch).items()},
             "ratios": list(self.ratios),
-            "expected": None if self.expected is None else expected_json(self.expected, self.speculates),
-            "static": None if self.static is None else dict(vars(self.static.total)),
+            "expected": None
+            if self.expected is None
+            else expected_json(self.expected, self.speculates, self.error_bars),
+            "static": None if self.static is None else cost_json(self.static.total, self.error_bars),
             "break_even": None if self.break_even is None else break_even_json(self.break_even, self.exits),
             **schedule_json(self.schedule, self.exits),
             "exact": None if self.planned.exact is None else exact_json(self.planned.exact),
             "point": None if self.point is None else self.point.name,
-            "operating_points": [
-                point_json(r.point, r.exits) for r in self.at_all_points if r.point is not None
-            ],
+            "operating_points": self.points_json(),
+            **self.error_bars.to_json(),
         }
+
+    def points_json(self) -> list[dict[str, Any]]:
+        """Return what the exits cost at every operating point."""
+        found = self.at_all_points
+        return [point_json(r.point, r.exits, r.error_bars) for r in found if r.point is not None]
 
     def to_trace(self) -> dict[str, Any]:
         """Return the schedule, without speculation, as a Chrome trace."""

@@ -11,7 +11,9 @@ from typer.testing import CliRunner, Result
 
 from eecompile import api
 from eecompile.cli import main as cli
+from eecompile.wording.error_bars import NOT_VALIDATED
 from passes.errors import InputError
+from tests.targets.validated import unvalidate, validate
 
 MODEL = str(Path(__file__).parents[3] / "examples" / "digits_resnet.onnx")
 FAST, SLOW = "0.8V", "0.65V"
@@ -104,3 +106,16 @@ def test_exits_are_costed_on_gap9(head: str) -> None:
     costs = [path["latency_s"] for path in found["exits"]]
     assert len(costs) == 3 and costs == sorted(costs)
     assert [path["name"] for path in found["operating_points"][1]["exits"]] == ["exit_0", "exit_1", "final"]
+
+
+def test_tables_show_intervals_and_say_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    unvalidate(monkeypatch, "gap9")
+    without = call("cost", MODEL, "--target", "gap9").stdout
+    assert NOT_VALIDATED in " ".join(without.split()) and "Interval of" not in without
+    validate(monkeypatch, "gap9")
+    text = " ".join(call("cost", MODEL, "--target", "gap9").stdout.split())
+    assert "Interval of latency: ×0.80 to ×1.25" in text and "nominal coverage 67 %" in text  # noqa: RUF001
+    assert NOT_VALIDATED not in text
+    total = document()["total"]
+    low, high = (f"{1e6 * bound / 370e6:.0f}" for bound in total["latency_interval"])
+    assert f"[{low}, {high}] µs" in text

@@ -168,6 +168,7 @@ def test_names_are_shortened_where_there_is_little_room() -> None:
     assert name not in narrow and "_11/BiasAdd" in narrow
 
 
+BAR = {"low": 0.8, "high": 1.25, "nominal_coverage": 0.5, "basis": "one network"}
 TARGET = TargetInfo(
     name="made_up",
     summary="A target for tests.",
@@ -178,8 +179,12 @@ TARGET = TargetInfo(
         CoreInfo("host", "cpu", None, ("Softmax",)),
     ),
     cost_models={
-        "match": {"source": "a paper", "known_error": "15 %"},
-        "odimo": {"source": "another", "known_error": "unknown"},
+        "match": {"source": "a paper", "known_error": "15 %", "intervals": None},
+        "odimo": {
+            "source": "another",
+            "known_error": "unknown",
+            "intervals": {"latency": BAR, "energy": None},
+        },
     },
     support=(
         SupportRule("Softmax", "host", ("Anything.",)),
@@ -218,10 +223,10 @@ def test_one_target_is_shown_in_full() -> None:
         ["digital", "pe_array", "int8-pow2"],
         ["host", "cpu", ABSENT],
     ]
-    assert cells(text, "Cost models; the first is the default")[1:] == [
-        ["match", "a paper", "15 %"],
-        ["odimo", "another", "unknown"],
-    ]
+    first, second = cells(text, "Cost models; the first is the default")[1:3]
+    assert first[:3] == ["match", "a paper", "15 %"] and first[3].startswith("Not validated")
+    assert second[:3] == ["odimo", "another", "unknown"]
+    assert second[3].startswith("Interval of latency: ×0.80 to ×1.25")  # noqa: RUF001 - the sign of a product
     assert cells(text, "Figures; sources with --json")[1:] == [
         ["clock_hz", "2.6e+08", "published"],
         ["e", "0.125", "placeholder"],

@@ -12,6 +12,8 @@ import pytest
 from eecompile.cli import show_schedule
 from eecompile.cli.show_schedule import exact_line, exit_paths, resident_line, schedule_line, schedule_tables
 from eecompile.wording.quantities import ABSENT
+from targets.contract.validation import ErrorBar
+from targets.evaluation.intervals import ErrorBars
 from targets.evaluation.paths import Cost, PathCost, Speculation
 from targets.evaluation.report import CostReport
 from targets.evaluation.schedule_report import ResidentWeights, ScheduleReport
@@ -25,6 +27,7 @@ from tests.eecompile.cli.table_rows import cells
 from tests.eecompile.cli.test_terminal import printed
 
 WIDE = 200
+NO_BARS = ErrorBars()
 
 
 def used(resource: str, group: Group, working: float, taken: float, bits: int = 0) -> Utilisation:
@@ -51,7 +54,10 @@ SCHEDULE = ScheduleReport(
 
 
 def report(
-    *exits: PathCost, ratios: tuple[float, ...] | None = None, schedule: ScheduleReport = SCHEDULE
+    *exits: PathCost,
+    ratios: tuple[float, ...] | None = None,
+    schedule: ScheduleReport = SCHEDULE,
+    bars: ErrorBars = NO_BARS,
 ) -> CostReport:
     """Return what is printed of a report."""
     ahead = [path.speculative.cost for path in exits if path.speculative is not None]
@@ -65,6 +71,7 @@ def report(
         schedule=schedule,
         static=None,
         break_even=None,
+        error_bars=bars,
     )
     return cast("CostReport", made)
 
@@ -84,6 +91,16 @@ def test_without_shares_each_exit_has_its_part_of_all_the_energy() -> None:
         ["final (incomplete)", "2.00 k", "1,000", "1.00 ms", "40.0 µJ", "40.0 nJ·s", "100 %"],
     ]
     assert "Expected" not in text and "speculation" not in text
+
+
+def test_intervals_stand_below_latency_and_energy() -> None:
+    bars = ErrorBars(ErrorBar(0.5, 2.0, 0.75, "x"), ErrorBar(0.9, 1.5, 0.75, "x"))
+    rows = cells(paths(report(EARLY, FINAL, ratios=(0.25, 0.75), bars=bars)), TITLE)
+    shown = ["[100, 400] µs", "[27.0, 45.0] µJ"]
+    assert [cell for cell in rows[2] if cell] == shown, "below exit_0"
+    clockless = replace(EARLY, cost=Cost.at_clock(1_000, 2_000, 30.0e6, None))
+    (below,) = cells(paths(report(clockless, bars=replace(bars, energy=None))), TITLE)[2:]
+    assert [cell for cell in below if cell] == ["[1.00, 4.00] k"], "cycles, where there is no clock"
 
 
 def test_with_shares_the_expected_costs_stand_below() -> None:

@@ -106,7 +106,7 @@ def test_exits_stand_beside_the_network_without() -> None:
     assert found is not None and found.early is not None and not found.is_worse
     assert found.static == alone.total
     document = report.to_json()
-    assert document["static"] == vars(alone.total)
+    assert document["static"].items() >= vars(alone.total).items()
     assert document["break_even"]["share"] == found.early
     assert document["break_even"]["exits"].keys() == {"exit_0", "exit_1"}
     assert document["break_even"]["mean_over_static"] < 1 and not report.warnings

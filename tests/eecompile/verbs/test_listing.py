@@ -16,6 +16,7 @@ from passes.base import Pass, to_text
 from passes.errors import InputError
 from passes.registry import TABLE, parse_pass, pass_class
 from targets.contract.registry import load_target, target_table
+from tests.targets.validated import COVERAGE, validate
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,14 @@ def test_a_target_is_told_as_it_is(name: str) -> None:
         path: (figure.value, figure.known) for path, figure in figures.items()
     }
     assert all(figure.source for figure in entry.figures)
+
+
+def test_each_cost_model_tells_its_error_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    validate(monkeypatch, "diana")
+    models = list_targets("diana").targets[0].cost_models
+    assert models["match"]["validation"] == "measured"
+    assert models["match"]["intervals"]["latency"]["nominal_coverage"] == pytest.approx(COVERAGE)
+    assert models["odimo"]["validation"] == "none" and models["odimo"]["intervals"] is None
 
 
 def test_lists_are_whole_and_of_one_form() -> None:

@@ -102,3 +102,21 @@ def test_printable_text_cannot_steer_a_terminal(name: str) -> None:
     assert quantities.printable(text) == text
     if all(character.isprintable() for character in name):
         assert text == name
+
+
+@pytest.mark.parametrize(
+    ("bounds", "unit", "text"),
+    [
+        (None, "s", ""),
+        ((5.43e-4, 6.99e-4), "s", "[543, 699] µs"),
+        ((5.43e-4, 1.2e-3), "s", "[0.54, 1.20] ms"),
+        ((0.8e6, 1.25e6), "", "[0.80, 1.25] M"),
+    ],
+)
+def test_an_interval_has_one_unit(bounds: tuple[float, float] | None, unit: str, text: str) -> None:
+    assert quantities.span(bounds, unit) == text
+
+
+def test_an_interval_of_energies_is_given_in_picojoules() -> None:
+    assert quantities.energy_span((12.3e6, 14.5e6)) == "[12.3, 14.5] µJ"
+    assert quantities.energy_span(None) == ""

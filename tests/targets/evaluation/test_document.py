@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from targets.contract.placement import Reason, Refusal
+from targets.contract.validation import ErrorBar
 from targets.cost.layer_cost import LayerCost
 from targets.cost.model.solution import MemoryAccess, Solution
 from targets.description.architecture import OperatingPoint
@@ -24,6 +25,7 @@ from targets.evaluation.document import (
     refusal_json,
     schedule_json,
 )
+from targets.evaluation.intervals import ErrorBars
 from targets.evaluation.layers import LayerReport
 from targets.evaluation.paths import Cost, PathCost, Speculation
 from targets.evaluation.schedule_report import ResidentWeights, ScheduleReport
@@ -35,6 +37,7 @@ from targets.testing.conformance import sample_layer
 from tests.targets.schedule.made_schedules import schedule
 
 SHORT, LONG = Cost.at_clock(10, 100, 2e12, 50.0), Cost.at_clock(30, 300, 4e12, 50.0)
+BARS = ErrorBars(ErrorBar(0.5, 2.0, 0.75, "three networks"), ErrorBar(0.75, 1.25, None, "a spread"))
 EXITS = (PathCost("early", "r0", SHORT), PathCost("final", "r1", LONG, complete=False))
 
 
@@ -97,20 +100,24 @@ def test_a_layer_tells_all_that_is_known_of_it() -> None:
 
 @pytest.mark.parametrize("pays", [True, False])
 def test_an_exit_with_and_without_speculation(pays: bool) -> None:
-    document = plain(path_json(EXITS[1]))
-    assert document == {"name": "final", "mount": "r1", **vars(LONG), "complete": False}
+    document = plain(path_json(EXITS[1], BARS))
+    intervals = {"latency_interval": [150, 600], "energy_interval": [3e12, 5e12], "validation": "spread"}
+    assert document == {"name": "final", "mount": "r1", **vars(LONG), **intervals, "complete": False}
     ahead = PathCost("early", "r0", LONG, speculative=Speculation(SHORT, 12.5, pays))
-    document = plain(path_json(ahead))
+    document = plain(path_json(ahead, ErrorBars()))
     assert document["latency_cycles"] == 300 and document["complete"] is True
+    assert (document["latency_interval"], document["energy_interval"]) == (None, None)
+    assert document["validation"] == "none"
     costs = {key: value for key, value in vars(SHORT).items() if key != "macs"}
     assert document["speculative"] == {**costs, "wasted_pj": 12.5, "pays": pays}, "as many products"
 
 
 def test_means_tell_both_products() -> None:
     mean = Cost.mean((SHORT, LONG), (0.5, 0.5))
-    document = plain(expected_json(mean, speculates=True))
+    document = plain(expected_json(mean, speculates=True, bars=BARS))
     assert (document["edp_js"], document["edp_of_means_js"]) == (14.0, 12.0)
     assert (document["edp_j_cycles"], document["edp_of_means_j_cycles"]) == (700.0, 600.0)
+    assert document["latency_interval"] == [100, 400]
     assert document["speculation"] is True and document["macs"] == 20
 
 
@@ -121,10 +128,17 @@ def figure(value: float) -> Figure:
 @pytest.mark.parametrize("voltage", [None, 0.65])
 def test_a_point_tells_its_exits_and_the_last_as_total(voltage: float | None) -> None:
     given = None if voltage is None else figure(voltage)
-    document = plain(point_json(OperatingPoint(name="low", clock_hz=figure(50.0), voltage_v=given), EXITS))
+    scale = None if voltage is None else figure(0.5)
+    point = OperatingPoint(name="low", clock_hz=figure(50.0), voltage_v=given, energy_scale=scale)
+    document = plain(point_json(point, EXITS, BARS))
+    told = (1.0, None) if voltage is None else (0.5, "test")
+    assert (document["energy_scale"], document["energy_scale_source"]) == told
     assert (document["name"], document["clock_hz"], document["voltage_v"]) == ("low", 50.0, voltage)
     early, final = document["exits"]
-    assert early == {"name": "early", "latency_s": 2.0, "energy_pj": 2e12, "edp_js": 4.0}
+    assert early == {
+        **{"name": "early", "latency_s": 2.0, "energy_pj": 2e12, "edp_js": 4.0, "validation": "spread"},
+        **{"latency_interval": [50, 200], "energy_interval": [1.5e12, 2.5e12]},
+    }
     assert document["total"] == final and final["name"] == "final"
 
 
