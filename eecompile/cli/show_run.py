@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from eecompile.cli.terminal import bullets, line, table
-from eecompile.wording import headline, quantities
+from eecompile.wording import error_bars, headline, quantities
 
 if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.api import WrittenReport
     from eecompile.exits.removed import RemovedExit
     from eecompile.run.main import RunResult
-    from eecompile.run_files.summary import Costs, Summary
+    from eecompile.run_files.summary import Costs, SavingInterval, Summary
     from eecompile.verbs.compare import Comparison, Difference, GateResult
     from eecompile.verbs.doctor import Diagnosis
     from eecompile.verbs.listing import PassList
@@ -42,16 +42,10 @@ def run_result(out: Console, answer: RunAnswer) -> None:
     line(out, headline.headline(summary))
     out.print()
     _exits(out, summary)
-    if summary.saving is not None and summary.host_sensitivity:
-        rows = [
-            (
-                f"x{row.host_scale:g}",
-                *(quantities.percent(s) for s in (row.saving.edp, row.saving.energy, row.saving.latency)),
-            )
-            for row in summary.host_sensitivity
-        ]
-        headings = ("host cost", "EDP saved", "energy saved", "latency saved")
-        table(out, "Savings when the placeholder cost of host work is scaled", headings, rows, headings[1:])
+    for sentence in error_bars.sentences(summary.intervals and summary.intervals.model_dump()):
+        line(out, sentence)
+    out.print()
+    _spread(out, summary)
     bullets(
         out,
         "Exits that are not in the files",
@@ -60,6 +54,29 @@ def run_result(out: Console, answer: RunAnswer) -> None:
     bullets(out, "Warnings", (("", text) for text in summary.warnings))
     line(out, f"Files: {result.out}")
     line(out, f"Report: {result.out / 'report.html'}")
+
+
+def _spread(out: Console, summary: Summary) -> None:
+    """Print what is saved at least and at most by other models of the chip, by why they differ."""
+    if summary.saving is None or not summary.saving_causes:
+        return
+    rows = [
+        (cause.cause, ", ".join(row.name for row in cause.alternatives), *_saved(cause.interval))
+        for cause in summary.saving_causes
+    ]
+    rows.append(("all", "", *_saved(summary.saving_interval)))
+    headings = ("cause", "models", "EDP saved", "energy saved", "latency saved")
+    title = "Savings by other models of the chip, in %"
+    table(out, title, headings, rows, headings[2:], bold_last=1)
+    failed = (row for cause in summary.saving_causes for row in cause.alternatives if row.reason)
+    bullets(out, "Models that cannot cost the network", ((row.name, str(row.reason)) for row in failed))
+
+
+def _saved(found: SavingInterval | None) -> tuple[str, str, str]:
+    if found is None:
+        return (quantities.ABSENT,) * 3
+    edp, energy, latency = (quantities.interval(s, 100) for s in (found.edp, found.energy, found.latency))
+    return edp, energy, latency
 
 
 def _candidate(removed: RemovedExit) -> str:
@@ -71,7 +88,7 @@ def _exits(out: Console, summary: Summary) -> None:
 
     def costs(row: Costs) -> tuple[str, ...]:
         share = quantities.percent(quantities.ratio(row.edp_j_cycles, static.edp_j_cycles), 0)
-        return (quantities.quantity(row.macs), headline.time(row), quantities.energy(row.energy_pj), share)
+        return (quantities.quantity(row.macs), *headline.with_bars(row), share)
 
     columns = ["exit", "mount", "MACs", "latency", "energy", "EDP"]
     rows = [(e.name, quantities.shortened(e.mount_name or e.mount, 20), *costs(e)) for e in summary.exits]
@@ -129,7 +146,7 @@ def written_report(out: Console, answer: WrittenReport) -> None:
 
 
 # Numbers in rows of tables of their own, which would bury the others.
-DETAIL_KEYS = ("curve.", "host_sensitivity.")
+DETAIL_KEYS = ("curve.", "host_sensitivity.", "saving_causes.")
 
 
 def comparison(out: Console, result: Comparison) -> None:

@@ -17,6 +17,7 @@ from eecompile.exits.answers import Answers
 from eecompile.exits.choice import ExitChoice
 from eecompile.run.clock import Clock
 from eecompile.run.options import RunOptions
+from eecompile.run.other_models import Recosted
 from eecompile.run.prepare import Prepared
 from eecompile.run_files.summary import Summary
 from targets.evaluation.report import CostReport
@@ -46,7 +47,7 @@ class Evidence:
         forms: The network of the files.
         agreement: How the files answered test images, against the flat quantized network.
         measured: How long they took in onnxruntime.
-        sensitivity: Host scale, costs of the network and of static at that scale.
+        recosted: Costs of the network and of static by other models of the chip.
         costs: Costs of the network of the files.
         static: Costs of the network without exits.
         summary: All of it in figures.
@@ -72,7 +73,7 @@ class Evidence:
     forms: Forms = field(init=False)
     agreement: Agreement = field(init=False)
     measured: dict[str, Any] = field(init=False)
-    sensitivity: list[tuple[float, CostReport, CostReport]] = field(init=False)
+    recosted: tuple[Recosted, ...] = field(init=False)
     costs: CostReport = field(init=False)
     static: CostReport = field(init=False)
     summary: Summary = field(init=False)

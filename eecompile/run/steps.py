@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.run import provenance, summarize, tables
 from eecompile.run.evidence import Evidence
+from eecompile.run.other_models import recost
 from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.run_files import directory
 from eecompile.training.features import extract
@@ -39,7 +40,6 @@ from targets.schedule.view.trace import trace_text
 
 # Up to so many mounts, `auto` tries both kinds of head on each: every choice is costed and searched.
 MAX_RIVALS = 4
-HOST_SCALES = (0.0, 1.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -149,17 +149,15 @@ def deliver(evidence: Evidence) -> None:
     )
 
 
-def scale_host(evidence: Evidence) -> None:
-    """Find out what becomes of the costs when the placeholder cost of host work is scaled."""
-    prepared, forms = evidence.prepared, evidence.forms
-    evidence.sensitivity = []
-    if prepared.target.arch.host is None:
-        return
-    speculate = evidence.options.speculate
-    for factor in HOST_SCALES:
-        target = replace(prepared.target, host_scale=factor)
-        costs = _cost(evidence, forms.lowered, evidence.costs.ratios, speculate, target)
-        evidence.sensitivity.append((factor, costs, _cost(evidence, forms.static, target=target)))
+def vary_models(evidence: Evidence) -> None:
+    """Cost the network of the files, and static, by all other models of the chip that are allowed."""
+    forms, ratios, speculate = evidence.forms, evidence.costs.ratios, evidence.options.speculate
+
+    def cost(target: Target) -> tuple[CostReport, CostReport]:
+        costs = _cost(evidence, forms.lowered, ratios, speculate, target)
+        return costs, _cost(evidence, forms.static, target=target)
+
+    evidence.recosted = recost(evidence.prepared.target, cost, evidence.clock.detail)
 
 
 def conclude(evidence: Evidence) -> None:
@@ -216,7 +214,7 @@ STEPS: Sequence[Step] = (
     Step("evaluate", answer),
     Step("choose exits and thresholds", choose),
     Step("write and prove", deliver),
-    Step("scale the cost of the host", scale_host),
+    Step("cost by other models of the chip", vary_models),
     Step("put the figures together", conclude),
     Step("write the report", write),
 )

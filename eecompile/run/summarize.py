@@ -11,27 +11,29 @@ from eecompile.exits.statistics import accuracy_interval, paired_drop
 from eecompile.run.curve import curve
 from eecompile.run.evidence import Evidence
 from eecompile.run.figures import expected_of, ratios_of, saving_of
+from eecompile.run.other_models import causes_of, host_rows, interval_of
 from eecompile.run_files.summary import (
     DatasetInfo,
     Drop,
     ExitResult,
     Expected,
-    HostSensitivity,
     SpeculativeResult,
     StaticResult,
     Summary,
 )
 from passes.state import state_of
+from targets.evaluation.document import cost_json
+from targets.evaluation.intervals import ErrorBars
 from targets.evaluation.paths import PathCost
 
 Array = NDArray[Any]
 
 
-def _exit_costs(path: PathCost) -> dict[str, Any]:
-    """Return the costs of an exit, with those with speculation where it was asked for."""
+def _exit_costs(path: PathCost, bars: ErrorBars) -> dict[str, Any]:
+    """Return the costs of an exit with their intervals, and those with speculation where it was asked for."""
     ahead = path.speculative
     speculative = ahead and SpeculativeResult(**vars(ahead.cost), wasted_pj=ahead.wasted_pj, pays=ahead.pays)
-    return {**vars(path.cost), "speculative": speculative}
+    return {**cost_json(path.cost, bars), "speculative": speculative}
 
 
 def costs_only(evidence: Evidence) -> Summary:
@@ -39,7 +41,7 @@ def costs_only(evidence: Evidence) -> Summary:
     prepared, costs = evidence.prepared, evidence.costs
     exits = [
         ExitResult(
-            **_exit_costs(path),
+            **_exit_costs(path, costs.error_bars),
             name=e.name,
             mount=e.mount,
             mount_name=prepared.mount_names[e.mount],
@@ -50,7 +52,7 @@ def costs_only(evidence: Evidence) -> Summary:
     return Summary(
         **_common(evidence),
         dataset=None,
-        static=StaticResult(**vars(evidence.static.total)),
+        static=StaticResult(**cost_json(evidence.static.total, evidence.static.error_bars)),
         exits=tuple(exits),
         expected=None,
         drop=None,
@@ -66,7 +68,8 @@ def _common(evidence: Evidence) -> dict[str, Any]:
         "target": options.target,
         "objective": options.objective,
         "cost_model": costs.target.cost_model,
-        "known_error": costs.target.model.known_error,
+        "known_error": costs.target.known_error,
+        **costs.error_bars.to_json(),
         "max_drop": options.max_drop,
         "optimistic": options.optimistic,
         "seed": options.seed,
@@ -90,34 +93,30 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
     accuracy, low, high = accuracy_interval(dynamic)
     drop = paired_drop(correct[-1], dynamic)
     quant, quant_low, quant_high = accuracy_interval(correct[-1])
-    expected = expected_of(costs, ratios)
+    expected, saving = expected_of(costs, ratios), saving_of(costs, static, ratios)
+    causes = causes_of(evidence.recosted, saving, ratios)
     return Summary(
         **_common(evidence),
         dataset=DatasetInfo(name=data.name, train=len(data.train), val=len(data.val), test=len(data.test)),
         static=StaticResult(
-            **vars(static.total),
+            **cost_json(static.total, static.error_bars),
             accuracy_float=float(evidence.float_test.correct[-1].mean()),
             accuracy_quant=quant,
             accuracy_quant_ci95=(quant_low, quant_high),
         ),
         exits=tuple(_exit_results(evidence, where, dynamic)),
         expected=Expected(
-            **vars(expected),
+            **cost_json(expected, costs.error_bars),
             accuracy=accuracy,
             accuracy_ci95=(low, high),
             edp_of_means_js=expected.edp_of_means_js,
             speculation=costs.speculates,
         ),
         drop=Drop(points=drop.points, ci95=(drop.lo95, drop.hi95)),
-        saving=saving_of(costs, static, ratios),
-        host_sensitivity=tuple(
-            HostSensitivity(
-                host_scale=factor,
-                static_latency_cycles=base.total.latency_cycles,
-                saving=saving_of(scaled, base, ratios),
-            )
-            for factor, scaled, base in evidence.sensitivity
-        ),
+        saving=saving,
+        saving_interval=interval_of(causes, saving),
+        saving_causes=causes,
+        host_sensitivity=host_rows(evidence.recosted, costs, static, ratios),
         curve=curve(evidence),
         min_gain=evidence.chosen.min_gain,
         removed_exits=evidence.chosen.removed,
@@ -136,7 +135,7 @@ def _exit_results(evidence: Evidence, where: Array, dynamic: Array) -> list[Exit
         _, low, high = accuracy_interval(quant[number])
         results.append(
             ExitResult(
-                **_exit_costs(evidence.costs.exits[number]),
+                **_exit_costs(evidence.costs.exits[number], evidence.costs.error_bars),
                 name=item.name,
                 mount=item.mount,
                 mount_name=evidence.prepared.mount_names[item.mount],

@@ -13,7 +13,16 @@ from targets.evaluation.report import CostReport
 
 def exit_rows(summary: Summary) -> list[Mapping[str, Any]]:
     """Return the rows of ``exits.csv``."""
-    return [e.model_dump(mode="json", exclude={"accuracy_quant_ci95", "speculative"}) for e in summary.exits]
+    spans = {"latency_cycles": "latency_interval", "energy_pj": "energy_interval"}
+    left_out = {"accuracy_quant_ci95", "speculative", *spans.values()}
+    rows = []
+    for found in summary.exits:
+        row = found.model_dump(mode="json", exclude=left_out)
+        for figure, interval in spans.items():
+            low, high = getattr(found, interval) or (None, None)
+            row |= {f"{figure}_low": low, f"{figure}_high": high}
+        rows.append(row)
+    return rows
 
 
 def layer_rows(costs: CostReport) -> Sequence[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Va
 
 from eecompile.exits.removed import RemovedExit
 from passes.errors import InputError
+from targets.contract.validation import NONE
 from targets.objective import Objective, objective_named
 
 SCHEMA_VERSION = 1
@@ -37,7 +38,11 @@ class DatasetInfo(_Frozen):
 
 
 class Costs(_Frozen):
-    """Cost of one exit path, or an expectation over exits; ``None`` where the target has no clock."""
+    """Cost of one exit path, or an expectation over exits; ``None`` where the target has no clock.
+
+    ``latency_interval`` (cycles) and ``energy_interval`` (pJ) hold the figure of the chip if the model is as
+    far off as it was on networks that were measured; ``None`` where ``validation`` is ``none``.
+    """
 
     macs: int | float
     latency_cycles: int | float
@@ -45,6 +50,9 @@ class Costs(_Frozen):
     energy_pj: float
     edp_js: float | None
     edp_j_cycles: float
+    latency_interval: tuple[float, float] | None = None
+    energy_interval: tuple[float, float] | None = None
+    validation: str = NONE
 
 
 class StaticResult(Costs):
@@ -125,6 +133,54 @@ class Saving(_Frozen):
         return float(getattr(self, objective.name))
 
 
+class SavingInterval(_Frozen):
+    """The least and the most that is saved by any model of the chip."""
+
+    macs: tuple[float, float]
+    latency: tuple[float, float]
+    energy: tuple[float, float]
+    edp: tuple[float, float]
+
+    def of(self, objective: Objective) -> tuple[float, float]:
+        """Return that of what was minimised."""
+        low, high = getattr(self, objective.name)
+        return float(low), float(high)
+
+
+class AlternativeSaving(_Frozen):
+    """What is saved by another model of the chip; ``None`` where it cannot cost the network, for a reason."""
+
+    name: str
+    saving: Saving | None
+    reason: str | None = None
+
+
+class SavingCause(_Frozen):
+    """Models of the chip that differ from the one in use for the same cause; it is in the interval too."""
+
+    cause: str
+    interval: SavingInterval | None
+    alternatives: tuple[AlternativeSaving, ...]
+
+
+class ErrorBarInfo(_Frozen):
+    """Factors around a predicted figure, which share of networks they hold, and what they were made from."""
+
+    low: float
+    high: float
+    nominal_coverage: float | None
+    basis: str
+
+
+class IntervalInfo(_Frozen):
+    """What stands behind the intervals of absolute figures."""
+
+    latency: ErrorBarInfo | None
+    energy: ErrorBarInfo | None
+    command: str
+    note: str
+
+
 class HostSensitivity(_Frozen):
     """Savings when the placeholder cost of host work is scaled."""
 
@@ -151,6 +207,10 @@ class Summary(_Frozen):
     ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
     were asked for), ``never_taken`` names exits that were asked for and that no threshold makes acceptable.
     ``rules`` says how latency counts what unrollings leave over (``None`` where no mappings are searched).
+    ``validation`` says what stands behind absolute figures (``measured``, ``spread`` or ``none``), and
+    ``intervals`` by how much they may be off. ``saving_interval`` is that of the saving: a common error
+    cancels in a ratio, so it spans what is saved by all ``saving_causes``, models of the chip that are
+    allowed; ``None`` where there is no other.
     ``caution`` says why the savings of this run mean nothing, and stands before them; usually ``None``.
     """
 
@@ -170,6 +230,10 @@ class Summary(_Frozen):
     drop: Drop | None
     saving: Saving | None
     host_sensitivity: tuple[HostSensitivity, ...] = ()
+    validation: str = NONE
+    intervals: IntervalInfo | None = None
+    saving_interval: SavingInterval | None = None
+    saving_causes: tuple[SavingCause, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
     min_gain: float | None = None
     removed_exits: tuple[RemovedExit, ...] = ()

@@ -9,12 +9,14 @@ from eecompile.wording.quantities import (
     change,
     cycles,
     energy,
+    energy_span,
     interval,
     percent,
     product,
     quantity,
     ratio,
     signed,
+    span,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +35,22 @@ def time(costs: Costs) -> str:
     return f"{cycles(costs.latency_cycles)} cycles"
 
 
+def with_bars(costs: Costs) -> tuple[str, str]:
+    """Return latency and energy, each with the interval around it on a line of its own, where it has one."""
+    latency = "\n".join(filter(None, (time(costs), time_span(costs))))
+    return latency, "\n".join(filter(None, (energy(costs.energy_pj), energy_span(costs.energy_interval))))
+
+
+def time_span(costs: Costs) -> str:
+    """Return the interval around the latency, in the unit of :func:`time`; empty without one."""
+    if costs.latency_interval is None:
+        return ""
+    if costs.latency_s is None or not costs.latency_cycles:
+        return f"{span(costs.latency_interval)} cycles"
+    period_s = costs.latency_s / costs.latency_cycles
+    return span([period_s * bound for bound in costs.latency_interval], "s")
+
+
 def headline(summary: Summary) -> str:
     """Return the result of a run in one or two sentences."""
     if summary.saving is None or summary.expected is None or summary.drop is None:
@@ -41,7 +59,8 @@ def headline(summary: Summary) -> str:
     what, saved = summary.objective.words, summary.saving.of(summary.objective)
     images = f" on {summary.dataset.test:,} test images" if summary.dataset else ""
     first = (
-        f"With {_exits(early)} an image takes {change(saved)} {what} on {summary.target} than without."
+        f"With {_exits(early)} an image takes {change(saved)} {what} on {summary.target} than without"
+        f"{_spread(summary)}."
         if early
         else "No early exit pays off within the allowed drop: the files hold the final exit alone."
     )
@@ -55,6 +74,16 @@ def headline(summary: Summary) -> str:
         f"a drop of {signed(summary.drop.points, 2)} points {interval(summary.drop.ci95, places=2)}."
         f"{_above(summary)}"
     )
+
+
+def _spread(summary: Summary) -> str:
+    """Say what is saved at least and at most by other models of the chip."""
+    found = summary.saving_interval
+    if found is None:
+        return ""
+    low, high = found.of(summary.objective)
+    models = sum(row.saving is not None for cause in summary.saving_causes for row in cause.alternatives)
+    return f" (by {models} other model{'s' * (models > 1)} of the chip {change(low)} to {change(high)})"
 
 
 def _never_taken(summary: Summary) -> str:

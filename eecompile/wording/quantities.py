@@ -30,7 +30,7 @@ def quantity(value: float | None, unit: str = "") -> str:
 
 
 def span(bounds: Sequence[float] | None, unit: str = "") -> str:
-    """Return an interval in one unit, with the prefix of its upper bound: ``[543, 699] µs``; empty for None."""
+    """Return an interval in one unit, by its upper bound: ``[543, 699] µs``; empty for None."""
     if bounds is None:
         return ""
     low, high = bounds

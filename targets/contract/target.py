@@ -36,6 +36,10 @@ from targets.schedule.network import CoreCosts
 
 # What a target says of figures that no measurement stands behind.
 NOT_VALIDATED = "not validated"
+# Factors at which host work whose cost is a placeholder is costed too.
+HOST_SCALES = (0.0, 4.0)
+# Why models of one chip differ; targets may have causes of their own.
+HOST_SCALE, COST_MODEL = "host scale", "cost model"
 # A rule of a core. Its docstring is the sentence shown to users and printed in the support table. All rules
 # that a layer breaks are told, so each is judged by itself: it holds for a layer that it says nothing about.
 Constraint = Callable[[Layer, Architecture], bool]
@@ -199,11 +203,34 @@ class Target(ABC):
         return self.validation.error_bar(quantity, self.cost_model)
 
     def alternatives(self) -> tuple[Alternative, ...]:
-        """Return other models of the same chip that what is known of it allows: by default none.
+        """Return other models of the same chip that what is known of it allows.
 
-        A saving that holds under all of them does not depend on which is right.
+        A saving that holds under all of them does not depend on which is right. By default the cost of host
+        work is scaled, where there is a host.
         """
-        return ()
+        return self.scaled_hosts()
+
+    def scaled_hosts(self) -> tuple[Alternative, ...]:
+        """Return this target with host work that costs nothing, and that costs four times as much."""
+        if self.arch.host is None:
+            return ()
+        return tuple(
+            Alternative(f"host x{scale:g}", HOST_SCALE, replace(self, host_scale=scale))
+            for scale in HOST_SCALES
+        )
+
+    def other_models(self) -> tuple[Alternative, ...]:
+        """Return this target by each other of its cost models, with host work as it is and scaled."""
+        found = []
+        for name in self.cost_models:
+            if name != self.cost_model:
+                other = replace(self, cost_model=name)
+                found.append(Alternative(name, COST_MODEL, other))
+                found += [
+                    replace(scaled, name=f"{name}, {scaled.name}", cause=f"{COST_MODEL} and {HOST_SCALE}")
+                    for scaled in other.scaled_hosts()
+                ]
+        return tuple(found)
 
     @property
     def search(self) -> MappingSearch | None:

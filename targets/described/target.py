@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from passes.errors import InputError
 from targets.contract.placement import Placement, Refusal
-from targets.contract.target import Constraint, CostModel, MappingSearch, Support, Target
+from targets.contract.target import Alternative, Constraint, CostModel, MappingSearch, Support, Target
 from targets.cost.layer_cost import LayerCost, whole_parts
 from targets.cost.model.aliases import rule_on
 from targets.cost.model.nest_of_layer import nest_of
@@ -113,6 +113,15 @@ class EngineTarget(Target):
         if known is None:
             raise InputError(f"`rules` {rules}: there are {' and '.join(RULES)}", f"{EXACT} is the default")
         return replace(self, counting=known)
+
+    def alternatives(self) -> tuple[Alternative, ...]:
+        """Return this target with latency counted by the other rules, beside what all targets have."""
+        others = tuple(
+            Alternative(name, "rules", replace(self, counting=name))
+            for name in RULES
+            if name != self.counting
+        )
+        return (*super().alternatives(), *others)
 
     @property
     def precision(self) -> Bits:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from targets.contract.closed_form import ClosedFormTarget
-from targets.contract.target import Constraint, CostModel, Support
+from targets.contract.target import Alternative, Constraint, CostModel, Support
 from targets.cost import elementwise
 from targets.cost.layer_cost import LayerCost, energy_pj, scaled, whole_parts
 from targets.description.architecture import Architecture, load_architecture
@@ -141,6 +141,10 @@ class DianaTarget(ClosedFormTarget):
         else:
             cost = self._closed_cost(layer, core)
         return replace(cost, padding_bytes=padding_bytes(layer))
+
+    def alternatives(self) -> tuple[Alternative, ...]:
+        """Return each of the cost models with host work as it is and scaled: none is known to be right."""
+        return (*self.scaled_hosts(), *self.other_models())
 
     def _closed_cost(self, layer: Layer, core: str) -> LayerCost:
         work = self._work(layer, core)

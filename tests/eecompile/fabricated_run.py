@@ -114,6 +114,27 @@ def summary(with_data: bool = True) -> dict[str, Any]:
         }
         for scale, t, e, p in ((0, 0.281, 0.288, 0.377), (1, 0.272, 0.28, 0.368), (4, 0.241, 0.255, 0.331))
     ]
+    spans = {key: [value - 0.05, value + 0.03] for key, value in document["saving"].items()}
+    document["saving_interval"] = spans | {"edp": [0.331, 0.421]}
+    document["saving_causes"] = [
+        {
+            "cause": "host scale",
+            "interval": spans | {"edp": [0.331, 0.377]},
+            "alternatives": [
+                {"name": f"host x{row['host_scale']}", "saving": row["saving"], "reason": None}
+                for row in document["host_sensitivity"]
+                if row["host_scale"] != 1
+            ],
+        },
+        {
+            "cause": "cost model",
+            "interval": spans | {"edp": [0.368, 0.421]},
+            "alternatives": [
+                {"name": "odimo", "saving": document["saving"] | {"edp": 0.421}, "reason": None},
+                {"name": "engine", "saving": None, "reason": "no mapping fits"},
+            ],
+        },
+    ]
     points = (
         (0, -0.2, 0.1, 0.15, 0.14),
         (0.25, 0.16, 0.3, 0.24, 0.23),

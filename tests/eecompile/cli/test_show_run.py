@@ -28,6 +28,7 @@ from eecompile.verbs.doctor import Diagnosis, Finding
 from eecompile.verbs.listing import PassInfo, PassList, PassOption
 from eecompile.verbs.optimize import OptResult, StepResult
 from eecompile.verbs.same_answers import Check
+from eecompile.wording.error_bars import NOT_VALIDATED
 from eecompile.wording.quantities import ABSENT
 from passes.state import Decline
 from tests.eecompile.cli.table_rows import cells
@@ -81,15 +82,30 @@ def test_an_expectation_with_speculation_is_called_that() -> None:
     assert len(cells(shown(answer(expected=expected)), title)) == 6
 
 
-def test_savings_under_other_costs_of_the_host() -> None:
-    title = "Savings when the placeholder cost of host work is scaled"
-    assert cells(shown(answer()), title) == [
-        ["host cost", "EDP saved", "energy saved", "latency saved"],
-        ["x0", "37.7 %", "28.8 %", "28.1 %"],
-        ["x1", "36.8 %", "28.0 %", "27.2 %"],
-        ["x4", "33.1 %", "25.5 %", "24.1 %"],
+def test_savings_by_other_models_are_told_by_cause() -> None:
+    title = "Savings by other models of the chip, in %"
+    text = shown(answer())
+    rest = ["[23.0, 31.0]", "[22.2, 30.2]"]
+    assert cells(text, title) == [
+        ["cause", "models", "EDP saved", "energy saved", "latency saved"],
+        ["host scale", "host x0, host x4", "[33.1, 37.7]", *rest],
+        ["cost model", "odimo, engine", "[36.8, 42.1]", *rest],
+        ["all", "", "[33.1, 42.1]", *rest],
     ]
-    assert title not in shown(answer(host_sensitivity=[]))
+    assert "Models that cannot cost the network\n  engine: no mapping fits\n" in text
+    assert title not in shown(answer(saving_causes=[]))
+    failed = [{"cause": "cost model", "interval": None, "alternatives": []}]
+    assert cells(shown(answer(saving_causes=failed, saving_interval=None)), title)[1][-1] == ABSENT
+
+
+def test_intervals_stand_below_latency_and_energy_where_there_are_any() -> None:
+    assert NOT_VALIDATED in shown(answer())
+    bar = {"low": 0.8, "high": 1.25, "nominal_coverage": 0.5, "basis": "one network"}
+    static = {**summary()["static"], "latency_interval": [260e3, 520e3], "energy_interval": [9e6, 15e6]}
+    told = {"latency": bar, "energy": None, "command": "x", "note": ""}
+    text = shown(answer(static=static, validation="measured", intervals=told))
+    assert "Interval of latency: ×0.80 to ×1.25" in text and NOT_VALIDATED not in text  # noqa: RUF001
+    assert [cell for cell in cells(text, EXITS)[-1] if cell] == ["[1.00, 2.00] ms", "[9.00, 15.0] µJ"]
 
 
 def test_removed_exits_and_warnings_are_told() -> None:

@@ -33,6 +33,7 @@ from eecompile.exits.removed import RemovedExit
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
+from eecompile.run.other_models import recost
 from eecompile.run.prepare import Prepared, cost_of
 from passes.confidence import MAX_SOFTMAX
 from passes.exits.chain import keep_exits, set_thresholds
@@ -41,6 +42,7 @@ from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.contract.registry import load_target
+from targets.contract.target import Target
 from targets.evaluation.report import CostReport
 from targets.evaluation.scheduling import Wishes
 from targets.objective import EDP
@@ -79,11 +81,15 @@ def network() -> gs.Graph:
     return graph
 
 
-@functools.cache
 def costs(exits: tuple[int, ...] = (0, 1), host_scale: float = 1.0, speculate: bool = False) -> CostReport:
     """Return the costs of the example with some of its exits on DIANA."""
+    return of(load_target("diana", host_scale=host_scale), exits, speculate)
+
+
+@functools.cache
+def of(target: Target, exits: tuple[int, ...], speculate: bool = False) -> CostReport:
+    """Return the costs of the example with some of its exits on a target."""
     graph = keep_exits(network(), [f"exit_{number}" for number in exits])
-    target = load_target("diana", host_scale=host_scale)
     ratios = RATIOS if len(exits) == 2 else None
     return cost_of(graph, target, EDP, ratios=ratios, wishes=Wishes(speculate=speculate))
 
@@ -117,5 +123,5 @@ def evidence(kept: tuple[int, ...] = (0, 1), **options: Any) -> Evidence:
     result.chosen = ExitChoice(candidate, figures, static, gone, min_gain=2.0)
     result.forms = Forms(graph, graph, graph, plain)
     result.costs, result.static = found, static
-    result.sensitivity = [(scale, costs(kept, scale), costs((), scale)) for scale in (0.0, 4.0)]
+    result.recosted = recost(target, lambda t: (of(t, kept), of(t, ())), lambda _: None)
     return result

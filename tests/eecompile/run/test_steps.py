@@ -26,7 +26,7 @@ FOUND = {
     "evaluate": {"val", "float_test", "quant_test", "lowered_test"},
     "choose exits and thresholds": {"chosen", "costs", "static", "notes"},
     "write and prove": {"forms", "agreement", "measured"},
-    "scale the cost of the host": {"sensitivity"},
+    "cost by other models of the chip": {"recosted"},
     "put the figures together": {"summary", "info"},
     "write the report": set(),
 }

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from eecompile.run.figures import saving_of
 from eecompile.run.summarize import costs_only, summarize
 from passes.state import state_of
-from tests.eecompile.run.made_evidence import IMAGES, RATIOS, THRESHOLD, costs, evidence, network
+from targets.contract.registry import load_target
+from tests.eecompile.run.made_evidence import IMAGES, RATIOS, THRESHOLD, costs, evidence, network, of
+from tests.targets.validated import COVERAGE, ENERGY, LATENCY, validate
 
 
 def test_accuracies_are_counted_where_images_leave() -> None:
@@ -64,13 +68,51 @@ def test_costs_are_those_of_the_exits_and_what_is_expected_is_their_mean() -> No
 
 def test_savings_at_other_host_costs_are_those_of_both_networks_at_that_cost() -> None:
     summary = summarize(evidence(), [])
-    assert [row.host_scale for row in summary.host_sensitivity] == [0, 4]
+    assert [row.host_scale for row in summary.host_sensitivity] == [0, 1, 4]
     for row in summary.host_sensitivity:
         scaled, static = costs((0, 1), row.host_scale), costs((), row.host_scale)
         assert row.saving == saving_of(scaled, static, np.array(RATIOS))
         assert row.static_latency_cycles == static.total.latency_cycles
-    cheap, dear = summary.host_sensitivity
+    cheap, _, dear = summary.host_sensitivity
     assert cheap.static_latency_cycles < summary.static.latency_cycles < dear.static_latency_cycles
+
+
+def test_the_saving_spans_all_models_of_the_chip() -> None:
+    """Counted anew here: both networks by each model and host cost, with the same shares of images."""
+    summary = summarize(evidence(), [])
+    target = load_target("diana")
+    found = []
+    for model in target.cost_models:
+        for scale in (0.0, 1.0, 4.0):
+            other = replace(target, cost_model=model, host_scale=scale)
+            found.append(saving_of(of(other, (0, 1)), of(other, ()), np.array(RATIOS)))
+    assert summary.saving is not None and summary.saving_interval is not None
+    for key in ("macs", "latency", "energy", "edp"):
+        values = [getattr(saving, key) for saving in found]
+        assert getattr(summary.saving_interval, key) == (min(values), max(values))
+    assert [c.cause for c in summary.saving_causes] == [
+        "host scale", "cost model", "cost model and host scale",
+    ]  # fmt: skip
+    listed = [row.saving for cause in summary.saving_causes for row in cause.alternatives]
+    assert len(listed) == 8 and all(saving in found for saving in listed)
+
+
+def test_absolute_figures_have_the_intervals_of_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = summarize(evidence(), [])
+    assert without.expected is not None and without.known_error.startswith("not validated")
+    for cost in (without.static, *without.exits, without.expected):
+        assert (cost.latency_interval, cost.energy_interval, cost.validation) == (None, None, "none")
+    validate(monkeypatch, "diana")
+    found = summarize(evidence(), [])
+    assert found.expected is not None and found.intervals is not None and found.validation == "measured"
+    assert found.intervals.latency is not None
+    assert found.intervals.latency.nominal_coverage == pytest.approx(COVERAGE)
+    for cost in (found.static, *found.exits, found.expected):
+        assert cost.latency_interval == pytest.approx(
+            (cost.latency_cycles / LATENCY, cost.latency_cycles * LATENCY)
+        )
+        assert cost.energy_interval == pytest.approx((cost.energy_pj / ENERGY, cost.energy_pj * ENERGY))
+    assert found.saving_interval == without.saving_interval, "a common error cancels in a ratio"
 
 
 def test_of_exits_that_were_tried_only_those_kept_are_told_of() -> None:

@@ -7,6 +7,7 @@ import pytest
 from eecompile.run.summarize import costs_only, summarize
 from eecompile.run.tables import exit_rows, layer_rows
 from tests.eecompile.run.made_evidence import costs, evidence
+from tests.targets.validated import ENERGY, LATENCY, validate
 
 
 def test_exits_have_a_row_each_with_the_figures_of_the_summary() -> None:
@@ -14,10 +15,20 @@ def test_exits_have_a_row_each_with_the_figures_of_the_summary() -> None:
     rows = exit_rows(summary)
     for row, found in zip(rows, summary.exits, strict=True):
         assert {"name", "mount", "head", "threshold", "ratio", "accuracy", "macs", "energy_pj"} <= row.keys()
-        assert all(row[key] == getattr(found, key) for key in row)
+        plain = [key for key in row if not key.endswith(("_low", "_high"))]
+        assert all(row[key] == getattr(found, key) for key in plain)
         assert all(value is None or isinstance(value, str | int | float) for value in row.values())
     (first, *_) = exit_rows(costs_only(evidence()))
     assert first.keys() == rows[0].keys(), "the same columns without data"
+
+
+def test_bounds_of_intervals_have_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = exit_rows(costs_only(evidence()))[0]
+    assert row["latency_cycles_low"] is None and row["energy_pj_high"] is None
+    validate(monkeypatch, "diana")
+    row = exit_rows(costs_only(evidence()))[0]
+    assert row["latency_cycles_low"] == pytest.approx(row["latency_cycles"] / LATENCY)
+    assert row["energy_pj_high"] == pytest.approx(row["energy_pj"] * ENERGY)
 
 
 def test_layers_have_a_row_each_and_add_up() -> None:
