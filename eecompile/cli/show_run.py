@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -145,23 +146,31 @@ def written_report(out: Console, answer: WrittenReport) -> None:
     line(out, f"Report: {answer.report}")
 
 
+ERROR_BARS = (
+    "Within error bars: each figure lies in the interval around the other, so it does not tell which is better "
+    "on the chip. Errors that both runs have in common cancel in savings."
+)
 # Numbers in rows of tables of their own, which would bury the others.
-DETAIL_KEYS = ("curve.", "host_sensitivity.", "saving_causes.")
+DETAIL_KEYS = re.compile(r"(curve|host_sensitivity|saving_causes|intervals)\.|.*_interval\.")
 
 
 def comparison(out: Console, result: Comparison) -> None:
     """Print the numbers that differ, and the gates."""
     bullets(out, "Compare with care", (("", note) for note in result.notes))
     different = [d for d in result.differences if d.change != 0]
-    columns = ("number", "A", "B", "change", "relative")
+    columns = ("number", "A", "B", "change", "relative", "")
     title = (
         f"{len(different)} of {len(result.differences)} numbers differ (A: {result.run_a}, B: {result.run_b})"
     )
-    shown = [d for d in different if not d.key.startswith(DETAIL_KEYS)]
+    shown = [d for d in different if not DETAIL_KEYS.match(d.key)]
     if different:
-        table(out, title, columns, (_difference(d) for d in shown), columns[1:])
+        table(out, title, columns, ((*_difference(d), _within(d)) for d in shown), columns[1:-1])
         if len(shown) < len(different):
-            line(out, f"{len(different) - len(shown)} more of the curve and of host costs; all with --json")
+            more = len(different) - len(shown)
+            line(out, f"{more} more of the curve, of other models and of intervals; all with --json")
+            out.print()
+        if any(d.within for d in shown):
+            line(out, ERROR_BARS)
             out.print()
     else:
         line(out, f"All {len(result.differences)} numbers are the same.")
@@ -169,6 +178,10 @@ def comparison(out: Console, result: Comparison) -> None:
         if keys:
             line(out, f"Only in {letter}: {', '.join(keys[:8])}{' …' if len(keys) > 8 else ''}")
     bullets(out, "Gates", ((("violated" if r.violated else "passed"), gate_line(r)) for r in result.gates))
+
+
+def _within(difference: Difference) -> str:
+    return "within error bars" if difference.within else ""
 
 
 def gate_line(result: GateResult) -> str:

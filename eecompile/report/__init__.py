@@ -9,7 +9,7 @@ import jinja2
 
 from eecompile.report import charts, gantt, provenance, usage
 from eecompile.report.reading import RunFiles, read_run
-from eecompile.wording import headline, quantities
+from eecompile.wording import error_bars, headline, quantities
 
 __all__ = ["render", "write"]
 
@@ -38,6 +38,9 @@ def render(run_dir: Path) -> str:
         shortened=quantities.shortened,
         edp=headline.edp,
         time=headline.time,
+        time_span=headline.time_span,
+        energy_span=quantities.energy_span,
+        saving_span=lambda bounds: f", by other models {quantities.interval(bounds, 100)} %",
     )
     return environment.get_template("report.html.j2").render(_context(read_run(run_dir)))
 
@@ -63,6 +66,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "summary": run.summary,
         "headline": headline.headline(run.summary),
         "power_note": headline.power_note(run.summary),
+        "error_bars": error_bars.sentences(run.summary.intervals and run.summary.intervals.model_dump()),
         "static": run.summary.static,
         "ratio": quantities.ratio,
         "signed": quantities.signed,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eecompile.run_files.summary import load_summary
+from eecompile.verbs.interval_keys import Known, intervals
 from passes.errors import InputError, did_you_mean
 
 _GATE = re.compile(
@@ -78,11 +79,20 @@ class Gate:
 
 @dataclass(frozen=True)
 class Difference:
-    """One number of both runs."""
+    """One number of both runs.
+
+    Attributes:
+        key: Where it is in ``summary.json``.
+        a: Of the reference.
+        b: Of the run that is judged.
+        within: Whether each lies in the interval around the other, so that the models are not good enough to
+            tell them apart; ``None`` where they have no intervals.
+    """
 
     key: str
     a: float
     b: float
+    within: bool | None = None
 
     @property
     def change(self) -> float:
@@ -158,6 +168,7 @@ def _difference_json(difference: Difference) -> dict[str, Any]:
         "b": difference.b,
         "change": difference.change,
         "relative": difference.relative,
+        "within_intervals": difference.within,
     }
 
 
@@ -175,7 +186,12 @@ def compare_runs(run_a: Path, run_b: Path, fail_if: Sequence[str] = ()) -> Compa
     gates = [Gate.parse(text) for text in fail_if]
     documents = [load_summary(run).model_dump(mode="json") for run in (run_a, run_b)]
     a, b = (_numbers(document) for document in documents)
-    shared = {key: Difference(key, a[key], b[key]) for key in a if key in b}
+    spans_a, spans_b = (intervals(document) for document in documents)
+    shared = {
+        key: Difference(key, a[key], b[key], _within((a[key], spans_a.get(key)), (b[key], spans_b.get(key))))
+        for key in a
+        if key in b
+    }
     results = []
     for gate in gates:
         difference = _find(gate, shared, documents)
@@ -224,6 +240,14 @@ def _leaves(value: Any, prefix: str = "") -> dict[str, Any]:
     for key, entry in items:
         found.update(_leaves(entry, f"{prefix}.{key}" if prefix else key))
     return found
+
+
+def _within(a: Known, b: Known) -> bool | None:
+    """Return whether each of two figures lies in the interval of the other; ``None`` without intervals."""
+    (first, around_first), (second, around_second) = a, b
+    if around_first is None or around_second is None:
+        return None
+    return around_first[0] <= second <= around_first[1] and around_second[0] <= first <= around_second[1]
 
 
 def _numbers(document: dict[str, Any]) -> dict[str, float]:

@@ -209,7 +209,21 @@ def test_numbers_of_tables_do_not_bury_the_others() -> None:
     text = compared(SAME, MORE, *DETAIL)
     rows = cells(text, "3 of 4 numbers differ (A: a, B: b)")
     assert [row[0] for row in rows[1:]] == ["expected.energy_pj"]
-    assert "2 more of the curve and of host costs; all with --json" in text
+    assert "2 more of the curve, of other models and of intervals; all with --json" in text
+
+
+def test_what_lies_within_error_bars_is_said() -> None:
+    text = compared(replace(MORE, within=True), replace(LESS, within=False))
+    rows = cells(text, "2 of 2 numbers differ (A: a, B: b)")
+    assert [row[-1] for row in rows[1:]] == ["within error bars", ""]
+    assert "does not tell which is better on the chip" in text
+    assert "error bars" not in compared(MORE, replace(LESS, within=False))
+
+
+def test_bounds_of_intervals_do_not_bury_their_figures() -> None:
+    bounds = ("static.latency_interval.0", "saving_interval.edp.1", "intervals.latency.low")
+    text = compared(MORE, *(replace(MORE, key=key) for key in bounds))
+    assert "3 more of" in text and not any(key in text for key in bounds)
 
 
 def test_where_nothing_differs_it_says_so() -> None:

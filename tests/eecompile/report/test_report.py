@@ -9,6 +9,7 @@ import pytest
 
 from eecompile import report
 from eecompile.wording import quantities
+from eecompile.wording.error_bars import NOT_VALIDATED
 from tests.eecompile.fabricated_run import summary, write_run
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -63,7 +64,7 @@ def test_asks_for_nothing_outside_itself(page: Page) -> None:
         "36.8 % less energy-delay product", "86.2 %", "[83.9, 88.2]", "1,000 test images", "0.59 points",
         "[\N{MINUS SIGN}0.41, 1.62]",
         "0.9127", "40.0 %", "74.1 %", "[71.8, 76.3]", "5.10 µJ", "585 µs", "add_1", "its head costs more",
-        "\N{MULTIPLICATION SIGN} 4", "33.1 %", "0.291 ms", "1,000 of 1,000 test images",
+        "host x4", "33.1 %", "0.291 ms", "1,000 of 1,000 test images",
         "9f2c9f2c", "1.31.1", "within 15 %",
         "weights are resident", "placeholder", "conv_7", "raw: 0.1016",
         "eecompile run resnet8_cifar10.onnx --target diana --data cifar10_subset.npz",
@@ -137,6 +138,37 @@ def test_summary_alone_is_enough(tmp_path: Path) -> None:
     text = Page(report.render(run)).text
     assert "36.8 %" in text
     assert "Where the energy goes" not in text
+
+
+def test_a_saving_can_be_traced_to_its_causes(page: Page, tmp_path: Path) -> None:
+    _, _, section = page.text.partition("How much of the saving depends on the model")
+    section = section.partition("Measured on this machine")[0]
+    for row in (
+        "in use match 36.8 % 28.0 % 27.2 %",
+        "host x0 37.7 % 28.8 % 28.1 %",
+        "host scale [33.1, 37.7] % [23.0, 31.0] % [22.2, 30.2] %",
+        "engine no mapping fits",
+        "all [33.1, 42.1] %",
+    ):
+        assert row in section, section
+    assert "by other models [33.1, 42.1] %" in page.text.partition("Exits")[0], "beside the saving itself"
+    earlier = copy.deepcopy(summary())
+    del earlier["saving_causes"], earlier["saving_interval"]
+    text = Page(report.render(write_run(tmp_path, earlier))).text
+    assert "If host work costs more or less" in text and "by other models" not in text
+
+
+def test_absolute_figures_have_their_intervals(page: Page, tmp_path: Path) -> None:
+    assert NOT_VALIDATED in page.text
+    document = copy.deepcopy(summary())
+    cost = {"latency_interval": [260e3, 520e3], "energy_interval": [9e6, 15e6], "validation": "measured"}
+    for entry in (document["static"], document["expected"], *document["exits"]):
+        entry.update(cost)
+    bar = {"low": 0.8, "high": 1.25, "nominal_coverage": 0.5, "basis": "one network"}
+    document["intervals"] = {"latency": bar, "energy": bar, "command": "x", "note": "Mind the gap."}
+    text = Page(report.render(write_run(tmp_path, document))).text
+    assert text.count("[1.00, 2.00] ms") == text.count("[9.00, 15.0] µJ") == 5
+    assert "nominal coverage 50 %" in text and "Mind the gap." in text and NOT_VALIDATED not in text
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:

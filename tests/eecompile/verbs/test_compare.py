@@ -108,6 +108,38 @@ def test_exit_that_no_image_takes_has_no_accuracy_to_compare(run_a: Path, tmp_pa
         compare_runs(run_a, run_b, ["exits.exit_0.accuracy<-1%"])
 
 
+@pytest.mark.parametrize(
+    ("b", "within"),
+    [
+        ({"latency_cycles": 360e3, "latency_interval": [324e3, 396e3]}, True),
+        ({"latency_cycles": 420e3, "latency_interval": [378e3, 462e3]}, False),
+        ({"latency_cycles": 420e3, "latency_interval": [300e3, 500e3]}, False),  # a is in that of b alone
+        ({"latency_cycles": 360e3, "latency_interval": None}, None),
+    ],
+)
+def test_a_difference_within_the_intervals_is_said_to_be(
+    b: dict[str, Any], within: bool | None, tmp_path: Path
+) -> None:
+    static = summary()["static"]
+    run_a = changed(tmp_path / "a", static=static | {"latency_interval": [314e3, 384e3]})
+    run_b = changed(tmp_path / "b", static=static | b)
+    result = compare_runs(run_a, run_b)
+    found = {d.key: d.within for d in result.differences}
+    assert found["static.latency_cycles"] is within
+    assert found["static.macs"] is found["static.energy_pj"] is None, "they have no intervals"
+    told = {d["key"]: d["within_intervals"] for d in result.to_json()["differences"]}
+    assert told["static.latency_cycles"] is within
+
+
+def test_savings_are_told_apart_by_their_own_intervals(tmp_path: Path) -> None:
+    saving = summary()["saving"]
+    a = changed(tmp_path / "a")
+    near, far = (changed(tmp_path / str(v), saving=saving | {"edp": v}) for v in (0.40, 0.43))
+    for other, within in ((near, True), (far, False)):
+        found = {d.key: d.within for d in compare_runs(a, other).differences}
+        assert found["saving.edp"] is within
+
+
 def test_other_rules_of_latency_are_noted(run_a: Path, tmp_path: Path) -> None:
     result = compare_runs(run_a, changed(tmp_path, rules="zigzag"))
     assert result.notes == ("rules differs: None and zigzag",), "older runs tell none"
