@@ -57,13 +57,14 @@ def run(
     speculate: bool = False,
     min_gain: float | None = None,
     rules: str | None = None,
+    max_latency: float | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
 
     Args:
         model: Trained classifier, an ONNX file.
-        target: Name of the accelerator.
+        target: Name of the accelerator, or, without data, the file of its description.
         data: Images, see `eecompile.data.sources.load_data`; without, costs are reported and nothing is
             trained.
         out: Run directory; ``runs/<model>-<target>`` if absent.
@@ -84,6 +85,8 @@ def run(
             absent.
         rules: How latency counts what unrollings leave over, on targets that search mappings: ``exact`` (if
             absent) in full, ``zigzag`` as that tool does.
+        max_latency: Longest allowed latency of the deepest exit, in s: all costs are for the operating point
+            that is best for the objective within it, or for ``point`` if it is.
         progress: Called with one line of text per step.
 
     Returns:
@@ -98,6 +101,7 @@ def run(
         "data": data, "out": out, "exits": exits, "head": head, "max_drop": max_drop,
         "optimistic": optimistic, "preprocess": preprocess, "cost_model": cost_model, "seed": seed,
         "point": point, "speculate": speculate, "min_gain": min_gain, "rules": rules,
+        "max_latency": max_latency,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -117,6 +121,7 @@ def run(
         min_gain=min_gain,
         rules=rules,
         told=check_given("run", given),
+        max_latency=max_latency,
     )
     return run_pipeline(options, progress)
 
@@ -225,7 +230,7 @@ def cost(
         save_mapping: Where to write the chosen mappings.
         point: Operating point the figures are for; the target's first if absent.
         max_latency: Longest allowed latency of the deepest exit, in s: the figures are for the operating
-            point that is best for the objective within it.
+            point that is best for the objective within it, or for ``point`` if it is.
         schedule: ``layers``: each whole on one core; ``split``: cut over cores where that helps; ``fused``:
             also fused depth first. All the target allows if absent.
         weights: ``keep`` (the default): weights that fit stay on chip between inferences; ``fetch``: none do.

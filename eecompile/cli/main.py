@@ -111,7 +111,7 @@ def _common(
 @_verb
 def run(
     model: MODEL,
-    target: TARGET = "diana",
+    target: TARGET_OR_FILE = "diana",
     data: DATA = None,
     out: Annotated[
         Path | None,
@@ -129,19 +129,20 @@ def run(
     speculate: SPECULATE = False,
     min_gain: MIN_GAIN = None,
     rules: RULES = None,
+    max_latency: MAX_LATENCY = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
 
     Without --data nothing is trained: costs are reported, no accuracy is claimed. Exits with 1 if an
-    early-exit file and the flat model disagree on any test image.
+    early-exit file and the flat model disagree on any test image, or no operating point meets --max-latency.
     """
     from eecompile import api
     from eecompile.cli import show_run, terminal
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
-        point, speculate, min_gain, rules, progress=timed_progress(),
+        point, speculate, min_gain, rules, max_latency, progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)
     if not result.passed:

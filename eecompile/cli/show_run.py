@@ -46,6 +46,7 @@ def run_result(out: Console, answer: RunAnswer) -> None:
     for sentence in error_bars.sentences(summary.intervals and summary.intervals.model_dump()):
         line(out, sentence)
     out.print()
+    _points(out, summary)
     _spread(out, summary)
     bullets(
         out,
@@ -55,6 +56,24 @@ def run_result(out: Console, answer: RunAnswer) -> None:
     bullets(out, "Warnings", (("", text) for text in summary.warnings))
     line(out, f"Files: {result.out}")
     line(out, f"Report: {result.out / 'report.html'}")
+
+
+def _points(out: Console, summary: Summary) -> None:
+    """Print the deepest path at every operating point, where there are several."""
+    if len(summary.operating_points) < 2:
+        return
+    rows = [
+        (
+            f"{found.name} (shown)" if found.name == summary.point else found.name,
+            quantities.quantity(found.clock_hz, "Hz"),
+            quantities.quantity(found.total.latency_s, "s"),
+            quantities.energy(found.total.energy_pj),
+            quantities.quantity(found.total.edp_js, "J·s"),
+        )
+        for found in summary.operating_points
+    ]
+    columns = ("operating point", "clock", "latency", "energy", "EDP")
+    table(out, "Operating points: the deepest path at each", columns, rows, columns[1:])
 
 
 def _spread(out: Console, summary: Summary) -> None:
@@ -147,11 +166,11 @@ def written_report(out: Console, answer: WrittenReport) -> None:
 
 
 ERROR_BARS = (
-    "Within error bars: each figure lies in the interval around the other, so it does not tell which is better "
-    "on the chip. Errors that both runs have in common cancel in savings."
+    "Within error bars: each figure lies in the interval around the other, so it does not tell which is "
+    "better on the chip. Errors that both runs have in common cancel in savings."
 )
 # Numbers in rows of tables of their own, which would bury the others.
-DETAIL_KEYS = re.compile(r"(curve|host_sensitivity|saving_causes|intervals)\.|.*_interval\.")
+DETAIL_KEYS = re.compile(r"(curve|host_sensitivity|saving_causes|intervals|operating_points)\.|.*_interval\.")
 
 
 def comparison(out: Console, result: Comparison) -> None:
@@ -167,7 +186,7 @@ def comparison(out: Console, result: Comparison) -> None:
         table(out, title, columns, ((*_difference(d), _within(d)) for d in shown), columns[1:-1])
         if len(shown) < len(different):
             more = len(different) - len(shown)
-            line(out, f"{more} more of the curve, of other models and of intervals; all with --json")
+            line(out, f"{more} more of the curve, of other models, points and intervals; all with --json")
             out.print()
         if any(d.within for d in shown):
             line(out, ERROR_BARS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eecompile.report.reading import RunFiles
+from eecompile.run_files.summary import Summary
 from eecompile.wording import quantities
 
 _SHOWN_ELSEWHERE = ("measured", "agreement", "warnings")
@@ -93,6 +94,7 @@ def facts(run: RunFiles) -> tuple[Fact, ...]:
         Fact("target", summary.target),
         Fact("objective", summary.objective.name),
         Fact("cost model", summary.cost_model),
+        *(() if summary.point is None else (Fact("operating point", _point(summary)),)),
         *(() if summary.rules is None else (Fact("rules of latency", summary.rules),)),
         Fact("known error of the cost model", summary.known_error),
         Fact("seed", str(summary.seed)),
@@ -113,6 +115,16 @@ def facts(run: RunFiles) -> tuple[Fact, ...]:
     rest = {key: value for key, value in run.info.items() if key not in _SHOWN_ELSEWHERE}
     lines += [Fact(label, value) for key, value in _flat(rest) if (label := words(key)) not in named]
     return tuple(lines)
+
+
+def _point(summary: Summary) -> str:
+    """Return the operating point of all figures, and what energies there are over those of the first."""
+    found = next((p for p in summary.operating_points if p.name == summary.point), None)
+    if found is None:
+        return str(summary.point)
+    volts = "" if found.voltage_v is None else f", {found.voltage_v:g} V"
+    scale = "" if found.energy_scale_source is None else f" ({found.energy_scale_source})"
+    return f"{found.name}: {found.clock_hz / 1e6:g} MHz{volts}, energies x {found.energy_scale:.3g}{scale}"
 
 
 def words(key: str) -> str:

@@ -11,10 +11,11 @@ import onnx_graphsurgeon as gs
 
 from eecompile.deployment.proof import Agreement
 from eecompile.run import provenance
+from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
-from eecompile.run.prepare import DEFAULT_EXITS, prepare
+from eecompile.run.prepare import DEFAULT_EXITS, Prepared, cost_of, prepare
 from eecompile.run.steps import COST_STEPS, STEPS
 from eecompile.run_files import directory
 from eecompile.run_files.summary import Summary
@@ -23,7 +24,7 @@ from passes.errors import InputError
 from passes.exits.stages import cut
 from passes.model.control_flow import check_thresholds_replaceable
 from passes.state import state_of
-from targets.contract.registry import load_target
+from targets.evaluation.points import at_point, choose_point
 from targets.evaluation.report import CostReport
 from targets.evaluation.scheduling import Wishes
 
@@ -66,10 +67,16 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         NoSolutionError: The target cannot run the network.
     """
     clock = Clock(progress)
-    out = options.out or Path("runs") / f"{options.model.stem}-{options.target}"
-    target = load_target(options.target, cost_model=options.cost_model or "", point=options.point or "")
+    target, foreign = open_target(options.target, options.cost_model or "", None)
+    target = at_point(target, options.point, options.max_latency)
+    out = options.out or Path("runs") / f"{options.model.stem}-{target.title}"
     if options.rules is not None:
         target = target.counted_by(options.rules)
+    if foreign and options.data is not None:
+        raise InputError(
+            f"{options.target} does not say with which numbers cores compute: nothing is quantized for it",
+            "leave `data` away: costs need none; or make a target of it, whose class names `schemes`",
+        )
     clock.step("load and cost")
     if options.data is not None:
         import_torch()
@@ -95,12 +102,29 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         )
     if options.data is not None:
         _check_trainable(prepared.graph, options.model)
+    _check_in_time(prepared, options)
     with directory.run_directory(out) as work:
         evidence = Evidence(options, prepared, clock, work)
         for step in COST_STEPS if options.data is None else STEPS:
             clock.step(step.name)
             step.run(evidence)
         return RunResult(out, evidence.summary, evidence.costs, evidence.info)
+
+
+def _check_in_time(prepared: Prepared, options: RunOptions) -> None:
+    """Refuse a bound on latency that cannot be met before anything is trained.
+
+    Exits that the user asked for stay, so their costs count; of those that are tried any may go.
+
+    Raises:
+        NoSolutionError: No operating point is as fast as that.
+    """
+    if options.max_latency is None:
+        return
+    surely = prepared.costs
+    if options.data is not None and not prepared.asked:
+        surely = cost_of(prepared.plain, prepared.target, options.objective)
+    choose_point(surely, options.max_latency, options.point)
 
 
 def _check_trainable(graph: gs.Graph, model: Path) -> None:

@@ -41,6 +41,7 @@ class RunOptions:
     min_gain: float | None = None
     rules: str | None = None
     told: frozenset[str] = frozenset()
+    max_latency: float | None = None
 
     def __post_init__(self) -> None:
         check_kind(self.head)

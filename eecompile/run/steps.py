@@ -20,6 +20,7 @@ from eecompile.exits.thresholds import Limit
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.run import provenance, summarize, tables
+from eecompile.run.accelerator import is_file
 from eecompile.run.evidence import Evidence
 from eecompile.run.other_models import recost
 from eecompile.run.prepare import cost_of, cycles_by_model
@@ -33,6 +34,7 @@ from passes.heads import AUTO, CONV, LINEAR
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.contract.target import Target
+from targets.evaluation.points import choose_point
 from targets.evaluation.report import CostReport
 from targets.evaluation.scheduling import Wishes
 from targets.objective import Objective
@@ -134,7 +136,7 @@ def choose(evidence: Evidence) -> None:
         evidence.chosen = choose_exits(evaluation, options.speculate, gain)
     else:
         evidence.chosen = choose_heads(evaluation, options.speculate)
-    evidence.costs, evidence.static = evidence.chosen.figures.costs, evidence.chosen.static
+    _at_its_point(evidence, evidence.chosen.figures.costs, evidence.chosen.static)
     evidence.notes = unacceptable(evaluation, evidence.chosen)
 
 
@@ -186,8 +188,7 @@ def conclude(evidence: Evidence) -> None:
 
 def conclude_costs(evidence: Evidence) -> None:
     """Put the costs together: nothing was trained, no accuracy is claimed."""
-    evidence.costs = evidence.prepared.costs
-    evidence.static = _cost(evidence, evidence.prepared.plain)
+    _at_its_point(evidence, evidence.prepared.costs, _cost(evidence, evidence.prepared.plain))
     evidence.summary = summarize.costs_only(evidence)
     evidence.info = {**_origin(evidence), "data_sha256": {}}
 
@@ -237,6 +238,21 @@ def _cost(
     return cost_of(graph, target, evidence.options.objective, ratios=ratios, wishes=wishes)
 
 
+def _at_its_point(evidence: Evidence, costs: CostReport, static: CostReport) -> None:
+    """Let all figures be for the best operating point within the bound on latency, if there is one.
+
+    What was chosen before is the same at every point: cycles are, and all energies scale alike.
+
+    Raises:
+        NoSolutionError: The network of the files is not as fast as that at any.
+    """
+    bound_s, asked = evidence.options.max_latency, evidence.options.point
+    if bound_s is not None:
+        costs = choose_point(costs, bound_s, asked)
+    evidence.costs = costs
+    evidence.static = static if costs.point is None else static.at(costs.point.name)
+
+
 def _forms(evidence: Evidence) -> Forms:
     names = [item.name for item in evidence.chosen.kept.exits]
     whole = (evidence.prepared.graph, evidence.quantized, evidence.lowered)
@@ -262,6 +278,7 @@ def _origin(evidence: Evidence) -> dict[str, Any]:
         "versions": provenance.versions(),
         "machine": {"python": platform.python_version(), "system": platform.system()},
         "model_sha256": directory.sha256(options.model),
+        "target_sha256": directory.sha256(Path(options.target)) if is_file(options.target) else None,
     }
     if len(target.cost_models) > 1:
         cycles = cycles_by_model(evidence.prepared.plain, target, evidence.static)

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from eecompile.exits.statistics import accuracy_interval, paired_drop
+from eecompile.run.accelerator import assumed_bits, is_file
 from eecompile.run.curve import curve
 from eecompile.run.evidence import Evidence
 from eecompile.run.figures import expected_of, ratios_of, saving_of
@@ -49,6 +50,7 @@ def costs_only(evidence: Evidence) -> Summary:
         )
         for path, e in zip(costs.exits, state_of(prepared.graph).exits, strict=True)
     ]
+    assumed = [assumed_bits(costs.bits)] if is_file(evidence.options.target) else []
     return Summary(
         **_common(evidence),
         dataset=None,
@@ -57,7 +59,7 @@ def costs_only(evidence: Evidence) -> Summary:
         expected=None,
         drop=None,
         saving=None,
-        warnings=(*filter(None, (prepared.doubt,)), *costs.warnings),
+        warnings=(*filter(None, (prepared.doubt,)), *costs.warnings, *assumed),
     )
 
 
@@ -65,11 +67,13 @@ def _common(evidence: Evidence) -> dict[str, Any]:
     options, costs = evidence.options, evidence.costs
     return {
         "model": options.model.name,
-        "target": options.target,
+        "target": costs.target.title,
         "objective": options.objective,
         "cost_model": costs.target.cost_model,
         "known_error": costs.target.known_error,
         **costs.error_bars.to_json(),
+        "point": None if costs.point is None else costs.point.name,
+        "operating_points": costs.points_json(),
         "max_drop": options.max_drop,
         "optimistic": options.optimistic,
         "seed": options.seed,

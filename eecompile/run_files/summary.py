@@ -181,6 +181,30 @@ class IntervalInfo(_Frozen):
     note: str
 
 
+class PointCosts(_Frozen):
+    """What an exit path costs at an operating point; cycles are the same at all."""
+
+    name: str
+    latency_s: float
+    energy_pj: float
+    edp_js: float
+    latency_interval: tuple[float, float] | None = None
+    energy_interval: tuple[float, float] | None = None
+    validation: str = NONE
+
+
+class PointResult(_Frozen):
+    """The exit paths at an operating point; ``total`` is the deepest."""
+
+    name: str
+    clock_hz: float
+    voltage_v: float | None
+    energy_scale: float
+    energy_scale_source: str | None
+    exits: tuple[PointCosts, ...]
+    total: PointCosts
+
+
 class HostSensitivity(_Frozen):
     """Savings when the placeholder cost of host work is scaled."""
 
@@ -211,6 +235,8 @@ class Summary(_Frozen):
     ``intervals`` by how much they may be off. ``saving_interval`` is that of the saving: a common error
     cancels in a ratio, so it spans what is saved by all ``saving_causes``, models of the chip that are
     allowed; ``None`` where there is no other.
+    ``point`` is the operating point of all figures but those of ``operating_points`` (``None`` where no clock
+    is known).
     ``caution`` says why the savings of this run mean nothing, and stands before them; usually ``None``.
     """
 
@@ -240,6 +266,8 @@ class Summary(_Frozen):
     never_taken: tuple[str, ...] = ()
     caution: str | None = None
     rules: str | None = None
+    point: str | None = None
+    operating_points: tuple[PointResult, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def to_text(self) -> str:

@@ -8,24 +8,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from eecompile.run.accelerator import assumed_bits, open_target
 from eecompile.run.prepare import Prepared, cost_of, cycles_by_model, prepare
 from eecompile.verbs.cost_files import check_writable, save_mapping, write_trace
 from eecompile.verbs.schedule_options import ScheduleOptions, wishes_of
-from passes.errors import InputError, did_you_mean
-from targets.contract.registry import load_target, target_table
+from passes.errors import InputError
 from targets.contract.target import Target
 from targets.described.target import EngineTarget
 from targets.description.mapping import RuleError
-from targets.description.readers.files import read_architecture
 from targets.description.readers.mapping import read_mapping
-from targets.evaluation.points import check_point, choose_point
+from targets.evaluation.points import at_point, choose_point
 from targets.evaluation.report import CostReport
 from targets.evaluation.scheduling import Wishes
 from targets.network.layer import Bits
 from targets.objective import Objective
 
 DETAIL_SECONDS = 2.0
-_FILE_ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -76,19 +74,14 @@ def cost_network(
     accelerator, notes = with_options(accelerator, options)
     if options.rules is not None:
         accelerator = accelerator.counted_by(options.rules)
-    check_point(accelerator.arch, options.point, options.max_latency_s)
-    if options.point is not None:
-        accelerator = accelerator.at_point(options.point)
+    accelerator = at_point(accelerator, options.point, options.max_latency_s)
     wishes = wishes_of(options.scheduling, accelerator)
     for path, usual in ((options.save_mapping, "mapping.yaml"), (options.trace, "schedule.trace.json")):
         if path is not None:
             check_writable(path, usual)
     bits = options.bits or accelerator.precision
     if foreign and options.bits is None:
-        notes.append(
-            f"float tensors are costed at {bits.weight}-bit weights, {bits.activation}-bit activations and "
-            f"{bits.accumulator}-bit partial sums; `bits` says otherwise"
-        )
+        notes.append(f"{assumed_bits(bits)}; `bits` says otherwise")
     with _Ticker(progress) as ticker:
         if isinstance(accelerator, EngineTarget):
             accelerator = replace(accelerator, watch=ticker)
@@ -174,32 +167,6 @@ def _of_file(error: RuleError, path: Path | None, target: Target) -> InputError:
     fixed = isinstance(target, EngineTarget) and any(rule.fixed for rule in target.rules)
     hint = "saved from another network or target? save it again with `save_mapping`" if fixed else error.hint
     return InputError(f"{path}: {error.message}", hint)
-
-
-def open_target(name: str, cost_model: str, host_scale: float | None) -> tuple[Target, bool]:
-    """Return a target by its name or its description, and whether it is such a foreign file.
-
-    Raises:
-        InputError: No such target or file, a wrong description, or an option it cannot honour.
-    """
-    factor = 1.0 if host_scale is None else host_scale
-    foreign = name not in target_table() and (name.endswith(_FILE_ENDINGS) or Path(name).is_file())
-    if foreign:
-        target: Target = EngineTarget(cost_model, factor, read_architecture(Path(name)))
-    elif name not in target_table():
-        what = "is a folder" if Path(name).is_dir() else "is neither a target nor a file"
-        raise InputError(
-            f"unknown target '{name}': it {what}",
-            f"{did_you_mean(name, target_table())}; or give the path of the .yaml of an accelerator",
-        )
-    else:
-        target = load_target(name, cost_model, factor)
-    if host_scale is not None and target.arch.host is None:
-        raise InputError(
-            f"`host_scale` scales the work of a host core, and {target.title} has none",
-            "leave `host_scale` away",
-        )
-    return target, foreign
 
 
 def with_options(target: Target, options: CostOptions) -> tuple[Target, list[str]]:

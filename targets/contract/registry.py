@@ -32,9 +32,7 @@ def target_class(name: str) -> type[Target]:
     if name not in table:
         hint = did_you_mean(name, table)
         if name.endswith((".yaml", ".yml")):
-            hint = (
-                "only `eecompile cost` takes the file of an accelerator; a target also has rules of its cores"
-            )
+            hint = "only `eecompile cost` and `run` take the file of an accelerator; give a target by name"
         raise InputError(f"unknown target '{name}'", hint)
     module, _, attribute = table[name].partition(":")
     try:
@@ -47,14 +45,12 @@ def target_class(name: str) -> type[Target]:
     return found
 
 
-def load_target(name: str, cost_model: str = "", host_scale: float = 1.0, point: str = "") -> Target:
+def load_target(name: str, cost_model: str = "", host_scale: float = 1.0) -> Target:
     """Return target ``name`` with its options; raises InputError for a wrong name or value.
 
     Args:
         name: Name of the target.
         cost_model: Latency model; its default if empty.
         host_scale: Factor on the placeholder cost of host work.
-        point: Operating point; the target's first if empty.
     """
-    target = target_class(name)(cost_model=cost_model, host_scale=host_scale)
-    return target.at_point(point) if point else target
+    return target_class(name)(cost_model=cost_model, host_scale=host_scale)

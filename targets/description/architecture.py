@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from passes.errors import InputError, did_you_mean
 from targets.description.array_access import check_array_access
@@ -94,7 +94,8 @@ class OperatingPoint(Frozen):
         clock_hz: Clock in Hz.
         voltage_v: Supply in V, where it is known.
         energy_scale: Energy of any work here over that at the first point of the file, at which powers
-            and energies of the description hold; ``None`` is 1.
+            and energies of the description hold; ``None`` is 1. Where a file leaves it out but tells the
+            voltages of both, it is the square of their ratio, and says so.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -184,6 +185,15 @@ class Architecture(Frozen):
                 "operating_points[0].energy_scale: leave it out; energies are given at the first point"
             )
         return self
+
+    @field_validator("operating_points", mode="after")
+    @classmethod
+    def _energy_follows_voltage(cls, points: tuple[OperatingPoint, ...]) -> tuple[OperatingPoint, ...]:
+        """Derive scales that are not told: energy of switching a capacitance is its charge times voltage."""
+        if not points:
+            return points
+        first, *others = points
+        return (first, *(_scaled(point, first) for point in others))
 
     @model_validator(mode="after")
     def _links_join_what_is_there(self) -> Architecture:
@@ -302,6 +312,22 @@ class Architecture(Frozen):
     def figures(self) -> dict[str, Figure]:
         """Return every figure by its path in the file, for listings and checks; zeros are left out."""
         return dict(_figures(self, "", None))
+
+
+def _scaled(point: OperatingPoint, first: OperatingPoint) -> OperatingPoint:
+    """Return ``point`` with the energy scale that follows from voltages, where it is not told."""
+    if point.energy_scale is not None or (first.voltage_v is None and point.voltage_v is None):
+        return point
+    if first.voltage_v is None or point.voltage_v is None:
+        lacking = first if first.voltage_v is None else point
+        raise ValueError(
+            f"'{lacking.name}' has no voltage_v, so what that of the other point does to energies is not "
+            f"known; give it, or the energy_scale of '{point.name}'"
+        )
+    now, before = point.voltage_v.value, first.voltage_v.value
+    told = f"derived: ({now:g} V / {before:g} V)^2, energy of switching alone; leakage is not in it"
+    scale = Figure(value=(now / before) ** 2, known="placeholder", source=told)
+    return point.model_copy(update={"energy_scale": scale})
 
 
 def _figures(value: Any, path: str, origin: MacArray | MemoryLevel | Link | None) -> list[tuple[str, Figure]]:

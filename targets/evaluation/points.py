@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from passes.errors import InputError, NoSolutionError
+from targets.contract.target import Target
 from targets.description.architecture import Architecture
 from targets.evaluation.report import CostReport
 from targets.objective import Objective
@@ -86,6 +87,23 @@ def _up(value: float, digits: int = 4) -> str:
     """Return ``value`` with ``digits`` digits, rounded up, so that a bound of that value is met."""
     unit = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
     return f"{math.ceil(value / unit) * unit:.{digits}g}"
+
+
+def at_point(target: Target, name: str | None, max_latency_s: float | None) -> Target:
+    """Return ``target`` at the point its figures are for: ``name``, or its first.
+
+    The best point within a bound is chosen once costs are known (:func:`choose_point`).
+
+    Args:
+        target: The accelerator.
+        name: Operating point; ``None`` if not told.
+        max_latency_s: Longest allowed latency of the deepest exit path, in s; ``None`` if not told.
+
+    Raises:
+        InputError: No such point, a bound that is no time, or a target without a clock.
+    """
+    check_point(target.arch, name, max_latency_s)
+    return target if name is None else target.at_point(name)
 
 
 def check_point(arch: Architecture, name: str | None, max_latency_s: float | None) -> None:

@@ -66,15 +66,16 @@ def words(text: str) -> None:
             {
                 "target": "gap9", "data": "digits", "exits": 3, "head": "conv", "max_drop": 0.0, "seed": 0,
                 "optimistic": True, "preprocess": "raw", "cost_model": "m", "point": "p", "speculate": True,
-                "min_gain": 0.0, "rules": "zigzag",
+                "min_gain": 0.0, "rules": "zigzag", "max_latency": 0.5,
             },
             RunOptions(
                 Path("net.onnx"), "gap9", "digits", None, 3, "conv", EDP, 0.0, True, "raw", "m", 0, "p", True,
                 0.0, "zigzag",
                 frozenset({
                     "data", "exits", "head", "max_drop", "seed", "optimistic", "preprocess", "cost_model",
-                    "point", "speculate", "min_gain", "rules",
+                    "point", "speculate", "min_gain", "rules", "max_latency",
                 }),
+                0.5,
             ),
         ),
     ],

@@ -13,6 +13,8 @@ from eecompile import api
 from eecompile.cli import main as cli
 from eecompile.wording.error_bars import NOT_VALIDATED
 from passes.errors import InputError
+from tests.eecompile.small_models import write_skip_net
+from tests.targets.small_arch import small_text
 from tests.targets.validated import unvalidate, validate
 
 MODEL = str(Path(__file__).parents[3] / "examples" / "digits_resnet.onnx")
@@ -87,6 +89,67 @@ def test_a_run_is_costed_at_its_point(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no operating point '0\.6V'"):
         api.run(MODEL, target="gap9", point="0.6V", out=tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def run_document(model: str, folder: Path, *arguments: str) -> dict[str, Any]:
+    result = call("run", model, *arguments, "--out", str(folder))
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return found
+
+
+POINTS = """
+operating_points:
+  - {name: fast, clock_hz: {value: 200.0e+6, known: placeholder, source: t}, voltage_v: {value: 1.0, known: placeholder, source: t}}
+  - {name: slow, clock_hz: {value: 100.0e+6, known: placeholder, source: t}, voltage_v: {value: 0.6, known: placeholder, source: t}}
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize("kind", ["gap9", "file"])
+def test_run_and_cost_have_one_mechanism(kind: str, tmp_path: Path) -> None:
+    """The same options give the same point and the same figures; a run with a bound takes the best within."""
+    (tmp_path / "mine.yaml").write_text(small_text() + POINTS)
+    target = ["--target", kind if kind == "gap9" else str(tmp_path / "mine.yaml"), "--objective", "energy"]
+    model = str(write_skip_net(tmp_path / "net.onnx"))
+    options = [*target, "--exits", "1", "--head", "linear"]
+    first = run_document(model, tmp_path / "first", *options)
+    fast, slow = (point["total"]["latency_s"] for point in first["operating_points"])
+    names = [point["name"] for point in first["operating_points"]]
+    cases = {
+        (): names[0],
+        ("--point", names[1]): names[1],
+        ("--max-latency", str(slow * 1.01)): names[1],
+        ("--max-latency", str((fast + slow) / 2)): names[0],
+        ("--max-latency", str(slow * 1.01), "--point", names[0]): names[0],
+    }
+    options[options.index("1")] = first["exits"][0]["mount_name"]
+    for number, (more, name) in enumerate(cases.items()):
+        ran = run_document(model, tmp_path / str(number), *options, *more)
+        cost = json.loads(call("cost", model, *options, *more, "--json").stdout)
+        assert ran["point"] == cost["point"] == name
+        assert ran["operating_points"] == cost["operating_points"]
+        shown = next(p for p in ran["operating_points"] if p["name"] == name)["exits"]
+        for ours, theirs in zip(ran["exits"], shown, strict=True):
+            assert (ours["latency_s"], ours["energy_pj"]) == (theirs["latency_s"], theirs["energy_pj"])
+        assert ran["static"]["latency_s"] == pytest.approx(cost["static"]["latency_s"])
+    refused = call("run", model, *options, "--max-latency", str(fast / 100), "--out", str(tmp_path / "none"))
+    assert refused.exit_code == 1 and "the fastest operating point; the bound is" in refused.stderr
+    unknown = call("run", model, *options, "--point", "x", "--out", str(tmp_path / "none"))
+    assert unknown.exit_code == 2 and names[1] in unknown.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_file_says_nothing_of_numbers_and_so_takes_no_images(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(small_text() + POINTS)
+    file, model = str(tmp_path / "mine.yaml"), str(write_skip_net(tmp_path / "net.onnx"))
+    result = call("run", model, "--target", file, "--data", "digits", "--out", str(tmp_path / "none"))
+    assert result.exit_code == 2 and "nothing is quantized for it" in result.stderr
+    assert "leave --data away" in result.stderr and not (tmp_path / "none").exists()
+    found = run_document(model, tmp_path / "costs", "--target", file, "--point", "slow")
+    assert found["target"] == "small" and any("8-bit weights" in text for text in found["warnings"])
+    assert "derived" in found["operating_points"][1]["energy_scale_source"]
+    text = call("cost", model, "--target", file, "--point", "slow").stdout
+    assert "small at slow" in text and "slow (shown)" in text
 
 
 def test_targets_tell_their_points() -> None:

@@ -209,7 +209,7 @@ def test_numbers_of_tables_do_not_bury_the_others() -> None:
     text = compared(SAME, MORE, *DETAIL)
     rows = cells(text, "3 of 4 numbers differ (A: a, B: b)")
     assert [row[0] for row in rows[1:]] == ["expected.energy_pj"]
-    assert "2 more of the curve, of other models and of intervals; all with --json" in text
+    assert "2 more of the curve, of other models, points and intervals; all with --json" in text
 
 
 def test_what_lies_within_error_bars_is_said() -> None:

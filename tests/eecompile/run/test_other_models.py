@@ -79,7 +79,7 @@ def test_causes_are_those_of_the_target(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_alternatives_differ_from_their_target_in_what_is_said() -> None:
-    for target in (load_target("diana"), load_target("gap9", point="0.65V"), EdgeTpuQuadTarget()):
+    for target in (load_target("diana"), load_target("gap9").at_point("0.65V"), EdgeTpuQuadTarget()):
         found = target.alternatives()
         assert len({item.name for item in found}) == len(found)
         for item in found:

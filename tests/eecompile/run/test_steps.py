@@ -12,8 +12,9 @@ from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import prepare
 from eecompile.run.steps import COST_STEPS, STEPS
+from passes.errors import NoSolutionError
 from targets.contract.registry import load_target
-from targets.objective import EDP
+from targets.objective import EDP, ENERGY
 from tests.eecompile.small_models import write_skip_net
 from tests.needs import needs_torch
 
@@ -32,12 +33,37 @@ FOUND = {
 }
 
 
-def evidence(model: Path, work: Path, **options: object) -> Evidence:
+def evidence(model: Path, work: Path, name: str = "diana", **options: object) -> Evidence:
     work.mkdir()
-    target = load_target("diana")
+    target = load_target(name)
     prepared = prepare(model, target, EDP, "1", "linear")
     given = RunOptions(model, **options)  # type: ignore[arg-type]
     return Evidence(given, prepared, Clock(lambda _: None), work)
+
+
+@needs_torch
+def test_figures_are_for_the_best_point_within_the_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from eecompile.run import steps
+    from eecompile.training.frozen_heads import Recipe
+    from tests.eecompile.small_models import write_images
+
+    monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=128))
+    images, model = str(write_images(tmp_path / "images.npz")), write_skip_net(tmp_path / "model.onnx")
+    given = {"data": images, "preprocess": "raw", "objective": ENERGY}
+    found = evidence(model, tmp_path / "work", "gap9", **given, max_latency=1.0)
+    for step in STEPS:
+        step.run(found)
+    summary = found.summary
+    assert summary.point == "0.65V", "it takes less energy, and a second is long"
+    slow = next(point for point in summary.operating_points if point.name == summary.point)
+    assert summary.exits[-1].energy_pj == slow.total.energy_pj and summary.saving is not None
+    assert found.static.point == found.costs.point and summary.static.latency_s is not None
+    assert summary.static.latency_s == pytest.approx(summary.static.latency_cycles / slow.clock_hz)
+    found.options = RunOptions(model, **given, max_latency=1e-9)  # type: ignore[arg-type]
+    with pytest.raises(NoSolutionError, match="the bound is 1e-09 s"):
+        steps.choose(found)
 
 
 @needs_torch

@@ -26,8 +26,8 @@ VERBS = {
 # where that is known, and tested there.
 ALWAYS = {
     "run": {
-        "target", "data", "out", "exits", "head", "objective", "cost_model", "point", "speculate", "rules",
-        "as_json",
+        "target", "data", "out", "exits", "head", "objective", "cost_model", "point", "max_latency",
+        "speculate", "rules", "as_json",
     },
     "inspect": {"target", "cost_model", "as_json"},
     "opt": {"pipeline", "out", "data", "verify_each", "save_stages", "as_json"},

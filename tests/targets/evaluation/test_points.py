@@ -12,7 +12,7 @@ from targets.described.target import EngineTarget
 from targets.description.architecture import parse_architecture
 from targets.diana.target import DianaTarget
 from targets.edge_tpu_quad.target import EdgeTpuQuadTarget
-from targets.evaluation.points import best_point, choose_point
+from targets.evaluation.points import at_point, best_point, choose_point
 from targets.evaluation.report import CostReport, evaluate
 from targets.evaluation.scheduling import Wishes
 from targets.gap9.target import Gap9Target
@@ -183,3 +183,49 @@ def test_descriptions_of_points() -> None:
     assert (arch.operating_point("fast").scale, arch.operating_point("slow").scale) == (1.0, 0.25)
     assert arch.clock_hz == 200e6, "that of the first point"
     assert arch.figures()["operating_points[1].energy_scale"].value == 0.25
+
+
+VOLTS = """
+operating_points:
+  - {name: fast, clock_hz: {value: 200.0e+6, known: placeholder, source: test}, voltage_v: {value: 1.0, known: placeholder, source: test}}
+  - {name: slow, clock_hz: {value: 100.0e+6, known: placeholder, source: test}, voltage_v: {value: 0.6, known: placeholder, source: test}}
+"""  # noqa: E501
+
+
+def test_without_a_scale_energy_goes_with_the_square_of_the_voltage() -> None:
+    arch = parse_architecture(small_text() + VOLTS, "small.yaml")
+    scale = arch.operating_point("slow").energy_scale
+    assert scale is not None and scale.value == pytest.approx(0.36)
+    assert scale.known == "placeholder" and scale.source.startswith("derived: (0.6 V / 1 V)^2")
+    assert arch.figures()["operating_points[1].energy_scale"] == scale, "listed like all others"
+    assert arch.operating_point("fast").energy_scale is None
+    report = evaluate(residual(), EngineTarget("", 1.0, arch), wishes=Wishes(False, False))
+    fast, slow = report.to_json()["operating_points"]
+    assert slow["total"]["energy_pj"] == pytest.approx(0.36 * fast["total"]["energy_pj"])
+    assert slow["energy_scale"] == pytest.approx(0.36) and "derived" in slow["energy_scale_source"]
+    assert slow["total"]["latency_s"] == pytest.approx(2 * fast["total"]["latency_s"])
+    told = VOLTS.replace(
+        "0.6, known: placeholder, source: test}}", "0.6, known: placeholder, source: test}, "
+    )
+    told = told.rstrip() + "energy_scale: {value: 0.5, known: measured, source: test}}\n"
+    assert parse_architecture(small_text() + told, "small.yaml").operating_point("slow").scale == 0.5
+    assert parse_architecture(small_text() + POINTS, "small.yaml").operating_point("slow").scale == 0.25
+
+
+@pytest.mark.parametrize("lacking", ["fast", "slow"])
+def test_the_voltage_of_one_point_alone_says_nothing(lacking: str) -> None:
+    lines = VOLTS.splitlines()
+    lines = [
+        line.partition(", voltage_v")[0] + "}" if f"name: {lacking}," in line else line for line in lines
+    ]
+    with pytest.raises(InputError, match=f"operating_points: '{lacking}' has no voltage_v.*energy_scale of"):
+        parse_architecture(small_text() + "\n".join(lines), "small.yaml")
+
+
+def test_a_target_goes_to_the_point_asked_for() -> None:
+    target = Gap9Target()
+    assert at_point(target, None, None) is target and at_point(target, None, 1.0) is target
+    assert at_point(target, SLOW, 1.0).operating_point == target.arch.operating_point(SLOW)
+    for name, bound in (("0.7V", None), (None, 0.0)):
+        with pytest.raises(InputError):
+            at_point(target, name, bound)

@@ -1,0 +1,53 @@
+"""Which accelerator a name or a file stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from passes.errors import InputError, did_you_mean
+from targets.contract.registry import load_target, target_table
+from targets.contract.target import Target
+from targets.described.target import EngineTarget
+from targets.description.readers.files import read_architecture
+from targets.network.layer import Bits
+
+_FILE_ENDINGS = (".yaml", ".yml")
+
+
+def open_target(name: str, cost_model: str, host_scale: float | None) -> tuple[Target, bool]:
+    """Return a target by its name or its description, and whether it is such a foreign file.
+
+    Raises:
+        InputError: No such target or file, a wrong description, or an option it cannot honour.
+    """
+    factor = 1.0 if host_scale is None else host_scale
+    foreign = is_file(name)
+    if foreign:
+        target: Target = EngineTarget(cost_model, factor, read_architecture(Path(name)))
+    elif name not in target_table():
+        what = "is a folder" if Path(name).is_dir() else "is neither a target nor a file"
+        raise InputError(
+            f"unknown target '{name}': it {what}",
+            f"{did_you_mean(name, target_table())}; or give the path of the .yaml of an accelerator",
+        )
+    else:
+        target = load_target(name, cost_model, factor)
+    if host_scale is not None and target.arch.host is None:
+        raise InputError(
+            f"`host_scale` scales the work of a host core, and {target.title} has none",
+            "leave `host_scale` away",
+        )
+    return target, foreign
+
+
+def is_file(name: str) -> bool:
+    """Return whether ``name`` is that of a description, not of a target."""
+    return name not in target_table() and (name.endswith(_FILE_ENDINGS) or Path(name).is_file())
+
+
+def assumed_bits(bits: Bits) -> str:
+    """Say at which precision float networks are costed where the user of a file did not say."""
+    return (
+        f"float tensors are costed at {bits.weight}-bit weights, {bits.activation}-bit activations and "
+        f"{bits.accumulator}-bit partial sums"
+    )
