@@ -17,7 +17,9 @@ from passes.operator_sets import GLOBAL_POOLS, WINDOW_POOLS
 from passes.registry import parse_pipeline
 from targets.contract.placement import Placement, Refusal
 from targets.contract.support import support_table
-from targets.contract.target import Target, sentence
+from targets.contract.target import NOT_VALIDATED, Target, sentence
+from targets.contract.validation import NONE, Quantity
+from targets.evaluation.intervals import ErrorBars
 from targets.evaluation.scheduling import Wishes, schedule_workload
 from targets.network.layer import Layer, LoopDims, Operand
 from targets.network.workload import ExitPath, Workload
@@ -25,6 +27,9 @@ from targets.objective import EDP, OBJECTIVES, Objective
 from targets.schedule.check.checker import problems
 
 MIN_SENTENCE_WORDS = 3
+QUANTITIES: tuple[Quantity, ...] = ("latency", "energy")
+# The worst of all networks lies on the bound of its interval.
+_ROUNDING = 1e-9
 
 
 def sample_layer(op_type: str, channels: int = 16, size: int = 8, weight_bits: int = 8) -> Layer:
@@ -125,6 +130,52 @@ class TargetConformance:
         assert self.target.cost_model in self.target.cost_models
         for name, model in self.target.cost_models.items():
             assert model.source and model.known_error, f"cost model '{name}' hides its source or its error"
+
+    def test_validation_is_of_this_target(self) -> None:
+        """``validation.yaml`` names points and models of the target; intervals hold what was measured."""
+        known = self.target.validation
+        if known is None:
+            return
+        points = {point.name for point in self.target.arch.operating_points}
+        for entry in known.networks:
+            where = f"{entry.network} at {entry.point or 'no point'}"
+            assert entry.cost_model in self.target.cost_models, f"{where}: no cost model '{entry.cost_model}'"
+            assert entry.point in points or (not entry.point and len(points) < 2), f"{where}: no such point"
+            assert entry.source.strip(), f"{where} has no source"
+            for quantity in QUANTITIES:
+                bar, found = known.error_bar(quantity, entry.cost_model), entry.of(quantity)
+                if found is None:
+                    continue
+                assert bar is not None, f"{where}: its {quantity} makes no interval"
+                low, high = bar.around(found.honest)
+                held = low * (1 - _ROUNDING) <= found.measured <= high * (1 + _ROUNDING)
+                assert held, f"{where}: the {quantity} measured is outside of the interval"
+
+    def test_what_is_not_validated_says_so(self) -> None:
+        """A model without measurements behind it says that it is not validated, and no other does."""
+        for name in self.target.cost_models:
+            target = replace(self.target, cost_model=name)
+            document = ErrorBars.of(target).to_json()
+            without = target.error_bar("latency") is None and target.error_bar("energy") is None
+            assert (document["validation"] == NONE) is without, f"cost model '{name}' claims what it has not"
+            must = "must" if without else "must not"
+            told = f"the known error of cost model '{name}' {must} say '{NOT_VALIDATED}'"
+            assert (NOT_VALIDATED in target.known_error) is without, told
+
+    def test_alternatives_are_models_of_the_same_chip(self) -> None:
+        """Other models have names and causes, differ, and run what the target runs, at its point."""
+        found = self.target.alternatives()
+        assert len({item.name for item in found}) == len(found), "two alternatives have one name"
+        cores = [core.name for core in self.target.arch.cores]
+        for item in found:
+            assert item.name and item.cause, "an alternative needs a name and a cause"
+            assert item.target != self.target, f"{item.name} is the target itself"
+            assert [core.name for core in item.target.arch.cores] == cores, f"{item.name} is another chip"
+            assert item.target.operating_point == self.target.operating_point, f"{item.name}: another point"
+            for op in self._operators():
+                assert isinstance(item.target.place(sample_layer(op)), Placement), (
+                    f"{item.name} does not run {op}"
+                )
 
     def test_every_core_has_a_scheme_or_none_has(self) -> None:
         """What a core computes with is known of all cores, or nothing is quantized for the target."""

@@ -11,7 +11,8 @@ import pytest
 
 from targets.contract.closed_form import ClosedFormTarget
 from targets.contract.placement import Placement, Refusal
-from targets.contract.target import CostModel, Support
+from targets.contract.target import Alternative, CostModel, Support
+from targets.contract.validation import Validation
 from targets.cost.layer_cost import LayerCost
 from targets.description.architecture import Architecture, parse_architecture
 from targets.gap9.target import Gap9Target
@@ -169,9 +170,97 @@ class RunsAnything(Sound):
         return {**super().support(core), "NoSuchOperator": ()}
 
 
+def validated(**changes: object) -> Validation:
+    """Return what one network says of the model of these targets."""
+    entry: dict[str, object] = {
+        "network": "a", "point": "fast", "cost_model": "flat", "source": "made up", "fitted": False,
+        "latency_cycles": {"measured": 100, "predicted": 80}, **changes,
+    }  # fmt: skip
+    spread = entry.pop("spread", {})
+    return Validation.model_validate({"command": "none", "networks": [entry], "spread": spread})
+
+
+class Validated(Sound):
+    validation = validated()
+
+
+class TestValidated(TestSound):
+    target = Validated()
+
+
+class OtherPoint(Sound):
+    validation = validated(point="0.8V")
+
+
+class NoPoint(Sound):
+    validation = validated(point="")
+
+
+class OtherModel(Sound):
+    validation = validated(cost_model="round")
+
+
+class BlankSource(Sound):
+    validation = validated(source=" ")
+
+
+class NarrowSpread(Sound):
+    """What was measured is 1.25 times what is predicted."""
+
+    validation = validated(
+        fitted=True, spread={"latency": {"low": 0.9, "high": 1.2, "reason": "it looks well"}}
+    )
+
+
+class SaysItIsNot(Validated):
+    cost_models: ClassVar[Mapping[str, CostModel]] = {"flat": CostModel("this test", "not validated")}
+
+
+class HidesThatItIsNot(Sound):
+    known_error = "none whatever"
+
+
+class Twice(Sound):
+    def alternatives(self) -> tuple[Alternative, ...]:
+        other = replace(self, host_scale=2.0)
+        return (Alternative("a", "host scale", other), Alternative("a", "host scale", other))
+
+
+class ItsOwnAlternative(Sound):
+    def alternatives(self) -> tuple[Alternative, ...]:
+        return (Alternative("a", "nothing", replace(self)),)
+
+
+class OtherChip(Sound):
+    def alternatives(self) -> tuple[Alternative, ...]:
+        return (Alternative("a", "chip", Gap9Target()),)
+
+
+class OtherClock(Sound):
+    def alternatives(self) -> tuple[Alternative, ...]:
+        return (Alternative("a", "clock", self.at_point("slow")),)
+
+
+class Nameless(Sound):
+    def alternatives(self) -> tuple[Alternative, ...]:
+        return (Alternative("a", "", replace(self, host_scale=2.0)),)
+
+
 @pytest.mark.parametrize(
     ("broken", "check", "message"),
     [
+        (OtherPoint, "test_validation_is_of_this_target", "a at 0.8V: no such point"),
+        (NoPoint, "test_validation_is_of_this_target", "a at no point: no such point"),
+        (OtherModel, "test_validation_is_of_this_target", "no cost model 'round'"),
+        (BlankSource, "test_validation_is_of_this_target", "has no source"),
+        (NarrowSpread, "test_validation_is_of_this_target", "measured is outside of the interval"),
+        (SaysItIsNot, "test_what_is_not_validated_says_so", "must not say 'not validated'"),
+        (HidesThatItIsNot, "test_what_is_not_validated_says_so", "must say 'not validated'"),
+        (Twice, "test_alternatives_are_models_of_the_same_chip", "have one name"),
+        (ItsOwnAlternative, "test_alternatives_are_models_of_the_same_chip", "is the target itself"),
+        (OtherChip, "test_alternatives_are_models_of_the_same_chip", "is another chip"),
+        (OtherClock, "test_alternatives_are_models_of_the_same_chip", "another point"),
+        (Nameless, "test_alternatives_are_models_of_the_same_chip", "needs a name and a cause"),
         (ShortSentence, "test_every_constraint_has_a_sentence", "needs a docstring users can read"),
         (NoFigures, "test_every_figure_has_provenance", "has no figures"),
         (HiddenError, "test_every_cost_model_tells_source_and_error", "'flat' hides its source or its error"),
