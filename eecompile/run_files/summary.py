@@ -231,7 +231,7 @@ class Summary(_Frozen):
     ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
     were asked for), ``never_taken`` names exits that were asked for and that no threshold makes acceptable.
     ``rules`` says how latency counts what unrollings leave over (``None`` where no mappings are searched).
-    ``validation`` says what stands behind absolute figures (``measured``, ``spread`` or ``none``), and
+    ``validation`` says what stands behind absolute figures (``measured``, ``spread``, both, or ``none``), and
     ``intervals`` by how much they may be off. ``saving_interval`` is that of the saving: a common error
     cancels in a ratio, so it spans what is saved by all ``saving_causes``, models of the chip that are
     allowed; ``None`` where there is no other.

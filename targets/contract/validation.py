@@ -212,8 +212,6 @@ def _validation_of(data: object, where: str) -> Validation:
 
 
 def kind_of(bars: Iterable[ErrorBar | None]) -> str:
-    """Return in a word what stands behind error bars: ``measured``, ``spread`` or ``none``."""
-    found = [bar for bar in bars if bar is not None]
-    if not found:
-        return NONE
-    return "spread" if any(bar.coverage is None for bar in found) else "measured"
+    """Return in words what stands behind error bars: ``measured``, ``spread``, both, or ``none``."""
+    found = ["spread" if bar.coverage is None else "measured" for bar in bars if bar is not None]
+    return " and ".join(sorted(set(found))) or NONE

@@ -36,7 +36,7 @@ class ErrorBars:
 
     @property
     def kind(self) -> str:
-        """What stands behind them in a word: ``measured``, ``spread`` or ``none``."""
+        """What stands behind them in words: ``measured``, ``spread``, both, or ``none``."""
         return kind_of((self.latency, self.energy))
 
     def around(self, cost: Cost) -> dict[str, Any]:

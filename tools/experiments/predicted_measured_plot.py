@@ -57,9 +57,7 @@ def picture(rows: Sequence[Dots]) -> str:
         parts.append(f'<text x="{LEFT}" y="{TOP + 14}">No target is validated.</text>')
     for index, row in enumerate(rows):
         parts += _row(row, TOP + ROW * index + ROW // 2, x)
-    parts.append(
-        f'<text x="{WIDTH // 2}" y="{bottom + 36}" text-anchor="middle">{AXIS}</text>'
-    )
+    parts.append(f'<text x="{WIDTH // 2}" y="{bottom + 36}" text-anchor="middle">{AXIS}</text>')
     for number, (name, colour) in enumerate(COLOURS.items()):
         parts.append(
             f'<circle cx="{LEFT + 90 * number}" cy="16" r="5" fill="{colour}"/>'

@@ -122,5 +122,5 @@ def test_no_file_is_told() -> None:
 
 def test_what_stands_behind_bars_in_a_word() -> None:
     measured, spread = ErrorBar(0.9, 1.1, 0.5, "x"), ErrorBar(0.9, 1.1, None, "x")
-    found = [kind_of(bars) for bars in ((None, None), (measured, None), (measured, spread))]
-    assert found == ["none", "measured", "spread"]
+    pairs = ((None, None), (measured, None), (None, spread), (spread, measured))
+    assert [kind_of(bars) for bars in pairs] == ["none", "measured", "spread", "measured and spread"]

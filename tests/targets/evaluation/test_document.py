@@ -101,7 +101,11 @@ def test_a_layer_tells_all_that_is_known_of_it() -> None:
 @pytest.mark.parametrize("pays", [True, False])
 def test_an_exit_with_and_without_speculation(pays: bool) -> None:
     document = plain(path_json(EXITS[1], BARS))
-    intervals = {"latency_interval": [150, 600], "energy_interval": [3e12, 5e12], "validation": "spread"}
+    intervals = {
+        "latency_interval": [150, 600],
+        "energy_interval": [3e12, 5e12],
+        "validation": "measured and spread",
+    }
     assert document == {"name": "final", "mount": "r1", **vars(LONG), **intervals, "complete": False}
     ahead = PathCost("early", "r0", LONG, speculative=Speculation(SHORT, 12.5, pays))
     document = plain(path_json(ahead, ErrorBars()))
@@ -136,7 +140,13 @@ def test_a_point_tells_its_exits_and_the_last_as_total(voltage: float | None) ->
     assert (document["name"], document["clock_hz"], document["voltage_v"]) == ("low", 50.0, voltage)
     early, final = document["exits"]
     assert early == {
-        **{"name": "early", "latency_s": 2.0, "energy_pj": 2e12, "edp_js": 4.0, "validation": "spread"},
+        **{
+            "name": "early",
+            "latency_s": 2.0,
+            "energy_pj": 2e12,
+            "edp_js": 4.0,
+            "validation": "measured and spread",
+        },
         **{"latency_interval": [50, 200], "energy_interval": [1.5e12, 2.5e12]},
     }
     assert document["total"] == final and final["name"] == "final"
