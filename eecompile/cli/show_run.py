@@ -43,7 +43,7 @@ def run_result(out: Console, answer: RunAnswer) -> None:
     line(out, headline.headline(summary))
     out.print()
     _exits(out, summary)
-    for sentence in error_bars.sentences(summary.intervals and summary.intervals.model_dump()):
+    for sentence in error_bars.of_run(summary):
         line(out, sentence)
     out.print()
     _points(out, summary)

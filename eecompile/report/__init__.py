@@ -66,7 +66,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "summary": run.summary,
         "headline": headline.headline(run.summary),
         "power_note": headline.power_note(run.summary),
-        "error_bars": error_bars.sentences(run.summary.intervals and run.summary.intervals.model_dump()),
+        "error_bars": error_bars.of_run(run.summary),
         "static": run.summary.static,
         "ratio": quantities.ratio,
         "signed": quantities.signed,

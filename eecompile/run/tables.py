@@ -15,7 +15,7 @@ def exit_rows(summary: Summary) -> list[Mapping[str, Any]]:
     """Return the rows of ``exits.csv``."""
     spans = {"latency_cycles": "latency_interval", "energy_pj": "energy_interval"}
     left_out = {"accuracy_quant_ci95", "speculative", *spans.values()}
-    rows = []
+    rows: list[Mapping[str, Any]] = []
     for found in summary.exits:
         row = found.model_dump(mode="json", exclude=left_out)
         for figure, interval in spans.items():

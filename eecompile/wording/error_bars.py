@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eecompile.wording.quantities import percent
+
+if TYPE_CHECKING:
+    from eecompile.run_files.summary import Summary
 
 NOT_VALIDATED = "Not validated on silicon: these figures have no interval."
 
@@ -17,6 +20,11 @@ def sentences(intervals: Mapping[str, Any] | None) -> tuple[str, ...]:
     found = [_sentence(name, intervals.get(name)) for name in ("latency", "energy")]
     note = str(intervals.get("note") or "").strip().removesuffix(".")
     return (*found, *([f"{note}."] if note else []))
+
+
+def of_run(summary: Summary) -> tuple[str, ...]:
+    """Return :func:`sentences` of a run."""
+    return sentences(None if summary.intervals is None else summary.intervals.model_dump())
 
 
 def _sentence(name: str, bar: Mapping[str, Any] | None) -> str:

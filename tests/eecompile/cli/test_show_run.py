@@ -94,7 +94,7 @@ def test_savings_by_other_models_are_told_by_cause() -> None:
     ]
     assert "Models that cannot cost the network\n  engine: no mapping fits\n" in text
     assert title not in shown(answer(saving_causes=[]))
-    failed = [{"cause": "cost model", "interval": None, "alternatives": []}]
+    failed: list[dict[str, Any]] = [{"cause": "cost model", "interval": None, "alternatives": []}]
     assert cells(shown(answer(saving_causes=failed, saving_interval=None)), title)[1][-1] == ABSENT
 
 
