@@ -83,7 +83,10 @@ def _spread(summary: Summary) -> str:
         return ""
     low, high = found.of(summary.objective)
     models = sum(row.saving is not None for cause in summary.saving_causes for row in cause.alternatives)
-    return f" (by {models} other model{'s' * (models > 1)} of the chip {change(low)} to {change(high)})"
+    others = f"by {models} other model{'s' * (models > 1)} of the chip"
+    if change(low) == change(high):
+        return f" (the same {others})"
+    return f" ({others} {change(low)} to {change(high)})"
 
 
 def _never_taken(summary: Summary) -> str:

@@ -12,7 +12,7 @@ from eecompile.run.summarize import costs_only, summarize
 from passes.state import state_of
 from targets.contract.registry import load_target
 from tests.eecompile.run.made_evidence import IMAGES, RATIOS, THRESHOLD, costs, evidence, network, of
-from tests.targets.validated import COVERAGE, ENERGY, LATENCY, validate
+from tests.targets.validated import COVERAGE, ENERGY, LATENCY, unvalidate, validate
 
 
 def test_accuracies_are_counted_where_images_leave() -> None:
@@ -98,6 +98,7 @@ def test_the_saving_spans_all_models_of_the_chip() -> None:
 
 
 def test_absolute_figures_have_the_intervals_of_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    unvalidate(monkeypatch, "diana")
     without = summarize(evidence(), [])
     assert without.expected is not None and without.known_error.startswith("not validated")
     for cost in (without.static, *without.exits, without.expected):

@@ -31,6 +31,13 @@ def test_without_other_models_the_saving_stands_alone() -> None:
     assert "than without. Accuracy" in headline.headline(made(saving_interval=None))
 
 
+def test_other_models_that_say_the_same_are_told_as_that() -> None:
+    spans = {key: [0.36801, 0.36803] for key in ("macs", "latency", "energy", "edp")}
+    assert "than without (the same by 3 other models of the chip)." in headline.headline(
+        made(saving_interval=spans)
+    )
+
+
 def test_an_interval_around_the_latency_is_in_its_unit() -> None:
     static = made().static
     assert headline.with_bars(static) == ("1.34 ms", "11.9 µJ")
