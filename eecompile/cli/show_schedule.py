@@ -51,7 +51,8 @@ def exit_paths(out: Console, report: CostReport) -> None:
                 ("expected", quantities.quantity(expected.macs), *costs_with_bars(expected, bars), "")
             )
     means = expected is not None and not report.speculates
-    table(out, title, columns, rows, columns[1:], bold_last=int(means))
+    barred = bars != ErrorBars()  # intervals are wide
+    table(out, title, columns, rows, columns[1:], bold_last=int(means), tight=barred)
     _speculative(out, report)
     _break_even(out, report)
     if expected is not None:
@@ -137,12 +138,13 @@ def costs_with_bars(cost: Cost, bars: ErrorBars) -> tuple[str, ...]:
     """Return cycles, latency, energy and EDP; below latency and energy the intervals around them."""
     cycles, latency = quantities.cycles(cost.latency_cycles), quantities.quantity(cost.latency_s, "s")
     if bars.latency is not None and cost.latency_s is not None:
-        latency += f"\n{quantities.span(bars.latency.around(cost.latency_s), 's')}"
+        latency += f"\n{quantities.bounds(cost.latency_s, bars.latency.around(cost.latency_s))}"
     elif bars.latency is not None:
         cycles += f"\n{quantities.span(bars.latency.around(cost.latency_cycles))}"
     energy = quantities.energy(cost.energy_pj)
     if bars.energy is not None:
-        energy += f"\n{quantities.energy_span(bars.energy.around(cost.energy_pj))}"
+        energy_j = 1e-12 * cost.energy_pj
+        energy += f"\n{quantities.bounds(energy_j, bars.energy.around(energy_j))}"
     return cycles, latency, energy, quantities.product(cost.edp_js, cost.edp_j_cycles)
 
 
@@ -165,7 +167,9 @@ def _speculative(out: Console, report: CostReport) -> None:
     if report.expected is not None:
         rows.append(("expected", "", *costs_with_bars(report.expected, report.error_bars), ""))
     title = "With speculation: the next stage starts while a head decides, where that pays"
-    table(out, title, columns, rows, columns[2:], bold_last=int(report.expected is not None))
+    barred = report.error_bars != ErrorBars()
+    expected = int(report.expected is not None)
+    table(out, title, columns, rows, columns[2:], bold_last=expected, tight=barred)
 
 
 def _utilisation(out: Console, schedule: ScheduleReport) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from eecompile.wording.quantities import (
+    bounds,
     change,
     cycles,
     energy,
-    energy_span,
     interval,
     percent,
     product,
@@ -36,9 +37,14 @@ def time(costs: Costs) -> str:
 
 
 def with_bars(costs: Costs) -> tuple[str, str]:
-    """Return latency and energy, each with the interval around it on a line of its own, where it has one."""
-    latency = "\n".join(filter(None, (time(costs), time_span(costs))))
-    return latency, "\n".join(filter(None, (energy(costs.energy_pj), energy_span(costs.energy_interval))))
+    """Return latency and energy, each with the interval around it on a line below, where it has one."""
+    latency, joules = [time(costs), time_span(costs)], [energy(costs.energy_pj)]
+    if costs.latency_s is not None and costs.latency_interval is not None:
+        latency[1] = bounds(costs.latency_s, _seconds(costs, costs.latency_s, costs.latency_interval))
+    if costs.energy_interval is not None:
+        around = [1e-12 * bound for bound in costs.energy_interval]
+        joules.append(bounds(1e-12 * costs.energy_pj, around))
+    return "\n".join(filter(None, latency)), "\n".join(joules)
 
 
 def time_span(costs: Costs) -> str:
@@ -47,8 +53,11 @@ def time_span(costs: Costs) -> str:
         return ""
     if costs.latency_s is None or not costs.latency_cycles:
         return f"{span(costs.latency_interval)} cycles"
-    period_s = costs.latency_s / costs.latency_cycles
-    return span([period_s * bound for bound in costs.latency_interval], "s")
+    return span(_seconds(costs, costs.latency_s, costs.latency_interval), "s")
+
+
+def _seconds(costs: Costs, latency_s: float, interval_cycles: Sequence[float]) -> list[float]:
+    return [latency_s * bound / costs.latency_cycles for bound in interval_cycles]
 
 
 def headline(summary: Summary) -> str:

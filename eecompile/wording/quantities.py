@@ -38,6 +38,15 @@ def span(bounds: Sequence[float] | None, unit: str = "") -> str:
     return f"[{_digits(low / factor)}, {_digits(high / factor)}] {prefix}{unit}".rstrip()
 
 
+def bounds(value: float, around: Sequence[float] | None) -> str:
+    """Return an interval without its unit, in that of ``quantity(value)`` above it; empty for None."""
+    if around is None:
+        return ""
+    factor = next((factor for factor, _ in _PREFIXES if abs(value) >= factor * 0.9995), 1.0)
+    low, high = around
+    return f"[{_digits(low / factor)}, {_digits(high / factor)}]"
+
+
 def energy_span(bounds_pj: Sequence[float] | None) -> str:
     """Return an interval of energies given in picojoules: ``[12.3, 14.5] µJ``; empty for None."""
     return span(None if bounds_pj is None else [bound * 1e-12 for bound in bounds_pj], "J")

@@ -38,7 +38,7 @@ def test_every_target_has_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     assert rows[1:] == [
         ["A<b", "0.8V", "plinio", "cycles", "1,000", "1,010", "1,100", "+10.0 %", "yes"],
-        ["A<b", "0.8V", "plinio", "pJ", "2e+06", "2e+06", "1.9e+06", "-5.0 %", "yes"],
+        ["A<b", "0.8V", "plinio", "µJ", "2.00", "2.00", "1.90", "-5.0 %", "yes"],
         ["C", "0.8V", "plinio", "cycles", "500", "400", "", "-20.0 %", "no"],
     ]
     assert "Measurements: a table; a paper. Predictions are printed by `python -m made_up`." in text

@@ -55,7 +55,7 @@ def _section(name: str, target: Target) -> Iterator[str]:
         return
     yield f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
     for entry in known.networks:
-        for figure, found in (("cycles", entry.latency_cycles), ("pJ", entry.energy_pj)):
+        for figure, found in (("cycles", entry.latency_cycles), ("µJ", entry.energy_pj)):
             if found is not None:
                 yield f"| {' | '.join(_row(entry, figure, found))} |\n"
     sources = dict.fromkeys(entry.source for entry in known.networks)
@@ -66,8 +66,12 @@ def _section(name: str, target: Target) -> Iterator[str]:
 
 
 def _row(entry: ValidatedNetwork, figure: str, found: Prediction) -> tuple[str, ...]:
-    left_out = "" if found.left_out is None else f"{found.left_out:,.4g}"
-    figures = (f"{found.measured:,.4g}", f"{found.predicted:,.4g}", left_out, _error(found))
+    def shown(value: float | None) -> str:
+        if value is None:
+            return ""
+        return f"{value:,.0f}" if figure == "cycles" else f"{1e-6 * value:,.2f}"
+
+    figures = (shown(found.measured), shown(found.predicted), shown(found.left_out), _error(found))
     fitted = "yes" if entry.fitted else "no"
     return (entry.network, entry.point, entry.cost_model, figure, *figures, fitted)
 

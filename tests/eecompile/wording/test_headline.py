@@ -42,9 +42,11 @@ def test_an_interval_around_the_latency_is_in_its_unit() -> None:
     static = made().static
     assert headline.with_bars(static) == ("1.34 ms", "11.9 µJ")
     barred = static.model_copy(update={"latency_interval": (260e3, 520e3), "energy_interval": (9e6, 15e6)})
-    assert headline.with_bars(barred) == ("1.34 ms\n[1.00, 2.00] ms", "11.9 µJ\n[9.00, 15.0] µJ")
+    assert headline.with_bars(barred) == ("1.34 ms\n[1.00, 2.00]", "11.9 µJ\n[9.00, 15.0]")
     clockless = barred.model_copy(update={"latency_s": None})
     assert headline.time_span(clockless) == "[260, 520] k cycles"
+    assert headline.with_bars(clockless)[0] == "349,000 cycles\n[260, 520] k cycles"
+    assert headline.time_span(barred) == "[1.00, 2.00] ms"
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=str)

@@ -117,6 +117,21 @@ def test_an_interval_has_one_unit(bounds: tuple[float, float] | None, unit: str,
     assert quantities.span(bounds, unit) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "around", "text"),
+    [
+        (1.0, None, ""),
+        (42.2e-6, (33.8e-6, 52.8e-6), "[33.8, 52.8]"),
+        (990e-6, (850e-6, 1.2e-3), "[850, 1200]"),
+        (1.1e-3, (0.9e-3, 1.2e-3), "[0.90, 1.20]"),
+    ],
+)
+def test_an_interval_below_its_figure_is_in_the_same_unit(
+    value: float, around: tuple[float, float] | None, text: str
+) -> None:
+    assert quantities.bounds(value, around) == text
+
+
 def test_an_interval_of_energies_is_given_in_picojoules() -> None:
     assert quantities.energy_span((12.3e6, 14.5e6)) == "[12.3, 14.5] µJ"
     assert quantities.energy_span(None) == ""
