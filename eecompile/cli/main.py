@@ -129,6 +129,7 @@ def run(
     speculate: SPECULATE = False,
     min_gain: MIN_GAIN = None,
     rules: RULES = None,
+    schedule: SCHEDULE = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -141,7 +142,7 @@ def run(
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
-        point, speculate, min_gain, rules, progress=timed_progress(),
+        point, speculate, min_gain, rules, schedule, progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)
     if not result.passed:

@@ -15,6 +15,7 @@ from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS, prepare
+from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.run.steps import COST_STEPS, STEPS
 from eecompile.run_files import directory
 from eecompile.run_files.summary import Summary
@@ -25,7 +26,6 @@ from passes.model.control_flow import check_thresholds_replaceable
 from passes.state import state_of
 from targets.contract.registry import load_target
 from targets.evaluation.report import CostReport
-from targets.evaluation.scheduling import Wishes
 
 __all__ = ["RunOptions", "RunResult", "prepare", "run"]
 
@@ -70,6 +70,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
     target = load_target(options.target, cost_model=options.cost_model or "", point=options.point or "")
     if options.rules is not None:
         target = target.counted_by(options.rules)
+    wishes = wishes_of(ScheduleOptions(options.schedule, speculate=options.speculate), target)
     clock.step("load and cost")
     if options.data is not None:
         import_torch()
@@ -80,7 +81,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         options.exits,
         options.head,
         DEFAULT_EXITS,
-        wishes=Wishes(speculate=options.speculate),
+        wishes=wishes,
     )
     if "head" in options.told and not prepared.inserted:
         raise InputError(

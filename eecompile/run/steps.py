@@ -234,7 +234,7 @@ def _cost(
     target: Target | None = None,
 ) -> CostReport:
     """Return the costs of a network, scheduled for ``ratios``; equal shares if not given."""
-    wishes = Wishes(speculate=speculate)
+    wishes = Wishes(evidence.options.schedule or "", speculate=speculate)
     target = target or evidence.prepared.target
     return cost_of(graph, target, evidence.options.objective, ratios=ratios, wishes=wishes)
 
@@ -260,12 +260,14 @@ def _origin(evidence: Evidence) -> dict[str, Any]:
             if name != "told"
         },
         "rules": None if target.search is None else target.search.rules,
+        "schedule": evidence.costs.schedule.mode,
         "seeds": {"seed": options.seed},
         "versions": provenance.versions(),
         "machine": {"python": platform.python_version(), "system": platform.system()},
         "model_sha256": directory.sha256(options.model),
     }
     if len(target.cost_models) > 1:
-        cycles = cycles_by_model(evidence.prepared.plain, target, evidence.static)
+        wishes = Wishes(options.schedule or "")
+        cycles = cycles_by_model(evidence.prepared.plain, target, evidence.static, wishes=wishes)
         info["static_cycles_by_cost_model"] = cycles
     return info

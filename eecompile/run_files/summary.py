@@ -151,6 +151,7 @@ class Summary(_Frozen):
     ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
     were asked for), ``never_taken`` names exits that were asked for and that no threshold makes acceptable.
     ``rules`` says how latency counts what unrollings leave over (``None`` where no mappings are searched).
+    ``schedule`` is the mode of all schedules (``None`` in files from before there was a choice).
     ``caution`` says why the savings of this run mean nothing, and stands before them; usually ``None``.
     """
 
@@ -176,6 +177,7 @@ class Summary(_Frozen):
     never_taken: tuple[str, ...] = ()
     caution: str | None = None
     rules: str | None = None
+    schedule: str | None = None
     warnings: tuple[str, ...] = ()
 
     def to_text(self) -> str:

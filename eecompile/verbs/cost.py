@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from eecompile.run.prepare import Prepared, cost_of, cycles_by_model, prepare
+from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.verbs.cost_files import check_writable, save_mapping, write_trace
-from eecompile.verbs.schedule_options import ScheduleOptions, wishes_of
 from passes.errors import InputError, did_you_mean
 from targets.contract.registry import load_target, target_table
 from targets.contract.target import Target

@@ -13,6 +13,7 @@ from passes.registry import TABLE, pass_class
 from targets.contract.registry import load_target, target_table
 from targets.contract.support import support_table
 from targets.description.architecture import OperatingPoint
+from targets.schedule.freedom import MODES
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ class TargetInfo:
         operating_points: Clocks it can run at, the default first; none where no clock is known.
         cores: Its cores.
         cost_models: Name -> source and known error; the first is the default.
+        schedules: Modes of a schedule -> what each is, with the first cost model; the first is the default.
         support: What runs where, under which rules.
         figures: Every number of the hardware description.
     """
@@ -158,6 +160,7 @@ class TargetInfo:
     operating_points: tuple[PointInfo, ...]
     cores: tuple[CoreInfo, ...]
     cost_models: dict[str, dict[str, str]]
+    schedules: dict[str, str]
     support: tuple[SupportRule, ...]
     figures: tuple[FigureInfo, ...]
 
@@ -198,6 +201,7 @@ def _target(name: str) -> TargetInfo:
         tuple(_point(point) for point in target.arch.operating_points),
         cores,
         models,
+        {mode: MODES[mode] for mode in target.schedules},
         tuple(SupportRule(row.op_type, row.core, row.sentences) for row in support_table(target)),
         tuple(FigureInfo(path, figure.value, figure.known, figure.source) for path, figure in figures),
     )

@@ -18,9 +18,10 @@ from targets.description.mapping import NoMappingError
 from targets.network.layer import Bits, Layer
 from targets.network.workload import Workload
 from targets.objective import EDP, Objective
-from targets.schedule.freedom import Freedom
+from targets.schedule.freedom import LAYERS, MODES, Freedom
 from targets.schedule.machine import Machine
 from targets.schedule.network import CoreCosts
+from targets.schedule.search.rows import RowModel
 
 # A rule of a core. Its docstring is the sentence shown to users and printed in the support table. All rules
 # that a layer breaks are told, so each is judged by itself: it holds for a layer that it says nothing about.
@@ -179,9 +180,34 @@ class Target(ABC):
         return Bits()
 
     @property
-    def freedom(self) -> Freedom:
-        """What the scheduler may do: by default, choose cores and order of whole layers."""
-        return Freedom(split=False, fuse=False, hold=False)
+    def schedules(self) -> Mapping[str, Freedom]:
+        """The modes of a schedule it takes (:data:`targets.schedule.freedom.MODES`), the default first.
+
+        Each with what the scheduler may do in it; by default it chooses cores and order of whole layers. This
+        is the one table of that: options, refusals and listings read it.
+        """
+        return {LAYERS: Freedom(split=False, fuse=False, hold=False)}
+
+    def freedom(self, schedule: str = "") -> Freedom:
+        """Return what the scheduler may do in mode ``schedule``; in the default one if empty.
+
+        Raises:
+            InputError: A mode this target does not take.
+        """
+        taken = self.schedules
+        name = schedule or next(iter(taken))
+        if name not in taken:
+            *some, last = sorted(taken, key=tuple(MODES).index)
+            known = f"{', '.join(some)} or {last}" if some else last
+            raise InputError(
+                f"`schedule` {name}: {self.title} with cost model '{self.cost_model}' takes {known}",
+                f"say `schedule` {last if not some else known}",
+            )
+        return taken[name]
+
+    def row_model(self) -> RowModel:
+        """Return how groups of layers run row by row; only of targets that take such schedules."""
+        raise ValueError(f"{self.title} runs no layers row by row")
 
     def offchip(self, core: str) -> frozenset[str]:  # noqa: ARG002
         """Return memories off chip whose accesses are told apart in the mappings of ``core``."""

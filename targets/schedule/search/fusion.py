@@ -70,11 +70,11 @@ def _waists(network: Network) -> set[int]:
     return {p for p in range(len(order)) if alive[p] == 1}
 
 
-def tile_counts(network: Network, layers: Sequence[int]) -> list[int]:
-    """Return into how many tiles a group may be cut."""
+def tile_counts(network: Network, layers: Sequence[int], most: int = MAX_TILES) -> list[int]:
+    """Return into how many tiles a group may be cut: the finest, of at most ``most`` tiles in all."""
     rows = max(cuttable(network.layer(index), "OY") for index in layers)
     counts = sorted({-(-rows // height) for height in (1, 2, 4, 8, 16, 32)} - {1}, reverse=True)
-    return [n for n in counts if tiles_in(network, layers, n) <= MAX_TILES][:_MOST_COUNTS]
+    return [n for n in counts if tiles_in(network, layers, n) <= most][:_MOST_COUNTS]
 
 
 def tiles_in(network: Network, layers: Sequence[int], count: int) -> int:

@@ -181,6 +181,7 @@ TARGET = TargetInfo(
         "match": {"source": "a paper", "known_error": "15 %"},
         "odimo": {"source": "another", "known_error": "unknown"},
     },
+    schedules={"split": "cut", "layers": "whole"},
     support=(
         SupportRule("Softmax", "host", ("Anything.",)),
         SupportRule("Conv", "digital", ("Batch 1.", "8 bits.")),
@@ -203,9 +204,9 @@ def test_all_targets_have_a_row_each() -> None:
     other = replace(TARGET, name="other", summary="Another.", cost_models={"engine": {}}, cores=())
     text = listed(TARGET, other)
     assert cells(text, "Targets") == [
-        ["target", "what it is", "cores", "cost models"],
-        ["made_up", "A target for tests.", "digital, host", "match, odimo"],
-        ["other", "Another.", "", "engine"],
+        ["target", "what it is", "cores", "cost models", "schedules"],
+        ["made_up", "A target for tests.", "digital, host", "match, odimo", "split, layers"],
+        ["other", "Another.", "", "engine", "split, layers"],
     ]
     assert text.rstrip().endswith("`eecompile targets NAME` shows what one supports on which core.")
 
@@ -221,6 +222,10 @@ def test_one_target_is_shown_in_full() -> None:
     assert cells(text, "Cost models; the first is the default")[1:] == [
         ["match", "a paper", "15 %"],
         ["odimo", "another", "unknown"],
+    ]
+    assert cells(text, "Schedules, by the first cost model; the first is the default")[1:] == [
+        ["split", "cut"],
+        ["layers", "whole"],
     ]
     assert cells(text, "Figures; sources with --json")[1:] == [
         ["clock_hz", "2.6e+08", "published"],

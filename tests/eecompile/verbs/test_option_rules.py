@@ -27,7 +27,7 @@ VERBS = {
 ALWAYS = {
     "run": {
         "target", "data", "out", "exits", "head", "objective", "cost_model", "point", "speculate", "rules",
-        "as_json",
+        "schedule", "as_json",
     },
     "inspect": {"target", "cost_model", "as_json"},
     "opt": {"pipeline", "out", "data", "verify_each", "save_stages", "as_json"},

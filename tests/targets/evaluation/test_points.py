@@ -136,7 +136,7 @@ def test_one_point_and_none() -> None:
 def test_mapped_energies_scale_with_their_parts() -> None:
     """A described accelerator is costed at any of its points."""
     target = EngineTarget("", 1.0, parse_architecture(small_text() + POINTS, "small.yaml"))
-    wishes = Wishes(False, False, speculate=True)
+    wishes = Wishes("layers", speculate=True)
     report = evaluate(residual(), target, ratios=(0.5, 0.5), wishes=wishes)
     slow = evaluate(residual(), target.at_point("slow"), ratios=(0.5, 0.5), wishes=wishes)
     assert slow.to_json() == report.at("slow").to_json()
