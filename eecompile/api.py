@@ -57,6 +57,7 @@ def run(
     speculate: bool = False,
     min_gain: float | None = None,
     rules: str | None = None,
+    schedule: str | None = None,
     max_latency: float | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
@@ -85,6 +86,8 @@ def run(
             absent.
         rules: How latency counts what unrollings leave over, on targets that search mappings: ``exact`` (if
             absent) in full, ``zigzag`` as that tool does.
+        schedule: Mode of all schedules, one that the target takes (`eecompile targets NAME`); its first if
+            absent.
         max_latency: Longest allowed latency of the deepest exit, in s: all costs are for the operating point
             that is best for the objective within it, or for ``point`` if it is.
         progress: Called with one line of text per step.
@@ -101,7 +104,7 @@ def run(
         "data": data, "out": out, "exits": exits, "head": head, "max_drop": max_drop,
         "optimistic": optimistic, "preprocess": preprocess, "cost_model": cost_model, "seed": seed,
         "point": point, "speculate": speculate, "min_gain": min_gain, "rules": rules,
-        "max_latency": max_latency,
+        "schedule": schedule, "max_latency": max_latency,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -120,6 +123,7 @@ def run(
         speculate=speculate,
         min_gain=min_gain,
         rules=rules,
+        schedule=schedule,
         told=check_given("run", given),
         max_latency=max_latency,
     )
@@ -232,7 +236,8 @@ def cost(
         max_latency: Longest allowed latency of the deepest exit, in s: the figures are for the operating
             point that is best for the objective within it, or for ``point`` if it is.
         schedule: ``layers``: each whole on one core; ``split``: cut over cores where that helps; ``fused``:
-            also fused depth first. All the target allows if absent.
+            also fused depth first; ``rows``: groups of layers row by row on several cores. A target takes
+            some of them (`eecompile targets NAME`); its first if absent.
         weights: ``keep`` (the default): weights that fit stay on chip between inferences; ``fetch``: none do.
         ratios: Share of inputs that leave at each exit, the final one included: the schedule is made for
             them, and expected values are given. Equal shares are scheduled for if absent.
@@ -248,8 +253,8 @@ def cost(
         InputError: A wrong file or value, or an option the target cannot honour.
         NoSolutionError: A layer that no core of the target supports, or no point meets ``max_latency``.
     """
+    from eecompile.run.schedule_options import ScheduleOptions
     from eecompile.verbs.cost import CostOptions, cost_network
-    from eecompile.verbs.schedule_options import ScheduleOptions
     from passes.heads import check_kind
     from targets.network.layer import Bits
     from targets.objective import objective_named

@@ -129,6 +129,7 @@ def run(
     speculate: SPECULATE = False,
     min_gain: MIN_GAIN = None,
     rules: RULES = None,
+    schedule: SCHEDULE = None,
     max_latency: MAX_LATENCY = None,
     as_json: JSON = False,
 ) -> None:
@@ -142,7 +143,7 @@ def run(
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
-        point, speculate, min_gain, rules, max_latency, progress=timed_progress(),
+        point, speculate, min_gain, rules, schedule, max_latency, progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)
     if not result.passed:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from targets.schedule.freedom import MODES
+
 MODEL = Annotated[
     Path, typer.Argument(metavar="MODEL", help="Trained classifier, an .onnx file.", show_default=False)
 ]
@@ -61,9 +63,10 @@ BITS = Annotated[
 SCHEDULE = Annotated[
     str | None,
     typer.Option(
-        metavar="layers|split|fused",
-        help="Each layer runs whole on one core; or may be split over several; or fused depth first too. "
-        "[default: all the target allows]",
+        metavar="|".join(MODES),
+        help="Each layer runs whole on one core; or may be split over several; or fused depth first too; or "
+        "groups run row by row on several cores. See `eecompile targets NAME` for what a target takes. "
+        "[default: the target's first]",
     ),
 ]
 WEIGHTS = Annotated[

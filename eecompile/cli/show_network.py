@@ -115,10 +115,16 @@ def target_list(out: Console, result: TargetList) -> None:
     """Print all targets, or one with its cores, cost models and support table."""
     if not result.detailed:
         rows = [
-            (t.name, t.summary, ", ".join(c.name for c in t.cores), ", ".join(t.cost_models))
+            (
+                t.name,
+                t.summary,
+                ", ".join(c.name for c in t.cores),
+                ", ".join(t.cost_models),
+                ", ".join(t.schedules),
+            )
             for t in result.targets
         ]
-        table(out, "Targets", ("target", "what it is", "cores", "cost models"), rows)
+        table(out, "Targets", ("target", "what it is", "cores", "cost models", "schedules"), rows)
         line(out, "`eecompile targets NAME` shows what one supports on which core.")
         return
     _target(out, result.targets[0])
@@ -146,6 +152,8 @@ def _target(out: Console, target: TargetInfo) -> None:
     table(
         out, "Cost models; the first is the default", ("model", "source", "known error", "error bars"), models
     )
+    modes = tuple(target.schedules.items())
+    table(out, "Schedules, by the first cost model; the first is the default", ("schedule", "meaning"), modes)
     support = [
         (core, ", ".join(operators), "; ".join(rules)) for (core, rules), operators in _alike(target).items()
     ]

@@ -15,13 +15,9 @@ from targets.evaluation.report import CostReport
 from targets.evaluation.schedule_report import ScheduleReport
 from targets.objective import Objective
 from targets.schedule.exact.solve import Exact
+from targets.schedule.freedom import FUSED, MODES, ROWS
 
 SHOWN_RESOURCES = 24
-_MODES = {
-    "layers": "each layer whole on one core",
-    "split": "layers may be split over cores",
-    "fused": "layers may be split over cores and fused depth first",
-}
 
 
 def exit_paths(out: Console, report: CostReport) -> None:
@@ -72,8 +68,8 @@ def schedule_tables(out: Console, report: CostReport) -> None:
 def schedule_line(report: CostReport) -> str:
     """Return in a sentence how layers were scheduled and which weights stay on chip."""
     schedule = report.schedule
-    text = f"Schedule: {_MODES[schedule.mode]}, {schedule.runs} runs, {schedule.moves} moves"
-    if schedule.mode == "fused":
+    text = f"Schedule: {MODES[schedule.mode]}, {schedule.runs} runs, {schedule.moves} moves"
+    if schedule.mode in (FUSED, ROWS):
         text += f", {fused_layers(schedule)}"
     if len(report.exits) > 1 and report.expected is None:
         text += "; made for equal shares of inputs at each exit, --ratios says otherwise"
@@ -208,7 +204,8 @@ def _memories(out: Console, schedule: ScheduleReport) -> None:
 
 
 def _energy(out: Console, exits: Sequence[PathCost], schedule: ScheduleReport) -> None:
-    if not schedule.moves:
+    moved = any(split.onchip_pj or split.offchip_pj or split.links_pj for split in schedule.energy)
+    if not schedule.moves or not moved:
         return
     rows = [
         (

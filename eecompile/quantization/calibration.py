@@ -132,8 +132,9 @@ def _histograms(
     counts = {name: np.zeros(_BINS) for name in low}
     edges: dict[str, Array] = {}
     for name, size in sizes():
-        found, between = np.histogram(size, _BINS, (low[name], high[name]))
-        edges[name] = between.astype(np.float64)  # the sum of two may be no float32
+        # Edges between neighbouring float32, and the sum of two of them, need not be float32.
+        ends = (low[name], high[name]) if low[name] < high[name] else (high[name] / 2, high[name] or 1.0)
+        found, edges[name] = np.histogram(size.astype(np.float64), _BINS, ends)
         counts[name] += found
     return evaluator, {name: (counts[name], (e[:-1] + e[1:]) / 2) for name, e in edges.items()}
 

@@ -9,6 +9,7 @@ from typing import Any
 from eecompile.report.reading import RunFiles
 from eecompile.run_files.summary import Summary
 from eecompile.wording import quantities
+from targets.schedule.freedom import MODES
 
 _SHOWN_ELSEWHERE = ("measured", "agreement", "warnings")
 
@@ -96,6 +97,11 @@ def facts(run: RunFiles) -> tuple[Fact, ...]:
         Fact("cost model", summary.cost_model),
         *(() if summary.point is None else (Fact("operating point", _point(summary)),)),
         *(() if summary.rules is None else (Fact("rules of latency", summary.rules),)),
+        *(
+            ()
+            if summary.schedule is None
+            else (Fact("schedule", f"{summary.schedule}: {MODES.get(summary.schedule, '')}"),)
+        ),
         Fact("known error of the cost model", summary.known_error),
         Fact("seed", str(summary.seed)),
     ]

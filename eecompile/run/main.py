@@ -16,6 +16,7 @@ from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS, Prepared, cost_of, prepare
+from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.run.steps import COST_STEPS, STEPS
 from eecompile.run_files import directory
 from eecompile.run_files.summary import Summary
@@ -26,7 +27,6 @@ from passes.model.control_flow import check_thresholds_replaceable
 from passes.state import state_of
 from targets.evaluation.points import at_point, choose_point
 from targets.evaluation.report import CostReport
-from targets.evaluation.scheduling import Wishes
 
 __all__ = ["RunOptions", "RunResult", "prepare", "run"]
 
@@ -77,6 +77,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
             f"{options.target} does not say with which numbers cores compute: nothing is quantized for it",
             "leave `data` away: costs need none; or make a target of it, whose class names `schemes`",
         )
+    wishes = wishes_of(ScheduleOptions(options.schedule, speculate=options.speculate), target)
     clock.step("load and cost")
     if options.data is not None:
         import_torch()
@@ -87,7 +88,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         options.exits,
         options.head,
         DEFAULT_EXITS,
-        wishes=Wishes(speculate=options.speculate),
+        wishes=wishes,
     )
     if "head" in options.told and not prepared.inserted:
         raise InputError(

@@ -40,6 +40,7 @@ class RunOptions:
     speculate: bool = False
     min_gain: float | None = None
     rules: str | None = None
+    schedule: str | None = None
     told: frozenset[str] = frozenset()
     max_latency: float | None = None
 

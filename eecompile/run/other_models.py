@@ -35,7 +35,10 @@ class Recosted:
 
 
 def recost(
-    target: Target, cost: Callable[[Target], tuple[CostReport, CostReport]], tell: Callable[[str], None]
+    target: Target,
+    cost: Callable[[Target], tuple[CostReport, CostReport]],
+    tell: Callable[[str], None],
+    mode: str = "layers",
 ) -> tuple[Recosted, ...]:
     """Cost a network by all alternatives of ``target``.
 
@@ -43,9 +46,12 @@ def recost(
         target: The target it was made for.
         cost: From a target to the costs of the network and of static, both scheduled for it.
         tell: Called with a line of progress per model.
+        mode: Mode of the schedules: models that differ in another are left out.
     """
     found = []
     for item in target.alternatives():
+        if item.mode not in ("", mode):
+            continue
         tell(f"cost by {item.cause}: {item.name}")
         try:
             found.append(Recosted(item, *cost(item.target)))

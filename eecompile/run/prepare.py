@@ -115,7 +115,7 @@ def prepare(
         spec = str(exits) if isinstance(exits, int) else exits
         given = given_names(plain, spec)
         if choose_on is not None and not given and int(str(spec)) <= MAX_EXITS:
-            quick = Wishes(split=False, fuse=False)  # compared with each other, and soon found
+            quick = Wishes("layers")  # compared with each other, and soon found
 
             def value(tried: gs.Graph) -> float:
                 report = cost_of(tried, choose_on, objective, bits, fusion, None, quick)

@@ -159,7 +159,9 @@ def vary_models(evidence: Evidence) -> None:
         costs = _cost(evidence, forms.lowered, ratios, speculate, target)
         return costs, _cost(evidence, forms.static, target=target)
 
-    evidence.recosted = recost(evidence.prepared.target, cost, evidence.clock.detail)
+    evidence.recosted = recost(
+        evidence.prepared.target, cost, evidence.clock.detail, evidence.costs.schedule.mode
+    )
 
 
 def conclude(evidence: Evidence) -> None:
@@ -233,7 +235,7 @@ def _cost(
     target: Target | None = None,
 ) -> CostReport:
     """Return the costs of a network, scheduled for ``ratios``; equal shares if not given."""
-    wishes = Wishes(speculate=speculate)
+    wishes = Wishes(evidence.options.schedule or "", speculate=speculate)
     target = target or evidence.prepared.target
     return cost_of(graph, target, evidence.options.objective, ratios=ratios, wishes=wishes)
 
@@ -274,6 +276,7 @@ def _origin(evidence: Evidence) -> dict[str, Any]:
             if name != "told"
         },
         "rules": None if target.search is None else target.search.rules,
+        "schedule": evidence.costs.schedule.mode,
         "seeds": {"seed": options.seed},
         "versions": provenance.versions(),
         "machine": {"python": platform.python_version(), "system": platform.system()},
@@ -281,6 +284,7 @@ def _origin(evidence: Evidence) -> dict[str, Any]:
         "target_sha256": directory.sha256(Path(options.target)) if is_file(options.target) else None,
     }
     if len(target.cost_models) > 1:
-        cycles = cycles_by_model(evidence.prepared.plain, target, evidence.static)
+        wishes = Wishes(options.schedule or "")
+        cycles = cycles_by_model(evidence.prepared.plain, target, evidence.static, wishes=wishes)
         info["static_cycles_by_cost_model"] = cycles
     return info

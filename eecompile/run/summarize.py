@@ -78,6 +78,7 @@ def _common(evidence: Evidence) -> dict[str, Any]:
         "optimistic": options.optimistic,
         "seed": options.seed,
         "rules": None if costs.target.search is None else costs.target.search.rules,
+        "schedule": costs.schedule.mode,
     }
 
 

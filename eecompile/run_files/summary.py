@@ -231,6 +231,7 @@ class Summary(_Frozen):
     ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
     were asked for), ``never_taken`` names exits that were asked for and that no threshold makes acceptable.
     ``rules`` says how latency counts what unrollings leave over (``None`` where no mappings are searched).
+    ``schedule`` is the mode of all schedules (``None`` in files from before there was a choice).
     ``validation`` says what stands behind absolute figures (``measured``, ``spread``, both, or ``none``), and
     ``intervals`` by how much they may be off. ``saving_interval`` is that of the saving: a common error
     cancels in a ratio, so it spans what is saved by all ``saving_causes``, models of the chip that are
@@ -266,6 +267,7 @@ class Summary(_Frozen):
     never_taken: tuple[str, ...] = ()
     caution: str | None = None
     rules: str | None = None
+    schedule: str | None = None
     point: str | None = None
     operating_points: tuple[PointResult, ...] = ()
     warnings: tuple[str, ...] = ()

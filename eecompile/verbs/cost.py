@@ -10,8 +10,8 @@ from typing import Literal
 
 from eecompile.run.accelerator import assumed_bits, open_target
 from eecompile.run.prepare import Prepared, cost_of, cycles_by_model, prepare
+from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.verbs.cost_files import check_writable, save_mapping, write_trace
-from eecompile.verbs.schedule_options import ScheduleOptions, wishes_of
 from passes.errors import InputError
 from targets.contract.target import Target
 from targets.described.target import EngineTarget

@@ -14,6 +14,7 @@ from targets.contract.registry import load_target, target_table
 from targets.contract.support import support_table
 from targets.description.architecture import OperatingPoint
 from targets.evaluation.intervals import ErrorBars
+from targets.schedule.freedom import MODES
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ class TargetInfo:
         operating_points: Clocks it can run at, the default first; none where no clock is known.
         cores: Its cores.
         cost_models: Name -> source, known error and the error bars of its figures; the first is the default.
+        schedules: Modes of a schedule -> what each is, with the first cost model; the first is the default.
         support: What runs where, under which rules.
         figures: Every number of the hardware description.
     """
@@ -159,6 +161,7 @@ class TargetInfo:
     operating_points: tuple[PointInfo, ...]
     cores: tuple[CoreInfo, ...]
     cost_models: dict[str, dict[str, Any]]
+    schedules: dict[str, str]
     support: tuple[SupportRule, ...]
     figures: tuple[FigureInfo, ...]
 
@@ -203,6 +206,7 @@ def _target(name: str) -> TargetInfo:
         tuple(_point(point) for point in target.arch.operating_points),
         cores,
         models,
+        {mode: MODES[mode] for mode in target.schedules},
         tuple(SupportRule(row.op_type, row.core, row.sentences) for row in support_table(target)),
         tuple(FigureInfo(path, figure.value, figure.known, figure.source) for path, figure in figures),
     )

@@ -30,14 +30,15 @@ from targets.description.mapping import NoMappingError
 from targets.network.layer import Bits, Layer
 from targets.network.workload import Workload
 from targets.objective import EDP, Objective
-from targets.schedule.freedom import Freedom
+from targets.schedule.freedom import LAYERS, MODES, Freedom
 from targets.schedule.machine import Machine
 from targets.schedule.network import CoreCosts
+from targets.schedule.search.rows import RowModel
 
 # What a target says of figures that no measurement stands behind.
 NOT_VALIDATED = "not validated"
-# Factors at which host work whose cost is a placeholder is costed too.
-HOST_SCALES = (0.0, 4.0)
+# Factors at which host work whose cost is a placeholder is costed.
+HOST_SCALES = (0.0, 1.0, 4.0)
 # Why models of one chip differ; targets may have causes of their own.
 HOST_SCALE, COST_MODEL = "host scale", "cost model"
 # A rule of a core. Its docstring is the sentence shown to users and printed in the support table. All rules
@@ -211,12 +212,13 @@ class Target(ABC):
         return self.scaled_hosts()
 
     def scaled_hosts(self) -> tuple[Alternative, ...]:
-        """Return this target with host work that costs nothing, and that costs four times as much."""
+        """Return this target with host work for nothing, at its placeholder, and at four times that."""
         if self.arch.host is None:
             return ()
         return tuple(
             Alternative(f"host x{scale:g}", HOST_SCALE, replace(self, host_scale=scale))
             for scale in HOST_SCALES
+            if scale != self.host_scale
         )
 
     def other_models(self) -> tuple[Alternative, ...]:
@@ -255,9 +257,34 @@ class Target(ABC):
         return Bits()
 
     @property
-    def freedom(self) -> Freedom:
-        """What the scheduler may do: by default, choose cores and order of whole layers."""
-        return Freedom(split=False, fuse=False, hold=False)
+    def schedules(self) -> Mapping[str, Freedom]:
+        """The modes of a schedule it takes (:data:`targets.schedule.freedom.MODES`), the default first.
+
+        Each with what the scheduler may do in it; by default it chooses cores and order of whole layers. This
+        is the one table of that: options, refusals and listings read it.
+        """
+        return {LAYERS: Freedom(split=False, fuse=False, hold=False)}
+
+    def freedom(self, schedule: str = "") -> Freedom:
+        """Return what the scheduler may do in mode ``schedule``; in the default one if empty.
+
+        Raises:
+            InputError: A mode this target does not take.
+        """
+        taken = self.schedules
+        name = schedule or next(iter(taken))
+        if name not in taken:
+            *some, last = sorted(taken, key=tuple(MODES).index)
+            known = f"{', '.join(some)} or {last}" if some else last
+            raise InputError(
+                f"`schedule` {name}: {self.title} with cost model '{self.cost_model}' takes {known}",
+                f"say `schedule` {last if not some else known}",
+            )
+        return taken[name]
+
+    def row_model(self) -> RowModel:
+        """Return how groups of layers run row by row; only of targets that take such schedules."""
+        raise ValueError(f"{self.title} runs no layers row by row")
 
     def offchip(self, core: str) -> frozenset[str]:  # noqa: ARG002
         """Return memories off chip whose accesses are told apart in the mappings of ``core``."""
@@ -348,11 +375,13 @@ class Alternative:
         cause: Why it differs, the same for all that differ alike: ``cost model``, ``host scale``,
             ``fitted parameters``, ``rules`` …
         target: The target with that model; it runs the same networks at the same point.
+        mode: Mode of schedules that it differs in; empty if in all.
     """
 
     name: str
     cause: str
     target: Target
+    mode: str = ""
 
 
 @functools.cache

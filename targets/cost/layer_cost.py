@@ -16,7 +16,7 @@ PJ_PER_MW_S = 1e9
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What a layer costs on a core; the parts follow one another and add up to the latency.
+    """What a layer costs on a core; the parts follow one another and, less what overlaps, are the latency.
 
     Attributes:
         compute_cycles: The core computes.
@@ -31,6 +31,7 @@ class LayerCost:
         load_cycles: First operands come in before the core computes.
         store_cycles: Last results leave after it has computed.
         padding_bytes: Of what it reads and writes, bytes that hold nothing: tensors padded to whole words.
+        overlapped_cycles: Of the parts, cycles in which other layers are at work too and that count there.
         detail: The mapping behind the figures, where the cost engine chose one.
     """
 
@@ -46,6 +47,7 @@ class LayerCost:
     load_cycles: int = 0
     store_cycles: int = 0
     padding_bytes: int = 0
+    overlapped_cycles: int = 0
     detail: Solution | None = None
 
     def value(self, objective: Objective) -> float:
@@ -54,9 +56,9 @@ class LayerCost:
 
     @property
     def latency_cycles(self) -> int:
-        """Cycles from start to end of the layer: nothing overlaps."""
+        """Cycles from start to end of the layer, less those that count with other layers."""
         on_core = self.load_cycles + self.compute_cycles + self.stall_cycles + self.store_cycles
-        return on_core + self.dma_cycles + self.host_cycles + self.job_cycles
+        return on_core + self.dma_cycles + self.host_cycles + self.job_cycles - self.overlapped_cycles
 
     def at_energy(self, scale: float) -> LayerCost:
         """Return the cost where every energy is ``scale`` times as large."""
@@ -84,6 +86,7 @@ def in_turn(costs: Sequence[LayerCost]) -> LayerCost:
         load_cycles=sum(cost.load_cycles for cost in costs),
         store_cycles=sum(cost.store_cycles for cost in costs),
         padding_bytes=sum(cost.padding_bytes for cost in costs),
+        overlapped_cycles=sum(cost.overlapped_cycles for cost in costs),
     )
 
 

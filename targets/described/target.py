@@ -27,7 +27,7 @@ from targets.description.mapping import MappingRule, NoMappingError, RuleError, 
 from targets.network.layer import Bits, Layer
 from targets.network.workload import Workload
 from targets.objective import EDP, Objective
-from targets.schedule.freedom import Freedom
+from targets.schedule.freedom import FUSED, LAYERS, SPLIT, Freedom
 from targets.schedule.machine import Machine
 
 ENGINE_MODEL = CostModel(
@@ -266,9 +266,11 @@ class EngineTarget(Target):
         return allowed_cores(self.rule(layer), running)
 
     @property
-    def freedom(self) -> Freedom:
-        """All the scheduler can do; without locality, cores and order of whole layers."""
-        return Freedom(self.locality, self.locality, self.locality)
+    def schedules(self) -> Mapping[str, Freedom]:
+        """All the scheduler can do first, then less; without locality, cores and order of whole layers."""
+        if not self.locality:
+            return {LAYERS: Freedom(split=False, fuse=False, hold=False)}
+        return {FUSED: Freedom(), SPLIT: Freedom(fuse=False), LAYERS: Freedom(split=False, fuse=False)}
 
     def for_objective(self, objective: Objective) -> EngineTarget:
         """Return this target with mappings searched for ``objective``."""

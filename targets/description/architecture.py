@@ -142,6 +142,18 @@ class Link(Frozen):
         return self
 
 
+class PowerTogether(Frozen):
+    """What cores take that are at work at once, where that is known and is not the sum of what each takes.
+
+    Attributes:
+        cores: Their names.
+        active_power_mw: Power of all of them together, in mW.
+    """
+
+    cores: Annotated[tuple[Name, ...], Field(min_length=2)]
+    active_power_mw: Figure
+
+
 class Architecture(Frozen):
     """A whole accelerator.
 
@@ -153,6 +165,7 @@ class Architecture(Frozen):
         host_waits: The host is busy while any other core works.
         operating_points: Empty where no clock is known; the first is the default, and its energies are
             those of the description.
+        powers_together: Of cores at work at once.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -164,6 +177,19 @@ class Architecture(Frozen):
     operating_points: tuple[OperatingPoint, ...] = ()
     overlap: bool = False
     host_waits: bool = False
+    powers_together: tuple[PowerTogether, ...] = ()
+
+    @model_validator(mode="after")
+    def _powers_are_of_different_cores(self) -> Architecture:
+        names = {core.name for core in self.cores}
+        for index, power in enumerate(self.powers_together):
+            for name in power.cores:
+                if name not in names:
+                    hint = did_you_mean(name, names)
+                    raise ValueError(f"powers_together[{index}].cores: there is no core '{name}'; {hint}")
+            if len(set(power.cores)) < len(power.cores):
+                raise ValueError(f"powers_together[{index}].cores: one is named twice")
+        return self
 
     @model_validator(mode="after")
     def _unique_names(self) -> Architecture:

@@ -95,6 +95,7 @@ def layer_figures(report: LayerReport) -> dict[str, Any]:
         "load_cycles": cost.load_cycles,
         "store_cycles": cost.store_cycles,
         "padding_bytes": cost.padding_bytes,
+        "overlapped_cycles": cost.overlapped_cycles,
         "declined": [{"core": r.core, "rule": r.rule} for r in report.declined],
         "cores": list(report.cores),
         "tiles": report.tiles,

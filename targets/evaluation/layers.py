@@ -11,6 +11,7 @@ from targets.cost.layer_cost import LayerCost, in_turn
 from targets.evaluation.scheduling import Planned
 from targets.network.layer import Layer
 from targets.schedule.result import Run
+from targets.schedule.view.moments import elapsed_cycles
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class LayerReport:
         core: The core that is busiest with it.
         cost: Of all its tiles: cycles and bound of the busiest core, on which they need not follow one
             another without a gap; energy of all; utilization of all cores that run some; the mapping of the
-            first.
+            first. Where groups of layers run in rows, the latency is its share of the time they take, so that
+            the latencies of all layers add up to that of the network.
         move_energy_pj: What was moved for it between stores, and delivering the result.
         share: Share of the energy of the whole network, 0 to 1.
         exit: First exit whose path contains the layer.
@@ -77,6 +79,7 @@ def layer_reports(planned: Planned, target: Target) -> tuple[LayerReport, ...]:
     runs: dict[int, list[Run]] = {}
     for run in schedule.runs:
         runs.setdefault(run.layer, []).append(run)
+    elapsed = elapsed_cycles(schedule) if planned.rows else {}
     moved: dict[int, float] = dict.fromkeys(runs, 0.0)
     for move in schedule.moves:
         moved[move.layer] += move.energy_pj
@@ -85,6 +88,8 @@ def layer_reports(planned: Planned, target: Target) -> tuple[LayerReport, ...]:
     for index in sorted(runs):
         layer, of_layer = workload.layers[index], runs[index]
         core, cost = _cost(of_layer)
+        if index in elapsed:
+            cost = _as_elapsed(cost, elapsed[index])
         energy_pj = cost.energy_pj + moved[index]
         found.append(
             LayerReport(
@@ -120,6 +125,20 @@ def _cost(runs: Sequence[Run]) -> tuple[str, LayerCost]:
         energy_pj=sum(run.cost.energy_pj for run in runs),
         utilization=min(1.0, used / (latency * len(busiest))) if latency else 0.0,
         detail=min(runs, key=lambda run: run.cut).cost.detail,
+    )
+
+
+def _as_elapsed(cost: LayerCost, cycles: int) -> LayerCost:
+    """Return ``cost`` with ``cycles`` as its latency, which is its share of a time that it has not alone.
+
+    What its core works beyond that goes on beside other layers; what it works less it waits.
+    """
+    beside = max(0, cost.latency_cycles - cycles)
+    return replace(
+        cost,
+        stall_cycles=cost.stall_cycles + max(0, cycles - cost.latency_cycles),
+        overlapped_cycles=beside,
+        bound_cycles=max(0, cost.bound_cycles - beside),
     )
 
 

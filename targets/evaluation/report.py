@@ -162,7 +162,8 @@ class CostReport:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What the figures leave out."""
-        found = (*_incomplete(self.refusals), *self.target.warnings(self.workload))
+        rows = (self.target.row_model().caution,) if self.planned.rows else ()
+        found = (*_incomplete(self.refusals), *rows, *self.target.warnings(self.workload))
         return found if self.worse_than_static is None else (self.worse_than_static, *found)
 
     @property

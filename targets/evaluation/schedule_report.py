@@ -14,7 +14,6 @@ from targets.schedule.view.memory_profile import MemoryProfile, memory_profiles
 from targets.schedule.view.timeline import Timeline
 from targets.schedule.view.utilisation import Utilisation, utilisation
 
-Mode = Literal["layers", "split", "fused"]
 Weights = Literal["keep", "fetch"]
 
 
@@ -31,7 +30,7 @@ class ScheduleReport:
     """A schedule in figures.
 
     Attributes:
-        mode: The most that could be done with a layer: run whole, split over cores, fused depth first.
+        mode: What could be done with layers; one of :data:`targets.schedule.freedom.MODES`.
         weights: Whether weights could stay on chip between inferences.
         resident: Those that do, in the order the layers run.
         weighted: How many layers have weights or constants.
@@ -44,7 +43,7 @@ class ScheduleReport:
         energy: Where the energy of each exit path goes.
     """
 
-    mode: Mode
+    mode: str
     weights: Weights
     resident: tuple[ResidentWeights, ...]
     weighted: int
@@ -67,10 +66,10 @@ def schedule_report(planned: Planned, target: Target, wishes: Wishes, timeline: 
         wishes: What the user asked of it.
         timeline: The same schedule as it is drawn.
     """
-    schedule, network, free = planned.schedule, planned.network, wishes.freedom(target.freedom)
+    schedule, network, free = planned.schedule, planned.network, target.freedom(wishes.schedule)
     groups = [segment.layers for segment in planned.plan if len(segment.layers) > 1]
     return ScheduleReport(
-        mode="fused" if free.fuse else "split" if free.split else "layers",
+        mode=wishes.schedule or next(iter(target.schedules)),
         weights="keep" if free.hold and wishes.keep_weights else "fetch",
         resident=_resident(planned),
         weighted=sum(has_weights(network.layer(index)) for index in network.order),

@@ -12,6 +12,7 @@ from passes.errors import InputError, NoSolutionError
 from targets.contract.placement import Reason, Refusal
 from targets.contract.target import Target
 from targets.cost.model.nest_of_layer import nest_of
+from targets.evaluation.rows import expected, rows_of, scheduled
 from targets.network.layer import Layer
 from targets.network.workload import Workload
 from targets.objective import Objective, uniform
@@ -33,22 +34,16 @@ class Wishes:
     """What a user asks of a schedule.
 
     Attributes:
-        split: Layers may be cut into parts that run on several cores.
-        fuse: Layers may be fused depth first.
+        schedule: A mode of the target (``Target.schedules``); its default one if empty.
         keep_weights: Weights that fit stay on chip between inferences; else all are fetched each time.
         speculate: The next stage may start while a head decides.
         exact_seconds: How long the exact solver may improve and bound the schedule; ``None`` leaves it away.
     """
 
-    split: bool = True
-    fuse: bool = True
+    schedule: str = ""
     keep_weights: bool = True
     speculate: bool = False
     exact_seconds: float | None = None
-
-    def freedom(self, allowed: Freedom) -> Freedom:
-        """Return what of this the target allows."""
-        return Freedom(allowed.split and self.split, allowed.fuse and self.fuse, allowed.hold)
 
 
 @dataclass(frozen=True)
@@ -61,6 +56,7 @@ class Planned:
         speculative: The schedule with speculation where it pays; ``None`` if it was not asked for.
         refusals: Layers no core takes.
         exact: What the exact solver made of the cuts of ``plan``; ``None`` if it was not asked.
+        rows: Groups of layers run row by row, so that layers share time and energy with others.
     """
 
     network: Network
@@ -70,6 +66,7 @@ class Planned:
     speculative: Schedule | None
     refusals: tuple[Refusal, ...]
     exact: Exact | None = None
+    rows: bool = False
 
     def at_energy(self, scale: float) -> Planned:
         """Return the same schedules where every energy is ``scale`` times as large."""
@@ -88,7 +85,7 @@ def schedule_workload(
     """Schedule the layers of ``workload``.
 
     What is decided does not depend on ``host_scale``: it scales placeholders, so it changes costs but moves
-    nothing.
+    nothing. With rows the schedule is the better one of that with them and that of whole layers.
 
     Args:
         workload: The network.
@@ -109,7 +106,43 @@ def schedule_workload(
             "the exact solver decides at the nominal cost of host work only",
             "leave `host_scale` away, or use the default solver",
         )
-    free = wishes.freedom(target.freedom)
+    free = target.freedom(wishes.schedule)
+    if not free.rows:
+        return _scheduled(workload, target, objective, ratios, wishes, free, allow_refused)
+    whole = replace(free, rows=False)
+    nominal = replace(target, host_scale=1.0)
+    layers, obstacle = None, None
+    try:
+        layers = _scheduled(workload, nominal, objective, ratios, wishes, whole, allow_refused)
+    except NoSolutionError as error:
+        obstacle = error
+    shares = tuple(ratios) if ratios is not None else uniform(len(workload.exits))
+    with _collector_paused():
+        rows = rows_of(workload, nominal.row_model(), objective, shares)
+    if rows is None or (layers and not layers.refusals and rows.worth >= _worth(layers, objective, shares)):
+        if obstacle is not None:
+            raise obstacle
+        return _scheduled(workload, target, objective, ratios, wishes, whole, allow_refused)
+    network, schedule, speculative = scheduled(
+        rows.plan, workload, target.row_model(), objective, shares, wishes.speculate
+    )
+    return Planned(network, rows.plan, schedule, {}, speculative, (), rows=True)
+
+
+def _worth(planned: Planned, objective: Objective, shares: Sequence[float]) -> float:
+    return expected(planned.schedule, objective, shares)
+
+
+def _scheduled(
+    workload: Workload,
+    target: Target,
+    objective: Objective,
+    ratios: Sequence[float] | None,
+    wishes: Wishes,
+    free: Freedom,
+    allow_refused: bool,
+) -> Planned:
+    """Return the schedule of layers that are placed by ``free``, none of them in rows."""
     nominal = replace(target, host_scale=1.0)
     network = replace(_network(workload, nominal), thrifty=not objective.counts_latency)
     candidates = Candidates(network, free)

@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.resources import files
 from typing import ClassVar
 
+from passes.errors import InputError
 from passes.integers.schemes import scheme
 from passes.operator_sets import GLOBAL_POOLS, WINDOW_POOLS
 from passes.registry import parse_pipeline
@@ -20,11 +21,13 @@ from targets.contract.support import support_table
 from targets.contract.target import NOT_VALIDATED, Target, sentence
 from targets.contract.validation import NONE, Quantity
 from targets.evaluation.intervals import ErrorBars
+from targets.evaluation.layers import layer_reports
 from targets.evaluation.scheduling import Wishes, schedule_workload
 from targets.network.layer import Layer, LoopDims, Operand
 from targets.network.workload import ExitPath, Workload
-from targets.objective import EDP, OBJECTIVES, Objective
+from targets.objective import EDP, LATENCY, OBJECTIVES, Objective
 from targets.schedule.check.checker import problems
+from targets.schedule.freedom import LAYERS, MODES
 
 MIN_SENTENCE_WORDS = 3
 QUANTITIES: tuple[Quantity, ...] = ("latency", "energy")
@@ -182,6 +185,30 @@ class TargetConformance:
         assert self.target.schemes.keys() in (set(), {core.name for core in self.target.arch.cores})
         for name in self.target.schemes.values():
             assert scheme(name).name == name
+
+    def test_schedules_have_names_users_know(self) -> None:
+        """Its modes of a schedule are known ones; whole layers are among them, and no other is taken."""
+        taken = self.target.schedules
+        assert LAYERS in taken and taken.keys() <= MODES.keys()
+        assert self.target.freedom() == next(iter(taken.values())), "the first is the default"
+        for mode in MODES.keys() - taken.keys():
+            told = ""
+            try:
+                self.target.freedom(mode)
+            except InputError as error:
+                told = error.hint
+            assert told, f"it is scheduled by mode '{mode}', which it does not take"
+            assert all(name in told for name in taken), "a refusal says what is taken"
+
+    def test_every_schedule_it_takes_adds_up(self) -> None:
+        """In every mode exits come in their order, and layers take the energy of the whole together."""
+        workload = sample_workload(self._operators())
+        for mode in self.target.schedules:
+            planned = schedule_workload(workload, self.target, LATENCY, wishes=Wishes(mode))
+            ends = planned.schedule.stage_end_cycles
+            assert list(ends) == sorted(ends) and ends[0] > 0
+            layers = layer_reports(planned, self.target)
+            assert math.isclose(sum(one.energy_pj for one in layers), planned.schedule.energy_pj)
 
     def test_pipelines_parse(self) -> None:
         """The pass pipelines parse, quantize only when asked, and end with layers."""

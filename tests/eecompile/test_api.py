@@ -14,10 +14,10 @@ import pytest
 
 from eecompile import api
 from eecompile.run.options import RunOptions
+from eecompile.run.schedule_options import ScheduleOptions
 from eecompile.verbs.compare import compare_runs
 from eecompile.verbs.cost import CostOptions
 from eecompile.verbs.listing import list_passes, list_targets
-from eecompile.verbs.schedule_options import ScheduleOptions
 from passes.errors import InputError
 from targets.network.layer import Bits
 from targets.objective import EDP, ENERGY, LATENCY
@@ -66,14 +66,14 @@ def words(text: str) -> None:
             {
                 "target": "gap9", "data": "digits", "exits": 3, "head": "conv", "max_drop": 0.0, "seed": 0,
                 "optimistic": True, "preprocess": "raw", "cost_model": "m", "point": "p", "speculate": True,
-                "min_gain": 0.0, "rules": "zigzag", "max_latency": 0.5,
+                "min_gain": 0.0, "rules": "zigzag", "schedule": "layers", "max_latency": 0.5,
             },
             RunOptions(
                 Path("net.onnx"), "gap9", "digits", None, 3, "conv", EDP, 0.0, True, "raw", "m", 0, "p", True,
-                0.0, "zigzag",
+                0.0, "zigzag", "layers",
                 frozenset({
                     "data", "exits", "head", "max_drop", "seed", "optimistic", "preprocess", "cost_model",
-                    "point", "speculate", "min_gain", "rules", "max_latency",
+                    "point", "speculate", "min_gain", "rules", "schedule", "max_latency",
                 }),
                 0.5,
             ),

@@ -62,7 +62,7 @@ def show(shared: Path, seconds: float) -> None:
     explain(workload_of(shared.joinpath(*RESNET8), described(quad, mapping)), quad)
     print("\nThe exact solver on the same cuts, objective latency:")
     for name in ("layers", "split", "fused"):
-        wishes = Wishes(WAYS[name].split, WAYS[name].fuse, False, exact_seconds=seconds)
+        wishes = Wishes(WAYS[name].schedule, False, exact_seconds=seconds)
         target = described(quad, mapping)
         workload = workload_of(shared.joinpath(*RESNET8), target)
         start = time.monotonic()

@@ -28,9 +28,9 @@ OTHER_EXITS = ("reference", "eenn", "mobilenetv2_exits_3_5_8.onnx")
 STREAM_QUAD = ("reference", "stream_quad_tpu", "hardware", "tpu_like_quad_core.yaml")
 
 # Stream's assumptions: input and weights start off chip, one layer after another whole on a core.
-LAYERS = Wishes(split=False, fuse=False, keep_weights=False)
-SPLIT = Wishes(split=True, fuse=False, keep_weights=False)
-FUSED = Wishes(split=True, fuse=True, keep_weights=False)
+LAYERS = Wishes("layers", keep_weights=False)
+SPLIT = Wishes("split", keep_weights=False)
+FUSED = Wishes("fused", keep_weights=False)
 KEPT = Wishes()
 
 

@@ -1,186 +1,186 @@
-"""Cycles of the first segment of ResNet18 on DIANA, its layers fused row by row.
+"""Cycles of the first segment of ResNet18 on DIANA, fused row by row: predicted, and measured.
 
-    python -m tools.experiments.diana_segment
+    python -m tools.experiments.diana_segment            prints all of it, takes a few minutes
+    python -m tools.experiments.diana_segment --write    and writes targets/diana/validation.yaml
 
-The segment is the 7x7 convolution on the digital core, max-pooling, and the two residual blocks of stage 1
-with their 3x3 convolutions on the analog core, on an image of 224 x 224. Variants: as it is; with a 1x1
-convolution on the skip of the first block, on the analog or on the digital core. Prints the prediction, what
-keeps each core busy, and what other assumptions would give. Takes a few minutes.
+Prints the assumptions, what each combination of them predicts for the variant that was measured, what each
+contributes, and what keeps each core busy; and what the mode `rows` of the target makes of the segment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
 
-import onnx
-
-from passes.model.graph import from_model
-from passes.registry import parse_pipeline
-from targets.diana.analog_array import CELL_BITS, common_unroll
-from targets.diana.fused import CORES, L1, FusedRun, fused_network
+from targets.diana import power
 from targets.diana.target import DianaTarget
-from targets.network.layer import Bits, Layer, LoopDims
-from targets.network.workload import Workload, build_workload
-from targets.schedule.check.checker import problems
-from targets.schedule.network import Network
-from targets.schedule.occupancy import NoRoomError
-from targets.schedule.plan import LayerChoice, Segment, finished, simulate
-from targets.schedule.regions import extent_of
+from targets.evaluation.scheduling import Wishes, schedule_workload
+from targets.objective import EDP
 from targets.schedule.result import Schedule
-from targets.schedule.tiles import Cut
-from targets.schedule.view.memory_profile import memory_profiles
+from tools.experiments.diana_assumptions import (
+    ASSUMPTIONS,
+    BEFORE,
+    MEASURED_CYCLES,
+    TAKEN,
+    Choice,
+    combinations,
+    found_for,
+)
+from tools.experiments.diana_fused_segment import Found, segment
+from tools.experiments.diana_validation import FILE, validation_text
 
-VARIANTS = ("plain", "analog", "digital")
-ROWS = (1, 2, 4, 8)
-CORE_OF = {"MaxPool": "pooling", "Add": "simd"}
-
-# Shapes alone: no weight has a value.
-_SEGMENT = """
-<ir_version: 10, opset_import: ["" : 21]>
-segment (float[1,3,224,224] image) => (float[1,64,56,56] block2)
-<float[64,3,7,7] stem_w, float[64,64,3,3] w1, float[64,64,3,3] w2, float[64,64,3,3] w3, float[64,64,3,3] w4,
- float[64,64,1,1] skip_w> {
-  [stem] c0 = Conv<pads=[3,3,3,3], strides=[2,2]>(image, stem_w)
-  [stem_relu] r0 = Relu(c0)
-  [pool] pooled = MaxPool<kernel_shape=[3,3], pads=[1,1,1,1], strides=[2,2]>(r0)
-  [conv1] c1 = Conv<pads=[1,1,1,1]>(pooled, w1)
-  [relu1] r1 = Relu(c1)
-  [conv2] c2 = Conv<pads=[1,1,1,1]>(r1, w2)
-  SKIP
-  [relu2] block1 = Relu(s1)
-  [conv3] c3 = Conv<pads=[1,1,1,1]>(block1, w3)
-  [relu3] r3 = Relu(c3)
-  [conv4] c4 = Conv<pads=[1,1,1,1]>(r3, w4)
-  [add2] s2 = Add(c4, block1)
-  [relu4] block2 = Relu(s2)
-}
-"""
-_SKIPS = {
-    False: "[add1] s1 = Add(c2, pooled)",
-    True: "[skip] k = Conv(pooled, skip_w)\n  [add1] s1 = Add(c2, k)",
-}
+NEAR = 0.05
+SKIPS = ("analog", "digital")
+WIDTH = 48
+LINE = 118
 
 
-def segment(variant: str) -> Workload:
-    """Return the layers of a variant at 8 bits, with ternary weights for what the analog core runs."""
-    graph = from_model(onnx.parser.parse_model(_SEGMENT.replace("SKIP", _SKIPS[variant != "plain"])))
-    parse_pipeline(DianaTarget().pipeline(quantized=False))(graph)
-    workload = build_workload(graph, Bits(logits=8))
-    return replace(workload, layers=tuple(_ternary(layer, variant) for layer in workload.layers))
+def key_of(choice: Choice) -> tuple[str, ...]:
+    """Return a choice as something to look up by."""
+    return tuple(choice[name] for name in ASSUMPTIONS)
 
 
-def _ternary(layer: Layer, variant: str) -> Layer:
-    if layer.weight is None or "stem" in layer.origin or ("skip" in layer.origin and variant == "digital"):
-        return layer
-    return replace(layer, weight=replace(layer.weight, bits=CELL_BITS))
+class Predictions:
+    """Schedules under choices of the assumptions, each found once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, ...], Found] = {}
+
+    def found(self, choice: Choice) -> Found:
+        """Return the schedule under a choice."""
+        key = key_of(choice)
+        if key not in self._found:
+            self._found[key] = found_for(choice)
+        return self._found[key]
+
+    def cycles(self, choice: Choice) -> int:
+        """Return its cycles."""
+        return self.found(choice).schedule.latency_cycles
 
 
-class Rows(NamedTuple):
-    """Rows per tile: of the first convolution, and of the layers behind it."""
-
-    stem: int
-    others: int
+def near(cycles: int) -> bool:
+    """Whether a prediction is within 5 % of what was measured."""
+    return abs(cycles / MEASURED_CYCLES - 1) <= NEAR
 
 
-def plan(network: Network, rows: Rows) -> Segment:
-    """Return all layers fused, each on the core the segment was described with."""
-    choices = []
-    for index in network.order:
-        layer = network.layer(index)
-        core = CORE_OF.get(layer.op_type) or network.costs.cores(layer)[0]
-        parts = extent_of(layer.outputs[0]).rows // (rows.stem if "stem" in layer.origin else rows.others)
-        choices.append(LayerChoice((core,) * parts, Cut("OY", parts)))
-    return Segment(network.order, tuple(choices))
+def show_assumptions() -> None:
+    """Print each value with what speaks for it; the first of each is taken."""
+    for name, values in ASSUMPTIONS.items():
+        print(f"{name}:")
+        for number, value in enumerate(values):
+            mark = "taken" if number == 0 else "" if value.defensible else "left out"
+            first = f"  {value.name:<13}{mark:<9}"
+            print(textwrap.fill(value.why, LINE, initial_indent=first, subsequent_indent=" " * len(first)))
 
 
-@dataclass(frozen=True)
-class Found:
-    """The fastest schedule of a variant among the heights of tiles."""
-
-    rows: Rows
-    network: Network
-    schedule: Schedule
-
-    @property
-    def busy_cycles(self) -> Mapping[str, int]:
-        """Cycles in which each core is taken, jobs included, the DMA moves and the host starts jobs."""
-        runs, moves = self.schedule.runs, self.schedule.moves
-        busy = {core: sum(r.end - r.start for r in runs if r.core == core) for core in CORES}
-        busy["dma"] = sum(move.end - move.start for move in moves)
-        return busy | {"host": sum(run.cost.job_cycles for run in runs)}
-
-    @property
-    def l1_bytes(self) -> int:
-        """The most that lies in L1, input rows fetched ahead included."""
-        return memory_profiles(self.schedule, self.network.machine)[L1].peak_bits // 8
-
-
-def fastest(run: FusedRun, workload: Workload, heights: Iterable[Rows]) -> Found:
-    """Return the fastest valid schedule; raises ValueError if no height fits the memories."""
-    network = fused_network(run, workload)
-    best: Found | None = None
-    for rows in heights:
-        try:
-            schedule = finished(simulate(network, [plan(network, rows)]))
-        except NoRoomError:
-            continue
-        if best is None or schedule.latency_cycles < best.schedule.latency_cycles:
-            best = Found(rows, network, schedule)
-    if best is None:
-        raise ValueError("no height of tiles fits the memories")
-    if wrong := problems(network, best.schedule):
-        raise ValueError(f"the schedule is not valid: {wrong[0]}")
-    return best
+def show_combinations(predictions: Predictions) -> Mapping[tuple[str, ...], int]:
+    """Print all defensible combinations, * where within 5 % of the measured; return their cycles."""
+    found = {key_of(choice): predictions.cycles(choice) for choice in combinations()}
+    names = list(ASSUMPTIONS)
+    rows = list(dict.fromkeys(key[:3] for key in found))
+    columns = list(dict.fromkeys(key[3:] for key in found))
+    print(f"lines: {', '.join(names[:3])}; columns: {', '.join(names[3:6])} (c counted, i in place)")
+    titles = (f"{rows}/{array}/{loads[0]} " for rows, array, loads, *_ in columns)
+    print(" " * 26 + "".join(f"{title:>12}" for title in titles))
+    for row in rows:
+        cells = (found[(*row, *column)] for column in columns)
+        print(f"{', '.join(row):<26}" + "".join(f"{c:>11,}{'*' if near(c) else ' '}" for c in cells))
+    close = sum(near(cycles) for cycles in found.values())
+    taken = found[key_of(TAKEN)]
+    print(f"\n{len(found)} combinations, {close} within {NEAR:.0%} of {MEASURED_CYCLES:,} (*)")
+    for skip in SKIPS:
+        own = [cycles for key, cycles in found.items() if key[0] == skip]
+        count = sum(map(near, own))
+        print(f"  1x1 {skip}: {min(own):,} to {max(own):,}, {count} of {len(own)} within {NEAR:.0%}")
+    print(f"taken: {taken:,}, {taken / MEASURED_CYCLES - 1:+.1%}; ", end="")
+    low, high = min(found.values()) / taken, max(found.values()) / taken
+    print(f"all of them are {low:.3f} to {high:.3f} times that")
+    return found
 
 
-def in_array(workload: Workload) -> list[LoopDims]:
-    """Return the loops of the layers the analog array holds."""
-    ternary = [
-        layer for layer in workload.layers if layer.weight is not None and layer.weight.bits == CELL_BITS
-    ]
-    return [layer.dims for layer in ternary if layer.dims is not None]
+# What is changed in the combination that is taken, one thing at a time.
+CHANGES: Sequence[tuple[str, Choice]] = (
+    ("cores and DMA one after another", {"cores": "one by one"}),
+    ("host starts cost nothing", {"host": "x0"}),
+    ("host starts cost four times as much", {"host": "x4"}),
+    ("first weights in place", {"first loads": "in place"}),
+    ("two words per row whatever the stride", {"digital core": "MATCH"}),
+    ("digital core by ODiMO", {"digital core": "ODiMO"}),
+    ("the best heights of tiles", {"rows per tile": "best"}),
+    ("one analog column at once", {"analog columns": "1"}),
+)
 
 
-def assumptions(unroll: int) -> Iterator[tuple[str, FusedRun]]:
-    """Yield the prediction first, then what else may hold, one thing changed at a time."""
-    chip = DianaTarget("match")
-    prediction = FusedRun(chip, unroll)
-    yield "prediction: cores and DMA side by side", prediction
-    for scale in (0.0, 4.0):
-        yield f"host x{scale:g}", replace(prediction, target=replace(chip, host_scale=scale))
-    yield "digital core by ODiMO", replace(prediction, target=DianaTarget("odimo"))
-    yield "one analog column at once", replace(prediction, unroll=1)
-    for scale in (1.0, 0.0, 4.0):
-        serial = replace(prediction, host_waits=True, target=replace(chip, host_scale=scale))
-        yield f"host waits for each job, host x{scale:g}", serial
+def show_contributions(predictions: Predictions) -> None:
+    """Print what each assumption contributes, for both cores that may have run the 1x1."""
+    print(f"{'':<{WIDTH}}" + "".join(f"{f'1x1 {skip}':>16}{'measured less':>15}" for skip in SKIPS))
+
+    def line(title: str, changed: Choice, base: Choice, difference: bool) -> None:
+        cells = ""
+        for skip in SKIPS:
+            whole = predictions.cycles(base | {"core of the 1x1": skip})
+            cycles = predictions.cycles(base | {"core of the 1x1": skip} | changed)
+            shown = f"{cycles - whole:+,}" if difference else f"{cycles:,}"
+            cells += f"{shown:>16}{MEASURED_CYCLES - cycles:>+15,}"
+        print(f"{title:<{WIDTH}}{cells}")
+
+    line("predicted before the measurement was looked at", {}, BEFORE, difference=False)
+    line("  one row per tile", {"rows per tile": "1"}, BEFORE, difference=True)
+    line("  three words per row at stride 2", {"digital core": "MATCH, words"}, BEFORE, difference=True)
+    line("as taken", {}, TAKEN, difference=False)
+    for title, changed in CHANGES:
+        line(f"  {title}", changed, TAKEN, difference=True)
 
 
-def main() -> None:
-    """Print the prediction with its parts, then the range."""
-    heights = [Rows(stem, others) for others in ROWS for stem in ROWS]
-    workloads = {variant: segment(variant) for variant in VARIANTS}
-    unrolls = {variant: common_unroll(in_array(workload)) for variant, workload in workloads.items()}
-    print(f"{'cycles':<44}" + "".join(f"{variant:>12}" for variant in VARIANTS))
-    predicted: dict[str, Found] = {}
-    for lines in zip(*(assumptions(unrolls[variant]) for variant in VARIANTS), strict=True):
-        cells = []
-        for variant, (_, run) in zip(VARIANTS, lines, strict=True):
-            found = fastest(run, workloads[variant], heights)
-            predicted.setdefault(variant, found)
-            cells.append(f"{found.schedule.latency_cycles:>12,}")
-        print(f"{lines[0][0]:<44}" + "".join(cells))
-    print(f"\n{'of the prediction':<44}" + "".join(f"{variant:>12}" for variant in VARIANTS))
+def show_work(predictions: Predictions) -> None:
+    """Print what keeps each core busy, and what the segment takes of energy, not measured."""
+    found = [predictions.found(TAKEN | {"core of the 1x1": skip}) for skip in SKIPS]
+    print(f"{'':<{WIDTH}}" + "".join(f"{f'1x1 {skip}':>16}" for skip in SKIPS))
     for name in ("digital", "analog", "pooling", "simd", "dma", "host"):
-        print(f"{f'{name} busy':<44}" + "".join(f"{predicted[v].busy_cycles[name]:>12,}" for v in VARIANTS))
-    print(f"{'bytes in L1 at most':<44}" + "".join(f"{predicted[v].l1_bytes:>12,}" for v in VARIANTS))
-    print(
-        f"{'rows per tile: first convolution, others':<44}"
-        + "".join(f"{predicted[v].rows.stem:>9}, {predicted[v].rows.others}" for v in VARIANTS)
-    )
-    print(f"{'analog columns at once':<44}" + "".join(f"{unrolls[v]:>12}" for v in VARIANTS))
+        print(f"{f'{name} busy':<{WIDTH}}" + "".join(f"{one.busy_cycles[name]:>16,}" for one in found))
+    print(f"{'bytes in L1 at most':<{WIDTH}}" + "".join(f"{one.l1_bytes:>16,}" for one in found))
+    print(f"{'energy, nJ':<{WIDTH}}" + "".join(f"{energy_pj(one.schedule) / 1e3:>16,.0f}" for one in found))
+    added = (sum(run.cost.energy_pj for run in one.schedule.runs) for one in found)
+    print(f"{'  if powers of cores added up':<{WIDTH}}" + "".join(f"{pj / 1e3:>16,.0f}" for pj in added))
+
+
+def energy_pj(schedule: Schedule) -> float:
+    """Return the energy of the chip over a schedule, in pJ."""
+    return power.settled(DianaTarget().arch, schedule).energy_pj
+
+
+def show_mode() -> None:
+    """Print what `--schedule rows` makes of the segment, by the same assumptions with heights of its own."""
+    for skip in SKIPS:
+        planned = schedule_workload(segment(skip), DianaTarget(), EDP, wishes=Wishes("rows"))
+        groups = [len(step.layers) for step in planned.plan]
+        tiles = sorted({choice.cut.parts for step in planned.plan for choice in step.choices})
+        print(
+            f"1x1 {skip}: {planned.schedule.latency_cycles:,} cycles, "
+            f"{planned.schedule.energy_pj / 1e3:,.0f} nJ; layers per group {groups}, tiles per layer {tiles}"
+        )
+
+
+def main(write: bool = False) -> None:
+    """Print all, and write the validation if asked to."""
+    predictions = Predictions()
+    print("Assumptions\n")
+    show_assumptions()
+    print("\nCombinations, in cycles\n")
+    found = show_combinations(predictions)
+    print("\nContributions, in cycles\n")
+    show_contributions(predictions)
+    print("\nAs taken\n")
+    show_work(predictions)
+    print("\nThe mode `rows` of the target, for least energy-delay product\n")
+    show_mode()
+    if write:
+        cycles = found.values()
+        text = validation_text(found[key_of(TAKEN)], min(cycles), max(cycles), len(found))
+        FILE.write_text(text, encoding="utf-8")
+        print(f"\nwritten: {FILE.name}")
 
 
 if __name__ == "__main__":
-    main()
+    main("--write" in sys.argv[1:])

@@ -39,7 +39,7 @@ def allocate(
         held = [users[op] for op in memory.operands if op in users]
         if not held:
             continue
-        sizes = {op: _bits_held(batch, placed, op, len(levels[op]), below[op]) for op in held}
+        sizes = {op: bits_held(batch, placed, op, len(levels[op]), below[op]) for op in held}
         tops = [op for op in held if top[op] == name]
         chosen = {op: np.full(batch.count, batch.length) for op in tops}
         used = sum((sizes[op][:, -1] for op in tops), np.zeros(batch.count))
@@ -79,18 +79,32 @@ def rooms(
         below = np.zeros(batch.count, np.int64)
         for level, (name, _) in enumerate(hierarchy.levels(links.get(op, op))):
             end = levels[op][level]
-            found[op, name] = at(_bits_held(batch, placed, op, level, below), end)
+            found[op, name] = at(bits_held(batch, placed, op, level, below), end)
             below = end
     return found
 
 
-def _bits_held(batch: Batch, placed: Placed, operand: str, level: int, below: Ints) -> Floats:
-    """Return ``[N, n + 1]``, bits of ``operand`` in one instance of its memory ``level`` per prefix."""
+def bits_held(
+    batch: Batch, placed: Placed, operand: str, level: int, below: Ints, rows: Ints | None = None
+) -> Floats:
+    """Return ``[M, n + 1]``, bits of ``operand`` in one instance of its memory ``level`` per prefix.
+
+    Args:
+        batch: The orders.
+        placed: The spatial mapping.
+        operand: Whose memories these are.
+        level: Of these, from the inside.
+        below: ``[M]``, loops at or below the memory below.
+        rows: ``[M]``, the orders; all of the batch if not given.
+    """
     bits = batch.shape.bits
     elements = batch.footprint(operand, placed.mean[operand].inside[level + 1])
+    reduced = batch.reduced_from["O"]
+    if rows is not None:
+        elements, reduced = elements[rows], reduced[rows]
     if operand != "O":
         return elements * bits[operand]
-    partial = (below < batch.reduced_from["O"]) | placed.mean["O"].reduces[level + 1]
+    partial = (below < reduced) | placed.mean["O"].reduces[level + 1]
     return elements * np.where(partial, bits["O"], bits["O_final"])[:, None]
 
 
@@ -127,14 +141,15 @@ def _best_prefixes(
 
 def _least_fetched(bits: list[Floats], fetched: list[Floats], room: Floats, most: bool) -> tuple[Ints, Bools]:
     """Return, over all combinations of prefixes in row-major order, which fits and fetches least."""
-    count, axes = len(room), len(bits)
-
-    def spread(terms: list[Floats]) -> Floats:
-        shapes = [[count, *(-1 if i == axis else 1 for i in range(axes))] for axis in range(axes)]
-        return reduce(np.add, (term.reshape(shape) for term, shape in zip(terms, shapes, strict=True)))
-
-    fitting = spread(bits) <= room.reshape(count, *[1] * axes)
-    flat = np.where(fitting, spread(fetched), np.inf).reshape(count, -1)
+    flat = np.where(combined(bits) <= room[:, None], combined(fetched), np.inf)
     # Of equal minima the last holds most.
     best = flat.shape[1] - 1 - flat[:, ::-1].argmin(axis=1) if most else flat.argmin(axis=1)
     return best, np.isfinite(at(flat, best))
+
+
+def combined(terms: list[Floats]) -> Floats:
+    """Return the sums over all combinations of prefixes in row-major order, ``[N, (n + 1) ** operands]``."""
+    count, axes = len(terms[0]), len(terms)
+    shapes = [[count, *(-1 if i == axis else 1 for i in range(axes))] for axis in range(axes)]
+    total = reduce(np.add, (term.reshape(shape) for term, shape in zip(terms, shapes, strict=True)))
+    return np.asarray(total).reshape(count, -1)

@@ -91,7 +91,7 @@ class Engine:
                 found.append(cheapest)
             elif objective.is_product and bounds and best and not _may_beat(problem, placed, bounds, best):
                 continue
-            found += _search_orders(problem, placed, rule, objective, self.lpf_limit)
+            found += _search_orders(problem, placed, rule, objective, self.lpf_limit, best)
             for candidate, costed in found:
                 considered += costed
                 if candidate is not None and (best is None or candidate.values < best.values):
@@ -157,16 +157,34 @@ Found = tuple[BestOrder | None, int]
 
 
 def _search_orders(
-    problem: MappingProblem, placed: Placed, rule: MappingRule, objective: Objective, limit: int | None
+    problem: MappingProblem,
+    placed: Placed,
+    rule: MappingRule,
+    objective: Objective,
+    limit: int | None,
+    best: BestOrder | None,
 ) -> list[Found]:
-    """Return the best of each chunk of orders with their allocation, and how many were costed."""
+    """Return the best of each chunk of orders with their allocation, and how many were costed.
+
+    By the rules of this project that may be an allocation for less room, if it is better than ``best``.
+    """
     found: list[Found] = []
+    less = problem.rules == EXACT and objective.counts_latency
     # Where factors are means, equal allocations are equal up to rounding only, and which one the
     # reference takes is chance; the other end of the tie is tried too.
     ties = (True, False) if placed.uneven else (True,)
+    known = best.values[0] if best is not None else math.inf
     for loops, sizes in _orders(problem.shape, placed, rule, limit):
         for most in ties:
-            found.append((problem.best_of(placed, loops, sizes, objective, most), len(loops)))
+            # What leaves the fewest bits to fetch shows which of the others are worth costing.
+            if not less or math.isinf(known):
+                candidate = problem.best_of(placed, loops, sizes, objective, most)
+                found.append((candidate, len(loops)))
+                known = candidate.values[0] if candidate is not None else known
+            if less:
+                candidate, costed = problem.best_with_less_room(placed, loops, sizes, objective, known, most)
+                found.append((candidate, costed))
+                known = candidate.values[0] if candidate is not None else known
     return found
 
 

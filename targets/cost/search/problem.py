@@ -13,14 +13,19 @@ from targets.cost.model import roofline
 from targets.cost.model.allocation import Levels, allocate, fitting, rooms
 from targets.cost.model.batch import Batch, Bools
 from targets.cost.model.evaluate import BatchCosts, evaluate
+from targets.cost.model.less_room import all_allocations
 from targets.cost.model.nest import Floats, Ints, Shape
 from targets.cost.model.solution import MemoryAccess, Solution
 from targets.cost.model.unrolling import ZIGZAG, Placed, Rules, place
 from targets.cost.search.bounds import Bounds
+from targets.cost.search.prospects import Prospects
 from targets.cost.search.spatial import unrollings
 from targets.description.hierarchy import Hierarchy
 from targets.description.mapping import Mapping, MappingRule, Unrolling
 from targets.objective import Objective
+
+# Mappings costed at once.
+CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,31 @@ class MappingProblem:
         if not np.isfinite(first).any():
             return None
         return self.candidate(placed, batch, levels, first, second, int(np.lexsort((second, first))[0]))
+
+    def best_with_less_room(
+        self, placed: Placed, loops: Ints, sizes: Ints, objective: Objective, known: float, most: bool = True
+    ) -> tuple[BestOrder | None, int]:
+        """Return the best of some orders allocated for smaller memories too, if ``known`` is no better.
+
+        Beside it, how many mappings were costed.
+        """
+        batch = Batch(self.shape, loops, sizes)
+        prospects = Prospects(
+            self.hierarchy, self.links, self.shape.bits, objective,
+            self.compute(placed), self.array_energy(placed), known,
+        )  # fmt: skip
+        found = all_allocations(batch, self.hierarchy, placed, self.links, prospects, most)
+        best: BestOrder | None = None
+        for start in range(0, len(found.rows), CHUNK):
+            part = found.taken(np.arange(start, min(start + CHUNK, len(found.rows))))
+            rows = Batch(self.shape, loops[part.rows], sizes[part.rows])
+            fits = np.ones(rows.count, bool)
+            first, second = self.values(placed, rows, part.levels, fits, objective)
+            row = int(np.lexsort((second, first))[0])
+            candidate = self.candidate(placed, rows, part.levels, first, second, row)
+            if first[row] <= known and (best is None or candidate.values < best.values):
+                best = candidate
+        return best, len(found.rows)
 
     def values(
         self, placed: Placed, batch: Batch, levels: Levels, fits: Bools, objective: Objective

@@ -64,7 +64,32 @@ class Candidates:
         if not self.freedom.hold:
             yield frozenset()
             return
-        network, machine = self.network, self.network.machine
+        needs = self._needs(index, tile)
+        used = {operand for operand, _ in needs}
+        seen: set[Held] = set()
+        for drop in _STREAMED:
+            held = ALL_HELD - (drop & used)
+            if held not in seen and self._fit(needs, core, held):
+                seen.add(held)
+                yield held
+
+    def fits(self, index: int, tile: Tile, core: str, held: Held) -> bool:
+        """Whether what is ``held`` around a tile fits the stores of the core at once."""
+        return self._fit(self._needs(index, tile), core, held)
+
+    def _fit(self, needs: Sequence[tuple[str, int]], core: str, held: Held) -> bool:
+        machine = self.network.machine
+        totals: dict[str, int] = {}
+        for operand, bits in needs:
+            store = machine.store_of(core, operand)
+            if operand in held and store != OUTER:
+                totals[store] = totals.get(store, 0) + bits
+        sizes = {store: machine.stores[store].size_bits for store in totals}
+        return all(size is None or totals[s] <= size for s, size in sizes.items())
+
+    def _needs(self, index: int, tile: Tile) -> list[tuple[str, int]]:
+        """Return the operands of a tile, each as often as it reads or writes one, with their bits."""
+        network = self.network
         needs = [
             (read.operand, network.extents[read.tensor].bits_of(read.region))
             for read in network.reads(index, tile)
@@ -75,19 +100,7 @@ class Candidates:
             extent = network.extents[output.name]
             first = output is network.layer(index).outputs[0]
             needs.append(("O", extent.bits_of(tile.output if first else extent.whole)))
-        used = {operand for operand, _ in needs}
-        seen: set[Held] = set()
-        for drop in _STREAMED:
-            held = ALL_HELD - (drop & used)
-            totals: dict[str, int] = {}
-            for operand, bits in needs:
-                store = machine.store_of(core, operand)
-                if operand in held and store != OUTER:
-                    totals[store] = totals.get(store, 0) + bits
-            sizes = {store: machine.stores[store].size_bits for store in totals}
-            if held not in seen and all(size is None or totals[s] <= size for s, size in sizes.items()):
-                seen.add(held)
-                yield held
+        return needs
 
     def whole(self, index: int) -> tuple[LayerChoice, ...]:
         """Return the layer uncut on the first core of each group, with the most that can be held."""

@@ -14,10 +14,12 @@ MAX_LAYERS = 24
 MAX_TILES = 300
 # Heights of tiles that are tried: the finest that stay below the limit.
 _MOST_COUNTS = 3
-# How the tiles of a layer are spread over alike cores: neighbouring tiles on one core, tiles in turn, or all
-# tiles of a layer on one core, so that rows flow from core to core.
-BLOCKS, TURNS, PIPELINE = "blocks", "turns", "pipeline"
-PATTERNS = (PIPELINE, BLOCKS, TURNS)
+# How the tiles of a layer are spread over alike cores: neighbouring tiles on one core, tiles in turn, all
+# tiles of a layer on one core, so that rows flow from core to core, or all layers on one core, so that
+# nothing moves between cores and weights lie in one of them.
+BLOCKS, TURNS, PIPELINE, TOGETHER = "blocks", "turns", "pipeline", "together"
+# Those that are weighed against each other with the finest tiles, before coarser ones are tried.
+PATTERNS = ((PIPELINE, BLOCKS, TURNS), (TOGETHER,))
 
 
 def runs(network: Network) -> dict[int, list[int]]:
@@ -70,11 +72,11 @@ def _waists(network: Network) -> set[int]:
     return {p for p in range(len(order)) if alive[p] == 1}
 
 
-def tile_counts(network: Network, layers: Sequence[int]) -> list[int]:
-    """Return into how many tiles a group may be cut."""
+def tile_counts(network: Network, layers: Sequence[int], most: int = MAX_TILES) -> list[int]:
+    """Return into how many tiles a group may be cut: the finest, of at most ``most`` tiles in all."""
     rows = max(cuttable(network.layer(index), "OY") for index in layers)
     counts = sorted({-(-rows // height) for height in (1, 2, 4, 8, 16, 32)} - {1}, reverse=True)
-    return [n for n in counts if tiles_in(network, layers, n) <= MAX_TILES][:_MOST_COUNTS]
+    return [n for n in counts if tiles_in(network, layers, n) <= most][:_MOST_COUNTS]
 
 
 def tiles_in(network: Network, layers: Sequence[int], count: int) -> int:
@@ -110,6 +112,8 @@ def _spread(
             continue
         if pattern == PIPELINE:
             spread = (min(cores, key=lambda core: (busy.get(core, 0), core)),) * cut.parts
+        elif pattern == TOGETHER:
+            spread = (cores[0],) * cut.parts
         elif pattern == BLOCKS:
             spread = tuple(cores[n * len(cores) // cut.parts] for n in range(cut.parts))
         else:

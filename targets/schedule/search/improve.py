@@ -9,11 +9,11 @@ from targets.schedule.occupancy import NoRoomError
 from targets.schedule.plan import LayerChoice, NoOptionError, Plan, Segment, cut_tiles, ended, place_segment
 from targets.schedule.search.candidates import Candidates
 from targets.schedule.search.estimate import Estimate
-from targets.schedule.search.fusion import PATTERNS, fused, runs, tile_counts
+from targets.schedule.search.fusion import PATTERNS, PIPELINE, fused, runs, tile_counts
 from targets.schedule.state import State
 
 # Tiles placed anew before the search ends, for fusing and for all else; some 10,000 are placed in a second.
-FUSE_TILES = 3000
+FUSE_TILES = 4000
 IMPROVE_TILES = 1000
 # Tiles of a group whose layers are tried on other cores one by one: with more, the budget ends after a few.
 SMALL_GROUP = 100
@@ -70,28 +70,38 @@ class Improver:
     def _all_ways(self, layers: Sequence[int]) -> tuple[bool, tuple[int, str]]:
         """Try a group in all ways worth it; return whether one was taken, and the best."""
         taken = False
-        patterns: tuple[str, ...] = PATTERNS
-        best: tuple[float, int, str] = (float("inf"), 1, PATTERNS[0])
-        for count in tile_counts(self.candidates.network, layers):
-            before = best
-            for pattern in patterns:
-                lost = self._replaced(layers, count, pattern)
-                taken |= lost < 0
-                best = min(best, (lost, count, pattern)) if lost >= 0 else (0.0, count, pattern)
-            if best == before:
-                break
-            patterns = (best[2],)
+        best: tuple[float, int, str] = (float("inf"), 1, PIPELINE)
+        tried: list[Segment] = []
+        for family in PATTERNS:
+            patterns = family
+            for count in tile_counts(self.candidates.network, layers):
+                before = best
+                for pattern in patterns:
+                    lost = self._replaced(layers, count, pattern, tried)
+                    taken |= lost < 0
+                    best = min(best, (lost, count, pattern)) if lost >= 0 else (0.0, count, pattern)
+                if best == before:
+                    break
+                patterns = (best[2],) if best[2] in patterns else patterns
         return taken, best[1:]
 
-    def _replaced(self, layers: Sequence[int], count: int, pattern: str) -> float:
-        """Try a group in place of its layers; return what is lost by it, less than 0 if it was taken."""
+    def _replaced(
+        self, layers: Sequence[int], count: int, pattern: str, tried: list[Segment] | None = None
+    ) -> float:
+        """Try a group in place of its layers; return what is lost by it, less than 0 if it was taken.
+
+        Groups that were ``tried`` are not tried again.
+        """
+        tried = [] if tried is None else tried
         found = [p for p, segment in enumerate(self.plan) if set(segment.layers) & set(layers)]
         covered = [index for p in found for index in self.plan[p].layers]
         if covered != list(layers):
             return float("inf")
         worth = self._worth
         for segment in fused(self.candidates, layers, count, pattern):
-            if segment != self.plan[found[0]]:
+            # On one core all patterns are the same.
+            if segment != self.plan[found[0]] and segment not in tried:
+                tried.append(segment)
                 trial = (*self.plan[: found[0]], segment, *self.plan[found[-1] + 1 :])
                 return self._try(trial, found[0]) - worth
         return float("inf")

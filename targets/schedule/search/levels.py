@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from targets.schedule.freedom import Freedom
+from targets.schedule.network import has_weights, weights_name
 from targets.schedule.occupancy import NoRoomError
-from targets.schedule.plan import Plan, Resident, finished, simulate
-from targets.schedule.search.candidates import Candidates
+from targets.schedule.plan import Plan, Resident, cut_tiles, finished, simulate
+from targets.schedule.search.candidates import Candidates, single
 from targets.schedule.search.heuristic import Search
 from targets.schedule.search.residency import resident_weights, settled
 from targets.schedule.state import State
@@ -127,7 +128,7 @@ class LevelSearch:
         if best is not None and best not in own:
             # What is best so far has not been improved with the freedom of this level.
             best = min(best, self._improved(level, best), key=lambda found: found.value)
-        return best
+        return self._streaming(level, best) if best is not None and level.keep and not self._large else best
 
     def _starts_of(self, split: bool, keep: bool) -> list[Found]:
         """Return plans of a level without fused layers, the best first.
@@ -211,14 +212,43 @@ class LevelSearch:
         return best
 
     def _improved(self, level: Level, start: Found) -> Found:
-        """Return what fusing layers and local search make of a plan; ``start`` if that is no better."""
+        """Return what fusing layers and local search make of a plan; ``start`` if that is no better.
+
+        What has been fused leaves room for weights that did not fit beside whole tensors.
+        """
         search = self._searches[level.split]
         fused = search.fused(start.plan, start.resident) if level.fuse else start.plan
-        key = (level.split, fused, *start.key)
+        key = (level.split, level.keep, fused, *start.key)
         if key not in self._searched:
             plan = search.improved(fused, start.resident)
-            self._searched[key] = self._better(start, ((plan, start.resident), (fused, start.resident)))
+            found = self._better(start, ((plan, start.resident), (fused, start.resident)))
+            if level.keep:
+                found = self._better(found, ((found.plan, self._resident(search, found.plan)),))
+            self._searched[key] = found
         return self._searched[key]
+
+    def _streaming(self, level: Level, best: Found) -> Found:
+        """Return ``best`` with weights that are fetched each time left off chip, where that is better.
+
+        A layer that reads each of its weights once gains nothing by a copy of them on chip.
+        """
+        candidates = self._searches[level.split].candidates
+        network = candidates.network
+        for position, segment in enumerate(best.plan):
+            (index, *others), choice = segment.layers, segment.choices[0]
+            layer = network.layer(index)
+            if others or "W" not in choice.held or not has_weights(layer):
+                continue
+            streamed = choice._replace(held=choice.held - {"W"})
+            tiles = cut_tiles(layer, choice.cut)
+            if weights_name(layer) in best.resident or any(
+                candidates.option(tile, core, streamed.held) is None
+                for tile, core in zip(tiles, choice.cores, strict=True)
+            ):
+                continue
+            plan = (*best.plan[:position], single(index, streamed), *best.plan[position + 1 :])
+            best = self._better(best, ((plan, best.resident),))
+        return best
 
     def _better(self, start: Found, others: Iterable[tuple[Plan, Resident]]) -> Found:
         """Return the best of ``start`` and other plans as they would run."""

@@ -68,7 +68,9 @@ def _run_slots(run: Run, network: Network, arch: Architecture) -> Iterator[Slot]
     cost, capacities = run.cost, network.machine.capacities
     dma = arch.dma.name if arch.dma is not None else run.core
     host = arch.host or run.core
-    waits = arch.host if arch.host_waits else None
+    # What shares the turns with others the host only starts; for what has them alone it waits.
+    shares = dict(run.uses).get(TURNS, 1.0) < 1.0
+    waits = arch.host if arch.host_waits and not shares else None
     phases: tuple[tuple[str, int, Kind], ...] = (
         (host, cost.job_cycles, "host"),
         (dma, cost.dma_cycles, "dma"),

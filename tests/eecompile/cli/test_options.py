@@ -19,8 +19,8 @@ from eecompile.data.sources import NAMES
 from eecompile.exits.choice import MIN_GAIN
 from eecompile.run.options import MAX_DROP, RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS
+from eecompile.run.schedule_options import DEFAULT_EXACT_SECONDS, SOLVERS, WEIGHTS
 from eecompile.verbs.cost import CostOptions
-from eecompile.verbs.schedule_options import DEFAULT_EXACT_SECONDS, MODES, SOLVERS, WEIGHTS
 from passes.heads import FAMILIES
 from targets.contract.registry import load_target
 from targets.cost.model.unrolling import RULES as LATENCY_RULES
@@ -28,6 +28,7 @@ from targets.cost.search.engine import DEFAULT_LPF_LIMIT
 from targets.described.target import EngineTarget
 from targets.network.layer import Bits
 from targets.objective import OBJECTIVES
+from targets.schedule.freedom import MODES
 
 # What these name differs by verb: a file or a folder; whether a file of an accelerator will do.
 BY_VERB = {"--out", "--target"}
@@ -130,6 +131,7 @@ def test_help_names_all_there_are(verb: str, flag: str, names: list[str]) -> Non
 def test_choices_are_those_that_are_taken() -> None:
     for flag, choices in (("--schedule", MODES), ("--weights", WEIGHTS), ("--solver", SOLVERS)):
         assert option("cost", flag).metavar == "|".join(choices)
+    assert option("run", "--schedule").metavar == "|".join(MODES)
     assert option("cost", "--rules").metavar == "|".join(LATENCY_RULES)
     rules = option("run", "--preprocess").help.partition(" …")[0].split(", ")
     assert rules[0] == "auto" and set(rules[1:]) <= set(RULES)
@@ -140,12 +142,12 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
         "run",
         "-t gap9 -d digits -o out --exits 3 --head conv --objective energy --max-drop 0.5 --optimistic "
         "--preprocess raw --cost-model m --seed 7 --point p --speculate --min-gain 1 --rules zigzag "
-        "--max-latency 0.5",
+        "--schedule layers --max-latency 0.5",
         {
             "target": "gap9", "data": "digits", "out": Path("out"), "exits": "3", "head": "conv",
             "objective": "energy", "max_drop": 0.5, "optimistic": True, "preprocess": "raw",
             "cost_model": "m", "seed": 7, "point": "p", "speculate": True, "min_gain": 1.0,
-            "rules": "zigzag", "max_latency": 0.5,
+            "rules": "zigzag", "schedule": "layers", "max_latency": 0.5,
         },
     ),
     (

@@ -301,8 +301,11 @@ def test_a_trace_holds_the_schedule(files: dict[str, str], tmp_path: Path) -> No
         (["--target", "FILE", "--bits", "8,0,16"], "from 1 to 64", "--bits 8,8,16"),
         (["--target", "FILE", "--bits", "8,16,8"], "narrower than 16-bit activations", "partial sums"),
         (["--target", "FILE", "--locality", "of"], "--locality of", "did you mean"),
-        (["--schedule", "split"], "--schedule split: the cost model 'match' of diana", "--schedule layers"),
-        (["--schedule", "fused"], "costs whole layers", "whose mappings are searched"),
+        (["--schedule", "split"], "--schedule split: diana with cost model 'match' takes", "layers or rows"),
+        (["--schedule", "fused"], "takes layers or rows", "fused is taken by edge_tpu_quad"),
+        (["--target", "gap9", "--schedule", "rows"], "takes layers", "rows is taken by diana"),
+        (["--target", "FILE", "--schedule", "rows"], "takes layers, split or fused", "is taken by diana"),
+        (["--weights", "keep"], "costs whole layers", "whose mappings are searched"),
         (["--weights", "keep"], "--weights keep: the cost model", "--weights fetch"),
         (
             ["--target", "FILE", "--locality", "off", "--schedule", "split"],
@@ -311,7 +314,7 @@ def test_a_trace_holds_the_schedule(files: dict[str, str], tmp_path: Path) -> No
         ),
         (
             ["--schedule", "tiles"],
-            "--schedule tiles: expected layers, split or fused",
+            "--schedule tiles: expected layers, split, fused or rows",
             "did you mean 'layers'",
         ),
         (["--weights", "kept"], "--weights kept: expected keep or fetch", "did you mean 'keep'"),

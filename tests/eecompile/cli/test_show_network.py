@@ -186,6 +186,7 @@ TARGET = TargetInfo(
             "intervals": {"latency": BAR, "energy": None},
         },
     },
+    schedules={"split": "cut", "layers": "whole"},
     support=(
         SupportRule("Softmax", "host", ("Anything.",)),
         SupportRule("Conv", "digital", ("Batch 1.", "8 bits.")),
@@ -208,9 +209,9 @@ def test_all_targets_have_a_row_each() -> None:
     other = replace(TARGET, name="other", summary="Another.", cost_models={"engine": {}}, cores=())
     text = listed(TARGET, other)
     assert cells(text, "Targets") == [
-        ["target", "what it is", "cores", "cost models"],
-        ["made_up", "A target for tests.", "digital, host", "match, odimo"],
-        ["other", "Another.", "", "engine"],
+        ["target", "what it is", "cores", "cost models", "schedules"],
+        ["made_up", "A target for tests.", "digital, host", "match, odimo", "split, layers"],
+        ["other", "Another.", "", "engine", "split, layers"],
     ]
     assert text.rstrip().endswith("`eecompile targets NAME` shows what one supports on which core.")
 
@@ -227,6 +228,10 @@ def test_one_target_is_shown_in_full() -> None:
     assert first[:3] == ["match", "a paper", "15 %"] and first[3].startswith("Not validated")
     assert second[:3] == ["odimo", "another", "unknown"]
     assert second[3].startswith("Interval of latency: ×0.80 to ×1.25")  # noqa: RUF001 - the sign of a product
+    assert cells(text, "Schedules, by the first cost model; the first is the default")[1:] == [
+        ["split", "cut"],
+        ["layers", "whole"],
+    ]
     assert cells(text, "Figures; sources with --json")[1:] == [
         ["clock_hz", "2.6e+08", "published"],
         ["e", "0.125", "placeholder"],

@@ -438,6 +438,33 @@ def test_the_rules_of_latency_are_recorded(rules: str | None, tmp_path: Path) ->
     assert ("--rules zigzag" in info["command"]) is (rules is not None)
 
 
+def test_the_schedule_is_that_of_all_costs_and_recorded(tmp_path: Path) -> None:
+    """With rows exits and static cost less, layers add up to the last exit, and all files tell the mode."""
+    found = {}
+    for told in (None, "layers", "rows"):
+        out = tmp_path / str(told)
+        call("run", DIGITS, *([] if told is None else ["--schedule", told]), "--out", out)
+        summary, info = (json.loads((out / name).read_text()) for name in ("summary.json", "run.json"))
+        assert summary["schedule"] == info["schedule"] == (told or "layers")
+        assert (f"--schedule {told}" in info["command"]) is (told is not None)
+        layers = list(csv.DictReader((out / "layers.csv").read_text().splitlines()))
+        cycles = [e["latency_cycles"] for e in summary["exits"]]
+        assert sum(int(row["latency_cycles"]) for row in layers) == cycles[-1]
+        assert sum(float(row["energy_pj"]) for row in layers) == pytest.approx(
+            summary["exits"][-1]["energy_pj"]
+        )
+        trace = json.loads((out / "schedule.trace.json").read_text())
+        assert [stage["end_cycle"] for stage in trace["otherData"]["stages"]] == cycles
+        assert any(row["group"] for row in layers) is (told == "rows")
+        assert f"{told or 'layers'}: " in (out / "report.html").read_text()
+        by_model = info["static_cycles_by_cost_model"]
+        assert by_model["match"] == summary["static"]["latency_cycles"]
+        assert (by_model["engine"] is None) is (told == "rows"), "it has no rows"
+        found[told] = [*cycles, summary["static"]["latency_cycles"]]
+    assert found[None] == found["layers"]
+    assert all(rows < whole for rows, whole in zip(found["rows"], found["layers"], strict=True))
+
+
 @needs_torch
 def test_many_cores_and_speculation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Exits are without speculation, what is expected is with it; tiles of a layer lie on several cores."""

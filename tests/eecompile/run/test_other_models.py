@@ -48,6 +48,14 @@ def test_a_model_that_cannot_cost_the_network_says_why_and_is_in_no_interval() -
     assert models.interval.edp == (min(odimo.edp, nominal.edp), max(odimo.edp, nominal.edp))
 
 
+def test_models_that_differ_in_another_mode_are_left_out() -> None:
+    diana = load_target("diana")
+    rows = recost(diana, both, lambda _: None, "rows")
+    assert {item.alternative.cause for item in rows} - {
+        item.alternative.cause for item in recost(diana, both, lambda _: None, "layers")
+    } == {"rows"}
+
+
 def test_without_other_models_there_is_no_interval() -> None:
     nominal = saving_of(costs(), costs(()), SHARES)
     assert causes_of((), nominal, SHARES) == () and interval_of((), nominal) is None

@@ -258,7 +258,7 @@ def test_other_models_are_asked_for_the_same_but_not_for_what_takes_long(
         return known
 
     monkeypatch.setattr(prepare_module, "cost_of", remembered)
-    wishes = Wishes(split=False, fuse=False, speculate=True, exact_seconds=9.0)
+    wishes = Wishes("layers", speculate=True, exact_seconds=9.0)
     cycles_by_model(graph, DIANA, known, Bits(4), False, (1.0,), wishes)
-    rest = (LATENCY, Bits(4), False, (1.0,), Wishes(split=False, fuse=False))
+    rest = (LATENCY, Bits(4), False, (1.0,), Wishes("layers"))
     assert taken == [("odimo", *rest), ("engine", *rest)]

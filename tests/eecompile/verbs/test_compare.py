@@ -145,6 +145,13 @@ def test_other_rules_of_latency_are_noted(run_a: Path, tmp_path: Path) -> None:
     assert result.notes == ("rules differs: None and zigzag",), "older runs tell none"
 
 
+def test_another_schedule_is_noted(run_a: Path, tmp_path: Path) -> None:
+    rows = changed(tmp_path / "rows", schedule="rows")
+    assert compare_runs(run_a, rows).notes == (), "older runs tell none"
+    layers = changed(tmp_path / "layers", schedule="layers")
+    assert compare_runs(layers, rows).notes == ("schedule differs: layers and rows",)
+
+
 def test_other_model_is_noted(run_a: Path, tmp_path: Path) -> None:
     result = compare_runs(run_a, changed(tmp_path, model="other"))
     assert result.notes == ("model differs: resnet8_cifar10 and other",)

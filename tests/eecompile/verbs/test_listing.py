@@ -99,6 +99,8 @@ def test_a_target_is_told_as_it_is(name: str) -> None:
         assert core.scheme == target.schemes.get(core.name)
         assert set(core.operators) == {row.op_type for row in entry.support if row.core == core.name}
     assert list(entry.cost_models) == list(target.cost_models), "the first is the default"
+    assert list(entry.schedules) == list(target.schedules), "the first is the default"
+    assert all(len(words.split()) > 3 for words in entry.schedules.values())
     assert entry.clock_hz == target.arch.clock_hz
     if entry.operating_points:
         first = entry.operating_points[0]

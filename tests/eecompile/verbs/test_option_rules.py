@@ -27,7 +27,7 @@ VERBS = {
 ALWAYS = {
     "run": {
         "target", "data", "out", "exits", "head", "objective", "cost_model", "point", "max_latency",
-        "speculate", "rules", "as_json",
+        "speculate", "rules", "schedule", "as_json",
     },
     "inspect": {"target", "cost_model", "as_json"},
     "opt": {"pipeline", "out", "data", "verify_each", "save_stages", "as_json"},

@@ -26,7 +26,7 @@ n (float[1,4,8,8] x) => (float[1,8,8,8] z) <float[8,4,3,3] v, float[8,8,3,3] w> 
 }
 """
 RULE = MappingRule("default", {"D1": {"K": 4}, "D2": {"C": 4}})
-LAYERS = Wishes(split=False, fuse=False)
+LAYERS = Wishes("layers")
 ONE = EngineTarget(architecture=small_arch(), rules=(RULE,))
 KINDS = ("mac_array", "mac_array", "pooling", "simd")
 MANY = EngineTarget(architecture=small_arch(kinds=KINDS), rules=(RULE,))

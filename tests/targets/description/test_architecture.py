@@ -170,3 +170,36 @@ def test_wrong_hierarchies_and_links_name_the_path(old: str, new: str, message: 
 
 def test_numbers_may_be_whole_where_fractions_are_expected() -> None:
     assert array("size_bits: 8192", "size_bits: 8.192e+3").hierarchy("array") == array().hierarchy("array")
+
+
+TWO_CORES = DESCRIPTION.replace("POWER", "5").replace(
+    "memories:",
+    """\
+  - {name: lanes, kind: simd}
+memories:""",
+)
+
+
+def together(*cores: str) -> str:
+    power = '{value: 7, known: published, source: "another paper"}'
+    return f"{TWO_CORES}powers_together: [{{cores: [{', '.join(cores)}], active_power_mw: {power}}}]\n"
+
+
+def test_a_power_of_cores_at_work_at_once_is_read_with_its_source() -> None:
+    arch = parse_architecture(together("lanes", "array"), "toy.yaml")
+    assert [(p.cores, p.active_power_mw.value) for p in arch.powers_together] == [(("lanes", "array"), 7)]
+    assert arch.figures()["powers_together[0].active_power_mw"].source == "another paper"
+    assert parse_architecture(describe(), "toy.yaml").powers_together == ()
+
+
+@pytest.mark.parametrize(
+    ("cores", "message"),
+    [
+        (("array", "lane"), r"powers_together\[0\].cores: there is no core 'lane'; did you mean 'lanes'"),
+        (("array", "array"), r"powers_together\[0\].cores: one is named twice"),
+        (("array",), r"powers_together\[0\].cores"),
+    ],
+)
+def test_a_power_is_of_several_cores_that_are_there(cores: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_architecture(together(*cores), "toy.yaml")

@@ -12,7 +12,7 @@ from targets.network.layer import Layer, Operand
 from targets.network.workload import ExitPath, Workload
 from targets.schedule.check.checker import problems
 from targets.schedule.machine import OUTER
-from targets.schedule.network import ALL_HELD, Option
+from targets.schedule.network import ALL_HELD, Option, weights_name
 from targets.schedule.plan import LayerChoice, Segment, finished, simulate
 from targets.schedule.result import Schedule
 from targets.schedule.tiles import Cut, tiles_of
@@ -110,6 +110,24 @@ def test_every_tile_is_a_job_of_the_host() -> None:
     for scale in (0.0, 1.0, 4.0):
         run = replace(RUN, target=DianaTarget(host_scale=scale))
         assert option(layer, "analog", run).cost.job_cycles == 300 * scale
+
+
+def test_a_layer_that_runs_channel_by_channel_has_no_rows() -> None:
+    layer = linear_layer(replace(square(1, 1, 16, 3), g=16))
+    assert FusedCosts(RUN).cores(layer) == ()
+    assert FusedCosts(RUN).option(layer, "digital", ALL_HELD) is None
+
+
+def test_weights_of_the_digital_core_are_padded_to_16_channels() -> None:
+    layer = linear_layer(square(16, 20, 16, 3))
+    path = ExitPath("final", "", (0,), 0, decides=False)
+    made = fused_network(RUN, Workload((layer,), (path,), (), frozenset({layer.outputs[0].name})))
+    extent = made.extents[weights_name(layer)]
+    bias_bytes = 4 if layer.bias is not None else 0
+    assert layer.dims is not None
+    k, c = layer.dims.k, layer.dims.c
+    padded = 8 * -(-k // 16) * 16 * (c * 9 + bias_bytes)
+    assert padded <= extent.bits_of(extent.whole) < padded + k, "rounded up by channel"
 
 
 def test_what_is_not_held_in_l1_has_no_cost() -> None:

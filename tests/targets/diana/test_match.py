@@ -17,6 +17,18 @@ def test_one_match_tile_by_hand() -> None:
     assert match.digital_compute_cycles(square(4, 4, 16, 3, groups=4)) == 4 * 16 * 38
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "cycles"),
+    [(1, 1, 2), (3, 1, 2), (7, 1, 2), (1, 2, 2), (3, 2, 3), (5, 2, 3), (7, 2, 3)],
+)
+def test_a_row_of_windows_is_fetched_in_words_of_16_bytes(kernel: int, stride: int, cycles: int) -> None:
+    """16 windows span 15 strides and a kernel; never less than the 2 cycles that MATCH counts."""
+    dims = square(16, 16, 16, kernel, stride=stride)
+    assert match.row_fetches(dims) == cycles
+    more = (cycles - match.ROW_FETCHES) * dims.c * dims.fy * dims.oy
+    assert match.digital_compute_cycles(dims, cycles) == match.digital_compute_cycles(dims) + more
+
+
 def test_transfers_by_hand() -> None:
     assert match.transfer_cycles(1000, 3, 16, 70) == 63 + 210
 

@@ -136,7 +136,7 @@ def test_one_point_and_none() -> None:
 def test_mapped_energies_scale_with_their_parts() -> None:
     """A described accelerator is costed at any of its points."""
     target = EngineTarget("", 1.0, parse_architecture(small_text() + POINTS, "small.yaml"))
-    wishes = Wishes(False, False, speculate=True)
+    wishes = Wishes("layers", speculate=True)
     report = evaluate(residual(), target, ratios=(0.5, 0.5), wishes=wishes)
     slow = evaluate(residual(), target.at_point("slow"), ratios=(0.5, 0.5), wishes=wishes)
     assert slow.to_json() == report.at("slow").to_json()
@@ -199,7 +199,7 @@ def test_without_a_scale_energy_goes_with_the_square_of_the_voltage() -> None:
     assert scale.known == "placeholder" and scale.source.startswith("derived: (0.6 V / 1 V)^2")
     assert arch.figures()["operating_points[1].energy_scale"] == scale, "listed like all others"
     assert arch.operating_point("fast").energy_scale is None
-    report = evaluate(residual(), EngineTarget("", 1.0, arch), wishes=Wishes(False, False))
+    report = evaluate(residual(), EngineTarget("", 1.0, arch), wishes=Wishes("layers"))
     fast, slow = report.to_json()["operating_points"]
     assert slow["total"]["energy_pj"] == pytest.approx(0.36 * fast["total"]["energy_pj"])
     assert slow["energy_scale"] == pytest.approx(0.36) and "derived" in slow["energy_scale_source"]

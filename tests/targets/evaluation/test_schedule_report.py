@@ -36,12 +36,12 @@ def report(
     ("target", "wishes", "mode", "weights"),
     [
         (FREE, Wishes(), "fused", "keep"),
-        (FREE, Wishes(fuse=False), "split", "keep"),
-        (FREE, Wishes(split=False), "fused", "keep"),
-        (FREE, Wishes(split=False, fuse=False), "layers", "keep"),
+        (FREE, Wishes("split"), "split", "keep"),
+        (FREE, Wishes("layers"), "layers", "keep"),
         (FREE, Wishes(keep_weights=False), "fused", "fetch"),
         (BOUND, Wishes(), "layers", "fetch"),
         (DianaTarget(), Wishes(), "layers", "fetch"),
+        (DianaTarget(), Wishes("rows"), "rows", "fetch"),
     ],
 )
 def test_what_could_be_done_is_what_the_user_wished_and_the_target_allows(

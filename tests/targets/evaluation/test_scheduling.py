@@ -16,7 +16,6 @@ from targets.network.layer import Layer, Operand
 from targets.network.workload import ExitPath, Workload
 from targets.objective import EDP, ENERGY, LATENCY, Objective
 from targets.schedule.check.checker import problems
-from targets.schedule.freedom import Freedom
 from targets.schedule.machine import OUTER
 from targets.testing.conformance import sample_layer, sample_workload
 from tests.targets.small_arch import small_arch
@@ -48,16 +47,6 @@ def chain(*layers: Layer) -> Workload:
     return Workload(named, (path,), (), frozenset(t.name for layer in named for t in layer.outputs))
 
 
-@pytest.mark.parametrize("split", [True, False])
-@pytest.mark.parametrize("fuse", [True, False])
-@pytest.mark.parametrize("hold", [True, False])
-def test_wishes_take_away_and_never_add(split: bool, fuse: bool, hold: bool) -> None:
-    free = Freedom(split, fuse, hold)
-    assert Wishes().freedom(free) == free
-    assert Wishes(split=False).freedom(free) == Freedom(False, fuse, hold)
-    assert Wishes(fuse=False, keep_weights=False).freedom(free) == Freedom(split, False, hold)
-
-
 def test_a_schedule_is_valid_and_weights_that_stay_are_not_fetched(kept: Planned) -> None:
     assert problems(kept.network, kept.schedule) == []
     assert kept.resident and kept.schedule.resident == kept.resident.keys()
@@ -69,7 +58,7 @@ def test_a_schedule_is_valid_and_weights_that_stay_are_not_fetched(kept: Planned
 
 
 def test_wishes_are_followed(kept: Planned) -> None:
-    wishes = Wishes(split=False, fuse=False, keep_weights=False, speculate=True)
+    wishes = Wishes("layers", keep_weights=False, speculate=True)
     plain = schedule_workload(NETWORK, PAIR, EDP, wishes=wishes)
     assert all(len(segment.layers) == 1 for segment in plain.plan)
     assert all(choice.cut.parts == 1 for segment in plain.plan for choice in segment.choices)

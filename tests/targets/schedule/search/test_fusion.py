@@ -20,6 +20,7 @@ from targets.schedule.search.fusion import (
     BLOCKS,
     PATTERNS,
     PIPELINE,
+    TOGETHER,
     TURNS,
     fused,
     runs,
@@ -162,6 +163,12 @@ def test_or_each_layer_on_the_core_that_has_least_to_do_so_far(cycles: Sequence[
     assert cores_of(PIPELINE, costs) == [core * 4 for core in cores]
 
 
+def test_or_all_layers_on_one_core_of_each_kind() -> None:
+    costs = TableCosts({"l0": 100, "l1": 30, "l2": 30}, ("a", "b", "c", "d"), {"c": 2, "d": 2})
+    assert cores_of(TOGETHER, costs) == ["aaaa"] * 3
+    assert cores_of(TOGETHER, replace(costs, only={"l1": ("c", "d")})) == ["aaaa", "cccc", "aaaa"]
+
+
 def test_a_group_takes_the_first_kind_of_core_on_which_all_tiles_of_a_layer_fit() -> None:
     def unfit(tile: Layer, core: str, held: Held) -> bool:  # noqa: ARG001
         return core == "a" and tile.name == "l1" and tile.outputs[0].shape[2] == 2
@@ -221,7 +228,7 @@ def is_group(made: Network, begin: int, end: int) -> bool:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 1 << 24), st.sampled_from(PATTERNS))
+@given(st.integers(0, 1 << 24), st.sampled_from([pattern for family in PATTERNS for pattern in family]))
 def test_groups_of_random_networks_are_all_there_are_and_make_valid_schedules(
     seed: int, pattern: str
 ) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from targets.schedule.machine import TURNS
 from targets.schedule.result import Schedule
 from targets.schedule.view.drawing import timeline_of
 from targets.schedule.view.timeline import Timeline
@@ -33,6 +35,17 @@ def test_a_host_that_waits_is_held_all_the_time() -> None:
     own = [(s.start_cycle, s.end_cycle, s.kind) for s in timeline.slots if s.resource == "host"]
     assert own == [(0, 1, "host"), (1, 7, "wait"), (7, 10, "host")]
     assert timeline.busy_cycles("host") == 4
+
+
+def test_a_host_starts_what_runs_beside_others_and_does_not_wait_for_it() -> None:
+    beside = run("a", 0, (1, 0, 0, 4, 0, 0, 0), uses=(("a", 1.0), (TURNS, 1 / 64)))
+    alone = run("a", 5, (1, 0, 0, 4, 0, 0, 0), uses=(("a", 1.0), (TURNS, 1.0)))
+    made = network()
+    machine = replace(made.machine, capacities={**made.machine.capacities, TURNS: 1.0})
+    timeline = timeline_of(schedule([beside, alone]), replace(made, machine=machine), arch(waits=True))
+    own = [(s.start_cycle, s.end_cycle, s.kind) for s in timeline.slots if s.resource == "host"]
+    assert own == [(0, 1, "host"), (5, 6, "host"), (6, 10, "wait")]
+    assert TURNS not in {slot.resource for slot in timeline.slots}
 
 
 def test_a_host_waits_for_moves_too() -> None:
