@@ -19,6 +19,8 @@ BUFFERS = 2
 CHANNEL_STEP = 8
 MORE_TILES = 2
 """Cuts into at most so many times as many tiles as needed are compared."""
+COMPARED = 16
+"""Equal pieces are compared in so many steps."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,12 @@ def linear_cuts(layer: Layer, l1_bytes: int) -> tuple[Tiling, ...]:
         return ()
     image = _Image(layer, dims)
     step = row_block(dims)
-    found = []
-    for rows in sorted({*range(step, image.rows, step), image.rows}):
-        if image.bytes_in_l1(rows, image.channels) <= l1_bytes:
-            found.append(image.cut(rows, image.channels))
-        most = image.most_channels(rows, l1_bytes)
-        if most:
-            found.append(image.cut(rows, most))
+    found = image.cuts(image.rows, l1_bytes)
+    for rows in range(step, image.rows, step):
+        cuts = image.cuts(rows, l1_bytes)
+        if not cuts:
+            break  # More rows take more room.
+        found += cuts
     least = min((cut.tiles for cut in found), default=0)
     return tuple(cut for cut in dict.fromkeys(found) if cut.tiles <= MORE_TILES * least)
 
@@ -95,7 +96,8 @@ def equal_cuts(layer: Layer, l1_bytes: int) -> tuple[Tiling, ...]:
     read, written = layer.read_bytes + constant_bytes, layer.output_bytes
     least = max(1, ceil_div(read + written, l1_bytes // BUFFERS))
     found = []
-    for pieces in range(least, MORE_TILES * least + 1):
+    steps = min(least, COMPARED)
+    for pieces in (least + least * (MORE_TILES - 1) * step // steps for step in range(steps + 1)):
         first, last = ceil_div(read, pieces), ceil_div(written, pieces)
         found.append(
             Tiling(
@@ -163,6 +165,12 @@ class _Image:
             else:
                 high = middle - 1
         return low * step
+
+    def cuts(self, rows: int, l1_bytes: int) -> list[Tiling]:
+        """Return the cuts into so many rows: with all channels, and with the most that are less."""
+        found = [self.cut(rows, self.channels)] if self.bytes_in_l1(rows, self.channels) <= l1_bytes else []
+        most = self.most_channels(rows, l1_bytes)
+        return [*found, self.cut(rows, most)] if most else found
 
     def cut(self, rows: int, channels: int) -> Tiling:
         """Return the cut; where both operands of a dense layer are cut, the smaller one comes again."""

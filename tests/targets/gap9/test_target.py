@@ -11,6 +11,7 @@ from passes.errors import InputError
 from targets.contract.placement import Placement, Refusal
 from targets.contract.support import support_table
 from targets.evaluation.report import evaluate
+from targets.gap9.parameter_sets import values
 from targets.gap9.target import Gap9Target
 from targets.network.layer import Layer, LoopDims
 from targets.network.workload import ExitPath, Workload
@@ -21,7 +22,7 @@ from tests.targets.networks import linear_layer, loops, square
 GAP9 = Gap9Target()
 LOW = Gap9Target(point="0.65V")
 CALL = 30
-POWER = GAP9.arch.core("ne16").active_power_mw.value if GAP9.arch.core("ne16").active_power_mw else 0.0
+POWER = values(GAP9.arch)["ne16.active_power_mw"]
 PRODUCT = GAP9.arch.core("ne16").rate("energy_pj_per_mac")
 SCALE = GAP9.arch.operating_point("0.65V").scale
 

@@ -152,6 +152,16 @@ def test_every_operand_moves_at_least_once(
         assert cut.first_bytes + cut.beside_bytes + cut.last_bytes == least
 
 
+def test_sizes_without_end_are_cut_as_fast_as_small_ones() -> None:
+    """A bound on the work, not on time: cuts that are compared do not grow with the layer."""
+    wide = replace(sample_layer("Relu"), inputs=(Operand("x", (10**12,), 8),))
+    cuts = equal_cuts(wide, L1)
+    assert len(cuts) == 17 and cuts[-1].tiles == 2 * cuts[0].tiles
+    rows = linear_layer(LoopDims(10**9, 1, 16, 16, 1, 1, 1, 1, 1, 1), "MatMul")
+    rows = replace(rows, inputs=(Operand("x", (10**9, 16), 8),), outputs=(Operand("y", (10**9, 16), 8),))
+    assert 0 < len(linear_cuts(rows, L1)) < 1000
+
+
 def test_a_slice_moves_what_it_picks() -> None:
     whole, part = Operand("x", (1, 64, 16, 16), 8), Operand("y", (1, 4, 16, 16), 8)
     for cut in equal_cuts(Layer("s", "Slice", (), 0, None, (whole,), (part,)), 1 << 17):
