@@ -24,7 +24,7 @@ from tests.passes.model.test_float_types import KINDS, network, stored_as
 from tests.passes.small_nets import two_exits
 from tests.targets.graphs import filled
 
-TARGETS = ("diana", "gap9", "edge_tpu_quad")
+TARGETS = ("diana", "gap9", "edge_tpu_quad", "max78002")
 GRID = "float s = {0.0625}, uint8 z = {128}"
 
 
