@@ -251,8 +251,8 @@ def support(group: Constraint, *more: Constraint) -> dict[str, dict[str, tuple[C
         rules = cnn.get(layer.op_type)
         return rules is None or not all(rule(layer, arch) for rule in rules)
 
-    host = dict.fromkeys(sorted(SIMPLE | EXPONENTIAL), (is_not_for_the_accelerator,))
-    return {"cnn": cnn, "host": host}
+    left: tuple[Constraint, ...] = (is_not_for_the_accelerator,)
+    return {"cnn": cnn, "host": dict.fromkeys(sorted(SIMPLE | EXPONENTIAL), left)}
 
 
 MAX78000 = support(has_one_group)

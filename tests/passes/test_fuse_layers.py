@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
@@ -17,7 +19,7 @@ from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain
 
 
-def fused(net: NetBuilder, *outputs: str, **options: bool | int) -> gs.Graph:
+def fused(net: NetBuilder, *outputs: str, **options: Any) -> gs.Graph:
     graph = from_model(net.model(*outputs))
     FuseLayers(**options)(graph)
     return graph
@@ -186,7 +188,7 @@ def test_layers_of_an_inserted_head_have_the_names_of_its_nodes() -> None:
     assert backbone == ["conv_0", "conv_1", "conv_2", "globalaveragepool_0", "flatten_0", "gemm_0"]
 
 
-def read_by_product(net: NetBuilder, op: str, views: bool = False, **attributes: object) -> gs.Graph:
+def read_by_product(net: NetBuilder, op: str, views: bool = False, **attributes: Any) -> gs.Graph:
     pooled = net.op(op, net.op("Relu", net.conv("x", 2, 2)), **attributes)
     if views:
         return fused(net, net.op("Gemm", net.op("Flatten", pooled), net.normal(3, 2), transB=1), before=16)
@@ -202,7 +204,7 @@ def test_a_pool_joins_the_product_that_alone_reads_it(op: str) -> None:
 
 @pytest.mark.parametrize("op", ["GlobalMaxPool", "GlobalAveragePool", "MaxPool"])
 def test_a_pool_to_one_position_joins_through_views(op: str) -> None:
-    window = {"kernel_shape": [4, 4]} if op == "MaxPool" else {}
+    window: dict[str, Any] = {"kernel_shape": [4, 4]} if op == "MaxPool" else {}
     assert layers(read_by_product(small(), op, views=True, **window)) == ["conv_0", "conv_0", *["gemm_0"] * 3]
 
 
@@ -219,7 +221,7 @@ def test_a_pool_to_one_position_joins_through_views(op: str) -> None:
     ],
     ids=str,
 )
-def test_pools_with_other_windows_are_layers(attributes: dict[str, object], size: int) -> None:
+def test_pools_with_other_windows_are_layers(attributes: dict[str, Any], size: int) -> None:
     graph = read_by_product(NetBuilder((1, 2, size, size)), "MaxPool", **attributes)
     assert layers(graph) == ["conv_0", "conv_0", "maxpool_0", "conv_1"]
     (reason,) = reasons(graph).values()

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from passes.errors import InputError, NoSolutionError
-from targets.described.target import EngineTarget
 from targets.contract.target import Shortage
+from targets.described.target import EngineTarget
 from targets.description.mapping import MappingRule
 from targets.diana.target import DianaTarget
 from targets.evaluation.scheduling import Planned, Wishes, schedule_workload
