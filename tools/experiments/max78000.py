@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx.parser
 import onnx_graphsurgeon as gs
@@ -37,16 +38,46 @@ from tools.experiments.max78000_counts import (
 )
 from tools.make_tiny_networks import autoencoder, ds_cnn
 
-MEASURED_POWERS: tuple[tuple[str, float, float], ...] = (
-    ("TinyissimoYOLO (arXiv 2306.00001): 196 uJ at 180 images/s", 196.0, 1e3 / 180),
-    (
-        "TinyissimoYOLO (arXiv 2307.05999): GAP9's 150 uJ and 2.12 ms are 20 % less, twice as fast",
+
+class MeasuredPower(NamedTuple):
+    """A published energy of one inference on the chip."""
+
+    network: str
+    source: str
+    energy_uj: float
+    time_ms: float
+
+    @property
+    def power_mw(self) -> float:
+        """The power while it runs."""
+        return self.energy_uj / self.time_ms
+
+    @property
+    def measured_pj(self) -> int:
+        """What validation.yaml holds as measured."""
+        return round(self.energy_uj * 1e6)
+
+    @property
+    def predicted_pj(self) -> int:
+        """The power of hardware.yaml for the measured time: the layers are not published."""
+        return round(mean_power_mw() * self.time_ms * 1e6)
+
+
+MEASURED_POWERS = (
+    MeasuredPower("TinyissimoYOLO", "arXiv 2306.00001: 196 uJ at 180 images/s", 196.0, 1e3 / 180),
+    MeasuredPower(
+        "TinyissimoYOLO beside GAP9",
+        "arXiv 2307.05999: GAP9's 150 uJ and 2.12 ms are 20 % less, twice as fast",
         187.5,
         4.24,
     ),
-    ("face recognition (survey of seven microcontrollers, Giordano et al.): 0.09 mJ in 1.4 ms", 90.0, 1.4),
+    MeasuredPower(
+        "face recognition",
+        "survey of seven microcontrollers, Giordano et al.: 0.09 mJ in 1.4 ms",
+        90.0,
+        1.4,
+    ),
 )
-"""Source, energy in uJ and time in ms of one inference."""
 
 
 def report_of(graph: gs.Graph, target: Target) -> CostReport:
@@ -71,13 +102,12 @@ def predicted_cycles(published: Published) -> int:
 
 def mean_power_mw() -> float:
     """Return the geometric mean of the published powers in mW."""
-    powers = [energy_uj / time_ms for _, energy_uj, time_ms in MEASURED_POWERS]
-    return math.exp(sum(map(math.log, powers)) / len(powers))
+    return math.exp(sum(math.log(found.power_mw) for found in MEASURED_POWERS) / len(MEASURED_POWERS))
 
 
 def spread() -> tuple[float, float]:
     """Return the smallest and the largest published power over their geometric mean."""
-    powers = [energy_uj / time_ms for _, energy_uj, time_ms in MEASURED_POWERS]
+    powers = [found.power_mw for found in MEASURED_POWERS]
     return min(powers) / mean_power_mw(), max(powers) / mean_power_mw()
 
 
@@ -160,7 +190,7 @@ def powers() -> Iterator[str]:
     """Yield the paragraphs on the power."""
     low, high = spread()
     yield "## Power"
-    rows = [(source, f"{energy_uj / time_ms:.1f} mW") for source, energy_uj, time_ms in MEASURED_POWERS]
+    rows = [(f"{found.network} ({found.source})", f"{found.power_mw:.1f} mW") for found in MEASURED_POWERS]
     yield _table("| published measurement of the chip | power |", rows)
     yield (
         f"Geometric mean {mean_power_mw():.1f} mW, which `hardware.yaml` holds; the three are {low:.2f} to "

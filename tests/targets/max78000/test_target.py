@@ -165,19 +165,24 @@ def test_resnet8_costs_what_the_results_page_says() -> None:
 
 
 def test_the_validation_holds_what_is_predicted() -> None:
-    from tools.experiments.max78000 import predicted_cycles, spread
+    from tools.experiments.max78000 import MEASURED_POWERS, predicted_cycles, spread
     from tools.experiments.max78000_counts import CYCLES_PER_US, PUBLISHED
 
     held = yaml.safe_load((FOLDER / "validation.yaml").read_text(encoding="utf-8"))
-    found = {entry["network"].split(" ")[0]: entry for entry in held["networks"]}
-    assert set(found) == {published.name for published in PUBLISHED}
-    for published in PUBLISHED:
-        entry = found[published.name]
+    assert len(held["networks"]) == len(PUBLISHED) + len(MEASURED_POWERS)
+    for entry in held["networks"]:
+        assert entry["point"] in {p.name for p in CHIP.arch.operating_points}
+        assert entry["cost_model"] in CHIP.cost_models
+    for power, entry in zip(MEASURED_POWERS, held["networks"][len(PUBLISHED) :], strict=True):
+        assert (entry["network"], entry["source"]) == (power.network, power.source)
+        assert entry["energy_pj"] == {"measured": power.measured_pj, "predicted": power.predicted_pj}
+        assert entry["fitted"], "the power of hardware.yaml is their mean"
+    for published, entry in zip(PUBLISHED, held["networks"], strict=False):
+        assert entry["network"].split(" ")[0] == published.name
         assert entry["latency_cycles"] == {
             "measured": published.time_us * CYCLES_PER_US, "predicted": predicted_cycles(published)
         }  # fmt: skip
-        assert not entry["fitted"] and entry["point"] in {p.name for p in CHIP.arch.operating_points}
-        assert entry["cost_model"] in CHIP.cost_models
+        assert not entry["fitted"]
         assert f"{published.time_us:,} us" in entry["source"]
     assert (held["spread"]["energy"]["low"], held["spread"]["energy"]["high"]) == pytest.approx(
         spread(), abs=0.005
