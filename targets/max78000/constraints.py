@@ -232,7 +232,7 @@ _PRODUCT: tuple[Constraint, ...] = (has_loops, has_constant_weights, has_narrow_
 _MATRIX = (*_PRODUCT, has_one_row, flattens_little, *_MEMORY, *_WEIGHTS)
 _POOL = (has_loops, has_narrow_weights, has_full_windows, pools_few_channels, *_MEMORY)
 _SUM = (has_narrow_weights, adds_equal_shapes, *_MEMORY, weights_fit_processors)
-_POOLS = ("MaxPool", "AveragePool", *sorted(GLOBAL_POOLS))
+_POOLED = ("MaxPool", "AveragePool", *sorted(GLOBAL_POOLS))
 
 
 def support(group: Constraint, *more: Constraint) -> dict[str, dict[str, tuple[Constraint, ...]]]:
@@ -244,7 +244,7 @@ def support(group: Constraint, *more: Constraint) -> dict[str, dict[str, tuple[C
     """
     conv = (*_PRODUCT, group, *_SHAPE, *more, *_MEMORY, *_WEIGHTS)
     cnn: dict[str, tuple[Constraint, ...]] = {"Conv": conv, "Gemm": _MATRIX, "MatMul": _MATRIX}
-    cnn |= dict.fromkeys(_POOLS, _POOL) | dict.fromkeys(sorted(SUMS), _SUM)
+    cnn |= dict.fromkeys(_POOLED, _POOL) | dict.fromkeys(sorted(SUMS), _SUM)
 
     def is_not_for_the_accelerator(layer: Layer, arch: Architecture) -> bool:
         """The accelerator does not take it; what it takes runs there, as in the vendor's flow."""
