@@ -14,11 +14,11 @@ from targets.max78000.jobs import (
     DILATED_KERNEL,
     MAX_KERNEL_1D,
     SUMS,
+    first_job,
     folds,
     in_one_dimension,
     input_map,
     is_signal,
-    jobs_of,
     paddings,
     passes_of,
     stretched,
@@ -54,19 +54,19 @@ def has_narrow_weights(layer: Layer, _arch: Architecture) -> bool:
 
 def has_one_group(layer: Layer, _arch: Architecture) -> bool:
     """The convolution has one group: MAX78000 has no depthwise convolutions, MAX78002 has."""
-    return layer.dims is not None and layer.dims.g == 1
+    return layer.dims is None or layer.dims.g == 1
 
 
 def has_one_group_or_is_depthwise(layer: Layer, _arch: Architecture) -> bool:
     """The convolution has one group, or is depthwise with as many outputs as inputs."""
-    return layer.dims is not None and (layer.dims.g == 1 or layer.dims.depthwise)
+    return layer.dims is None or layer.dims.g == 1 or layer.dims.depthwise
 
 
 def has_small_kernel(layer: Layer, _arch: Architecture) -> bool:
     """Kernels are 1 x 1 or 3 x 3, or 1 to 9 long where there is one spatial axis."""
     dims = layer.dims
     if dims is None:
-        return False
+        return True
     return dims.fx <= MAX_KERNEL_1D if is_signal(layer) else (dims.fy, dims.fx) in KERNELS_2D
 
 
@@ -74,7 +74,7 @@ def has_dilation_in_one_dimension(layer: Layer, arch: Architecture) -> bool:
     """Dilation is 1; with one spatial axis more, for kernels up to 3 long without padding or pooling."""
     dims = layer.dims
     if dims is None or not is_signal(layer):
-        return dims is not None and dims.dilation_y == dims.dilation_x == 1
+        return dims is None or dims.dilation_y == dims.dilation_x == 1
     if not folds(layer):
         return stretched(dims) <= MAX_KERNEL_1D
     plain = dims.pad_left == dims.pad_right == 0 and dims.stride_x == 1 and layer.front is None
@@ -84,14 +84,17 @@ def has_dilation_in_one_dimension(layer: Layer, arch: Architecture) -> bool:
 
 def has_padding_on_both_sides(layer: Layer, _arch: Architecture) -> bool:
     """Padding is 0, 1 or 2, less than the kernel, and alike on both sides unless a stride leaves it out."""
-    return folds(layer) or paddings(layer) is not None
+    dims = layer.dims
+    if dims is None or folds(layer) or not (is_signal(layer) or dims.dilation_y == dims.dilation_x == 1):
+        return True
+    return paddings(layer) is not None
 
 
 def has_one_stride(layer: Layer, _arch: Architecture) -> bool:
     """Strides are the same along both axes and at most 16, together with a pooling in front."""
     dims = layer.dims
     if dims is None:
-        return False
+        return True
     front = 1 if layer.front is None or thins_later(dims) else layer.front.stride_x
     same = is_signal(layer) or dims.stride_y == dims.stride_x
     return same and front * dims.stride_x <= MAX_WINDOW
@@ -101,7 +104,7 @@ def thins_few_channels(layer: Layer, arch: Architecture) -> bool:
     """A stride above 1 thins out what a 3 x 3 kernel computes at stride 1: of 64 channels at most."""
     dims = layer.dims
     if dims is None or not thins_later(dims):
-        return dims is not None
+        return True
     return passes_of(dims.g * dims.k) <= arch.core("cnn").rate("max_pool_passes")
 
 
@@ -109,7 +112,7 @@ def pads_few_channels_in_one_dimension(layer: Layer, _arch: Architecture) -> boo
     """With one spatial axis and more than 64 input channels there is no padding."""
     dims = layer.dims
     if dims is None or not is_signal(layer):
-        return dims is not None
+        return True
     return passes_of(dims.g * dims.c) == 1 or dims.pad_left == dims.pad_right == 0
 
 
@@ -140,12 +143,12 @@ def has_bias_of_few_channels(layer: Layer, arch: Architecture) -> bool:
 
 def has_one_row(layer: Layer, _arch: Architecture) -> bool:
     """The product has one row of inputs."""
-    return layer.dims is not None and layer.dims.b == 1 and layer.dims.g == 1
+    return layer.dims is None or layer.dims.b == layer.dims.g == 1
 
 
 def flattens_little(layer: Layer, _arch: Architecture) -> bool:
     """What is flattened has at most 256 positions and 16,384 values."""
-    if layer.front is not None:
+    if layer.front is not None or not has_one_row(layer, _arch):
         return True
     channels, rows, columns = input_map(layer)
     return rows * columns <= MAX_FLAT_POSITIONS and channels * rows * columns <= MAX_FLAT
@@ -155,7 +158,7 @@ def has_full_windows(layer: Layer, _arch: Architecture) -> bool:
     """Pooling has full windows without dilation, windows and strides up to 16, the same along both axes."""
     dims = layer.dims
     if dims is None:
-        return False
+        return True
     flat = in_one_dimension(dims)
     plain = not (dims.pad_top or dims.pad_left or dims.pad_bottom or dims.pad_right)
     plain = plain and dims.dilation_y == dims.dilation_x == 1
@@ -171,7 +174,7 @@ def pools_few_channels(layer: Layer, arch: Architecture) -> bool:
     """Without a convolution behind it, pooling is of 64 channels at most unless one position is left."""
     dims = layer.dims
     if dims is None:
-        return False
+        return True
     channels, _, _ = input_map(layer)
     alone = dims.oy == dims.ox == 1
     return alone or passes_of(channels) <= arch.core("cnn").rate("max_pool_passes")
@@ -202,8 +205,9 @@ def largest_share_bytes(layer: Layer) -> int:
     for operand in layer.inputs:
         channels = operand.shape[1] if len(operand.shape) > 1 else 1
         shares.append(tensor_bytes(operand, given and channels <= MAX_INPUTS_BY_CHANNEL))
-    if layer.op_type == "Conv" and layer.dims is not None and thins_later(layer.dims):
-        rows, columns = jobs_of(layer)[0].written
+    job = first_job(layer)
+    if job is not None and layer.op_type == "Conv" and layer.dims is not None and thins_later(layer.dims):
+        rows, columns = job.written
         shares.append(rows * columns * 4 * passes_of(layer.dims.g * layer.dims.k))
     return max(shares)
 
@@ -214,7 +218,13 @@ def weights_fit_processors(layer: Layer, arch: Architecture) -> bool:
 
 
 def weight_words(layer: Layer) -> int:
-    """Return the words the layer needs of each weight memory that has some of its weights."""
+    """Return the words the layer needs of each weight memory that has some of its weights.
+
+    None where nothing says how they would lie: of several rows or groups, or without a job on the chip.
+    """
+    dims = layer.dims
+    if first_job(layer) is None or (dims is not None and (dims.b > 1 or (dims.g > 1 and not dims.depthwise))):
+        return 0
     block = block_of(layer)
     return 0 if block is None else block.words
 

@@ -94,6 +94,14 @@ def thins_later(dims: LoopDims) -> bool:
     return max(dims.stride_y, dims.stride_x) > 1 and max(dims.fy, dims.fx) > 1
 
 
+def first_job(layer: Layer) -> Job | None:
+    """Return what the accelerator does first for a layer; ``None`` where it has no job for such a layer."""
+    try:
+        return jobs_of(layer)[0]
+    except ValueError:
+        return None
+
+
 def jobs_of(layer: Layer) -> tuple[Job, ...]:
     """Return the jobs of a layer that the accelerator takes by its rules.
 

@@ -18,7 +18,6 @@ from typing import NamedTuple
 import onnx.parser
 import onnx_graphsurgeon as gs
 
-from passes.errors import NoSolutionError
 from passes.model.graph import from_model, load
 from passes.registry import parse_pipeline
 from targets.contract.target import Target
@@ -80,10 +79,10 @@ MEASURED_POWERS = (
 )
 
 
-def report_of(graph: gs.Graph, target: Target) -> CostReport:
-    """Return what a network costs on ``target``."""
+def report_of(graph: gs.Graph, target: Target, allow_refused: bool = False) -> CostReport:
+    """Return what a network costs on ``target``; ``allow_refused`` as in ``evaluate``."""
     parse_pipeline(target.pipeline(quantized=False))(graph)
-    return evaluate(graph, target)
+    return evaluate(graph, target, allow_refused=allow_refused)
 
 
 def cycles_by_target(count: Count) -> int | None:
@@ -212,12 +211,12 @@ def tiny(folder: Path) -> Iterator[str]:
     rows, refused = [], []
     for target in (Max78000Target(), Max78002Target()):
         for name, graph in tiny_networks(folder).items():
-            try:
-                total = report_of(graph, target).total
-            except NoSolutionError as error:
-                refused.append(f"* {name} on {target.name}: {error.message}. {_rules(error)}")
+            report = report_of(graph, target, allow_refused=True)
+            if report.refusals:
+                refused.append(f"* {name} on {target.name}: {_why(report)}")
                 rows.append((name, target.name, "does not fit", "", ""))
                 continue
+            total = report.total
             energy, latency_ms = total.energy_pj / 1e6, (total.latency_s or 0.0) * 1e3
             spreads = f"{energy:.1f} uJ ({energy * low:.1f} to {energy * high:.1f})"
             cycles = f"{math.ceil(total.latency_cycles):,}"
@@ -227,12 +226,14 @@ def tiny(folder: Path) -> Iterator[str]:
     yield "\n".join(refused)
 
 
-def _rules(error: NoSolutionError) -> str:
-    """Return the rules that refused layers break, each once."""
-    broken = (
-        line.partition("Broken rules: ")[2].partition(" To help")[0] for line in error.hint.splitlines()
-    )
-    return " ".join(dict.fromkeys(broken))
+def _why(report: CostReport) -> str:
+    """Return the rules that refused layers break, each once, with the demand of the first that breaks it."""
+    told: dict[str, str] = {}
+    for refusal in report.refusals:
+        for reason in refusal.reasons:
+            told.setdefault(reason.rule.partition(" (needs")[0], reason.rule)
+    layers = len(report.workload.layers)
+    return f"{len(report.refusals)} of {layers} layers have no core. {'. '.join(told.values())}."
 
 
 def main() -> None:
