@@ -263,7 +263,8 @@ def cost(
     check_given("cost", {"exits": exits, "head": head, "solver": solver, "time_limit": time_limit})
     if bits is not None and not isinstance(bits, Bits):
         raise InputError(
-            f"`bits` is a targets.network.layer.Bits, not {bits!r}", "write Bits(8, 8, 16) for --bits 8,8,16"
+            f"`bits` is a targets.network.layer.Bits, not {bits!r}",
+            "write Bits(8, 8, 16): of weights, of activations, of partial sums",
         )
     if lpf_limit is not None and lpf_limit != "full" and lpf_limit < 1:
         raise InputError(f"`lpf_limit` must be at least 1, or 'full', not {lpf_limit}", "6 is the default")

@@ -10,7 +10,17 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.exits.chain import head_nodes
-from passes.operator_sets import CLIPS, FLOAT_NAMES, GATES, LINEAR, MOVES, POOLS, QUANTIZATION
+from passes.operator_sets import (
+    CLIPS,
+    FLOAT_NAMES,
+    GATES,
+    GLOBAL_POOLS,
+    LINEAR,
+    MOVES,
+    POOLS,
+    QUANTIZATION,
+    VIEWS,
+)
 from passes.state import decline, state_of
 
 _ROUNDINGS = frozenset({"Floor", "Round"})
@@ -32,7 +42,10 @@ class FuseLayers(Pass):
        reads; a second pooling does not.
     6. ``activation``: x times a gate of x (SiLU, which has no operator of its own) is one layer; Floor or
        Round between a linear layer and a Clip is the requantization of that layer.
-    7. Everything else is a layer of its own. Layers are named ``conv_0``, ``add_1`` … by main
+    7. ``before``: a pooling joins the linear layer that alone reads it, for cores that pool while they read:
+       without padding, all windows full, none and no stride above ``before``, strides alike. One that leaves
+       a single position joins through views too. 0 joins none.
+    8. Everything else is a layer of its own. Layers are named ``conv_0``, ``add_1`` … by main
        operator and topological order, those of an inserted head by their node: ``exit_0/conv``.
     """
 
@@ -40,6 +53,7 @@ class FuseLayers(Pass):
     activation: bool = True
     add: bool = False
     pool: bool = False
+    before: int = 0
 
     def run(self, graph: gs.Graph) -> bool:
         """Annotate all nodes; returns whether any annotation changed."""
@@ -70,6 +84,9 @@ class _Grouping:
                 continue
             joined = self._joins(node)
             leaders[node.name] = node if joined is None else leaders[joined.name]
+        for node in self._graph.nodes:
+            if self._options.before and node.op in POOLS and leaders[node.name] is node:
+                self._join_reader(node)
         for node in reversed(self._graph.nodes):
             if node.op == "DequantizeLinear":
                 read_in = {
@@ -139,6 +156,32 @@ class _Grouping:
             return self._decline(node, "its input does not come from a linear layer")
         return self._alone(node, producer)
 
+    def _join_reader(self, node: gs.Node) -> None:
+        """Let a pooling, with all that is between, join the linear layer that alone reads it."""
+        leaders = self._leaders
+        own = [n for n in self._graph.nodes if leaders.get(n.name) is node]
+        if any(n is not node and n.op != "QuantizeLinear" for n in own):
+            self._decline(node, "it ends in an activation")
+            return
+        if not _pools_plainly(node, self._options.before):
+            self._decline(
+                node,
+                f"its windows are padded, cut off or above {self._options.before}, or its strides differ",
+            )
+            return
+        single = all(int(size) == 1 for size in node.outputs[0].shape[2:])
+        between, tensor = own, node.outputs[0]
+        while self._read_once(tensor):
+            reader = tensor.outputs[0]
+            if reader.op in LINEAR and reader.inputs[0] is tensor and leaders[reader.name] is reader:
+                leaders.update(dict.fromkeys((n.name for n in between), reader))
+                return
+            if reader.op not in QUANTIZATION and not (single and reader.op in VIEWS):
+                break
+            between = between if reader.op == "DequantizeLinear" else [*between, reader]
+            tensor = reader.outputs[0]
+        self._decline(node, "no linear layer alone reads it")
+
     def _alone(self, node: gs.Node, producer: gs.Node) -> gs.Node | None:
         """Return ``producer`` if ``node`` alone reads what it writes."""
         tensor = producer.outputs[0]
@@ -155,6 +198,25 @@ class _Grouping:
         """Record the reason; returns None, so that rules can return it."""
         decline(self._graph, FuseLayers.name, node.name, reason)
         return None
+
+
+def _pools_plainly(node: gs.Node, limit: int) -> bool:
+    """Whether all windows of a pooling are full, alike, and at most ``limit`` wide and apart."""
+    sizes = [int(size) for size in node.inputs[0].shape[2:]]
+    if node.op in GLOBAL_POOLS:
+        return max(sizes) <= limit
+    window = [int(size) for size in node.attrs["kernel_shape"]]
+    strides = [int(size) for size in node.attrs.get("strides") or [1] * len(sizes)]
+    full = [(size - width) // step + 1 for size, width, step in zip(sizes, window, strides, strict=True)]
+    return (
+        max(*window, *strides) <= limit
+        and len(set(strides)) == 1
+        and len(node.outputs) == 1
+        and not any(node.attrs.get("pads") or [])
+        and set(node.attrs.get("dilations") or [1]) == {1}
+        and node.attrs.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")
+        and [int(size) for size in node.outputs[0].shape[2:]] == full
+    )
 
 
 def _writer(tensor: gs.Tensor) -> gs.Node | None:

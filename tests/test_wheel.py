@@ -90,7 +90,7 @@ def test_it_is_the_installed_package_that_runs(installed: Installed) -> None:
 def test_verbs_answer_outside_the_checkout(installed: Installed) -> None:
     model = Path("examples", "digits_resnet.onnx")
     assert "diana" in installed.run("eecompile", "targets")
-    for target in ("diana", "gap9", "edge_tpu_quad"):
+    for target in ("diana", "gap9", "edge_tpu_quad", "max78000", "max78002"):
         assert "exit_0" in installed.run("eecompile", "cost", model, "--target", target, "--exits", "1")
     assert "onnxruntime" in installed.run("eecompile", "doctor")
     assert "conv" in installed.run("eecompile", "inspect", model)

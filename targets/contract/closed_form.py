@@ -61,9 +61,11 @@ class ClosedFormCosts:
 
     def _option(self, layer: Layer, core: str) -> Option:
         cost, name = self._target.cost(layer, core), weights_name(layer)
+        workspace = self._target.workspace_bits(layer, core)
+        buffers = ((OUTER, workspace),) if workspace else ()
         if name not in self._beyond:
-            return Option(cost)
-        return Option(self._target.fetching(layer, core, cost), ((OUTER, self._beyond[name]),))
+            return Option(cost, buffers)
+        return Option(self._target.fetching(layer, core, cost), (*buffers, (OUTER, self._beyond[name])))
 
     def alike(self, core: str) -> str:
         """Return ``core``: no two cores of such a target are alike."""
@@ -122,6 +124,10 @@ class ClosedFormTarget(Target):
             return {}
         outer_bits, piece_bits = (8 * self.arch.size_bytes(m) for m in (self.outer_memory, self.inner_memory))
         return coming_from_beyond(network, outer_bits, piece_bits)
+
+    def workspace_bits(self, layer: Layer, core: str) -> int:  # noqa: ARG002
+        """Return what ``layer`` takes of the outer memory beside its tensors while it runs; usually none."""
+        return 0
 
     def fetching(self, layer: Layer, core: str, cost: LayerCost) -> LayerCost:
         """Return ``cost`` with the weights of ``layer`` fetched from ``spill_memory`` before all else.

@@ -13,6 +13,8 @@ BUILTIN = {
     "diana": "targets.diana.target:DianaTarget",
     "edge_tpu_quad": "targets.edge_tpu_quad.target:EdgeTpuQuadTarget",
     "gap9": "targets.gap9.target:Gap9Target",
+    "max78000": "targets.max78000.target:Max78000Target",
+    "max78002": "targets.max78002.target:Max78002Target",
 }
 
 

@@ -61,6 +61,19 @@ class CostModel:
 
 
 @dataclass(frozen=True)
+class Shortage:
+    """What a whole network has too little of on a target.
+
+    Attributes:
+        sentence: What is needed and what there is.
+        hint: What would help.
+    """
+
+    sentence: str
+    hint: str
+
+
+@dataclass(frozen=True)
 class MappingSearch:
     """How a target searches mappings.
 
@@ -308,6 +321,10 @@ class Target(ABC):
 
     def warnings(self, workload: Workload) -> tuple[str, ...]:  # noqa: ARG002
         """Return what the cost of ``workload`` leaves out, as sentences."""
+        return ()
+
+    def shortages(self, workload: Workload) -> tuple[Shortage, ...]:  # noqa: ARG002
+        """Return what all layers of ``workload`` together have too little of, though each has a core."""
         return ()
 
     @abstractmethod

@@ -97,7 +97,8 @@ def schedule_workload(
             then whether what lies in the outer store fits it: that is no matter of a part of a network.
 
     Raises:
-        NoSolutionError: Some layers no core takes; or, of a network without such, the tensors do not fit.
+        NoSolutionError: Some layers no core takes; or, of a network without such, the tensors do not fit or
+            the target has too little of something for all layers together.
         InputError: The exact solver is asked to scale host work.
     """
     wishes = wishes or Wishes()
@@ -154,6 +155,11 @@ def _scheduled(
         network = network.without({i for i in network.order if network.layer(i).name in names})
         network = replace(network, machine=_endless(network.machine))
         candidates = Candidates(network, free)
+    elif shortages := target.shortages(workload):
+        raise NoSolutionError(
+            f"the network does not fit {target.title}: {'; '.join(short.sentence for short in shortages)}",
+            "; ".join(dict.fromkeys(short.hint for short in shortages)),
+        )
     shares = tuple(ratios) if ratios is not None else uniform(len(network.stage_names))
     try:
         with _collector_paused():

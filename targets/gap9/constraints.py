@@ -1,7 +1,7 @@
 """What GAP9's cores take: one function per rule, its docstring is the sentence users read.
 
 Sources: the modes of NE16 in PLiNIO, pulp-nnx and the GAP SDK; L1 and L2 of hardware.yaml. All that NE16 does
-not take runs on the cluster.
+not take runs on the cluster, and so may what leaves most of NE16 idle.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from targets.contract.target import Constraint
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.description.architecture import Architecture
-from targets.gap9.transfers import linear_transfers
+from targets.gap9.ne16 import INPUT_CHANNELS, taps
+from targets.gap9.transfers import linear_cuts
 from targets.network.layer import Layer
 
 MIN_WEIGHT_BITS, MAX_WEIGHT_BITS = 2, 8
 INPUT_BITS = 8
 DEPTHWISE_KERNEL = (3, 3)
-DEPTHWISE_STRIDES = ((1, 1), (2, 2))
+MODE_STRIDES = ((1, 1), (2, 2))
 
 
 def has_loops(layer: Layer, _arch: Architecture) -> bool:
@@ -44,8 +45,14 @@ def has_3x3_if_depthwise(layer: Layer, _arch: Architecture) -> bool:
     dims = layer.dims
     return dims is None or (
         not dims.depthwise
-        or ((dims.fy, dims.fx) == DEPTHWISE_KERNEL and (dims.stride_y, dims.stride_x) in DEPTHWISE_STRIDES)
+        or ((dims.fy, dims.fx) == DEPTHWISE_KERNEL and (dims.stride_y, dims.stride_x) in MODE_STRIDES)
     )
+
+
+def has_mode_stride(layer: Layer, _arch: Architecture) -> bool:
+    """Kernels that are not 1 x 1 have stride 1 or 2, the same along both axes."""
+    dims = layer.dims
+    return dims is None or (not taps(dims)[0] or (dims.stride_y, dims.stride_x) in MODE_STRIDES)
 
 
 def has_no_dilation(layer: Layer, _arch: Architecture) -> bool:
@@ -59,15 +66,20 @@ def has_one_group(layer: Layer, _arch: Architecture) -> bool:
 
 
 def row_fits_l1(layer: Layer, arch: Architecture) -> bool:
-    """L1 holds one output row and the inputs it needs twice, beside weights."""
+    """L1 holds a block of output rows with inputs and weights, twice where they are cut."""
     if layer.dims is None or not has_one_group_or_is_depthwise(layer, arch):
         return True  # no tiling is known of what NE16 does not take
-    return bool(linear_transfers(layer, arch.size_bytes("l1")))
+    return bool(linear_cuts(layer, tile_bytes(arch)))
 
 
 def tensors_fit_l2(layer: Layer, arch: Architecture) -> bool:
     """Every tensor fits L2."""
     return largest_tensor_bytes(layer) <= arch.size_bytes("l2")
+
+
+def tile_bytes(arch: Architecture) -> int:
+    """Return the bytes of L1 that tiles may take."""
+    return int(arch.core("ne16").rate("l1_tile_bytes"))
 
 
 def largest_tensor_bytes(layer: Layer) -> int:
@@ -77,7 +89,14 @@ def largest_tensor_bytes(layer: Layer) -> int:
 
 _PRODUCT: tuple[Constraint, ...] = (has_loops, has_constant_weights, has_narrow_weights)
 _MEMORY: tuple[Constraint, ...] = (tensors_fit_l2, row_fits_l1)
-_CONV = (*_PRODUCT, has_one_group_or_is_depthwise, has_3x3_if_depthwise, has_no_dilation, *_MEMORY)
+_CONV = (
+    *_PRODUCT,
+    has_one_group_or_is_depthwise,
+    has_3x3_if_depthwise,
+    has_mode_stride,
+    has_no_dilation,
+    *_MEMORY,
+)
 _MATRIX = (*_PRODUCT, has_one_group, *_MEMORY)
 _LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -85,16 +104,26 @@ _NE16: dict[str, tuple[Constraint, ...]] = {"Conv": _CONV, "Gemm": _MATRIX, "Mat
 
 
 def is_not_for_ne16(layer: Layer, arch: Architecture) -> bool:
-    """NE16 does not take it; what it takes runs there, as in the public flows."""
-    rules = _NE16.get(layer.op_type)
-    return rules is None or not all(rule(layer, arch) for rule in rules)
+    """NE16 does not take it, or has fewer than 16 input channels of a larger kernel to work on at once."""
+    dims = layer.dims
+    few = dims is not None and not dims.depthwise and dims.c < INPUT_CHANNELS and dims.fy * dims.fx > 1
+    return few or not _within_l2("ne16", layer, arch)
 
 
-SUPPORT: dict[str, dict[str, tuple[Constraint, ...]]] = {
-    "ne16": _NE16,
-    "cluster": dict.fromkeys(_LINEAR, (is_not_for_ne16, tensors_fit_l2))
-    | dict.fromkeys(sorted(SIMPLE | EXPONENTIAL), (tensors_fit_l2,)),
-}
+def _within_l2(core: str, layer: Layer, arch: Architecture) -> bool:
+    rules = {"ne16": _NE16, "cluster": _CLUSTER}[core].get(layer.op_type)
+    return rules is not None and all(rule(layer, arch) for rule in rules if rule is not tensors_fit_l2)
+
+
+def cores_within_l2(layer: Layer, arch: Architecture) -> tuple[str, ...]:
+    """Return the cores that take ``layer`` if its tensors may lie in external memory."""
+    return tuple(core for core in SUPPORT if _within_l2(core, layer, arch))
+
+
+_CLUSTER: dict[str, tuple[Constraint, ...]] = dict.fromkeys(
+    _LINEAR, (is_not_for_ne16, tensors_fit_l2)
+) | dict.fromkeys(sorted(SIMPLE | EXPONENTIAL), (tensors_fit_l2,))
+SUPPORT: dict[str, dict[str, tuple[Constraint, ...]]] = {"ne16": _NE16, "cluster": _CLUSTER}
 
 HINTS: dict[Constraint, str] = {
     tensors_fit_l2: "use a smaller input image or fewer channels in the first layers",

@@ -33,12 +33,14 @@ class Ne16Work:
     """What a layer is for NE16.
 
     Attributes:
-        cycles: It computes.
-        column_elements: Elements the cluster gathers beforehand, so that taps become input channels.
+        cycles: It computes, by the formula.
+        pointwise_passes: Passes over 16 input channels in the 1 x 1 mode.
+        depthwise_passes: The same in the depthwise mode.
     """
 
     cycles: int
-    column_elements: int = 0
+    pointwise_passes: int = 0
+    depthwise_passes: int = 0
 
 
 def block_cycles(mode: Mode, outputs: int, inputs: int, weight_bits: int) -> int:
@@ -56,11 +58,10 @@ def block_cycles(mode: Mode, outputs: int, inputs: int, weight_bits: int) -> int
         inputs: Input channels; not read for depthwise.
         weight_bits: Bits of a weight.
     """
-    passes = 1 if mode == "depthwise" else ceil_div(inputs, INPUT_CHANNELS)
     offset = _FIFO_CYCLES + (outputs if mode == "depthwise" else 0)
     product = _FIFO_CYCLES + outputs * (1 if mode == "1x1" else weight_bits)
     per_pass = _LOAD_CYCLES[mode] + offset + product + _UPDATE_CYCLES
-    return passes * per_pass + _SCALE_CYCLES + outputs + _STREAM_OUT_CYCLES
+    return _passes(mode, inputs) * per_pass + _SCALE_CYCLES + outputs + _STREAM_OUT_CYCLES
 
 
 def job_cycles(mode: Mode, blocks: int, outputs: int, inputs: int, weight_bits: int) -> int:
@@ -86,53 +87,89 @@ def taps(dims: LoopDims) -> tuple[int, int]:
 
 
 def split_cycles(dims: LoopDims, weight_bits: int, block: int = BLOCK) -> int:
-    """Return cycles with the kernel split into 3 x 3 and 1 x 1 kernels, each a job of its own.
+    """Return cycles with the kernel split into 3 x 3 and 1 x 1 kernels, each a job of its own, in one tile.
 
     Args:
         dims: A depthwise 3 x 3 convolution, or one of one group with any kernel.
         weight_bits: Bits of a weight.
         block: Output pixels a 3 x 3 job keeps along each axis. The published formula knows no strides: 3.
     """
-    if dims.depthwise:
-        return job_cycles("depthwise", _blocks(dims, block), dims.g, 1, weight_bits)
-    large, single = taps(dims)
-    return large * job_cycles("3x3", _blocks(dims, block), dims.k, dims.c, weight_bits) + (
-        single * job_cycles("1x1", _blocks(dims, BLOCK), dims.k, dims.c, weight_bits)
-    )
+    return _work(dims, weight_bits, _rows(dims), _outputs(dims), block).cycles
 
 
-def gathered(dims: LoopDims, weight_bits: int) -> Ne16Work:
-    """Return the work with all taps gathered into input channels, so that the kernel becomes 1 x 1.
+def row_block(dims: LoopDims) -> int:
+    """Return the rows of output that a block makes: what tiles of rows are cut in multiples of.
 
-    Source: GAP SDK (GreenWaves-Technologies/gap_sdk, ``CNN_MM_ConvolutionNE16`` with its column buffer).
+    The rows of a product are pixels side by side, nine to a block.
     """
-    channels = dims.c * dims.fy * dims.fx
-    cycles = job_cycles("1x1", _blocks(dims, BLOCK), dims.k, channels, weight_bits)
-    return Ne16Work(cycles, dims.b * dims.oy * dims.ox * channels)
+    if dims.oy * dims.ox == 1:
+        return BLOCK * BLOCK
+    return STRIDED_BLOCK if _strided(dims) and taps(dims)[0] else BLOCK
 
 
-def layer_work(dims: LoopDims, weight_bits: int, gather_per_cycle: float) -> Ne16Work:
-    """Return the cheaper of splitting the kernel and gathering its taps; a depthwise layer does neither.
+def layer_work(dims: LoopDims, weight_bits: int, rows: int, channels: int) -> Ne16Work:
+    """Return the work of all tiles of a layer that is cut into ``rows`` of output and output ``channels``.
 
-    3 x 3 jobs take stride 1, or 2 with fewer pixels a block; 1 x 1 jobs take any stride.
+    Every tile has its own last block and its own last channels, smaller than what NE16 computes at once.
+    At stride 2, 3 x 3 kernels compute every pixel and keep one of four: 2 x 2 of a block.
 
     Args:
         dims: A layer NE16 takes.
         weight_bits: Bits of a weight.
-        gather_per_cycle: Elements per cycle that the cluster gathers.
+        rows: Output rows of a tile, or rows of a product.
+        channels: Output channels of a tile.
     """
-    strides = dims.stride_y, dims.stride_x
-    split = Ne16Work(split_cycles(dims, weight_bits, STRIDED_BLOCK if strides == (2, 2) else BLOCK))
+    return _work(dims, weight_bits, rows, channels, STRIDED_BLOCK if _strided(dims) else BLOCK)
+
+
+def _work(dims: LoopDims, weight_bits: int, rows: int, channels: int, block: int) -> Ne16Work:
+    large, single = taps(dims)
     if dims.depthwise:
-        return split
-    columns = gathered(dims, weight_bits)
-    cheaper = columns.cycles + columns.column_elements / gather_per_cycle < split.cycles
-    splits = strides in ((1, 1), (2, 2)) or not taps(dims)[0]
-    return columns if cheaper or not splits else split
+        mode: Mode = "depthwise"
+        cycles, passes = _tiles(mode, dims, weight_bits, rows, channels, block)
+        return Ne16Work(cycles, depthwise_passes=passes)
+    cycles, pointwise = 0, 0
+    if large:
+        cycles += large * _tiles("3x3", dims, weight_bits, rows, channels, block)[0]
+    if single:
+        job, passes = _tiles("1x1", dims, weight_bits, rows, channels, BLOCK)
+        cycles, pointwise = cycles + single * job, single * passes
+    return Ne16Work(cycles, pointwise_passes=pointwise)
 
 
-def _blocks(dims: LoopDims, block: int) -> int:
-    """Return blocks of output pixels; the rows of a product are pixels side by side, nine to a block."""
+def _tiles(
+    mode: Mode, dims: LoopDims, weight_bits: int, rows: int, channels: int, block: int
+) -> tuple[int, int]:
+    """Return cycles and passes of one job over all tiles."""
+    whole, rest = divmod(_rows(dims), rows)
+    blocks = whole * _blocks(dims, rows, block) + (_blocks(dims, rest, block) if rest else 0)
+    full, last = divmod(_outputs(dims), channels)
+    cycles = full * job_cycles(mode, 1, channels, dims.c, weight_bits)
+    passes = full * ceil_div(channels, OUTPUT_CHANNELS[mode])
+    if last:
+        cycles += job_cycles(mode, 1, last, dims.c, weight_bits)
+        passes += ceil_div(last, OUTPUT_CHANNELS[mode])
+    return blocks * cycles, blocks * passes * _passes(mode, dims.c)
+
+
+def _passes(mode: Mode, inputs: int) -> int:
+    return 1 if mode == "depthwise" else ceil_div(inputs, INPUT_CHANNELS)
+
+
+def _strided(dims: LoopDims) -> bool:
+    return (dims.stride_y, dims.stride_x) == (2, 2)
+
+
+def _outputs(dims: LoopDims) -> int:
+    return dims.g if dims.depthwise else dims.k
+
+
+def _rows(dims: LoopDims) -> int:
+    return dims.b if dims.oy * dims.ox == 1 else dims.oy
+
+
+def _blocks(dims: LoopDims, rows: int, block: int) -> int:
+    """Return blocks of output pixels in ``rows``; those of a product are pixels side by side, nine to one."""
     if dims.oy * dims.ox == 1:
-        return ceil_div(dims.b, BLOCK * BLOCK)
-    return dims.b * ceil_div(dims.oy, block) * ceil_div(dims.ox, block)
+        return ceil_div(rows, BLOCK * BLOCK)
+    return dims.b * ceil_div(rows, block) * ceil_div(dims.ox, block)

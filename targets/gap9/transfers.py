@@ -1,37 +1,53 @@
-"""How a layer is cut to fit L1 twice, and what its DMA moves before and beside the work.
+"""How a layer is cut to fit L1, and what its DMA moves before, beside and after the work.
 
-While one tile is worked on, the next one is loaded and the last one written, so L1 holds two. Source: the
-double-buffered flow of DORY and of GreenWaves' own tiler; the order of cuts is this project's.
+While one tile is worked on, the next one is loaded and the last one written, so L1 holds what is cut twice
+and what is not cut once. Source: the double-buffered flow of DORY and of GreenWaves' own tiler. Which cuts
+are compared is this project's, and agrees with what layers of GreenWaves' log of EfficientNet-Lite0 take:
+rows in multiples of NE16's block, as many channels as fit in multiples of 8.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from targets.cost.layer_cost import ceil_div
-from targets.gap9.ne16 import INPUT_CHANNELS
+from targets.gap9.ne16 import INPUT_CHANNELS, row_block
 from targets.network.layer import Layer, LoopDims
 
 BUFFERS = 2
-WEIGHT_SHARE = 2
-"""Weights take at most one half of a tile set, so that activations have the other."""
+CHANNEL_STEP = 8
+MORE_TILES = 2
+"""Cuts into at most so many times as many tiles as needed are compared."""
+COMPARED = 16
+"""Equal pieces are compared in so many steps."""
 
 
 @dataclass(frozen=True)
-class Transfers:
-    """Bytes and DMA calls of a layer: of its first tile, then of all else.
+class Tiling:
+    """One way to cut a layer, and the bytes that move: of its first tile, of its last results, of all else.
 
     Attributes:
+        rows: Output rows of a tile (rows of a product).
+        channels: Output channels of a tile.
+        tiles: Number of tiles.
         first_bytes: Loaded before work can start.
-        first_calls: Calls for these.
-        later_bytes: Other tiles, and all results.
-        later_calls: Calls for these.
+        last_bytes: Results written after the work is over.
+        beside_bytes: All else.
+        read_bytes: Of all these, those of its inputs.
+        read_runs: Pieces in a row that the inputs are read in.
+        written_runs: Pieces in a row that the results are written in.
     """
 
+    rows: int
+    channels: int
+    tiles: int
     first_bytes: int
-    first_calls: int
-    later_bytes: int
-    later_calls: int
+    last_bytes: int
+    beside_bytes: int
+    read_bytes: int
+    read_runs: int
+    written_runs: int
 
 
 def stored_weight_bytes(layer: Layer) -> int:
@@ -50,69 +66,131 @@ def stored_weight_bytes(layer: Layer) -> int:
     return ceil_div(elements * layer.weight.bits, 8) + (layer.bias.size_bytes if layer.bias else 0)
 
 
-def linear_transfers(layer: Layer, l1_bytes: int) -> tuple[Transfers, ...]:
-    """Return the ways to cut a convolution or product: as few tiles as fit, and in halves if that is more.
+@functools.lru_cache(maxsize=4096)
+def linear_cuts(layer: Layer, l1_bytes: int) -> tuple[Tiling, ...]:
+    """Return the ways to cut a convolution or product for NE16, with the fewest tiles and up to double.
 
-    Empty if not even one output row fits twice.
+    Empty if not even one block of rows and channels fits.
     """
     dims = layer.dims
     if dims is None:
         return ()
-    budget = l1_bytes // BUFFERS
-    weight_bytes = stored_weight_bytes(layer)
-    chunks = max(1, ceil_div(weight_bytes, budget // WEIGHT_SHARE))
-    room = budget - ceil_div(weight_bytes, chunks)
-    rows_out = dims.oy if dims.oy > 1 else dims.b
-    least = next((n for n in range(1, rows_out + 1) if _tile_bytes(layer, dims, n, rows_out) <= room), None)
-    if least is None:
-        return ()
-    counts = {least, max(least, min(2, rows_out))}
-    return tuple(_cut(layer, dims, n, chunks, weight_bytes) for n in sorted(counts))
+    image = _Image(layer, dims)
+    step = row_block(dims)
+    found = image.cuts(image.rows, l1_bytes)
+    for rows in range(step, image.rows, step):
+        cuts = image.cuts(rows, l1_bytes)
+        if not cuts:
+            break  # More rows take more room.
+        found += cuts
+    least = min((cut.tiles for cut in found), default=0)
+    return tuple(cut for cut in dict.fromkeys(found) if cut.tiles <= MORE_TILES * least)
 
 
-def elementwise_transfers(layer: Layer, l1_bytes: int) -> tuple[Transfers, ...]:
-    """Return the ways to cut a layer whose tiling is not modelled: as few equal pieces as fit, and in halves.
+def equal_cuts(layer: Layer, l1_bytes: int) -> tuple[Tiling, ...]:
+    """Return the ways to cut a layer of the cluster: as few equal pieces as fit twice, and up to double.
 
     Everything moves once: inputs, stored weights or constants, and results.
     """
     constant_bytes = stored_weight_bytes(layer) + (layer.constant.size_bytes if layer.constant else 0)
-    read = layer.read_bytes + constant_bytes
-    # Weights come with their bias and scales, which lie beside them: two calls.
-    sources = len(layer.inputs) + (2 if layer.weight else 0) + (1 if layer.constant else 0)
-    least = max(1, ceil_div(read + layer.output_bytes, l1_bytes // BUFFERS))
+    read, written = layer.read_bytes + constant_bytes, layer.output_bytes
+    least = max(1, ceil_div(read + written, l1_bytes // BUFFERS))
     found = []
-    for pieces in sorted({least, max(least, 2)}):
-        first = ceil_div(read, pieces)
-        calls = pieces * (sources + len(layer.outputs)) - sources
-        found.append(Transfers(first, sources, read - first + layer.output_bytes, calls))
+    steps = min(least, COMPARED)
+    for pieces in (least + least * (MORE_TILES - 1) * step // steps for step in range(steps + 1)):
+        first, last = ceil_div(read, pieces), ceil_div(written, pieces)
+        found.append(
+            Tiling(
+                rows=1,
+                channels=1,
+                tiles=pieces,
+                first_bytes=first,
+                last_bytes=last,
+                beside_bytes=read + written - first - last,
+                read_bytes=layer.read_bytes,
+                read_runs=pieces,
+                written_runs=pieces,
+            )
+        )
     return tuple(found)
 
 
-def _shared_rows(dims: LoopDims) -> int:
-    """Return input rows that two neighbouring tiles both read."""
-    return max(0, dims.fy - dims.stride_y)
+class _Image:
+    """A layer as rows and channels of inputs and results."""
 
+    def __init__(self, layer: Layer, dims: LoopDims) -> None:
+        self._dims = dims
+        product = dims.oy * dims.ox == 1
+        self.rows = dims.b if product else dims.oy
+        self.channels = dims.g if dims.depthwise else dims.k
+        self._rows_in = dims.b if product else dims.iy
+        self._columns_in, self._columns = (1, 1) if product else (dims.ix, dims.ox)
+        self._in_bytes, self._out_bytes = layer.input_bytes, layer.output_bytes
+        self._weight_bytes = stored_weight_bytes(layer)
+        self._stride = 1 if product else dims.stride_y
+        self._reach = 1 if product else dims.fy
 
-def _tile_bytes(layer: Layer, dims: LoopDims, tiles: int, rows_out: int) -> int:
-    rows_in = dims.iy if dims.oy > 1 else rows_out
-    out = ceil_div(layer.output_bytes, rows_out) * ceil_div(rows_out, tiles)
-    shared = _shared_rows(dims) if tiles > 1 else 0
-    return out + ceil_div(layer.input_bytes, rows_in) * min(rows_in, ceil_div(rows_in, tiles) + shared)
+    def _read_rows(self, rows: int) -> int:
+        return min(self._rows_in, (rows - 1) * self._stride + self._reach)
 
+    def _share(self, size_bytes: int, channels: int) -> int:
+        return ceil_div(size_bytes * channels, self.channels)
 
-def _cut(layer: Layer, dims: LoopDims, tiles: int, chunks: int, weight_bytes: int) -> Transfers:
-    """Cut into ``tiles`` of rows and ``chunks`` of output channels; the smaller operand comes again."""
-    read = layer.input_bytes + (tiles - 1) * _shared_rows(dims) * ceil_div(layer.input_bytes, dims.iy)
-    weights = weight_bytes
-    reads, fetches = tiles, chunks
-    if tiles > 1 and chunks > 1:
-        if read * chunks + weights <= read + weights * tiles:
-            read, reads = read * chunks, tiles * chunks
-        else:
-            weights, fetches = weights * tiles, tiles * chunks
-    first = ceil_div(read, reads) + ceil_div(weights, fetches)
-    later = read + weights - first + layer.output_bytes
-    # Weights come with their bias and scales, which lie beside them: two calls.
-    constants = 2 if weight_bytes else 1
-    calls = reads + constants * fetches + tiles * chunks
-    return Transfers(first, 1 + constants, later, calls - 1 - constants)
+    def _tile_in(self, rows: int, channels: int) -> int:
+        """Return bytes of inputs of a tile; a depthwise tile reads its own channels alone."""
+        read = ceil_div(self._in_bytes * self._read_rows(rows), self._rows_in)
+        return self._share(read, channels) if self._dims.depthwise else read
+
+    def _tile_out(self, rows: int, channels: int) -> int:
+        return self._share(ceil_div(self._out_bytes * rows, self.rows), channels)
+
+    def bytes_in_l1(self, rows: int, channels: int) -> int:
+        """Return what tiles of this size take in L1; what is cut is there twice."""
+        by_rows, by_channels = rows < self.rows, channels < self.channels
+        again = by_rows or (by_channels and self._dims.depthwise)
+        return (
+            self._tile_in(rows, channels) * (BUFFERS if again else 1)
+            + self._tile_out(rows, channels) * (BUFFERS if by_rows or by_channels else 1)
+            + self._share(self._weight_bytes, channels) * (BUFFERS if by_channels else 1)
+        )
+
+    def most_channels(self, rows: int, l1_bytes: int) -> int:
+        """Return the most output channels of a tile, less than all, that fit; 0 if none do."""
+        step = INPUT_CHANNELS if self._dims.depthwise else CHANNEL_STEP
+        low, high = 0, (self.channels - 1) // step
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.bytes_in_l1(rows, middle * step) <= l1_bytes:
+                low = middle
+            else:
+                high = middle - 1
+        return low * step
+
+    def cuts(self, rows: int, l1_bytes: int) -> list[Tiling]:
+        """Return the cuts into so many rows: with all channels, and with the most that are less."""
+        found = [self.cut(rows, self.channels)] if self.bytes_in_l1(rows, self.channels) <= l1_bytes else []
+        most = self.most_channels(rows, l1_bytes)
+        return [*found, self.cut(rows, most)] if most else found
+
+    def cut(self, rows: int, channels: int) -> Tiling:
+        """Return the cut; where both operands of a dense layer are cut, the smaller one comes again."""
+        row_tiles, chunks = ceil_div(self.rows, rows), ceil_div(self.channels, channels)
+        halo = max(0, self._reach - self._stride)
+        read = self._in_bytes + (row_tiles - 1) * halo * ceil_div(self._in_bytes, self._rows_in)
+        weights, times = self._weight_bytes, 1
+        if row_tiles > 1 and chunks > 1 and not self._dims.depthwise:
+            if read * chunks + weights <= read + weights * row_tiles:
+                times = chunks
+            else:
+                weights *= row_tiles
+        read *= times
+        first = self._tile_in(rows, channels) + self._share(self._weight_bytes, channels)
+        last = self._tile_out(self.rows - (row_tiles - 1) * rows, self.channels - (chunks - 1) * channels)
+        pixels_read = (self._rows_in + (row_tiles - 1) * halo) * self._columns_in
+        narrow_in = chunks > 1 and self._dims.depthwise
+        return Tiling(
+            rows=rows, channels=channels, tiles=row_tiles * chunks, first_bytes=first, last_bytes=last,
+            beside_bytes=max(0, read + weights + self._out_bytes - first - last), read_bytes=read,
+            read_runs=pixels_read * chunks if narrow_in else row_tiles * times,
+            written_runs=self.rows * self._columns * chunks if chunks > 1 else row_tiles,
+        )  # fmt: skip

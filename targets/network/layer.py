@@ -98,6 +98,8 @@ class Layer:
         producers: Indices of the layers it depends on, in :class:`targets.network.workload.Workload`.
         exit_name: For a decision, the exit it decides.
         accumulator_bits: Precision of its partial sums.
+        front: Loops of a pooling that the core does while it reads, in front of the main operator; ``dims``
+            are then of what is left.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Layer:
     exit_name: str | None = None
     accumulator_bits: int = 32
     constant: Operand | None = None
+    front: LoopDims | None = None
 
     def __hash__(self) -> int:
         """Hash what mostly tells layers apart: searches look them up all the time."""

@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 from passes.errors import InputError
 from passes.macs import node_macs
 from passes.model.control_flow import why_no_exit
-from passes.operator_sets import ACTIVATIONS, FLOAT_LINEAR, QUANTIZATION
+from passes.operator_sets import ACTIVATIONS, FLOAT_LINEAR, LINEAR, POOLS, QUANTIZATION
 from passes.state import Exit, Precision, state_of
 from targets.network import operators
 from targets.network.layer import Bits, Layer, Operand
@@ -229,7 +229,7 @@ class _Builder:
 
     def _layer(self, name: str, position: dict[str, int], logits: set[str]) -> Layer:
         nodes = self.groups[name]
-        main = next((n for n in nodes if n.op not in (*QUANTIZATION, "Cast")), nodes[0])
+        main, front = _main_and_front(nodes)
         names = dict.fromkeys(self._resolve(t.name) for t in self._outside_inputs(nodes, name))
         inputs = [self.by_name[n] for n in names if n not in self.group_of or not self._constant(n)]
         layer = Layer(
@@ -243,6 +243,7 @@ class _Builder:
             activation=any(n.op in ACTIVATIONS for n in nodes if n is not main),
             producers=tuple(sorted(position[p] for p in self._producers(name))),
             accumulator_bits=self.bits.accumulator,
+            front=None if front is None else operators.loop_dims(front),
         )
         if layer.op_type in FLOAT_LINEAR:
             return self._with_weights(layer, nodes, main)
@@ -306,6 +307,15 @@ class _Builder:
             macs = sum(layers[i].macs for i in members)
             paths.append(ExitPath(leave.name, leave.mount, tuple(sorted(members)), macs, not last))
         return paths
+
+
+def _main_and_front(nodes: list[gs.Node]) -> tuple[gs.Node, gs.Node | None]:
+    """Return the main operator of a layer, and a pooling that its core does in front of it."""
+    work = [n for n in nodes if n.op not in (*QUANTIZATION, "Cast")] or nodes
+    linear = next((n for n in work if n.op in LINEAR), None)
+    if linear is not None and work[0].op in POOLS:
+        return linear, work[0]
+    return work[0], None
 
 
 def _decision(name: str, logits: Operand, producers: list[int], last: bool) -> Layer:

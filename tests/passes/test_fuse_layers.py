@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
@@ -17,7 +19,7 @@ from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain
 
 
-def fused(net: NetBuilder, *outputs: str, **options: bool) -> gs.Graph:
+def fused(net: NetBuilder, *outputs: str, **options: Any) -> gs.Graph:
     graph = from_model(net.model(*outputs))
     FuseLayers(**options)(graph)
     return graph
@@ -36,7 +38,7 @@ def small() -> NetBuilder:
     return NetBuilder((1, 2, 4, 4))
 
 
-@pytest.mark.parametrize("step", [FuseLayers(), FuseLayers(activation=False, add=True, pool=True)])
+@pytest.mark.parametrize("step", [FuseLayers(), FuseLayers(activation=False, add=True, pool=True, before=3)])
 def test_text_form(step: FuseLayers) -> None:
     check_text_form(step)
 
@@ -184,3 +186,72 @@ def test_layers_of_an_inserted_head_have_the_names_of_its_nodes() -> None:
     assert found["exit_0/gemm"] == "exit_0/gemm"
     backbone = [layer for layer in dict.fromkeys(layers(graph)) if not layer.startswith("exit_0/")]
     assert backbone == ["conv_0", "conv_1", "conv_2", "globalaveragepool_0", "flatten_0", "gemm_0"]
+
+
+def read_by_product(net: NetBuilder, op: str, views: bool = False, **attributes: Any) -> gs.Graph:
+    pooled = net.op(op, net.op("Relu", net.conv("x", 2, 2)), **attributes)
+    if views:
+        return fused(net, net.op("Gemm", net.op("Flatten", pooled), net.normal(3, 2), transB=1), before=16)
+    return fused(net, net.op("Conv", pooled, net.normal(3, 2, 1, 1)), before=16)
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+def test_a_pool_joins_the_product_that_alone_reads_it(op: str) -> None:
+    graph = read_by_product(small(), op, kernel_shape=[2, 2], strides=[2, 2])
+    assert layers(graph) == ["conv_0", "conv_0", "conv_1", "conv_1"]
+    assert reasons(graph) == {}
+
+
+@pytest.mark.parametrize("op", ["GlobalMaxPool", "GlobalAveragePool", "MaxPool"])
+def test_a_pool_to_one_position_joins_through_views(op: str) -> None:
+    window: dict[str, Any] = {"kernel_shape": [4, 4]} if op == "MaxPool" else {}
+    assert layers(read_by_product(small(), op, views=True, **window)) == ["conv_0", "conv_0", *["gemm_0"] * 3]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "size"),
+    [
+        ({"kernel_shape": [2, 2], "pads": [1, 1, 1, 1]}, 4),
+        ({"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER"}, 4),
+        ({"kernel_shape": [2, 2], "dilations": [2, 2]}, 4),
+        ({"kernel_shape": [2, 2], "strides": [2, 1]}, 4),
+        ({"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1}, 5),
+        ({"kernel_shape": [17, 17]}, 20),
+        ({"kernel_shape": [2, 2], "strides": [17, 17]}, 20),
+    ],
+    ids=str,
+)
+def test_pools_with_other_windows_are_layers(attributes: dict[str, Any], size: int) -> None:
+    graph = read_by_product(NetBuilder((1, 2, size, size)), "MaxPool", **attributes)
+    assert layers(graph) == ["conv_0", "conv_0", "maxpool_0", "conv_1"]
+    (reason,) = reasons(graph).values()
+    assert reason == "its windows are padded, cut off or above 16, or its strides differ"
+
+
+@pytest.mark.parametrize("case", ["an output", "read twice", "flattened", "no product", "an activation"])
+def test_pools_that_no_product_alone_reads_are_layers(case: str) -> None:
+    net = small()
+    pooled = net.op("AveragePool", "x", kernel_shape=[2, 2], strides=[2, 2])
+    if case == "flattened":
+        outputs = [net.op("Gemm", net.op("Flatten", pooled), net.normal(3, 8), transB=1)]
+    elif case == "no product":
+        outputs = [net.op("Neg", pooled)]
+    else:
+        source = net.op("Relu", pooled) if case == "an activation" else pooled
+        outputs = [net.op("Conv", source, net.normal(3, 2, 1, 1))]
+    outputs += {"an output": [pooled], "read twice": [net.op("Neg", pooled)]}.get(case, [])
+    graph = fused(net, *outputs, before=16)
+    assert layers(graph)[0] == "averagepool_0" and layers(graph)[-1] != "averagepool_0"
+    expected = "it ends in an activation" if case == "an activation" else "no linear layer alone reads it"
+    assert list(reasons(graph).values()) == [expected]
+
+
+@pytest.mark.parametrize("form", ["", "quantize,", "quantize,fold-qdq,"])
+def test_pools_in_front_are_the_same_in_every_form(form: str) -> None:
+    model = chain(2)
+    graph = from_model(model)
+    if form:
+        add_grids(graph, batch_of(model, 2))
+    parse_pipeline(f"{form}fuse-layers{{before=16}}")(graph)
+    found = dict.fromkeys(state_of(graph).layers.values())
+    assert [name for name in found if name != "quantize_input"] == ["conv_0", "conv_1", "gemm_0"]

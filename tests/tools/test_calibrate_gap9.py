@@ -1,75 +1,68 @@
-"""GAP9's fitted numbers: what is shipped is the fit, and it predicts what it was not fitted to."""
+"""The tool on the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from eecompile import api
-from targets.network.layer import Layer
 from tests.shared_files import shared
-from tools.calibrate_gap9 import (
-    GOAL,
-    HIGH,
-    MEASURED,
-    errors,
-    fit,
-    networks_in,
-    predict,
-    report,
-    shipped,
-    target_with,
+from tests.tools.gap9.test_calibration import stored_fits
+from tools import calibrate_gap9
+from tools.calibrate_gap9 import main
+from tools.gap9.measured import LOG
+
+TINY = "layer\tcycles\toperations\nConv2d_8x3x3x3_Relu6\t9000\t57344\nConv2d_8x1x3x3\t0\t18432\n"
+
+
+def test_any_log_is_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "log.tsv").write_text(TINY)
+    assert main(["--layers", str(tmp_path / "log.tsv")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + 2 + 1 and lines[-1].startswith("total ratio ")
+
+
+def test_the_vendors_log_is_met(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--layers", str(shared("reference", "gap9", LOG))]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    kinds = {line.split()[1]: line.split() for line in lines if line.startswith("kind ")}
+    products = {"1x1", "depthwise_3x3_s1", "depthwise_3x3_s2", "depthwise_5x5", "FC"}
+    assert products | {"MatAdd", "requantize", "transpose", "pooling", "softmax"} <= set(kinds)
+    assert sum(int(words[3]) for words in kinds.values()) == 82
+    assert all(0.95 <= float(words[5]) <= 1.05 for words in kinds.values()), "Lite0"
+    assert 0.95 <= float(lines[-1].split()[2]) <= 1.05
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (TINY + "Magic_3x3\t1\t1\n", "line 4: unknown layer 'Magic_3x3'"),
+        (TINY + "Conv2d_8x8x1x1\t1\tx\n", "line 4: operations 'x', expected a whole number"),
+        (TINY + "Conv2d_8x8x1x1\t1\t77\n", "line 4: 'Conv2d_8x8x1x1' has 77 operations, expected"),
+        ("", "no line is a layer"),
+    ],
 )
+def test_a_bad_log_ends_in_one_message(
+    text: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log.tsv").write_text(text)
+    assert main(["--layers", str(tmp_path / "log.tsv")]) == 2
+    out, err = capsys.readouterr()
+    assert not out and err.startswith("error: ") and told in err and "Traceback" not in err
 
-MLPERF = "MLPerf Tiny v1.0, GreenWaves GAP9"
+
+def test_a_folder_without_models_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--shared", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
 
 
-@pytest.fixture(scope="module")
-def networks() -> Mapping[str, tuple[Layer, ...]]:
+def test_all_of_it_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     shared("models", "mobilenetv1_025_vww.onnx")
-    return networks_in(shared("models").parent)
-
-
-def test_the_description_holds_the_fit_to_both(networks: Mapping[str, tuple[Layer, ...]]) -> None:
-    both = fit({name: networks[name] for name in MEASURED})
-    held = shipped()
-    assert held.cycles_per_call == pytest.approx(both.cycles_per_call, rel=0.005)
-    assert held.power_mw == pytest.approx(both.power_mw, rel=0.005)
-    assert held.low_scale == pytest.approx(both.low_scale, rel=0.005)
-
-
-@pytest.mark.parametrize(("fitted_to", "predicts"), [("ResNet8", "DS-CNN"), ("DS-CNN", "ResNet8")])
-def test_each_network_predicts_the_other(
-    networks: Mapping[str, tuple[Layer, ...]], fitted_to: str, predicts: str
-) -> None:
-    parameters = fit({fitted_to: networks[fitted_to]})
-    own = errors(networks[fitted_to], fitted_to, parameters)
-    assert max(abs(e) for pair in own.values() for e in pair) < 0.005, "a fit to one network meets it"
-    for point, (latency, energy) in errors(networks[predicts], predicts, parameters).items():
-        assert abs(latency) <= 0.12 <= GOAL and abs(energy) <= 0.12, f"{MLPERF}, at {point}"
-
-
-def test_the_shipped_numbers_are_as_near_as_the_target_says(
-    networks: Mapping[str, tuple[Layer, ...]],
-) -> None:
-    for name in MEASURED:
-        for point, (latency, energy) in errors(networks[name], name, shipped()).items():
-            assert abs(latency) <= 0.07 and abs(energy) <= 0.03, f"{MLPERF}: {name} at {point}"
-
-
-def test_layers_follow_one_another_in_the_schedule_too(networks: Mapping[str, tuple[Layer, ...]]) -> None:
-    """Fitted to a sum over layers; a schedule that ran them side by side would not be what was fitted."""
-    report_ = api.cost(shared("models", "resnet8_cifar10.onnx"), target="gap9")
-    alone = predict(networks["ResNet8"], target_with(shipped(), HIGH))
-    assert report_.total.latency_s == pytest.approx(alone.latency_s)
-    assert report_.total.energy_pj == pytest.approx(alone.energy_j * 1e12)
-
-
-def test_the_report_says_whether_the_goal_is_met(
-    networks: Mapping[str, tuple[Layer, ...]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert report(networks)
+    # The fit itself takes ten seconds and is tested beside it.
+    monkeypatch.setattr(calibrate_gap9, "fit_all", lambda _evidence: stored_fits())
+    assert main(["--shared", str(shared("reference", "gap9", LOG).parents[2])]) == 0
     text = capsys.readouterr().out
-    assert "goal: 15%" in text
-    assert all(f"{name:<12} {point}" in text for name in ("MobileNetV1", "autoencoder") for point in (HIGH,))
+    for name in ("ResNet8", "DS-CNN", "MobileNetV1-0.25", "autoencoder"):
+        assert f"without {name}" in text
+    assert "worst left-out latency" in text and "worst left-out energy" in text
+    assert "depthwise_3x3_s2" in text and text.rstrip().endswith("all goals are met")

@@ -66,7 +66,7 @@ def test_no_softmax_is_invented_or_lost_behind_any_network(case: str, count: int
     assert sum(layer.layer.op_type == "Softmax" for layer in layers) == count
 
 
-@pytest.mark.parametrize("target", ["diana", "gap9", "edge_tpu_quad"])
+@pytest.mark.parametrize("target", ["diana", "gap9", "edge_tpu_quad", "max78002"])
 def test_a_classifier_costs_the_same_in_whatever_form_its_logits_are(target: str, tmp_path: Path) -> None:
     plain, soft = (FORMS | {"usual": USUAL}), SOFTMAX_FORMS
     for forms in (plain, soft):

@@ -38,7 +38,7 @@ def test_a_sound_machine_is_healthy_and_nothing_is_left_behind(folder: Path) -> 
         entry = found[names.get(package, package)]
         assert entry.status == OK, entry
         assert entry.detail == importlib.metadata.version(entry.name)
-    assert found["targets"].detail == "diana, edge_tpu_quad, gap9"
+    assert found["targets"].detail == "diana, edge_tpu_quad, gap9, max78000, max78002"
     assert found["example"].status == OK
     assert str(folder) in found["disk"].detail
     assert diagnosis.healthy

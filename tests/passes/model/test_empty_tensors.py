@@ -65,7 +65,7 @@ def with_no_channels() -> onnx.ModelProto:
     return classified(net, net.op("Relu", net.conv(net.op("Concat", x, empty, axis=1), 4, 4)))
 
 
-@pytest.mark.parametrize("target", ["diana", "gap9", "edge_tpu_quad"])
+@pytest.mark.parametrize("target", ["diana", "gap9", "edge_tpu_quad", "max78000"])
 @pytest.mark.parametrize("build", [with_slice, with_work_on_nothing, with_split, with_no_channels])
 def test_what_is_not_missed_costs_nothing(build: Callable[[], onnx.ModelProto], target: str) -> None:
     accelerator = load_target(target)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -148,3 +148,27 @@ def test_inputs_beyond_l2_are_infeasible_at_once() -> None:
     with pytest.raises(NoRoomError) as caught:
         State(network)
     assert caught.value.bits + caught.value.held_bits == 2 * 8 * 64 * 72 * 72
+
+
+@dataclass(frozen=True)
+class _WithWorkspace(DianaTarget):
+    """DIANA whose convolutions need the given bytes of L2 while they run."""
+
+    workspace_bytes: int = 0
+
+    def workspace_bits(self, layer: Layer, core: str) -> int:
+        return 8 * self.workspace_bytes if (layer.op_type, core) == ("Conv", "digital") else 0
+
+
+@pytest.mark.parametrize("workspace_bytes", [0, 513_000, 514_000])
+def test_what_a_layer_needs_beside_its_tensors_has_to_fit_too(workspace_bytes: int) -> None:
+    target = _WithWorkspace(workspace_bytes=workspace_bytes)
+    workload = chain(linear_layer(square(16, 16, 16, 3)))
+    network = seen(workload, target)
+    if workspace_bytes > 524_288 - 2 * 4096 - 2368:
+        with pytest.raises(NoRoomError):
+            simulate(network, cheapest(network, target))
+        return
+    state = simulate(network, cheapest(network, target))
+    buffers = [stay.bits for stay in state.stays if stay.tensor not in network.extents]
+    assert buffers == ([8 * workspace_bytes] if workspace_bytes else [])

@@ -18,7 +18,7 @@ from targets.evaluation.report import evaluate
 from targets.network.workload import build_workload
 from tests.passes.net_builder import NetBuilder
 
-TARGETS = {name: load_target(name) for name in ("diana", "gap9", "edge_tpu_quad")}
+TARGETS = {name: load_target(name) for name in ("diana", "gap9", "edge_tpu_quad", "max78000", "max78002")}
 # Layers that some chips take and some do not, by what they are made of.
 KINDS = (
     "conv",

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from passes.errors import InputError, NoSolutionError
+from targets.contract.target import Shortage
 from targets.described.target import EngineTarget
 from targets.description.mapping import MappingRule
 from targets.diana.target import DianaTarget
@@ -142,3 +143,23 @@ def test_energies_scale_with_speculation_and_without(kept: Planned) -> None:
     assert half.speculative is not None and half.speculative.energy_pj == half.schedule.energy_pj
     assert kept.at_energy(0.5).speculative is None
     assert half.schedule.stage_end_cycles == kept.schedule.stage_end_cycles
+
+
+class _Short(DianaTarget):
+    """DIANA with too little of two things for any network."""
+
+    def shortages(self, workload: Workload) -> tuple[Shortage, ...]:
+        found = (f"it has {len(workload.layers)} layers", "there is no room for any")
+        return tuple(Shortage(sentence, "take another chip") for sentence in found)
+
+
+def test_what_a_network_has_too_little_of_is_told_once_every_layer_has_a_core() -> None:
+    with pytest.raises(NoSolutionError) as caught:
+        schedule_workload(NETWORK, _Short(), EDP)
+    expected = "the network does not fit diana: it has 4 layers; there is no room for any"
+    assert (caught.value.message, caught.value.hint) == (expected, "take another chip")
+    assert DIANA.shortages(NETWORK) == ()
+    unknown = sample_workload(("Conv", "NoSuchOperator"))
+    with pytest.raises(NoSolutionError, match="1 of 2 layers cannot be placed"):
+        schedule_workload(unknown, _Short(), EDP)
+    assert len(schedule_workload(unknown, _Short(), EDP, allow_refused=True).refusals) == 1

@@ -58,11 +58,13 @@ def copy(size_bytes: int) -> Layer:
             linear_layer(LoopDims(1, 2, 8, 8, 1, 1, 1, 1, 1, 1), "MatMul"),
         ),
         (rules.tensors_fit_l2, copy(1572864), copy(1572865)),
-        # 21 channels of three input rows and the output row are 65,536 bytes: weights have no room beside.
+        (rules.has_mode_stride, conv(stride_y=2, stride_x=2), conv(stride_y=2)),
+        (rules.has_mode_stride, conv(fy=1, fx=1, stride_x=3), conv(stride_y=3, stride_x=3)),
+        # Of 128,000 bytes, four rows of input are there once, and the weights.
         (
             rules.row_fits_l1,
-            linear_layer(loops(1, 20, 64, 1024, 3, 3)),
-            linear_layer(loops(1, 21, 64, 1024, 3, 3)),
+            linear_layer(loops(8, 16, 3, 1600, 3, 3)),
+            linear_layer(loops(8, 32, 3, 1600, 3, 3)),
         ),
     ],
 )
@@ -79,7 +81,11 @@ def test_each_rule_holds_up_to_its_bound(rule: Constraint, meets: Layer, breaks:
         (linear_layer(square(16, 16, 16, 3, 3, groups=16)), "A depthwise kernel is 3 x 3"),
         (replace(conv(), weight=None), "Its weights are constants"),
         (replace(conv(), dims=None), "It has one or two spatial axes"),
-        (linear_layer(loops(1, 1024, 1, 512, 3, 3)), "L1 holds one output row and the inputs it needs twice"),
+        (
+            linear_layer(loops(1, 1024, 1, 512, 3, 3)),
+            "L1 holds a block of output rows with inputs and weights",
+        ),
+        (conv(stride_x=2), "Kernels that are not 1 x 1 have stride 1 or 2"),
     ],
 )
 def test_what_ne16_declines_runs_on_the_cluster(layer: Layer, rule: str) -> None:
@@ -111,3 +117,25 @@ def test_the_largest_tensor_counts_in_whole_bytes() -> None:
     layer = replace(copy(3), outputs=(Operand("y", (9,), 4), Operand("z", (4,), 8)))
     assert rules.largest_tensor_bytes(layer) == 5
     assert rules.largest_tensor_bytes(replace(layer, inputs=(), outputs=())) == 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "cores"),
+    [
+        (linear_layer(square(16, 3, 32, 3)), {"ne16", "cluster"}),
+        (linear_layer(square(64, 1, 8, 4)), {"ne16", "cluster"}),
+        (conv(), {"ne16"}),
+        (linear_layer(square(16, 3, 32, 1)), {"ne16"}),
+        (depthwise(), {"ne16"}),
+    ],
+)
+def test_kernels_on_few_channels_may_run_on_either_core(layer: Layer, cores: set[str]) -> None:
+    assert set(GAP9.survey(layer).cores) == cores
+
+
+def test_cores_of_layers_whose_tensors_lie_outside() -> None:
+    large = linear_layer(square(96, 16, 160, 1))
+    assert not rules.tensors_fit_l2(large, GAP9.arch) and GAP9.survey(large).cores == ()
+    assert rules.cores_within_l2(large, GAP9.arch) == ("ne16",)
+    assert rules.cores_within_l2(linear_layer(square(96, 96, 160, 5, groups=96)), GAP9.arch) == ("cluster",)
+    assert rules.cores_within_l2(replace(conv(), op_type="NoSuchOperator"), GAP9.arch) == ()

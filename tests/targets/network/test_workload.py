@@ -10,7 +10,7 @@ from passes.errors import InputError
 from passes.fuse_layers import FuseLayers
 from passes.model.graph import from_model
 from passes.state import state_of
-from targets.network.layer import Bits, Layer, Operand
+from targets.network.layer import Bits, Layer, LoopDims, Operand
 from targets.network.workload import INPUT_REASON, VIEW_REASON, build_workload
 from tests.passes.net_builder import NetBuilder
 from tests.targets.graphs import graph_of, lowered, residual
@@ -32,6 +32,20 @@ def test_float_and_lowered_graph_give_the_same_layers() -> None:
     plain, integer = build_workload(graph), build_workload(lowered(graph))
     assert [without_names(x) for x in plain.layers] == [without_names(x) for x in integer.layers]
     assert [(p.layers, p.macs) for p in plain.exits] == [(p.layers, p.macs) for p in integer.exits]
+
+
+@pytest.mark.parametrize("form", ["float", "lowered"])
+def test_a_pooling_in_front_has_its_own_loops_and_the_layer_reads_what_it_reads(form: str) -> None:
+    graph = residual() if form == "float" else lowered(residual())
+    FuseLayers(before=16)(graph)
+    by_name = {layer.name: layer for layer in build_workload(graph).layers}
+    last = by_name["gemm_1"]
+    assert last.front == LoopDims(1, 8, 1, 1, 1, 1, 8, 8, 8, 8, 8, 8)
+    assert last.dims == LoopDims(1, 1, 12, 8, 1, 1, 1, 1, 1, 1) and last.macs == 12 * 8
+    assert [t.shape for t in (*last.inputs, *last.outputs)] == [(1, 8, 8, 8), (1, 12)]
+    assert {"average", "flatten", "fc"} <= set(last.origin) and last.op_type == "Gemm"
+    assert [name for name, layer in by_name.items() if layer.front is not None] == ["gemm_1"]
+    assert by_name["maxpool_0"].dims is not None, "what is flattened to several positions is no front"
 
 
 def test_layers_of_a_residual_network() -> None:

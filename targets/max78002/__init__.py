@@ -1,0 +1,1 @@
+"""Target MAX78002 (Analog Devices): the larger sibling of MAX78000."""
