@@ -63,6 +63,16 @@ def _margin(logits: Float32) -> Float32:
     return margin
 
 
+def _negative_entropy(logits: Float32) -> Float32:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    powers = np.exp(shifted, dtype=np.float32)
+    total = powers.sum(axis=1, keepdims=True, dtype=np.float32)
+    information = powers / total * (shifted - np.log(total))
+    # A class without any probability adds nothing, however far below it is.
+    found: Float32 = np.where(powers > 0, information, 0).sum(axis=1, dtype=np.float32)
+    return found
+
+
 def _softmax_node(stem: str, logits: gs.Tensor) -> gs.Node:
     probabilities = gs.Variable(f"{stem}/probabilities", np.float32, list(logits.shape))
     return gs.Node("Softmax", f"{stem}/softmax", {"axis": 1}, [logits], [probabilities])
@@ -92,12 +102,28 @@ def _margin_nodes(stem: str, logits: gs.Tensor, output: gs.Tensor) -> list[gs.No
     ]
 
 
+def _entropy_nodes(stem: str, logits: gs.Tensor, output: gs.Tensor) -> list[gs.Node]:
+    softmax = _softmax_node(stem, logits)
+    logarithms = gs.Variable(f"{stem}/logarithms", np.float32, list(logits.shape))
+    information = gs.Variable(f"{stem}/information", np.float32, list(logits.shape))
+    axes = gs.Constant(f"{stem}/axes", np.array([1], np.int64))
+    return [
+        softmax,
+        gs.Node("LogSoftmax", f"{stem}/log_softmax", {"axis": 1}, [logits], [logarithms]),
+        gs.Node("Mul", f"{stem}/weigh", {}, [softmax.outputs[0], logarithms], [information]),
+        gs.Node("ReduceSum", f"{stem}/entropy", {"keepdims": 0}, [information, axes], [output]),
+    ]
+
+
 # The largest softmax probability.
 MAX_SOFTMAX = ConfidenceRule("max_softmax", 0.0, 1.0, _max_softmax, _max_softmax_nodes)
 # The largest minus the second largest softmax probability (the rule of AEBNAS).
 MARGIN = ConfidenceRule("margin", 0.0, 1.0, _margin, _margin_nodes)
+# Minus the entropy of the softmax in nats (the rule of BranchyNet, which leaves below a threshold);
+# no network has the e^64 classes of which it could be less than low.
+ENTROPY = ConfidenceRule("entropy", -64.0, 0.0, _negative_entropy, _entropy_nodes)
 
-RULES: dict[str, ConfidenceRule] = {rule.name: rule for rule in (MAX_SOFTMAX, MARGIN)}
+RULES: dict[str, ConfidenceRule] = {rule.name: rule for rule in (MAX_SOFTMAX, MARGIN, ENTROPY)}
 
 
 def confidence_rule(name: str) -> ConfidenceRule:

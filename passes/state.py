@@ -29,6 +29,8 @@ class Exit:
             yet, or the final exit.
         confidence: Rule by which its confidence is computed.
         head: What its head was built as; ``None``: the head is the user's own.
+        apart: Its head runs only where an input leaves here: the file decides before, by something else than
+            its logits. Later exits do not pay for it, and no threshold of its logits can take the decision.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Exit:
     threshold: float | None = None
     confidence: ConfidenceRule = MAX_SOFTMAX
     head: HeadFamily | None = None
+    apart: bool = False
 
     @property
     def head_name(self) -> str:
@@ -44,8 +47,8 @@ class Exit:
         return "" if self.head is None else self.head.name
 
     def to_json(self) -> dict[str, Any]:
-        """Return the exit as it stands in files: rule and family by name."""
-        return {
+        """Return the exit as it stands in files: rule and family by name, ``apart`` where it is."""
+        found = {
             "name": self.name,
             "mount": self.mount,
             "output": self.output,
@@ -53,6 +56,23 @@ class Exit:
             "confidence": self.confidence.name,
             "head": self.head_name,
         }
+        return found | ({"apart": True} if self.apart else {})
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """How an early exit decides in the file it came from, before it is recorded as an exit.
+
+    Attributes:
+        confidence: Rule of its confidence.
+        threshold: An input leaves where that is at least this; ``None``: by nothing that is a threshold of a
+            known rule.
+        apart: What it answers is computed only where an input leaves, by layers with weights.
+    """
+
+    confidence: ConfidenceRule = MAX_SOFTMAX
+    threshold: float | None = None
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,6 +167,8 @@ class GraphState:
             what they are given.
         grids: Tensor name -> integer grid, chosen by calibration, read by ``quantize``.
         history: Text forms of the passes that ran.
+        leavings: What the outputs but the last are where they were ways of an ``If``: early exits, shallow to
+            deep; empty where exits are told by the network alone.
     """
 
     metadata: dict[str, str] = field(default_factory=dict)
@@ -159,6 +181,7 @@ class GraphState:
     precisions: dict[str, Precision] = field(default_factory=dict)
     grids: dict[str, QuantGrid] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
+    leavings: list[Leaving] = field(default_factory=list)
 
     def rename(self, nodes: Mapping[str, str], tensors: Mapping[str, str]) -> None:
         """Take over that nodes and tensors have got other names: old -> new."""

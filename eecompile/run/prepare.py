@@ -23,6 +23,7 @@ from targets.contract.target import Target
 from targets.evaluation.report import CostReport, evaluate
 from targets.evaluation.scheduling import Wishes
 from targets.network.layer import Bits
+from targets.network.workload import check_flat
 from targets.objective import Objective
 
 DEFAULT_EXITS = 2
@@ -92,6 +93,7 @@ def prepare(
     """
     graph = load(model)
     check_recorded(graph)
+    check_flat(graph)
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     if exits is None and not default_exits:
         found = recognise_exits(graph)

@@ -10,9 +10,10 @@ import onnx_graphsurgeon as gs
 from passes.errors import InputError
 from passes.exits.chain import FINAL, ancestors, final_exit, order_outputs
 from passes.exits.logits import use_logits
+from passes.model.constants import is_known
 from passes.operator_sets import QUANTIZATION, RESHAPES
 from passes.rewrite.rewriter import dims, producer_of
-from passes.state import Exit, state_of
+from passes.state import Exit, Leaving, state_of
 
 _SAME_LABELS = {*QUANTIZATION, *RESHAPES, "Identity", "Cast"}
 _ANY_NETWORK = "`cost` and `inspect` take any network; exits, thresholds and `run` need a classifier: "
@@ -30,7 +31,12 @@ def recognise_exits(graph: gs.Graph) -> list[Exit]:
     check_recorded(graph)
     try:
         return classifier_exits(graph)
-    except InputError:
+    except InputError as error:
+        if state_of(graph).leavings:
+            raise InputError(
+                f"the ways of its Ifs are exits, and exits are those of a classifier: {error.message}",
+                "give the network without them",
+            ) from None
         return [Exit(FINAL, "", graph.outputs[0].name)]
 
 
@@ -39,10 +45,10 @@ def classifier_exits(graph: gs.Graph) -> list[Exit]:
 
     They come from the graph's metadata where it has any; else a network with one output has one
     exit, ``final``, and one with several outputs of the same class count has one exit per output,
-    ordered by how many nodes it needs; the mount of such an exit is the last tensor its path shares
-    with the deeper exits, the deepest if there are several. Logits of other forms, and outputs beside
-    them that say nothing else, are brought into the usual form
-    (:func:`passes.exits.logits.use_logits`).
+    ordered by how many nodes it needs, or as the ``If`` of others had them, with the rules and thresholds
+    of those; the mount of such an exit is the last tensor its path shares with the deeper exits, the
+    deepest if there are several. Logits of other forms, and outputs beside them that say nothing else, are
+    brought into the usual form (:func:`passes.exits.logits.use_logits`).
 
     Raises:
         InputError: No classifier, with the reason and what would make it one; metadata that speaks of
@@ -53,10 +59,21 @@ def classifier_exits(graph: gs.Graph) -> list[Exit]:
         check_recorded(graph)
         return state.exits
     use_logits(graph)
+    if state.leavings:
+        _set_softmax_apart(graph)
     check_classifier(graph)
     paths = _by_depth(graph)
+    leavings = state.leavings or [Leaving() for _ in paths[:-1]]
     early = [
-        Exit(f"exit_{number}", mount, paths[number][1].name) for number, mount in enumerate(_mounts(graph))
+        Exit(
+            f"exit_{number}",
+            mount,
+            paths[number][1].name,
+            leaving.threshold,
+            leaving.confidence,
+            apart=leaving.apart,
+        )
+        for number, (mount, leaving) in enumerate(zip(_mounts(graph), leavings, strict=True))
     ]
     state.exits = [*early, final_exit(paths[-1][1])]
     order_outputs(graph)
@@ -111,8 +128,30 @@ def _is_sigmoid(tensor: gs.Tensor) -> bool:
     return node is not None and node.op == "Sigmoid"
 
 
+def _set_softmax_apart(graph: gs.Graph) -> None:
+    """Let the outputs be the logits that rules of confidence read, before thresholds of them are recorded."""
+    logits = []
+    for tensor in graph.outputs:
+        node = producer_of(tensor)
+        if (
+            node is None
+            or node.op not in ("Softmax", "LogSoftmax")
+            or tensor.outputs
+            or len(dims(tensor)) != 2
+            or node.attrs.get("axis", -1) % 2 != 1
+        ):
+            logits.append(tensor)
+            continue
+        state_of(graph).softmax = True
+        logits.append(node.inputs[0])
+    graph.outputs = logits
+    graph.cleanup(remove_unused_graph_inputs=False)
+
+
 def _by_depth(graph: gs.Graph) -> list[tuple[set[str], gs.Tensor]]:
-    """Return the outputs with the names of the nodes they need, fewest first."""
+    """Return the outputs with the names of the nodes they need, fewest first; those of Ifs as they are."""
+    if state_of(graph).leavings:
+        return [(ancestors([tensor]), tensor) for tensor in graph.outputs]
     return sorted(((ancestors([t]), t) for t in graph.outputs), key=lambda p: (len(p[0]), p[1].name))
 
 
@@ -120,20 +159,26 @@ def _mounts(graph: gs.Graph) -> list[str]:
     """Return the tensors at which the outputs but the deepest leave the way to the deeper ones.
 
     Of an output that leaves at several it is the deepest. One that deeper outputs are computed from leaves
-    where its classifier begins.
+    where its classifier begins. An exit whose answer is computed apart may leave at none.
 
     Raises:
         InputError: An output shares nothing with the next, or the next leaves where it does.
     """
     paths = _by_depth(graph)
     tensors = graph.tensors()
+    leavings = state_of(graph).leavings
+    apart = [leaving.apart for leaving in leavings] or [False] * len(paths)
     found: list[str] = []
     behind: list[set[str]] = []  # what has run where each leaves
-    for (path, tensor), (deeper, _) in pairwise(paths):
+    for number, ((path, tensor), (deeper, _)) in enumerate(pairwise(paths)):
         leaves = _left_at(graph, path, path & deeper)
         if path <= deeper:
             mount = final_exit(tensor).mount
             leaves = [mount] if tensors[mount].inputs else []
+        if not leaves and apart[number]:
+            found.append("")
+            behind.append(set())
+            continue
         if not leaves:
             raise _no_classifier(
                 f"output '{tensor.name}' shares no layer with the deeper ones; an exit leaves their way",
@@ -141,6 +186,8 @@ def _mounts(graph: gs.Graph) -> list[str]:
             )
         found.append(max(leaves, key=lambda name: len(ancestors([tensors[name]]))))
         behind.append(ancestors([tensors[name] for name in leaves]))
+    if leavings:  # an If says that one goes on where the other leaves
+        return found
     deeper_mounts = [*found, final_exit(paths[-1][1]).mount][1:]
     for mount, ran, deeper_mount in zip(found, behind, deeper_mounts, strict=True):
         last = producer_of(tensors[deeper_mount])
@@ -157,7 +204,8 @@ def _left_at(graph: gs.Graph, path: set[str], shared: set[str]) -> list[str]:
     """Return what ``shared`` nodes write and other nodes of ``path`` read, in the order of the graph."""
     own = [node for node in graph.nodes if node.name in path - shared]
     read = {source.name for node in own for source in node.inputs}
-    return [t.name for node in graph.nodes if node.name in shared for t in node.outputs if t.name in read]
+    computed = [node for node in graph.nodes if node.name in shared and not is_known(node)]
+    return [t.name for node in computed for t in node.outputs if t.name in read]
 
 
 def doubt(graph: gs.Graph) -> str:

@@ -109,6 +109,10 @@ def require_thresholds(step: Pass, graph: gs.Graph) -> None:
     exits = state_of(graph).exits
     if not exits:
         raise step.broken(graph, "the graph has no exits", "run insert-exits first")
+    apart = [e.name for e in exits if e.apart]
+    if apart:
+        what = f"exits whose answer is computed only where an input leaves: {', '.join(apart)}"
+        raise step.broken(graph, what, "a threshold decides by logits that are there before")
     missing = [e.name for e in exits[:-1] if e.threshold is None]
     if missing:
         what = f"exits without a threshold: {', '.join(missing)}"

@@ -40,6 +40,25 @@ def is_symbolic(values: Array) -> bool:
     return values.size > 1 and not any(values.strides)
 
 
+def value_of(tensor: gs.Tensor) -> Array | None:
+    """Return the values of a constant, whether it is one of the file or what a node Constant writes."""
+    if isinstance(tensor, gs.Constant):
+        return np.asarray(tensor.values)
+    node = tensor.inputs[0] if tensor.inputs else None
+    if node is None or node.op != "Constant":
+        return None
+    ((name, value),) = node.attrs.items()
+    if name == "value":
+        return np.asarray(value.values)
+    kinds = {
+        "value_int": np.int64,
+        "value_ints": np.int64,
+        "value_float": np.float32,
+        "value_floats": np.float32,
+    }
+    return np.array(value, kinds[name]) if name in kinds else None
+
+
 def evaluate(node: gs.Node, opset: int, symbolic: bool = False) -> list[Array]:
     """Return the values of all outputs of a node that is known.
 
@@ -61,3 +80,11 @@ def evaluate(node: gs.Node, opset: int, symbolic: bool = False) -> list[Array]:
     alone = gs.Node(node.op, node.name, dict(node.attrs), inputs, outputs)
     model = gs.export_onnx(gs.Graph([alone], outputs=outputs, opset=opset), do_type_check=False)
     return [np.asarray(value) for value in onnx.reference.ReferenceEvaluator(model).run(None, {})]
+
+
+def evaluated(node: gs.Node, opset: int) -> list[Array] | None:
+    """Return what :func:`evaluate` does; None where a node of a broken file cannot be evaluated."""
+    try:
+        return evaluate(node, opset)
+    except Exception:
+        return None

@@ -25,9 +25,11 @@ from passes.errors import InputError
 from passes.heads import FAMILIES
 from passes.model import constants, float_types, loading, runtime_operators, structure
 from passes.model import symbolic as symbolic_weights
-from passes.model.control_flow import flatten_exits
+from passes.model.bodies import merge_clips
+from passes.model.control_flow import lay_out_exit
 from passes.model.empty_tensors import drop_empty_tensors
 from passes.model.external_data import all_nodes
+from passes.model.settled import settle_ifs
 from passes.model.training_mode import leave_training
 from passes.state import Exit, decline, state_of
 
@@ -94,9 +96,7 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
         decline(graph, LOADED, f"tensors in {name}", reason)
     if symbolic:
         symbolic_weights.fill(graph)
-    if not state_of(graph).exits and flatten_exits(graph, LOADED):
-        tidy(graph)
-        infer_shapes(graph)
+    _lay_out_ifs(graph)
     _resolve_shapes(graph)
     drop_empty_tensors(graph, where)
     _check_shapes(graph, where)
@@ -109,6 +109,27 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     for name in trained:
         decline(graph, LOADED, name, "its node is in training mode: costed as if in evaluation mode")
     return graph
+
+
+def _lay_out_ifs(graph: gs.Graph) -> None:
+    """Lay out each ``If`` whose condition is known, and those that are early exits."""
+    state = state_of(graph)
+    while settle_ifs(graph, graph.opset):
+        tidy(graph)
+        infer_shapes(graph)
+    written = {tensor.name for tensor in graph.outputs}
+    if all(item.output in written for item in state.exits) and state.exits:
+        return
+    _resolve_shapes(graph)
+    while lay_out_exit(graph, LOADED):
+        tidy(graph)
+        infer_shapes(graph)
+        _resolve_shapes(graph)
+    if state.leavings and len(state.exits) == len(graph.outputs):  # nested by this compiler: it says more
+        pairs = zip(state.exits, graph.outputs, strict=True)
+        state.exits, state.leavings = [replace(e, output=t.name) for e, t in pairs], []
+        merge_clips(graph)
+        tidy(graph)
 
 
 def _node_info(node: onnx.NodeProto) -> dict[str, str]:

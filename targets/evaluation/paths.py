@@ -108,7 +108,7 @@ class PathCost:
 
 def path_costs(
     workload: Workload,
-    schedule: Schedule,
+    ways: Sequence[Schedule],
     speculative: Schedule | None,
     refused: Collection[str],
     clock_hz: float | None,
@@ -117,7 +117,7 @@ def path_costs(
 
     Args:
         workload: The network.
-        schedule: Its schedule.
+        ways: The schedule of an input that takes each path.
         speculative: Its schedule with speculation, where that was asked for.
         refused: Names of layers that are not in it.
         clock_hz: Clock of the target in Hz, if known.
@@ -131,11 +131,11 @@ def path_costs(
         PathCost(
             path.name,
             path.mount,
-            Cost.at_clock(path.macs, cycles, schedule.energy_until(stage), clock_hz),
+            Cost.at_clock(path.macs, way.stage_end_cycles[stage], way.energy_until(stage), clock_hz),
             all(workload.layers[i].name not in refused for i in path.layers),
             ahead[stage],
         )
-        for stage, (path, cycles) in enumerate(zip(workload.exits, schedule.stage_end_cycles, strict=True))
+        for stage, (path, way) in enumerate(zip(workload.exits, ways, strict=True))
     )
 
 

@@ -120,11 +120,12 @@ class CostReport:
     def exits(self) -> tuple[PathCost, ...]:
         """Cost of each exit path, shallow to deep."""
         planned, refused = self._planned, {refusal.layer for refusal in self.refusals}
-        return path_costs(self.workload, planned.schedule, planned.speculative, refused, self.clock_hz)
+        ways = [planned.way(number) for number in range(len(self.workload.exits))]
+        return path_costs(self.workload, ways, planned.speculative, refused, self.clock_hz)
 
     @property
     def total(self) -> Cost:
-        """Cost of the deepest path: every layer, head and decision runs."""
+        """Cost of the deepest path: every layer, head and decision runs, but for heads that compute apart."""
         return self.exits[-1].cost
 
     @property
@@ -163,7 +164,8 @@ class CostReport:
     def warnings(self) -> tuple[str, ...]:
         """What the figures leave out."""
         rows = (self.target.row_model().caution,) if self.planned.rows else ()
-        found = (*_incomplete(self.refusals), *rows, *self.target.warnings(self.workload))
+        made = (*_incomplete(self.refusals), *_apart(self.planned), *rows)
+        found = (*made, *self.target.warnings(self.workload))
         return found if self.worse_than_static is None else (self.worse_than_static, *found)
 
     @property
@@ -305,6 +307,16 @@ def check_ratios(ratios: Sequence[float] | None, exits: int) -> None:
             f"the ratios {given} are no shares that add up to 1",
             "give numbers from 0 to 1 that add up to 1, one per exit, such as 0.6,0.4",
         )
+
+
+def _apart(planned: Planned) -> tuple[str, ...]:
+    names = [planned.network.workload.layers[i].name for i in planned.skipped]
+    if not names:
+        return ()
+    return (
+        f"the schedule as it is drawn has the ways of the network behind each other; the costs of an exit "
+        f"are those of its way alone, and others leave out {', '.join(names)}",
+    )
 
 
 def _incomplete(refusals: tuple[Refusal, ...]) -> tuple[str, ...]:

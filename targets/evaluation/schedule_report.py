@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from targets.contract.target import Target
 from targets.evaluation.scheduling import Planned, Wishes
 from targets.schedule.network import has_weights, weights_name
+from targets.schedule.view.drawing import timeline_of
 from targets.schedule.view.energy_split import EnergySplit, energy_split
 from targets.schedule.view.memory_profile import MemoryProfile, memory_profiles
 from targets.schedule.view.timeline import Timeline
@@ -58,7 +59,7 @@ class ScheduleReport:
 
 
 def schedule_report(planned: Planned, target: Target, wishes: Wishes, timeline: Timeline) -> ScheduleReport:
-    """Return the figures of a schedule.
+    """Return the figures of a schedule; those of an exit path are of the schedule of that path.
 
     Args:
         planned: The schedule.
@@ -78,10 +79,46 @@ def schedule_report(planned: Planned, target: Target, wishes: Wishes, timeline: 
         moves=len(schedule.moves),
         groups=len(groups),
         fused=sum(len(layers) for layers in groups),
-        memories=memory_profiles(schedule, network.machine),
-        utilisation=utilisation(timeline),
-        energy=energy_split(schedule, target.offchip),
+        memories=_memories(planned),
+        utilisation=_utilisation(planned, target, timeline),
+        energy=_energy(planned, target),
     )
+
+
+def _memories(planned: Planned) -> dict[str, MemoryProfile]:
+    machine = planned.network.machine
+    found = memory_profiles(planned.schedule, machine)
+    ways = [memory_profiles(way, machine) for way in planned.ways]
+    if not ways:
+        return found
+    return {
+        name: replace(profile, peaks_bits=tuple(way[name].peaks_bits[n] for n, way in enumerate(ways)))
+        for name, profile in found.items()
+    }
+
+
+def _utilisation(planned: Planned, target: Target, timeline: Timeline) -> tuple[Utilisation, ...]:
+    found = utilisation(timeline)
+    lines = [timeline_of(way, planned.network, target.arch) for way in planned.ways]
+    ways = [{item.resource: item for item in utilisation(line)} for line in lines]
+    if not ways:
+        return found
+    rows = []
+    for item in found:
+        own = [way.get(item.resource) for way in ways]
+        rows.append(
+            item._replace(
+                working=tuple(of_way.working[n] if of_way else 0.0 for n, of_way in enumerate(own)),
+                taken=tuple(of_way.taken[n] if of_way else 0.0 for n, of_way in enumerate(own)),
+                bits=tuple(of_way.bits[n] if of_way else 0 for n, of_way in enumerate(own)),
+            )
+        )
+    return tuple(rows)
+
+
+def _energy(planned: Planned, target: Target) -> tuple[EnergySplit, ...]:
+    found = energy_split(planned.schedule, target.offchip)
+    return tuple(energy_split(way, target.offchip)[n] for n, way in enumerate(planned.ways)) or found
 
 
 def _resident(planned: Planned) -> tuple[ResidentWeights, ...]:

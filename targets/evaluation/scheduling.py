@@ -27,6 +27,7 @@ from targets.schedule.room import demands
 from targets.schedule.search.candidates import Candidates
 from targets.schedule.search.levels import Level, LevelSearch
 from targets.schedule.search.speculation import speculate
+from targets.schedule.ways import way_schedules
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Planned:
         refusals: Layers no core takes.
         exact: What the exact solver made of the cuts of ``plan``; ``None`` if it was not asked.
         rows: Groups of layers run row by row, so that layers share time and energy with others.
+        ways: The schedule of an input that takes each exit path, where paths skip what others run; else
+            empty.
     """
 
     network: Network
@@ -67,11 +70,24 @@ class Planned:
     refusals: tuple[Refusal, ...]
     exact: Exact | None = None
     rows: bool = False
+    ways: tuple[Schedule, ...] = ()
+
+    def way(self, number: int) -> Schedule:
+        """Return the schedule of an input that takes exit path ``number``."""
+        return self.ways[number] if self.ways else self.schedule
+
+    @property
+    def skipped(self) -> tuple[int, ...]:
+        """Layers that not every later path runs, by their index."""
+        workload = self.network.workload
+        found = {i for number in range(len(workload.exits)) for i in workload.skipped(number)}
+        return tuple(sorted(found))
 
     def at_energy(self, scale: float) -> Planned:
         """Return the same schedules where every energy is ``scale`` times as large."""
         speculative = self.speculative and self.speculative.at_energy(scale)
-        return replace(self, schedule=self.schedule.at_energy(scale), speculative=speculative)
+        ways = tuple(way.at_energy(scale) for way in self.ways)
+        return replace(self, schedule=self.schedule.at_energy(scale), speculative=speculative, ways=ways)
 
 
 def schedule_workload(
@@ -99,7 +115,8 @@ def schedule_workload(
     Raises:
         NoSolutionError: Some layers no core takes; or, of a network without such, the tensors do not fit or
             the target has too little of something for all layers together.
-        InputError: The exact solver is asked to scale host work.
+        InputError: The exact solver is asked to scale host work; or it, speculation or rows where exits
+            compute apart.
     """
     wishes = wishes or Wishes()
     if wishes.exact_seconds is not None and target.host_scale != 1.0:
@@ -108,6 +125,8 @@ def schedule_workload(
             "leave `host_scale` away, or use the default solver",
         )
     free = target.freedom(wishes.schedule)
+    if any(workload.skipped(number) for number in range(len(workload.exits))):
+        _check_apart(wishes, free)
     if not free.rows:
         return _scheduled(workload, target, objective, ratios, wishes, free, allow_refused)
     whole = replace(free, rows=False)
@@ -179,7 +198,19 @@ def _scheduled(
         exact = solve(network, plan, objective, shares, resident, time_limit_s=wishes.exact_seconds)
         schedule = exact.schedule
     speculative = speculate(network, plan, resident, objective, shares) if wishes.speculate else None
-    return Planned(network, plan, schedule, resident, speculative, refusals, exact)
+    ways = way_schedules(network, plan, resident, schedule)
+    return Planned(network, plan, schedule, resident, speculative, refusals, exact, ways=ways)
+
+
+def _check_apart(wishes: Wishes, free: Freedom) -> None:
+    known = {"speculate": wishes.speculate, "solver exact": wishes.exact_seconds is not None}
+    for name, asked in (known | {f"schedule {wishes.schedule}": free.rows}).items():
+        if asked:
+            raise InputError(
+                f"`{name}` is for paths of which each runs all that those before it do, and an exit of this "
+                "network computes only where an input leaves",
+                "leave it away",
+            )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
 from passes.macs import node_macs
-from passes.model.control_flow import why_no_exit
+from passes.model.control_flow import way_out, why_no_exit
 from passes.operator_sets import ACTIVATIONS, FLOAT_LINEAR, LINEAR, POOLS, QUANTIZATION
 from passes.state import Exit, Precision, state_of
 from targets.network import operators
@@ -36,7 +36,8 @@ class ExitPath:
     """All that runs when an input leaves at an exit: stages and heads up to it, and the decisions.
 
     Attributes:
-        layers: Indices into ``Workload.layers``, ascending; a path contains those before it.
+        layers: Indices into ``Workload.layers``, ascending; a path contains those before it, but for the
+            heads of exits that run only where an input leaves there.
         decides: The exit is followed by a decision whether to go on.
     """
 
@@ -72,6 +73,11 @@ class Workload:
             seen.update(path.layers)
         return tuple(stages)
 
+    def skipped(self, number: int) -> frozenset[int]:
+        """Return which layers of the paths before path ``number`` that path does not run."""
+        before = {i for path in self.exits[:number] for i in path.layers}
+        return frozenset(before.difference(self.exits[number].layers))
+
 
 def build_workload(graph: gs.Graph, bits: Bits | None = None) -> Workload:
     """Read the layers and exits of ``graph``.
@@ -85,13 +91,21 @@ def build_workload(graph: gs.Graph, bits: Bits | None = None) -> Workload:
         InputError: Control flow; or the layer annotation puts a layer before one it depends on and after
             it too.
     """
+    check_flat(graph)
+    return _Builder(graph, bits or Bits()).build()
+
+
+def check_flat(graph: gs.Graph) -> None:
+    """Refuse a network with control flow in it.
+
+    Raises:
+        InputError: With why it is no early exit, and what its bodies hold.
+    """
     for node in graph.nodes:
         if next(iter(node.subgraphs()), None) is not None:
             raise InputError(
-                f"{node.op} '{node.name}' is control flow: {why_no_exit(node)}",
-                "export the network without it; of an early-exit network give the flat model.exits.onnx",
+                f"{node.op} '{node.name}' is control flow: {why_no_exit(graph, node)}", way_out(node)
             )
-    return _Builder(graph, bits or Bits()).build()
 
 
 class _Builder:
@@ -288,19 +302,22 @@ class _Builder:
     def _paths(self, layers: list[Layer], exits: list[Exit], position: dict[str, int]) -> list[ExitPath]:
         """Append the decision layers to ``layers`` and return the paths."""
         paths: list[ExitPath] = []
-        members: set[int] = set()
+        shared: set[int] = set()
         for number, leave in enumerate(exits):
             last = number == len(exits) - 1
             ends = {self._resolve(leave.output)}
             if last:
-                ends |= {self._resolve(t.name) for t in self.graph.outputs}
+                apart = {e.output for e in exits if e.apart}
+                ends |= {self._resolve(t.name) for t in self.graph.outputs if t.name not in apart}
             roots = sorted(position[self.group_of[e]] for e in ends if self._computed(e))
-            members |= _ancestors(layers, roots)
+            members = shared | _ancestors(layers, roots)
+            shared = shared if leave.apart else members
             if not last or self.state.softmax:
                 # What is no classifier ends in all its outputs: each had a Softmax, of the same size.
                 logits = [leave.output] if self.state.exits else [t.name for t in self.graph.outputs]
                 for index, name in enumerate(map(self._resolve, logits)):
                     members.add(len(layers))
+                    shared.add(len(layers))
                     operand = self._operand(self.by_name[name], {name})
                     stem = leave.name if index == 0 else f"{leave.name}_{index}"
                     layers.append(_decision(stem, operand, roots, last))

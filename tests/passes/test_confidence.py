@@ -11,7 +11,7 @@ import onnx
 import onnx_graphsurgeon as gs
 import pytest
 
-from passes.confidence import MARGIN, MAX_SOFTMAX, RULES, ConfidenceRule, confidence_rule
+from passes.confidence import ENTROPY, MARGIN, MAX_SOFTMAX, RULES, ConfidenceRule, confidence_rule
 from passes.errors import InputError
 from passes.exits.chain import set_thresholds
 from passes.exits.insert_exits import InsertExits
@@ -30,7 +30,9 @@ from tests.passes.small_nets import EARLY, FINAL, chain, two_exits
 OPERATORS = {
     "max_softmax": ["Softmax", "ReduceMax"],
     "margin": ["Softmax", "TopK", "Mul", "ReduceSum"],
+    "entropy": ["Softmax", "LogSoftmax", "Mul", "ReduceSum"],
 }
+THRESHOLDS = {"max_softmax": 0.4, "margin": 0.4, "entropy": -0.9}
 
 
 def with_exits(model: onnx.ModelProto, *entries: dict[str, Any]) -> onnx.ModelProto:
@@ -82,17 +84,17 @@ def test_stages_compute_the_recorded_rule(rule: str, stage: int, tmp_path: Path)
 @pytest.mark.parametrize(
     ("shares", "leaves"),
     [
-        ((0.5, 0.45, 0.05), {"max_softmax": 0, "margin": 1}),
-        ((0.45, 0.05, 0.5), {"max_softmax": 0, "margin": 1}),
-        ((0.7, 0.2, 0.1), {"max_softmax": 0, "margin": 0}),
-        ((0.36, 0.34, 0.3), {"max_softmax": 1, "margin": 1}),
+        ((0.5, 0.45, 0.05), {"max_softmax": 0, "margin": 1, "entropy": 0}),
+        ((0.45, 0.05, 0.5), {"max_softmax": 0, "margin": 1, "entropy": 0}),
+        ((0.7, 0.2, 0.1), {"max_softmax": 0, "margin": 0, "entropy": 0}),
+        ((0.36, 0.34, 0.3), {"max_softmax": 1, "margin": 1, "entropy": 1}),
     ],
 )
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_nested_networks_decide_by_the_recorded_rule(
     rule: str, shares: tuple[float, ...], leaves: dict[str, int], tmp_path: Path
 ) -> None:
-    graph = ruled(rule, 0.4, tmp_path / "net.onnx")
+    graph = ruled(rule, THRESHOLDS[rule], tmp_path / "net.onnx")
     NestExits()(graph)
     onnx.checker.check_model(to_model(graph), full_check=True)
     logits, number, confidence = run_model(to_model(graph), image_of(*shares))
@@ -104,9 +106,11 @@ def test_numpy_values() -> None:
     logits = np.log(np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.4, 0.4, 0.2]], np.float32))
     np.testing.assert_allclose(MAX_SOFTMAX.evaluate(logits), [0.5, 0.8, 0.4], rtol=1e-6)
     np.testing.assert_allclose(MARGIN.evaluate(logits), [0.2, 0.7, 0.0], atol=1e-6)
+    np.testing.assert_allclose(ENTROPY.evaluate(logits), [-1.029653, -0.639032, -1.05492], rtol=1e-5)
     huge = np.array([[1e4, 0.0], [0.0, 0.0]], np.float32)
     assert MAX_SOFTMAX.evaluate(huge).tolist() == [1.0, 0.5]
     assert MARGIN.evaluate(huge).tolist() == [1.0, 0.0]
+    np.testing.assert_allclose(ENTROPY.evaluate(huge), [0.0, -np.log(2)], rtol=1e-6)
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
@@ -141,9 +145,9 @@ def test_exits_inserted_later_leave_the_rules_of_others() -> None:
     ("change", "message"),
     [
         (
-            {"confidence": "entropy"},
-            r"net\.onnx: exit 'exit_0' records the confidence rule 'entropy', which is not known "
-            r"\(known: margin, max_softmax\)",
+            {"confidence": "energy"},
+            r"net\.onnx: exit 'exit_0' records the confidence rule 'energy', which is not known "
+            r"\(known: entropy, margin, max_softmax\)",
         ),
         (
             {"head": "deep"},

@@ -6,8 +6,9 @@ import numpy as np
 import onnx
 import pytest
 
-from passes.macs import node_macs
+from passes.macs import has_shapes, node_macs
 from passes.model.graph import from_model
+from tests.passes.model.branching_nets import skips_a_block
 from tests.passes.net_builder import NetBuilder
 from tests.passes.token_nets import recurrent
 
@@ -77,3 +78,13 @@ def test_recurrent_layers_multiply_input_and_state_at_each_step(op: str, gates: 
     assert [node_macs(node) for node in graph.nodes if node.op == op] == [
         6 * gates * 8 * (inputs + 8) for inputs in (5, 8)
     ]
+
+
+def test_of_bodies_what_has_no_known_shape_counts_nothing() -> None:
+    graph = from_model(skips_a_block())
+    (branch,) = [node for node in graph.nodes if node.op == "If"]
+    assert node_macs(branch) == 4 * 4 * 9 * 64
+    (conv,) = [n for body in branch.subgraphs() for n in body.nodes if n.op == "Conv"]
+    for shape in (None, [1, "channels", 8, 8]):
+        conv.outputs[0].shape = shape
+        assert not has_shapes(conv) and node_macs(branch) == 0

@@ -122,9 +122,12 @@ def test_control_flow(folder: Path) -> None:
     for name, op in (("then_branch", "Relu"), ("else_branch", "Tanh")):
         result = helper.make_tensor_value_info(f"{op}_out", TensorProto.FLOAT, None)
         bodies[name] = helper.make_graph([helper.make_node(op, ["f"], [result.name])], op, [], [result])
-    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0.0, np.float32), "nothing"))
     (relu,) = [node for node in model.graph.node if node.output[0] == "g"]
     relu.CopyFrom(helper.make_node("If", ["yes"], ["g"], name="branch", **bodies))
+    place = list(model.graph.node).index(relu)
+    model.graph.node.insert(place, helper.make_node("Greater", ["most", "nothing"], ["yes"], name="sure"))
+    model.graph.node.insert(place, helper.make_node("ReduceMax", ["f"], ["most"], keepdims=0, name="most"))
     onnx.save(model, "model.onnx")
     assert "If 'branch' is control flow" in refused(folder, "cost", "model.onnx")
     assert "control flow" in refused(folder, "run", "model.onnx", "-o", "out")
