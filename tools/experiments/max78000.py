@@ -145,7 +145,8 @@ def counted() -> Iterator[str]:
     """Yield the paragraphs on the counts of the vendor's tests."""
     yield "## The vendor's counts"
     yield (
-        f"All {len(COUNTS)} counts in the tests (`izer/test`, `test_cycles`) of analogdevicesinc/ai8x-synthesis. "
+        f"All {len(COUNTS)} counts in the tests (`izer/test`, `test_cycles`) of "
+        "analogdevicesinc/ai8x-synthesis. "
         "*Formula*: `targets/max78000/latency.py`; *target*: `eecompile cost` of the same layer as ONNX, and "
         "the one cycle before the first layer. A test holds both to the cycle."
     )
