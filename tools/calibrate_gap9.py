@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from passes.errors import EecompileError
-from targets.gap9.parameter_sets import with_values
+from targets.gap9.target import Gap9Target
 from tools.gap9.calibration import Fits, evidence_in, fit_all
 from tools.gap9.errors import comparisons, misses
 from tools.gap9.files import write_fit, write_results
@@ -30,9 +30,9 @@ def report(shared: Path, write: bool) -> bool:
     """Fit, print and, if ``write``, store all of it; returns whether all goals are met."""
     evidence = evidence_in(shared)
     fits: Fits = fit_all(evidence)
-    target = with_values(fits.all, "fitted here")
+    target = Gap9Target().with_values(fits.all, "fitted here")
     found = comparisons(
-        evidence, target, {n: with_values(v, f"without {n}") for n, v in fits.without.items()}
+        evidence, target, {n: Gap9Target().with_values(v, f"without {n}") for n, v in fits.without.items()}
     )
     log = compare(evidence.log, target)
     for title, lines in (

@@ -40,7 +40,7 @@ NOT_VALIDATED = "not validated"
 # Factors at which host work whose cost is a placeholder is costed.
 HOST_SCALES = (0.0, 1.0, 4.0)
 # Why models of one chip differ; targets may have causes of their own.
-HOST_SCALE, COST_MODEL = "host scale", "cost model"
+HOST_SCALE, COST_MODEL, FITTED_PARAMETERS = "host scale", "cost model", "fitted parameters"
 # A rule of a core. Its docstring is the sentence shown to users and printed in the support table. All rules
 # that a layer breaks are told, so each is judged by itself: it holds for a layer that it says nothing about.
 Constraint = Callable[[Layer, Architecture], bool]

@@ -8,30 +8,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from passes.errors import InputError, did_you_mean
 from targets.description.architecture import Architecture
 from targets.description.figure import Figure
 from targets.description.yaml_text import read_yaml
-from targets.gap9.target import Gap9Target
 
 CALL, POWER, SCALE, RATE = "cycles_per_call", "active_power_mw", "energy_scale", "bandwidth_bytes_per_cycle"
 LEAST = 1e-9
 """A figure is above 0; a fit that wants none gets next to nothing."""
-
-
-@dataclass(frozen=True)
-class FittedGap9(Gap9Target):
-    """GAP9 with a description of its own."""
-
-    fitted: Architecture | None = None
-
-    @property
-    def arch(self) -> Architecture:
-        """The description with other numbers in it."""
-        return self.fitted or super().arch
 
 
 def values(arch: Architecture) -> dict[str, float]:
@@ -46,18 +32,17 @@ def values(arch: Architecture) -> dict[str, float]:
     return found
 
 
-def with_values(changes: Mapping[str, float], source: str, point: str = "") -> FittedGap9:
-    """Return GAP9 with ``changes`` in place of what ``hardware.yaml`` says.
+def replaced(arch: Architecture, changes: Mapping[str, float], source: str) -> Architecture:
+    """Return a description with ``changes`` in place of what it says.
 
     Args:
+        arch: The description.
         changes: By part and key, see :func:`values`.
         source: Where they come from.
-        point: Operating point that reports are for.
 
     Raises:
         InputError: A number the description does not have.
     """
-    arch = Gap9Target().arch
     known = values(arch)
     for key in changes:
         if key not in known:
@@ -86,19 +71,15 @@ def with_values(changes: Mapping[str, float], source: str, point: str = "") -> F
         for p in arch.operating_points
     )
     changed = {"cores": cores, "memories": memories, "operating_points": points}
-    return FittedGap9(point=point, fitted=arch.model_copy(update=changed))
+    return arch.model_copy(update=changed)
 
 
 @functools.cache
-def _stored() -> Mapping[str, Mapping[str, float]]:
+def parameter_sets() -> Mapping[str, Mapping[str, float]]:
+    """Return the numbers that the measurements allow too: fitted without each of the networks, by name."""
     data = read_yaml(Path(__file__).parent / "parameter_sets.yaml", "parameter sets")
     if not isinstance(data, dict) or not isinstance(data.get("sets"), dict):
         raise InputError("parameter_sets.yaml: expected 'sets:' with numbers by name")
     return {
         str(name): {str(k): float(v) for k, v in numbers.items()} for name, numbers in data["sets"].items()
     }
-
-
-def parameter_sets() -> dict[str, FittedGap9]:
-    """Return GAP9 as its measurements allow it too: fitted without each of the networks, by name."""
-    return {name: with_values(numbers, f"fitted {name}") for name, numbers in _stored().items()}

@@ -5,18 +5,19 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from targets.contract.closed_form import ClosedFormTarget
-from targets.contract.target import Constraint, CostModel, Support
+from targets.contract.target import FITTED_PARAMETERS, Alternative, Constraint, CostModel, Support
 from targets.cost.layer_cost import LayerCost, energy_pj, scaled
 from targets.description.architecture import Architecture, Dma, load_architecture
 from targets.description.figure import Known
 from targets.gap9 import constraints
 from targets.gap9.cluster import elementwise_cycles, product_cycles
 from targets.gap9.ne16 import layer_work
+from targets.gap9.parameter_sets import parameter_sets, replaced
 from targets.gap9.spills import NOTHING, Spilled
 from targets.gap9.transfers import Tiling, equal_cuts, linear_cuts
 from targets.network.layer import Layer
@@ -67,10 +68,26 @@ class Gap9Target(ClosedFormTarget):
     inner_memory: ClassVar[str] = "l1"
     spill_memory: ClassVar[str] = "l3"
 
+    fitted: Architecture | None = field(default=None, kw_only=True)
+
     @property
     def arch(self) -> Architecture:
-        """The description in ``hardware.yaml``."""
-        return _architecture()
+        """The description in ``hardware.yaml``, or the one with other numbers."""
+        return self.fitted or _architecture()
+
+    def with_values(self, changes: Mapping[str, float], source: str) -> Gap9Target:
+        """Return GAP9 with other numbers in its description; see :func:`parameter_sets.replaced`."""
+        return replace(self, fitted=replaced(self.arch, changes, source))
+
+    def alternatives(self) -> tuple[Alternative, ...]:
+        """Return GAP9 by the fits without each of its measurements.
+
+        Host work is not scaled: its cost is fitted, too.
+        """
+        return tuple(
+            Alternative(name, FITTED_PARAMETERS, self.with_values(numbers, f"fitted {name}"))
+            for name, numbers in parameter_sets().items()
+        )
 
     def support(self, core: str) -> Support:
         """Return the operators of ``core`` and their rules."""

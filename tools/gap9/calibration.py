@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from targets.gap9.parameter_sets import FittedGap9, parameter_sets, with_values
+from targets.gap9.parameter_sets import parameter_sets
 from targets.gap9.target import Gap9Target
 from targets.network.layer import Layer
 from tools.gap9.cycles_fit import Case, chain_of, fit_cycles, log_cases, network_cases
@@ -68,7 +68,7 @@ def fit_all(evidence: Evidence) -> Fits:
 def _fit(networks: Mapping[str, Case], log: Sequence[Case], networks_alone: bool = False) -> dict[str, float]:
     """Return the numbers for cycles and those for energy, to the digits that are stored."""
     cycles = fit_cycles(list(networks.values()), log, networks_alone)
-    energy = fit_energy(with_values(cycles, "fitted here"), networks)
+    energy = fit_energy(Gap9Target().with_values(cycles, "fitted here"), networks)
     return {key: float(f"{value:.{DIGITS}g}") for key, value in {**cycles, **energy}.items()}
 
 
@@ -77,9 +77,9 @@ def left_out(name: str) -> str:
     return f"without {name}"
 
 
-def stored_target(name: str) -> FittedGap9:
+def stored_target(name: str) -> Gap9Target:
     """Return GAP9 with the stored numbers fitted without network ``name``."""
-    return parameter_sets()[left_out(name)]
+    return Gap9Target().with_values(parameter_sets()[left_out(name)], f"fitted {left_out(name)}")
 
 
 def predict(target: Gap9Target, case: Case, point: str) -> Prediction:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from targets.gap9.chain import ChainLayer, Places, places, run_layer
-from targets.gap9.parameter_sets import FittedGap9, values, with_values
+from targets.gap9.parameter_sets import values
 from targets.gap9.target import Gap9Target
 from targets.network.layer import Layer
 from tools.gap9.layer_log import IMAGE, LogLayer
@@ -124,8 +124,8 @@ def _outside(case: Case) -> bool:
     return streams or any(t.name in case.where.tensors.names for t in (*layer.inputs, *layer.outputs))
 
 
-def _target(values: Mapping[str, float]) -> FittedGap9:
-    return with_values(values, "fitted here")
+def _target(values: Mapping[str, float]) -> Gap9Target:
+    return Gap9Target().with_values(values, "fitted here")
 
 
 def _median_met(key: str, cases: Sequence[Case], others: Mapping[str, float]) -> float:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from targets.gap9.chain import places
-from targets.gap9.parameter_sets import with_values
 from targets.gap9.target import Gap9Target
 from targets.network.layer import Layer
 from tests.targets.networks import linear_layer, square
@@ -71,12 +70,12 @@ def log_by(numbers: dict[str, float]) -> list[Case]:
     """Return a log whose cycles are those by ``numbers``."""
     rows = [Row(line, name, 1, operations) for line, (name, operations) in enumerate(NAMES, 1)]
     cases = log_cases(layers_in(rows, "log"))
-    return [replace(case, cycles=cycles(with_values(numbers, "true"), case)) for case in cases]
+    return [replace(case, cycles=cycles(Gap9Target().with_values(numbers, "true"), case)) for case in cases]
 
 
 def case_of(*layers: Layer) -> Case:
     case = Case(layers, places(GAP9, layers), 1.0)
-    return replace(case, cycles=cycles(with_values(TRUE, "true"), case))
+    return replace(case, cycles=cycles(Gap9Target().with_values(TRUE, "true"), case))
 
 
 NETWORK = case_of(
@@ -98,9 +97,11 @@ def test_networks_alone_say_what_they_know() -> None:
     """The log was made by other numbers; what networks know too is not read off it."""
     other = log_by({**TRUE, POINTWISE: 1.0, DEPTHWISE: 5.0, DENSE: 1.2})
     alone = fit_cycles([NETWORK], other, networks_alone=True)
-    assert cycles(with_values(alone, "found"), NETWORK) == pytest.approx(NETWORK.cycles, rel=0.002)
+    assert cycles(Gap9Target().with_values(alone, "found"), NETWORK) == pytest.approx(
+        NETWORK.cycles, rel=0.002
+    )
     both = fit_cycles([NETWORK], other)
-    assert cycles(with_values(both, "found"), NETWORK) < 0.99 * NETWORK.cycles
+    assert cycles(Gap9Target().with_values(both, "found"), NETWORK) < 0.99 * NETWORK.cycles
 
 
 def test_a_layer_that_nothing_explains_counts_little() -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from targets.gap9.chain import places
-from targets.gap9.parameter_sets import with_values
 from targets.gap9.target import Gap9Target
 from targets.network.layer import Layer
 from targets.testing.conformance import sample_layer
@@ -37,7 +36,7 @@ CASES = {
 
 
 def energies() -> Mapping[str, Mapping[str, Measured]]:
-    chip = with_values(TRUE, "true")
+    chip = Gap9Target().with_values(TRUE, "true")
     return {
         name: {point: Measured(1.0, predict(chip, case, point).energy_pj * 1e-12) for point in (HIGH, LOW)}
         for name, case in CASES.items()
