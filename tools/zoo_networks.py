@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.passes.net_builder import NetBuilder
+from tools.zoo_branching import behind, branching, rounds
 
 ANY = "*"
 """Stands for every verb."""
@@ -198,7 +199,7 @@ def _segmentation() -> onnx.ModelProto:
     net = NetBuilder((1, 4, 16, 16))
     x = net.op("Relu", net.conv("x", 4, 8, strides=[2, 2]))
     x = net.op("Resize", net.conv(x, 8, 4, 1), "", net.const([1, 1, 2, 2]), mode="nearest")
-    return _behind(net.model(x), "ArgMax", [x], TensorProto.INT64, axis=1, keepdims=0)
+    return behind(net.model(x), "ArgMax", [x], TensorProto.INT64, axis=1, keepdims=0)
 
 
 def _detector() -> onnx.ModelProto:
@@ -215,7 +216,7 @@ def _suppressed() -> onnx.ModelProto:
     boxes = net.op("Reshape", net.conv(x, 8, 4), net.const([1, 64, 4], np.int64))
     scores = net.op("Reshape", net.op("Sigmoid", net.conv(x, 8, 2)), net.const([1, 2, 64], np.int64))
     model = net.model(boxes, scores)
-    return _behind(model, "NonMaxSuppression", [boxes, scores], TensorProto.INT64)
+    return behind(model, "NonMaxSuppression", [boxes, scores], TensorProto.INT64)
 
 
 def _two_inputs() -> onnx.ModelProto:
@@ -244,87 +245,9 @@ def _early_exits() -> onnx.ModelProto:
     return net.model(*outputs)
 
 
-def _branching(kind: str) -> onnx.ModelProto:
-    """Return a network with an If.
-
-    Its kind: two nested ``exits``, ``labels`` behind them, ``heads`` in its bodies, a ``known`` condition, a
-    ``block`` that is skipped with layers behind, a ``gate`` with weights.
-    """
-    net = NetBuilder((1, 4, 16, 16))
-    x = net.op("Relu", net.conv("x", 4, 8))
-
-    def logits(data: str, classes: int = 4) -> str:
-        flat = net.op("Flatten", net.op("GlobalAveragePool", data))
-        return net.op("Gemm", flat, net.normal(classes, 8), transB=1)
-
-    def body(first: int, result: str, shape: list[int]) -> onnx.GraphProto:
-        nodes = net.nodes[first:]
-        if not nodes:
-            nodes, result = [helper.make_node("Identity", [result], ["same"], name="same")], "same"
-        del net.nodes[first:]
-        made = helper.make_tensor_value_info(result, TensorProto.FLOAT, shape)
-        return helper.make_graph(nodes, f"body_{first}", [], [made])
-
-    def branch(data: str, depth: int) -> str:
-        early = logits(data, 1 if kind == "gate" else 4)
-        sure: str = net.op(
-            "ReduceMax", net.op("Softmax", early, axis=1), net.const([1], np.int64), keepdims=0
-        )
-        if kind in ("block", "heads"):
-            sure = net.op("ReduceMax", data, keepdims=0)
-        leaves = net.op("Greater", sure, net.const(0.5)) if kind != "known" else net.const(True, np.bool_)
-        first, shape = len(net.nodes), [1, 8, 16, 16] if kind == "block" else [1, 4]
-        given = data if kind == "block" else logits(data) if kind in ("heads", "gate") else early
-        then = body(first, given, shape)
-        deep = net.op("Relu", net.conv(data, 8, 8))
-        if kind != "block":
-            deep = branch(deep, depth - 1) if depth > 1 else logits(deep)
-        otherwise = body(first, deep, shape)
-        made = f"if_{depth}_out"
-        net.nodes.append(
-            helper.make_node(
-                "If", [leaves], [made], name=f"if_{depth}", then_branch=then, else_branch=otherwise
-            )
-        )
-        return logits(made) if kind == "block" else made
-
-    result = branch(x, 2 if kind in ("exits", "labels") else 1)
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, net.shape)
-    made = helper.make_tensor_value_info(result, TensorProto.FLOAT, [1, 4])
-    graph = helper.make_graph(net.nodes, "net", [given], [made], net.constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    if kind == "labels":
-        return _behind(model, "ArgMax", [result], TensorProto.INT64, axis=1, keepdims=0)
-    return model
-
-
-def _rounds() -> onnx.ModelProto:
-    net = NetBuilder((1, 16))
-    weights = net.normal(16, 16)
-    value = partial(helper.make_tensor_value_info, elem_type=TensorProto.FLOAT, shape=[1, 16])
-    flag = partial(helper.make_tensor_value_info, elem_type=TensorProto.BOOL, shape=[])
-    nodes = [helper.make_node("MatMul", ["v", weights], ["w"]), helper.make_node("Identity", ["go"], ["on"])]
-    number = helper.make_tensor_value_info("i", TensorProto.INT64, [])
-    body = helper.make_graph(nodes, "body", [number, flag("go"), value("v")], [flag("on"), value("w")])
-    start = [net.const(3, np.int64), net.const(True, np.bool_)]
-    net.nodes.append(helper.make_node("Loop", [*start, "x"], ["y"], name="rounds", body=body))
-    graph = helper.make_graph(net.nodes, "net", [value("x")], [value("y")], net.constants)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-
-
 def _labels() -> onnx.ModelProto:
     model = _mlp()
-    return _behind(model, "ArgMax", [model.graph.output[0].name], TensorProto.INT64, axis=1, keepdims=0)
-
-
-def _behind(
-    model: onnx.ModelProto, op_type: str, inputs: list[str], elements: int, **attributes: Any
-) -> onnx.ModelProto:
-    """Put a node behind ``model`` whose result, of type ``elements``, is then the only output."""
-    model.graph.node.append(helper.make_node(op_type, inputs, ["y"], name="last", **attributes))
-    del model.graph.output[:]
-    model.graph.output.append(helper.make_tensor_value_info("y", elements, None))
-    return model
+    return behind(model, "ArgMax", [model.graph.output[0].name], TensorProto.INT64, axis=1, keepdims=0)
 
 
 def _dynamic_batch() -> onnx.ModelProto:
@@ -473,19 +396,19 @@ NETWORKS: tuple[Network, ...] = (
     Network("two_inputs", _two_inputs, OK),
     Network("two_outputs", _two_outputs, OK),
     Network("early_exits", _early_exits, OK),
-    Network("if_exits", partial(_branching, "exits"), OK),
-    Network("if_labels", partial(_branching, "labels"), OK),
-    Network("if_heads", partial(_branching, "heads"), OK | {"run": "its answer is computed only where"}),
-    Network("if_known", partial(_branching, "known"), OK),
+    Network("if_exits", partial(branching, "exits"), OK),
+    Network("if_labels", partial(branching, "labels"), OK),
+    Network("if_heads", partial(branching, "heads"), OK | {"run": "its answer is computed only where"}),
+    Network("if_known", partial(branching, "known"), OK),
     Network(
         "if_block",
-        partial(_branching, "block"),
+        partial(branching, "block"),
         CONTROL_FLOW | {"cost gap9": "it skips a part of the network"},
     ),
     Network(
-        "if_gate", partial(_branching, "gate"), CONTROL_FLOW | {"cost gap9": "its condition needs 1 layer"}
+        "if_gate", partial(branching, "gate"), CONTROL_FLOW | {"cost gap9": "its condition needs 1 layer"}
     ),
-    Network("loop", _rounds, CONTROL_FLOW | {"cost gap9": "runs 3 times"}),
+    Network("loop", rounds, CONTROL_FLOW | {"cost gap9": "runs 3 times"}),
     Network("labels", _labels, OK),
     Network("dynamic_batch", _dynamic_batch, OK),
     Network("external", lambda: _cnn(32), OK, external=True),
