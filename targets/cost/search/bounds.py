@@ -91,7 +91,7 @@ class Bounds:
     def _split(self, prices: dict[Key, Floats]) -> Bound | None:
         """Return the cheapest path whose boundaries fit shared memories together.
 
-        Where a path overfills a memory, one of its operands must hold less: the space splits in two, both
+        Where a path overfills a memory, one of its operands must hold less: the space splits into parts
         without that path.
         """
         number = itertools.count()
@@ -112,7 +112,7 @@ class Bounds:
             if over is None:
                 return Bound(value, (path,))
             heapq.heappop(queue)
-            for part in self._halves(path, over, space):
+            for part in self._parts(path, over, space):
                 add(part)
         return Bound(queue[0][0], tuple(entry[2] for entry in queue[:4])) if queue else None
 
@@ -140,15 +140,17 @@ class Bounds:
                 room -= float(self.shape.footprint(op, full)) * bits
         return room
 
-    def _halves(self, path: Path, memory: str, space: _Space) -> Iterator[_Space]:
+    def _parts(self, path: Path, memory: str, space: _Space) -> Iterator[_Space]:
+        """Yield disjoint spaces without ``path`` that cover all that fits ``memory``.
+
+        If each operand took more than its share of the room, in proportion to what it takes in ``path``, the
+        memory would be too full. So one takes at most that: the first such operand tells the part.
+        """
         keys = [key for key in path.points if self.by_key[key].memory == memory]
-        sizes = [float(space.held[key][path.points[key]]) for key in keys]
-        room = self._room(memory)
-        # One operand takes at most its share of the room; or it takes more, and the others less.
-        key, size = keys[int(np.argmax(sizes))], max(sizes)
-        share = room * size / sum(sizes)
-        fills = space.held[key]
-        yield _Space(space.allowed | {key: space.allowed[key] & (fills <= share)}, space.held)
-        others = {k: space.allowed[k] & (space.held[k] < room - share) for k in keys if k != key}
-        more = space.allowed[key] & (fills > share) & (fills <= room)
-        yield _Space(space.allowed | {key: more} | others, space.held)
+        sizes = {key: float(space.held[key][path.points[key]]) for key in keys}
+        scale = self._room(memory) / sum(sizes.values())
+        allowed = space.allowed
+        for key in sorted(keys, key=sizes.__getitem__, reverse=True):
+            little = space.held[key] <= scale * sizes[key]
+            yield _Space(allowed | {key: allowed[key] & little}, space.held)
+            allowed = allowed | {key: allowed[key] & ~little}

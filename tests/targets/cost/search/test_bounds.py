@@ -109,3 +109,13 @@ def test_least_energy_of_any_small_core(level: Hierarchy, nest: LoopNest) -> Non
     problem = problem_of(nest, level)
     found = problem.bounds(problem.place({}), 3).least_energy()
     assert (math.inf if found is None else found.value) == pytest.approx(memory_energy(problem, 3))
+
+
+def test_three_operands_that_do_not_fit_together() -> None:
+    """Any two fit the buffer, and no pair of them tells which of the three has to hold less."""
+    both = dict.fromkeys((*INPUTS, *SUMS), 8)
+    nest = replace(matmul(c=5, d=3, k=5), bits=(("W", 8), ("I", 8), ("O", 16), ("O_final", 8)))
+    free = memory("WIO", 512, both, ("D1",), energy_pj=0.0)
+    problem = problem_of(nest, core(ONE, buffer=free, outer=outer(dict.fromkeys(both, 16), ONE)))
+    found = problem.bounds(problem.place({}), 3).least_energy()
+    assert found is not None and found.value == pytest.approx(memory_energy(problem, 3))
