@@ -2,44 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
-from eecompile.data.dataset import SPLITS, Dataset, Images
+from eecompile.data.dataset import SPLITS, Dataset
+from eecompile.runtime.preprocess import axis_orders
 from passes.errors import InputError
-
-AxisOrder = Literal["same", "NHWC->NCHW", "NCHW->NHWC", "flatten", "squeeze", "series"]
-_PERMUTATIONS: dict[AxisOrder, tuple[int, int, int]] = {"NHWC->NCHW": (2, 0, 1), "NCHW->NHWC": (1, 2, 0)}
-
-
-def axis_orders(stored: tuple[int, ...], wanted: tuple[int, ...]) -> list[AxisOrder]:
-    """Return every way in which images of shape ``stored`` can be fed as ``wanted`` (both without batch)."""
-    orders: list[AxisOrder] = ["same"] if stored == wanted else []
-    if len(stored) == 3 and len(wanted) == 3:
-        for name, permutation in _PERMUTATIONS.items():
-            if tuple(stored[axis] for axis in permutation) == wanted:
-                orders.append(name)
-    if len(stored) == 3 and len(wanted) == 1 and int(np.prod(stored)) == wanted[0]:
-        orders.append("flatten")
-    if len(stored) == 3 and len(wanted) == 2 and tuple(size for size in stored if size != 1) == wanted:
-        orders.append("squeeze")
-    elif len(stored) == 3 and stored == (1, *wanted):  # [N, C, L], taken for grey images [N, H, W]
-        orders.append("series")
-    return orders
-
-
-def reorder(x: Images, order: AxisOrder) -> Images:
-    """Return images [N, …] in another axis order, as a view where possible."""
-    if order == "same":
-        return x
-    if order == "flatten":
-        return x.reshape(len(x), -1)
-    if order == "squeeze":
-        return x.reshape(len(x), *(size for size in x.shape[1:] if size != 1))
-    if order == "series":
-        return x[:, 0]
-    return x.transpose(0, *(axis + 1 for axis in _PERMUTATIONS[order]))
 
 
 def fit_to_model(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -> Dataset:

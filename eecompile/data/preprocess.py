@@ -7,21 +7,14 @@ floats in 0..1 are brought to that scale first (``white``), so that every rule m
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, cast, get_args
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eecompile.data.dataset import Images
-from eecompile.data.fit import AxisOrder, axis_orders, reorder
+from eecompile.runtime.preprocess import PIXEL_WHITE, Channels, Layout, Preprocess, axis_orders
 from passes.errors import InputError, did_you_mean
 
-Layout = Literal["NCHW", "NHWC", "flat"]
-Float32 = NDArray[np.float32]
-Channels = tuple[float, ...]
-
-PIXEL_WHITE: Final = 255.0
 RAW: Final = "raw"
 
 
@@ -39,78 +32,6 @@ RULES: Final[dict[str, tuple[Channels, Channels]]] = {
     "imagenet": _of_unit((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "cifar": _of_unit((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
 }
-
-
-@dataclass(frozen=True)
-class Preprocess:
-    """How a batch of stored images becomes the model's input: ``(x - mean) / std`` after reordering.
-
-    Attributes:
-        rule: Text form of the rule: a name of `RULES` or ``mean=…,std=…``; see `parse_rule`.
-        mean: Subtracted, per channel of the model's input or one for all, in stored values.
-        std: Divided by, likewise.
-        order: Axis order change from the images as stored to the model's input.
-        layout: Where the model's input has its channels.
-        reverse_channels: Whether RGB becomes BGR (before mean and std apply).
-    """
-
-    rule: str
-    mean: Channels
-    std: Channels
-    order: AxisOrder = "same"
-    layout: Layout = "NCHW"
-    reverse_channels: bool = False
-
-    @property
-    def name(self) -> str:
-        """How it is shown to a user, e.g. ``imagenet, NHWC->NCHW, BGR``."""
-        parts = [self.rule]
-        parts += [self.order] if self.order != "same" else []
-        parts += ["BGR"] if self.reverse_channels else []
-        return ", ".join(parts)
-
-    def apply(self, x: Images) -> Float32:
-        """Return the model's input, float32 and contiguous, for a batch of stored images [N, …]."""
-        x = reorder(x, self.order)
-        axis = {"NCHW": 1, "NHWC": -1, "flat": -1}[self.layout]
-        if self.reverse_channels:
-            x = np.flip(x, axis)
-        # Copied even if already float32, so that the arithmetic below never reaches the data set.
-        out = np.array(x, np.float32, order="C")
-        if any(self.mean):
-            out -= self._along(axis, self.mean, out.ndim)
-        if any(value != 1 for value in self.std):
-            out /= self._along(axis, self.std, out.ndim)
-        return out
-
-    def _along(self, axis: int, values: Channels, rank: int) -> Float32:
-        shape = [1] * rank
-        shape[axis] = len(values)
-        return np.array(values, np.float32).reshape(shape)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` reads back."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
-
-    @staticmethod
-    def from_json(record: object) -> Preprocess:
-        """Read a recorded preprocessing.
-
-        Raises:
-            InputError: Keys missing, or values of the wrong kind.
-        """
-        try:
-            fields = dict(cast("dict[str, Any]", record))
-            mean, std = (tuple(float(v) for v in fields.pop(key)) for key in ("mean", "std"))
-            result = Preprocess(mean=mean, std=std, **fields)
-        except (TypeError, ValueError, KeyError) as error:
-            raise InputError(
-                f"the recorded preprocessing cannot be read: {error}", "make the run again"
-            ) from error
-        known_order = result.order in get_args(AxisOrder)
-        if not known_order or result.layout not in ("NCHW", "NHWC", "flat") or not mean or not all(std):
-            raise InputError(f"the recorded preprocessing is not valid: {record}", "make the run again")
-        return result
 
 
 def parse_rule(text: str) -> tuple[str, Channels, Channels]:
@@ -177,8 +98,8 @@ def preprocesses(rule_text: str, x: Images, input_shape: tuple[int, ...]) -> lis
         InputError: A rule on pixels for floats that are no longer pixels.
     """
     rule, mean, std = parse_rule(rule_text)
+    shape, white = tuple(x.shape[1:]), white_of(x)
     if rule != RAW:
-        white = white_of(x)
         if white is None:
             raise InputError(
                 f"preprocessing {rule!r} is for pixels, the images already hold values outside 0..255",
@@ -187,9 +108,9 @@ def preprocesses(rule_text: str, x: Images, input_shape: tuple[int, ...]) -> lis
         # (x * 255 / white - mean) / std, with the scale moved into mean and std.
         mean, std = (tuple(v * white / PIXEL_WHITE for v in values) for values in (mean, std))
     found = []
-    for order in axis_orders(tuple(x.shape[1:]), tuple(input_shape[1:])):
+    for order in axis_orders(shape, tuple(input_shape[1:])):
         for layout in layouts_of(input_shape):
             channels = 1 if layout == "flat" else input_shape[1 if layout == "NCHW" else -1]
             if {len(mean), len(std)} <= {1, channels}:
-                found.append(Preprocess(rule, mean, std, order, layout))
+                found.append(Preprocess(rule, mean, std, order, layout, shape=shape, white=white))
     return found

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import Images, Labels, evenly
-from eecompile.data.preprocess import RULES, Float32, Preprocess, preprocesses, white_of
+from eecompile.data.preprocess import RULES, preprocesses, white_of
+from eecompile.runtime.preprocess import Float32, Preprocess
 from passes.errors import InputError
 
 AUTO = "auto"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,14 +12,15 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from eecompile.data.dataset import Split
-from eecompile.data.preprocess import Preprocess
 from eecompile.deployment.proof import Agreement, check_agreement, measure
 from eecompile.exits.answers import Answers
+from eecompile.runtime.compiled_files import PREPROCESS_KEY, SEEN_KEY
 from eecompile.runtime.early_exit import DynamicModel, StagedModel
-from eecompile.runtime.sessions import Evaluator, Float32
+from eecompile.runtime.preprocess import Preprocess
+from eecompile.runtime.sessions import OUT_OF_MEMORY, REFUSED, Evaluator, Float32, mixture, session
 from passes.model.writing import save, to_model
 from passes.registry import parse_pipeline
-from passes.state import copy_graph
+from passes.state import copy_graph, state_of
 
 
 @dataclass(frozen=True)
@@ -40,26 +42,55 @@ class Delivery:
     exits: int
 
 
-def write_models(folder: Path, forms: Forms, thresholds: Sequence[np.float32]) -> Delivery:
+def write_models(
+    folder: Path,
+    forms: Forms,
+    thresholds: Sequence[np.float32],
+    preprocess: Preprocess,
+    seen: Sequence[int],
+) -> Delivery:
     """Write ``model.{exits,quant,lowered,dynamic}.onnx`` and ``stages/``.
 
-    Flat models get a symbolic batch, so that accuracy can be measured in batches; the early-exit
-    forms decide per image and have batch 1.
+    Flat models and stages get a symbolic batch where they answer a batch as its images; the nested model
+    decides for one image and has batch 1. It records what `EarlyExitSession` has to know.
+
+    Args:
+        folder: Where to.
+        forms: The network.
+        thresholds: One per early exit.
+        preprocess: From raw images to the model's input.
+        seen: How many test images left at each exit.
     """
     batch = "N" if Evaluator.of(lambda b: to_model(forms.lowered, b)).batch > 1 else None
     for name, graph in (("exits", forms.exits), ("quant", forms.quant), ("lowered", forms.lowered)):
         save(graph, folder / f"model.{name}.onnx", batch)
     (folder / "stages").mkdir()
-    paths = []
-    for number in range(len(thresholds) + 1):
-        stage = copy_graph(forms.lowered)
+    stages = [copy_graph(forms.lowered) for _ in range(len(thresholds) + 1)]
+    for number, stage in enumerate(stages):
         parse_pipeline(f"split-stages{{stage={number}}}")(stage)
-        paths.append(save(stage, folder / "stages" / f"stage_{number}.onnx"))
+    batch = "N" if batch and _in_batches(stages) else None
+    paths = [save(s, folder / "stages" / f"stage_{number}.onnx", batch) for number, s in enumerate(stages)]
     nested = copy_graph(forms.lowered)
     parse_pipeline("nest-exits")(nested)
+    state_of(nested).metadata |= {
+        PREPROCESS_KEY: json.dumps(preprocess.to_json()),
+        SEEN_KEY: json.dumps([int(s) for s in seen]),
+    }
     dynamic = DynamicModel(save(nested, folder / "model.dynamic.onnx"))
     limits: list[float | None] = [*(float(t) for t in thresholds), None]
     return Delivery(dynamic, StagedModel(paths, limits), len(limits))
+
+
+def _in_batches(stages: Sequence[gs.Graph]) -> bool:
+    """Return whether the stages answer a batch as its images, and all that is handed on has it first."""
+    if any(not t.shape or t.shape[0] != 1 for stage in stages for t in (*stage.inputs, *stage.outputs)):
+        return False
+    try:
+        return not mixture([session(to_model(stage, "N")) for stage in stages])
+    except REFUSED as error:
+        if OUT_OF_MEMORY in str(error):
+            raise
+        return False
 
 
 def prove(

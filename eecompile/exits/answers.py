@@ -11,8 +11,8 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import Split
-from eecompile.data.preprocess import Preprocess
 from eecompile.exits.thresholds import Observed, leaves_at
+from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.sessions import Evaluator
 from passes.confidence import ConfidenceRule
 from passes.model.writing import to_model

@@ -9,7 +9,6 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from eecompile.data.dataset import Dataset
-from eecompile.data.preprocess import Preprocess
 from eecompile.data.preprocess_choice import PreprocessChoice
 from eecompile.deployment.model_files import Forms
 from eecompile.deployment.proof import Agreement
@@ -20,6 +19,7 @@ from eecompile.run.options import RunOptions
 from eecompile.run.other_models import Recosted
 from eecompile.run.prepare import Prepared
 from eecompile.run_files.summary import Summary
+from eecompile.runtime.preprocess import Preprocess
 from targets.evaluation.report import CostReport
 
 

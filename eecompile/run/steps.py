@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_graphsurgeon as gs
 
 from eecompile.data.dataset import evenly
@@ -144,8 +145,9 @@ def deliver(evidence: Evidence) -> None:
     """Write the model files, and prove them against the flat quantized network on every test image."""
     evidence.forms = _forms(evidence)
     thresholds = evidence.chosen.figures.thresholds
-    delivery = write_models(evidence.work, evidence.forms, thresholds)
     flat = evidence.quant_test.select(evidence.kept)
+    seen = np.bincount(flat.leaving(thresholds)[0], minlength=len(flat.logits)).tolist()
+    delivery = write_models(evidence.work, evidence.forms, thresholds, evidence.preprocess, seen)
     evidence.agreement, evidence.measured = prove(
         delivery, evidence.forms, flat, thresholds, evidence.dataset.test, evidence.preprocess
     )

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from eecompile.runtime.sessions import session
 
 Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
 Array = NDArray[Any]
+NO_LABEL = -1
 
 
 @dataclass(frozen=True)
@@ -25,35 +27,110 @@ class Decision:
     confidence: float
 
 
+@dataclass(frozen=True)
+class Decisions:
+    """What an early-exit model answered for N images, in their order.
+
+    Attributes:
+        label: int64 [N], the largest logit; -1 where the logits hold NaN.
+        exit: int64 [N], index into ``exits`` of ``summary.json``; the final exit is the last of them.
+        confidence: float32 [N], of the exit that was taken.
+        logits: float32 [N, classes], of the exit that was taken.
+    """
+
+    label: Int64
+    exit: Int64
+    confidence: Float32
+    logits: Float32
+
+    def __len__(self) -> int:
+        return len(self.exit)
+
+    def __getitem__(self, images: slice) -> Decisions:
+        """Return the answers of some of the images."""
+        return Decisions(self.label[images], self.exit[images], self.confidence[images], self.logits[images])
+
+    @staticmethod
+    def of(logits: Float32, left_at: Int64, confidence: Float32) -> Decisions:
+        """Return the answers with their labels."""
+        label: Int64 = logits.argmax(axis=1)
+        if np.isnan(logits.max()):  # as it is if one of them is
+            label[np.isnan(logits).any(axis=1)] = NO_LABEL
+        return Decisions(label, left_at, confidence, logits)
+
+
 class DynamicModel:
     """``model.dynamic.onnx``: one model that exits by itself."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        self._session = session(path, threads)
-        self._input = self._session.get_inputs()[0].name
+        self.session = session(path, threads)
+        self._input = self.session.get_inputs()[0].name
 
     def __call__(self, image: Float32) -> Decision:
         """Classify one preprocessed image of shape [1, …]."""
-        logits, number, confidence = self._session.run(None, {self._input: image})
+        logits, number, confidence = self.session.run(None, {self._input: image})
         return Decision(logits, int(number[0]), float(confidence[0]))
+
+    def decide(self, image: Float32) -> Decisions:
+        """Classify one preprocessed image of shape [1, …]."""
+        logits, number, confidence = self.session.run(None, {self._input: image})
+        return Decisions.of(logits, number, confidence)
 
 
 class StagedModel:
-    """``stages/*.onnx``: one model per stage, run until an exit is confident."""
+    """``stages/*.onnx``: one model per stage, run until an exit is confident.
+
+    A stage gives logits, confidence, and what later stages read by name.
+
+    Attributes:
+        batched: Whether the stages were written for any number of images.
+    """
 
     def __init__(self, paths: Sequence[Path], thresholds: Sequence[float | None], threads: int = 1) -> None:
-        self._sessions = [session(p, threads) for p in paths]
+        self.sessions = [session(p, threads) for p in paths]
         self._thresholds = [None if t is None else np.float32(t) for t in thresholds]
-        self._reads = [[t.name for t in stage.get_inputs()] for stage in self._sessions]
-        self._writes = [[t.name for t in stage.get_outputs()] for stage in self._sessions]
+        self._reads = [[t.name for t in stage.get_inputs()] for stage in self.sessions]
+        self._writes = [[t.name for t in stage.get_outputs()] for stage in self.sessions]
+        self._later = [{n for reads in self._reads[k:] for n in reads} for k in range(1, len(paths) + 1)]
+        entries = [entry for stage in self.sessions for entry in stage.get_inputs()]
+        self.batched = all(isinstance(entry.shape[0], str) for entry in entries)
 
     def __call__(self, image: Float32) -> Decision:
         """Classify one preprocessed image of shape [1, …]."""
         known: dict[str, Array] = {self._reads[0][0]: image}  # what stages were given and handed on
-        for number, (stage, threshold) in enumerate(zip(self._sessions, self._thresholds, strict=True)):
+        for number, (stage, threshold) in enumerate(zip(self.sessions, self._thresholds, strict=True)):
             found = stage.run(None, {name: known[name] for name in self._reads[number]})
             logits, confidence, *_ = found
             if threshold is None or confidence[0] >= threshold:
                 return Decision(logits, number, float(confidence[0]))
             known.update(zip(self._writes[number][2:], found[2:], strict=True))
+        raise AssertionError("the last stage has no threshold")
+
+    def decide(self, images: Float32) -> Decisions:
+        """Classify preprocessed images [N, …]; each stage runs on those that are still in, in their order.
+
+        An image whose logits hold NaN does not leave early, whatever its confidence.
+        """
+        total = len(images)
+        inside = np.arange(total)
+        known: dict[str, Array] = {self._reads[0][0]: images}
+        left_at, confidence = np.empty(total, np.int64), np.empty(total, np.float32)
+        logits: Float32 | None = None
+        for number, (stage, threshold) in enumerate(zip(self.sessions, self._thresholds, strict=True)):
+            found = stage.run(None, {name: known[name] for name in self._reads[number]})
+            here, sure = found[:2]
+            if logits is None:
+                logits = np.empty((total, here.shape[1]), np.float32)
+            leaves = np.ones(len(here), np.bool_)
+            if threshold is not None:
+                leaves = (sure >= threshold) & ~np.isnan(here).any(axis=1)
+            rows = inside[leaves]
+            logits[rows], left_at[rows], confidence[rows] = here[leaves], number, sure[leaves]
+            if leaves.all():
+                return Decisions.of(logits, left_at, confidence)
+            known.update(zip(self._writes[number][2:], found[2:], strict=True))
+            known = {name: value for name, value in known.items() if name in self._later[number]}
+            if len(rows):
+                inside = inside[~leaves]
+                known = {name: value[~leaves] for name, value in known.items()}
         raise AssertionError("the last stage has no threshold")

@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
@@ -23,14 +22,22 @@ REFUSED = (raised.Fail, raised.InvalidArgument, raised.InvalidGraph, raised.Runt
 it is depends on its version (a Squeeze that does not fit is a RuntimeException up to 1.20, a Fail later)."""
 NO_KERNEL = (raised.NotImplemented,)
 CANNOT_RUN = (*REFUSED, *NO_KERNEL)
+CANNOT_LOAD = (*CANNOT_RUN, raised.InvalidProtobuf, raised.NoSuchFile)
 OUT_OF_MEMORY = "Failed to allocate memory"  # one of REFUSED, too
 _MIXED = 1e-3
 """Batches are not taken where an output differs by more than this share of its largest value: sums in another
 order differ in last digits only."""
 
 
+class Serializable(Protocol):
+    """An ``onnx.ModelProto``; the package onnx is not needed where models come from files."""
+
+    def SerializeToString(self) -> bytes:  # noqa: N802, the name is protobuf's
+        """Return the bytes of a file."""
+
+
 def session(
-    model: onnx.ModelProto | bytes | str | Path, threads: int = 1, *, optimize: bool = True
+    model: Serializable | bytes | str | Path, threads: int = 1, *, optimize: bool = True
 ) -> ort.InferenceSession:
     """Return a CPU session with a fixed number of threads that do not spin.
 
@@ -43,9 +50,9 @@ def session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised; it need not be printed, too
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
-    if isinstance(source, Path):
-        source = str(source)
+    if isinstance(model, Path):
+        model = str(model)
+    source = model if isinstance(model, bytes | str) else model.SerializeToString()
     return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
@@ -82,7 +89,7 @@ class Evaluator:
     reason: str = ""
 
     @staticmethod
-    def of(make: Callable[[int | str | None], onnx.ModelProto], threads: int = 2) -> Evaluator:
+    def of(make: Callable[[int | str | None], Serializable], threads: int = 2) -> Evaluator:
         """Return an evaluator of ``make("N")`` if that answers a batch as its images, else of ``make(None)``.
 
         Two random images are run together and each alone. Whatever is no matter of the batch (an operator
@@ -95,7 +102,7 @@ class Evaluator:
         model = make("N")
         try:
             symbolic = session(model, threads)
-            reason = _mixture(symbolic)
+            reason = mixture([symbolic])
         except REFUSED as error:
             if OUT_OF_MEMORY in str(error):
                 raise
@@ -103,7 +110,7 @@ class Evaluator:
         if not reason:
             return Evaluator(symbolic, BATCH)
         single = session(make(None), threads)
-        single.run(None, {single.get_inputs()[0].name: _probe(single)[:1]})  # or it cannot run at all
+        single.run(None, {single.get_inputs()[0].name: probe(single)[:1]})  # or it cannot run at all
         return Evaluator(single, 1, reason)
 
     @property
@@ -132,22 +139,38 @@ class Evaluator:
         return [np.concatenate(p) for p in parts]
 
 
-def _probe(runner: ort.InferenceSession) -> Float32:
+def probe(runner: ort.InferenceSession) -> Float32:
     """Return two different images of the model's input shape."""
     shape = (2, *runner.get_inputs()[0].shape[1:])
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
-def _mixture(runner: ort.InferenceSession) -> str:
-    """Return how a batch of two is answered otherwise than its images alone; empty if it is not."""
-    images, name = _probe(runner), runner.get_inputs()[0].name
-    together = runner.run(None, {name: images})
-    alone = [runner.run(None, {name: images[index : index + 1]}) for index in range(2)]
-    for output, value, *single in zip(runner.get_outputs(), together, *alone, strict=True):
-        if value.ndim == 0 or value.shape != (2, *single[0].shape[1:]):
-            return f"output '{output.name}' has shape {list(value.shape)} for two images"
-        expected = np.concatenate(single)
-        largest = np.abs(expected[np.isfinite(expected)]).max(initial=0.0)
-        if not np.allclose(value, expected, rtol=0, atol=_MIXED * largest, equal_nan=True):
-            return f"output '{output.name}' of an image depends on the images beside it"
+def mixture(runners: Sequence[ort.InferenceSession]) -> str:
+    """Return how two images are answered otherwise together than alone; empty if they are not.
+
+    Args:
+        runners: A model, or stages of one that read by name what the image and stages before them gave.
+    """
+    images, name = probe(runners[0]), runners[0].get_inputs()[0].name
+    together, *alone = ({name: part} for part in (images, images[:1], images[1:]))
+    for runner in runners:
+        outputs = [output.name for output in runner.get_outputs()]
+        for known in (together, *alone):
+            given = {entry.name: known[entry.name] for entry in runner.get_inputs()}
+            known.update(zip(outputs, runner.run(None, given), strict=True))
+        for output in outputs:
+            if reason := _differ(output, together[output], [known[output] for known in alone]):
+                return reason
     return ""
+
+
+def _differ(output: str, value: Array, single: Sequence[Array]) -> str:
+    if value.ndim == 0 or value.shape != (2, *single[0].shape[1:]):
+        return f"output '{output}' has shape {list(value.shape)} for two images"
+    expected = np.concatenate(single)
+    if value.dtype.kind != "f":  # a sum in another order may be rounded to the integer beside
+        close = bool((np.abs(value.astype(np.int64) - expected.astype(np.int64)) <= 1).all())
+    else:
+        largest = np.abs(expected[np.isfinite(expected)]).max(initial=0.0)
+        close = np.allclose(value, expected, rtol=0, atol=_MIXED * largest, equal_nan=True)
+    return "" if close else f"output '{output}' of an image depends on the images beside it"

@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import Split, evenly
-from eecompile.data.preprocess import Preprocess
+from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.sessions import Evaluator, batches
 from passes.exits.chain import head_nodes
 from passes.heads import STORED_BEHIND

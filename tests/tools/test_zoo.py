@@ -128,7 +128,6 @@ def test_what_is_planted_is_found(
     assert f"1 {outcome}" in shown
 
 
-@needs_torch
 def test_run_of_a_file_that_is_no_model_is_refused_by_run_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

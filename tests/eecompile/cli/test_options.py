@@ -9,7 +9,6 @@ from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 import typer.main
-from typer.models import OptionInfo
 from typer.testing import CliRunner
 
 from eecompile import api
@@ -70,7 +69,6 @@ def test_every_option_is_used_and_none_is_made_up_beside_them() -> None:
         get_args(value)[1].help
         for name, value in vars(options).items()
         if name.isupper() and get_origin(value) is Annotated
-        if isinstance(get_args(value)[1], OptionInfo)  # older typers keep the help of arguments elsewhere
     }
     group: Any = typer.main.get_command(cli.app)
     used = {p.help for command in group.commands.values() for p in command.params}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from eecompile.data.dataset import Dataset, Split
-from eecompile.data.fit import axis_orders, fit_to_model, reorder
+from eecompile.data.fit import fit_to_model
+from eecompile.runtime.preprocess import axis_orders, reorder
 from passes.errors import InputError
 
 

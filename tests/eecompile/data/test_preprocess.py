@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from eecompile.data.preprocess import Preprocess, parse_rule, preprocesses
+from eecompile.data.preprocess import parse_rule, preprocesses
+from eecompile.runtime.preprocess import Preprocess
 from passes.errors import InputError
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

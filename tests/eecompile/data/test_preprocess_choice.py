@@ -10,9 +10,9 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from eecompile.data.preprocess import Preprocess
 from eecompile.data.preprocess_choice import choose_preprocess
 from eecompile.data.sources import load_data
+from eecompile.runtime.preprocess import Preprocess
 from passes.errors import InputError
 from tests.eecompile.data.test_preprocess import IMAGES, UNIT, only
 

@@ -5,20 +5,23 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_graphsurgeon as gs
 import pytest
+from onnx import parser
 
 from eecompile.data.dataset import Split
 from eecompile.data.preprocess import preprocesses
-from eecompile.deployment.model_files import Delivery, Forms, prove, write_models
+from eecompile.deployment.model_files import Delivery, Forms, _in_batches, prove, write_models
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.thresholds import leaves_at
 from eecompile.quantization.calibration import calibrate
+from eecompile.runtime.compiled_files import from_metadata
 from eecompile.runtime.early_exit import DynamicModel, StagedModel
 from eecompile.runtime.sessions import Array, session
 from passes.exits.chain import keep_exits, set_thresholds
 from passes.model.graph import from_model
 from passes.registry import parse_pipeline
-from passes.state import copy_graph
+from passes.state import Exit, copy_graph, state_of
 from tests.eecompile.schemes import assign
 from tests.eecompile.small_models import skip_net
 
@@ -58,7 +61,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     parse_pipeline("fuse-layers")(lowered)
     forms = Forms(exits, quant, lowered, static=keep_exits(lowered, []))
     folder = tmp_path_factory.mktemp("delivery")
-    return Made(folder, forms, write_models(folder, forms, thresholds), flat, thresholds, test)
+    seen = np.bincount(leaves_at(flat.confidence, thresholds), minlength=3).tolist()
+    return Made(folder, forms, write_models(folder, forms, thresholds, RULE, seen), flat, thresholds, test)
 
 
 def test_all_files_are_there_and_valid(made: Made) -> None:
@@ -147,3 +151,63 @@ def _with_thresholds(made: Made, folder: Path, threshold: float) -> Path:
     set_thresholds(graph, [threshold] * 2)
     parse_pipeline("nest-exits")(graph)
     return save(graph, folder / "never.onnx")
+
+
+def test_stages_take_any_batch(made: Made) -> None:
+    for path in sorted((made.folder / "stages").iterdir()):
+        runner = session(path)
+        assert {t.shape[0] for t in (*runner.get_inputs(), *runner.get_outputs())} == {"N"}
+    for size in (1, 2, IMAGES):
+        found = made.delivery.staged.decide(made.test.x[:size])
+        where = leaves_at(made.flat.confidence[:, :size], made.thresholds)
+        np.testing.assert_array_equal(found.exit, where)
+
+
+def two_exits(body: str) -> gs.Graph:
+    """Return a network with two exits; ``body`` makes ``early`` and ``y`` of ``x`` [1, 2, 2, 2]."""
+    text = f"""<ir_version: 10, opset_import: ["": 21]>
+        net (float[1,2,2,2] x) => (float[1,2] early, float[1,2] late) <int64[2] axes = {{2, 3}},
+        int64[1] zero = {{0}}> {{ {body} late = ReduceMean<keepdims=0>(y, axes) }}"""
+    graph = from_model(parser.parse_model(text))
+    state_of(graph).exits = [Exit("exit_0", "", "early"), Exit("final", "", "late")]
+    set_thresholds(graph, [0.6])
+    return graph
+
+
+TURNED = """h = Transpose<perm=[1,0,2,3]>(x) r = ReduceMean<keepdims=0>(h, axes)
+    early = Transpose<perm=[1,0]>(r) y = Transpose<perm=[1,0,2,3]>(h)"""
+BODIES = {
+    "batch first": ("h = Relu(x) early = ReduceMean<keepdims=0>(h, axes) y = Neg(h)", True),
+    "batch second": (TURNED, False),
+    "mean over the batch": (
+        "early = ReduceMean<keepdims=0>(x, axes) m = ReduceMean<keepdims=1>(x, zero) y = Sub(x, m)", False
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_stages_that_do_not_hold_a_batch_keep_one_image(tmp_path: Path, case: str) -> None:
+    body, holds = BODIES[case]
+    graph = two_exits(body)
+    delivery = write_models(tmp_path, Forms(graph, graph, graph, graph), [np.float32(0.6)], RULE, [1, 1])
+    assert delivery.staged.batched == holds
+
+
+def test_a_tensor_handed_on_with_the_batch_elsewhere_keeps_one_image() -> None:
+    """Its first axis is 1 in one image, too: only two images show that the batch is not there."""
+    one = two_exits(BODIES["batch first"][0])
+    assert _in_batches([one])
+    text = """<ir_version: 10, opset_import: ["": 21]>
+        net (float[1,1,4] x) => (float[1,4] logits, float[1,1,4] handed) <int64[1] one = {1}> {
+            logits = Squeeze(x, one)
+            handed = Transpose<perm=[1,0,2]>(x)
+        }"""
+    assert not _in_batches([from_model(parser.parse_model(text))])
+
+
+def test_the_nested_file_records_what_a_session_needs(made: Made) -> None:
+    path = made.folder / "model.dynamic.onnx"
+    recorded = from_metadata({item.key: item.value for item in onnx.load(path).metadata_props}, path)
+    assert recorded.preprocess == RULE
+    assert recorded.seen == tuple(np.bincount(leaves_at(made.flat.confidence, made.thresholds)))
+    assert recorded.exits == ("exit_0", "exit_1", "final")

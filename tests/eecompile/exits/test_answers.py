@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 
 from eecompile.data.dataset import Split
-from eecompile.data.preprocess import Preprocess
 from eecompile.exits.answers import answers
+from eecompile.runtime.preprocess import Preprocess
 from passes.confidence import MARGIN, MAX_SOFTMAX
 from passes.exits.recognise import recognise_exits
 from passes.model.graph import from_model

@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 
 from eecompile import api
 from eecompile.cli import main as cli
-from eecompile.data.preprocess import Preprocess, preprocesses
+from eecompile.data.preprocess import preprocesses
 from eecompile.data.sources import load_data
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.thresholds import leaves_at
+from eecompile.runtime.preprocess import Preprocess
 from passes.confidence import MARGIN, MAX_SOFTMAX
 from passes.exits.insert_exits import InsertExits
 from passes.model.graph import EXITS_KEY, from_model, load

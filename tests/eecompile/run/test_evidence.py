@@ -7,9 +7,9 @@ from dataclasses import fields
 
 import pytest
 
-from eecompile.data.preprocess import Preprocess
 from eecompile.data.preprocess_choice import PreprocessChoice
 from eecompile.run.evidence import Evidence
+from eecompile.runtime.preprocess import Preprocess
 from tests.eecompile.run.made_evidence import evidence
 
 

@@ -21,10 +21,11 @@ from typer.testing import CliRunner
 
 from eecompile import api
 from eecompile.cli import main as cli
-from eecompile.data.preprocess import Preprocess
 from eecompile.data.sources import load_data
 from eecompile.deployment.proof import Agreement
 from eecompile.run import steps
+from eecompile.runtime.early_exit_session import EarlyExitSession
+from eecompile.runtime.preprocess import Preprocess
 from eecompile.training.frozen_heads import Recipe
 from eecompile.wording import headline
 from tests.needs import WHY_TORCH, needs_torch
@@ -240,7 +241,7 @@ def test_early_exit_files_have_the_agreed_form(run: Run) -> None:
     ]
     assert any(node.op_type == "If" for node in run.model("dynamic").graph.node)
     first = ort.InferenceSession(run.out / "stages" / "stage_0.onnx").get_inputs()
-    assert [(i.type, i.shape) for i in first] == [("tensor(float)", [1, 1, 8, 8])]
+    assert [(i.type, i.shape) for i in first] == [("tensor(float)", ["N", 1, 8, 8])]
 
 
 def test_run_says_how_it_was_made(run: Run) -> None:
@@ -384,3 +385,30 @@ def test_wrong_labels_and_few_images_are_said_first(
     assert any(w.startswith("val has only 60 images: one image is 1.7 points") for w in summary.warnings)
     assert headline.headline(summary).startswith("Accuracy is near chance (")
     assert "than without" not in headline.headline(summary)
+
+
+def test_a_session_answers_as_the_compiler_at_every_batch_size(run: Run) -> None:
+    """Label, exit and confidence are those of the flat integer network and the thresholds, image by image."""
+    logits = run.logits("lowered")
+    sure = softmax_top(logits)[:-1]
+    limits = np.array(run.thresholds)[:, None]
+    left_at = np.vstack([sure >= limits, np.ones(len(run.labels), np.bool_)]).argmax(axis=0)
+    chosen = logits[left_at, np.arange(len(left_at))]
+    assert np.abs(sure - limits).min() > 1e-6, "no image lies at a threshold, where digits would count"
+    assert set(left_at) == {0, 1, 2}
+    stored = load_data("digits").test.x
+    rng = np.random.default_rng(0)
+    sessions = (EarlyExitSession(run.out), EarlyExitSession(run.out / "model.dynamic.onnx"))
+    assert [session.batched for session in sessions] == [True, False]
+    for size in range(1, 65):
+        images = rng.integers(0, len(stored), size)
+        for session in sessions:
+            found = session.run(stored[images])
+            np.testing.assert_array_equal(found.exit, left_at[images])
+            np.testing.assert_array_equal(found.label, chosen[images].argmax(axis=1))
+            np.testing.assert_array_equal(found.logits, chosen[images])
+    whole = sessions[0].run(stored)
+    np.testing.assert_array_equal(whole.exit, left_at)
+    np.testing.assert_array_equal(whole.logits, chosen)
+    ratios = [item["ratio"] for item in run.summary["exits"]]
+    np.testing.assert_allclose(np.bincount(whole.exit) / len(stored), ratios)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from eecompile.data.preprocess import Preprocess
 from eecompile.data.preprocess_choice import PreprocessChoice
 from eecompile.deployment.proof import Agreement
 from eecompile.run import provenance
 from eecompile.run.options import RunOptions
+from eecompile.runtime.preprocess import Preprocess
 from targets.objective import LATENCY
 
 

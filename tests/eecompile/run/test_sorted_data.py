@@ -9,10 +9,10 @@ import onnx_graphsurgeon as gs
 import pytest
 
 from eecompile.data.dataset import Split
-from eecompile.data.preprocess import Preprocess
 from eecompile.deployment.proof import TIMED_IMAGES, measure
 from eecompile.quantization.rounding import GPTQ_IMAGES, RoundingWalk
 from eecompile.runtime.early_exit import Decision
+from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.sessions import Float32
 from eecompile.training.features import Features, TeacherData, extract
 from eecompile.training.frozen_heads import _input_scaling

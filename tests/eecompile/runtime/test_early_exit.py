@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import parser
 
 from eecompile.runtime.early_exit import DynamicModel, Float32, StagedModel
@@ -119,3 +123,64 @@ def test_stages_and_thresholds_that_do_not_belong_together_are_told(tmp_path: Pa
         StagedModel(inner, [5.0])(image(0))
     with pytest.raises(AssertionError, match="the last stage has no threshold"):
         StagedModel(inner, [5.0, 5.0])(image(0))
+
+
+COLUMN = "corner = Slice(READ, zero, one, one) confidence = Reshape(corner, flat)"
+CONSTANTS = "<float ten = {10}, int64[1] zero = {0}, int64[1] one = {1}, int64[1] flat = {-1}>"
+ANSWERS = "float[N,2] logits, float[N] confidence"
+MANY = [
+    f"""net (float[N,2] image) => ({ANSWERS}, float[N,2] left, float[N,2] right) {CONSTANTS}
+    {{ {COLUMN.replace("READ", "image")} logits = Identity(image)
+    left = Neg(image) right = Mul(image, ten) }}""",
+    f"""net (float[N,2] right) => ({ANSWERS}) {CONSTANTS}
+    {{ {COLUMN.replace("READ", "right")} logits = Identity(right) }}""",
+    f"""net (float[N,2] right, float[N,2] image, float[N,2] left) => ({ANSWERS}) {CONSTANTS}
+    {{ sum = Add(right, left) logits = Add(sum, image) {COLUMN.replace("READ", "logits")} }}""",
+]
+
+
+@given(st.lists(st.floats(-9, 9, width=32), min_size=1, max_size=12))
+def test_images_that_stay_keep_their_order_and_all_that_later_stages_read(first: list[float]) -> None:
+    """Stages see the image and ten times the image, at thresholds of 5; the last sees ten times it, too."""
+    model = many_stages()
+    images = np.stack([np.array(first, np.float32), np.arange(len(first), dtype=np.float32)], axis=1)
+    found = model.decide(images)
+    expected = np.where(images[:, 0] >= 5, 0, np.where(images[:, 0] * 10 >= 5, 1, 2))
+    np.testing.assert_array_equal(found.exit, expected)
+    logits = images * np.where(expected == 0, 1, 10)[:, None].astype(np.float32)
+    np.testing.assert_allclose(found.logits, logits, rtol=1e-5)
+    np.testing.assert_array_equal(found.confidence, found.logits[:, 0])
+    np.testing.assert_array_equal(found.label, found.logits.argmax(axis=1))
+    part = found[1:3]
+    assert len(part) == len(images[1:3])
+    np.testing.assert_array_equal(part.logits, found.logits[1:3])
+
+
+@functools.cache
+def many_stages() -> StagedModel:
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [written(Path(folder) / f"{k}.onnx", text) for k, text in enumerate(MANY)]
+        model = StagedModel(paths, [5.0, 5.0, None])
+    assert model.batched
+    return model
+
+
+def test_no_number_in_a_batch_goes_on_and_has_no_label() -> None:
+    images = np.array([[9, 1], [np.nan, 1], [9, np.nan], [0.7, 1]], np.float32)
+    found = many_stages().decide(images)
+    assert found.exit.tolist() == [0, 2, 2, 1]
+    assert found.label.tolist() == [0, -1, -1, 1]
+
+
+def test_without_stage_for_what_stays_it_is_told() -> None:
+    model = many_stages()
+    model._thresholds = [np.float32(5)] * 3
+    try:
+        with pytest.raises(AssertionError, match="the last stage has no threshold"):
+            model.decide(image(0))
+    finally:
+        many_stages.cache_clear()
+
+
+def test_stages_for_one_image_take_no_batch(tmp_path: Path) -> None:
+    assert not staged(tmp_path, [5.0, 5.0, None]).batched

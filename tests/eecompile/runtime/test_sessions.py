@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
 from eecompile.data.for_network import users_network
 from eecompile.runtime import sessions
-from eecompile.runtime.sessions import BATCH, Evaluator, batches, said, session
+from eecompile.runtime.sessions import BATCH, Evaluator, batches, mixture, said, session
 from passes.errors import InputError
 from passes.model.graph import from_model
 from passes.model.writing import to_model
@@ -188,7 +188,7 @@ def test_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(sessions, "_mixture", interrupted)
+    monkeypatch.setattr(sessions, "mixture", interrupted)
     with pytest.raises(MemoryError):
         Evaluator.of(IN_BATCHES["flatten"])
 
@@ -277,3 +277,31 @@ def test_batches_cover_all_once(total: int, size: int) -> None:
     pieces = list(batches(total, size))
     assert [i for piece in pieces for i in range(piece.start, piece.stop)] == list(range(total))
     assert all(0 < piece.stop - piece.start <= size for piece in pieces)
+
+
+HANDS_ON = {
+    "as its images": ("h = Relu(x) c = Cast<to=7>(x)", ""),
+    "a mean over the batch": (
+        "m = ReduceMean<keepdims=1>(x, z) h = Sub(x, m) c = Cast<to=7>(x)",
+        "output 'h' of an image depends on the images beside it",
+    ),
+    "integers that depend on the batch": (
+        "h = Relu(x) s = ReduceSum<keepdims=1>(x, z) t = Mul(s, k) u = Add(x, t) c = Cast<to=7>(u)",
+        "output 'c' of an image depends on the images beside it",
+    ),
+    "one for all": (
+        "m = ReduceMax<keepdims=1>(x, z) h = Relu(m) c = Cast<to=7>(x)",
+        "output 'h' has shape [1, 2] for two images",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HANDS_ON)
+def test_stages_hold_a_batch_if_all_that_they_hand_on_does(case: str) -> None:
+    body, reason = HANDS_ON[case]
+    head = '<ir_version: 10, opset_import: ["": 21]>'
+    first = f"""{head} net (float[N,2] x) => (float[N,2] h, int64[N,2] c)
+        <int64[1] z = {{0}}, float k = {{9}}> {{ {body} }}"""
+    second = f"{head} net (float[N,2] h, float[N,2] x) => (float[N,2] y) {{ y = Add(h, x) }}"
+    stages = [session(parser.parse_model(text)) for text in (first, second)]
+    assert mixture(stages) == reason

@@ -10,8 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import Split
-from eecompile.data.fit import AxisOrder
-from eecompile.data.preprocess import Preprocess
+from eecompile.runtime.preprocess import AxisOrder, Preprocess
 from eecompile.runtime.sessions import session
 from eecompile.training import features
 from eecompile.training.features import Features, TeacherData, extract
