@@ -20,6 +20,7 @@ TRACKED: dict[str, tuple[str, ...]] = {
     "passes": ("bench_passes",),
     "cost": ("bench_cost", "--networks", "resnet8", "--no-full"),
     "cost_growth": ("bench_cost_growth",),
+    "runtime": ("bench_runtime",),
     "schedule": ("bench_schedule", "--only", "resnet8", "--seconds", "15"),
 }
 

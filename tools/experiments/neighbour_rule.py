@@ -16,10 +16,10 @@ from unittest import mock
 
 import numpy as np
 
-from eecompile.data.preprocess import Preprocess
 from eecompile.data.sources import load_data
 from eecompile.exits.answers import answers
 from eecompile.exits.thresholds import Limit, Observed, choose, leaves_at
+from eecompile.runtime.preprocess import Preprocess
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.contract.registry import load_target
