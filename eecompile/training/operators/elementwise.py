@@ -1,0 +1,174 @@
+"""Activations and arithmetic, element by element."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import onnx_graphsurgeon as gs
+import torch
+from torch.nn import functional
+
+from eecompile.training.operators.step import Builder, Step, constant, given, text, untrainable
+
+Tensor = torch.Tensor
+
+
+def _plain(function: Callable[..., Any], inputs: int = 1) -> Builder:
+    """Return the builder of an operator without attributes."""
+    return lambda node: Step(function, tuple(range(inputs)))  # noqa: ARG005
+
+
+def _with(function: Callable[..., Any], **defaults: float) -> Builder:
+    """Return the builder of an operator whose attributes are arguments of a function, in their order."""
+
+    def build(node: gs.Node) -> Step:
+        values = [float(node.attrs.get(name, value)) for name, value in defaults.items()]
+        return Step(lambda x: function(x, *values))
+
+    return build
+
+
+def _folded(function: Callable[[Tensor, Tensor], Tensor]) -> Builder:
+    """Return the builder of an operator of any number of inputs."""
+
+    def build(node: gs.Node) -> Step:
+        return Step(lambda *values: functools.reduce(function, values), tuple(range(len(node.inputs))))
+
+    return build
+
+
+def clip(node: gs.Node) -> Step:
+    """Between two numbers, each of which may be missing or be computed."""
+    bounds = [given(node, 1), given(node, 2)]
+    inputs = [node.inputs[index] for index in (1, 2) if given(node, index)]
+    if all(isinstance(tensor, gs.Constant) for tensor in inputs):
+        low, high = (
+            None if value is None else value.reshape(-1)[0].item()
+            for value in (constant(node, 1), constant(node, 2))
+        )
+        if low is None and high is None:
+            return Step(lambda x: x)
+        return Step(functional.relu if (low, high) == (0, None) else lambda x: x.clamp(low, high))
+
+    def run(x: Tensor, *limits: Tensor) -> Tensor:
+        rest = list(limits)
+        if bounds[0]:
+            x = torch.maximum(x, rest.pop(0))
+        return torch.minimum(x, rest.pop(0)) if bounds[1] else x
+
+    return Step(run, tuple(index for index in range(3) if given(node, index)))
+
+
+def gelu(node: gs.Node) -> Step:
+    """Gaussian error linear unit, exact or by tanh."""
+    approximate = text(node.attrs.get("approximate", "none"))
+    return Step(lambda x: functional.gelu(x, approximate=approximate))
+
+
+def leaky_relu(node: gs.Node) -> Step:
+    """With a slope below zero."""
+    slope = float(node.attrs.get("alpha", 0.01))
+    return Step(lambda x: functional.leaky_relu(x, slope))
+
+
+def softmax(node: gs.Node) -> Step:
+    """Over one axis."""
+    axis = int(node.attrs.get("axis", -1))
+    function = functional.softmax if node.op == "Softmax" else functional.log_softmax
+    return Step(lambda x: function(x, axis))
+
+
+def modulo(node: gs.Node) -> Step:
+    """Remainder with the sign of the divisor, or with that of the dividend."""
+    return Step(torch.fmod if int(node.attrs.get("fmod", 0)) else torch.remainder, (0, 1))
+
+
+def bit_shift(node: gs.Node) -> Step:
+    """Refused: integers are executed as floats, which have no bits to shift."""
+    raise untrainable(node, "it shifts bits")
+
+
+def _elu(x: Tensor, alpha: float) -> Tensor:
+    return torch.where(x < 0, alpha * torch.expm1(x), x)
+
+
+def _celu(x: Tensor, alpha: float) -> Tensor:
+    return x.clamp(min=0) + (alpha * torch.expm1(x / alpha)).clamp(max=0)
+
+
+def _selu(x: Tensor, alpha: float, gamma: float) -> Tensor:
+    return gamma * torch.where(x > 0, x, alpha * torch.expm1(x))
+
+
+def _hard_sigmoid(x: Tensor, alpha: float, beta: float) -> Tensor:
+    return (alpha * x + beta).clamp(0, 1)
+
+
+def _thresholded(x: Tensor, alpha: float) -> Tensor:
+    return torch.where(x > alpha, x, torch.zeros_like(x))
+
+
+def _shrink(x: Tensor, bias: float, limit: float) -> Tensor:
+    return torch.where(x < -limit, x + bias, torch.where(x > limit, x - bias, torch.zeros_like(x)))
+
+
+def _mean(*values: Tensor) -> Tensor:
+    return functools.reduce(torch.add, values) / len(values)
+
+
+BUILDERS: dict[str, Builder] = {
+    "Relu": _plain(functional.relu),
+    "Clip": clip,
+    "LeakyRelu": leaky_relu,
+    "PRelu": _plain(lambda x, slope: torch.where(x < 0, slope * x, x), 2),
+    "Elu": _with(_elu, alpha=1.0),
+    "Celu": _with(_celu, alpha=1.0),
+    "Selu": _with(_selu, alpha=1.67326319217681884765625, gamma=1.05070102214813232421875),
+    "Gelu": gelu,
+    "HardSigmoid": _with(_hard_sigmoid, alpha=0.2, beta=0.5),
+    "HardSwish": _plain(functional.hardswish),
+    "Mish": _plain(functional.mish),
+    "Sigmoid": _plain(torch.sigmoid),
+    "Softplus": _plain(functional.softplus),
+    "Softsign": _plain(functional.softsign),
+    "Tanh": _plain(torch.tanh),
+    "ThresholdedRelu": _with(_thresholded, alpha=1.0),
+    "Shrink": _with(_shrink, bias=0.0, lambd=0.5),
+    "Erf": _plain(torch.erf),
+    "Softmax": softmax,
+    "LogSoftmax": softmax,
+    "Add": _plain(torch.add, 2),
+    "Sub": _plain(torch.sub, 2),
+    "Mul": _plain(torch.mul, 2),
+    "Div": _plain(torch.div, 2),
+    "Pow": _plain(torch.pow, 2),
+    "Mod": modulo,
+    "BitShift": bit_shift,
+    "Max": _folded(torch.maximum),
+    "Min": _folded(torch.minimum),
+    "Sum": _folded(torch.add),
+    "Mean": lambda node: Step(_mean, tuple(range(len(node.inputs)))),
+    "Sqrt": _plain(torch.sqrt),
+    "Reciprocal": _plain(torch.reciprocal),
+    "Exp": _plain(torch.exp),
+    "Log": _plain(torch.log),
+    "Neg": _plain(torch.neg),
+    "Abs": _plain(torch.abs),
+    "Sign": _plain(torch.sign),
+    "Floor": _plain(torch.floor),
+    "Ceil": _plain(torch.ceil),
+    "Round": _plain(torch.round),
+    "Sin": _plain(torch.sin),
+    "Cos": _plain(torch.cos),
+    "Where": _plain(torch.where, 3),
+    "Equal": _plain(torch.eq, 2),
+    "Greater": _plain(torch.gt, 2),
+    "GreaterOrEqual": _plain(torch.ge, 2),
+    "Less": _plain(torch.lt, 2),
+    "LessOrEqual": _plain(torch.le, 2),
+    "And": _plain(torch.logical_and, 2),
+    "Or": _plain(torch.logical_or, 2),
+    "Not": _plain(torch.logical_not),
+}
