@@ -3,6 +3,10 @@
 Every node of the graph is one torch function (:mod:`eecompile.training.operators`), every constant that
 is a number of the network is a parameter or a buffer under its own name, and trained values go back into the
 same constants: there is nothing to convert.
+
+Graphs are written for one image. Where the batch stays the first axis, many images are run as one batch;
+where a node works along that axis (attention that puts tokens first, windows that become images), each step is
+mapped over the images, which then cannot mix.
 """
 
 from __future__ import annotations
@@ -53,7 +57,8 @@ class TorchGraph(torch.nn.Module):
 
     Attributes:
         learnt: Names of the constants that are learnt by default, in the order of the graph: those with
-            gradients. A trainer may set ``requires_grad`` of :meth:`value` otherwise.
+                gradients. A trainer may set ``requires_grad`` of :meth:`value` otherwise.
+        mapped: Images are run side by side by ``vmap``, not as one batch.
 
     Raises:
         InputError: A node without a torch function, one that mixes images, or absent weights.
@@ -70,6 +75,8 @@ class TorchGraph(torch.nn.Module):
         learnt: dict[str, None] = {}
         constants: dict[str, gs.Constant] = {}
         calls = []
+        self.mapped = False
+        batched: gs.Node | None = None
         for node in graph.nodes:
             if state_of(graph).symbolic:
                 raise untrainable(node, "its weights are absent")
@@ -83,6 +90,10 @@ class TorchGraph(torch.nn.Module):
             reads = tuple(self._slot(node.inputs[index].name) for index in step.reads)
             writes = tuple(self._slot(tensor.name) for tensor in node.outputs)
             calls.append(_Call(step.run, reads, writes, step.learns, ()))
+            self.mapped |= step.mixes
+            batched = node if step.learns and batched is None else batched
+        if self.mapped and batched is not None:
+            raise untrainable(batched, "it normalizes over images, and another node works along their axis")
         self.learnt = tuple(learnt)
         self._hold(constants, learnt)
         self._outputs = [self._slot(tensor.name) for tensor in graph.outputs]
@@ -126,6 +137,12 @@ class TorchGraph(torch.nn.Module):
         Returns:
             The outputs of the graph, in their order.
         """
+        if not self.mapped:
+            return self._run(*inputs)
+        found = torch.func.vmap(self._run)(*(x.unsqueeze(1) for x in inputs))
+        return tuple(value.flatten(0, 1) for value in found)
+
+    def _run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         slots: list[Any] = [None] * len(self._slots)
         for slot, value in zip(self._inputs, inputs, strict=True):
             slots[slot] = value

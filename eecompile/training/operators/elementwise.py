@@ -10,7 +10,16 @@ import onnx_graphsurgeon as gs
 import torch
 from torch.nn import functional
 
-from eecompile.training.operators.step import Builder, Step, constant, given, text, untrainable
+from eecompile.training.operators.step import (
+    Builder,
+    Step,
+    axes_of,
+    constant,
+    given,
+    shape_of,
+    text,
+    untrainable,
+)
 
 Tensor = torch.Tensor
 
@@ -75,9 +84,9 @@ def leaky_relu(node: gs.Node) -> Step:
 
 def softmax(node: gs.Node) -> Step:
     """Over one axis."""
-    axis = int(node.attrs.get("axis", -1))
+    (axis,) = axes_of([int(node.attrs.get("axis", -1))], len(shape_of(node.inputs[0])))
     function = functional.softmax if node.op == "Softmax" else functional.log_softmax
-    return Step(lambda x: function(x, axis))
+    return Step(lambda x: function(x, axis), mixes=axis == 0)
 
 
 def modulo(node: gs.Node) -> Step:

@@ -19,7 +19,11 @@ def conv(node: gs.Node) -> Step:
     kernel = shape_of(node.inputs[1])[2:]
     if len(kernel) not in (1, 2, 3):
         raise untrainable(node, f"it has {len(kernel)} spatial axes")
-    function, window, groups = _CONVS[len(kernel) - 1], window_of(node, kernel), int(node.attrs.get("group", 1))
+    function, window, groups = (
+        _CONVS[len(kernel) - 1],
+        window_of(node, kernel),
+        int(node.attrs.get("group", 1)),
+    )
     strides, dilations = window.strides, window.dilations
     if window.begin == window.end:
         padding = window.begin
@@ -79,25 +83,31 @@ def gemm(node: gs.Node) -> Step:
     rows = given(node, 2) and len(shape_of(node.inputs[2])) != 1
     if left == 0 and right == 1 and alpha == beta == 1 and not rows:
         return Step(functional.linear, present(node, 3))
-    if left:
-        raise untrainable(node, "it works along the batch (transA)")
 
     def run(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
-        product = alpha * (a @ (b.T if right else b))
+        product = alpha * ((a.T if left else a) @ (b.T if right else b))
         return product if c is None else product + beta * c
 
-    return Step(run, present(node, 3))
+    return Step(run, present(node, 3), mixes=bool(left) or not isinstance(node.inputs[1], gs.Constant))
 
 
-def matmul(node: gs.Node) -> Step:  # noqa: ARG001
-    """Matrix product with broadcasting."""
-    return Step(torch.matmul, (0, 1))
+def matmul(node: gs.Node) -> Step:
+    """Matrix product with broadcasting; of two computed matrices without batch axes it mixes images."""
+    ranks = [len(shape_of(t)) for t in node.inputs if not isinstance(t, gs.Constant)]
+    return Step(torch.matmul, (0, 1), mixes=len(ranks) == 2 and min(ranks) < 3)
 
 
 def einsum(node: gs.Node) -> Step:
     """Einstein summation."""
     equation = text(node.attrs["equation"])
-    return Step(lambda *tensors: torch.einsum(equation, *tensors), tuple(range(len(node.inputs))))
+    inputs, _, output = equation.replace(" ", "").partition("->")
+    parts = zip(inputs.split(","), node.inputs, strict=True)
+    first = {letters[:1] for letters, tensor in parts if not isinstance(tensor, gs.Constant)}
+    return Step(
+        lambda *tensors: torch.einsum(equation, *tensors),
+        tuple(range(len(node.inputs))),
+        mixes=first != {output[:1]},  # the batch is the same letter in front of all
+    )
 
 
 BUILDERS = {

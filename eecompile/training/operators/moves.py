@@ -1,7 +1,7 @@
 """What changes the shape, the order or the choice of values, and sums over axes.
 
-Images never mix: the batch is the first axis of every tensor that is computed from the input, and an operator
-that would reach along it is refused.
+Where the batch is the first axis of what is read and of what is written, any number of images goes through
+at once; a step that works along that axis says so (``mixes``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def reshape(node: gs.Node) -> Step:
     if not shape or 0 in shape:
         raise untrainable(node, f"it makes a tensor of shape {list(shape)}")
     rest = shape[1:]
-    return Step(lambda x: x.reshape(-1, *rest))
+    return Step(lambda x: x.reshape(-1, *rest), mixes=shape_of(node.inputs[0])[:1] != shape[:1])
 
 
 def squeeze(node: gs.Node) -> Step:
@@ -44,60 +44,59 @@ def squeeze(node: gs.Node) -> Step:
     axes = integers(node, 1, "axes")
     if axes is None:
         axes = [axis for axis, size in enumerate(shape) if size == 1]
-    found = axes_of(node, axes, len(shape))
-    return Step(lambda x: x.squeeze(found))
+    found = axes_of(axes, len(shape))
+    return Step(lambda x: x.squeeze(found), mixes=0 in found)
 
 
 def unsqueeze(node: gs.Node) -> Step:
     """Add axes of length 1."""
     axes = integers(node, 1, "axes") or []
     rank = len(shape_of(node.outputs[0]))
-    found = sorted(axes_of(node, axes, rank))
+    found = sorted(axes_of(axes, rank))
 
     def run(x: Tensor) -> Tensor:
         for axis in found:
             x = x.unsqueeze(axis)
         return x
 
-    return Step(run)
+    return Step(run, mixes=0 in found)
 
 
 def transpose(node: gs.Node) -> Step:
     """Change the order of the axes."""
     rank = len(shape_of(node.inputs[0]))
     order = [int(axis) for axis in node.attrs.get("perm", range(rank)[::-1])]
-    return Step(lambda x: x.permute(order))
+    return Step(lambda x: x.permute(order), mixes=order[:1] != [0])
 
 
 def concat(node: gs.Node) -> Step:
     """Join along an axis; constants are the same for every image."""
     rank = len(shape_of(node.outputs[0]))
-    (axis,) = axes_of(node, [int(node.attrs["axis"])], rank)
+    (axis,) = axes_of([int(node.attrs["axis"])], rank)
     fixed = [isinstance(tensor, gs.Constant) for tensor in node.inputs]
 
     def run(*parts: Tensor) -> Tensor:
-        if any(fixed):
+        if any(fixed) and axis:
             batch = next(part.shape[0] for part, still in zip(parts, fixed, strict=True) if not still)
             parts = tuple(part.expand(batch, *part.shape[1:]) for part in parts)
         return torch.cat(parts, axis)
 
-    return Step(run, tuple(range(len(node.inputs))))
+    return Step(run, tuple(range(len(node.inputs))), mixes=axis == 0)
 
 
 def expand(node: gs.Node) -> Step:
     """Repeat along axes of length 1."""
     shape = shape_of(node.outputs[0])
-    if len(shape_of(node.inputs[0])) != len(shape):
-        raise untrainable(node, "it adds axes in front of the batch")
-    return Step(lambda x: x.expand(x.shape[0], *shape[1:]))
+    before = shape_of(node.inputs[0])
+    if len(before) == len(shape) and before[0] == shape[0]:
+        return Step(lambda x: x.expand(x.shape[0], *shape[1:]))
+    return Step(lambda x: x.expand(shape), mixes=True)
 
 
 def tile(node: gs.Node) -> Step:
     """Repeat."""
     repeats = integers(node, 1) or []
-    if repeats[0] != 1:
-        raise untrainable(node, "it repeats images")
-    return Step(lambda x: x.repeat(repeats))
+    return Step(lambda x: x.repeat(repeats), mixes=repeats[0] != 1)
 
 
 def _picked(positions: dict[int, np.ndarray[Any, Any]]) -> Callable[[Tensor], Tensor]:
@@ -116,22 +115,25 @@ def slice_(node: gs.Node) -> Step:
     """Part of a tensor; steps may be negative."""
     shape = shape_of(node.inputs[0])
     starts, ends = integers(node, 1, "starts") or [], integers(node, 2, "ends") or []
-    axes, steps = integers(node, 3, "axes") or list(range(len(starts))), integers(node, 4) or [1] * len(starts)
-    positions = {}
+    axes, steps = (
+        integers(node, 3, "axes") or list(range(len(starts))),
+        integers(node, 4) or [1] * len(starts),
+    )
+    positions, mixes = {}, False
     parts = [slice(None)] * len(shape)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         place = axis % len(shape)
         found = np.arange(shape[place])[slice(start, _end(end, shape[place], step), step)]
         if len(found) == shape[place] and step == 1:
             continue
-        axes_of(node, [axis], len(shape))
+        mixes |= place == 0
         if step > 0 and len(found):
             parts[place] = slice(int(found[0]), int(found[-1]) + 1, step)
         else:
             positions[place] = found
     pick = _picked(positions)
     cut = tuple(parts)
-    return Step(lambda x: pick(x[cut]))
+    return Step(lambda x: pick(x[cut]), mixes=mixes)
 
 
 def _end(end: int, size: int, step: int) -> int | None:
@@ -142,9 +144,9 @@ def _end(end: int, size: int, step: int) -> int | None:
 def split(node: gs.Node) -> Step:
     """Take a tensor apart."""
     rank = len(shape_of(node.inputs[0]))
-    (axis,) = axes_of(node, [int(node.attrs.get("axis", 0))], rank)
+    (axis,) = axes_of([int(node.attrs.get("axis", 0))], rank)
     sizes = [shape_of(tensor)[axis] for tensor in node.outputs]
-    return Step(lambda x: x.split(sizes, axis))
+    return Step(lambda x: x.split(sizes, axis), mixes=axis == 0)
 
 
 def gather(node: gs.Node) -> Step:
@@ -155,7 +157,7 @@ def gather(node: gs.Node) -> Step:
         if axis != 0:
             raise untrainable(node, "it looks up a table along another axis than the first")
         return Step(lambda table, index: torch.nn.functional.embedding(index.long(), table), (0, 1))
-    (place,) = axes_of(node, [axis], rank)
+    (place,) = axes_of([axis], rank)
     index = constant(node, 1)
     if index is None:
         raise untrainable(node, "it has no indices")
@@ -163,8 +165,8 @@ def gather(node: gs.Node) -> Step:
     pick = _picked({place: np.asarray(index, np.int64).reshape(-1) % size})
     shape = index.shape
     if index.ndim == 1:
-        return Step(pick)
-    return Step(lambda x: pick(x).reshape(*x.shape[:place], *shape, *x.shape[place + 1 :]))
+        return Step(pick, mixes=place == 0)
+    return Step(lambda x: pick(x).reshape(*x.shape[:place], *shape, *x.shape[place + 1 :]), mixes=place == 0)
 
 
 def pad(node: gs.Node) -> Step:
@@ -176,19 +178,19 @@ def pad(node: gs.Node) -> Step:
     begin, end = [0] * rank, [0] * rank
     for number, axis in enumerate(axes):
         begin[axis % rank], end[axis % rank] = pads[number], pads[number + len(axes)]
-    axes_of(node, [axis for axis in range(rank) if begin[axis] or end[axis]], rank)
+    mixes = bool(begin[0] or end[0])
     if mode == "constant":
         value = constant(node, 2)
         number = 0.0 if value is None else float(value.reshape(-1)[0])
         both = [p for pair in zip(reversed(begin), reversed(end), strict=True) for p in pair]
-        return Step(lambda x: torch.nn.functional.pad(x, both, value=number))
+        return Step(lambda x: torch.nn.functional.pad(x, both, value=number), mixes=mixes)
     positions = {}
     for axis, size in enumerate(shape_of(node.inputs[0])):
         if begin[axis] or end[axis]:
             places = np.arange(max(-begin[axis], 0), size - max(-end[axis], 0))
             around = (max(begin[axis], 0), max(end[axis], 0))
             positions[axis] = np.pad(places, around, mode=mode)  # type: ignore[call-overload]
-    return Step(_picked(positions))
+    return Step(_picked(positions), mixes=mixes)
 
 
 def depth_to_space(node: gs.Node) -> Step:
@@ -266,8 +268,8 @@ def reduction(node: gs.Node) -> Step:
         if int(node.attrs.get("noop_with_empty_axes", 0)):
             return Step(lambda x: x)
         axes = list(range(rank))
-    found, keep = axes_of(node, axes, rank), bool(node.attrs.get("keepdims", 1))
-    return Step(functools.partial(_reduced, _REDUCTIONS[node.op], found, keep))
+    found, keep = axes_of(axes, rank), bool(node.attrs.get("keepdims", 1))
+    return Step(functools.partial(_reduced, _REDUCTIONS[node.op], found, keep), mixes=0 in found)
 
 
 def _reduced(
@@ -279,21 +281,21 @@ def _reduced(
 def arg(node: gs.Node) -> Step:
     """Place of the largest or smallest value along an axis, the first of equal ones."""
     rank = len(shape_of(node.inputs[0]))
-    (axis,) = axes_of(node, [int(node.attrs.get("axis", 0))], rank)
+    (axis,) = axes_of([int(node.attrs.get("axis", 0))], rank)
     if int(node.attrs.get("select_last_index", 0)):
         raise untrainable(node, "of equal values it takes the last")
     function = torch.argmax if node.op == "ArgMax" else torch.argmin
     keep = bool(node.attrs.get("keepdims", 1))
-    return Step(lambda x: function(x, axis, keep))
+    return Step(lambda x: function(x, axis, keep), mixes=axis == 0)
 
 
 def top_k(node: gs.Node) -> Step:
     """The largest or smallest values along an axis, sorted, and their places."""
     rank = len(shape_of(node.inputs[0]))
-    (axis,) = axes_of(node, [int(node.attrs.get("axis", -1))], rank)
+    (axis,) = axes_of([int(node.attrs.get("axis", -1))], rank)
     (count,) = integers(node, 1, "k") or [0]
     largest = bool(node.attrs.get("largest", 1))
-    return Step(lambda x: tuple(torch.topk(x, count, axis, largest)))
+    return Step(lambda x: tuple(torch.topk(x, count, axis, largest)), mixes=axis == 0)
 
 
 def dropout(node: gs.Node) -> Step:

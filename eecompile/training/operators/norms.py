@@ -47,19 +47,21 @@ def layer_normalization(node: gs.Node) -> Step:
     only_output(node, "means and deviations")
     shape = shape_of(node.inputs[0])
     axis, epsilon = int(node.attrs.get("axis", -1)), float(node.attrs.get("epsilon", 1e-5))
-    (first,) = axes_of(node, [axis], len(shape))
+    (first,) = axes_of([axis], len(shape))
     over = shape[first:]
     reads = present(node, 3)
     if shape_of(node.inputs[1]) == over and (len(reads) == 2 or shape_of(node.inputs[2]) == over):
         return Step(
-            lambda x, scale, bias=None: functional.layer_norm(x, over, scale, bias, epsilon), reads
+            lambda x, scale, bias=None: functional.layer_norm(x, over, scale, bias, epsilon),
+            reads,
+            mixes=first == 0,
         )
 
     def run(x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
         found = functional.layer_norm(x, over, None, None, epsilon) * scale
         return found if bias is None else found + bias
 
-    return Step(run, reads)
+    return Step(run, reads, mixes=first == 0)
 
 
 def group_normalization(node: gs.Node) -> Step:
@@ -92,20 +94,20 @@ def local_response_normalization(node: gs.Node) -> Step:
 def mean_variance_normalization(node: gs.Node) -> Step:
     """To mean 0 and deviation 1 over the given axes."""
     rank = len(shape_of(node.inputs[0]))
-    axes = axes_of(node, node.attrs.get("axes", [0, 2, 3]), rank)
+    axes = axes_of(node.attrs.get("axes", [0, 2, 3]), rank)
 
     def run(x: Tensor) -> Tensor:
         centred = x - x.mean(axes, keepdim=True)
         return centred / ((centred * centred).mean(axes, keepdim=True).sqrt() + 1e-9)
 
-    return Step(run)
+    return Step(run, mixes=0 in axes)
 
 
 def lp_normalization(node: gs.Node) -> Step:
     """To length 1 along an axis."""
-    (axis,) = axes_of(node, [int(node.attrs.get("axis", -1))], len(shape_of(node.inputs[0])))
+    (axis,) = axes_of([int(node.attrs.get("axis", -1))], len(shape_of(node.inputs[0])))
     p = int(node.attrs.get("p", 2))
-    return Step(lambda x: functional.normalize(x, p, axis, 1e-30))
+    return Step(lambda x: functional.normalize(x, p, axis, 1e-30), mixes=axis == 0)
 
 
 BUILDERS = {

@@ -32,12 +32,14 @@ def max_pool(node: gs.Node) -> Step:
     # torch itself pads by at most half a window
     small = all(2 * b <= k for b, k in zip(window.begin, window.kernel, strict=True))
     if window.plain and small:
-        return Step(
-            lambda x: function(x, window.kernel, window.strides, window.begin, window.dilations)
-        )
+        return Step(lambda x: function(x, window.kernel, window.strides, window.begin, window.dilations))
     return Step(
         lambda x: function(
-            padded(x, window.begin, window.reach, -math.inf), window.kernel, window.strides, 0, window.dilations
+            padded(x, window.begin, window.reach, -math.inf),
+            window.kernel,
+            window.strides,
+            0,
+            window.dilations,
         )
     )
 
@@ -58,20 +60,14 @@ def average_pool(node: gs.Node) -> Step:
     function = _AVERAGE[len(window.kernel) - 1]
     small = all(2 * b <= k for b, k in zip(window.begin, window.kernel, strict=True))
     if window.plain and small and max(window.dilations) == 1:
-        return Step(
-            lambda x: function(
-                x, window.kernel, window.strides, window.begin, False, counts_padding
-            )
-        )
+        return Step(lambda x: function(x, window.kernel, window.strides, window.begin, False, counts_padding))
     size = shape_of(node.inputs[0])[2:]
     if counts_padding:  # elements of the declared padding count, those that rounding up adds do not
         spread = zip(size, window.begin, window.end, strict=True)
         ones = torch.ones((1, 1, *(n + b + e for n, b, e in spread)), dtype=torch.float64)
         none = (0,) * len(size)
         beyond = tuple(max(r - e, 0) for r, e in zip(window.reach, window.end, strict=True))
-        counts = _sums(
-            ones, Window(window.kernel, window.strides, window.dilations, none, none, beyond)
-        )
+        counts = _sums(ones, Window(window.kernel, window.strides, window.dilations, none, none, beyond))
     else:
         counts = _sums(torch.ones((1, 1, *size), dtype=torch.float64), window)
     held = {torch.float64: counts}

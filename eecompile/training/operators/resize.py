@@ -10,7 +10,7 @@ import onnx_graphsurgeon as gs
 import torch
 from numpy.typing import NDArray
 
-from eecompile.training.operators.step import Builder, Step, axes_of, constant, shape_of, text, untrainable
+from eecompile.training.operators.step import Builder, Step, constant, shape_of, text, untrainable
 
 Tensor = torch.Tensor
 Float64 = NDArray[np.float64]
@@ -25,7 +25,7 @@ def resize(node: gs.Node) -> Step:
     if where == "tf_crop_and_resize" or int(node.attrs.get("antialias", 0)):
         raise untrainable(node, "it crops or blurs while it resizes")
     size, out = shape_of(node.inputs[0]), shape_of(node.outputs[0])
-    axes = axes_of(node, [axis for axis in range(len(size)) if size[axis] != out[axis]], len(size))
+    axes = [axis for axis in range(len(size)) if size[axis] != out[axis]]
     scales = _scales(node, size, out)
     rounding = text(node.attrs.get("nearest_mode", "round_prefer_floor"))
     matrices = {}
@@ -42,7 +42,7 @@ def resize(node: gs.Node) -> Step:
                 x = (x.transpose(axis, -1) @ chosen.to(x)).transpose(axis, -1)
         return x
 
-    return Step(run)
+    return Step(run, mixes=0 in axes)
 
 
 def _scales(node: gs.Node, size: tuple[int, ...], out: tuple[int, ...]) -> list[float]:

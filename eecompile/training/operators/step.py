@@ -24,11 +24,13 @@ class Step:
         reads: Which inputs of the node are given to ``run``, by position; the others are settled by their
             values when the step is made.
         learns: ``run`` takes a last argument, whether the network is being trained.
+        mixes: It works along the first axis, so that it is right for one image at a time only.
     """
 
     run: Callable[..., Any]
     reads: tuple[int, ...] = (0,)
     learns: bool = False
+    mixes: bool = False
 
 
 # From a node with static shapes (batch 1 in front) to its step. The step takes any batch.
@@ -65,7 +67,9 @@ def integers(node: gs.Node, index: int, attribute: str = "") -> list[int] | None
     if value is not None:
         return [int(v) for v in value.reshape(-1)]
     found = node.attrs.get(attribute)
-    return None if found is None else [int(v) for v in (found if isinstance(found, list | tuple) else [found])]
+    return (
+        None if found is None else [int(v) for v in (found if isinstance(found, list | tuple) else [found])]
+    )
 
 
 def shape_of(tensor: gs.Tensor) -> tuple[int, ...]:
@@ -73,16 +77,9 @@ def shape_of(tensor: gs.Tensor) -> tuple[int, ...]:
     return tuple(int(d) for d in tensor.shape)
 
 
-def axes_of(node: gs.Node, axes: Sequence[int], rank: int) -> list[int]:
-    """Return ``axes`` counted from the front.
-
-    Raises:
-        InputError: One of them is the batch: images do not mix.
-    """
-    found = [axis % rank for axis in axes]
-    if 0 in found:
-        raise untrainable(node, "it works along the batch")
-    return found
+def axes_of(axes: Sequence[int], rank: int) -> list[int]:
+    """Return ``axes`` counted from the front."""
+    return [axis % rank for axis in axes]
 
 
 def text(value: Any) -> str:

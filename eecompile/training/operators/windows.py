@@ -47,7 +47,9 @@ def window_of(node: gs.Node, kernel: Sequence[int]) -> Window:
     strides = tuple(node.attrs.get("strides", [1] * rank))
     dilations = tuple(node.attrs.get("dilations", [1] * rank))
     pads = [int(p) for p in node.attrs.get("pads", [0] * 2 * rank)]
-    spans = [(o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(out, strides, kernel, dilations, strict=True)]
+    spans = [
+        (o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(out, strides, kernel, dilations, strict=True)
+    ]
     auto = text(node.attrs.get("auto_pad", "NOTSET"))
     if auto.startswith("SAME"):
         total = [max(span - n, 0) for span, n in zip(spans, size, strict=True)]
