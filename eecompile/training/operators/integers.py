@@ -6,18 +6,20 @@ Backward rounding is passed straight through, and what saturates has no gradient
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_graphsurgeon as gs
 import torch
 
-from eecompile.training.operators.step import Builder, Step, constant, given, shape_of, untrainable
+from eecompile.training.operators.step import Array, Builder, TorchStep, constant, shape_of, untrainable
 
 Tensor = torch.Tensor
 _RANGES = {
     "uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767),
-    "uint4": (0, 15), "int4": (-8, 7), "int32": (-(2**31), 2**31 - 1),
+    "uint4": (0, 15), "int4": (-8, 7),
 }  # fmt: skip
 
 
@@ -45,52 +47,58 @@ def rounded(x: Tensor) -> Tensor:
     return found
 
 
-def _along(node: gs.Node) -> tuple[int, ...] | None:
-    """Return the shape that lines scales up with the axis they are for; ``None`` for one scale."""
+def _lining_up(node: gs.Node) -> Callable[[Tensor], Tensor]:
+    """Return what lines up the scales or zero points of ``node`` with the axis they are for."""
     scale, rank = shape_of(node.inputs[1]), len(shape_of(node.inputs[0]))
     if int(node.attrs.get("block_size", 0)):
         raise untrainable(node, "its scales are for blocks")
-    if len(scale) == 0 or int(np.prod(scale)) == 1:
-        return None
+    if int(np.prod(scale)) == 1:
+        return lambda values: values.reshape(())
     axis = int(node.attrs.get("axis", 1)) % rank
-    return tuple(-1 if place == axis else 1 for place in range(rank))
+    along = tuple(-1 if place == axis else 1 for place in range(rank))
+    return lambda values: values.reshape(along)
 
 
-def _lined_up(values: Tensor, along: tuple[int, ...] | None) -> Tensor:
-    return values.reshape(()) if along is None else values.reshape(along)
+def _offset(zero: Array | None, lined_up: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+    """Return the zero point as a step holds it; nothing where it is 0."""
+    if zero is None or not np.any(zero):
+        return ()
+    return (lined_up(torch.from_numpy(zero.astype(np.float32))),)
 
 
-def quantize(node: gs.Node) -> Step:
+def _written(node: gs.Node, zero: Array | None) -> str:
+    """Return the name of the type that ``node`` quantizes to: that of its zero point, else as declared."""
+    if zero is not None:
+        return str(zero.dtype)
+    declared = int(node.attrs.get("output_dtype", 0))
+    return str(onnx.helper.tensor_dtype_to_np_dtype(declared)) if declared else "uint8"
+
+
+def quantize(node: gs.Node) -> TorchStep:
     """QuantizeLinear."""
     zero = constant(node, 2)
-    kind = "uint8" if zero is None else str(zero.dtype)
+    kind = _written(node, zero)
     if kind not in _RANGES:
         raise untrainable(node, f"it quantizes to {kind}")
     low, high = _RANGES[kind]
-    along = _along(node)
-    offset = None if zero is None or not np.any(zero) else torch.from_numpy(zero.astype(np.float64))
+    lined_up = _lining_up(node)
 
-    def run(x: Tensor, scale: Tensor) -> Tensor:
-        found = rounded(x / _lined_up(scale, along))
-        if offset is not None:
-            found = found + _lined_up(offset, along).to(found)
-        return found.clamp(low, high)
+    def run(x: Tensor, scale: Tensor, offset: Tensor | None = None) -> Tensor:
+        found = rounded(x / lined_up(scale))
+        return (found if offset is None else found + offset).clamp(low, high)
 
-    return Step(run, (0, 1))
+    return TorchStep(run, (0, 1), _offset(zero, lined_up))
 
 
-def dequantize(node: gs.Node) -> Step:
+def dequantize(node: gs.Node) -> TorchStep:
     """DequantizeLinear; constants are whole numbers held as floats."""
-    zero = constant(node, 2) if given(node, 2) else None
-    along = _along(node)
-    offset = None if zero is None or not np.any(zero) else torch.from_numpy(zero.astype(np.float64))
+    lined_up = _lining_up(node)
 
-    def run(x: Tensor, scale: Tensor) -> Tensor:
-        scale = _lined_up(scale, along)
+    def run(x: Tensor, scale: Tensor, offset: Tensor | None = None) -> Tensor:
         values = x.to(scale.dtype)
-        return (values if offset is None else values - _lined_up(offset, along).to(values)) * scale
+        return (values if offset is None else values - offset) * lined_up(scale)
 
-    return Step(run, (0, 1))
+    return TorchStep(run, (0, 1), _offset(constant(node, 2), lined_up))
 
 
 BUILDERS: dict[str, Builder] = {"QuantizeLinear": quantize, "DequantizeLinear": dequantize}

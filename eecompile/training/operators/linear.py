@@ -6,7 +6,16 @@ import onnx_graphsurgeon as gs
 import torch
 from torch.nn import functional
 
-from eecompile.training.operators.step import Step, given, present, shape_of, text, untrainable
+from eecompile.training.operators.step import (
+    TorchStep,
+    broadcasts_images,
+    given,
+    present,
+    settled,
+    shape_of,
+    text,
+    untrainable,
+)
 from eecompile.training.operators.windows import padded, window_of
 
 Tensor = torch.Tensor
@@ -14,7 +23,7 @@ _CONVS = (functional.conv1d, functional.conv2d, functional.conv3d)
 _TRANSPOSED = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
 
 
-def conv(node: gs.Node) -> Step:
+def conv(node: gs.Node) -> TorchStep:
     """Convolution of one to three spatial axes, grouped, dilated, padded in any way."""
     kernel = shape_of(node.inputs[1])[2:]
     if len(kernel) not in (1, 2, 3):
@@ -36,10 +45,10 @@ def conv(node: gs.Node) -> Step:
             x = padded(x, window.begin, window.end)
             return function(x, weight, bias, strides, 0, dilations, groups)
 
-    return Step(run, present(node, 3))
+    return TorchStep(run, present(node, 3))
 
 
-def conv_transpose(node: gs.Node) -> Step:
+def conv_transpose(node: gs.Node) -> TorchStep:
     """Transposed convolution: the whole result is computed, then what the padding takes away is cut off."""
     weight_shape = shape_of(node.inputs[1])
     kernel, rank = weight_shape[2:], len(weight_shape) - 2
@@ -73,37 +82,39 @@ def conv_transpose(node: gs.Node) -> Step:
         found = padded(found, (0,) * rank, grown)[cut]
         return found if bias is None else found + bias.reshape(-1, *(1,) * rank)
 
-    return Step(run, present(node, 3))
+    return TorchStep(run, present(node, 3))
 
 
-def gemm(node: gs.Node) -> Step:
+def gemm(node: gs.Node) -> TorchStep:
     """Fully connected layer; the canonical one (``transB``, no factors) is torch's own."""
     alpha, beta = float(node.attrs.get("alpha", 1.0)), float(node.attrs.get("beta", 1.0))
     left, right = int(node.attrs.get("transA", 0)), int(node.attrs.get("transB", 0))
     rows = given(node, 2) and len(shape_of(node.inputs[2])) != 1
+    mixes = bool(left) or not settled(node.inputs[1]) or broadcasts_images(node)
     if left == 0 and right == 1 and alpha == beta == 1 and not rows:
-        return Step(functional.linear, present(node, 3))
+        return TorchStep(functional.linear, present(node, 3), mixes=mixes)
 
     def run(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
         product = alpha * ((a.T if left else a) @ (b.T if right else b))
         return product if c is None else product + beta * c
 
-    return Step(run, present(node, 3), mixes=bool(left) or not isinstance(node.inputs[1], gs.Constant))
+    return TorchStep(run, present(node, 3), mixes=mixes)
 
 
-def matmul(node: gs.Node) -> Step:
+def matmul(node: gs.Node) -> TorchStep:
     """Matrix product with broadcasting; of two computed matrices without batch axes it mixes images."""
-    ranks = [len(shape_of(t)) for t in node.inputs if not isinstance(t, gs.Constant)]
-    return Step(torch.matmul, (0, 1), mixes=len(ranks) == 2 and min(ranks) < 3)
+    right = node.inputs[1]
+    rows = not settled(right) and len(shape_of(right)) < 3  # its first axis is summed over
+    return TorchStep(torch.matmul, (0, 1), mixes=rows or broadcasts_images(node))
 
 
-def einsum(node: gs.Node) -> Step:
+def einsum(node: gs.Node) -> TorchStep:
     """Einstein summation."""
     equation = text(node.attrs["equation"])
     inputs, _, output = equation.replace(" ", "").partition("->")
     parts = zip(inputs.split(","), node.inputs, strict=True)
-    first = {letters[:1] for letters, tensor in parts if not isinstance(tensor, gs.Constant)}
-    return Step(
+    first = {letters[:1] for letters, tensor in parts if not settled(tensor)}
+    return TorchStep(
         lambda *tensors: torch.einsum(equation, *tensors),
         tuple(range(len(node.inputs))),
         mixes=first != {output[:1]},  # the batch is the same letter in front of all

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
 import torch
 from numpy.typing import NDArray
 
-from eecompile.training.operators.step import Builder, Step, constant, shape_of, text, untrainable
+from eecompile.training.operators.step import Builder, TorchStep, constant, shape_of, text, untrainable
 
 Tensor = torch.Tensor
+Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 
-def resize(node: gs.Node) -> Step:
+def resize(node: gs.Node) -> TorchStep:
     """Nearest or linear, by any of the ways to find coordinates but cropping."""
     mode = text(node.attrs.get("mode", "nearest"))
     where = text(node.attrs.get("coordinate_transformation_mode", "half_pixel"))
@@ -24,25 +24,27 @@ def resize(node: gs.Node) -> Step:
         raise untrainable(node, f"its mode is {mode}")
     if where == "tf_crop_and_resize" or int(node.attrs.get("antialias", 0)):
         raise untrainable(node, "it crops or blurs while it resizes")
+    if text(node.attrs.get("keep_aspect_ratio_policy", "stretch")) != "stretch":
+        raise untrainable(node, "it keeps the aspect ratio")
     size, out = shape_of(node.inputs[0]), shape_of(node.outputs[0])
     axes = [axis for axis in range(len(size)) if size[axis] != out[axis]]
     scales = _scales(node, size, out)
     rounding = text(node.attrs.get("nearest_mode", "round_prefer_floor"))
-    matrices = {}
+    holds = []
     for axis in axes:
         places = _coordinates(where, size[axis], out[axis], scales[axis])
         chosen = _nearest(places, rounding, size[axis]) if mode == "nearest" else _linear(places, size[axis])
-        matrices[axis] = torch.from_numpy(chosen)
+        holds.append(torch.from_numpy(chosen))
 
-    def run(x: Tensor) -> Tensor:
-        for axis, chosen in matrices.items():
+    def run(x: Tensor, *holds: Tensor) -> Tensor:
+        for axis, chosen in zip(axes, holds, strict=True):
             if mode == "nearest":
-                x = x.index_select(axis, chosen.to(x.device))
+                x = x.index_select(axis, chosen)
             else:
-                x = (x.transpose(axis, -1) @ chosen.to(x)).transpose(axis, -1)
+                x = (x.transpose(axis, -1) @ chosen.to(x.dtype)).transpose(axis, -1)
         return x
 
-    return Step(run, mixes=0 in axes)
+    return TorchStep(run, holds=tuple(holds), mixes=0 in axes)
 
 
 def _scales(node: gs.Node, size: tuple[int, ...], out: tuple[int, ...]) -> list[float]:
@@ -59,32 +61,34 @@ def _scales(node: gs.Node, size: tuple[int, ...], out: tuple[int, ...]) -> list[
     return found
 
 
-def _coordinates(where: str, size: int, out: int, scale: float) -> Float64:
-    """Return for each place of the output the place of the input it is at."""
-    places = np.arange(out, dtype=np.float64)
+def _coordinates(where: str, size: int, out: int, scale: float) -> Float32:
+    """Return for each place of the output the place of the input it is at.
+
+    In single precision, for rounding decides which of two pixels is the nearest.
+    """
+    places, factor = np.arange(out, dtype=np.float32), np.float32(scale)
+    half, one = np.float32(0.5), np.float32(1)
     if where == "align_corners":
-        return places * (size - 1) / (out - 1) if out > 1 else np.zeros(out)
+        return places * np.float32(size - 1) / np.float32(max(out - 1, 1))
     if where == "asymmetric":
-        return places / scale
+        return places / factor
     if where == "pytorch_half_pixel" and out == 1:
-        return np.zeros(out)
-    found: Float64 = (places + 0.5) / scale - 0.5
+        return np.zeros(out, np.float32)
+    found: Float32 = (places + half) / factor
     if where == "half_pixel_symmetric":
-        found += size / 2 * (1 - out / (scale * size))
-    return found
+        found = np.float32(size) / 2 * (one - np.float32(out) / (factor * np.float32(size))) + found
+    return found - half
 
 
-def _nearest(places: Float64, rounding: str, size: int) -> NDArray[Any]:
-    found = {
-        "floor": np.floor,
-        "ceil": np.ceil,
-        "round_prefer_floor": lambda p: np.ceil(p - 0.5),
-        "round_prefer_ceil": lambda p: np.floor(p + 0.5),
-    }[rounding](places)
-    return np.clip(found, 0, size - 1).astype(np.int64)
+def _nearest(places: Float32, rounding: str, size: int) -> NDArray[np.int64]:
+    half = 0.5 if "prefer" in rounding else 0.0
+    down = rounding in ("floor", "round_prefer_ceil")
+    found = np.floor(places + half) if down else np.ceil(places - half)
+    chosen: NDArray[np.int64] = np.clip(found, 0, size - 1).astype(np.int64)
+    return chosen
 
 
-def _linear(places: Float64, size: int) -> Float64:
+def _linear(places: Float32, size: int) -> Float64:
     """Return the matrix [size, out] that interpolates between neighbours."""
     matrix = np.zeros((size, len(places)))
     for number, place in enumerate(np.clip(places, 0, size - 1)):

@@ -8,33 +8,43 @@ from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
+import torch
 from numpy.typing import NDArray
 
 from passes.errors import InputError
+from passes.operator_sets import CARRIERS, COPIES
 
 Array = NDArray[Any]
+Tensor = torch.Tensor
+_HANDED_ON = CARRIERS | COPIES
 
 
 @dataclass(frozen=True)
-class Step:
+class TorchStep:
     """One node as torch runs it.
 
     Attributes:
-        run: From the tensors it reads to the tensor it writes, or to a tuple of them.
+        run: From the tensors it reads, and those it holds behind them, to the tensor it writes, or to a tuple
+            of them.
         reads: Which inputs of the node are given to ``run``, by position; the others are settled by their
             values when the step is made.
+        holds: Numbers that follow from the node (places, factors); they move with the module to where it
+            runs and to the type it runs in, and are no numbers of the network.
         learns: ``run`` takes a last argument, whether the network is being trained.
+        many: It writes all outputs of the node, not the first alone.
         mixes: It works along the first axis, so that it is right for one image at a time only.
     """
 
     run: Callable[..., Any]
     reads: tuple[int, ...] = (0,)
+    holds: tuple[Tensor, ...] = ()
     learns: bool = False
+    many: bool = False
     mixes: bool = False
 
 
 # From a node with static shapes (batch 1 in front) to its step. The step takes any batch.
-Builder = Callable[[gs.Node], Step]
+Builder = Callable[[gs.Node], TorchStep]
 
 
 def given(node: gs.Node, index: int) -> bool:
@@ -72,6 +82,21 @@ def integers(node: gs.Node, index: int, attribute: str = "") -> list[int] | None
     )
 
 
+def settled(tensor: gs.Tensor) -> bool:
+    """Return whether ``tensor`` is a constant, or made of constants by quantizing and rearranging alone."""
+    if isinstance(tensor, gs.Constant) or not tensor.inputs:
+        return isinstance(tensor, gs.Constant)
+    maker = tensor.inputs[0]
+    return maker.op in _HANDED_ON and all(settled(t) for t in maker.inputs if not t.is_empty())
+
+
+def broadcasts_images(node: gs.Node) -> bool:
+    """Return whether broadcasting lines up the batch of an input with another axis of the result."""
+    rank = len(shape_of(node.outputs[0]))
+    computed = (t for t in node.inputs if not t.is_empty() and not settled(t))
+    return any(len(shape_of(tensor)) != rank for tensor in computed)
+
+
 def shape_of(tensor: gs.Tensor) -> tuple[int, ...]:
     """Return the static shape of a tensor, the batch of 1 counted."""
     return tuple(int(d) for d in tensor.shape)
@@ -87,14 +112,10 @@ def text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def only_output(node: gs.Node, names: str) -> None:
-    """Check that nobody reads more than the first output.
-
-    Raises:
-        InputError: Somebody does; ``names`` says what the others are.
-    """
-    if any(t.outputs for t in node.outputs[1:]):
-        raise untrainable(node, f"its {names} are read")
+def root(x: Tensor, p: float = 2) -> Tensor:
+    """Return the p-th root of ``x`` >= 0; its gradient at 0, which is infinite, is taken as 0."""
+    zero = x == 0
+    return x.masked_fill(zero, 1) ** (1 / p) * ~zero
 
 
 def untrainable(node: gs.Node, reason: str) -> InputError:

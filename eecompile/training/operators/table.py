@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_graphsurgeon as gs
 
 from eecompile.training.operators import elementwise, integers, linear, moves, norms, pooling, resize
-from eecompile.training.operators.step import Builder, Step, untrainable
+from eecompile.training.operators.step import Builder, TorchStep, untrainable
 
 OPERATORS: dict[str, Builder] = {
     **linear.BUILDERS,
@@ -18,7 +18,7 @@ OPERATORS: dict[str, Builder] = {
 }
 
 
-def step_of(node: gs.Node) -> Step:
+def step_of(node: gs.Node) -> TorchStep:
     """Return how torch runs ``node``.
 
     Raises:

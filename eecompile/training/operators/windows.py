@@ -14,7 +14,7 @@ Tensor = torch.Tensor
 
 
 @dataclass(frozen=True)
-class Window:
+class SlidingWindow:
     """The window of a convolution or pooling, per spatial axis.
 
     Attributes:
@@ -40,7 +40,7 @@ class Window:
         return self.begin == self.end and all(r <= e for r, e in zip(self.reach, self.end, strict=True))
 
 
-def window_of(node: gs.Node, kernel: Sequence[int]) -> Window:
+def window_of(node: gs.Node, kernel: Sequence[int]) -> SlidingWindow:
     """Return the window of ``node``; ``auto_pad`` is resolved from its static shapes."""
     rank = len(kernel)
     size, out = shape_of(node.inputs[0])[2:], shape_of(node.outputs[0])[2:]
@@ -58,7 +58,7 @@ def window_of(node: gs.Node, kernel: Sequence[int]) -> Window:
     elif auto == "VALID":
         pads = [0] * 2 * rank
     reach = tuple(max(span - n - b, 0) for span, n, b in zip(spans, size, pads[:rank], strict=True))
-    return Window(tuple(kernel), strides, dilations, tuple(pads[:rank]), tuple(pads[rank:]), reach)
+    return SlidingWindow(tuple(kernel), strides, dilations, tuple(pads[:rank]), tuple(pads[rank:]), reach)
 
 
 def padded(x: Tensor, begin: Sequence[int], end: Sequence[int], value: float = 0.0) -> Tensor:
