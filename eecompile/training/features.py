@@ -38,7 +38,7 @@ class Features:
 
     Attributes:
         copies: One uint8 array [N, …] per copy; real value = stored * scale + offset.
-        scale: Step of the storage.
+        scale: TorchStep of the storage.
         offset: Value of 0.
     """
 

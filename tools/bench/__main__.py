@@ -21,6 +21,7 @@ TRACKED: dict[str, tuple[str, ...]] = {
     "cost": ("bench_cost", "--networks", "resnet8", "--no-full"),
     "cost_growth": ("bench_cost_growth",),
     "runtime": ("bench_runtime",),
+    "torch_graph": ("bench_torch_graph", "--batch", "32", "--seconds", "10"),
     "schedule": ("bench_schedule", "--only", "resnet8", "--seconds", "15"),
 }
 
