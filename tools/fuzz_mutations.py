@@ -179,7 +179,7 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
 
 def mutate_lines(text: str, dice: random.Random) -> str:
     """Return ``text`` with lines left out, doubled, moved in or swapped, or with its characters broken."""
-    lines = text.splitlines()
+    lines = text.splitlines() or [""]
     for _ in range(dice.choice((1, 1, 2, 4))):
         at = dice.randrange(len(lines))
         kind = dice.randrange(5)

@@ -19,7 +19,7 @@ from passes.model.graph import from_model
 from targets.description.readers.files import read_architecture
 from targets.description.readers.mapping import parse_mapping
 from tools import fuzz
-from tools.fuzz_mutations import mutate_message
+from tools.fuzz_mutations import mutate_lines, mutate_message
 from tools.fuzz_samples import HARDWARE, HARDWARE_PARTS, MAPPINGS, images, models
 
 ROOT = Path(__file__).parents[2]
@@ -135,3 +135,8 @@ def test_a_field_may_be_of_any_kind_and_the_message_stays_one() -> None:
         onnx.ModelProto.FromString(data)
         changed.add(data)
     assert len(changed) > 200
+
+
+def test_text_that_another_mutation_emptied_is_broken_all_the_same() -> None:
+    broken = {mutate_lines("", random.Random(seed)) for seed in range(50)}
+    assert "" in broken and len(broken) > 5
