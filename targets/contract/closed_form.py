@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from targets.contract.target import Target
+from targets.contract.target import Constraint, Demand, Support, Target
 from targets.cost.layer_cost import LayerCost, energy_pj
 from targets.description.architecture import Architecture
 from targets.description.mapping import NoMappingError
@@ -97,12 +97,34 @@ class ClosedFormTarget(Target):
         spill_memory: The memory from which weights are fetched that do not fit ``outer_memory`` beside all
             else; empty where the description has none, so that such a network is refused.
         word_bits: Tensors are padded to whole words of so many bits.
+        rules: Core -> the operators it runs, each with its rules.
+        hints: What helps against a broken rule.
+        demands: What a layer needs of the capacity that a rule is about, how much there is, and of what.
     """
 
+    rules: ClassVar[Mapping[str, Support]]
+    hints: ClassVar[Mapping[Constraint, str]] = {}
+    demands: ClassVar[Mapping[Constraint, Demand]] = {}
     outer_memory: ClassVar[str] = ""
     inner_memory: ClassVar[str] = ""
     spill_memory: ClassVar[str] = ""
     word_bits: ClassVar[int] = 1
+
+    def support(self, core: str) -> Support:
+        """Return the operators of ``core`` and their rules."""
+        self.arch.core(core)
+        return self.rules[core]
+
+    def hint(self, constraint: Constraint) -> str:
+        """Return what helps against a broken rule."""
+        return self.hints.get(constraint, "")
+
+    def demand(self, constraint: Constraint, layer: Layer) -> str:
+        """Return demand and bound of the capacity that a broken rule is about."""
+        if constraint not in self.demands:
+            return ""
+        need, bound, unit = self.demands[constraint](layer, self.arch)
+        return f" (needs {need:,} {unit}, there are {bound:,.0f})"
 
     def machine(self) -> Machine:
         """Return the machine on which no tensor stays in a core between layers."""

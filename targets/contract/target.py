@@ -44,6 +44,8 @@ HOST_SCALE, COST_MODEL, FITTED_PARAMETERS = "host scale", "cost model", "fitted 
 # A rule of a core. Its docstring is the sentence shown to users and printed in the support table. All rules
 # that a layer breaks are told, so each is judged by itself: it holds for a layer that it says nothing about.
 Constraint = Callable[[Layer, Architecture], bool]
+# What a layer needs of the capacity that a rule is about, how much of it there is, and the unit of both.
+Demand = Callable[[Layer, Architecture], tuple[int, float, str]]
 Support = Mapping[str, tuple[Constraint, ...]]
 
 
@@ -112,6 +114,7 @@ class Target(ABC):
     Attributes:
         schemes: Core -> quantization scheme (:mod:`passes.integers.schemes`) of the numbers it computes with,
             of all cores; empty where nothing is quantized for the target.
+        fusion: Text form of the pass that makes layers, the last of :meth:`pipeline`.
         cost_model: One of ``cost_models``; empty takes the first.
         host_scale: Factor on the placeholder cost of host work, at least 0.
         point: Operating point that reports are for; empty takes the first. Costs of layers are those at the
@@ -121,6 +124,7 @@ class Target(ABC):
     name: ClassVar[str]
     cost_models: ClassVar[Mapping[str, CostModel]]
     schemes: ClassVar[Mapping[str, str]]
+    fusion: ClassVar[str] = "fuse-layers"
 
     cost_model: str = ""
     host_scale: float = 1.0
@@ -155,9 +159,14 @@ class Target(ABC):
     def cost(self, layer: Layer, core: str) -> LayerCost:
         """Return the cost of ``layer`` on ``core``, which must support it."""
 
-    @abstractmethod
     def pipeline(self, quantized: bool) -> str:
-        """Return the text form of the passes that make a user's graph ready for this target."""
+        """Return the text form of the passes that make a user's graph ready for this target.
+
+        Args:
+            quantized: In integers; ``quantize`` needs calibrated ranges on the graph.
+        """
+        integer = "quantize,fold-qdq," if quantized else ""
+        return f"canonicalize,fold-batchnorm,{integer}{self.fusion}"
 
     def hint(self, constraint: Constraint) -> str:  # noqa: ARG002
         """Return what a user can do about a broken constraint; empty if nothing is known."""

@@ -128,11 +128,6 @@ class EngineTarget(Target):
         """8-bit operands and results, 16-bit partial sums."""
         return Bits(8, 8, 16, logits=8)
 
-    def pipeline(self, quantized: bool) -> str:
-        """Return the passes; ``quantize`` needs calibrated ranges on the graph."""
-        integer = "quantize,fold-qdq," if quantized else ""
-        return f"canonicalize,fold-batchnorm,{integer}fuse-layers"
-
     def support(self, core: str) -> Support:
         """Return what a core of its kind runs."""
         known = self._engines.supports

@@ -5,7 +5,7 @@ Sources: KU Leuven's and MATCH's public compiler checks; L1, L2 and weight memor
 
 from __future__ import annotations
 
-from targets.contract.target import Constraint
+from targets.contract.target import Constraint, Demand
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.cost.layer_cost import ceil_div
 from targets.description.architecture import Architecture
@@ -138,4 +138,7 @@ HINTS: dict[Constraint, str] = {
     row_fits_l1: "make the input narrower or use fewer channels",
     tensors_fit_l2: "use a smaller input image or fewer channels in the first layers",
     adds_equal_shapes: "expand the smaller operand when exporting",
+}
+DEMANDS: dict[Constraint, Demand] = {
+    tensors_fit_l2: lambda layer, arch: (largest_tensor_bytes(layer), arch.size_bytes("l2"), "bytes"),
 }

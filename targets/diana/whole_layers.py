@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from targets.contract.closed_form import ClosedFormTarget
-from targets.contract.target import Constraint, CostModel, Support
+from targets.contract.target import Constraint, CostModel, Demand, Support
 from targets.cost import elementwise
 from targets.cost.layer_cost import LayerCost, energy_pj, scaled, whole_parts
 from targets.description.architecture import Architecture, load_architecture
@@ -90,6 +90,9 @@ class WholeLayers(ClosedFormTarget):
         "simd": "int8-pow2",
         "host": "int8-pow2",
     }
+    rules: ClassVar[Mapping[str, Support]] = constraints.SUPPORT
+    hints: ClassVar[Mapping[Constraint, str]] = constraints.HINTS
+    demands: ClassVar[Mapping[Constraint, Demand]] = constraints.DEMANDS
     outer_memory: ClassVar[str] = "l2"
     word_bits: ClassVar[int] = 8 * WORD_BYTES
 
@@ -97,27 +100,6 @@ class WholeLayers(ClosedFormTarget):
     def arch(self) -> Architecture:
         """The description in ``hardware.yaml``."""
         return _architecture()
-
-    def support(self, core: str) -> Support:
-        """Return the operators of ``core`` and their rules."""
-        self.arch.core(core)
-        return constraints.SUPPORT[core]
-
-    def hint(self, constraint: Constraint) -> str:
-        """Return what helps against a broken rule."""
-        return constraints.HINTS.get(constraint, "")
-
-    def demand(self, constraint: Constraint, layer: Layer) -> str:
-        """Return demand and bound for L2."""
-        if constraint is not constraints.tensors_fit_l2:
-            return ""
-        need, bound = constraints.largest_tensor_bytes(layer), self.arch.size_bytes("l2")
-        return f" (needs {need:,} bytes, there are {bound:,})"
-
-    def pipeline(self, quantized: bool) -> str:
-        """Return the passes for this target; ``quantize`` needs calibrated ranges on the graph."""
-        integer = "quantize,fold-qdq," if quantized else ""
-        return f"canonicalize,fold-batchnorm,{integer}fuse-layers"
 
     def warnings(self, workload: Workload) -> tuple[str, ...]:
         """Tell which tensors are padded."""

@@ -6,7 +6,7 @@ not take runs on the cluster, and so may what leaves most of NE16 idle.
 
 from __future__ import annotations
 
-from targets.contract.target import Constraint
+from targets.contract.target import Constraint, Demand
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.description.architecture import Architecture
 from targets.gap9.ne16 import INPUT_CHANNELS, taps
@@ -127,4 +127,7 @@ SUPPORT: dict[str, dict[str, tuple[Constraint, ...]]] = {"ne16": _NE16, "cluster
 
 HINTS: dict[Constraint, str] = {
     tensors_fit_l2: "use a smaller input image or fewer channels in the first layers",
+}
+DEMANDS: dict[Constraint, Demand] = {
+    tensors_fit_l2: lambda layer, arch: (largest_tensor_bytes(layer), arch.size_bytes("l2"), "bytes"),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from targets.contract.closed_form import ClosedFormTarget
-from targets.contract.target import FITTED_PARAMETERS, Alternative, Constraint, CostModel, Support
+from targets.contract.target import FITTED_PARAMETERS, Alternative, Constraint, CostModel, Demand, Support
 from targets.cost.layer_cost import LayerCost, energy_pj, scaled
 from targets.description.architecture import Architecture, Dma, load_architecture
 from targets.description.figure import Known
@@ -64,6 +64,9 @@ class Gap9Target(ClosedFormTarget):
         ),
     }
     schemes: ClassVar[Mapping[str, str]] = {"ne16": "int8-channel", "cluster": "int8-channel"}
+    rules: ClassVar[Mapping[str, Support]] = constraints.SUPPORT
+    hints: ClassVar[Mapping[Constraint, str]] = constraints.HINTS
+    demands: ClassVar[Mapping[Constraint, Demand]] = constraints.DEMANDS
     outer_memory: ClassVar[str] = "l2"
     inner_memory: ClassVar[str] = "l1"
     spill_memory: ClassVar[str] = "l3"
@@ -88,27 +91,6 @@ class Gap9Target(ClosedFormTarget):
             Alternative(name, FITTED_PARAMETERS, self.with_values(numbers, f"fitted {name}"))
             for name, numbers in parameter_sets().items()
         )
-
-    def support(self, core: str) -> Support:
-        """Return the operators of ``core`` and their rules."""
-        self.arch.core(core)
-        return constraints.SUPPORT[core]
-
-    def hint(self, constraint: Constraint) -> str:
-        """Return what helps against a broken rule; what NE16 declines runs on the cluster."""
-        return constraints.HINTS.get(constraint, "")
-
-    def demand(self, constraint: Constraint, layer: Layer) -> str:
-        """Return demand and bound for L2."""
-        if constraint is not constraints.tensors_fit_l2:
-            return ""
-        need, bound = constraints.largest_tensor_bytes(layer), self.arch.size_bytes("l2")
-        return f" (needs {need:,} bytes, there are {bound:,})"
-
-    def pipeline(self, quantized: bool) -> str:
-        """Return the passes for this target; ``quantize`` needs calibrated ranges on the graph."""
-        integer = "quantize,fold-qdq," if quantized else ""
-        return f"canonicalize,fold-batchnorm,{integer}fuse-layers"
 
     def cost(self, layer: Layer, core: str) -> LayerCost:
         """Return cycles and energy of ``layer`` on ``core``; see README.md for the model."""

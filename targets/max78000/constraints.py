@@ -7,7 +7,7 @@ checks of its ``izer/backend/max7800x.py``. Numbers that differ between the chip
 from __future__ import annotations
 
 from passes.operator_sets import GLOBAL_POOLS
-from targets.contract.target import Constraint
+from targets.contract.target import Constraint, Demand
 from targets.cost.elementwise import EXPONENTIAL, SIMPLE
 from targets.description.architecture import Architecture
 from targets.max78000.jobs import (
@@ -287,4 +287,27 @@ HINTS: dict[Constraint, str] = {
     tensors_fit_data_memories: "use a smaller input, or fold it into channels (space to depth); streaming of "
     "larger ones is not modelled",
     weights_fit_processors: "use narrower weights (4, 2 or 1 bits) or fewer outputs",
+}
+DEMANDS: dict[Constraint, Demand] = {
+    tensors_fit_data_memories: lambda layer, arch: (
+        largest_share_bytes(layer),
+        arch.size_bytes("data_instance"),
+        "bytes",
+    ),
+    weights_fit_processors: lambda layer, arch: (
+        weight_words(layer),
+        arch.core("cnn").rate("weight_words"),
+        "words of 72 bits",
+    ),
+    has_channels: lambda layer, arch: (
+        most_channels(layer),
+        arch.core("cnn").rate("max_channels"),
+        "channels",
+    ),
+    has_rows: lambda layer, arch: (most_rows(layer), arch.core("cnn").rate("max_rows"), "rows or columns"),
+    has_bias_of_few_channels: lambda layer, arch: (
+        0 if layer.bias is None else layer.bias.elements,
+        arch.core("cnn").rate("max_bias_channels"),
+        "biases",
+    ),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from targets.contract.closed_form import ClosedFormCosts, ClosedFormTarget
-from targets.contract.target import Constraint, CostModel, Shortage, Support
+from targets.contract.target import Constraint, CostModel, Demand, Shortage, Support
 from targets.cost import elementwise
 from targets.cost.layer_cost import LayerCost, energy_pj, scaled
 from targets.description.architecture import Architecture, load_architecture
@@ -51,43 +51,15 @@ class Max78000Target(ClosedFormTarget):
     schemes: ClassVar[Mapping[str, str]] = {"cnn": "int8-pow2", "host": "int8-pow2"}
     outer_memory: ClassVar[str] = "data"
     word_bits: ClassVar[int] = 32
+    fusion: ClassVar[str] = f"fuse-layers{{before={MAX_FRONT}}}"
     rules: ClassVar[Mapping[str, Support]] = constraints.MAX78000
+    hints: ClassVar[Mapping[Constraint, str]] = constraints.HINTS
+    demands: ClassVar[Mapping[Constraint, Demand]] = constraints.DEMANDS
 
     @property
     def arch(self) -> Architecture:
         """The description in ``hardware.yaml``."""
         return _architecture()
-
-    def support(self, core: str) -> Support:
-        """Return the operators of ``core`` and their rules."""
-        self.arch.core(core)
-        return self.rules[core]
-
-    def hint(self, constraint: Constraint) -> str:
-        """Return what helps against a broken rule."""
-        return constraints.HINTS.get(constraint, "")
-
-    def demand(self, constraint: Constraint, layer: Layer) -> str:
-        """Return demand and bound of channels, rows, biases, a data memory or a weight memory."""
-        cnn = self.arch.core("cnn")
-        if constraint is constraints.tensors_fit_data_memories:
-            return _needs(
-                constraints.largest_share_bytes(layer), self.arch.size_bytes("data_instance"), "bytes"
-            )
-        if constraint is constraints.weights_fit_processors:
-            return _needs(constraints.weight_words(layer), cnn.rate("weight_words"), "words of 72 bits")
-        if constraint is constraints.has_channels:
-            return _needs(constraints.most_channels(layer), cnn.rate("max_channels"), "channels")
-        if constraint is constraints.has_rows:
-            return _needs(constraints.most_rows(layer), cnn.rate("max_rows"), "rows or columns")
-        if constraint is constraints.has_bias_of_few_channels and layer.bias is not None:
-            return _needs(layer.bias.elements, cnn.rate("max_bias_channels"), "biases")
-        return ""
-
-    def pipeline(self, quantized: bool) -> str:
-        """Return the passes for this target; ``quantize`` needs calibrated ranges on the graph."""
-        integer = "quantize,fold-qdq," if quantized else ""
-        return f"canonicalize,fold-batchnorm,{integer}fuse-layers{{before={MAX_FRONT}}}"
 
     def costs(self, machine: Machine, workload: Workload) -> ClosedFormCosts:  # noqa: ARG002
         """Return the costs of whole layers; weights are where they are needed and cost no fetching."""
@@ -197,7 +169,3 @@ class Max78000Target(ClosedFormTarget):
         if clock_hz is None or power_mw is None:
             raise ValueError(f"energy is power times time: {core} needs a power and the chip a clock")
         return energy_pj(power_mw.value, cycles, clock_hz)
-
-
-def _needs(need: int, bound: float, what: str) -> str:
-    return f" (needs {need:,} {what}, there are {bound:,.0f})"
