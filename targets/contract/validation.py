@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from passes.errors import InputError
-from targets.description.explain import explain
+from targets.description.explain import checked
 from targets.description.figure import Frozen, Real
 from targets.description.hierarchy import Name
 from targets.description.yaml_text import parse_yaml, read_yaml
@@ -203,12 +202,7 @@ def parse_validation(text: str, where: str) -> Validation:
 
 
 def _validation_of(data: object, where: str) -> Validation:
-    if not isinstance(data, dict):
-        raise InputError(f"{where}: expected keys and values such as 'command:' and 'networks:'")
-    try:
-        return Validation.model_validate(data)
-    except ValidationError as error:
-        raise InputError(f"{where}: {explain(error)}") from None
+    return checked(Validation, data, where, "'command:' and 'networks:'")
 
 
 def kind_of(bars: Iterable[ErrorBar | None]) -> str:

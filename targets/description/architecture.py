@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from passes.errors import InputError, did_you_mean
 from targets.description.array_access import check_array_access
-from targets.description.explain import explain
+from targets.description.explain import checked, explain
 from targets.description.figure import Figure, Frozen, Known, Real
 from targets.description.hierarchy import Energy, Hierarchy, MacArray, MemoryLevel, Name, Size
 from targets.description.imc_rules import check as check_imc
@@ -389,9 +389,4 @@ def parse_architecture(text: str, where: str) -> Architecture:
 
 def architecture_of(data: object, where: str) -> Architecture:
     """Build an accelerator from the content of a ``hardware.yaml``. Raises InputError."""
-    if not isinstance(data, dict):
-        raise InputError(f"{where}: expected keys and values such as 'name:' and 'cores:'")
-    try:
-        return Architecture.model_validate(data)
-    except ValidationError as error:
-        raise InputError(f"{where}: {explain(error)}") from None
+    return checked(Architecture, data, where, "'name:' and 'cores:'")

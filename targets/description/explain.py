@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from passes.errors import did_you_mean
+from passes.errors import InputError, did_you_mean
+
+Model = TypeVar("Model", bound=BaseModel)
 
 # A model names the field at fault itself where several are compared, as in "cores: one is named twice".
 _STARTS_WITH_PATH = re.compile(r"[a-z_]+[\w.\[\]]*: ")
@@ -24,6 +26,26 @@ _EXPECTED = {
     "finite_number": "a finite number",
     "greater_than_equal": "a number of at least 0",
 }
+
+
+def checked(kind: type[Model], data: object, where: str, keys: str) -> Model:
+    """Return the content of a file as what it describes.
+
+    Args:
+        kind: What it describes.
+        data: The content, as YAML has it.
+        where: Names the file in messages.
+        keys: Some that such a file has, for messages.
+
+    Raises:
+        InputError: No keys and values, or a wrong one, with the path of the value.
+    """
+    if not isinstance(data, dict):
+        raise InputError(f"{where}: expected keys and values such as {keys}")
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        raise InputError(f"{where}: {explain(error)}") from None
 
 
 def explain(error: ValidationError) -> str:
