@@ -82,9 +82,9 @@ def evaluate(node: gs.Node, opset: int, symbolic: bool = False) -> list[Array]:
     return [np.asarray(value) for value in onnx.reference.ReferenceEvaluator(model).run(None, {})]
 
 
-def evaluated(node: gs.Node, opset: int) -> list[Array] | None:
+def evaluated(node: gs.Node, opset: int, symbolic: bool = False) -> list[Array] | None:
     """Return what :func:`evaluate` does; None where a node of a broken file cannot be evaluated."""
     try:
-        return evaluate(node, opset)
-    except Exception:
+        return evaluate(node, opset, symbolic)
+    except Exception:  # whatever the reference evaluator raises for nodes of others
         return None

@@ -252,9 +252,8 @@ def _fold_small_constants(graph: gs.Graph) -> None:
         count = sum(int(np.prod(t.shape)) for t in node.inputs if isinstance(t, gs.Constant))
         if not constants.is_known(node) or count > _FEW or any(id(t) in outputs for t in node.outputs):
             continue
-        try:
-            found = constants.evaluate(node, graph.opset, state_of(graph).symbolic)
-        except Exception:
+        found = constants.evaluated(node, graph.opset, state_of(graph).symbolic)
+        if found is None:
             continue  # the shape stays unknown, which is told
         for tensor, values in zip(node.outputs, found, strict=True):
             known = gs.Constant(tensor.name, values)
