@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -63,12 +64,17 @@ def _residual() -> onnx.ModelProto:
     return _classify(net, x, 16)
 
 
+def _hidden(net: NetBuilder, *widths: int) -> str:
+    """Add fully connected layers with ReLU behind the input, from each width to the next."""
+    x = "x"
+    for before, after in itertools.pairwise(widths):
+        x = net.op("Relu", net.op("Gemm", x, net.normal(after, before), net.normal(after), transB=1))
+    return x
+
+
 def _mlp() -> onnx.ModelProto:
     net = NetBuilder((1, 32))
-    x = "x"
-    for before, after in ((32, 64), (64, 64), (64, 32)):
-        x = net.op("Relu", net.op("Gemm", x, net.normal(after, before), net.normal(after), transB=1))
-    return net.model(net.op("Gemm", x, net.normal(4, 32), transB=1))
+    return net.model(net.op("Gemm", _hidden(net, 32, 64, 64, 32), net.normal(4, 32), transB=1))
 
 
 def _mlp_of_matmul() -> onnx.ModelProto:
@@ -80,10 +86,7 @@ def _mlp_of_matmul() -> onnx.ModelProto:
 
 def _autoencoder() -> onnx.ModelProto:
     net = NetBuilder((1, 64))
-    x = "x"
-    for before, after in ((64, 32), (32, 8), (8, 32)):
-        x = net.op("Relu", net.op("Gemm", x, net.normal(after, before), net.normal(after), transB=1))
-    return net.model(net.op("Gemm", x, net.normal(64, 32), transB=1))
+    return net.model(net.op("Gemm", _hidden(net, 64, 32, 8, 32), net.normal(64, 32), transB=1))
 
 
 def _convolutional_autoencoder() -> onnx.ModelProto:

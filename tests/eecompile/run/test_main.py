@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import json
 import os
 import subprocess
@@ -26,12 +25,10 @@ from eecompile.deployment.proof import Agreement
 from eecompile.run import steps
 from eecompile.runtime.early_exit_session import EarlyExitSession
 from eecompile.runtime.preprocess import Preprocess
-from eecompile.training.frozen_heads import Recipe
 from eecompile.wording import headline
+from tests.eecompile.run.brief_run import BRIEF, DIGITS, OPTIONS, ROOT, call
 from tests.needs import WHY_TORCH, needs_torch
 
-ROOT = Path(__file__).parents[3]
-DIGITS = ROOT / "examples" / "digits_resnet.onnx"
 Array = NDArray[Any]
 
 MODELS = ("exits", "quant", "lowered", "dynamic")
@@ -40,20 +37,6 @@ FILES = {
     *(f"model.{name}.onnx" for name in MODELS),
 }  # fmt: skip
 COSTS = ("macs", "latency_cycles", "latency_s", "energy_pj", "edp_js", "edp_j_cycles")
-# Trained so briefly that no head is perfect: images then leave at each of the three exits.
-EPOCHS, IMAGES = 8, 898
-BRIEF = functools.partial(Recipe, samples=EPOCHS * IMAGES, linear_share=1.0)
-OPTIONS = (
-    "--data", "digits", "--exits", "relu_2,relu_4", "--head", "linear", "--objective", "latency",
-    "--max-drop", "0", "--optimistic",
-)  # fmt: skip
-
-
-def call(*arguments: object) -> str:
-    """Return what the command line answers."""
-    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 @dataclass(frozen=True)
@@ -266,7 +249,7 @@ def test_another_process_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
     (out / "summary.json").write_text("of an earlier run")
     (out / "notes.txt").write_text("the user's")
     code = (
-        "from tests.eecompile.run.test_main import BRIEF; import eecompile.run.steps as job\n"
+        "from tests.eecompile.run.brief_run import BRIEF; import eecompile.run.steps as job\n"
         "job.Recipe = BRIEF; from eecompile.cli.main import main; main()"
     )
     done = subprocess.run(

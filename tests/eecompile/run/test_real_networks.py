@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from eecompile.data.sources import load_data
-from tests.eecompile.run.test_main import call
+from tests.eecompile.run.brief_run import call
 from tests.shared_files import shared
 
 Array = NDArray[Any]

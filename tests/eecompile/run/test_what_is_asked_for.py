@@ -22,25 +22,8 @@ from passes.exits.mounts import find_mounts
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.objective import ENERGY, LATENCY, Objective
+from tests.eecompile.run.brief_run import BRIEF, DIGITS, OPTIONS, call
 from tests.needs import needs_torch
-
-ROOT = Path(__file__).parents[3]
-DIGITS = ROOT / "examples" / "digits_resnet.onnx"
-
-# Trained so briefly that no head is perfect: images then leave at each of the three exits.
-EPOCHS, IMAGES = 8, 898
-BRIEF = functools.partial(Recipe, samples=EPOCHS * IMAGES, linear_share=1.0)
-OPTIONS = (
-    "--data", "digits", "--exits", "relu_2,relu_4", "--head", "linear", "--objective", "latency",
-    "--max-drop", "0", "--optimistic",
-)  # fmt: skip
-
-
-def call(*arguments: object) -> str:
-    """Return what the command line answers."""
-    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 def noisy(path: Path) -> Path:
