@@ -2,8 +2,9 @@
 
     python tools/make_tiny_networks.py [--out DIR] [NAME ...]
 
-Names: ds_cnn (keyword spotting), autoencoder (anomaly detection). What needs no weights, such as
-`eecompile cost`, takes such files. Source of the layers: the reference networks of MLPerf Tiny v1.0, with
+Names: ds_cnn (keyword spotting), autoencoder (anomaly detection), resnet8 (images of 3 x 32 x 32), resnet8_28
+(the same on 1 x 28 x 28). What needs no weights takes such files: `eecompile cost` and `run --train scratch`,
+which draws new ones. Source of the layers: the reference networks of MLPerf Tiny v1.0, with
 batch normalization folded.
 """
 
@@ -24,6 +25,7 @@ Shape = tuple[int, ...]
 
 DS_CNN_CHANNELS, DS_CNN_BLOCKS, KEYWORDS = 64, 4, 12
 SPECTROGRAM = (1, 1, 49, 10)
+RESNET8_CHANNELS, CLASSES = (16, 32, 64), 10
 FEATURES, HIDDEN, CODE, HIDDEN_LAYERS = 640, 128, 8, 4
 
 
@@ -45,13 +47,28 @@ class ShapeModel:
 
     def conv(self, channels: int, kernel: tuple[int, int], stride: int = 1, groups: int = 1) -> None:
         """Append a SAME-padded convolution with bias and its ReLU."""
+        self._conv(channels, kernel, stride, groups)
+        self.relu()
+
+    def block(self, channels: int, stride: int = 1) -> None:
+        """Append a residual block of two 3 x 3 convolutions; a stride has a 1 x 1 one beside them."""
+        read, shape = self._tensor, self.shape
+        self.conv(channels, (3, 3), stride)
+        self._conv(channels, (3, 3))
+        if stride > 1:
+            main, self._tensor, self.shape = self._tensor, read, shape
+            self._conv(channels, (1, 1), stride)
+            read, self._tensor = self._tensor, main
+        self._append("Add", (read,), self.shape)
+        self.relu()
+
+    def _conv(self, channels: int, kernel: tuple[int, int], stride: int = 1, groups: int = 1) -> None:
         rows, columns = (-(-size // stride) for size in self.shape[2:])
         weights = (channels, self.shape[1] // groups, *kernel)
         self._linear(
             "Conv", weights, (1, channels, rows, columns),
             kernel_shape=kernel, strides=(stride, stride), group=groups, auto_pad="SAME_UPPER",
         )  # fmt: skip
-        self.relu()
 
     def dense(self, features: int) -> None:
         """Append a fully connected layer with bias."""
@@ -114,7 +131,24 @@ def autoencoder() -> onnx.ModelProto:
     return net.model()
 
 
-NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {"ds_cnn": ds_cnn, "autoencoder": autoencoder}
+def resnet8(name: str = "resnet8", image: Shape = (3, 32, 32)) -> onnx.ModelProto:
+    """Return ResNet8: a 3 x 3 convolution and three residual blocks, the later two of stride 2."""
+    net = ShapeModel(name, (1, *image))
+    net.conv(RESNET8_CHANNELS[0], (3, 3))
+    for number, channels in enumerate(RESNET8_CHANNELS):
+        net.block(channels, stride=1 if number == 0 else 2)
+    net.average()
+    net.dense(CLASSES)
+    net.softmax()
+    return net.model()
+
+
+NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
+    "ds_cnn": ds_cnn,
+    "autoencoder": autoencoder,
+    "resnet8": resnet8,
+    "resnet8_28": lambda: resnet8("resnet8_28", (1, 28, 28)),
+}
 
 
 def write(name: str, folder: Path) -> Path:

@@ -48,3 +48,15 @@ def test_the_autoencoder_is_costed_though_it_classifies_nothing(tmp_path: Path) 
 def test_ds_cnn_is_too_odd_for_diana(tmp_path: Path) -> None:
     with pytest.raises(EecompileError, match="Kernels are 1, 3, 5 or 7 along each axis"):
         api.cost(write("ds_cnn", tmp_path), target="diana")
+
+
+def test_resnet8_is_that_of_the_reference(tmp_path: Path) -> None:
+    report = api.cost(write("resnet8", tmp_path), target="gap9")
+    assert sum(x.layer.macs for x in report.layers) == 12_501_632, MLPERF
+    graph = load(write("resnet8_28", tmp_path))
+    assert list(graph.inputs[0].shape) == [1, 1, 28, 28]
+    assert [list(n.outputs[0].shape) for n in graph.nodes if n.op == "Add"] == [
+        [1, 16, 28, 28],
+        [1, 32, 14, 14],
+        [1, 64, 7, 7],
+    ]
