@@ -71,7 +71,9 @@ def run(
         out: Run directory; ``runs/<model>-<target>`` if absent.
         exits: How many mounts to try, or the mounts (one text separated by commas, or a sequence): these all
             get an exit; two are tried if absent.
-        head: Kind of head: ``auto`` (if absent), ``linear`` or ``conv``.
+        head: Head of inserted exits: ``auto`` (if absent: ``conv`` or ``linear``, whatever suits), or one of
+            ``linear``, ``mlp``, ``conv``, ``separable`` and ``feature`` with genes,
+            ``conv{kernel=5,reuse=logits}``; or several, separated by commas: one for each of ``exits``.
         objective: What to minimize: ``edp``, ``latency`` or ``energy``.
         max_drop: Allowed accuracy drop against the static network, in points; 1 if absent.
         optimistic: Hold the plain estimate of the drop to ``max_drop``, not its upper 90 % bound; the mean
@@ -224,7 +226,7 @@ def cost(
         objective: What mapping and schedule minimize.
         cost_model: Latency model of the target; its default if absent.
         exits: Exits to insert first: how many, or mounts. Exits the network has already are costed.
-        head: Kind of head of inserted exits; ``auto`` if absent.
+        head: Head of inserted exits, as `run` has it; ``auto`` if absent.
         host_scale: Factor on the placeholder cost of host work; 1 if absent.
         mapping: File with wishes for the mapping of layers: ZigZag's or Stream's form, or as saved.
         locality: Tensors may stay on chip between layers: the default of targets that search mappings.
@@ -255,11 +257,11 @@ def cost(
     """
     from eecompile.run.schedule_options import ScheduleOptions
     from eecompile.verbs.cost import CostOptions, cost_network
-    from passes.heads import check_kind
+    from passes.heads.designs import check_heads
     from targets.network.layer import Bits
     from targets.objective import objective_named
 
-    kind = AUTO if head is None else check_kind(head)
+    kind = AUTO if head is None else check_heads(head)
     check_given("cost", {"exits": exits, "head": head, "solver": solver, "time_limit": time_limit})
     if bits is not None and not isinstance(bits, Bits):
         raise InputError(

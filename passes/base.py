@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import onnx_graphsurgeon as gs
 
 from passes.errors import PassError
+from passes.option_text import print_named
 from passes.state import state_of
-
-PLAIN_VALUE = re.compile(r"[\w./:\-]+")
-"""Values of options that the text form gives without quotes."""
 
 
 class Pass(ABC):
@@ -58,22 +54,12 @@ class Pass(ABC):
 
 def to_text(step: Pass) -> str:
     """Return the text form of ``step``: its name and the options that differ from the default."""
-    options = []
-    for item in dataclasses.fields(step):  # type: ignore[arg-type]
-        value = getattr(step, item.name)
-        if value != item.default:
-            options.append(f"{item.name}={print_value(value)}")
-    return step.name + ("{" + ",".join(options) + "}" if options else "")
-
-
-def print_value(value: Any) -> str:
-    """Return the value of an option as the text form has it."""
-    if isinstance(value, tuple):
-        return "+".join(print_value(v) for v in value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = str(value)
-    return text if PLAIN_VALUE.fullmatch(text) else json.dumps(text)
+    options = {
+        item.name: value
+        for item in dataclasses.fields(step)  # type: ignore[arg-type]
+        if (value := getattr(step, item.name)) != item.default
+    }
+    return print_named(step.name, options)
 
 
 class Observer(Protocol):

@@ -14,7 +14,7 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from passes.confidence import MAX_SOFTMAX, ConfidenceRule
-from passes.heads import HeadFamily
+from passes.heads.designs import HeadDesign
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Exit:
         head: What its head was built as; ``None``: the head is the user's own.
         apart: Its head runs only where an input leaves here: the file decides before, by something else than
             its logits. Later exits do not pay for it, and no threshold of its logits can take the decision.
+        reads: Name of the earlier exit whose logits or features its head reads; empty for none.
     """
 
     name: str
@@ -38,16 +39,17 @@ class Exit:
     output: str
     threshold: float | None = None
     confidence: ConfidenceRule = MAX_SOFTMAX
-    head: HeadFamily | None = None
+    head: HeadDesign | None = None
     apart: bool = False
+    reads: str = ""
 
     @property
     def head_name(self) -> str:
-        """Name of the head's family; empty for the user's own head."""
+        """The head as it is written, family and genes; empty for the user's own head."""
         return "" if self.head is None else self.head.name
 
     def to_json(self) -> dict[str, Any]:
-        """Return the exit as it stands in files: rule and family by name, ``apart`` where it is."""
+        """Return the exit as it stands in files: rule and head by name, ``apart`` and ``reads`` where set."""
         found = {
             "name": self.name,
             "mount": self.mount,
@@ -56,7 +58,7 @@ class Exit:
             "confidence": self.confidence.name,
             "head": self.head_name,
         }
-        return found | ({"apart": True} if self.apart else {})
+        return found | ({"apart": True} if self.apart else {}) | ({"reads": self.reads} if self.reads else {})
 
 
 @dataclass(frozen=True)

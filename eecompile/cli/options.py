@@ -133,7 +133,12 @@ EXITS = Annotated[
 ]
 HEAD = Annotated[
     str | None,
-    typer.Option(metavar="KIND", help="Kind of inserted heads: auto, linear or conv. [default: auto]"),
+    typer.Option(
+        metavar="HEAD|HEAD,…",
+        help="Head of inserted exits: auto, linear, mlp, conv, separable or feature, with genes: "
+        "'conv{size=10,kernel=5}' or 'linear{reuse=logits}'; several: one per exit. See `eecompile passes "
+        "insert-exits`. [default: auto]",
+    ),
 ]
 OBJECTIVE = Annotated[str, typer.Option(metavar="NAME", help="What to minimize: edp, latency or energy.")]
 COST_MODEL = Annotated[

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from passes.errors import InputError
-from passes.heads import check_kind
+from passes.heads.designs import check_heads
 from targets.objective import EDP, Objective
 
 MAX_DROP = 1.0
@@ -45,7 +45,7 @@ class RunOptions:
     max_latency: float | None = None
 
     def __post_init__(self) -> None:
-        check_kind(self.head)
+        check_heads(self.head)
         if not math.isfinite(self.max_drop) or not 0 <= self.max_drop <= 100:
             raise InputError(
                 f"`max_drop` {self.max_drop} is not a number of points between 0 and 100",

@@ -16,6 +16,7 @@ from passes.exits.mounts import find_mounts, given_names, is_number
 from passes.exits.nest_exits import OUTPUTS
 from passes.exits.recognise import check_recorded, classifier_exits, doubt, recognise_exits
 from passes.fuse_layers import FuseLayers
+from passes.heads.designs import parse_heads
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
@@ -78,7 +79,8 @@ def prepare(
         objective: What layers are placed for.
         exits: ``None``, a number, or mounts: one text separated by commas, or a sequence of names. Without
             any the network need be no classifier.
-        head: Kind of head.
+        head: The head of inserted exits, or several, separated by commas: one for each, in the order of
+            ``exits``; for a number, whose mounts are then those of the ranking, in that of the network.
         default_exits: How many exits ``None`` means for a network without, if it has as many mounts.
         bits: Precision of float tensors; that of the target if not given.
         fusion: Layers hold the activations that follow them; else every node is a layer.
@@ -116,14 +118,15 @@ def prepare(
     elif exits is not None:
         spec = str(exits) if isinstance(exits, int) else exits
         given = given_names(plain, spec)
-        if choose_on is not None and not given and int(str(spec)) <= MAX_EXITS:
+        heads = parse_heads(head)
+        if choose_on is not None and not given and len(heads) == 1 and int(str(spec)) <= MAX_EXITS:
             quick = Wishes("layers")  # compared with each other, and soon found
 
             def value(tried: gs.Graph) -> float:
                 report = cost_of(tried, choose_on, objective, bits, fusion, None, quick)
                 return report.exits[0].cost.value(objective)
 
-            chosen = choose_exits(plain, int(str(spec)), head, value)
+            chosen = choose_exits(plain, int(str(spec)), heads[0], value)
             graph = with_exits(plain, [(item.mount, item.head) for item in chosen])
         else:
             state_of(graph).exits = []

@@ -27,11 +27,12 @@ from eecompile.run.other_models import recost
 from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.run_files import directory
 from eecompile.training.features import extract
-from eecompile.training.frozen_heads import Head, Recipe, train_heads
+from eecompile.training.frozen_heads import Head, Recipe, check_alone, train_heads
+from passes.exits.added_head import inserted_layers
 from passes.exits.chain import keep_exits, set_thresholds
-from passes.exits.insert_exits import add_rival_heads, inserted_layers, set_head_parameters
+from passes.exits.insert_exits import add_rival_heads, set_head_parameters
 from passes.files import write_atomic
-from passes.heads import AUTO, CONV, LINEAR
+from passes.heads.designs import AUTO, RIVALS
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.contract.target import Target
@@ -77,15 +78,18 @@ def train(evidence: Evidence) -> None:
         return
     graph, detail = prepared.graph, evidence.clock.detail
     if evidence.options.head == AUTO and len(state_of(graph).exits) <= MAX_RIVALS + 1:
-        add_rival_heads(graph, (LINEAR, CONV), seed)
+        add_rival_heads(graph, RIVALS, seed)
     tensors = graph.tensors()
     ours = state_of(graph).exits[:-1]
+    layers = {item.name: inserted_layers(graph, item) for item in ours}
+    for name, found in layers.items():
+        check_alone(name, found)
     macs = int(prepared.costs.total.macs)
     data = extract(graph, evidence.dataset.train, evidence.preprocess, macs, seed, detail)
     heads = []
     for item in ours:
         mount = tuple(int(d) for d in tensors[item.mount].shape[1:])
-        heads.append(Head(item.name, inserted_layers(graph, item), mount, data.features[item.name]))
+        heads.append(Head(item.name, layers[item.name], mount, data.features[item.name]))
     trained = train_heads(heads, data, seed, Recipe(), detail)
     for item in ours:
         set_head_parameters(graph, item, trained[item.name])

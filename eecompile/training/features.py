@@ -14,7 +14,7 @@ from eecompile.data.dataset import Split, evenly
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.sessions import Evaluator, batches
 from passes.exits.chain import head_nodes
-from passes.heads import STORED_BEHIND
+from passes.heads.layers import STORED_BEHIND
 from passes.model.writing import to_model
 from passes.state import Exit, copy_graph, state_of
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from eecompile.data.dataset import evenly
 from eecompile.training.features import Features, TeacherData
 from passes.errors import InputError
-from passes.heads import STORED_BEHIND, HeadLayer, layer_names
+from passes.heads.layers import JOINS, STORED_BEHIND, HeadLayer, layer_names
 from passes.operator_sets import FLOAT_LINEAR
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def train_heads(
         By exit name: parameters as :func:`passes.exits.insert_exits.set_head_parameters` takes them, with
         batch normalization and the scaling of stored features folded in.
     """
+    for head in heads:
+        check_alone(head.name, head.layers)
     torch = import_torch()
     stop = threading.Event()
     jobs = [_Trainer(torch, head, data, seed, recipe, progress, stop) for head in heads]
@@ -121,6 +123,15 @@ def train_heads(
             stop.set()
             raise
     return {head.name: result for head, result in zip(heads, results, strict=True)}
+
+
+def check_alone(name: str, layers: Sequence[HeadLayer]) -> None:
+    """Refuse the head of exit ``name`` if it reads another exit: here each is trained alone."""
+    if any(layer.op in JOINS for layer in layers):
+        raise InputError(
+            f"the head of exit '{name}' reads the exit before it, and heads are trained each for itself",
+            "give it a head without `reuse`; without `data` its costs can be reported",
+        )
 
 
 @contextmanager
@@ -157,15 +168,17 @@ def _build(torch: Any, layers: tuple[HeadLayer, ...], shape: tuple[int, ...], dr
             both = [p for axis in reversed(range(rank)) for p in (pads[axis], pads[axis + rank])]
             conv, norm = (nn.Conv2d, nn.BatchNorm2d) if rank == 2 else (nn.Conv1d, nn.BatchNorm1d)
             modules.append(nn.ConstantPad2d(both, 0.0) if rank == 2 else nn.ConstantPad1d(both, 0.0))
-            modules.append(make(conv, shape[0], layer.channels, layer.kernel, layer.stride, bias=False))
+            groups = shape[0] if layer.depthwise else 1
+            made = make(conv, shape[0], layer.channels, layer.kernel, layer.stride, groups=groups, bias=False)
+            modules.append(made)
             nn.init.kaiming_uniform_(modules[-1].weight, a=math.sqrt(5), generator=generator)
-            modules.extend([norm(layer.channels), nn.ReLU()])
+            modules.extend([norm(layer.channels), _relu(nn, layer)])
         elif layer.op == "Flatten":
             modules.append(nn.Flatten())
         elif layer.hidden:
             modules.append(make(nn.Linear, shape[0], layer.channels, bias=False))
             nn.init.kaiming_uniform_(modules[-1].weight, a=math.sqrt(5), generator=generator)
-            modules.extend([nn.BatchNorm1d(layer.channels), nn.ReLU()])
+            modules.extend([nn.BatchNorm1d(layer.channels), _relu(nn, layer)])
         else:
             modules.extend([dropout, make(nn.Linear, shape[0], layer.channels)])
             nn.init.kaiming_uniform_(modules[-1].weight, a=math.sqrt(5), generator=generator)
@@ -174,6 +187,10 @@ def _build(torch: Any, layers: tuple[HeadLayer, ...], shape: tuple[int, ...], dr
         shape = layer.output_shape(shape)
     net = nn.Sequential(*modules)
     return net.to(memory_format=torch.channels_last) if len(layers) > 2 else net
+
+
+def _relu(nn: Any, layer: HeadLayer) -> Any:
+    return nn.Hardtanh(0.0, layer.ceiling) if layer.ceiling else nn.ReLU()
 
 
 def _seeded_dropout(torch: Any, share: float, generator: Any) -> Any:

@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, get_type_hints
 
-from passes.base import print_value
+from passes.option_text import print_value
 from passes.registry import TABLE, pass_class
 from targets.contract.registry import load_target, target_table
 from targets.contract.support import support_table

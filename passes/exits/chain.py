@@ -51,19 +51,44 @@ def ancestors(tensors: list[gs.Tensor]) -> set[str]:
 
 
 def head_nodes(graph: gs.Graph, item: Exit) -> list[gs.Node]:
-    """Return the nodes that run for exit ``item`` alone, in the order of the graph: its head.
+    """Return the nodes that run for exit ``item``, and for no other that does not read it: its head.
 
-    There are none where its logits are no output, as in a nested network.
+    They are in the order of the graph. What an exit reads of one before it belongs to that one. There are
+    none where its logits are no output, as in a nested network.
     """
     logits = next((t for t in graph.outputs if t.name == item.output), None)
     if logits is None:
         return []
     own = ancestors([logits])
+    readers = {reader.output for reader in readers_of(graph, item)}
     for other in graph.outputs:
+        if other.name in readers:
+            continue
         needs = ancestors([other])
         if logits.inputs[0].name not in needs:  # else it is computed from the logits, as a confidence is
             own -= needs
     return [node for node in graph.nodes if node.name in own]
+
+
+def readers_of(graph: gs.Graph, item: Exit) -> list[Exit]:
+    """Return the exits that read exit ``item``, directly or through others, shallow to deep."""
+    names, found = {item.name}, []
+    for other in state_of(graph).exits:
+        if other.reads in names:
+            names.add(other.name)
+            found.append(other)
+    return found
+
+
+def own_names(graph: gs.Graph, item: Exit) -> set[str]:
+    """Return the names of the nodes that may be called by the name of exit ``item``.
+
+    They are those of its head where that is ours, and of the heads that read it: passes name what stands
+    between the two after both.
+    """
+    if item.head is None:
+        return set()
+    return {node.name for one in (item, *readers_of(graph, item)) for node in head_nodes(graph, one)}
 
 
 def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
@@ -72,12 +97,18 @@ def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
     With no names it is the static network: the backbone with its own final head.
 
     Raises:
-        InputError: There is no exit of such a name.
+        InputError: There is no exit of such a name, or one reads another that is not kept.
     """
     known = [item.name for item in state_of(graph).exits]
     for name in names:
         if name not in known:
             raise InputError(f"the network has no exit '{name}'", did_you_mean(name, known))
+    for item in state_of(graph).exits:
+        if item.reads and item.reads not in names and item.name in names:
+            raise InputError(
+                f"exit '{item.name}' reads '{item.reads}', which is not kept ({item.head_name} head)",
+                f"keep '{item.reads}' too, or neither",
+            )
     clone = copy_graph(graph)
     state = state_of(clone)
     state.exits = [e for e in state.exits if e.name in names or e is state.exits[-1]]
@@ -106,7 +137,7 @@ def _rename_exit(graph: gs.Graph, number: int, new: str) -> None:
     state = state_of(graph)
     item = state.exits[number]
     if item.head is None:
-        state.exits[number] = replace(item, name=new)
+        _set_name(graph, number, new)
         return
 
     def renamed(name: str) -> str:
@@ -115,13 +146,20 @@ def _rename_exit(graph: gs.Graph, number: int, new: str) -> None:
     nodes: dict[str, str] = {}
     tensors: dict[str, str] = {}
     head = head_nodes(graph, item)
-    make_way(graph, new, {node.name for node in head})
+    make_way(graph, new, own_names(graph, item))
     for node in head:
         for tensor in [*node.outputs, *(t for t in node.inputs if isinstance(t, gs.Constant))]:
             tensors[tensor.name] = tensor.name = renamed(tensor.name)
         nodes[node.name] = node.name = renamed(node.name)
     state.rename(nodes, tensors)
+    _set_name(graph, number, new)
+
+
+def _set_name(graph: gs.Graph, number: int, new: str) -> None:
+    state = state_of(graph)
+    old = state.exits[number].name
     state.exits[number] = replace(state.exits[number], name=new)
+    state.exits = [replace(e, reads=new) if e.reads == old else e for e in state.exits]
 
 
 def set_thresholds(graph: gs.Graph, thresholds: Sequence[float]) -> None:

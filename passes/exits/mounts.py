@@ -7,7 +7,7 @@ tensor, counted per type in topological order: ``relu_3``, ``add_2``, ``conv_0``
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_graphsurgeon as gs
@@ -110,13 +110,19 @@ def given_names(graph: gs.Graph, spec: Spec) -> dict[str, str]:
     return _named(graph, spec, found, [mount for mount in found if mount.ok])
 
 
+def split_names(graph: gs.Graph, text: str) -> list[str]:
+    """Return the names of ``text``, which are separated by commas unless all of it is one."""
+    return _split(text, _keys(graph, find_mounts(graph)))
+
+
+def _split(text: str, keys: Collection[str]) -> list[str]:
+    text = text.strip()
+    return [text] if text in keys else [part.strip() for part in text.split(",")]
+
+
 def _named(graph: gs.Graph, spec: Spec, found: list[Mount], legal: list[Mount]) -> dict[str, str]:
     keys = _keys(graph, found)
-    if isinstance(spec, str):
-        text = spec.strip()
-        wanted = [text] if text in keys else [part.strip() for part in text.split(",")]
-    else:
-        wanted = list(spec)
+    wanted = _split(spec, keys) if isinstance(spec, str) else list(spec)
     chosen: dict[str, str] = {}
     for name in wanted:
         mount = _one(name, keys, legal)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
-from passes.heads import HeadLayer, Shape
+from passes.heads.layers import HeadLayer, Shape
 from passes.operator_sets import (
     ACTIVATIONS,
     ELEMENTWISE,

@@ -71,7 +71,7 @@ class SplitStages(Pass):
         state.origins.update((n.name, ()) for n in decision)
         mount = tensors.get(stage.exit.mount)  # a lowered network may lack it
         name = stage.exit.mount if mount is None else mount.name
-        state.exits = [replace(stage.exit, mount=name, output=LOGITS)]
+        state.exits = [replace(stage.exit, mount=name, output=LOGITS, reads="")]
         tidy(graph)
         left = {n.name for n in graph.nodes}
         state.layers = {n: layer for n, layer in state.layers.items() if n in left}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
-from passes.exits.chain import ancestors, head_nodes
+from passes.exits.chain import ancestors, own_names
 from passes.model.graph import tidy
 from passes.rewrite.names import Names, make_way
 from passes.state import Exit, state_of
@@ -77,7 +77,7 @@ def cut_apart(graph: gs.Graph) -> list[Stage]:
     """
     state = state_of(graph)
     for item in state.exits:
-        make_way(graph, item.name, {node.name for node in head_nodes(graph, item)} if item.head else ())
+        make_way(graph, item.name, own_names(graph, item))
     names = Names(graph)
     stages = cut(graph)
     for number in range(len(stages) - 1):

@@ -22,7 +22,7 @@ from onnx_graphsurgeon.logger import G_LOGGER
 from passes import precision
 from passes.confidence import MAX_SOFTMAX, RULES
 from passes.errors import InputError
-from passes.heads import FAMILIES
+from passes.heads.designs import HeadDesign, parse_head
 from passes.model import constants, float_types, loading, runtime_operators, structure
 from passes.model import symbolic as symbolic_weights
 from passes.model.bodies import merge_clips
@@ -182,7 +182,7 @@ def _read_state(graph: gs.Graph, model: onnx.ModelProto, symbolic: bool, where: 
     state.softmax = metadata.pop(SOFTMAX_KEY, "false") == "true"
     state.metadata = {k: v for k, v in metadata.items() if not k.startswith(_DROPPED_KEYS)}
     if exits:
-        state.exits = _decode(EXITS_KEY, exits, where, lambda found: [_exit(entry, where) for entry in found])
+        state.exits = _decode(EXITS_KEY, exits, where, lambda found: _exits(found, where))
     for node in all_nodes(model.graph):
         info = _node_info(node)
         origin = info.get(ORIGIN_KEY)
@@ -209,18 +209,37 @@ def _names(found: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _exits(found: list[dict[str, Any]], where: str) -> list[Exit]:
+    """Read the exits; one may read those before it alone."""
+    exits = [_exit(entry, where) for entry in found]
+    for number, item in enumerate(exits):
+        if item.reads and item.reads not in [e.name for e in exits[:number]]:
+            raise ValueError(f"exit '{item.name}' reads '{item.reads}', which is no exit before it")
+    return exits
+
+
 def _exit(entry: dict[str, Any], where: str) -> Exit:
     """Read one exit; what a file of an earlier version leaves out is as it was then."""
-    rule, family = entry.pop("confidence", MAX_SOFTMAX.name), entry.pop("head", "")
+    rule, head = entry.pop("confidence", MAX_SOFTMAX.name), entry.pop("head", "")
     made = Exit(**entry)
-    _names([made.name, made.mount, made.output, rule, family])
+    _names([made.name, made.mount, made.output, made.reads, rule, head])
     subject = f"{where}: exit '{made.name}'"
     return replace(
         made,
         threshold=None if made.threshold is None else float(made.threshold),
         confidence=_recorded(RULES, rule, f"{subject} records the confidence rule"),
-        head=_recorded(FAMILIES, family, f"{subject} records the head family") if family else None,
+        head=_head(head, subject) if head else None,
     )
+
+
+def _head(text: str, subject: str) -> HeadDesign:
+    try:
+        return parse_head(text)
+    except InputError as error:
+        raise InputError(
+            f"{subject} records the head '{text}', which is not known: {error.message}",
+            "use the version of eecompile that wrote the file",
+        ) from error
 
 
 def _recorded(known: Mapping[str, Recorded], name: str, what: str) -> Recorded:

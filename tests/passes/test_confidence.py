@@ -151,9 +151,15 @@ def test_exits_inserted_later_leave_the_rules_of_others() -> None:
         ),
         (
             {"head": "deep"},
-            r"net\.onnx: exit 'exit_0' records the head family 'deep', which is not known "
-            r"\(known: conv, linear\)",
+            r"net\.onnx: exit 'exit_0' records the head 'deep', which is not known: unknown head 'deep'",
         ),
+        (
+            {"head": "conv{kernel=9}"},
+            r"records the head 'conv\{kernel=9\}', which is not known: head 'conv': gene 'kernel' cannot",
+        ),
+        ({"reads": "exit_1"}, r"is damaged: exit 'exit_0' reads 'exit_1', which is no exit before it"),
+        ({"reads": "exit_0"}, r"is damaged: exit 'exit_0' reads 'exit_0', which is no exit before it"),
+        ({"reads": 1}, r"net\.onnx: metadata 'eecompile\.exits' is damaged"),
         ({"confidence": 3}, r"net\.onnx: metadata 'eecompile\.exits' is damaged"),
         ({"head": None}, r"net\.onnx: metadata 'eecompile\.exits' is damaged"),
         ({"colour": "red"}, r"net\.onnx: metadata 'eecompile\.exits' is damaged"),

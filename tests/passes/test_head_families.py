@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,9 @@ from passes.errors import InputError
 from passes.exits.chain import head_nodes, keep_exits, set_thresholds
 from passes.exits.insert_exits import InsertExits, add_rival_heads, head_parameters, set_head_parameters
 from passes.exits.recognise import recognise_exits
-from passes.heads import AUTO, FAMILIES, HeadFamily, HeadLayer, Shape, layer_names, linear_head
+from passes.heads.designs import AUTO, CONV, LINEAR, RIVALS, HeadDesign, parse_head
+from passes.heads.families import FAMILIES, Genes, HeadFamily, flat
+from passes.heads.layers import HeadLayer, Shape
 from passes.model.graph import from_model, load
 from passes.model.writing import save, to_model
 from passes.registry import parse_pipeline
@@ -24,17 +25,16 @@ from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain
 
 
-def deep_head(shape: Shape, classes: int) -> tuple[HeadLayer, ...]:
-    """Two convolutions, then the linear head."""
+def deep_head(shape: Shape, _genes: Genes) -> tuple[HeadLayer, ...]:
+    """Two convolutions, then as the linear head."""
     convs = tuple(HeadLayer("Conv", (3, 3), (1, 1), channels) for channels in (5, 3))
-    return (*convs, *linear_head((3, *shape[1:]), classes))
+    return (*convs, *flat((3, *shape[1:])))
 
 
 @pytest.fixture
-def deep(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeadFamily]:
-    family = HeadFamily("deep", deep_head)
-    monkeypatch.setitem(FAMILIES, "deep", family)
-    yield family
+def deep(monkeypatch: pytest.MonkeyPatch) -> HeadDesign:
+    monkeypatch.setitem(FAMILIES, "deep", HeadFamily("deep", "two convolutions", (2,), (), deep_head))
+    return parse_head("deep")
 
 
 def own_exits(*outputs: str) -> gs.Graph:
@@ -65,23 +65,12 @@ def head_layers_of(graph: gs.Graph, number: int) -> list[str]:
     return list(dict.fromkeys(state_of(graph).layers[n.name] for n in nodes))
 
 
-@pytest.mark.parametrize(
-    ("ops", "names"),
-    [
-        (["Conv", "Relu", "Flatten"], ["conv", "relu", "flatten"]),
-        (["Conv", "Relu", "Conv", "Relu", "Conv"], ["conv", "relu", "conv_1", "relu_1", "conv_2"]),
-    ],
-)
-def test_layers_are_numbered_by_operator(ops: list[str], names: list[str]) -> None:
-    assert layer_names(ops) == names
-
-
 def test_what_was_built_is_recorded_not_what_was_asked_for(tmp_path: Path) -> None:
     graph = from_model(chain(4))  # mounts of 8, 4, 4 …
     InsertExits(at=("relu_0", "relu_1"), head=AUTO)(graph)
     assert [e.head_name for e in state_of(graph).exits] == ["conv", "linear", ""]
     again = state_of(load(save(graph, tmp_path / "net.onnx"))).exits
-    assert [e.head for e in again] == [FAMILIES["conv"], FAMILIES["linear"], None]
+    assert [e.head for e in again] == [CONV, LINEAR, None]
     assert [e.head_name for e in state_of(keep_exits(graph, ["exit_1"])).exits] == ["linear", ""]
 
 
@@ -110,7 +99,7 @@ def test_two_convolutions_are_two_layers() -> None:
 
 
 @pytest.mark.parametrize("kept", [["exit_0"], ["exit_1"], ["exit_0", "exit_1"]])
-def test_two_convolutions_pass_through_all_passes(deep: HeadFamily, kept: list[str], tmp_path: Path) -> None:
+def test_two_convolutions_pass_through_all_passes(deep: HeadDesign, kept: list[str], tmp_path: Path) -> None:
     model = chain(4)
     images = batch_of(model, 3)
     graph = from_model(model)
@@ -146,7 +135,7 @@ def test_two_convolutions_pass_through_all_passes(deep: HeadFamily, kept: list[s
 def test_heads_are_found_whatever_their_nodes_are_called() -> None:
     graph = from_model(chain(4))
     InsertExits(at=("2",), head="conv")(graph)
-    add_rival_heads(graph, (FAMILIES["linear"], FAMILIES["conv"]))
+    add_rival_heads(graph, RIVALS)
     exits = state_of(graph).exits
     ops = [[n.op for n in head_nodes(graph, e)] for e in exits[:-1]]
     before = [head_parameters(graph, e) for e in exits[:-1]]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from passes.canonical.fold_batchnorm import FoldBatchnorm
 from passes.confidence import MARGIN
-from passes.heads import CONV
+from passes.heads.designs import CONV, parse_head
 from passes.model.graph import from_model
 from passes.state import Decline, Exit, Levels, QuantGrid, copy_graph, decline, set_origin, state_of
 from tests.passes.equivalence import printed
@@ -25,6 +25,15 @@ def test_an_exit_as_it_stands_in_files() -> None:
         "confidence": "margin",
         "head": "conv",
     }
+
+
+def test_what_an_exit_reads_stands_in_files_where_it_reads_something() -> None:
+    made = Exit("exit_1", "mount", "logits", head=parse_head("conv{kernel=5,reuse=logits}"), reads="exit_0")
+    assert made.head_name == "conv{kernel=5,reuse=logits}"
+    assert made.to_json() == Exit("exit_1", "mount", "logits").to_json() | {
+        "head": "conv{kernel=5,reuse=logits}", "reads": "exit_0"
+    }  # fmt: skip
+    assert "reads" not in Exit("exit_1", "mount", "logits").to_json()
 
 
 def test_an_exit_of_the_user_has_no_family_and_no_threshold_yet() -> None:

@@ -21,7 +21,7 @@ from eecompile.run.options import MAX_DROP, RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS
 from eecompile.run.schedule_options import DEFAULT_EXACT_SECONDS, SOLVERS, WEIGHTS
 from eecompile.verbs.cost import CostOptions
-from passes.heads import FAMILIES
+from passes.heads.families import FAMILIES
 from targets.contract.registry import load_target
 from targets.cost.model.unrolling import RULES as LATENCY_RULES
 from targets.cost.search.engine import DEFAULT_LPF_LIMIT

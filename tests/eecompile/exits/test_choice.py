@@ -13,7 +13,7 @@ from eecompile.exits.thresholds import Limit
 from eecompile.run.prepare import cost_of
 from passes.confidence import MAX_SOFTMAX
 from passes.exits.insert_exits import add_rival_heads
-from passes.heads import CONV, LINEAR
+from passes.heads.designs import CONV, LINEAR
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from targets.contract.registry import load_target

@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnx_graphsurgeon as gs
 import pytest
 
 from passes.errors import InputError, PassError
 from passes.exits.chain import keep_exits, set_thresholds
 from passes.exits.insert_exits import InsertExits, add_rival_heads, head_parameters, set_head_parameters
-from passes.exits.mounts import find_mounts
+from passes.exits.mounts import find_mounts, resolve_mounts
 from passes.exits.recognise import recognise_exits
 from passes.exits.stages import cut
-from passes.heads import CONV, LINEAR
+from passes.heads.designs import CONV, LINEAR
+from passes.heads.families import FAMILIES, REUSE
 from passes.integers.fold_qdq import FoldQdq
 from passes.integers.quantize import Quantize
 from passes.model.graph import from_model
 from passes.model.writing import to_model
+from passes.option_text import print_value
+from passes.registry import parse_pass
 from passes.state import state_of
 from tests.passes.equivalence import batch_of, check_text_form, printed, run_model
 from tests.passes.grids import add_grids
@@ -105,7 +109,15 @@ def test_unknown_head() -> None:
         InsertExits(head="linea")(from_model(chain()))
 
 
-@pytest.mark.parametrize("step", [InsertExits(), InsertExits(("relu_0", "a;b c"), "conv", 7, "margin")])
+@pytest.mark.parametrize(
+    "step",
+    [
+        InsertExits(),
+        InsertExits(("relu_0", "a;b c"), "conv", 7, "margin"),
+        InsertExits(("2",), "conv{kernel=5,reuse=logits}"),
+        InsertExits(("a", "b"), "auto,conv{size=10}"),
+    ],
+)
 def test_text_form(step: InsertExits) -> None:
     check_text_form(step)
 
@@ -162,3 +174,96 @@ def test_integers_that_nobody_widens_carry_no_exit() -> None:
     FoldQdq()(graph)
     reasons = {m.name: m.reason for m in find_mounts(graph) if not m.ok}
     assert any("integers that no DequantizeLinear reads" in reason for reason in reasons.values()), reasons
+
+
+def heads_of(graph: gs.Graph) -> list[tuple[str, str]]:
+    """Return the mount, by the number of its Relu, and the head of each early exit."""
+    names = {mount.tensor: mount.name for mount in find_mounts(graph)}
+    return [(names[e.mount], e.head_name) for e in state_of(graph).exits[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("at", "head", "expected"),
+    [
+        ("relu_2+relu_0", '"mlp,conv{kernel=5}"', [("relu_0", "conv{kernel=5}"), ("relu_2", "mlp")]),
+        ('"relu_2,relu_0"', '"mlp,linear"', [("relu_0", "linear"), ("relu_2", "mlp")]),
+        ("relu_0+relu_2", '"auto,separable"', [("relu_0", "conv"), ("relu_2", "separable")]),
+        ("relu_2+relu_0", "conv{modules=2}", [("relu_0", "conv{modules=2}"), ("relu_2", "conv{modules=2}")]),
+    ],
+)  # fmt: skip
+def test_several_heads_are_one_for_each_mount(at: str, head: str, expected: list[tuple[str, str]]) -> None:
+    graph = from_model(chain(5))
+    step = parse_pass(f"insert-exits{{at={at},head={head}}}")
+    assert step(graph)
+    assert heads_of(graph) == expected
+    assert not step(graph)
+
+
+def test_several_heads_for_a_number_stand_in_the_order_of_the_network() -> None:
+    graph = from_model(chain(5))
+    names = [mount.name for mount in resolve_mounts(graph, "2")]
+    InsertExits(("2",), "mlp,linear{reuse=logits}")(graph)
+    assert heads_of(graph) == list(zip(names, ("mlp", "linear{reuse=logits}"), strict=True))
+
+
+def test_of_several_heads_those_of_new_mounts_are_taken() -> None:
+    graph = from_model(chain(5))
+    InsertExits(("relu_1",), "linear")(graph)
+    InsertExits(("relu_0", "relu_1", "relu_2"), "mlp,conv,separable")(graph)
+    assert heads_of(graph) == [("relu_0", "mlp"), ("relu_1", "linear"), ("relu_2", "separable")]
+
+
+@pytest.mark.parametrize(
+    ("at", "head", "message"),
+    [
+        (("relu_0", "relu_1"), "mlp,conv,linear", "3 heads for 2 exits"),
+        (("3",), "mlp,conv", "2 heads for 3 exits"),
+        (("relu_0",), "mlp,conv", "2 heads for 1 exit\n"),
+        (
+            ("relu_0",),
+            "conv{reuse=logits}",
+            r"head 'conv\{reuse=logits\}' at 'n1_Relu_out': there is no exit before",
+        ),
+        (("2",), "conv{reuse=features},linear", "there is no exit before it"),
+        (("2",), "conv{kernel=7}", "gene 'kernel' cannot be '7'"),
+        (("0",), "linear", "at least 1, not 0"),
+        (("-1",), "linear", "at least 1, not -1"),
+    ],
+)
+def test_heads_that_do_not_fit_the_exits(at: tuple[str, ...], head: str, message: str) -> None:
+    graph = from_model(chain(5))
+    recognise_exits(graph)
+    before = printed(graph)
+    with pytest.raises(InputError, match=message):
+        InsertExits(at, head)(graph)
+    assert printed(graph) == before
+
+
+def test_more_exits_on_a_number_do_not_say_which_heads_are_new() -> None:
+    graph = from_model(chain(5))
+    InsertExits(("1",), "linear")(graph)
+    with pytest.raises(InputError, match="of 2 exits 1 are there already"):
+        InsertExits(("2",), "linear,conv")(graph)
+    assert InsertExits(("2",), "linear")(graph)
+
+
+def test_the_first_exit_reuses_nothing_which_is_told() -> None:
+    graph = from_model(chain(5))
+    InsertExits(("2",), "mlp{reuse=features}")(graph)
+    assert [(e.head_name, e.reads) for e in state_of(graph).exits] == [
+        ("mlp", ""), ("mlp{reuse=features}", "exit_0"), ("", "")
+    ]  # fmt: skip
+    [told] = state_of(graph).declined
+    assert (told.subject, told.reason) == (
+        state_of(graph).exits[0].mount,
+        "no exit is before it: its head is mlp",
+    )
+
+
+def test_the_pass_tells_all_families_genes_and_values() -> None:
+    told = " ".join((InsertExits.__doc__ or "").split())
+    for name, family in FAMILIES.items():
+        genes = [f"{g.name}={'|'.join(map(print_value, g.values))}" for g in family.own_genes]
+        written = f"``{name}{{{','.join(genes)}}}``" if genes else f"``{name}``"
+        assert written in told.replace(", ", ","), written
+    assert f"``reuse={'|'.join(map(str, REUSE.values))}``" in told

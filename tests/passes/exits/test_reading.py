@@ -9,8 +9,9 @@ import onnx
 import onnx_graphsurgeon as gs
 import pytest
 
+from passes.exits.added_head import inserted_layers
 from passes.exits.chain import head_nodes
-from passes.exits.insert_exits import InsertExits, inserted_layers
+from passes.exits.insert_exits import InsertExits
 from passes.exits.mount_rules import DataFlow
 from passes.exits.mounts import find_mounts
 from passes.exits.reading import Reading, reading_of

@@ -9,7 +9,7 @@ import pytest
 
 from passes.exits.chain import set_thresholds
 from passes.exits.insert_exits import add_rival_heads
-from passes.heads import CONV, LINEAR
+from passes.heads.designs import CONV, LINEAR
 from passes.model.graph import from_model
 from passes.model.writing import to_model
 from passes.registry import parse_pipeline
