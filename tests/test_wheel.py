@@ -64,7 +64,7 @@ def test_every_file_of_the_packages_is_in_it_and_nothing_else(installed: Install
     names = set(zipfile.ZipFile(installed.wheel).namelist())
     there = {name for name in names if ".dist-info/" not in name}
     assert there == expected
-    for kind in ("py.typed", "hardware.yaml", ".j2", ".css"):
+    for kind in ("py.typed", "hardware.yaml", ".j2", ".css", ".js"):
         assert any(name.endswith(kind) for name in there), kind
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 

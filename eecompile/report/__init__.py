@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from eecompile.report import charts, gantt, provenance, usage
+from eecompile.report import answers, charts, explore, gantt, images, provenance, training_curves, usage
 from eecompile.report.reading import RunFiles, read_run
 from eecompile.wording import error_bars, headline, quantities
 
@@ -60,6 +60,7 @@ def write(run_dir: Path, out: Path | None = None) -> Path:
 
 def _context(run: RunFiles) -> dict[str, Any]:
     colours = charts.core_colours(run.layers)
+    samples = run.samples if run.summary.dataset else None
     schedules = sorted(gantt.gantt_charts(run.events, run.schedule), key=lambda c: -len(c[-1].bars))
     return {
         "run": run,
@@ -80,6 +81,10 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "schedules": schedules,
         "usage": usage,
         "curve": charts.curve_chart(run.summary),
+        "explore": explore.explorer(run.summary, samples),
+        "images": () if samples is None else images.exit_images(run.summary, samples),
+        "answers": () if samples is None else answers.exit_answers(run.summary, samples),
+        "training_curves": training_curves.training_curves(run.info),
         "measured": provenance.measured(run),
         "agreement": provenance.agreement(run),
         "provenance": provenance.facts(run),

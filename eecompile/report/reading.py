@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eecompile.report.schedule_facts import ScheduleFacts, schedule_facts
+from eecompile.run_files.samples import Samples, read_samples
 from eecompile.run_files.summary import Summary, load_summary
 from passes.errors import InputError
 
@@ -59,6 +60,7 @@ class RunFiles:
         layers: ``layers.csv``; empty if absent.
         events: Trace events of ``schedule.trace.json``; empty if absent.
         schedule: What it says beside its events; ``None`` where an earlier version wrote it.
+        samples: ``samples.npz``; ``None`` if absent.
     """
 
     summary: Summary
@@ -66,6 +68,7 @@ class RunFiles:
     layers: tuple[LayerRow, ...]
     events: tuple[Mapping[str, Any], ...]
     schedule: ScheduleFacts | None = None
+    samples: Samples | None = None
 
 
 def read_run(run_dir: Path) -> RunFiles:
@@ -90,7 +93,8 @@ def read_run(run_dir: Path) -> RunFiles:
         )
     layers = _read_layers(run_dir / "layers.csv")
     other = trace.get("otherData") if isinstance(trace, dict) else None
-    return RunFiles(summary, info, layers, tuple(events), schedule_facts(other))
+    samples = read_samples(run_dir, len(summary.exits))
+    return RunFiles(summary, info, layers, tuple(events), schedule_facts(other), samples)
 
 
 def _read_json(path: Path) -> Any:

@@ -24,8 +24,10 @@ from eecompile.run import provenance, summarize, tables
 from eecompile.run.accelerator import is_file
 from eecompile.run.evidence import Evidence
 from eecompile.run.other_models import recost
+from eecompile.run.per_image import samples_of
 from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.run_files import directory
+from eecompile.run_files.samples import write_samples
 from eecompile.training.features import extract
 from eecompile.training.frozen_heads import Head, Recipe, check_alone, train_heads
 from passes.exits.added_head import inserted_layers
@@ -202,7 +204,7 @@ def conclude_costs(evidence: Evidence) -> None:
 
 
 def write(evidence: Evidence) -> None:
-    """Write summary, tables, schedule and report."""
+    """Write summary, tables, answers per image, schedule and report."""
     from eecompile.report import render
 
     work = evidence.work
@@ -213,6 +215,8 @@ def write(evidence: Evidence) -> None:
     directory.write_csv(work / "exits.csv", tables.exit_rows(evidence.summary))
     directory.write_csv(work / "layers.csv", tables.layer_rows(evidence.costs))
     write_atomic(work / "schedule.trace.json", trace_text(evidence.costs.to_trace()).encode())
+    if evidence.options.data is not None:
+        write_samples(work, samples_of(evidence))
     write_atomic(work / "report.html", render(work).encode())
 
 

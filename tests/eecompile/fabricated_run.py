@@ -7,6 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from eecompile.run_files.samples import Samples, ShownImages, SplitSamples
+
 CLOCK_HZ = 260e6
 COLUMNS = (
     "name op_type origin core exit macs weight_bits activation_bits latency_cycles compute_cycles dma_cycles "
@@ -182,6 +186,40 @@ def write_run(folder: Path, document: dict[str, Any] | None = None) -> Path:
             rest = [energy, energy / total, min(1, macs / 256 / latency), macs / 256, known]
             writer.writerow([name, op, origin, core, leaves, macs, weight_bits, 8, *cycles, *rest])
     return folder
+
+
+def samples(val: int = 611, test: int = 1000, classes: int = 10) -> Samples:
+    """Return answers per image of three exits, drawn at random: deeper exits are more often right."""
+    rng = np.random.default_rng(0)
+
+    def split(count: int) -> SplitSamples:
+        label = rng.integers(0, classes, count).astype(np.int32)
+        hard = rng.random(count)
+        right = np.stack([hard + 0.2 * rng.random(count) < bound for bound in (0.75, 0.85, 0.95)])
+        prediction = np.where(right, label, (label + 1 + rng.integers(0, 3, count)) % classes)
+        sure = 1 - 0.9 * (0.15 + 0.7 * hard + 0.3 * (rng.random((3, count)) - 0.5))
+        probability = sure.astype(np.float32)
+        static = prediction[-1].copy()
+        static[:7] = label[:7]
+        return SplitSamples(
+            label, probability[:-1], prediction.astype(np.int32), probability, static.astype(np.int32)
+        )
+
+    seen = split(val), split(test)
+    index = np.array([3, 5, 8], np.int32)
+    pixels = rng.integers(0, 256, (3, 8, 8, 1)).astype(np.uint8)
+    shown = ShownImages(index, np.array([0, 1, 2], np.int32), np.array([0, 1, 2], np.int32), pixels)
+    return Samples(*seen, shown, tuple(f"class {number}" for number in range(classes)))
+
+
+def training() -> dict[str, Any]:
+    """Return ``training`` of a ``run.json``."""
+    rows = ((1, 1.9, 0.5, 0.8), (2, 1.1, 0.66, 0.84), (3, 0.9, 0.71, 0.86))
+    epochs = [
+        {"epoch": e, "loss": loss, "rate": 0.01, "accuracy": {"exit_0": a, "final": f}}
+        for e, loss, a, f in rows
+    ]
+    return {"trainer": "frozen", "epochs": epochs, "accuracy_on": "val"}
 
 
 def run_info(with_data: bool) -> dict[str, Any]:

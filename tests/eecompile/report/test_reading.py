@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from eecompile.report.reading import LayerRow, read_run
+from eecompile.run_files.samples import write_samples
 from eecompile.run_files.summary import Summary
 from passes.errors import InputError
-from tests.eecompile.fabricated_run import LAYERS, run_info, summary, trace, write_run
+from tests.eecompile.fabricated_run import LAYERS, run_info, samples, summary, trace, write_run
 from tests.eecompile.report.made_traces import tiled, trace_of
 
 
@@ -35,6 +36,18 @@ def test_what_a_trace_says_beside_its_events_is_read(tmp_path: Path) -> None:
     found = read_run(run)
     assert found.schedule is not None and found.schedule.name == "small"
     assert found.events
+
+
+def test_answers_per_image_are_read_for_the_exits_of_the_run(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    assert read_run(run).samples is None
+    write_samples(run, samples())
+    found = read_run(run).samples
+    assert found is not None and found.test.prediction.shape == (3, 1000)
+    fewer = summary()
+    del fewer["exits"][0]
+    with pytest.raises(InputError, match="does not fit the run"):
+        read_run(write_run(tmp_path, fewer))
 
 
 def test_a_trace_may_be_a_list_of_events(tmp_path: Path) -> None:

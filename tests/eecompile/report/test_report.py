@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from eecompile import report
+from eecompile.run_files.samples import Samples, ShownImages, write_samples
 from eecompile.wording import quantities
 from eecompile.wording.error_bars import NOT_VALIDATED
-from tests.eecompile.fabricated_run import summary, write_run
+from tests.eecompile.fabricated_run import samples, summary, training, write_run
 
+OUTSIDE = {"link", "iframe", "object", "base"}
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
@@ -23,6 +26,7 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
+        self.headings: list[str] = []
         self.feed(text)
         assert self.open == [], f"left open: {self.open}"
 
@@ -39,6 +43,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(data)
 
     @property
     def text(self) -> str:
@@ -50,12 +56,85 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return Page(report.render(write_run(tmp_path_factory.mktemp("run"))))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """A run with answers per image and a training that was recorded."""
+    run = write_run(tmp_path_factory.mktemp("whole"))
+    write_samples(run, samples())
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(info | {"training": training()}))
+    return Page(report.render(run))
+
+
 def test_asks_for_nothing_outside_itself(page: Page) -> None:
-    assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object", "base"}
+    assert not {tag for tag, _ in page.tags} & (OUTSIDE | {"script", "img"})
     for tag, attributes in page.tags:
         assert not {"src", "href", "srcset", "data"} & attributes.keys(), tag
     assert "url(" not in page.text
     assert "@import" not in page.text
+
+
+def test_with_answers_per_image_it_holds_images_and_a_script_of_its_own(whole: Page) -> None:
+    assert not {tag for tag, _ in whole.tags} & OUTSIDE
+    for tag, attributes in whole.tags:
+        assert not {"href", "srcset", "data"} & attributes.keys(), tag
+        assert (attributes.get("src") or "data:").startswith("data:"), tag
+    policy = next(a["content"] for t, a in whole.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy and policy.startswith("default-src 'none'; ") and "img-src data:" in policy
+    assert "fetch(" not in whole.text and "http" not in whole.text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_sections_go_from_the_result_over_what_can_be_changed_to_what_it_rests_on(whole: Page) -> None:
+    wanted = (
+        "Exits", "Accuracy against saving", "Easy and hard images", "How far answers can be trusted",
+        "Training", "Where the energy goes", "Schedule", "How much of the saving depends on the model",
+        "Measured on this machine", "How these figures are known",
+    )  # fmt: skip
+    assert whole.headings == list(wanted)
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        "Move the thresholds", "1,000 images", "611 images", "Check this choice on test",
+        "the objective of this run", "of 1,000 test images leave here", "right, surest", "ECE",
+        "n = 1,000, 10 bins", "images leave at exit_0", "Frozen training, 3 epochs, accuracy on val.",
+        "exit_0 71 %",
+    ],
+)  # fmt: skip
+def test_shows_what_answers_per_image_say(whole: Page, figure: str) -> None:
+    assert figure in whole.text
+
+
+def test_controls_have_names_and_lead_nowhere_else(whole: Page) -> None:
+    controls = [(tag, a) for tag, a in whole.tags if tag in ("input", "select") and a.get("type") != "radio"]
+    assert len(controls) == 5, "a slider and a field per early exit, and the cost"
+    labelled = {a["for"] for tag, a in whole.tags if tag == "label" and "for" in a}
+    for tag, attributes in controls:
+        named = attributes.get("aria-label") or attributes["id"] in labelled or attributes["id"] == "cost"
+        assert named and "tabindex" not in attributes, tag
+    images = [a for tag, a in whole.tags if tag == "img"]
+    assert len(images) == 3 and all((a["alt"] or "").startswith("test image ") for a in images)
+
+
+def test_an_earlier_run_says_why_nothing_can_be_moved(page: Page, tmp_path: Path) -> None:
+    assert "holds no answers per image" in page.text and "Move the thresholds" not in page.text
+    assert "Easy and hard images" not in page.text and "Training" not in page.headings
+    document = summary()
+    document["exits"] = document["exits"][-1:]
+    alone = Page(report.render(write_run(tmp_path, document))).text
+    assert "holds no answers per image" not in alone, "with one exit there is nothing to move anyway"
+
+
+def test_data_that_are_no_images_are_said_to_be_none(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    made = samples()
+    write_samples(
+        run, Samples(made.val, made.test, ShownImages.none("The data are vectors of 64 numbers, not images."))
+    )
+    found = Page(report.render(run))
+    assert "The data are vectors of 64 numbers, not images. So none are shown." in found.text
+    assert "img" not in {tag for tag, _ in found.tags}
 
 
 @pytest.mark.parametrize(
