@@ -105,7 +105,7 @@ def _conv(shape: Shape, genes: Genes) -> tuple[HeadLayer, ...]:
         module = _module(shape, genes)
         layers += module
         shape = shape_behind(module, shape)
-    return (*layers, *flat(shape, genes["size"] // 2))
+    return (*layers, *flat(shape, min(genes["size"] // 2, FINAL_SIZE + 1)))
 
 
 def _module(shape: Shape, genes: Genes) -> tuple[HeadLayer, ...]:
@@ -142,7 +142,13 @@ def _feature(_shape: Shape, _genes: Genes) -> tuple[HeadLayer, ...]:
 
 
 _CONV_GENES = (
-    Gene("size", (8, 10), 8, "the most places per axis that a module reads; larger maps are pooled", True),
+    Gene(
+        "size",
+        (8, 10, 16, 32),
+        8,
+        "the most places per axis that a module reads; larger maps are pooled",
+        True,
+    ),
     Gene("kernel", (3, 5), 3, "the size of its kernels", True),
     Gene(
         "expansion",
@@ -150,7 +156,7 @@ _CONV_GENES = (
         "auto",
         "how many times as many channels a module writes as it reads; auto: twice, within 32 and 64",
     ),
-    Gene("modules", (1, 2), 1, "how many modules follow each other"),
+    Gene("modules", (1, 2, 3), 1, "how many modules follow each other"),
     Gene("pool", (False, True), False, "whether a max-pool of 2 follows each convolution", True),
 )
 _SEPARABLE_GENES = (
@@ -159,7 +165,8 @@ _SEPARABLE_GENES = (
 _VECTOR, _MAPS, _ANY = (0,), (1, 2), (0, 1, 2)
 
 # linear and mlp are those of arXiv 2512.04705. AEBNAS, from which conv has its genes, resizes to `size` by
-# interpolation and averages at the end; here maps are pooled, never enlarged, and 4 or 5 places stay.
+# interpolation to 8 or 10 and averages at the end; here maps are pooled, never enlarged, and 4 or 5 places
+# stay. Sizes of 16 and 32 and a third module are ours: a head on the first maps of a network sees more.
 # T-RecX has a separable head with a 2x2 kernel.
 _FAMILIES = (
     HeadFamily("linear", "max-pool to at most 4 places per axis, fully connected layer", _ANY, (), _linear),
@@ -173,9 +180,9 @@ _FAMILIES = (
     ),
     HeadFamily(
         "conv",
-        "one or two modules (max-pool to at most 8 or 10 places per axis, convolution of stride 2 with ReLU; "
-        "of a vector a fully connected layer with ReLU), max-pool to at most half as many places, fully "
-        "connected layer",
+        "one to three modules (max-pool to at most 8, 10, 16 or 32 places per axis, convolution of stride 2 with "
+        "ReLU; of a vector a fully connected layer with ReLU), max-pool to at most half as many places (5 at "
+        "most), fully connected layer",
         _ANY,
         _CONV_GENES,
         _conv,
