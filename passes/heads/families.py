@@ -180,9 +180,9 @@ _FAMILIES = (
     ),
     HeadFamily(
         "conv",
-        "one to three modules (max-pool to at most 8, 10, 16 or 32 places per axis, convolution of stride 2 with "
-        "ReLU; of a vector a fully connected layer with ReLU), max-pool to at most half as many places (5 at "
-        "most), fully connected layer",
+        "one to three modules (max-pool to at most 8, 10, 16 or 32 places per axis, convolution of stride 2 "
+        "with ReLU; of a vector a fully connected layer with ReLU), max-pool to at most half as many places "
+        "(5 at most), fully connected layer",
         _ANY,
         _CONV_GENES,
         _conv,
