@@ -73,7 +73,7 @@ def _figures(
         graph = with_exits(plain, [(mount, design)])
         report = cost_of(graph, target, EDP)
     except (InputError, NoSolutionError) as error:
-        return HeadFigures(mount, shape, design.name, refused=_rule(str(error)))
+        return HeadFigures(mount, shape, design.name, refused=_rule(error.message))
     first = state_of(graph).exits[0]
     own = {node.name for node in head_nodes(graph, first)} | {f"{first.name}.decide"}
     layers = [layer for layer in report.layers if layer.name in own]

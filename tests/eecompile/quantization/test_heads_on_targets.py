@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
+import onnx
 import onnx_graphsurgeon as gs
 import pytest
 
@@ -30,12 +32,15 @@ MAPS = (
     "separable{kernel=2}", "linear{reuse=logits}", "mlp{reuse=features}",
 )  # fmt: skip
 VECTORS = ("linear", "mlp", "conv", "feature", "conv{modules=2}", "feature{reuse=features}")
-NETWORKS = {"maps": (lambda: chain(3), MAPS), "vectors": (lambda: mlp((8, 12, 10, 9)), VECTORS)}
-_3X3 = "Kernels are 1 x 1 or 3 x 3, or 1 to 9 long where there is one spatial axis."
-_DEPTHWISE = "The convolution has one group: MAX78000 has no depthwise convolutions, MAX78002 has."
+NETWORKS: dict[str, tuple[Callable[[], onnx.ModelProto], tuple[str, ...]]] = {
+    "maps": (lambda: chain(3), MAPS),
+    "vectors": (lambda: mlp((8, 12, 10, 9)), VECTORS),
+}
+_3X3 = "Kernels are 1 x 1 or 3 x 3, or 1 to 9 long where there is one spatial axis"
+_DEPTHWISE = "The convolution has one group: MAX78000 has no depthwise convolutions, MAX78002 has"
 # Target and head: which of its layers no core takes, and a rule that it breaks.
 REFUSED = {
-    ("diana", "separable{kernel=2}"): ("conv_1", "Kernels are 1, 3, 5 or 7 along each axis."),
+    ("diana", "separable{kernel=2}"): ("conv_1", "Kernels are 1, 3, 5 or 7 along each axis"),
     ("max78000", "conv{kernel=5}"): ("conv", _3X3),
     ("max78002", "conv{kernel=5}"): ("conv", _3X3),
     ("max78000", "separable"): ("conv_1", _DEPTHWISE),
