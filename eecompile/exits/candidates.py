@@ -5,7 +5,7 @@ Nothing here reads or writes files, trains, or looks at a clock: the same candid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +13,18 @@ import onnx_graphsurgeon as gs
 
 from eecompile.exits.answers import Answers
 from eecompile.exits.statistics import DropBound
-from eecompile.exits.thresholds import Limit, choose_sparing
+from eecompile.exits.subset_costs import NetworkCost, SubsetCosts
+from eecompile.exits.thresholds import Choice, Limit, choose_sparing
 from passes.confidence import ConfidenceRule
-from passes.exits.chain import keep_exits
-from passes.state import state_of
+from targets.evaluation.paths import Cost
 from targets.evaluation.report import CostReport
 from targets.objective import Objective
 
-# From a network, the shares of inputs that leave at each of its exits (``None``: equal ones), and whether the
-# next stage may start while a head decides.
-Cost = Callable[[gs.Graph, Sequence[float] | None, bool], CostReport]
+# By how much the value of a network may lie below that of its parts together, or scheduled for the shares
+# that leave below that for equal ones; of all 26 subsets of three mounts x two families of ResNet8 on
+# edge_tpu_quad, whose schedules vary most, it was 6.3 % at most, and 0 on diana.
+# tools/bench/bench_exit_choice.py prints it.
+MARGIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,15 @@ class CandidateExit:
         mount: What the tensor it reads is called: as the user did, else its short name.
         head: Family of its head; empty for one that the network brought along.
         rule: By which its confidence is computed.
+        reads: Name of the exit before it whose head its own reads; empty if it reads none. Without that one
+            it is in no network.
     """
 
     name: str
     mount: str
     head: str
     rule: ConfidenceRule
+    reads: str = ""
 
     def __str__(self) -> str:
         head = f"{self.head} head" if self.head else "exit"
@@ -100,17 +105,19 @@ class Evaluation:
         val: Answers,
         limit: Limit,
         objective: Objective,
-        cost: Cost,
+        cost: NetworkCost,
     ) -> None:
         self.tried = tuple(tried)
         self.limit = limit
-        self._graph = graph
-        self._names = [e.name for e in state_of(graph).exits[:-1]]
         self._val = val
         self._bound = DropBound(len(val.labels))
         self._objective = objective
-        self._cost = cost
+        names = [item.name for item in self.tried]
+        reads = [names.index(item.reads) if item.reads else None for item in self.tried]
+        self._costs = SubsetCosts(graph, reads, cost)
         self._known: dict[tuple[str, bool], Figures] = {}
+        self._bounds: dict[tuple[str, bool], Choice] = {}
+        self._seen: dict[str, Candidate] = {}
 
     def evaluate(self, candidate: Candidate, speculate: bool = False) -> Figures:
         """Return the figures of a candidate; each is found out once.
@@ -123,25 +130,82 @@ class Evaluation:
             ValueError: It has an exit that was not tried.
         """
         key = (candidate.text, speculate)
+        self._seen[candidate.text] = candidate
         if key not in self._known:
             self._known[key] = self._evaluated(candidate, speculate)
         return self._known[key]
 
+    def is_network(self, candidate: Candidate) -> bool:
+        """Return whether each of its exits is there together with the one whose head it reads."""
+        return self._costs.is_closed(self._kept(candidate))
+
+    def at_least(self, candidate: Candidate) -> float:
+        """Return what the value of a candidate is not expected to be less than, from what is known so far.
+
+        That is its value once it was evaluated; before, ``MARGIN`` below what thresholds make of its costs:
+        of its schedule for equal shares if there is one, else of its parts.
+        """
+        self._seen[candidate.text] = candidate
+        if self.is_evaluated(candidate):
+            return self.evaluate(candidate).value
+        kept = self._kept(candidate)
+        scheduled = self._costs.is_scheduled(kept)
+        key = (candidate.text, scheduled)
+        if key not in self._bounds:
+            paths: Sequence[Cost] = self._costs.estimated(kept)
+            if scheduled:
+                paths = [path.cost for path in self._costs.of(kept).exits]
+            self._bounds[key] = self._choice(self._val.select(kept), paths)
+        return (1 - MARGIN) * self._bounds[key].cost
+
+    @property
+    def seen(self) -> tuple[Candidate, ...]:
+        """The candidates that were evaluated or bounded, in the order of the first time."""
+        return tuple(self._seen.values())
+
+    def is_evaluated(self, candidate: Candidate) -> bool:
+        """Return whether the value of a candidate is known, not only bounded."""
+        return (candidate.text, False) in self._known
+
+    def is_ever_taken(self, item: CandidateExit) -> bool:
+        """Return whether images leave at an exit in any network that was evaluated or bounded."""
+        for candidate in self.seen:
+            if item in candidate.exits:
+                found = [choice for key, choice in self._bounds.items() if key[0] == candidate.text]
+                known = [self.evaluate(candidate)] if self.is_evaluated(candidate) else []
+                number = candidate.exits.index(item)
+                if any(made.thresholds[number] != item.rule.never for made in (*found, *known)):
+                    return True
+        return False
+
+    def schedule(self, candidate: Candidate) -> bool:
+        """Schedule a candidate for equal shares; False if it was already."""
+        kept = self._kept(candidate)
+        if self._costs.is_scheduled(kept):
+            return False
+        self._costs.of(kept)
+        return True
+
+    def _kept(self, candidate: Candidate) -> tuple[int, ...]:
+        return tuple(self.tried.index(item) for item in candidate.exits)
+
+    def _choice(self, val: Answers, paths: Sequence[Cost]) -> Choice:
+        values = [cost.value(self._objective) for cost in paths]
+        return choose_sparing(val.observed(), values, self.limit, self._bound)
+
     def _evaluated(self, candidate: Candidate, speculate: bool) -> Figures:
-        kept = tuple(self.tried.index(item) for item in candidate.exits)
-        network = keep_exits(self._graph, [self._names[k] for k in kept])
+        kept = self._kept(candidate)
         val = self._val.select(kept)
         scheduled_for: tuple[float, ...] | None = None
-        costs = self._cost(network, None, False)
+        costs = self._costs.of(kept)
         for _ in range(2):
-            values = [path.cost.value(self._objective) for path in costs.exits]
-            choice = choose_sparing(val.observed(), values, self.limit, self._bound)
+            choice = self._choice(val, [path.cost for path in costs.exits])
             ratios = shares(val, choice.thresholds)
             if not kept or ratios == scheduled_for:
                 break
-            scheduled_for, costs = ratios, self._cost(network, ratios, False)
+            scheduled_for, costs = ratios, self._costs.of(kept, ratios)
         if speculate:
-            costs = self._cost(network, ratios, True)
+            costs = self._costs.of(kept, ratios, True)
         _, right = val.leaving(choice.thresholds)
         accuracy = float(right.mean())
         drop = 100 * (float(val.correct[-1].mean()) - accuracy)

@@ -129,7 +129,10 @@ def choose(evidence: Evidence) -> None:
     """Choose exits, heads and thresholds on validation images."""
     options, names = evidence.options, evidence.prepared.mount_names
     early = state_of(evidence.prepared.graph).exits[:-1]
-    tried = [CandidateExit(e.name, names[e.mount], e.head_name, e.confidence) for e in early]
+    tried = [
+        CandidateExit(e.name, names[e.mount], e.head_name, e.confidence, getattr(e, "reads", ""))
+        for e in early
+    ]
     evaluation = Evaluation(
         evidence.lowered,
         tried,
