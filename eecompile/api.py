@@ -59,6 +59,7 @@ def run(
     rules: str | None = None,
     schedule: str | None = None,
     max_latency: float | None = None,
+    guarantee: float | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -92,6 +93,8 @@ def run(
             absent.
         max_latency: Longest allowed latency of the deepest exit, in s: all costs are for the operating point
             that is best for the objective within it, or for ``point`` if it is.
+        guarantee: Probability with which the drop may exceed ``max_drop``: a seeded half of val chooses, the
+            other tests thresholds from safe to bold (`eecompile.exits.guarantee`). Not with ``optimistic``.
         progress: Called with one line of text per step.
 
     Returns:
@@ -106,7 +109,7 @@ def run(
         "data": data, "out": out, "exits": exits, "head": head, "max_drop": max_drop,
         "optimistic": optimistic, "preprocess": preprocess, "cost_model": cost_model, "seed": seed,
         "point": point, "speculate": speculate, "min_gain": min_gain, "rules": rules,
-        "schedule": schedule, "max_latency": max_latency,
+        "schedule": schedule, "max_latency": max_latency, "guarantee": guarantee,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -128,6 +131,7 @@ def run(
         schedule=schedule,
         told=check_given("run", given),
         max_latency=max_latency,
+        guarantee=guarantee,
     )
     return run_pipeline(options, progress)
 

@@ -20,6 +20,7 @@ from eecompile.cli.options import (
     DATA,
     EXITS,
     FUSION,
+    GUARANTEE,
     HEAD,
     HOST_SCALE,
     JSON,
@@ -131,6 +132,7 @@ def run(
     rules: RULES = None,
     schedule: SCHEDULE = None,
     max_latency: MAX_LATENCY = None,
+    guarantee: GUARANTEE = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -143,7 +145,8 @@ def run(
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
-        point, speculate, min_gain, rules, schedule, max_latency, progress=timed_progress(),
+        point, speculate, min_gain, rules, schedule, max_latency, guarantee,
+        progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)
     if not result.passed:

@@ -165,6 +165,14 @@ OPTIMISTIC = Annotated[
         "the mean drop over neighbouring thresholds is held to it in both cases.",
     ),
 ]
+GUARANTEE = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DELTA",
+        help="The drop exceeds --max-drop with probability DELTA at most: thresholds are tested on a half of "
+        "val that chose nothing. Not with --optimistic.",
+    ),
+]
 HOST_SCALE = Annotated[
     float | None,
     typer.Option(metavar="FACTOR", help="Scale the placeholder cost of host work. [default: 1.0]"),

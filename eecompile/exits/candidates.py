@@ -206,15 +206,37 @@ class Evaluation:
             scheduled_for, costs = ratios, self._costs.of(kept, ratios)
         if speculate:
             costs = self._costs.of(kept, ratios, True)
-        _, right = val.leaving(choice.thresholds)
-        accuracy = float(right.mean())
-        drop = 100 * (float(val.correct[-1].mean()) - accuracy)
-        return Figures(kept, choice.thresholds, ratios, costs, choice.cost, accuracy, drop)
+        seen = _accuracy(val, choice.thresholds)
+        return Figures(kept, choice.thresholds, ratios, costs, choice.cost, *seen)
+
+    def with_thresholds(
+        self, candidate: Candidate, thresholds: Sequence[np.float32], speculate: bool = False
+    ) -> Figures:
+        """Return a candidate with other thresholds than its own, scheduled for the shares they give."""
+        kept, thresholds = self._kept(candidate), tuple(thresholds)
+        val = self._val.select(kept)
+        ratios = shares(val, thresholds)
+        costs = self._costs.of(kept, ratios, speculate)
+        value = expected_cost_value(costs, ratios, self._objective)
+        return Figures(kept, thresholds, ratios, costs, value, *_accuracy(val, thresholds))
 
     def never_taken(self, candidate: Candidate) -> tuple[int, ...]:
         """Return the numbers of the exits for which no threshold holds the limit."""
         found = zip(candidate.exits, self.evaluate(candidate).thresholds, strict=True)
         return tuple(number for number, (item, t) in enumerate(found) if t == item.rule.never)
+
+
+def expected_cost_value(costs: CostReport, ratios: Sequence[float], objective: Objective) -> float:
+    """Return what is minimised, expected over exits, without speculation."""
+    values = [path.cost.value(objective) for path in costs.exits]
+    return sum(ratio * value for ratio, value in zip(ratios, values, strict=True))
+
+
+def _accuracy(seen: Answers, thresholds: Sequence[np.float32]) -> tuple[float, float]:
+    """Return the accuracy where images leave, and what the final exit has more, in points."""
+    _, right = seen.leaving(thresholds)
+    accuracy = float(right.mean())
+    return accuracy, 100 * (float(seen.correct[-1].mean()) - accuracy)
 
 
 def shares(seen: Answers, thresholds: Sequence[np.float32]) -> tuple[float, ...]:

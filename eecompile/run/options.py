@@ -43,6 +43,7 @@ class RunOptions:
     schedule: str | None = None
     told: frozenset[str] = frozenset()
     max_latency: float | None = None
+    guarantee: float | None = None
 
     def __post_init__(self) -> None:
         check_heads(self.head)
@@ -56,7 +57,27 @@ class RunOptions:
                 f"`min_gain` {self.min_gain} is not a number of points between 0 and 100",
                 "it is what an exit more must save, in points of static: 2.0 is the default",
             )
+        self._check_guarantee()
         check_seed(self.seed)
+
+    def _check_guarantee(self) -> None:
+        if self.guarantee is None:
+            return
+        if not 0 < self.guarantee < 1:
+            raise InputError(
+                f"`guarantee` {self.guarantee} is not a probability between 0 and 1",
+                "it is how probable a drop above `max_drop` may be: 0.1 is usual",
+            )
+        if self.optimistic:
+            raise InputError(
+                "`guarantee` and `optimistic` contradict: a promise cannot rest on the plain estimate",
+                "leave one of them away",
+            )
+        if self.max_drop == 0:
+            raise InputError(
+                "no number of images can prove that nothing at all is lost",
+                "with `guarantee`, allow a `max_drop` above 0",
+            )
 
 
 def check_seed(seed: int) -> int:

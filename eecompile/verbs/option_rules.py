@@ -29,6 +29,7 @@ class OptionNeed:
 NEEDS: tuple[OptionNeed, ...] = (
     OptionNeed("run", "max_drop", ("data",), "limits the accuracy that may be lost on images"),
     OptionNeed("run", "optimistic", ("data",), "says how the accuracy lost on images is held to the limit"),
+    OptionNeed("run", "guarantee", ("data",), "tests on images how much accuracy is lost"),
     OptionNeed("run", "min_gain", ("data",), "says which exits are kept when they are chosen on images"),
     OptionNeed("run", "preprocess", ("data",), "says how images become the input of the network"),
     OptionNeed("run", "seed", ("data",), "is that of training and of what is drawn of the images"),

@@ -142,12 +142,12 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
         "run",
         "-t gap9 -d digits -o out --exits 3 --head conv --objective energy --max-drop 0.5 --optimistic "
         "--preprocess raw --cost-model m --seed 7 --point p --speculate --min-gain 1 --rules zigzag "
-        "--schedule layers --max-latency 0.5",
+        "--schedule layers --max-latency 0.5 --guarantee 0.1",
         {
             "target": "gap9", "data": "digits", "out": Path("out"), "exits": "3", "head": "conv",
             "objective": "energy", "max_drop": 0.5, "optimistic": True, "preprocess": "raw",
             "cost_model": "m", "seed": 7, "point": "p", "speculate": True, "min_gain": 1.0,
-            "rules": "zigzag", "schedule": "layers", "max_latency": 0.5,
+            "rules": "zigzag", "schedule": "layers", "max_latency": 0.5, "guarantee": 0.1,
         },
     ),
     (

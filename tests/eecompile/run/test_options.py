@@ -14,6 +14,9 @@ from passes.errors import InputError
         *(({"max_drop": value}, "`max_drop`") for value in (-0.1, 100.1, float("nan"), float("inf"))),
         *(({"min_gain": value}, "`min_gain`") for value in (-1.0, 101.0, float("nan"))),
         *(({"seed": value}, "`seed`") for value in (-1, 2**32)),
+        *(({"guarantee": value}, "`guarantee`") for value in (0.0, 1.0, -0.1, float("nan"))),
+        ({"guarantee": 0.1, "optimistic": True}, "`guarantee` and `optimistic` contradict"),
+        ({"guarantee": 0.1, "max_drop": 0.0}, "no number of images can prove"),
         ({"head": "liner"}, "unknown head 'liner'"),
     ],
 )

@@ -44,7 +44,7 @@ ALWAYS = {
 }  # fmt: skip
 VALUES = {
     "max_drop": 1.0, "optimistic": True, "min_gain": 2.0, "preprocess": "auto", "seed": 0, "head": "auto",
-    "time_limit": 5.0, "target": "diana",
+    "guarantee": 0.1, "time_limit": 5.0, "target": "diana",
 }  # fmt: skip
 ARGUMENTS = {"opt": ["-p", "canonicalize,quantize"]}
 
