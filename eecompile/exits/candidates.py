@@ -5,6 +5,7 @@ Nothing here reads or writes files, trains, or looks at a clock: the same candid
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,12 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from eecompile.exits.answers import Answers
+from eecompile.exits.budgets import Budget, Constraints
 from eecompile.exits.statistics import DropBound
 from eecompile.exits.subset_costs import NetworkCost, SubsetCosts
-from eecompile.exits.thresholds import Choice, Limit, choose_sparing
+from eecompile.exits.thresholds import Choice, Limit, choose_within, least_of
 from passes.confidence import ConfidenceRule
+from passes.errors import NoSolutionError
 from targets.evaluation.paths import Cost
 from targets.evaluation.report import CostReport
 from targets.objective import Objective
@@ -25,6 +28,7 @@ from targets.objective import Objective
 # edge_tpu_quad, whose schedules vary most, it was 6.3 % at most, and 0 on diana.
 # tools/bench/bench_exit_choice.py prints it.
 MARGIN = 0.1
+_EPSILON = 1e-9
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Figures:
         value: What is minimised, expected over the images; costs are without speculation.
         accuracy: Share of right answers where each image leaves.
         drop: Accuracy lost against the final exit, in points, the plain estimate.
+        gap: No thresholds give less than ``value`` by more than this share.
+        allowed: The constraints are kept; if not, nobody leaves early and, with exits, ``value`` is infinite.
     """
 
     kept: tuple[int, ...]
@@ -84,6 +90,8 @@ class Figures:
     value: float
     accuracy: float
     drop: float
+    gap: float = 0.0
+    allowed: bool = True
 
 
 class Evaluation:
@@ -96,6 +104,7 @@ class Evaluation:
         limit: Allowed drop.
         objective: What is minimised.
         cost: Costs a network on the target.
+        constraints: What thresholds must keep besides.
     """
 
     def __init__(
@@ -106,17 +115,19 @@ class Evaluation:
         limit: Limit,
         objective: Objective,
         cost: NetworkCost,
+        constraints: Constraints | None = None,
     ) -> None:
         self.tried = tuple(tried)
         self.limit = limit
         self._val = val
         self._bound = DropBound(len(val.labels))
-        self._objective = objective
+        self.objective = objective
+        self.constraints = constraints or Constraints()
         names = [item.name for item in self.tried]
         reads = [names.index(item.reads) if item.reads else None for item in self.tried]
         self._costs = SubsetCosts(graph, reads, cost)
         self._known: dict[tuple[str, bool], Figures] = {}
-        self._bounds: dict[tuple[str, bool], Choice] = {}
+        self._bounds: dict[tuple[str, bool], Choice | None] = {}
         self._seen: dict[str, Candidate] = {}
 
     def evaluate(self, candidate: Candidate, speculate: bool = False) -> Figures:
@@ -155,8 +166,9 @@ class Evaluation:
             paths: Sequence[Cost] = self._costs.estimated(kept)
             if scheduled:
                 paths = [path.cost for path in self._costs.of(kept).exits]
-            self._bounds[key] = self._choice(self._val.select(kept), paths)
-        return (1 - MARGIN) * self._bounds[key].cost
+            self._bounds[key] = self._choice(self._val.select(kept), paths, 1 / (1 - MARGIN))
+        found = self._bounds[key]
+        return math.inf if found is None else (1 - MARGIN) * found.cost
 
     @property
     def seen(self) -> tuple[Candidate, ...]:
@@ -174,7 +186,8 @@ class Evaluation:
                 found = [choice for key, choice in self._bounds.items() if key[0] == candidate.text]
                 known = [self.evaluate(candidate)] if self.is_evaluated(candidate) else []
                 number = candidate.exits.index(item)
-                if any(made.thresholds[number] != item.rule.never for made in (*found, *known)):
+                made = [one for one in (*found, *known) if one is not None]
+                if any(one.thresholds[number] != item.rule.never for one in made):
                     return True
         return False
 
@@ -189,9 +202,59 @@ class Evaluation:
     def _kept(self, candidate: Candidate) -> tuple[int, ...]:
         return tuple(self.tried.index(item) for item in candidate.exits)
 
-    def _choice(self, val: Answers, paths: Sequence[Cost]) -> Choice:
-        values = [cost.value(self._objective) for cost in paths]
-        return choose_sparing(val.observed(), values, self.limit, self._bound)
+    def _choice(self, val: Answers, paths: Sequence[Cost], slack: float = 1.0) -> Choice | None:
+        values = [cost.value(self.objective) for cost in paths]
+        budgets = self._budgets(paths, slack)
+        return choose_within(val.observed(), values, self.limit, budgets, self._bound)
+
+    def _budgets(self, paths: Sequence[Cost], slack: float = 1.0) -> tuple[Budget, ...]:
+        return self.constraints.budgets(paths, self._costs.of(()).total, self.objective, slack)
+
+    def rated(
+        self, candidate: Candidate, thresholds: Sequence[np.float32], costs: CostReport
+    ) -> float | None:
+        """Return the value of other thresholds at given costs; ``None`` where they break a constraint."""
+        ratios = shares(self._val.select(self._kept(candidate)), thresholds)
+        reached: list[int] = []
+        for number, item in enumerate(candidate.exits):
+            if thresholds[number] != item.rule.never:
+                reached.append(number)
+            if thresholds[number] == item.rule.always:
+                break
+        else:
+            reached.append(len(thresholds))
+        for budget in self._budgets([path.cost for path in costs.exits]):
+            spent = sum(ratio * amount for ratio, amount in zip(ratios, budget.amounts, strict=True))
+            if budget.of_every_input:
+                spent = max(budget.amounts[number] for number in reached)
+            if spent > budget.at_most + _EPSILON:
+                return None
+        return expected_cost_value(costs, ratios, self.objective)
+
+    def nothing_allowed(self) -> NoSolutionError:
+        """Return what to tell where no network keeps the constraints: which binds, what can be reached."""
+        best: dict[str, tuple[float, Budget]] = {}
+        for candidate in self.seen:
+            kept = self._kept(candidate)
+            val = self._val.select(kept)
+            paths = (
+                [path.cost for path in self._costs.of(kept).exits] if self._costs.is_scheduled(kept) else []
+            )
+            for budget in self._budgets(paths or self._costs.estimated(kept)):
+                least = least_of(val.observed(), budget, self.limit, self._bound)
+                if budget.option not in best or least < best[budget.option][0]:
+                    best[budget.option] = least, budget
+        binding = {o: (least, b) for o, (least, b) in best.items() if least > b.at_most + 1e-9}
+        shown = binding or best
+        facts = "; ".join(
+            f"`{option}`: {budget.name} is {least:.3g} at least, and {budget.at_most:.3g} are allowed"
+            for option, (least, budget) in shown.items()
+        )
+        which = "" if binding else "each alone can be kept, not all together: "
+        return NoSolutionError(
+            f"no exits and thresholds keep {self.limit}, and {which}{facts}",
+            "allow more with " + " or ".join(f"`{option}`" for option in (*shown, "max_drop")),
+        )
 
     def _evaluated(self, candidate: Candidate, speculate: bool) -> Figures:
         kept = self._kept(candidate)
@@ -200,6 +263,8 @@ class Evaluation:
         costs = self._costs.of(kept)
         for _ in range(2):
             choice = self._choice(val, [path.cost for path in costs.exits])
+            if choice is None:
+                return self._refused(candidate, val, costs)
             ratios = shares(val, choice.thresholds)
             if not kept or ratios == scheduled_for:
                 break
@@ -207,7 +272,15 @@ class Evaluation:
         if speculate:
             costs = self._costs.of(kept, ratios, True)
         seen = _accuracy(val, choice.thresholds)
-        return Figures(kept, choice.thresholds, ratios, costs, choice.cost, *seen)
+        return Figures(kept, choice.thresholds, ratios, costs, choice.cost, *seen, choice.gap)
+
+    def _refused(self, candidate: Candidate, val: Answers, costs: CostReport) -> Figures:
+        """Return the figures of a network whose thresholds cannot keep the constraints."""
+        never = tuple(item.rule.never for item in candidate.exits)
+        value = math.inf if never else costs.total.value(self.objective)
+        ratios = shares(val, never)
+        kept = self._kept(candidate)
+        return Figures(kept, never, ratios, costs, value, *_accuracy(val, never), allowed=False)
 
     def with_thresholds(
         self, candidate: Candidate, thresholds: Sequence[np.float32], speculate: bool = False
@@ -217,7 +290,7 @@ class Evaluation:
         val = self._val.select(kept)
         ratios = shares(val, thresholds)
         costs = self._costs.of(kept, ratios, speculate)
-        value = expected_cost_value(costs, ratios, self._objective)
+        value = expected_cost_value(costs, ratios, self.objective)
         return Figures(kept, thresholds, ratios, costs, value, *_accuracy(val, thresholds))
 
     def never_taken(self, candidate: Candidate) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ def choose_exits(evaluation: Evaluation, speculate: bool = False, min_gain: floa
     worth = min_gain / 100 * evaluation.evaluate(Candidate()).value
 
     def value(candidate: Candidate) -> float:
-        if evaluation.never_taken(candidate):
+        if evaluation.never_taken(candidate) or not evaluation.evaluate(candidate).allowed:
             return math.inf
         return evaluation.evaluate(candidate).value + worth * len(candidate.exits)
 
@@ -86,6 +86,9 @@ def _cheapest(
     """Return the candidate of least value; those that cannot have it are never scheduled, or only once.
 
     What bounds least is looked at first: scheduled for equal shares, which bounds it anew, then evaluated.
+
+    Raises:
+        NoSolutionError: None keeps the constraints.
     """
     best: tuple[float, tuple[int, ...], Candidate] | None = None
     queue = [(at_least(c), number, c) for number, c in enumerate(candidates)]
@@ -98,8 +101,8 @@ def _cheapest(
         found = (value(candidate), evaluation.evaluate(candidate).kept, candidate)
         if best is None or found[:2] < best[:2]:
             best = found
-    if best is None:
-        raise ValueError("there is no candidate to choose from")
+    if best is None or math.isinf(best[0]):
+        raise evaluation.nothing_allowed()
     return best[2]
 
 
@@ -136,8 +139,14 @@ def _why_removed(evaluation: Evaluation, item: CandidateExit, kept: Candidate, m
         return f"no thresholds here keep {evaluation.limit}"
     static = evaluation.evaluate(Candidate()).value
     seen = [c for c in evaluation.seen if item in c.exits]
-    evaluated = [c for c in seen if evaluation.is_evaluated(c) and not evaluation.never_taken(c)]
+    evaluated = [
+        c
+        for c in seen
+        if evaluation.is_evaluated(c) and evaluation.evaluate(c).allowed and not evaluation.never_taken(c)
+    ]
     rival = min(evaluated or seen, key=evaluation.at_least)
+    if math.isinf(evaluation.at_least(rival)):
+        return "no thresholds of a network with it keep the constraints"
     with_it, without = (100 * evaluation.at_least(c) / static for c in (rival, kept))
     compared = (
         f"the best network with it costs {with_it:.1f} % of static on val, the kept one {without:.1f} %"

@@ -8,16 +8,27 @@ import numpy as np
 
 from eecompile.data.dataset import halves
 from eecompile.exits.answers import Answers
+from eecompile.exits.budgets import Constraints
 from eecompile.exits.candidates import Candidate, CandidateExit, Evaluation, Figures
 from eecompile.exits.choice import MIN_GAIN, ExitChoice, choose_exits, choose_heads, unacceptable
-from eecompile.exits.guarantee import Tested, differences, fixed_sequence, images_needed, path_through
+from eecompile.exits.guarantee import (
+    Differences,
+    Tested,
+    Thresholds,
+    differences,
+    fixed_sequence,
+    images_needed,
+    path_through,
+)
 from eecompile.exits.removed import RemovedExit
 from eecompile.exits.subset_costs import NetworkCost
 from eecompile.exits.thresholds import Limit
 from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
 from eecompile.run_files.summary import GuaranteeInfo
+from passes.errors import InputError, NoSolutionError
 from passes.state import state_of
+from targets.contract.target import Target
 
 # The form of the p-values: docs/results/threshold_guarantee.md compares them.
 TEST = "wsr"
@@ -39,8 +50,15 @@ def choose_on_val(
         )
         for e in state_of(prepared.graph).exits[:-1]
     ]
-    limit = Limit(options.max_drop, options.optimistic)
-    evaluation = Evaluation(evidence.lowered, tried, val, limit, options.objective, cost)
+    evaluation = Evaluation(
+        evidence.lowered,
+        tried,
+        val,
+        Limit(options.max_drop, options.optimistic),
+        options.objective,
+        cost,
+        constraints_of(options, prepared.target),
+    )
     if not prepared.asked:
         gain = MIN_GAIN if options.min_gain is None else options.min_gain
         chosen = choose_exits(evaluation, options.speculate, gain)
@@ -52,6 +70,29 @@ def choose_on_val(
     return _promised(evaluation, chosen, val, held, options, prepared.asked)
 
 
+def constraints_of(options: RunOptions, target: Target) -> Constraints:
+    """Return what networks and thresholds must keep.
+
+    Raises:
+        InputError: A bound in seconds, on a target without a clock.
+    """
+    point = target.operating_point
+    for name in ("max_latency_p95", "max_worst_latency"):
+        if getattr(options, name) is not None and point is None:
+            raise InputError(
+                f"`{name}` is in seconds, and no clock is known of {target.title}",
+                "bound shares of images or of cost instead, or give a target with a clock",
+            )
+    clock_hz = None if point is None else point.clock_hz.value
+    return Constraints(
+        options.max_latency_p95,
+        options.max_worst_latency,
+        options.max_final_ratio,
+        options.max_cost_ratio,
+        clock_hz,
+    )
+
+
 def _promised(
     evaluation: Evaluation,
     chosen: ExitChoice,
@@ -61,22 +102,29 @@ def _promised(
     asked: bool,
 ) -> tuple[ExitChoice, GuaranteeInfo, list[str]]:
     """Return the choice with the cheapest thresholds that pass on ``held``, or with nobody leaving early."""
-    level, kept = options.guarantee or 0.0, chosen.figures.kept
+    level, kept, costs = options.guarantee or 0.0, chosen.figures.kept, chosen.figures.costs
     seen, unseen = val.select(kept).observed(), held.select(kept).observed()
-    tested = fixed_sequence(
-        path_through(seen, chosen.figures.thresholds), unseen, options.max_drop, level, TEST
-    )
-    found = [
-        evaluation.with_thresholds(chosen.kept, thresholds) for thresholds in tested.path[: tested.accepted]
-    ]
+    # What constraints forbid on the images that choose is no part of the path.
+    rated = {
+        thresholds: value
+        for thresholds in path_through(seen, chosen.figures.thresholds)
+        if (value := evaluation.rated(chosen.kept, thresholds, costs)) is not None
+    }
+    tested = fixed_sequence(tuple(rated), unseen, options.max_drop, level, TEST)
+    accepted = tested.path[: tested.accepted]
     static = evaluation.evaluate(Candidate())
-    best = min(found, key=lambda figures: figures.value, default=None)
-    if best is not None and (asked or best.value < static.value):
-        if options.speculate:
-            best = evaluation.with_thresholds(chosen.kept, best.thresholds, True)
-        promise = _info(options, tested, best, val, held, differences(unseen, best.thresholds))
-        return replace(chosen, figures=best, never_taken=_never(chosen, best)), promise, []
-    reason = _why_none(options, len(held.labels), tested, bool(found))
+    best = min(accepted, key=lambda thresholds: rated[thresholds], default=None)
+    if best is not None and (asked or not static.allowed or rated[best] < static.value):
+        figures = evaluation.with_thresholds(chosen.kept, best, options.speculate)
+        promise = _info(options, tested, best, val, held, differences(unseen, best))
+        return replace(chosen, figures=figures, never_taken=_never(chosen, figures)), promise, []
+    if evaluation.rated(chosen.kept, [item.rule.never for item in chosen.kept.exits], costs) is None:
+        raise NoSolutionError(
+            f"no thresholds that keep the constraints could be shown to hold the drop: of {len(rated)} from "
+            f"safe to bold the first failed on {len(held.labels)} images that chose nothing",
+            "give more validation images, a larger `max_drop` or `guarantee`, or looser constraints",
+        )
+    reason = _why_none(options, len(held.labels), tested, bool(accepted))
     promise = _info(options, tested, None, val, held, None)
     if asked:
         never = tuple(item.rule.never for item in chosen.kept.exits)
@@ -112,12 +160,12 @@ def _why_none(options: RunOptions, images: int, tested: Tested, passed: bool) ->
 def _info(
     options: RunOptions,
     tested: Tested,
-    best: Figures | None,
+    best: Thresholds | None,
     val: Answers,
     held: Answers,
-    difference: np.ndarray | None,
+    difference: Differences | None,
 ) -> GuaranteeInfo:
-    p_value = None if best is None else tested.p_values[tested.path.index(best.thresholds)]
+    p_value = None if best is None else tested.p_values[tested.path.index(best)]
     return GuaranteeInfo(
         level=options.guarantee or 0.0,
         max_drop=options.max_drop,

@@ -44,6 +44,10 @@ class RunOptions:
     told: frozenset[str] = frozenset()
     max_latency: float | None = None
     guarantee: float | None = None
+    max_latency_p95: float | None = None
+    max_worst_latency: float | None = None
+    max_final_ratio: float | None = None
+    max_cost_ratio: float | None = None
 
     def __post_init__(self) -> None:
         check_heads(self.head)
@@ -58,7 +62,27 @@ class RunOptions:
                 "it is what an exit more must save, in points of static: 2.0 is the default",
             )
         self._check_guarantee()
+        self._check_constraints()
         check_seed(self.seed)
+
+    def _check_constraints(self) -> None:
+        for name in ("max_latency_p95", "max_worst_latency"):
+            seconds = getattr(self, name)
+            if seconds is None:
+                continue
+            if not (math.isfinite(seconds) and seconds > 0):
+                raise InputError(
+                    f"`{name}` {seconds} is not a time in seconds", "give a number above 0: 0.001"
+                )
+            if self.max_latency is not None:
+                raise InputError(
+                    f"`max_latency` takes an operating point behind the thresholds, `{name}` needs it before",
+                    "leave one of them away; `point` names an operating point",
+                )
+        for name in ("max_final_ratio", "max_cost_ratio"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise InputError(f"`{name}` {share} is not a share between 0 and 1", "the paper asks for 0.5")
 
     def _check_guarantee(self) -> None:
         if self.guarantee is None:

@@ -112,7 +112,7 @@ def quantize(evidence: Evidence) -> None:
     """Bring the network into Q/DQ and integer form, each node by the numbers of the core it runs on."""
     images = evidence.preprocess.apply(evenly(evidence.dataset.train.x, IMAGES))
     quantized = copy_graph(evidence.prepared.graph)
-    schemes = assign_precisions(quantized, evidence.prepared.target, evidence.options.objective)
+    schemes = assign_precisions(quantized, evidence.prepared.target, evidence.options.objective.for_schedules)
     done = calibrate(quantized, images)
     parse_pipeline("quantize")(quantized)
     evidence.quantized, evidence.lowered = quantized, copy_graph(quantized)
