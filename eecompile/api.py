@@ -59,6 +59,11 @@ def run(
     rules: str | None = None,
     schedule: str | None = None,
     max_latency: float | None = None,
+    guarantee: float | None = None,
+    max_latency_p95: float | None = None,
+    max_worst_latency: float | None = None,
+    max_final_ratio: float | None = None,
+    max_cost_ratio: float | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -74,7 +79,7 @@ def run(
         head: Head of inserted exits: ``auto`` (if absent: ``conv`` or ``linear``, whatever suits), or one of
             ``linear``, ``mlp``, ``conv``, ``separable`` and ``feature`` with genes,
             ``conv{kernel=5,reuse=logits}``; or several, separated by commas: one for each of ``exits``.
-        objective: What to minimize: ``edp``, ``latency`` or ``energy``.
+        objective: What to minimize: ``edp``, ``latency``, ``energy`` or ``macs``.
         max_drop: Allowed accuracy drop against the static network, in points; 1 if absent.
         optimistic: Hold the plain estimate of the drop to ``max_drop``, not its upper 90 % bound; the mean
             drop over neighbouring thresholds is held to it in both cases.
@@ -92,6 +97,12 @@ def run(
             absent.
         max_latency: Longest allowed latency of the deepest exit, in s: all costs are for the operating point
             that is best for the objective within it, or for ``point`` if it is.
+        guarantee: Probability with which the drop may exceed ``max_drop``: a seeded half of val chooses, the
+            other tests thresholds from safe to bold (`eecompile.exits.guarantee`). Not with ``optimistic``.
+        max_latency_p95: 95 % of the images take no longer, in s, at the operating point of all costs.
+        max_worst_latency: No input takes longer, in s: thresholds let all leave before what is slower.
+        max_final_ratio: Largest share of images that reach the final exit.
+        max_cost_ratio: Largest mean of the objective, as a share of the network without exits.
         progress: Called with one line of text per step.
 
     Returns:
@@ -106,7 +117,9 @@ def run(
         "data": data, "out": out, "exits": exits, "head": head, "max_drop": max_drop,
         "optimistic": optimistic, "preprocess": preprocess, "cost_model": cost_model, "seed": seed,
         "point": point, "speculate": speculate, "min_gain": min_gain, "rules": rules,
-        "schedule": schedule, "max_latency": max_latency,
+        "schedule": schedule, "max_latency": max_latency, "guarantee": guarantee,
+        "max_latency_p95": max_latency_p95, "max_worst_latency": max_worst_latency,
+        "max_final_ratio": max_final_ratio, "max_cost_ratio": max_cost_ratio,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -128,6 +141,11 @@ def run(
         schedule=schedule,
         told=check_given("run", given),
         max_latency=max_latency,
+        guarantee=guarantee,
+        max_latency_p95=max_latency_p95,
+        max_worst_latency=max_worst_latency,
+        max_final_ratio=max_final_ratio,
+        max_cost_ratio=max_cost_ratio,
     )
     return run_pipeline(options, progress)
 

@@ -1,4 +1,4 @@
-"""What is minimised: latency, energy, or their product."""
+"""What is minimised: latency, energy, their product, or multiplications that are counted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Amount = TypeVar("Amount", float, NDArray[np.float64])
 
 @dataclass(frozen=True)
 class Objective:
-    """A cost to be minimised: energy, latency, or energy times latency.
+    """A cost to be minimised: energy, latency, energy times latency, or MACs.
 
     Attributes:
         name: Name in options and files.
@@ -25,6 +25,7 @@ class Objective:
         key: The figure of a cost in documents and tables that tells it.
         counts_energy: Energy is a factor of it.
         counts_latency: Latency is a factor of it.
+        counts_macs: It is MACs, which no schedule changes: schedules are then for energy times latency.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Objective:
     key: str
     counts_energy: bool = True
     counts_latency: bool = True
+    counts_macs: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -39,7 +41,12 @@ class Objective:
     @property
     def is_product(self) -> bool:
         """Both count, so that one may be traded for the other."""
-        return self.counts_energy and self.counts_latency
+        return self.counts_energy and self.counts_latency and not self.counts_macs
+
+    @property
+    def for_schedules(self) -> Objective:
+        """What schedules and mappings minimise."""
+        return EDP if self.counts_macs else self
 
     def value(self, energy: Amount, latency: Amount, share: float = 1.0) -> Amount:
         """Return the cost of ``energy`` (any unit) and ``latency`` (any unit), times ``share``."""
@@ -65,15 +72,18 @@ class Objective:
 EDP = Objective("edp", "energy-delay product", "edp_j_cycles")
 LATENCY = Objective("latency", "latency", "latency_cycles", counts_energy=False)
 ENERGY = Objective("energy", "energy", "energy_pj", counts_latency=False)
+MACS = Objective("macs", "MACs", "macs", counts_macs=True)
+# What a schedule can minimise, and what exits and thresholds can.
 OBJECTIVES = (EDP, LATENCY, ENERGY)
+CHOICES = (*OBJECTIVES, MACS)
 
 
 def objective_named(name: str) -> Objective:
     """Return the objective called ``name``; raises InputError for an unknown one."""
-    for objective in OBJECTIVES:
+    for objective in CHOICES:
         if objective.name == name:
             return objective
-    raise InputError(f"unknown objective '{name}'", did_you_mean(name, [o.name for o in OBJECTIVES]))
+    raise InputError(f"unknown objective '{name}'", did_you_mean(name, [o.name for o in CHOICES]))
 
 
 def uniform(count: int) -> tuple[float, ...]:

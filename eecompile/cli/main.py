@@ -20,14 +20,19 @@ from eecompile.cli.options import (
     DATA,
     EXITS,
     FUSION,
+    GUARANTEE,
     HEAD,
     HOST_SCALE,
     JSON,
     LOCALITY,
     LPF_LIMIT,
     MAPPING,
+    MAX_COST_RATIO,
     MAX_DROP,
+    MAX_FINAL_RATIO,
     MAX_LATENCY,
+    MAX_LATENCY_P95,
+    MAX_WORST_LATENCY,
     MIN_GAIN,
     MODEL,
     OBJECTIVE,
@@ -131,6 +136,11 @@ def run(
     rules: RULES = None,
     schedule: SCHEDULE = None,
     max_latency: MAX_LATENCY = None,
+    guarantee: GUARANTEE = None,
+    max_latency_p95: MAX_LATENCY_P95 = None,
+    max_worst_latency: MAX_WORST_LATENCY = None,
+    max_final_ratio: MAX_FINAL_RATIO = None,
+    max_cost_ratio: MAX_COST_RATIO = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -143,7 +153,9 @@ def run(
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
-        point, speculate, min_gain, rules, schedule, max_latency, progress=timed_progress(),
+        point, speculate, min_gain, rules, schedule, max_latency, guarantee,
+        max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio,
+        progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)
     if not result.passed:

@@ -140,7 +140,9 @@ HEAD = Annotated[
         "insert-exits`. [default: auto]",
     ),
 ]
-OBJECTIVE = Annotated[str, typer.Option(metavar="NAME", help="What to minimize: edp, latency or energy.")]
+OBJECTIVE = Annotated[
+    str, typer.Option(metavar="NAME", help="What to minimize: edp, latency, energy or macs.")
+]
 COST_MODEL = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Latency model of the target; see `eecompile targets NAME`."),
@@ -163,6 +165,37 @@ OPTIMISTIC = Annotated[
         "--optimistic",
         help="Hold the plain estimate of the drop to --max-drop, not its upper 90 % bound; "
         "the mean drop over neighbouring thresholds is held to it in both cases.",
+    ),
+]
+GUARANTEE = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DELTA",
+        help="The drop exceeds --max-drop with probability DELTA at most: thresholds are tested on a half of "
+        "val that chose nothing. Not with --optimistic.",
+    ),
+]
+MAX_LATENCY_P95 = Annotated[
+    float | None,
+    typer.Option("--max-latency-p95", metavar="SECONDS", help="95 % of the images take no longer."),
+]
+MAX_WORST_LATENCY = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="No input takes longer: thresholds let all leave before what is slower. (--max-latency leaves "
+        "thresholds alone and takes another operating point.)",
+    ),
+]
+MAX_FINAL_RATIO = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="Largest share of images that reach the final exit, 0 to 1."),
+]
+MAX_COST_RATIO = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Largest mean of what is minimized, as a share of the network without exits, 0 to 1.",
     ),
 ]
 HOST_SCALE = Annotated[

@@ -97,6 +97,12 @@ def evenly(values: NDArray[_Scalar], count: int) -> NDArray[_Scalar]:
     return spread
 
 
+def halves(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the positions of ``count`` images in two random halves: those that choose, those that test."""
+    order = np.random.default_rng(seed).permutation(count)
+    return order[: (count + 1) // 2], order[(count + 1) // 2 :]
+
+
 def checked_images(x: NDArray[Any], where: str) -> Images:
     """Return images as uint8 or float32, without a copy where they already are; [N, H, W] gains a channel.
 

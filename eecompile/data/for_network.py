@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from eecompile.data.dataset import Dataset
+from eecompile.data.dataset import Dataset, halves
 from eecompile.data.fit import fit_to_model
 from eecompile.data.preprocess_choice import PreprocessChoice, choose_preprocess
 from eecompile.data.sources import load_data
@@ -35,7 +35,7 @@ def users_network(where: str) -> Iterator[None]:
 
 
 def open_data(
-    graph: gs.Graph, spec: str, rule: str, seed: int, where: str
+    graph: gs.Graph, spec: str, rule: str, seed: int, where: str, held: bool = False
 ) -> tuple[Dataset, PreprocessChoice]:
     """Load images and choose how they become the network's input, on validation images.
 
@@ -45,6 +45,7 @@ def open_data(
         rule: ``auto`` or a preprocessing rule.
         seed: Of a validation split that has to be carved.
         where: Name of the network in messages.
+        held: Only the first of two halves of val chooses; the other has to stay unseen by all choices.
 
     Returns:
         The images, with a note if the network has its batch built in, and the preprocessing.
@@ -76,4 +77,6 @@ def open_data(
     def predict(images: Float32) -> Array:
         return evaluator.run(lambda piece: images[piece], len(images), [final.name])[0]
 
-    return dataset, choose_preprocess(rule, predict, dataset.val.x, dataset.val.y, shape)
+    val = dataset.val
+    chooses = halves(len(val), seed)[0] if held else slice(None)
+    return dataset, choose_preprocess(rule, predict, val.x[chooses], val.y[chooses], shape)

@@ -60,6 +60,10 @@ class Answers:
         where = leaves_at(self.confidence, thresholds)
         return where, self.correct[where, np.arange(len(where))]
 
+    def part(self, images: NDArray[np.int64]) -> Answers:
+        """Return the answers for some of the images, by their positions."""
+        return Answers(tuple(z[images] for z in self.logits), self.labels[images], self.rules, self.note)
+
     def select(self, kept: Sequence[int]) -> Answers:
         """Return the answers of the early exits ``kept`` and the final one."""
         logits = tuple(self.logits[k] for k in (*kept, len(self.logits) - 1))

@@ -5,24 +5,30 @@ Nothing here reads or writes files, trains, or looks at a clock: the same candid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
 from eecompile.exits.answers import Answers
+from eecompile.exits.budgets import Budget, Constraints
 from eecompile.exits.statistics import DropBound
-from eecompile.exits.thresholds import Limit, choose_sparing
+from eecompile.exits.subset_costs import NetworkCost, SubsetCosts
+from eecompile.exits.thresholds import Choice, Limit, choose_within, least_of
 from passes.confidence import ConfidenceRule
-from passes.exits.chain import keep_exits
-from passes.state import state_of
+from passes.errors import NoSolutionError
+from targets.evaluation.paths import Cost
 from targets.evaluation.report import CostReport
 from targets.objective import Objective
 
-# From a network, the shares of inputs that leave at each of its exits (``None``: equal ones), and whether the
-# next stage may start while a head decides.
-Cost = Callable[[gs.Graph, Sequence[float] | None, bool], CostReport]
+# By how much the value of a network may lie below that of its parts together, or scheduled for the shares
+# that leave below that for equal ones; of all 26 subsets of three mounts x two families of ResNet8 on
+# edge_tpu_quad, whose schedules vary most, it was 6.3 % at most, and 0 on diana.
+# tools/bench/bench_exit_choice.py prints it.
+MARGIN = 0.1
+_EPSILON = 1e-9
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,15 @@ class CandidateExit:
         mount: What the tensor it reads is called: as the user did, else its short name.
         head: Family of its head; empty for one that the network brought along.
         rule: By which its confidence is computed.
+        reads: Name of the exit before it whose head its own reads; empty if it reads none. Without that one
+            it is in no network.
     """
 
     name: str
     mount: str
     head: str
     rule: ConfidenceRule
+    reads: str = ""
 
     def __str__(self) -> str:
         head = f"{self.head} head" if self.head else "exit"
@@ -70,6 +79,8 @@ class Figures:
         value: What is minimised, expected over the images; costs are without speculation.
         accuracy: Share of right answers where each image leaves.
         drop: Accuracy lost against the final exit, in points, the plain estimate.
+        gap: No thresholds give less than ``value`` by more than this share.
+        allowed: The constraints are kept; if not, nobody leaves early and, with exits, ``value`` is infinite.
     """
 
     kept: tuple[int, ...]
@@ -79,6 +90,8 @@ class Figures:
     value: float
     accuracy: float
     drop: float
+    gap: float = 0.0
+    allowed: bool = True
 
 
 class Evaluation:
@@ -91,6 +104,7 @@ class Evaluation:
         limit: Allowed drop.
         objective: What is minimised.
         cost: Costs a network on the target.
+        constraints: What thresholds must keep besides.
     """
 
     def __init__(
@@ -100,17 +114,21 @@ class Evaluation:
         val: Answers,
         limit: Limit,
         objective: Objective,
-        cost: Cost,
+        cost: NetworkCost,
+        constraints: Constraints | None = None,
     ) -> None:
         self.tried = tuple(tried)
         self.limit = limit
-        self._graph = graph
-        self._names = [e.name for e in state_of(graph).exits[:-1]]
         self._val = val
         self._bound = DropBound(len(val.labels))
-        self._objective = objective
-        self._cost = cost
+        self.objective = objective
+        self.constraints = constraints or Constraints()
+        names = [item.name for item in self.tried]
+        reads = [names.index(item.reads) if item.reads else None for item in self.tried]
+        self._costs = SubsetCosts(graph, reads, cost)
         self._known: dict[tuple[str, bool], Figures] = {}
+        self._bounds: dict[tuple[str, bool], Choice | None] = {}
+        self._seen: dict[str, Candidate] = {}
 
     def evaluate(self, candidate: Candidate, speculate: bool = False) -> Figures:
         """Return the figures of a candidate; each is found out once.
@@ -123,34 +141,175 @@ class Evaluation:
             ValueError: It has an exit that was not tried.
         """
         key = (candidate.text, speculate)
+        self._seen[candidate.text] = candidate
         if key not in self._known:
             self._known[key] = self._evaluated(candidate, speculate)
         return self._known[key]
 
+    def is_network(self, candidate: Candidate) -> bool:
+        """Return whether each of its exits is there together with the one whose head it reads."""
+        return self._costs.is_closed(self._kept(candidate))
+
+    def at_least(self, candidate: Candidate) -> float:
+        """Return what the value of a candidate is not expected to be less than, from what is known so far.
+
+        That is its value once it was evaluated; before, ``MARGIN`` below what thresholds make of its costs:
+        of its schedule for equal shares if there is one, else of its parts.
+        """
+        self._seen[candidate.text] = candidate
+        if self.is_evaluated(candidate):
+            return self.evaluate(candidate).value
+        kept = self._kept(candidate)
+        scheduled = self._costs.is_scheduled(kept)
+        key = (candidate.text, scheduled)
+        if key not in self._bounds:
+            paths: Sequence[Cost] = self._costs.estimated(kept)
+            if scheduled:
+                paths = [path.cost for path in self._costs.of(kept).exits]
+            self._bounds[key] = self._choice(self._val.select(kept), paths, 1 / (1 - MARGIN))
+        found = self._bounds[key]
+        return math.inf if found is None else (1 - MARGIN) * found.cost
+
+    @property
+    def seen(self) -> tuple[Candidate, ...]:
+        """The candidates that were evaluated or bounded, in the order of the first time."""
+        return tuple(self._seen.values())
+
+    def is_evaluated(self, candidate: Candidate) -> bool:
+        """Return whether the value of a candidate is known, not only bounded."""
+        return (candidate.text, False) in self._known
+
+    def is_ever_taken(self, item: CandidateExit) -> bool:
+        """Return whether images leave at an exit in any network that was evaluated or bounded."""
+        for candidate in self.seen:
+            if item in candidate.exits:
+                found = [choice for key, choice in self._bounds.items() if key[0] == candidate.text]
+                known = [self.evaluate(candidate)] if self.is_evaluated(candidate) else []
+                number = candidate.exits.index(item)
+                made = [one for one in (*found, *known) if one is not None]
+                if any(one.thresholds[number] != item.rule.never for one in made):
+                    return True
+        return False
+
+    def schedule(self, candidate: Candidate) -> bool:
+        """Schedule a candidate for equal shares; False if it was already."""
+        kept = self._kept(candidate)
+        if self._costs.is_scheduled(kept):
+            return False
+        self._costs.of(kept)
+        return True
+
+    def _kept(self, candidate: Candidate) -> tuple[int, ...]:
+        return tuple(self.tried.index(item) for item in candidate.exits)
+
+    def _choice(self, val: Answers, paths: Sequence[Cost], slack: float = 1.0) -> Choice | None:
+        values = [cost.value(self.objective) for cost in paths]
+        budgets = self._budgets(paths, slack)
+        return choose_within(val.observed(), values, self.limit, budgets, self._bound)
+
+    def _budgets(self, paths: Sequence[Cost], slack: float = 1.0) -> tuple[Budget, ...]:
+        return self.constraints.budgets(paths, self._costs.of(()).total, self.objective, slack)
+
+    def rated(
+        self, candidate: Candidate, thresholds: Sequence[np.float32], costs: CostReport
+    ) -> float | None:
+        """Return the value of other thresholds at given costs; ``None`` where they break a constraint."""
+        ratios = shares(self._val.select(self._kept(candidate)), thresholds)
+        reached: list[int] = []
+        for number, item in enumerate(candidate.exits):
+            if thresholds[number] != item.rule.never:
+                reached.append(number)
+            if thresholds[number] == item.rule.always:
+                break
+        else:
+            reached.append(len(thresholds))
+        for budget in self._budgets([path.cost for path in costs.exits]):
+            spent = sum(ratio * amount for ratio, amount in zip(ratios, budget.amounts, strict=True))
+            if budget.of_every_input:
+                spent = max(budget.amounts[number] for number in reached)
+            if spent > budget.at_most + _EPSILON:
+                return None
+        return expected_cost_value(costs, ratios, self.objective)
+
+    def nothing_allowed(self) -> NoSolutionError:
+        """Return what to tell where no network keeps the constraints: which binds, what can be reached."""
+        best: dict[str, tuple[float, Budget]] = {}
+        for candidate in self.seen:
+            kept = self._kept(candidate)
+            val = self._val.select(kept)
+            paths = (
+                [path.cost for path in self._costs.of(kept).exits] if self._costs.is_scheduled(kept) else []
+            )
+            for budget in self._budgets(paths or self._costs.estimated(kept)):
+                least = least_of(val.observed(), budget, self.limit, self._bound)
+                if budget.option not in best or least < best[budget.option][0]:
+                    best[budget.option] = least, budget
+        binding = {o: (least, b) for o, (least, b) in best.items() if least > b.at_most + 1e-9}
+        shown = binding or best
+        facts = "; ".join(
+            f"`{option}`: {budget.name} is {least:.3g} at least, and {budget.at_most:.3g} are allowed"
+            for option, (least, budget) in shown.items()
+        )
+        which = "" if binding else "each alone can be kept, not all together: "
+        return NoSolutionError(
+            f"no exits and thresholds keep {self.limit}, and {which}{facts}",
+            "allow more with " + " or ".join(f"`{option}`" for option in (*shown, "max_drop")),
+        )
+
     def _evaluated(self, candidate: Candidate, speculate: bool) -> Figures:
-        kept = tuple(self.tried.index(item) for item in candidate.exits)
-        network = keep_exits(self._graph, [self._names[k] for k in kept])
+        kept = self._kept(candidate)
         val = self._val.select(kept)
         scheduled_for: tuple[float, ...] | None = None
-        costs = self._cost(network, None, False)
+        costs = self._costs.of(kept)
         for _ in range(2):
-            values = [path.cost.value(self._objective) for path in costs.exits]
-            choice = choose_sparing(val.observed(), values, self.limit, self._bound)
+            choice = self._choice(val, [path.cost for path in costs.exits])
+            if choice is None:
+                return self._refused(candidate, val, costs)
             ratios = shares(val, choice.thresholds)
             if not kept or ratios == scheduled_for:
                 break
-            scheduled_for, costs = ratios, self._cost(network, ratios, False)
+            scheduled_for, costs = ratios, self._costs.of(kept, ratios)
         if speculate:
-            costs = self._cost(network, ratios, True)
-        _, right = val.leaving(choice.thresholds)
-        accuracy = float(right.mean())
-        drop = 100 * (float(val.correct[-1].mean()) - accuracy)
-        return Figures(kept, choice.thresholds, ratios, costs, choice.cost, accuracy, drop)
+            costs = self._costs.of(kept, ratios, True)
+        seen = _accuracy(val, choice.thresholds)
+        return Figures(kept, choice.thresholds, ratios, costs, choice.cost, *seen, choice.gap)
+
+    def _refused(self, candidate: Candidate, val: Answers, costs: CostReport) -> Figures:
+        """Return the figures of a network whose thresholds cannot keep the constraints."""
+        never = tuple(item.rule.never for item in candidate.exits)
+        value = math.inf if never else costs.total.value(self.objective)
+        ratios = shares(val, never)
+        kept = self._kept(candidate)
+        return Figures(kept, never, ratios, costs, value, *_accuracy(val, never), allowed=False)
+
+    def with_thresholds(
+        self, candidate: Candidate, thresholds: Sequence[np.float32], speculate: bool = False
+    ) -> Figures:
+        """Return a candidate with other thresholds than its own, scheduled for the shares they give."""
+        kept, thresholds = self._kept(candidate), tuple(thresholds)
+        val = self._val.select(kept)
+        ratios = shares(val, thresholds)
+        costs = self._costs.of(kept, ratios, speculate)
+        value = expected_cost_value(costs, ratios, self.objective)
+        return Figures(kept, thresholds, ratios, costs, value, *_accuracy(val, thresholds))
 
     def never_taken(self, candidate: Candidate) -> tuple[int, ...]:
         """Return the numbers of the exits for which no threshold holds the limit."""
         found = zip(candidate.exits, self.evaluate(candidate).thresholds, strict=True)
         return tuple(number for number, (item, t) in enumerate(found) if t == item.rule.never)
+
+
+def expected_cost_value(costs: CostReport, ratios: Sequence[float], objective: Objective) -> float:
+    """Return what is minimised, expected over exits, without speculation."""
+    values = [path.cost.value(objective) for path in costs.exits]
+    return sum(ratio * value for ratio, value in zip(ratios, values, strict=True))
+
+
+def _accuracy(seen: Answers, thresholds: Sequence[np.float32]) -> tuple[float, float]:
+    """Return the accuracy where images leave, and what the final exit has more, in points."""
+    _, right = seen.leaving(thresholds)
+    accuracy = float(right.mean())
+    return accuracy, 100 * (float(seen.correct[-1].mean()) - accuracy)
 
 
 def shares(seen: Answers, thresholds: Sequence[np.float32]) -> tuple[float, ...]:

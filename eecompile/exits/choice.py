@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,83 +50,116 @@ def choose_exits(evaluation: Evaluation, speculate: bool = False, min_gain: floa
         speculate: The next stage may start while a head decides, in the costs of the network that is chosen.
         min_gain: What an exit more must save, in points of static.
     """
-    static = evaluation.evaluate(Candidate())
-    found = {Candidate(): static.value}
-    for candidate in _subsets(evaluation.tried):
-        if candidate.exits and not evaluation.never_taken(candidate):
-            found[candidate] = evaluation.evaluate(candidate).value
-    worth = min_gain / 100 * static.value
-    kept = min(found, key=lambda c: (found[c] + worth * len(c.exits), _positions(evaluation, c)))
-    return _chosen(evaluation, kept, found, speculate, min_gain)
+    worth = min_gain / 100 * evaluation.evaluate(Candidate()).value
+
+    def value(candidate: Candidate) -> float:
+        if evaluation.never_taken(candidate) or not evaluation.evaluate(candidate).allowed:
+            return math.inf
+        return evaluation.evaluate(candidate).value + worth * len(candidate.exits)
+
+    kept = _cheapest(
+        evaluation,
+        _subsets(evaluation),
+        value,
+        lambda candidate: evaluation.at_least(candidate) + worth * len(candidate.exits),
+    )
+    return _chosen(evaluation, kept, speculate, min_gain)
 
 
 def choose_heads(evaluation: Evaluation, speculate: bool = False) -> ExitChoice:
     """Keep an exit on every mount that was tried, with the head that makes the network cheapest on val."""
     mounts = dict.fromkeys(item.mount for item in evaluation.tried)
     rivals = [[item for item in evaluation.tried if item.mount == mount] for mount in mounts]
-    found = {
-        candidate: evaluation.evaluate(candidate).value
-        for candidate in map(Candidate, itertools.product(*rivals))
-    }
-    kept = min(found, key=lambda c: (found[c], _positions(evaluation, c)))
-    return _chosen(evaluation, kept, found, speculate, None)
+    networks = filter(evaluation.is_network, map(Candidate, itertools.product(*rivals)))
+    kept = _cheapest(
+        evaluation, networks, lambda candidate: evaluation.evaluate(candidate).value, evaluation.at_least
+    )
+    return _chosen(evaluation, kept, speculate, None)
 
 
-def _subsets(tried: Sequence[CandidateExit]) -> Iterator[Candidate]:
-    """Yield every choice of exits with one head per mount, the fewest first."""
-    for size in range(len(tried) + 1):
-        for exits in itertools.combinations(tried, size):
-            if len({item.mount for item in exits}) == size:
-                yield Candidate(exits)
+def _cheapest(
+    evaluation: Evaluation,
+    candidates: Iterable[Candidate],
+    value: Callable[[Candidate], float],
+    at_least: Callable[[Candidate], float],
+) -> Candidate:
+    """Return the candidate of least value; those that cannot have it are never scheduled, or only once.
+
+    What bounds least is looked at first: scheduled for equal shares, which bounds it anew, then evaluated.
+
+    Raises:
+        NoSolutionError: None keeps the constraints.
+    """
+    best: tuple[float, tuple[int, ...], Candidate] | None = None
+    queue = [(at_least(c), number, c) for number, c in enumerate(candidates)]
+    heapq.heapify(queue)
+    while queue and (best is None or queue[0][0] <= best[0]):
+        _, number, candidate = heapq.heappop(queue)
+        if evaluation.schedule(candidate):
+            heapq.heappush(queue, (at_least(candidate), number, candidate))
+            continue
+        found = (value(candidate), evaluation.evaluate(candidate).kept, candidate)
+        if best is None or found[:2] < best[:2]:
+            best = found
+    if best is None or math.isinf(best[0]):
+        raise evaluation.nothing_allowed()
+    return best[2]
 
 
-def _positions(evaluation: Evaluation, candidate: Candidate) -> tuple[int, ...]:
-    return evaluation.evaluate(candidate).kept
+def _subsets(evaluation: Evaluation) -> Iterator[Candidate]:
+    """Yield every network with some of the exits, one head per mount, the fewest first."""
+    for size in range(len(evaluation.tried) + 1):
+        for exits in itertools.combinations(evaluation.tried, size):
+            candidate = Candidate(exits)
+            if len({item.mount for item in exits}) == size and evaluation.is_network(candidate):
+                yield candidate
 
 
 def _chosen(
     evaluation: Evaluation,
     kept: Candidate,
-    found: dict[Candidate, float],
     speculate: bool,
     min_gain: float | None,
 ) -> ExitChoice:
     static = evaluation.evaluate(Candidate())
-    removed = []
-    for item in evaluation.tried:
-        if item not in kept.exits:
-            rival = min((c for c in found if item in c.exits), key=found.__getitem__, default=None)
-            reason = _why_removed(evaluation, item, rival, kept, min_gain)
-            removed.append(RemovedExit(name=str(item), mount_name=item.mount, reason=reason))
+    removed = tuple(
+        RemovedExit(
+            name=str(item), mount_name=item.mount, reason=_why_removed(evaluation, item, kept, min_gain)
+        )
+        for item in evaluation.tried
+        if item not in kept.exits
+    )
     figures = evaluation.evaluate(kept, speculate)
-    return ExitChoice(kept, figures, static.costs, tuple(removed), evaluation.never_taken(kept), min_gain)
+    return ExitChoice(kept, figures, static.costs, removed, evaluation.never_taken(kept), min_gain)
 
 
-def _why_removed(
-    evaluation: Evaluation,
-    item: CandidateExit,
-    rival: Candidate | None,
-    kept: Candidate,
-    min_gain: float | None,
-) -> str:
-    """Return why an exit is not kept; ``rival`` is the best network with it."""
-    if rival is None:
+def _why_removed(evaluation: Evaluation, item: CandidateExit, kept: Candidate, min_gain: float | None) -> str:
+    """Return why an exit is not kept: what a network with it costs, or is expected to cost at least."""
+    if not evaluation.is_ever_taken(item):
         return f"no thresholds here keep {evaluation.limit}"
     static = evaluation.evaluate(Candidate()).value
-    with_it, without = (100 * evaluation.evaluate(c).value / static for c in (rival, kept))
+    seen = [c for c in evaluation.seen if item in c.exits]
+    evaluated = [
+        c
+        for c in seen
+        if evaluation.is_evaluated(c) and evaluation.evaluate(c).allowed and not evaluation.never_taken(c)
+    ]
+    rival = min(evaluated or seen, key=evaluation.at_least)
+    if math.isinf(evaluation.at_least(rival)):
+        return "no thresholds of a network with it keep the constraints"
+    with_it, without = (100 * evaluation.at_least(c) / static for c in (rival, kept))
     compared = (
         f"the best network with it costs {with_it:.1f} % of static on val, the kept one {without:.1f} %"
+        if evaluated
+        else f"a network with it costs over {with_it:.1f} % of static on val, the kept one {without:.1f} %"
     )
     if other := next((k for k in kept.exits if k.mount == item.mount), None):
         return f"{compared} with the {other}"
     more = len(rival.exits) - len(kept.exits)
     if min_gain is None or with_it >= without or more < 1:
         return compared
-    saved = (without - with_it) / more
-    return (
-        f"{compared}: an exit more saves {saved:.1f} points of static, less than the {min_gain:g} asked for "
-        "(`min_gain`)"
-    )
+    saves = f"{'' if evaluated else 'at most '}{(without - with_it) / more:.1f} points of static"
+    return f"{compared}: an exit more saves {saves}, less than the {min_gain:g} asked for (`min_gain`)"
 
 
 def oversized(val: Answers, thresholds: Sequence[np.float32]) -> list[str]:

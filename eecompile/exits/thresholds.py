@@ -1,27 +1,30 @@
 """Choose thresholds: least expected cost such that the accuracy drop stays within bounds.
 
 Thresholds only matter through which images leave where, so the candidates are the midpoints between
-observed confidences: nothing lies between them. One and two exits are searched exhaustively; with
-more, every pair in turn is, the others held, until no pair gets better. Of more than ``MAX_STEPS``
-midpoints every so many is taken, evenly in images, so that the time of a pair does not grow with the
-square of the validation set.
+observed confidences: nothing lies between them. One and two exits are searched exhaustively (of more than
+``MAX_STEPS`` midpoints of two exits every so many is taken, evenly in images); more exits, and further
+budgets, by branch and bound, which says how far from the best it stopped.
 
 As a threshold falls, the observed drop wanders upwards; where it dips back under the limit for a few
 images is luck that a search would find and a test set would not repeat. So the limit must also hold
-for the mean drop over neighbouring thresholds.
+for the mean drop over neighbouring thresholds, of all exits at once. An exit that nothing leaves at
+has no neighbours: whoever leaves it out does not have it.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
+from eecompile.exits.allowed import first_allowed, neighbour_mean
+from eecompile.exits.branch_and_bound import solve
+from eecompile.exits.budgets import Budget
+from eecompile.exits.problem import ThresholdProblem
 from eecompile.exits.statistics import DropBound
 from passes.confidence import ConfidenceRule
 
@@ -34,6 +37,8 @@ _EPSILON = 1e-9
 NEIGHBOUR_SHARE = 0.05
 MAX_NEIGHBOURS = 32
 MAX_STEPS = 1000
+# Boxes a choice looks at: for three or four exits it then mostly is the best, and takes under a second.
+MAX_NODES = 500
 
 
 @dataclass(frozen=True)
@@ -93,10 +98,12 @@ class Choice:
     Attributes:
         thresholds: One per early exit; ``never`` of its rule: the exit is not worth having.
         cost: Mean cost, in the unit of the costs given.
+        gap: No thresholds cost less by more than this share of ``cost``; 0: these are the best.
     """
 
     thresholds: tuple[np.float32, ...]
     cost: float
+    gap: float = 0.0
 
 
 def leaves_at(confidence: NDArray[np.float32], thresholds: Sequence[np.float32]) -> NDArray[np.int64]:
@@ -109,7 +116,11 @@ def leaves_at(confidence: NDArray[np.float32], thresholds: Sequence[np.float32])
 
 
 def choose(
-    observed: Observed, costs: Sequence[float], limit: Limit, bound: DropBound | None = None
+    observed: Observed,
+    costs: Sequence[float],
+    limit: Limit,
+    bound: DropBound | None = None,
+    max_nodes: int = MAX_NODES,
 ) -> Choice:
     """Return the thresholds of least mean cost within ``limit``.
 
@@ -118,68 +129,126 @@ def choose(
         costs: Cost of the whole path to each exit, the final one included (any unit).
         limit: Allowed drop against the final exit.
         bound: Bootstrap bound for that many images, shared between calls to save time.
+        max_nodes: Boxes of thresholds that are looked at with more than two exits.
 
     Returns:
         The best thresholds; where no image leaves early nothing is lost, so there always are some.
     """
+    found = choose_within(observed, costs, limit, (), bound, max_nodes)
+    if found is None:
+        raise ValueError("a limit that forbids to lose nothing")
+    return found
+
+
+def choose_within(
+    observed: Observed,
+    costs: Sequence[float],
+    limit: Limit,
+    budgets: Sequence[Budget],
+    bound: DropBound | None = None,
+    max_nodes: int = MAX_NODES,
+) -> Choice | None:
+    """Return the cheapest thresholds within ``limit`` and ``budgets``; ``None`` if none were found."""
     early, total = observed.confidence.shape
     bound = bound or DropBound(total)
-    thresholds = [rule.never for rule in observed.rules]
-    cost = float(costs[-1])
     if early == 0:
-        return Choice((), cost)
-    pairs = [(0, 0)] if early == 1 else list(itertools.combinations(range(early), 2))
-    improved = True
-    while improved:
-        improved = False
-        for first, second in pairs:
-            surface = _Surface(observed, costs, thresholds, first, second)
-            found = _search_pair(surface, limit, bound)
-            if found is not None and found[0] < cost * (1 - 1e-12):
-                cost, chosen_first, chosen_second = found
-                thresholds[second] = chosen_second
-                thresholds[first] = chosen_first
-                improved = len(pairs) > 1
-    return Choice(tuple(thresholds), cost)
+        kept = all(budget.amounts[-1] <= budget.at_most + _EPSILON for budget in budgets)
+        return Choice((), float(costs[-1])) if kept else None
+    if budgets or early > 2:
+        return _solved(observed, costs, limit, bound, budgets, max_nodes)
+    never, cost = tuple(rule.never for rule in observed.rules), float(costs[-1])
+    found = _search_pair(_Surface(observed, costs, 0, early - 1), limit, bound)
+    if found is None or found[0] >= cost * (1 - 1e-12):
+        return Choice(never, cost)
+    return Choice(found[1:][:early], found[0])
 
 
-def choose_sparing(
-    observed: Observed, costs: Sequence[float], limit: Limit, bound: DropBound | None = None
-) -> Choice:
-    """Return the thresholds of least mean cost within ``limit`` for exits that all stay, taken or not.
+def least_of(observed: Observed, budget: Budget, limit: Limit, bound: DropBound | None = None) -> float:
+    """Return the least mean that images can take of a budget within ``limit``, were it all that counts.
 
-    Thresholds near that of an exit which errs on every image let too much be lost, and so would forbid all
-    thresholds of the others. So where :func:`choose` leaves an exit out, it is also asked with one exit less
-    that may be taken, as long as that pays.
-
-    Args:
-        observed: Answers on validation images.
-        costs: Cost of the whole path to each exit, the final one included (any unit).
-        limit: Allowed drop against the final exit.
-        bound: Bootstrap bound for that many images.
+    Of what holds for every input it is the least amount that some exit lets none go beyond.
     """
-    best = choose(observed, costs, limit, bound)
-    taken = list(range(len(best.thresholds)))
-    while len(taken) > 1 and any(best.thresholds[k] == observed.rules[k].never for k in taken):
-        fewer = [[k for k in taken if k != left_out] for left_out in taken]
-        choices = [
-            choose(observed.select(kept), [*(costs[k] for k in kept), costs[-1]], limit, bound)
-            for kept in fewer
-        ]
-        cheapest = min(range(len(fewer)), key=lambda number: choices[number].cost)
-        if choices[cheapest].cost >= best.cost:
-            break
-        taken = fewer[cheapest]
-        thresholds = [rule.never for rule in observed.rules]
-        for k, threshold in zip(taken, choices[cheapest].thresholds, strict=True):
-            thresholds[k] = threshold
-        best = Choice(tuple(thresholds), choices[cheapest].cost)
-    return best
+    if not budget.of_every_input:
+        found = choose_within(observed, budget.amounts, limit, (), bound)
+        return budget.amounts[-1] if found is None else found.cost
+    for most in sorted(set(budget.amounts)):
+        alone = replace(budget, amounts=tuple(float(a > most) for a in budget.amounts), at_most=0.0)
+        if choose_within(observed, alone.amounts, limit, (alone,), bound) is not None:
+            return most
+    return max(budget.amounts)
+
+
+def _solved(
+    observed: Observed,
+    costs: Sequence[float],
+    limit: Limit,
+    bound: DropBound,
+    budgets: Sequence[Budget],
+    max_nodes: int,
+) -> Choice | None:
+    count, total = len(observed.rules), bound.total
+    steps = [candidates(c, rule) for c, rule in zip(observed.confidence, observed.rules, strict=True)]
+    last = tuple(len(values) - 1 for values in steps)
+    box: list[tuple[int, int]] | None = [(0, end) for end in last]
+    for budget in budgets:
+        if budget.of_every_input and box is not None:
+            box = _closed(box, last, budget)
+    if box is None:
+        return None
+    problem = ThresholdProblem(
+        rank=_ranks(observed.confidence, steps),
+        steps=last,
+        cost=np.asarray(costs, np.float64),
+        change=observed.correct.astype(np.int64) - observed.correct[-1],
+        allows=lambda lost, gained: limit.allows(bound, lost, gained),
+        amounts=np.array([b.amounts for b in budgets], np.float64).reshape(-1, count + 1),
+        budgets=np.array([b.at_most * total for b in budgets], np.float64),
+        most_drop=limit.max_drop / 100 * total,
+        reach=reach_of(total),
+    )
+    never = (0,) * count
+    seeds = (never,) if all(low == 0 for low, _ in box) else ()
+    found = solve(problem, seeds, tuple(box), max_nodes=max_nodes)
+    if found.point is None:
+        return None
+    thresholds = tuple(values[step] for values, step in zip(steps, found.point, strict=True))
+    return Choice(thresholds, found.total / total, found.gap)
+
+
+def _closed(box: list[tuple[int, int]], last: Sequence[int], budget: Budget) -> list[tuple[int, int]] | None:
+    """Return what of ``box`` keeps a budget for every input; ``None`` if every path takes some of it."""
+    free = [k for k, amount in enumerate(budget.amounts) if amount <= budget.at_most]
+    deepest = max(free, default=-1)
+    if deepest < 0:
+        return None
+    kept = list(box)
+    for number, end in enumerate(last):
+        if number == deepest:
+            kept[number] = (end, end)
+        elif number not in free and number < deepest:
+            kept[number] = (0, 0)
+    return kept
+
+
+def _ranks(confidence: NDArray[np.float32], steps: Sequence[NDArray[np.float32]]) -> NDArray[np.int64]:
+    """Return how many candidates [exits - 1, n] an image does not reach at each exit, less one.
+
+    A confidence that is not a number reaches none.
+    """
+    ranks = np.empty(confidence.shape, np.int64)
+    for row, values, thresholds in zip(ranks, confidence, steps, strict=True):
+        row[:] = np.searchsorted(-thresholds, -values, side="left") - 1
+    return ranks
+
+
+def reach_of(total: int) -> int:
+    """Return how many candidates to either side are neighbours of a threshold, for so many images."""
+    return min(MAX_NEIGHBOURS, round(NEIGHBOUR_SHARE * total))
 
 
 def candidates(confidence: NDArray[np.float32], rule: ConfidenceRule) -> NDArray[np.float32]:
     """Return ``never``, then the midpoints between observed confidences, falling, then ``always``."""
-    distinct = np.unique(confidence)[::-1]
+    distinct = np.unique(confidence[~np.isnan(confidence)])[::-1]
     middle = ((distinct[:-1].astype(np.float64) + distinct[1:]) / 2).astype(np.float32)
     # A midpoint that rounds down onto its lower neighbour would let that one leave too.
     middle = np.where(middle <= distinct[1:], distinct[:-1], middle)
@@ -187,24 +256,19 @@ def candidates(confidence: NDArray[np.float32], rule: ConfidenceRule) -> NDArray
 
 
 class _Surface:
-    """Cost and drop of the network over both thresholds of one pair of exits, the others held.
+    """Cost and drop of the network over both thresholds of two exits.
 
-    Each image has three outcomes: it leaves at ``first``, at ``second``, or where the held thresholds
-    send it; an exit behind that place cannot catch it any more. ``first == second``: one exit alone.
+    Each image has three outcomes: it leaves at ``first``, at ``second``, or at the final exit.
+    ``first == second``: one exit alone.
     """
 
-    def __init__(
-        self, observed: Observed, costs: Sequence[float], held: Sequence[np.float32], first: int, second: int
-    ) -> None:
+    def __init__(self, observed: Observed, costs: Sequence[float], first: int, second: int) -> None:
         self._observed = observed
         self._cost = np.asarray(costs, np.float64)
         self.total = observed.confidence.shape[1]
         rules = observed.rules
-        others = [rules[n].never if n in (first, second) else t for n, t in enumerate(held)]
-        self._fallback = leaves_at(observed.confidence, others)
         # +1 gained, -1 lost against the static network
         self._change = observed.correct.astype(np.int64) - observed.correct[-1].astype(np.int64)
-        self._base = self._change[self._fallback, np.arange(self.total)]
         self._confidence, self._first = self._effect(first)
         alone = first == second
         steps = candidates(observed.confidence[first], rules[first])
@@ -220,23 +284,17 @@ class _Surface:
 
     def _effect(self, number: int) -> tuple[NDArray[np.float32], Float64]:
         """Return confidence [n], and what leaving at exit ``number`` adds to (cost, lost, gained) [3, n]."""
-        reached = number < self._fallback
-        confidence = np.where(reached, self._observed.confidence[number], np.float32(-np.inf))
+        # What is not a number never leaves.
+        confidence = np.nan_to_num(self._observed.confidence[number], nan=-np.inf)
         change = self._change[number]
-        added = np.stack(
-            [
-                self._cost[number] - self._cost[self._fallback],
-                (change == -1).astype(np.float64) - (self._base == -1),
-                (change == 1).astype(np.float64) - (self._base == 1),
-            ]
-        )
-        return confidence, np.where(reached, added, 0.0)
+        added = np.full(self.total, self._cost[number] - self._cost[-1])
+        return confidence, np.stack([added, change == -1, change == 1])
 
     def rows(self, start: int, stop: int) -> Float64:
         """Return (cost, lost, gained) [3, rows, steps of second], summed over images."""
         leaves = self._confidence[None, :] >= self.steps[0][start:stop, None]
         stays = ~leaves[:, self._order]
-        base = [self._cost[self._fallback].sum(), (self._base == -1).sum(), (self._base == 1).sum()]
+        base = [self.total * self._cost[-1], 0.0, 0.0]
         sums = []
         for start_value, first, second in zip(base, self._first, self._second, strict=True):
             prefix = np.zeros((len(leaves), self.total + 1))
@@ -251,18 +309,18 @@ def _search_pair(
     """Return mean cost and both thresholds of the cheapest allowed point, or None."""
     total, (first, second) = surface.total, surface.steps
     best: tuple[float, np.float32, np.float32] | None = None
-    reach = min(MAX_NEIGHBOURS, round(NEIGHBOUR_SHARE * total))
+    reach = reach_of(total)
     size = max(2 * reach + 1, _CHUNK_CELLS // (total + 1))
     for start in range(0, len(first), size):
         halo = min(reach, start)  # neighbours of the first rows
         cost, lost, gained = surface.rows(start - halo, start + size + reach)
-        around = _neighbour_mean(_neighbour_mean(100.0 * (lost - gained) / total, reach, 0), reach, 1)
+        around = _around(100.0 * (lost - gained) / total, reach, start == 0)
         own = slice(halo, halo + size)
         value = np.where(around <= limit.max_drop + _EPSILON, cost / total, np.inf)[own]
         # Cheap first: only points that could win are put before the bootstrap bound.
         ranking = np.argsort(value, axis=None, kind="stable")[: np.count_nonzero(np.isfinite(value))]
         counts = lost[own].ravel().astype(np.int64), gained[own].ravel().astype(np.int64)
-        found = _first_allowed(ranking, *counts, limit, bound)
+        found = first_allowed(ranking, *counts, lambda *c: limit.allows(bound, *c))
         if found is not None:
             row, column = divmod(found, value.shape[1])
             if best is None or value[row, column] < best[0]:
@@ -270,24 +328,11 @@ def _search_pair(
     return best
 
 
-def _neighbour_mean(values: Float64, reach: int, axis: int) -> Float64:
-    """Return the mean over up to ``reach`` neighbours on either side along ``axis``, fewer at the ends."""
-    count = values.shape[axis]
-    sums = np.concatenate([np.zeros_like(values.take([0], axis)), values.cumsum(axis)], axis)
-    low = np.maximum(np.arange(count) - reach, 0)
-    high = np.minimum(np.arange(count) + reach + 1, count)
-    shape = [-1 if a == axis else 1 for a in range(values.ndim)]
-    result: Float64 = (sums.take(high, axis) - sums.take(low, axis)) / (high - low).reshape(shape)
-    return result
-
-
-def _first_allowed(ranking: Array, lost: Array, gained: Array, limit: Limit, bound: DropBound) -> int | None:
-    """Return the first cell of ``ranking`` within the limit, looking at growing pieces of it."""
-    start, size = 0, 1024
-    while start < len(ranking):
-        piece = ranking[start : start + size]
-        allowed = limit.allows(bound, lost[piece], gained[piece])
-        if allowed.any():
-            return int(piece[int(np.argmax(allowed))])
-        start, size = start + size, size * 4
-    return None
+def _around(drop: Float64, reach: int, from_top: bool) -> Float64:
+    """Return the mean drop over neighbours; in the first row (if there) and column an exit is not taken."""
+    around = neighbour_mean(neighbour_mean(drop, reach, 0), reach, 1)
+    around[:, :1] = neighbour_mean(drop[:, :1], reach, 0)
+    if from_top:
+        around[:1] = neighbour_mean(drop[:1], reach, 1)
+        around[0, 0] = drop[0, 0]
+    return around

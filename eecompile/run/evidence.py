@@ -18,7 +18,7 @@ from eecompile.run.clock import Clock
 from eecompile.run.options import RunOptions
 from eecompile.run.other_models import Recosted
 from eecompile.run.prepare import Prepared
-from eecompile.run_files.summary import Summary
+from eecompile.run_files.summary import GuaranteeInfo, Summary
 from eecompile.runtime.preprocess import Preprocess
 from targets.evaluation.report import CostReport
 
@@ -43,6 +43,7 @@ class Evidence:
         quant_test: Answers of the quantized network on test.
         lowered_test: Answers of the lowered network on test.
         chosen: The exits and thresholds of the files.
+        guarantee: What is promised of the drop; ``None`` where that was not asked for.
         notes: What the user is told first of the choice.
         forms: The network of the files.
         agreement: How the files answered test images, against the flat quantized network.
@@ -69,6 +70,7 @@ class Evidence:
     quant_test: Answers = field(init=False)
     lowered_test: Answers = field(init=False)
     chosen: ExitChoice = field(init=False)
+    guarantee: GuaranteeInfo | None = field(init=False, default=None)
     notes: list[str] = field(init=False)
     forms: Forms = field(init=False)
     agreement: Agreement = field(init=False)

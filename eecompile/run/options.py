@@ -43,6 +43,11 @@ class RunOptions:
     schedule: str | None = None
     told: frozenset[str] = frozenset()
     max_latency: float | None = None
+    guarantee: float | None = None
+    max_latency_p95: float | None = None
+    max_worst_latency: float | None = None
+    max_final_ratio: float | None = None
+    max_cost_ratio: float | None = None
 
     def __post_init__(self) -> None:
         check_heads(self.head)
@@ -56,7 +61,47 @@ class RunOptions:
                 f"`min_gain` {self.min_gain} is not a number of points between 0 and 100",
                 "it is what an exit more must save, in points of static: 2.0 is the default",
             )
+        self._check_guarantee()
+        self._check_constraints()
         check_seed(self.seed)
+
+    def _check_constraints(self) -> None:
+        for name in ("max_latency_p95", "max_worst_latency"):
+            seconds = getattr(self, name)
+            if seconds is None:
+                continue
+            if not (math.isfinite(seconds) and seconds > 0):
+                raise InputError(
+                    f"`{name}` {seconds} is not a time in seconds", "give a number above 0: 0.001"
+                )
+            if self.max_latency is not None:
+                raise InputError(
+                    f"`max_latency` takes an operating point behind the thresholds, `{name}` needs it before",
+                    "leave one of them away; `point` names an operating point",
+                )
+        for name in ("max_final_ratio", "max_cost_ratio"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise InputError(f"`{name}` {share} is not a share between 0 and 1", "the paper asks for 0.5")
+
+    def _check_guarantee(self) -> None:
+        if self.guarantee is None:
+            return
+        if not 0 < self.guarantee < 1:
+            raise InputError(
+                f"`guarantee` {self.guarantee} is not a probability between 0 and 1",
+                "it is how probable a drop above `max_drop` may be: 0.1 is usual",
+            )
+        if self.optimistic:
+            raise InputError(
+                "`guarantee` and `optimistic` contradict: a promise cannot rest on the plain estimate",
+                "leave one of them away",
+            )
+        if self.max_drop == 0:
+            raise InputError(
+                "no number of images can prove that nothing at all is lost",
+                "with `guarantee`, allow a `max_drop` above 0",
+            )
 
 
 def check_seed(seed: int) -> int:

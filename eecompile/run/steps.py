@@ -15,13 +15,12 @@ from eecompile.data.dataset import evenly
 from eecompile.data.for_network import open_data
 from eecompile.deployment.model_files import Forms, prove, write_models
 from eecompile.exits.answers import answers
-from eecompile.exits.candidates import CandidateExit, Evaluation
-from eecompile.exits.choice import MIN_GAIN, choose_exits, choose_heads, oversized, unacceptable
-from eecompile.exits.thresholds import Limit
+from eecompile.exits.choice import oversized
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.run import provenance, summarize, tables
 from eecompile.run.accelerator import is_file
+from eecompile.run.choosing import choose_on_val
 from eecompile.run.evidence import Evidence
 from eecompile.run.other_models import recost
 from eecompile.run.per_image import samples_of
@@ -62,7 +61,12 @@ def open_images(evidence: Evidence) -> None:
     if options.data is None:
         raise ValueError("the steps of a run without images do not open any")
     evidence.dataset, evidence.tried = open_data(
-        evidence.prepared.plain, options.data, options.preprocess, options.seed, str(options.model)
+        evidence.prepared.plain,
+        options.data,
+        options.preprocess,
+        options.seed,
+        str(options.model),
+        options.guarantee is not None,
     )
     choice = evidence.tried
     for note in evidence.dataset.notes:  # before the work that they make longer
@@ -108,7 +112,7 @@ def quantize(evidence: Evidence) -> None:
     """Bring the network into Q/DQ and integer form, each node by the numbers of the core it runs on."""
     images = evidence.preprocess.apply(evenly(evidence.dataset.train.x, IMAGES))
     quantized = copy_graph(evidence.prepared.graph)
-    schemes = assign_precisions(quantized, evidence.prepared.target, evidence.options.objective)
+    schemes = assign_precisions(quantized, evidence.prepared.target, evidence.options.objective.for_schedules)
     done = calibrate(quantized, images)
     parse_pipeline("quantize")(quantized)
     evidence.quantized, evidence.lowered = quantized, copy_graph(quantized)
@@ -127,24 +131,10 @@ def answer(evidence: Evidence) -> None:
 
 def choose(evidence: Evidence) -> None:
     """Choose exits, heads and thresholds on validation images."""
-    options, names = evidence.options, evidence.prepared.mount_names
-    early = state_of(evidence.prepared.graph).exits[:-1]
-    tried = [CandidateExit(e.name, names[e.mount], e.head_name, e.confidence) for e in early]
-    evaluation = Evaluation(
-        evidence.lowered,
-        tried,
-        evidence.val,
-        Limit(options.max_drop, options.optimistic),
-        options.objective,
-        lambda graph, ratios, speculate: _cost(evidence, graph, ratios, speculate),
+    evidence.chosen, evidence.guarantee, evidence.notes = choose_on_val(
+        evidence, lambda graph, ratios, speculate: _cost(evidence, graph, ratios, speculate)
     )
-    if not evidence.prepared.asked:
-        gain = MIN_GAIN if options.min_gain is None else options.min_gain
-        evidence.chosen = choose_exits(evaluation, options.speculate, gain)
-    else:
-        evidence.chosen = choose_heads(evaluation, options.speculate)
     _at_its_point(evidence, evidence.chosen.figures.costs, evidence.chosen.static)
-    evidence.notes = unacceptable(evaluation, evidence.chosen)
 
 
 def deliver(evidence: Evidence) -> None:

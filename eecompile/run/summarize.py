@@ -126,6 +126,7 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
         min_gain=evidence.chosen.min_gain,
         removed_exits=evidence.chosen.removed,
         never_taken=tuple(f"exit_{number}" for number in evidence.chosen.never_taken),
+        guarantee=evidence.guarantee,
         caution=caution,
         warnings=(*warnings, *costs.warnings),
     )

@@ -225,11 +225,35 @@ class CurvePoint(_Frozen):
     thresholds: tuple[float | None, ...]
 
 
+class GuaranteeInfo(_Frozen):
+    """What was promised of the drop, and how that was tested on one half of val.
+
+    ``level``: the drop exceeds ``max_drop`` points with probability at most this. ``test`` is the form of
+    the p-values. Exits, heads, preprocessing and a path of ``path`` thresholds from safe to bold were chosen
+    on ``chosen_on`` images; the first ``accepted`` of the path passed on the ``images`` others. ``p_value``,
+    ``lost`` and ``gained`` are those of the thresholds of the files there; ``None`` where none passed.
+    ``seed`` split val.
+    """
+
+    level: float
+    max_drop: float
+    test: str
+    chosen_on: int
+    images: int
+    path: int
+    accepted: int
+    p_value: float | None
+    lost: int | None
+    gained: int | None
+    seed: int
+
+
 class Summary(_Frozen):
     """``summary.json``; without data only costs are present.
 
     ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
     were asked for), ``never_taken`` names exits that were asked for and that no threshold makes acceptable.
+    ``guarantee`` says what was promised of the drop (``None`` where nothing was).
     ``rules`` says how latency counts what unrollings leave over (``None`` where no mappings are searched).
     ``schedule`` is the mode of all schedules (``None`` in files from before there was a choice).
     ``validation`` says what stands behind absolute figures (``measured``, ``spread``, both, or ``none``), and
@@ -265,6 +289,7 @@ class Summary(_Frozen):
     min_gain: float | None = None
     removed_exits: tuple[RemovedExit, ...] = ()
     never_taken: tuple[str, ...] = ()
+    guarantee: GuaranteeInfo | None = None
     caution: str | None = None
     rules: str | None = None
     schedule: str | None = None

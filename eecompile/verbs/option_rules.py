@@ -29,6 +29,11 @@ class OptionNeed:
 NEEDS: tuple[OptionNeed, ...] = (
     OptionNeed("run", "max_drop", ("data",), "limits the accuracy that may be lost on images"),
     OptionNeed("run", "optimistic", ("data",), "says how the accuracy lost on images is held to the limit"),
+    OptionNeed("run", "guarantee", ("data",), "tests on images how much accuracy is lost"),
+    OptionNeed("run", "max_latency_p95", ("data",), "limits how many images may take longer"),
+    OptionNeed("run", "max_worst_latency", ("data",), "limits which exits inputs may get to, by thresholds"),
+    OptionNeed("run", "max_final_ratio", ("data",), "limits how many images reach the final exit"),
+    OptionNeed("run", "max_cost_ratio", ("data",), "limits what images cost on average"),
     OptionNeed("run", "min_gain", ("data",), "says which exits are kept when they are chosen on images"),
     OptionNeed("run", "preprocess", ("data",), "says how images become the input of the network"),
     OptionNeed("run", "seed", ("data",), "is that of training and of what is drawn of the images"),

@@ -21,7 +21,7 @@ from eecompile.wording.quantities import (
 )
 
 if TYPE_CHECKING:
-    from eecompile.run_files.summary import Costs, Summary
+    from eecompile.run_files.summary import Costs, GuaranteeInfo, Summary
 
 
 def edp(costs: Costs) -> str:
@@ -82,6 +82,20 @@ def headline(summary: Summary) -> str:
         f"(95 % interval {interval(summary.expected.accuracy_ci95, 100)}){images}, "
         f"a drop of {signed(summary.drop.points, 2)} points {interval(summary.drop.ci95, places=2)}."
         f"{_above(summary)}"
+    )
+
+
+def promise(found: GuaranteeInfo) -> str:
+    """Say what was promised of the drop, and on which images that was tested."""
+    what = (
+        f"Guarantee: the drop exceeds {found.max_drop:g} points with probability {found.level:g} at most "
+        f"({found.test} on {found.images:,} images that chose nothing"
+    )
+    if found.p_value is None:
+        return f"{what}; no thresholds passed, so nobody leaves early)."
+    return (
+        f"{what}: {found.lost} lost, {found.gained} gained, p = {found.p_value:.2g}; "
+        f"{found.accepted} of {found.path} thresholds passed)."
     )
 
 

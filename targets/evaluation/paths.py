@@ -71,7 +71,9 @@ class Cost:
         return self.energy_pj * J_PER_PJ * self.latency_cycles
 
     def value(self, objective: Objective) -> float:
-        """Return what is minimised, in cycles and pJ."""
+        """Return what is minimised, in cycles and pJ, or in MACs."""
+        if objective.counts_macs:
+            return self.macs
         return objective.value(self.energy_pj, self.latency_cycles)
 
 

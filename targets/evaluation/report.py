@@ -270,7 +270,7 @@ def evaluate(
     Args:
         graph: Batch 1, static shapes, float or lowered, after ``fuse-layers``.
         target: The accelerator with its options.
-        objective: What the schedule minimises, expected over the exits.
+        objective: What the schedule minimises, expected over the exits; EDP for MACs, which it cannot change.
         bits: Precision of float tensors; that of the target if not given.
         allow_refused: Report layers no core takes instead of raising.
         ratios: Share of inputs that leave at each exit; equal shares if not given.
@@ -283,8 +283,8 @@ def evaluate(
     bits, wishes = bits or target.precision, wishes or Wishes()
     workload = build_workload(graph, bits)
     check_ratios(ratios, len(workload.exits))
-    target = target.for_objective(objective)
-    planned = schedule_workload(workload, target, objective, ratios, wishes, allow_refused)
+    target = target.for_objective(objective.for_schedules)
+    planned = schedule_workload(workload, target, objective.for_schedules, ratios, wishes, allow_refused)
     given = None if ratios is None else tuple(ratios)
     return CostReport(target, objective, planned, wishes, bits, given)
 

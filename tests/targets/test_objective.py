@@ -12,9 +12,10 @@ import eecompile
 import passes
 import targets
 from passes.errors import InputError
-from targets.objective import EDP, ENERGY, LATENCY, OBJECTIVES, Objective, objective_named
+from targets.evaluation.paths import Cost
+from targets.objective import CHOICES, EDP, ENERGY, LATENCY, MACS, Objective, objective_named
 
-NAMES = {objective.name for objective in OBJECTIVES}
+NAMES = {objective.name for objective in CHOICES}
 ROOT = Path(__file__).parents[2]
 
 
@@ -28,7 +29,14 @@ def test_values_of_numbers_arrays_and_exits(objective: Objective, value: float) 
     assert objective.is_product is (objective.counts_energy and objective.counts_latency)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES, ids=str)
+def test_macs_are_counted_and_schedules_are_then_for_edp() -> None:
+    cost = Cost.at_clock(7, 3, 2.0, None)
+    assert [cost.value(objective) for objective in CHOICES] == [6.0, 3, 2.0, 7]
+    assert [objective.for_schedules for objective in CHOICES] == [EDP, LATENCY, ENERGY, EDP]
+    assert not MACS.is_product
+
+
+@pytest.mark.parametrize("objective", CHOICES, ids=str)
 def test_names_lead_back(objective: Objective) -> None:
     assert objective_named(objective.name) is objective and str(objective) == objective.name
 

@@ -27,7 +27,7 @@ from targets.cost.model.unrolling import RULES as LATENCY_RULES
 from targets.cost.search.engine import DEFAULT_LPF_LIMIT
 from targets.described.target import EngineTarget
 from targets.network.layer import Bits
-from targets.objective import OBJECTIVES
+from targets.objective import CHOICES
 from targets.schedule.freedom import MODES
 
 # What these name differs by verb: a file or a folder; whether a file of an accelerator will do.
@@ -119,7 +119,7 @@ def test_defaults_that_are_given_are_those_of_the_typed_face() -> None:
     ("verb", "flag", "names"),
     [
         ("run", "--data", NAMES),
-        ("run", "--objective", [o.name for o in OBJECTIVES]),
+        ("run", "--objective", [o.name for o in CHOICES]),
         ("run", "--head", ["auto", *FAMILIES]),
         ("run", "--exits", [f"run: {DEFAULT_EXITS} if not told"]),
     ],
@@ -142,12 +142,14 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
         "run",
         "-t gap9 -d digits -o out --exits 3 --head conv --objective energy --max-drop 0.5 --optimistic "
         "--preprocess raw --cost-model m --seed 7 --point p --speculate --min-gain 1 --rules zigzag "
-        "--schedule layers --max-latency 0.5",
+        "--schedule layers --max-latency 0.5 --guarantee 0.1 --max-latency-p95 0.1 "
+        "--max-worst-latency 0.2 --max-final-ratio 0.5 --max-cost-ratio 0.6",
         {
             "target": "gap9", "data": "digits", "out": Path("out"), "exits": "3", "head": "conv",
             "objective": "energy", "max_drop": 0.5, "optimistic": True, "preprocess": "raw",
             "cost_model": "m", "seed": 7, "point": "p", "speculate": True, "min_gain": 1.0,
-            "rules": "zigzag", "schedule": "layers", "max_latency": 0.5,
+            "rules": "zigzag", "schedule": "layers", "max_latency": 0.5, "guarantee": 0.1,
+            "max_latency_p95": 0.1, "max_worst_latency": 0.2, "max_final_ratio": 0.5, "max_cost_ratio": 0.6,
         },
     ),
     (

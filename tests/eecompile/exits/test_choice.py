@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx_graphsurgeon as gs
@@ -113,6 +115,61 @@ def test_what_an_exit_must_save_is_told_and_decides(network: gs.Graph) -> None:
     (first, second) = choose_exits(asked, min_gain=100.0).removed
     assert "points of static, less than the 100 asked for (`min_gain`)" in first.reason
     assert "points of static, less than the 100 asked for (`min_gain`)" in second.reason
+
+
+@pytest.fixture(scope="module")
+def rivals() -> gs.Graph:
+    graph = load(EXAMPLE)
+    parse_pipeline("canonicalize,fold-batchnorm,insert-exits{at=relu_2+relu_4,head=linear}")(graph)
+    add_rival_heads(graph, (LINEAR, CONV))
+    return graph
+
+
+RIVALS = [
+    CandidateExit(f"exit_{number}", mount, head, MAX_SOFTMAX)
+    for number, (mount, head) in enumerate(itertools.product(("relu_2", "relu_4"), ("linear", "conv")))
+]
+
+
+@pytest.mark.parametrize("wrong", [(40, 3, 2, 1, 0), (2, 1, 0, 0, 0), (90, 60, 50, 45, 0)])
+def test_what_is_chosen_is_the_best_of_all_though_few_are_scheduled(
+    rivals: gs.Graph, wrong: tuple[int, ...]
+) -> None:
+    scheduled: list[int] = []
+
+    def counted(graph: gs.Graph, ratios: Sequence[float] | None, speculate: bool) -> CostReport:
+        scheduled.append(len(graph.outputs))
+        return cost(graph, ratios, speculate)
+
+    asked = Evaluation(rivals, RIVALS, answers(*wrong), Limit(2.0, True), EDP, counted)
+    chosen = choose_exits(asked)
+    few, static = len(scheduled), asked.evaluate(Candidate()).value
+    subsets = [
+        Candidate(exits)
+        for size in range(3)
+        for exits in itertools.combinations(RIVALS, size)
+        if len({item.mount for item in exits}) == size
+    ]
+    values = {
+        c: asked.evaluate(c).value + 0.02 * static * len(c.exits) for c in subsets if not asked.never_taken(c)
+    }
+    assert values[chosen.kept] == min(values.values())
+    assert few < len(scheduled), "bounds discard some subsets before they are scheduled"
+
+
+def test_an_exit_is_kept_only_with_the_one_it_reads(rivals: gs.Graph) -> None:
+    """The deeper exit alone would be the best; what it reads comes with it, or neither."""
+    reading = [*RIVALS[:2], replace(RIVALS[2], reads="exit_0"), replace(RIVALS[3], reads="exit_0")]
+    loose, bound = (
+        choose_exits(Evaluation(rivals, t, answers(99, 99, 0, 0, 0), Limit(1.0, True), EDP, cost))
+        for t in (RIVALS, reading)
+    )
+    assert [item.mount for item in loose.kept.exits] == ["relu_4"]
+    assert bound.kept == Candidate(), (
+        "its exit is never taken, so a network with both is no better than static"
+    )
+    both = choose_heads(Evaluation(rivals, reading, answers(5, 0, 0, 0, 0), Limit(100.0, True), EDP, cost))
+    assert both.kept.exits[0].name == "exit_0"
 
 
 def test_a_network_that_nothing_needs_to_the_end_is_called_oversized() -> None:

@@ -55,7 +55,8 @@ def brute_force(seen: Observed, costs: list[float], limit: Limit) -> float:
     reach = min(MAX_NEIGHBOURS, round(NEIGHBOUR_SHARE * images))
     best = np.inf
     for index in np.ndindex(*drops.shape):
-        around = drops[tuple(slice(max(0, i - reach), i + reach + 1) for i in index)]
+        # An exit that nothing leaves at is not taken, and has no neighbours.
+        around = drops[tuple(slice(max(0, i - reach), i + reach + 1) if i else slice(1) for i in index)]
         if allowed[index] and around.mean() <= limit.max_drop + 1e-9:
             best = min(best, float(values[index]))
     return best
@@ -156,3 +157,23 @@ def test_many_images_are_searched_on_every_so_many_midpoints() -> None:
     # One exit alone is exact whatever the number of images; two may not be worse by more than a step.
     alone = min(choose(seen.select([k]), [1.0 + k, 4.0], Limit(1.0, True)).cost for k in (0, 1))
     assert found.cost <= alone * 1.002
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(st.integers(0, 10_000), st.booleans())
+def test_three_exits_are_searched_to_the_best_point(seed: int, optimistic: bool) -> None:
+    seen = random_answers(seed, 4, 40)
+    costs, limit = [1.0, 2.0, 3.0, 4.5], Limit(3.0, optimistic)
+    found = choose(seen, costs, limit, max_nodes=100_000)
+    assert found.gap == pytest.approx(0.0, abs=1e-9)
+    assert np.isclose(found.cost, brute_force(seen, costs, limit))
+    assert np.isclose(found.cost, mean_cost(seen, found.thresholds, costs))
+
+
+@pytest.mark.parametrize("exits", [2, 3, 4])
+def test_an_answer_that_is_not_a_number_never_leaves_early(exits: int) -> None:
+    seen = random_answers(3, exits, 40)
+    seen.confidence[:, :5] = np.nan
+    chosen = choose(seen, [1.0, 2.0, 3.0, 4.5][:exits], Limit(100.0, True))
+    where = leaves_at(seen.confidence, chosen.thresholds)
+    assert (where[:5] == exits - 1).all() and (where[5:] == 0).all()

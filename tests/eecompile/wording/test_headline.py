@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eecompile.run_files.summary import Summary
+from eecompile.run_files.summary import GuaranteeInfo, Summary
 from eecompile.wording import headline
 from targets.objective import OBJECTIVES, Objective
 from tests.eecompile.fabricated_run import summary
@@ -75,6 +75,19 @@ def test_the_headline_tells_the_saving_of_what_was_minimised(objective: Objectiv
 def test_headline_says_what_matters(changes: dict[str, Any], part: str) -> None:
     assert part in headline.headline(made(**changes))
     assert part not in headline.headline(made())
+
+
+def test_a_promise_says_what_was_tested_and_on_what() -> None:
+    info = GuaranteeInfo(
+        level=0.1, max_drop=1.5, test="wsr", chosen_on=306, images=305, path=40, accepted=12, p_value=0.081,
+        lost=2, gained=1, seed=0,
+    )  # fmt: skip
+    assert headline.promise(info) == (
+        "Guarantee: the drop exceeds 1.5 points with probability 0.1 at most (wsr on 305 images that chose "
+        "nothing: 2 lost, 1 gained, p = 0.081; 12 of 40 thresholds passed)."
+    )
+    none = info.model_copy(update={"accepted": 0, "p_value": None, "lost": None, "gained": None})
+    assert headline.promise(none).endswith("no thresholds passed, so nobody leaves early).")
 
 
 def test_headline_where_no_exit_pays() -> None:

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_graphsurgeon as gs
+import pytest
+
+from eecompile.data.dataset import halves
+from eecompile.exits.answers import Answers
+from eecompile.exits.candidates import Candidate
+from eecompile.run.choosing import choose_on_val
+from eecompile.run.clock import Clock
+from eecompile.run.evidence import Evidence
+from eecompile.run.options import RunOptions
+from eecompile.run.prepare import cost_of
+from passes.confidence import MAX_SOFTMAX
+from targets.contract.registry import load_target
+from targets.evaluation.report import CostReport
+from targets.objective import EDP
+from tests.eecompile.run.made_evidence import EXAMPLE, evidence
+
+IMAGES = 800
+
+
+def cost(graph: gs.Graph, ratios: Sequence[float] | None, speculate: bool) -> CostReport:
+    assert not speculate
+    return cost_of(graph, load_target("diana"), EDP, ratios=ratios)
+
+
+def answers(spoilt: Sequence[int] = ()) -> Answers:
+    """Exits are right but for images they are unsure of; ``spoilt`` ones they are sure of and wrong."""
+    rng = np.random.default_rng(0)
+    sure = rng.random((2, IMAGES)) * 0.49 + 0.5
+    wrong = sure < np.array([[0.7], [0.6]])
+    wrong[:, list(spoilt)] = True
+    sure[:, list(spoilt)] = 0.98
+    logits = []
+    for confidence, miss in zip([*sure, np.full(IMAGES, 0.9)], [*wrong, np.zeros(IMAGES, bool)], strict=True):
+        z = np.zeros((IMAGES, 2), np.float32)
+        z[:, 0] = np.log(confidence / (1 - confidence)) * np.where(miss, -1, 1)
+        logits.append(z)
+    return Answers(tuple(logits), np.zeros(IMAGES, np.int64), (MAX_SOFTMAX,) * 2)
+
+
+def asked(val: Answers, by_name: bool = False, **options: Any) -> Evidence:
+    made = evidence()
+    found = Evidence(
+        RunOptions(EXAMPLE, max_drop=4.0, **options),
+        replace(made.prepared, asked=by_name),
+        Clock(lambda _: None),
+        Path(),
+    )
+    found.val, found.lowered = val, made.prepared.graph
+    return found
+
+
+def test_nothing_is_promised_where_nothing_was_asked() -> None:
+    chosen, promise, notes = choose_on_val(asked(answers()), cost)
+    assert chosen.kept.exits and promise is None and notes == []
+
+
+def test_what_is_promised_was_seen_by_images_that_chose_nothing() -> None:
+    chosen, promise, notes = choose_on_val(asked(answers(), guarantee=0.1, seed=5), cost)
+    chooses, tests = halves(IMAGES, 5)
+    assert promise is not None and notes == []
+    assert (promise.chosen_on, promise.images) == (len(chooses), len(tests)) == (400, 400)
+    assert promise.p_value is not None and promise.p_value <= promise.level == 0.1
+    assert 0 < promise.accepted <= promise.path
+    kept, thresholds = chosen.figures.kept, chosen.figures.thresholds
+    held = answers().part(tests).select(kept)
+    right = held.leaving(thresholds)[1]
+    static = held.correct[-1]
+    assert (promise.lost, promise.gained) == ((static & ~right).sum(), (right & ~static).sum())
+    seen = np.bincount(answers().part(chooses).select(kept).leaving(thresholds)[0], minlength=len(kept) + 1)
+    assert chosen.figures.ratios == pytest.approx(seen / 400), "shares are those of the images that choose"
+    assert chosen.figures.costs.ratios == chosen.figures.ratios
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_where_no_thresholds_pass_nobody_leaves_early_and_that_is_told(by_name: bool) -> None:
+    """Every image that tests is lost at the exits; those that choose never see it."""
+    spoilt = answers(halves(IMAGES, 0)[1].tolist())
+    chosen, promise, notes = choose_on_val(asked(spoilt, by_name, guarantee=0.05), cost)
+    fine = choose_on_val(asked(answers(), by_name, guarantee=0.05), cost)[1]
+    assert promise is not None and fine is not None
+    assert promise.path == fine.path, "the path is not chosen by the images that test it"
+    assert (promise.accepted, promise.p_value, promise.lost) == (0, None, None)
+    assert len(notes) == 1 and "nobody leaves early" in notes[0] and "0.05 at most" in notes[0]
+    if by_name:
+        assert chosen.never_taken == (0, 1) and chosen.figures.ratios == (0.0, 0.0, 1.0)
+    else:
+        assert chosen.kept == Candidate() and chosen.figures.ratios == (1.0,)
+        assert any("nobody leaves early" in item.reason for item in chosen.removed)
+
+
+def test_too_few_images_are_told_with_the_number_that_is_needed() -> None:
+    few = answers().part(np.arange(60))
+    _, promise, notes = choose_on_val(asked(few, by_name=True, guarantee=0.1), cost)
+    assert promise is not None and promise.images == 30
+    assert "no fewer than 57 images" in notes[0] and "half of val is 30" in notes[0]
