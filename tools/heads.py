@@ -72,8 +72,10 @@ def _figures(
     try:
         graph = with_exits(plain, [(mount, design)])
         report = cost_of(graph, target, EDP)
-    except (InputError, NoSolutionError) as error:
-        return HeadFigures(mount, shape, design.name, refused=_rule(error.message))
+    except InputError as error:  # the head does not read such features
+        return HeadFigures(mount, shape, design.name, refused=error.message)
+    except NoSolutionError as error:
+        return HeadFigures(mount, shape, design.name, refused=_rule(str(error)))
     first = state_of(graph).exits[0]
     own = {node.name for node in head_nodes(graph, first)} | {f"{first.name}.decide"}
     layers = [layer for layer in report.layers if layer.name in own]

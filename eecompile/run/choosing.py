@@ -45,9 +45,7 @@ def choose_on_val(
     chooses, tests = halves(len(evidence.val.labels), options.seed)
     val = evidence.val if options.guarantee is None else evidence.val.part(chooses)
     tried = [
-        CandidateExit(
-            e.name, prepared.mount_names[e.mount], e.head_name, e.confidence, getattr(e, "reads", "")
-        )
+        CandidateExit(e.name, prepared.mount_names[e.mount], e.head_name, e.confidence, e.reads)
         for e in state_of(prepared.graph).exits[:-1]
     ]
     evaluation = Evaluation(

@@ -42,10 +42,10 @@ class InsertExits(Pass):
     6. The new exits record their head and ``confidence``, the rule their threshold is compared by
        (``max_softmax``, ``margin`` or ``entropy``); so does ``final`` where these are the first exits.
     7. ``head`` is ``auto`` (``conv`` on maps of at least 8 places per axis, else ``linear``) or a family, its
-       genes where they are not the first ones: ``linear``, ``mlp``, ``conv{size=8|10,kernel=3|5,
-       expansion=auto|1|2,modules=1|2,pool=false|true}``, ``separable{kernel=3|2}`` and ``feature``; all have
-       ``reuse=none|logits|features``. Several heads, separated by commas, are one for each mount of ``at`` as
-       it is written there, or in the order of the network for a number.
+       genes where they are not the first ones: ``linear``, ``mlp``, ``conv{size=8|10|16|32,
+       kernel=3|5,expansion=auto|1|2,modules=1|2|3,pool=false|true}``, ``separable{kernel=3|2}``
+       and ``feature``; all have ``reuse=none|logits|features``. Several heads, separated by commas, are one
+       for each mount of ``at`` as it is written there, or in the order of the network for a number.
     8. With ``reuse`` the logits of the exit before are added to those of this one, or what the classifier of
        that exit reads is read by this one's too; the exit records which it reads. The first exit has none
        before it: a head that was given for all is built without there, which is declined with the reason.

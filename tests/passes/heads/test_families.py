@@ -47,6 +47,11 @@ def words(text: str, *shape: int) -> str:
             "MaxPool 4x4, Conv 3x3/2 8, MaxPool 2x2, Conv 3x3/2 16, Flatten, Gemm 10",
         ),
         ("conv{modules=2,expansion=1}", (20,), "Gemm 20, Gemm 20, Gemm 10"),
+        ("conv{size=16}", (16, 32, 32), "MaxPool 2x2, Conv 3x3/2 32, MaxPool 2x2, Flatten, Gemm 10"),
+        (
+            "conv{size=32,modules=3}", (16, 32, 32),
+            "Conv 3x3/2 32, Conv 3x3/2 64, Conv 3x3/2 64, Flatten, Gemm 10",
+        ),
         # FACTS: T-RecX, 1x1 to 32, depthwise 2x2 of stride 2, pool, fully connected layer
         (
             "separable{kernel=2}", (16, 32, 32),
