@@ -64,6 +64,9 @@ def run(
     max_worst_latency: float | None = None,
     max_final_ratio: float | None = None,
     max_cost_ratio: float | None = None,
+    train: str | None = None,
+    epochs: int | None = None,
+    resume: bool = False,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -103,6 +106,11 @@ def run(
         max_worst_latency: No input takes longer, in s: thresholds let all leave before what is slower.
         max_final_ratio: Largest share of images that reach the final exit.
         max_cost_ratio: Largest mean of the objective, as a share of the network without exits.
+        train: What is trained on the images: ``frozen`` the heads alone (if absent), ``joint`` all of the
+            network with its exits, ``scratch`` the same from fresh weights.
+        epochs: How often each image is seen; as the recipe of the trainer has it if absent.
+        resume: Go on with the training of a run into ``out`` that was interrupted; its checkpoint lies
+            beside, in ``<out>.training``.
         progress: Called with one line of text per step.
 
     Returns:
@@ -111,6 +119,7 @@ def run(
     """
     from eecompile.run.main import run as run_pipeline
     from eecompile.run.options import MAX_DROP, RunOptions
+    from eecompile.training.recipe import FROZEN
     from targets.objective import objective_named
 
     given = {
@@ -120,6 +129,7 @@ def run(
         "schedule": schedule, "max_latency": max_latency, "guarantee": guarantee,
         "max_latency_p95": max_latency_p95, "max_worst_latency": max_worst_latency,
         "max_final_ratio": max_final_ratio, "max_cost_ratio": max_cost_ratio,
+        "train": train, "epochs": epochs, "resume": resume,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -146,6 +156,9 @@ def run(
         max_worst_latency=max_worst_latency,
         max_final_ratio=max_final_ratio,
         max_cost_ratio=max_cost_ratio,
+        train=FROZEN if train is None else train,
+        epochs=epochs,
+        resume=resume,
     )
     return run_pipeline(options, progress)
 

@@ -17,6 +17,7 @@ TABLE: dict[str, str] = {
     "canonicalize": "passes.canonical.canonicalize:Canonicalize",
     "fold-batchnorm": "passes.canonical.fold_batchnorm:FoldBatchnorm",
     "insert-exits": "passes.exits.insert_exits:InsertExits",
+    "insert-batch-norm": "passes.exits.insert_batch_norm:InsertBatchNorm",
     "quantize": "passes.integers.quantize:Quantize",
     "fold-qdq": "passes.integers.fold_qdq:FoldQdq",
     "fuse-layers": "passes.fuse_layers:FuseLayers",

@@ -18,6 +18,7 @@ from eecompile.cli.options import (
     BREAKDOWN,
     COST_MODEL,
     DATA,
+    EPOCHS,
     EXITS,
     FUSION,
     GUARANTEE,
@@ -40,6 +41,7 @@ from eecompile.cli.options import (
     POINT,
     PREPROCESS,
     RATIOS,
+    RESUME,
     RULES,
     RUN,
     SAVE_MAPPING,
@@ -52,6 +54,7 @@ from eecompile.cli.options import (
     TARGET_OR_FILE,
     TIME_LIMIT,
     TRACE,
+    TRAIN,
     WEIGHTS,
 )
 from eecompile.version import version as installed_version
@@ -141,6 +144,9 @@ def run(
     max_worst_latency: MAX_WORST_LATENCY = None,
     max_final_ratio: MAX_FINAL_RATIO = None,
     max_cost_ratio: MAX_COST_RATIO = None,
+    train: TRAIN = None,
+    epochs: EPOCHS = None,
+    resume: RESUME = False,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -154,7 +160,7 @@ def run(
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
         point, speculate, min_gain, rules, schedule, max_latency, guarantee,
-        max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio,
+        max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs, resume,
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)

@@ -220,4 +220,20 @@ SEED = Annotated[
     int | None,
     typer.Option(metavar="N", help="Seed of everything that is drawn at random. [default: 0]"),
 ]
+TRAIN = Annotated[
+    str | None,
+    typer.Option(
+        metavar="frozen|joint|scratch",
+        help="What is trained on --data: the heads alone, the whole network with its exits, or that from "
+        "fresh weights. [default: frozen]",
+    ),
+]
+EPOCHS = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="How often each image is seen. [default: by the recipe of --train]"),
+]
+RESUME = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with the training of a run into --out that was interrupted."),
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]

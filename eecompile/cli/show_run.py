@@ -126,10 +126,14 @@ def _exits(out: Console, summary: Summary) -> None:
     rows.append(
         ("expected", "", *costs(summary.expected), "100 %", quantities.percent(summary.expected.accuracy))
     )
-    rows.append(("static", "", *costs(static), "", quantities.percent(static.accuracy_quant)))
+    others = [("static", static)]
+    if summary.static_trained is not None:
+        others.append(("static, trained", summary.static_trained))
+    for name, row in others:
+        rows.append((name, "", *costs(row), "", quantities.percent(row.accuracy_quant)))
     title = "Exits (EDP as a share of static; accuracy of the images that leave there"
     title += "; expected with speculation)" if summary.expected.speculation else ")"
-    table(out, title, columns, rows, columns[2:], bold_last=2)
+    table(out, title, columns, rows, columns[2:], bold_last=1 + len(others))
 
 
 def optimized(out: Console, result: OptResult) -> None:

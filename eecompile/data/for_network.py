@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
 from eecompile.data.dataset import Dataset, halves
 from eecompile.data.fit import fit_to_model
-from eecompile.data.preprocess_choice import PreprocessChoice, choose_preprocess
+from eecompile.data.preprocess import standardizing
+from eecompile.data.preprocess_choice import AUTO, PreprocessChoice, choose_preprocess
 from eecompile.data.sources import load_data
 from eecompile.runtime.sessions import CANNOT_RUN, OUT_OF_MEMORY, Array, Evaluator, Float32, said
 from passes.errors import InputError
@@ -35,7 +37,7 @@ def users_network(where: str) -> Iterator[None]:
 
 
 def open_data(
-    graph: gs.Graph, spec: str, rule: str, seed: int, where: str, held: bool = False
+    graph: gs.Graph, spec: str, rule: str, seed: int, where: str, held: bool = False, fresh: bool = False
 ) -> tuple[Dataset, PreprocessChoice]:
     """Load images and choose how they become the network's input, on validation images.
 
@@ -46,6 +48,8 @@ def open_data(
         seed: Of a validation split that has to be carved.
         where: Name of the network in messages.
         held: Only the first of two halves of val chooses; the other has to stay unseen by all choices.
+        fresh: It has learnt nothing yet: by ``auto`` images get mean 0 and deviation 1, and answers near
+            chance are no reason to warn.
 
     Returns:
         The images, with a note if the network has its batch built in, and the preprocessing.
@@ -79,4 +83,7 @@ def open_data(
 
     val = dataset.val
     chooses = halves(len(val), seed)[0] if held else slice(None)
-    return dataset, choose_preprocess(rule, predict, val.x[chooses], val.y[chooses], shape)
+    if fresh and rule == AUTO:
+        rule = standardizing(dataset.train.x)
+    found = choose_preprocess(rule, predict, val.x[chooses], val.y[chooses], shape)
+    return dataset, replace(found, warning=None) if fresh else found

@@ -11,11 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from eecompile.data.dataset import Images
+from eecompile.data.dataset import Images, evenly
 from eecompile.runtime.preprocess import PIXEL_WHITE, Channels, Layout, Preprocess, axis_orders
 from passes.errors import InputError, did_you_mean
 
 RAW: Final = "raw"
+_LOOKED_AT = 2048
 
 
 def _of_unit(mean: Channels, std: Channels) -> tuple[Channels, Channels]:
@@ -66,6 +67,18 @@ def parse_rule(text: str) -> tuple[str, Channels, Channels]:
     canonical = f"mean={','.join(map(repr, mean))},std={','.join(map(repr, std))}"
     on_pixel_scale = max(abs(v) for v in mean + std) > 1
     return (canonical, mean, std) if on_pixel_scale else (canonical, *_of_unit(mean, std))
+
+
+def standardizing(x: Images) -> str:
+    """Return the rule by which images ``x`` have mean 0 and deviation 1, for a network that is yet to learn.
+
+    Floats that are no pixels are taken as they are.
+    """
+    white = white_of(x)
+    if white is None:
+        return RAW
+    some = evenly(x, _LOOKED_AT) / white
+    return f"mean={float(some.mean()):.4f},std={max(float(some.std()), 1e-3):.4f}"
 
 
 def white_of(x: Images) -> float | None:

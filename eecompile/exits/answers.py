@@ -31,12 +31,25 @@ class Answers:
         labels: [N].
         rules: Confidence rule of each early exit.
         note: Why the network was run image by image; empty if it was not.
+        static: What the static network answers, [N], where that is another network than the one without early
+            exits: its backbone was trained with them.
     """
 
     logits: tuple[Float32, ...]
     labels: NDArray[np.int64]
     rules: tuple[ConfidenceRule, ...]
     note: str = ""
+    static: NDArray[np.int64] | None = None
+
+    @property
+    def static_prediction(self) -> NDArray[np.int64]:
+        """What the static network answers, [N]."""
+        return self.logits[-1].argmax(axis=1) if self.static is None else self.static
+
+    @property
+    def static_correct(self) -> NDArray[np.bool_]:
+        """Whether that is right, [N]: what drops are against."""
+        return self.static_prediction == self.labels
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -53,7 +66,8 @@ class Answers:
 
     def observed(self) -> Observed:
         """What the threshold choice looks at."""
-        return Observed(self.confidence, self.correct, self.rules)
+        static = None if self.static is None else self.static_correct
+        return Observed(self.confidence, self.correct, self.rules, static)
 
     def leaving(self, thresholds: Sequence[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return for each image the exit it leaves at, and whether the answer there is right."""
@@ -62,12 +76,15 @@ class Answers:
 
     def part(self, images: NDArray[np.int64]) -> Answers:
         """Return the answers for some of the images, by their positions."""
-        return Answers(tuple(z[images] for z in self.logits), self.labels[images], self.rules, self.note)
+        static = None if self.static is None else self.static[images]
+        logits = tuple(z[images] for z in self.logits)
+        return Answers(logits, self.labels[images], self.rules, self.note, static)
 
     def select(self, kept: Sequence[int]) -> Answers:
         """Return the answers of the early exits ``kept`` and the final one."""
         logits = tuple(self.logits[k] for k in (*kept, len(self.logits) - 1))
-        return Answers(logits, self.labels, tuple(self.rules[k] for k in kept), self.note)
+        rules = tuple(self.rules[k] for k in kept)
+        return Answers(logits, self.labels, rules, self.note, self.static)
 
 
 def answers(graph: gs.Graph, split: Split, preprocess: Preprocess) -> Answers:

@@ -78,7 +78,7 @@ class Figures:
         costs: Costs of the network, scheduled for these shares.
         value: What is minimised, expected over the images; costs are without speculation.
         accuracy: Share of right answers where each image leaves.
-        drop: Accuracy lost against the final exit, in points, the plain estimate.
+        drop: Accuracy lost against static, in points, the plain estimate.
         gap: No thresholds give less than ``value`` by more than this share.
         allowed: The constraints are kept; if not, nobody leaves early and, with exits, ``value`` is infinite.
     """
@@ -244,6 +244,13 @@ class Evaluation:
                 least = least_of(val.observed(), budget, self.limit, self._bound)
                 if budget.option not in best or least < best[budget.option][0]:
                     best[budget.option] = least, budget
+        if not best:
+            nearest = min(figures.drop for figures in self._known.values())
+            return NoSolutionError(
+                f"the trained network is {nearest:.2f} points less accurate on val than static even at its "
+                f"final exit: no thresholds keep {self.limit}",
+                "allow more with `max_drop`, train longer (`epochs`), or train heads only (`train` frozen)",
+            )
         binding = {o: (least, b) for o, (least, b) in best.items() if least > b.at_most + 1e-9}
         shown = binding or best
         facts = "; ".join(
@@ -306,10 +313,10 @@ def expected_cost_value(costs: CostReport, ratios: Sequence[float], objective: O
 
 
 def _accuracy(seen: Answers, thresholds: Sequence[np.float32]) -> tuple[float, float]:
-    """Return the accuracy where images leave, and what the final exit has more, in points."""
+    """Return the accuracy where images leave, and what static has more, in points."""
     _, right = seen.leaving(thresholds)
     accuracy = float(right.mean())
-    return accuracy, 100 * (float(seen.correct[-1].mean()) - accuracy)
+    return accuracy, 100 * (float(seen.static_correct.mean()) - accuracy)
 
 
 def shares(seen: Answers, thresholds: Sequence[np.float32]) -> tuple[float, ...]:

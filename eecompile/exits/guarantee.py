@@ -149,7 +149,7 @@ def differences(seen: Observed, thresholds: Sequence[np.float32]) -> Differences
     """Return +1 for each image that is lost, -1 for each that is gained, else 0, shape [n]."""
     where = leaves_at(seen.confidence, thresholds)
     dynamic = seen.correct[where, np.arange(len(where))]
-    return seen.correct[-1].astype(np.int64) - dynamic.astype(np.int64)
+    return seen.static_correct.astype(np.int64) - dynamic.astype(np.int64)
 
 
 def fixed_sequence(

@@ -23,7 +23,7 @@ class ThresholdProblem:
         rank: [exits - 1, n]: an image may leave at an early exit from step ``rank + 1`` on.
         steps: Last step of each early exit; at step 0 nothing leaves.
         cost: [exits] cost of the path to each exit.
-        change: [exits, n] +1 where an exit is right and the final one wrong, -1 the reverse, else 0.
+        change: [exits, n] +1 where an exit is right and static wrong, -1 the reverse, else 0.
         allows: From (lost, gained), arrays of counts, to which of them are within the limit on the drop. More
             lost images are never allowed where fewer are not.
         amounts: [budgets, exits]: what an image that leaves at an exit takes of each budget.
@@ -68,11 +68,12 @@ class ThresholdProblem:
             leaves = np.clip((high - self.rank[number]) / (high - low + 1), 0.0, 1.0)
             mean += staying * leaves * self.change[number]
             staying *= 1 - leaves
+        mean += staying * self.change[-1]
         return -float(mean.sum())
 
     def most_lost(self) -> Ints:
         """Return for each count of gained images how many may be lost at most; -1: not even none."""
-        gained, lost = (int(side.any(axis=0).sum()) for side in (self.change[:-1] > 0, self.change[:-1] < 0))
+        gained, lost = (int(side.any(axis=0).sum()) for side in (self.change > 0, self.change < 0))
         return most_lost(self.allows, gained, lost)
 
     def is_allowed(self, point: tuple[int, ...]) -> bool:

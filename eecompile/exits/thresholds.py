@@ -47,19 +47,31 @@ class Observed:
 
     Attributes:
         confidence: [exits - 1, n] float32 confidence at each early exit.
-        correct: [exits, n] whether the answer at each exit is right; the last row is the static network.
+        correct: [exits, n] whether the answer at each exit is right.
         rules: Rule of the confidence at each early exit.
+        static: [n] whether the static network is right; ``None``: it answers as the final exit does.
     """
 
     confidence: NDArray[np.float32]
     correct: Bools
     rules: tuple[ConfidenceRule, ...]
+    static: Bools | None = None
+
+    @property
+    def static_correct(self) -> Bools:
+        """What drops are against, [n]."""
+        return self.correct[-1] if self.static is None else self.static
+
+    def never(self) -> tuple[Array, Array]:
+        """Return how many images are lost and gained where none leaves early, each as an array of one."""
+        final, static = self.correct[-1], self.static_correct
+        return np.array([(static & ~final).sum()]), np.array([(final & ~static).sum()])
 
     def select(self, kept: Sequence[int]) -> Observed:
         """Return the observations of the early exits ``kept`` and the final one."""
         rows = [*kept, len(self.correct) - 1]
         rules = tuple(self.rules[k] for k in kept)
-        return Observed(self.confidence[list(kept)], self.correct[rows], rules)
+        return Observed(self.confidence[list(kept)], self.correct[rows], rules, self.static)
 
 
 @dataclass(frozen=True)
@@ -127,16 +139,20 @@ def choose(
     Args:
         observed: Answers on validation images.
         costs: Cost of the whole path to each exit, the final one included (any unit).
-        limit: Allowed drop against the final exit.
+        limit: Allowed drop against static.
         bound: Bootstrap bound for that many images, shared between calls to save time.
         max_nodes: Boxes of thresholds that are looked at with more than two exits.
 
     Returns:
-        The best thresholds; where no image leaves early nothing is lost, so there always are some.
+        The best thresholds. Where no image leaves early nothing is lost against the final exit, so there are
+        some where that is static.
+
+    Raises:
+        ValueError: There are none: static is another network, and better by more than the limit.
     """
     found = choose_within(observed, costs, limit, (), bound, max_nodes)
     if found is None:
-        raise ValueError("a limit that forbids to lose nothing")
+        raise ValueError("no thresholds hold the limit: ask `choose_within`")
     return found
 
 
@@ -151,16 +167,17 @@ def choose_within(
     """Return the cheapest thresholds within ``limit`` and ``budgets``; ``None`` if none were found."""
     early, total = observed.confidence.shape
     bound = bound or DropBound(total)
+    holds = observed.static is None or bool(limit.allows(bound, *observed.never()).all())
     if early == 0:
-        kept = all(budget.amounts[-1] <= budget.at_most + _EPSILON for budget in budgets)
+        kept = holds and all(budget.amounts[-1] <= budget.at_most + _EPSILON for budget in budgets)
         return Choice((), float(costs[-1])) if kept else None
     if budgets or early > 2:
         return _solved(observed, costs, limit, bound, budgets, max_nodes)
     never, cost = tuple(rule.never for rule in observed.rules), float(costs[-1])
     found = _search_pair(_Surface(observed, costs, 0, early - 1), limit, bound)
-    if found is None or found[0] >= cost * (1 - 1e-12):
+    if holds and (found is None or found[0] >= cost * (1 - 1e-12)):
         return Choice(never, cost)
-    return Choice(found[1:][:early], found[0])
+    return None if found is None else Choice(found[1:][:early], found[0])
 
 
 def least_of(observed: Observed, budget: Budget, limit: Limit, bound: DropBound | None = None) -> float:
@@ -199,7 +216,7 @@ def _solved(
         rank=_ranks(observed.confidence, steps),
         steps=last,
         cost=np.asarray(costs, np.float64),
-        change=observed.correct.astype(np.int64) - observed.correct[-1],
+        change=observed.correct.astype(np.int64) - observed.static_correct,
         allows=lambda lost, gained: limit.allows(bound, lost, gained),
         amounts=np.array([b.amounts for b in budgets], np.float64).reshape(-1, count + 1),
         budgets=np.array([b.at_most * total for b in budgets], np.float64),
@@ -268,7 +285,7 @@ class _Surface:
         self.total = observed.confidence.shape[1]
         rules = observed.rules
         # +1 gained, -1 lost against the static network
-        self._change = observed.correct.astype(np.int64) - observed.correct[-1].astype(np.int64)
+        self._change = observed.correct.astype(np.int64) - observed.static_correct.astype(np.int64)
         self._confidence, self._first = self._effect(first)
         alone = first == second
         steps = candidates(observed.confidence[first], rules[first])
@@ -288,13 +305,15 @@ class _Surface:
         confidence = np.nan_to_num(self._observed.confidence[number], nan=-np.inf)
         change = self._change[number]
         added = np.full(self.total, self._cost[number] - self._cost[-1])
-        return confidence, np.stack([added, change == -1, change == 1])
+        moved = [(change == side).astype(np.float64) - (self._change[-1] == side) for side in (-1, 1)]
+        return confidence, np.stack([added, *moved])
 
     def rows(self, start: int, stop: int) -> Float64:
         """Return (cost, lost, gained) [3, rows, steps of second], summed over images."""
         leaves = self._confidence[None, :] >= self.steps[0][start:stop, None]
         stays = ~leaves[:, self._order]
-        base = [self.total * self._cost[-1], 0.0, 0.0]
+        staying = [float((self._change[-1] == side).sum()) for side in (-1, 1)]
+        base = [self.total * self._cost[-1], *staying]
         sums = []
         for start_value, first, second in zip(base, self._first, self._second, strict=True):
             prefix = np.zeros((len(leaves), self.total + 1))

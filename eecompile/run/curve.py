@@ -8,7 +8,7 @@ import numpy as np
 
 from eecompile.exits.answers import Answers
 from eecompile.exits.statistics import DropBound
-from eecompile.exits.thresholds import Limit, choose
+from eecompile.exits.thresholds import Limit, choose_within
 from eecompile.run.evidence import Evidence
 from eecompile.run.figures import ratios_of, saving_of
 from eecompile.run_files.summary import CurvePoint
@@ -25,7 +25,9 @@ def curve(evidence: Evidence) -> tuple[CurvePoint, ...]:
     bound = DropBound(len(val.labels))
     points = []
     for allowed in sorted({*CURVE_DROPS, options.max_drop}):
-        choice = choose(val.observed(), values, Limit(allowed, options.optimistic), bound)
+        choice = choose_within(val.observed(), values, Limit(allowed, options.optimistic), (), bound)
+        if choice is None:
+            continue  # the network lost more than that while it was trained
         on_val, on_test = (_operating_point(a, choice.thresholds, costs, static) for a in (val, test))
         points.append(
             CurvePoint(
@@ -47,5 +49,5 @@ def _operating_point(
     where, dynamic = seen.leaving(thresholds)
     correct = seen.correct
     ratios = ratios_of(where, len(correct))
-    points = 100 * float(correct[-1].mean() - dynamic.mean())
+    points = 100 * float(seen.static_correct.mean() - dynamic.mean())
     return points, saving_of(costs, static, ratios).edp, tuple(float(r) for r in ratios)

@@ -23,6 +23,19 @@ from eecompile.runtime.preprocess import Preprocess
 from targets.evaluation.report import CostReport
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """The static network, where it is none of the networks with exits: as it was given, or trained alone.
+
+    Attributes:
+        quantized: In Q/DQ form.
+        lowered: With integer operators.
+    """
+
+    quantized: gs.Graph
+    lowered: gs.Graph
+
+
 @dataclass
 class Evidence:
     """One run in its work directory. What a step finds out is there for all steps behind it.
@@ -32,12 +45,14 @@ class Evidence:
         prepared: The network with all exits to try, costed; its heads are trained in place.
         clock: Wall time, and who is told of progress.
         work: Where files are written.
+        checkpoints: Where a training is kept while the run is not over; ``None``: nowhere.
         dataset: The images.
         tried: Preprocessing rules that were tried, and the one taken.
         training: How heads were trained.
         quantized: The network with all exits in Q/DQ form.
         lowered: The same with integer operators.
         calibration: How it was quantized.
+        baseline: The static network where its weights are others than those that were trained with the exits.
         val: Answers of the lowered network on val.
         float_test: Answers of the float network on test.
         quant_test: Answers of the quantized network on test.
@@ -59,12 +74,14 @@ class Evidence:
     prepared: Prepared
     clock: Clock
     work: Path
+    checkpoints: Path | None = None
     dataset: Dataset = field(init=False)
     tried: PreprocessChoice = field(init=False)
     training: dict[str, Any] = field(init=False)
     quantized: gs.Graph = field(init=False)
     lowered: gs.Graph = field(init=False)
     calibration: dict[str, Any] = field(init=False)
+    baseline: Baseline | None = field(init=False)
     val: Answers = field(init=False)
     float_test: Answers = field(init=False)
     quant_test: Answers = field(init=False)

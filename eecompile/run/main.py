@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.run.steps import COST_STEPS, STEPS
 from eecompile.run_files import directory
 from eecompile.run_files.summary import Summary
-from eecompile.training.frozen_heads import import_torch
+from eecompile.training.recipe import FROZEN, SCRATCH
+from eecompile.training.torch_needed import import_torch
 from passes.errors import InputError
 from passes.exits.stages import cut
 from passes.model.control_flow import check_thresholds_replaceable
@@ -77,6 +80,12 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
             f"{options.target} does not say with which numbers cores compute: nothing is quantized for it",
             "leave `data` away: costs need none; or make a target of it, whose class names `schemes`",
         )
+    kept = training_folder(out)
+    if options.resume and not kept.exists():
+        raise InputError(
+            f"there is no training to go on with: {kept} does not exist",
+            "leave `resume` away; what a finished run has trained is in its files",
+        )
     wishes = wishes_of(ScheduleOptions(options.schedule, speculate=options.speculate), target)
     clock.step("load and cost")
     if options.data is not None:
@@ -101,15 +110,45 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
             "are all kept",
             "give a number with `exits`, or leave `min_gain` away",
         )
+    if options.train == FROZEN and not prepared.inserted and options.told & {"epochs", "resume"}:
+        raise InputError(
+            f"nothing is trained: {options.model} brings exits of its own, and `train` frozen leaves them as "
+            "they are",
+            "leave `epochs` and `resume` away, or say `train` joint",
+        )
     if options.data is not None:
-        _check_trainable(prepared.graph, options.model)
+        _check_trainable(prepared.graph, options.model, fresh=options.train == SCRATCH)
+        if options.train == SCRATCH:
+            from eecompile.training.fresh_weights import draw_network
+
+            for graph in (prepared.plain, prepared.graph):
+                draw_network(graph, options.seed)
     _check_in_time(prepared, options)
-    with directory.run_directory(out) as work:
-        evidence = Evidence(options, prepared, clock, work)
+    with directory.run_directory(out) as work, _told_where_it_is_kept(kept, progress):
+        evidence = Evidence(options, prepared, clock, work, None if options.data is None else kept)
         for step in COST_STEPS if options.data is None else STEPS:
             clock.step(step.name)
             step.run(evidence)
-        return RunResult(out, evidence.summary, evidence.costs, evidence.info)
+        result = RunResult(out, evidence.summary, evidence.costs, evidence.info)
+    if options.data is not None:
+        shutil.rmtree(kept, ignore_errors=True)
+    return result
+
+
+def training_folder(out: Path) -> Path:
+    """Return where a run keeps its training until it is over: beside its directory, which is whole or not."""
+    return out.absolute().with_name(f"{out.absolute().name}.training")
+
+
+@contextmanager
+def _told_where_it_is_kept(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
+    """Tell of a run that ends before it is over where its training is."""
+    try:
+        yield
+    except BaseException:
+        if folder.exists():
+            progress(f"what was trained so far is in {folder}: `resume` goes on from there")
+        raise
 
 
 def _check_in_time(prepared: Prepared, options: RunOptions) -> None:
@@ -128,9 +167,12 @@ def _check_in_time(prepared: Prepared, options: RunOptions) -> None:
     choose_point(surely, options.max_latency, options.point)
 
 
-def _check_trainable(graph: gs.Graph, model: Path) -> None:
-    if state_of(graph).symbolic:
-        raise InputError(f"{model} has no weights", "without `data` its costs can be reported")
+def _check_trainable(graph: gs.Graph, model: Path, fresh: bool = False) -> None:
+    if state_of(graph).symbolic and not fresh:
+        raise InputError(
+            f"{model} has no weights",
+            "without `data` its costs can be reported; `train` scratch draws new ones",
+        )
     if any(node.op in ("QuantizeLinear", "DynamicQuantizeLinear") for node in graph.nodes):
         raise InputError(
             f"{model} is quantized already",

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from passes.errors import InputError
+from eecompile.training.recipe import FROZEN, TRAINERS
+from passes.errors import InputError, did_you_mean
 from passes.heads.designs import check_heads
 from targets.objective import EDP, Objective
 
@@ -48,6 +49,9 @@ class RunOptions:
     max_worst_latency: float | None = None
     max_final_ratio: float | None = None
     max_cost_ratio: float | None = None
+    train: str = FROZEN
+    epochs: int | None = None
+    resume: bool = False
 
     def __post_init__(self) -> None:
         check_heads(self.head)
@@ -63,6 +67,12 @@ class RunOptions:
             )
         self._check_guarantee()
         self._check_constraints()
+        if self.train not in TRAINERS:
+            raise InputError(f"`train` cannot be '{self.train}'", did_you_mean(self.train, TRAINERS))
+        if self.epochs is not None and self.epochs < 1:
+            raise InputError(
+                f"`epochs` is at least 1, not {self.epochs}", "it is how often each image is seen"
+            )
         check_seed(self.seed)
 
     def _check_constraints(self) -> None:

@@ -32,7 +32,7 @@ def _split(seen: Answers) -> SplitSamples:
         seen.confidence,
         prediction,
         np.stack([MAX_SOFTMAX.evaluate(z) for z in seen.logits]),
-        static=prediction[-1],
+        static=seen.static_prediction.astype(np.int32),
     )
 
 

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from eecompile.data.dataset import evenly
+from eecompile.data.dataset import Split, evenly
 from eecompile.data.for_network import open_data
 from eecompile.deployment.model_files import Forms, prove, write_models
-from eecompile.exits.answers import answers
+from eecompile.exits.answers import Answers, answers
 from eecompile.exits.choice import oversized
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.run import provenance, summarize, tables
 from eecompile.run.accelerator import is_file
 from eecompile.run.choosing import choose_on_val
-from eecompile.run.evidence import Evidence
+from eecompile.run.evidence import Baseline, Evidence
 from eecompile.run.other_models import recost
 from eecompile.run.per_image import samples_of
 from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.run_files import directory
 from eecompile.run_files.samples import write_samples
-from eecompile.training.features import extract
-from eecompile.training.frozen_heads import Head, Recipe, check_alone, train_heads
-from passes.exits.added_head import inserted_layers
+from eecompile.training.recipe import FRESH, FROZEN, JOINT, SCRATCH, JointRecipe, Recipe
 from passes.exits.chain import keep_exits, set_thresholds
-from passes.exits.insert_exits import add_rival_heads, set_head_parameters
+from passes.exits.insert_exits import add_rival_heads
 from passes.files import write_atomic
 from passes.heads.designs import AUTO, RIVALS
 from passes.registry import parse_pipeline
@@ -67,66 +65,94 @@ def open_images(evidence: Evidence) -> None:
         options.seed,
         str(options.model),
         options.guarantee is not None,
+        fresh=options.train == SCRATCH,
     )
     choice = evidence.tried
     for note in evidence.dataset.notes:  # before the work that they make longer
         evidence.clock.progress(note)
-    evidence.clock.progress(
-        f"preprocessing: {choice.preprocess.name} ({100 * choice.accuracy:.1f} % on {choice.images})"
-    )
+    seen = "" if options.train == SCRATCH else f" ({100 * choice.accuracy:.1f} % on {choice.images})"
+    evidence.clock.progress(f"preprocessing: {choice.preprocess.name}{seen}")
 
 
 def train(evidence: Evidence) -> None:
-    """Train the heads that were inserted; a network that brought exits keeps its own."""
-    prepared, seed = evidence.prepared, evidence.options.seed
-    evidence.training = {"trained": []}
-    if not prepared.inserted:
+    """Train what was asked for: the heads that were inserted, or all of the network, once or twice.
+
+    From scratch the static network is trained alone by the same recipe, so that it is no by-product of exits.
+    """
+    prepared, options = evidence.prepared, evidence.options
+    evidence.training = {"trainer": None, "trained": [], "epochs": []}
+    if options.train == FROZEN and not prepared.inserted:
         return
-    graph, detail = prepared.graph, evidence.clock.detail
-    if evidence.options.head == AUTO and len(state_of(graph).exits) <= MAX_RIVALS + 1:
-        add_rival_heads(graph, RIVALS, seed)
-    tensors = graph.tensors()
-    ours = state_of(graph).exits[:-1]
-    layers = {item.name: inserted_layers(graph, item) for item in ours}
-    for name, found in layers.items():
-        check_alone(name, found)
-    macs = int(prepared.costs.total.macs)
-    data = extract(graph, evidence.dataset.train, evidence.preprocess, macs, seed, detail)
-    heads = []
-    for item in ours:
-        mount = tuple(int(d) for d in tensors[item.mount].shape[1:])
-        heads.append(Head(item.name, layers[item.name], mount, data.features[item.name]))
-    trained = train_heads(heads, data, seed, Recipe(), detail)
-    for item in ours:
-        set_head_parameters(graph, item, trained[item.name])
-    evidence.training = {
-        "trained": [e.name for e in ours],
-        "copies": len(data.logits),
-        "mirrored": data.flips,
-        "recipe": asdict(Recipe()),
-        "seed": seed,
-    }
+    graph = prepared.graph
+    if prepared.inserted and options.head == AUTO and len(state_of(graph).exits) <= MAX_RIVALS + 1:
+        add_rival_heads(graph, RIVALS, options.seed)
+    from eecompile.training.checkpoint import Checkpoints
+    from eecompile.training.contract import Course, TrainingImages
+    from eecompile.training.frozen_heads import train_heads
+    from eecompile.training.joint import train_jointly
+
+    images = TrainingImages(evidence.dataset.train, evidence.dataset.val, evidence.preprocess)
+    drawn = [e.name for e in state_of(graph).exits[:-1]] if prepared.inserted else []
+    checkpoints = Checkpoints(evidence.checkpoints, {}, options.resume)
+    course = Course(options.seed, evidence.clock.detail, checkpoints.part("exits"))
+    if options.train == FROZEN:
+        recipe = Recipe()
+        recipe = recipe if options.epochs is None else replace(recipe, epochs=options.epochs)
+        evidence.training = train_heads(graph, images, recipe, course, drawn).to_json()
+        return
+    scratch = options.train == SCRATCH
+    joint = FRESH if scratch else JointRecipe()
+    joint = joint if options.epochs is None else replace(joint, epochs=options.epochs)
+    told: dict[str, Any] = {}
+    if scratch:
+        evidence.clock.progress("the static network, trained alone")
+        alone = replace(course, checkpoints=checkpoints.part("static"))
+        told["static"] = train_jointly(prepared.plain, images, joint, alone, [], scratch=True).to_json()
+        evidence.clock.progress("the network with its exits")
+    found = train_jointly(graph, images, joint, course, drawn, scratch=scratch)
+    evidence.training = found.to_json() | told
 
 
 def quantize(evidence: Evidence) -> None:
     """Bring the network into Q/DQ and integer form, each node by the numbers of the core it runs on."""
+    evidence.quantized, evidence.lowered, evidence.calibration = _integer_forms(
+        evidence, evidence.prepared.graph
+    )
+    evidence.baseline = None
+    if evidence.training["trainer"] in (JOINT, SCRATCH):
+        quantized, lowered, told = _integer_forms(evidence, evidence.prepared.plain)
+        evidence.baseline = Baseline(quantized, lowered)
+        evidence.calibration["static"] = told
+
+
+def _integer_forms(evidence: Evidence, graph: gs.Graph) -> tuple[gs.Graph, gs.Graph, dict[str, Any]]:
+    """Return a network in Q/DQ form and with integer operators, and how it was calibrated."""
     images = evidence.preprocess.apply(evenly(evidence.dataset.train.x, IMAGES))
-    quantized = copy_graph(evidence.prepared.graph)
+    quantized = copy_graph(graph)
     schemes = assign_precisions(quantized, evidence.prepared.target, evidence.options.objective.for_schedules)
     done = calibrate(quantized, images)
     parse_pipeline("quantize")(quantized)
-    evidence.quantized, evidence.lowered = quantized, copy_graph(quantized)
-    parse_pipeline("fold-qdq")(evidence.lowered)
-    evidence.calibration = {"images": done.images, "schemes": schemes, "rounding": done.rounding}
+    lowered = copy_graph(quantized)
+    parse_pipeline("fold-qdq")(lowered)
+    return quantized, lowered, {"images": done.images, "schemes": schemes, "rounding": done.rounding}
 
 
 def answer(evidence: Evidence) -> None:
-    """Run the network with all exits on validation and test images."""
-    val, test, preprocess = evidence.dataset.val, evidence.dataset.test, evidence.preprocess
-    evidence.val = answers(evidence.lowered, val, preprocess)
-    evidence.float_test = answers(evidence.prepared.graph, test, preprocess)
-    evidence.quant_test = answers(evidence.quantized, test, preprocess)
-    evidence.lowered_test = answers(evidence.lowered, test, preprocess)
+    """Run the network with all exits on validation and test images, and the static one beside it."""
+    val, test, base = evidence.dataset.val, evidence.dataset.test, evidence.baseline
+
+    def seen(graph: gs.Graph, split: Split, static: gs.Graph | None) -> Answers:
+        found = answers(graph, split, evidence.preprocess)
+        if static is None:
+            return found
+        return replace(found, static=answers(static, split, evidence.preprocess).logits[-1].argmax(axis=1))
+
+    plain = None if base is None else evidence.prepared.plain
+    quantized, lowered = (None, None) if base is None else (base.quantized, base.lowered)
+    evidence.val = seen(evidence.lowered, val, lowered)
+    evidence.float_test = seen(evidence.prepared.graph, test, plain)
+    evidence.quant_test = seen(evidence.quantized, test, quantized)
+    evidence.lowered_test = seen(evidence.lowered, test, lowered)
 
 
 def choose(evidence: Evidence) -> None:
@@ -212,7 +238,7 @@ def write(evidence: Evidence) -> None:
 
 STEPS: Sequence[Step] = (
     Step("data", open_images),
-    Step("train heads", train),
+    Step("train", train),
     Step("quantize", quantize),
     Step("evaluate", answer),
     Step("choose exits and thresholds", choose),
@@ -262,7 +288,9 @@ def _forms(evidence: Evidence) -> Forms:
     for graph in (exits, quant, lowered):
         set_thresholds(graph, [float(t) for t in evidence.chosen.figures.thresholds])
     parse_pipeline(evidence.prepared.target.pipeline(quantized=False))(lowered)  # names the layers anew
-    return Forms(exits, quant, lowered, static=keep_exits(evidence.lowered, []))
+    base = evidence.baseline
+    static = keep_exits(evidence.lowered if base is None else base.lowered, [])
+    return Forms(exits, quant, lowered, static=static)
 
 
 def _origin(evidence: Evidence) -> dict[str, Any]:

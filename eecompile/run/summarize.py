@@ -26,6 +26,7 @@ from passes.state import state_of
 from targets.evaluation.document import cost_json
 from targets.evaluation.intervals import ErrorBars
 from targets.evaluation.paths import PathCost
+from targets.evaluation.report import CostReport
 
 Array = NDArray[Any]
 
@@ -96,19 +97,19 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
     correct = test.correct
     ratios = ratios_of(where, len(correct))
     accuracy, low, high = accuracy_interval(dynamic)
-    drop = paired_drop(correct[-1], dynamic)
-    quant, quant_low, quant_high = accuracy_interval(correct[-1])
+    drop = paired_drop(test.static_correct, dynamic)
     expected, saving = expected_of(costs, ratios), saving_of(costs, static, ratios)
     causes = causes_of(evidence.recosted, saving, ratios)
     return Summary(
         **_common(evidence),
         dataset=DatasetInfo(name=data.name, train=len(data.train), val=len(data.val), test=len(data.test)),
-        static=StaticResult(
-            **cost_json(static.total, static.error_bars),
-            accuracy_float=float(evidence.float_test.correct[-1].mean()),
-            accuracy_quant=quant,
-            accuracy_quant_ci95=(quant_low, quant_high),
+        static=_static_result(static, evidence.float_test.static_correct, test.static_correct),
+        static_trained=(
+            None
+            if evidence.baseline is None
+            else _static_result(static, evidence.float_test.correct[-1], correct[-1])
         ),
+        trainer=evidence.training["trainer"],
         exits=tuple(_exit_results(evidence, where, dynamic)),
         expected=Expected(
             **cost_json(expected, costs.error_bars),
@@ -129,6 +130,17 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
         guarantee=evidence.guarantee,
         caution=caution,
         warnings=(*warnings, *costs.warnings),
+    )
+
+
+def _static_result(static: CostReport, plain: Array, quantized: Array) -> StaticResult:
+    """Return a network without exits; both have the same layers, so that one report has the costs of both."""
+    quant, low, high = accuracy_interval(quantized)
+    return StaticResult(
+        **cost_json(static.total, static.error_bars),
+        accuracy_float=float(plain.mean()),
+        accuracy_quant=quant,
+        accuracy_quant_ci95=(low, high),
     )
 
 

@@ -56,7 +56,7 @@ class Costs(_Frozen):
 
 
 class StaticResult(Costs):
-    """The same backbone with its own final head and no exits."""
+    """The same backbone with its own final head and no exits: as given, or as trained with its exits."""
 
     accuracy_float: float | None = None
     accuracy_quant: float | None = None
@@ -251,6 +251,11 @@ class GuaranteeInfo(_Frozen):
 class Summary(_Frozen):
     """``summary.json``; without data only costs are present.
 
+    ``static`` is the network as it was given or, from scratch, trained alone: every drop and saving is
+    against it. ``static_trained`` is the network that was trained together with its exits, without them
+    (``None`` where the backbone was not trained), and ``trainer`` what was trained: ``frozen`` (heads),
+    ``joint``,
+    ``scratch``, or ``None`` for nothing.
     ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
     were asked for), ``never_taken`` names exits that were asked for and that no threshold makes acceptable.
     ``guarantee`` says what was promised of the drop (``None`` where nothing was).
@@ -280,6 +285,8 @@ class Summary(_Frozen):
     expected: Expected | None
     drop: Drop | None
     saving: Saving | None
+    static_trained: StaticResult | None = None
+    trainer: str | None = None
     host_sensitivity: tuple[HostSensitivity, ...] = ()
     validation: str = NONE
     intervals: IntervalInfo | None = None

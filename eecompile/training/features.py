@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from eecompile.data.dataset import Split, evenly
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.sessions import Evaluator, batches
-from passes.exits.chain import head_nodes
-from passes.heads.layers import STORED_BEHIND
+from eecompile.training.augment import Augmentation, minds_no_mirror
+from passes.exits.chain import ancestors
 from passes.model.writing import to_model
-from passes.state import Exit, copy_graph, state_of
+from passes.operator_sets import GLOBAL_POOLS
+from passes.state import copy_graph, state_of
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
@@ -27,9 +28,10 @@ WORK_MACS = 1.0e12
 MAX_COPIES = 9
 _MAX_BYTES = 900 * 2**20
 _PROBE = 256
-_MIRRORED = 1024
 _PIECE = 2048
-_FLIP_TOLERANCE = 0.05
+_SHIFT = 0.125
+# What makes less of a mount without anything to learn: features are stored behind it.
+_STORED_BEHIND = GLOBAL_POOLS | {"MaxPool", "AveragePool", "ReduceMean", "Gather"}
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,20 @@ class Features:
 
     Attributes:
         copies: One uint8 array [N, …] per copy; real value = stored * scale + offset.
-        scale: TorchStep of the storage.
+        scale: Step of the storage.
         offset: Value of 0.
+        watched: Features of the images that accuracies of epochs are on, stored alike.
     """
 
     copies: tuple[NDArray[np.uint8], ...]
     scale: float
     offset: float
+    watched: NDArray[np.uint8] | None = None
+
+    def real(self, stored: NDArray[np.uint8]) -> Float32:
+        """Return the features that are stored."""
+        found: Float32 = stored * np.float32(self.scale) + np.float32(self.offset)
+        return found
 
 
 @dataclass(frozen=True)
@@ -52,16 +61,18 @@ class TeacherData:
     """All that training needs.
 
     Attributes:
-        features: By exit name.
+        features: By the tensor that is stored.
         logits: One float32 array [N, classes] per copy: the final exit's answer to that copy.
         labels: [N].
         flips: Whether copies are mirrored (only where the network does not mind).
+        watched: Logits of the final exit for the images that accuracies of epochs are on.
     """
 
     features: dict[str, Features]
     logits: tuple[Float32, ...]
     labels: NDArray[np.int64]
     flips: bool
+    watched: Float32 | None = None
 
 
 def extract(
@@ -71,6 +82,7 @@ def extract(
     macs: int,
     seed: int,
     progress: Callable[[str], None],
+    watch: Array | None = None,
 ) -> TeacherData:
     """Run the float network over augmented copies of the training images.
 
@@ -84,13 +96,14 @@ def extract(
         macs: Multiply-accumulates of the network per image, bounds the number of copies.
         seed: Of the augmentation.
         progress: Told what is done.
+        watch: Images whose features are found out as well, as they are.
     """
     exits = state_of(graph).exits
-    taps = {e.name: _tap(graph, e) for e in exits[:-1]}
+    taps = taps_of(graph)
     final = exits[-1].output
     tapped = copy_graph(graph)
     tensors = tapped.tensors()
-    tapped.outputs = [tensors[t] for t in dict.fromkeys(taps.values())] + [tensors[final]]
+    tapped.outputs = [tensors[t] for t in taps] + [tensors[final]]
     state_of(tapped).exits = []
     tapped.cleanup(remove_unused_graph_inputs=False)
     evaluator = Evaluator.of(lambda batch: to_model(tapped, batch))
@@ -104,34 +117,55 @@ def extract(
 
     first = values_of(evenly(images, _PROBE))
     ranges = {n: (float(v.min()), float(v.max())) for n, v in zip(names[:-1], first[:-1], strict=True)}
-    flips = spatial and _minds_no_mirror(evaluator, split, preprocess, final)
+
+    def answers(x: Array) -> Array:
+        found: Array = evaluator.run(lambda s: preprocess.apply(x[s]), len(x), [final])[0].argmax(axis=1)
+        return found
+
+    flips = spatial and minds_no_mirror(images, split.y, answers)
+    augmentation = Augmentation(_SHIFT, flips, 0.0)
     bytes_per_copy = sum(len(images) * int(np.prod(v.shape[1:])) for v in first[:-1])
     copies = int(
         min(MAX_COPIES, max(1, WORK_MACS // (macs * len(images))), max(1, _MAX_BYTES // bytes_per_copy))
     )
     stored: dict[str, list[NDArray[np.uint8]]] = {n: [] for n in names[:-1]}
     logits: list[Float32] = []
+
+    def run_over(images: Array, change: Callable[[Array], Array]) -> dict[str, Array]:
+        parts: dict[str, list[Array]] = {n: [] for n in names}
+        for piece in batches(len(images), _PIECE):  # float features never exist as a whole
+            for name, value in zip(names, values_of(change(images[piece])), strict=True):
+                parts[name].append(_pack(value, ranges[name]) if name in ranges else value)
+        return {name: np.concatenate(found) for name, found in parts.items()}
+
     for number in range(copies if spatial else 1):
         progress(f"features of {len(images)} training images, copy {number + 1} of {copies}")
-        plain = images if number == 0 else _augment(images, rng, flips, _image_axes(images))
-        parts: dict[str, list[Array]] = {n: [] for n in names}
-        for piece in batches(len(plain), _PIECE):  # float features never exist as a whole
-            for name, value in zip(names, values_of(plain[piece]), strict=True):
-                parts[name].append(_pack(value, ranges[name]) if name in ranges else value)
+        found = run_over(images, (lambda x: augmentation.apply(x, rng)) if number else lambda x: x)
         for name in ranges:
-            stored[name].append(np.concatenate(parts[name]))
-        logits.append(np.concatenate(parts[final]))
-    features = {}
-    for exit_name, tap in taps.items():
-        low, high = ranges[tap]
-        features[exit_name] = Features(tuple(stored[tap]), (high - low) / 255 or 1.0, low)
-    return TeacherData(features, tuple(logits), split.y, flips)
+            stored[name].append(found[name])
+        logits.append(found[final])
+    seen = {} if watch is None else run_over(watch, lambda x: x)
+    features = {
+        tap: Features(tuple(stored[tap]), (high - low) / 255 or 1.0, low, seen.get(tap))
+        for tap, (low, high) in ranges.items()
+    }
+    return TeacherData(features, tuple(logits), split.y, flips, seen.get(final))
 
 
-def _tap(graph: gs.Graph, item: Exit) -> str:
-    """Where features are read: behind the first layer of a head if that has no weights, else at the mount."""
-    first = head_nodes(graph, item)[0]
-    return str(first.outputs[0].name) if first.op in STORED_BEHIND else item.mount
+def taps_of(graph: gs.Graph) -> list[str]:
+    """Return the tensors that heads are trained on: mounts, or what a layer without weights makes of one."""
+    exits = state_of(graph).exits
+    outputs = {t.name: t for t in graph.outputs}
+    backbone = ancestors([outputs[exits[-1].output]])
+    heads = ancestors([outputs[e.output] for e in exits[:-1]]) - backbone
+    found: dict[str, None] = {}
+    for node in (node for node in graph.nodes if node.name in heads):
+        for tensor in node.inputs:
+            if isinstance(tensor, gs.Constant) or tensor.is_empty():
+                continue
+            if all(writer.name not in heads for writer in tensor.inputs):
+                found[str((node.outputs[0] if node.op in _STORED_BEHIND else tensor).name)] = None
+    return list(found)
 
 
 def _pack(values: Float32, limits: tuple[float, float]) -> NDArray[np.uint8]:
@@ -139,40 +173,3 @@ def _pack(values: Float32, limits: tuple[float, float]) -> NDArray[np.uint8]:
     scale = 255 / (high - low) if high > low else 1.0
     packed: NDArray[np.uint8] = np.clip((values - low) * scale + 0.5, 0, 255).astype(np.uint8)
     return packed
-
-
-def _image_axes(images: Array) -> tuple[int, int]:
-    """Height and width of stored images [N, C, H, W] or [N, H, W, C]; channels are the small axis."""
-    return (1, 2) if images.shape[3] < images.shape[1] else (2, 3)
-
-
-def _augment(images: Array, rng: np.random.Generator, flips: bool, axes: tuple[int, int]) -> Array:
-    """Return a copy with every image shifted by up to an eighth and perhaps mirrored."""
-    rows, columns = axes
-    reach = [max(1, images.shape[a] // 8) for a in axes]
-    shifts = [rng.integers(-r, r + 1, len(images)) for r in reach]
-    mirror = rng.random(len(images)) < 0.5 if flips else np.zeros(len(images), bool)
-    out = np.empty_like(images)
-    # Images with the same shift are moved together: indices beyond the edge repeat it.
-    for dy in range(-reach[0], reach[0] + 1):
-        for dx in range(-reach[1], reach[1] + 1):
-            chosen = np.flatnonzero((shifts[0] == dy) & (shifts[1] == dx))
-            if len(chosen) == 0:
-                continue
-            y = np.clip(np.arange(images.shape[rows]) + dy, 0, images.shape[rows] - 1)
-            x = np.clip(np.arange(images.shape[columns]) + dx, 0, images.shape[columns] - 1)
-            out[chosen] = images[chosen].take(y, axis=rows).take(x, axis=columns)
-    out[mirror] = np.flip(out[mirror], axis=columns)
-    return out
-
-
-def _minds_no_mirror(evaluator: Evaluator, split: Split, preprocess: Preprocess, final: str) -> bool:
-    """Mirroring is taken as an augmentation only if the network itself hardly notices it."""
-    images, labels = evenly(split.x, _MIRRORED), evenly(split.y, _MIRRORED)
-    mirrored = np.flip(images, axis=_image_axes(images)[1])
-
-    def accuracy(x: Array) -> float:
-        logits = evaluator.run(lambda s: preprocess.apply(x[s]), len(x), [final])[0]
-        return float((logits.argmax(axis=1) == labels).mean())
-
-    return accuracy(images) - accuracy(mirrored) <= _FLIP_TOLERANCE

@@ -1,141 +1,176 @@
-"""Train exit heads: distillation from the final exit on frozen features.
+"""Train exit heads on a frozen backbone: distillation from the final exit on stored features.
 
-Heads see stored features and the final exit's logits; the backbone is never touched, so its own
-accuracy cannot change. Heads are trained side by side, each on one thread with random numbers of its
-own: small layers gain nothing from more threads, and one head never changes another. On the CPU and one
-thread every operator used here repeats bit for bit, so no switch of torch is touched.
-:func:`train_heads` is the one entry: joint training will be another trainer of the same signature.
+Heads see stored features and the final exit's logits; the backbone is never touched, so its own accuracy
+cannot change. What is trained are the nodes of the head in the graph, whatever layers they are, in training
+form. Heads are trained side by side, each on one thread with random numbers of its own: small layers gain
+nothing from more threads, and one head never changes another. Exits of which one reads another are trained as
+one, without gradients into logits. On the CPU and one thread every operator used here repeats bit for bit, so
+no switch of torch is touched.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import onnx_graphsurgeon as gs
+import torch
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
-from eecompile.training.features import Features, TeacherData
-from passes.errors import InputError
-from passes.heads.layers import JOINS, STORED_BEHIND, HeadLayer, layer_names
-from passes.operator_sets import FLOAT_LINEAR
+from eecompile.training.checkpoint import hash_of, network_hash
+from eecompile.training.contract import WATCHED, Course, TrainingImages, TrainingLog, watched
+from eecompile.training.device import Device
+from eecompile.training.features import TeacherData, extract, taps_of
+from eecompile.training.fitting import Fitting, Optimisation, Told, dropout_masks, fit
+from eecompile.training.fresh_weights import draw_heads, first_layers
+from eecompile.training.losses import distillation
+from eecompile.training.observed import moments
+from eecompile.training.recipe import ALL, FROZEN, NO, Recipe
+from eecompile.training.torch_graph import TorchGraph
+from eecompile.training.training_form import (
+    give_back,
+    mask_classifiers,
+    normalized,
+    part,
+    stop_into_logits,
+)
+from passes.exits.chain import ancestors
+from passes.macs import node_macs
+from passes.state import Exit, copy_graph, state_of
 
-if TYPE_CHECKING:
-    import torch
-
-Float32 = NDArray[np.float32]
+__all__ = ["Recipe", "train_heads"]
+Tensor = torch.Tensor
 Array = NDArray[Any]
+Float32 = NDArray[np.float32]
 _SCALED = 2048
+_MAX_EPOCHS = 120
+_MIN_EPOCHS = 3
+_EVALUATED = 512
 
 _WORKING = threading.Lock()  # trainings take all cores, and one must not see the thread count of another
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How heads are trained. Found on CIFAR-10 validation images with a frozen ResNet8.
-
-    Attributes:
-        samples: Images seen by a head with a hidden layer, over all epochs.
-        linear_share: Share of that for heads without one, which converge sooner and overfit.
-        temperature: Of the distillation.
-        label_share: Weight of the true labels beside the network's answers.
-        rate: Peak learning rate of the one-cycle schedule.
-        linear_rate: The same for heads without a hidden layer.
-        decay: Weight decay of AdamW, on weights only.
-        dropout: Before the classifier.
-        average: Decay per step of the weight average that is kept.
-        batch: Images per step.
-    """
-
-    samples: int = 320_000
-    linear_share: float = 0.25
-    temperature: float = 4.0
-    label_share: float = 0.1
-    rate: float = 1e-2
-    linear_rate: float = 4e-3
-    decay: float = 0.02
-    dropout: float = 0.1
-    average: float = 0.99
-    batch: int = 128
-
-
-def import_torch() -> Any:
-    """Return torch; raises InputError when the extra ``train`` is not installed."""
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError(
-            "training exit heads needs PyTorch, which is not installed", "pip install 'eecompile[train]'"
-        ) from error
-    return torch
-
-
-@dataclass(frozen=True)
-class Head:
-    """One head to train.
-
-    Attributes:
-        name: Name of its exit.
-        layers: The head, from its mount on.
-        mount: Shape of the mount (channels first, no batch).
-        features: What it sees: at the mount, or behind a first layer that has nothing to train.
-    """
-
-    name: str
-    layers: tuple[HeadLayer, ...]
-    mount: tuple[int, ...]
-    features: Features
-
-
 def train_heads(
-    heads: Sequence[Head], data: TeacherData, seed: int, recipe: Recipe, progress: Callable[[str], None]
-) -> dict[str, dict[str, Float32]]:
-    """Train heads; the same arguments give the same weights, bit for bit, on the same machine.
+    graph: gs.Graph, images: TrainingImages, recipe: Recipe, course: Course, drawn: Collection[str]
+) -> TrainingLog:
+    """Train the heads of exits, in place; the same arguments give the same weights, bit for bit.
 
     Args:
-        heads: What to train.
-        data: Teacher's answers and labels.
-        seed: Of initialisation, order and dropout.
-        recipe: Hyperparameters.
-        progress: Told now and then.
+        graph: The float network with all exits; constants of the heads get the trained values.
+        images: What they are trained on.
+        recipe: How.
+        course: Seed, checkpoints, progress.
+        drawn: Names of the exits whose heads are drawn anew and trained.
 
     Returns:
-        By exit name: parameters as :func:`passes.exits.insert_exits.set_head_parameters` takes them, with
-        batch normalization and the scaling of stored features folded in.
+        What is told of it.
+
+    Raises:
+        InputError: A node of a head without a torch function, before anything is trained; or it diverged.
     """
-    for head in heads:
-        check_alone(head.name, head.layers)
-    torch = import_torch()
+    log = TrainingLog(FROZEN, list(drawn), recipe, course.seed, watched(images.val))
+    groups = _groups(graph, drawn)
+    forms = [_form(graph, group) for group in groups]
+    for form in forms:
+        TorchGraph(form.graph)  # or the node is named that cannot be trained
+    macs = sum(node_macs(node) for node in graph.nodes)
+    watch = evenly(images.val.x, WATCHED)
+    data = extract(graph, images.train, images.preprocess, macs, course.seed, course.progress, watch)
+    identity = {
+        "network": network_hash(graph),
+        "recipe": repr((recipe, sorted(drawn))),
+        "seed": str(course.seed),
+        "data": hash_of([*vars(images.train).values(), images.preprocess, *vars(images.val).values()]),
+    }
+    checkpoints = replace(course.checkpoints, identity=identity)
+    if not checkpoints.resume:
+        checkpoints.clear()
     stop = threading.Event()
-    jobs = [_Trainer(torch, head, data, seed, recipe, progress, stop) for head in heads]
+    labels = evenly(images.val.y, WATCHED)
+    jobs = [
+        HeadTraining(form, data, labels, recipe, replace(course, checkpoints=checkpoints), stop)
+        for form in forms
+    ]
+    for wave in _waves(jobs, recipe):
+        _side_by_side(wave, stop)
+        if recipe.survivors:
+            _weigh(jobs, wave, recipe)
+    for job in jobs:
+        give_back(job.form.graph, graph)
+    log.epochs = _merged([job.log for job in jobs], data, labels, state_of(graph).exits[-1].name)
+    log.details = {"copies": len(data.logits), "mirrored": data.flips}
+    return log
+
+
+@dataclass(frozen=True)
+class HeadForm:
+    """Exits that are trained as one.
+
+    Attributes:
+        exits: They, shallow to deep.
+        graph: Their nodes in training form, from what is stored to their logits.
+        taps: The tensors that are stored, as the inputs of ``graph`` are.
+        depth: How many mounts lie before the first of theirs.
+    """
+
+    exits: tuple[Exit, ...]
+    graph: gs.Graph
+    taps: tuple[str, ...]
+    depth: int
+
+
+def _groups(graph: gs.Graph, drawn: Collection[str]) -> list[tuple[Exit, ...]]:
+    """Return the exits in groups that have no node of a head in common."""
+    exits = state_of(graph).exits
+    outputs = {t.name: t for t in graph.outputs}
+    backbone = ancestors([outputs[exits[-1].output]])
+    groups: list[tuple[list[Exit], set[str]]] = []
+    for item in (e for e in exits[:-1] if e.name in drawn):
+        nodes = ancestors([outputs[item.output]]) - backbone
+        connected = [group for group in groups if group[1] & nodes]
+        members = [e for group in connected for e in group[0]]
+        merged = [*members, item], nodes.union(*(group[1] for group in connected))
+        groups = [group for group in groups if group not in connected] + [merged]
+    return [tuple(members) for members, _ in groups]
+
+
+def _form(graph: gs.Graph, exits: Sequence[Exit]) -> HeadForm:
+    outputs = {t.name: t for t in graph.outputs}
+    needed = ancestors([outputs[e.output] for e in exits])
+    tensors = graph.tensors()
+    taps = [name for name in taps_of(graph) if any(reader.name in needed for reader in tensors[name].outputs)]
+    made = part(graph, taps, [e.output for e in exits])
+    mounts = list(dict.fromkeys(e.mount for e in state_of(graph).exits))
+    return HeadForm(tuple(exits), normalized(made, ALL, 0.9), tuple(taps), mounts.index(exits[0].mount))
+
+
+def _waves(jobs: Sequence[HeadTraining], recipe: Recipe) -> list[list[HeadTraining]]:
+    """Return what is trained side by side: all, or mount by mount where the next depends on those before."""
+    if not recipe.survivors:
+        return [list(jobs)]
+    depths = sorted({job.form.depth for job in jobs})
+    return [[job for job in jobs if job.form.depth == depth] for depth in depths]
+
+
+def _side_by_side(jobs: Sequence[HeadTraining], stop: threading.Event) -> None:
     workers = min(len(jobs), os.cpu_count() or 1)
-    with _threads_kept(torch), ThreadPoolExecutor(max_workers=workers) as pool:
+    with _threads_kept(), ThreadPoolExecutor(max_workers=workers) as pool:
         try:
-            results = list(pool.map(_Trainer.run, jobs))
+            list(pool.map(HeadTraining.run, jobs))
         except BaseException:  # an interrupt, or one head failed: the pool would wait for the others
             stop.set()
             raise
-    return {head.name: result for head, result in zip(heads, results, strict=True)}
-
-
-def check_alone(name: str, layers: Sequence[HeadLayer]) -> None:
-    """Refuse the head of exit ``name`` if it reads another exit: here each is trained alone."""
-    if any(layer.op in JOINS for layer in layers):
-        raise InputError(
-            f"the head of exit '{name}' reads the exit before it, and heads are trained each for itself",
-            "give it a head without `reuse`; without `data` its costs can be reported",
-        )
 
 
 @contextmanager
-def _threads_kept(torch: Any) -> Iterator[None]:
+def _threads_kept() -> Iterator[None]:
     """Give the number of threads back that torch takes in threads to come: each worker sets it to one."""
     with _WORKING:
         threads = torch.get_num_threads()
@@ -145,191 +180,181 @@ def _threads_kept(torch: Any) -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def _stored_layers(head: Head) -> tuple[HeadLayer, ...]:
-    """The layers behind what is stored: a first layer without weights was run before storing."""
-    shape = tuple(head.features.copies[0].shape[1:])
-    first = head.layers[0]
-    run = first.op in STORED_BEHIND and shape == first.output_shape(head.mount)
-    return head.layers[1:] if run and shape != head.mount else head.layers
+def _weigh(jobs: Sequence[HeadTraining], trained: Sequence[HeadTraining], recipe: Recipe) -> None:
+    """Let images count less for deeper exits the surer the exits that were trained are of them.
+
+    How sure is counted in ranks, so that no threshold has to be known: of an image that a share s of the
+    others is less sure of, 1 - survivors * s is left.
+    """
+    confidence = np.mean([job.confidence() for job in trained], axis=0)
+    ranks = confidence.argsort(kind="stable").argsort(kind="stable") / max(len(confidence) - 1, 1)
+    left = 1 - recipe.survivors * ranks
+    for job in jobs:
+        if job.form.depth > trained[0].form.depth:
+            job.weights = (job.weights * left).astype(np.float32)
 
 
-def _build(torch: Any, layers: tuple[HeadLayer, ...], shape: tuple[int, ...], dropout: Any, seed: int) -> Any:
-    """Build a head with torch's usual initial weights, drawn from a generator of its own."""
-    nn, make, generator = torch.nn, torch.nn.utils.skip_init, torch.Generator().manual_seed(seed)
-    modules: list[Any] = []
-    for layer in layers:
-        rank = len(shape) - 1
-        if layer.op == "MaxPool":
-            pool = nn.MaxPool2d if rank == 2 else nn.MaxPool1d
-            modules.append(pool(layer.kernel, layer.kernel))
-        elif layer.op == "Conv":
-            pads = layer.pads(shape[1:])
-            # torch pads the last axis first
-            both = [p for axis in reversed(range(rank)) for p in (pads[axis], pads[axis + rank])]
-            conv, norm = (nn.Conv2d, nn.BatchNorm2d) if rank == 2 else (nn.Conv1d, nn.BatchNorm1d)
-            modules.append(nn.ConstantPad2d(both, 0.0) if rank == 2 else nn.ConstantPad1d(both, 0.0))
-            groups = shape[0] if layer.depthwise else 1
-            made = make(conv, shape[0], layer.channels, layer.kernel, layer.stride, groups=groups, bias=False)
-            modules.append(made)
-            nn.init.kaiming_uniform_(modules[-1].weight, a=math.sqrt(5), generator=generator)
-            modules.extend([norm(layer.channels), _relu(nn, layer)])
-        elif layer.op == "Flatten":
-            modules.append(nn.Flatten())
-        elif layer.hidden:
-            modules.append(make(nn.Linear, shape[0], layer.channels, bias=False))
-            nn.init.kaiming_uniform_(modules[-1].weight, a=math.sqrt(5), generator=generator)
-            modules.extend([nn.BatchNorm1d(layer.channels), _relu(nn, layer)])
-        else:
-            modules.extend([dropout, make(nn.Linear, shape[0], layer.channels)])
-            nn.init.kaiming_uniform_(modules[-1].weight, a=math.sqrt(5), generator=generator)
-            reach = 1 / math.sqrt(shape[0])
-            nn.init.uniform_(modules[-1].bias, -reach, reach, generator=generator)
-        shape = layer.output_shape(shape)
-    net = nn.Sequential(*modules)
-    return net.to(memory_format=torch.channels_last) if len(layers) > 2 else net
+class HeadTraining:
+    """Trains one group of exits on one thread.
 
-
-def _relu(nn: Any, layer: HeadLayer) -> Any:
-    return nn.Hardtanh(0.0, layer.ceiling) if layer.ceiling else nn.ReLU()
-
-
-def _seeded_dropout(torch: Any, share: float, generator: Any) -> Any:
-    """Dropout that draws from ``generator``, so that heads trained side by side repeat."""
-
-    class SeededDropout(torch.nn.Module):  # type: ignore[misc]
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            if not self.training:
-                return x
-            kept = torch.empty_like(x).bernoulli_(1 - share, generator=generator)
-            return x * kept / (1 - share)
-
-    return SeededDropout()
-
-
-class _Trainer:
-    """Trains one head on one thread."""
+    Attributes:
+        form: What is trained; it has the trained values after :meth:`run`.
+        weights: What each training image counts, [N].
+        log: Loss, rate and accuracies of each epoch.
+    """
 
     def __init__(
         self,
-        torch: Any,
-        head: Head,
+        form: HeadForm,
         data: TeacherData,
-        seed: int,
+        labels: NDArray[np.int64],
         recipe: Recipe,
-        progress: Callable[[str], None],
+        course: Course,
         stop: threading.Event,
     ) -> None:
-        self._torch = torch
-        self._head = head
-        self._data = data
-        self._recipe = recipe
-        self._progress = progress
-        self._stop = stop
-        self._generator = torch.Generator().manual_seed(seed)
-        layers = _stored_layers(head)
-        shape = tuple(head.features.copies[0].shape[1:])
-        dropout = _seeded_dropout(torch, recipe.dropout, self._generator)
-        self._net = _build(torch, layers, shape, dropout, seed)
-        self._has_hidden = any(layer.ends_in_relu for layer in layers)
+        self.form, self.log = form, list[dict[str, Any]]()
+        self._data, self._labels, self._recipe, self._course, self._stop = data, labels, recipe, course, stop
+        self.weights = np.ones(len(data.labels), np.float32)
+        self._name = "+".join(e.name for e in form.exits)
+        self._features = [data.features[tap] for tap in form.taps]
+        self._device = Device.choose(NO)
+        nodes = {node.name for node in form.graph.nodes}
+        first = first_layers(form.graph, nodes)
+        some = [found.real(evenly(found.copies[0], _SCALED)) for found in self._features]
+        seen = moments(
+            form.graph,
+            list(first.values()),
+            lambda piece: [x[piece] for x in some],
+            len(some[0]),
+            self._device,
+        )
+        gains = {node: 1 / (seen[read].deviation or 1.0) for node, read in first.items()}
+        self._scales = draw_heads(form.graph, nodes, gains, course.seed)
+        flow = copy_graph(form.graph)
+        stop_into_logits(flow)
+        self._masks = mask_classifiers(flow) if recipe.dropout else ()
+        self._module = TorchGraph(flow).to(self._device.name)
+        if not self._module.mapped:
+            self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._hidden = any(node.op == "BatchNormalization" for node in form.graph.nodes)
 
-    def run(self) -> dict[str, Float32]:
-        """Train, and return the averaged weights; they are of no use once ``stop`` is set."""
-        torch, recipe, features = self._torch, self._recipe, self._head.features
+    @property
+    def _epochs(self) -> int:
+        recipe = self._recipe
+        if recipe.epochs is not None:
+            return recipe.epochs
+        samples = recipe.samples * (1.0 if self._hidden else recipe.linear_share)
+        return int(min(_MAX_EPOCHS, max(_MIN_EPOCHS, round(samples / len(self._data.labels)))))
+
+    def run(self) -> None:
+        """Train; nothing is of use once ``stop`` is set."""
+        recipe, device = self._recipe, self._device.name
         torch.set_num_threads(1)  # of this thread, and of those to come: see _threads_kept
-        labels = torch.from_numpy(self._data.labels)
-        copies = [torch.from_numpy(c) for c in features.copies]
-        logits = [torch.from_numpy(z) for z in self._data.logits]
-        count, batch = len(labels), min(recipe.batch, len(labels))
-        samples = recipe.samples * (1.0 if self._has_hidden else recipe.linear_share)
-        epochs = int(min(120, max(3, round(samples / count))))
-        optimizer, schedule = self._optimizer(epochs * (count // batch))
-        average = torch.optim.swa_utils.AveragedModel(
-            self._net,
-            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average),
-            use_buffers=True,
+        self._teacher = [torch.from_numpy(z).to(device) for z in self._data.logits]
+        self._copies = [[torch.from_numpy(c).to(device) for c in found.copies] for found in self._features]
+        count = len(self._data.labels)
+        self._batch = min(recipe.batch, count)
+        how = Optimisation(
+            rate=recipe.rate if self._hidden else recipe.linear_rate,
+            decay=recipe.decay,
+            warm_up=recipe.warm_up,
+            average=recipe.average,
+            scales=self._scales,
         )
-        factor, offset = _input_scaling(features)
-        layout = torch.channels_last if copies[0].dim() == 4 else torch.contiguous_format
-        self._net.train()
-        for epoch in range(epochs):
-            number = epoch % len(copies)
-            order = torch.randperm(count, generator=self._generator)
-            for step in range(count // batch):
-                if self._stop.is_set():
-                    return {}
-                picked = order[step * batch : (step + 1) * batch]
-                x = copies[number][picked].float().mul_(factor).add_(offset).contiguous(memory_format=layout)
-                loss = _loss(torch, self._net(x), logits[number][picked], labels[picked], recipe)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                average.update_parameters(self._net)
-            self._progress(f"head {self._head.name}: epoch {epoch + 1} of {epochs}")
-        average.eval()
-        return _export(torch, average.module, self._head)
-
-    def _optimizer(self, steps: int) -> tuple[Any, Any]:
-        torch, recipe = self._torch, self._recipe
-        rate = recipe.rate if self._has_hidden else recipe.linear_rate
-        parameters = list(self._net.parameters())
-        groups = [
-            {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.decay},
-            {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
+        fitting = Fitting(self._module, self._module.learnt, how)
+        self.log = fit(
+            fitting,
+            self._losses,
+            count // self._batch,
+            [self._epochs],
+            self._accuracies,
+            self._course.checkpoints,
+            Told(self._course.progress, f"head {self._name}"),
+            self._name,
+            self._stop.is_set,
         )
-        return optimizer, schedule
+        fitting.keep_average()
+        self._module.write_back(self.form.graph)
+
+    def _losses(self, epoch: int) -> Iterator[Tensor]:
+        recipe, device, seed = self._recipe, self._device.name, self._course.seed
+        rng = np.random.default_rng([seed, epoch])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        order = torch.from_numpy(rng.permutation(len(self._data.labels))).to(device)
+        labels = torch.from_numpy(self._data.labels).to(device)
+        weights = torch.from_numpy(self.weights / self.weights.mean()).to(device)
+        number = epoch % len(self._teacher)
+        for step in range(len(order) // self._batch):
+            picked = order[step * self._batch : (step + 1) * self._batch]
+            given = [self._real(k, copies[number][picked]) for k, copies in enumerate(self._copies)]
+            masks = dropout_masks(self._masks, self._batch, recipe.dropout, generator, device)
+            answers = self._module(*given, *masks)
+            teacher = self._teacher[number][picked]
+            yield sum(  # type: ignore[misc]
+                (_loss(answer, teacher, labels[picked], recipe) * weights[picked]).mean()
+                for answer in answers
+            )
+
+    def _real(self, number: int, stored: Tensor) -> Tensor:
+        found = self._features[number]
+        real = stored.float().mul_(found.scale).add_(found.offset)
+        return real.contiguous(memory_format=torch.channels_last) if real.ndim == 4 else real
+
+    def _run_over(self, stored: Sequence[NDArray[np.uint8]]) -> list[Array]:
+        """Return the logits of each exit for stored features, in evaluation mode."""
+        parts: list[list[Array]] = [[] for _ in self.form.exits]
+        device = self._device.name
+        self._module.eval()
+        with torch.no_grad():
+            for start in range(0, len(stored[0]), _EVALUATED):
+                pieces = [torch.from_numpy(x[start : start + _EVALUATED]).to(device) for x in stored]
+                given = [self._real(k, piece) for k, piece in enumerate(pieces)]
+                ones = [torch.ones(1, device=device).expand(len(given[0]), *s) for s in self._masks]
+                for found, answer in zip(parts, self._module(*given, *ones), strict=True):
+                    found.append(answer.cpu().numpy())
+        self._module.train()
+        return [np.concatenate(found) for found in parts]
+
+    def _accuracies(self) -> dict[str, float]:
+        stored = [found.watched for found in self._features if found.watched is not None]
+        answers = self._run_over(stored)
+        self._module.eval()
+        return {
+            e.name: float((z.argmax(axis=1) == self._labels).mean())
+            for e, z in zip(self.form.exits, answers, strict=True)
+        }
+
+    def confidence(self) -> Float32:
+        """Return how sure the exits are of the training images, as they are: the mean over exits, [N]."""
+        answers = self._run_over([found.copies[0] for found in self._features])
+        rules = [e.confidence for e in self.form.exits]
+        found: Float32 = np.mean([rule.evaluate(z) for rule, z in zip(rules, answers, strict=True)], axis=0)
+        return found
 
 
-def _input_scaling(features: Features) -> tuple[float, float]:
-    """Bring stored features to unit deviation with real zero kept at zero (padding must stay zero)."""
-    deviation = float(evenly(features.copies[0], _SCALED).std()) or 1.0
-    return 1 / deviation, features.offset / features.scale / deviation
+def _loss(answer: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """Return per image: divergence from the answers of the network, and a little from the labels, [N]."""
+    told = distillation(answer, teacher, recipe.temperature)
+    hard = torch.nn.functional.cross_entropy(answer, labels, reduction="none")
+    return (1 - recipe.label_share) * told + recipe.label_share * hard
 
 
-def _loss(
-    torch: Any, answer: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor, recipe: Recipe
-) -> Any:
-    """Hinton et al. 2015: cross entropy to softened answers of the teacher, and a little to the labels."""
-    functional = torch.nn.functional
-    t = recipe.temperature
-    soft = functional.softmax(teacher / t, 1)
-    distilled = -(soft * functional.log_softmax(answer / t, 1)).sum(1).mean() * t * t
-    return (1 - recipe.label_share) * distilled + recipe.label_share * functional.cross_entropy(
-        answer, labels
-    )
-
-
-def _export(torch: Any, net: Any, head: Head) -> dict[str, Float32]:
-    """Fold batch normalization and input scaling into the weights, in float64."""
-    factor, _ = _input_scaling(head.features)
-    # The net saw stored * factor + offset = real * factor / scale; real features enter the graph.
-    gain = factor / head.features.scale
-    ops = [layer.op for layer in head.layers]
-    names = iter([n for op, n in zip(ops, layer_names(ops), strict=True) if op in FLOAT_LINEAR])
-    found: dict[str, Float32] = {}
-    pending: Any = None
-    for module in net:
-        hidden = isinstance(module, torch.nn.Linear) and module.bias is None
-        if hidden or isinstance(module, torch.nn.Conv1d | torch.nn.Conv2d):
-            pending = module.weight.detach().double() * gain
-            gain = 1.0
-        elif isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
-            ratio = module.weight.detach().double() / torch.sqrt(module.running_var.double() + module.eps)
-            weight = pending * ratio.reshape(-1, *[1] * (pending.dim() - 1))
-            bias = module.bias.detach().double() - module.running_mean.double() * ratio
-            name = next(names)
-            found[f"{name}.weight"], found[f"{name}.bias"] = weight.float().numpy(), bias.float().numpy()
-        elif isinstance(module, torch.nn.Linear):
-            name = next(names)
-            found[f"{name}.weight"] = (module.weight.detach().double() * gain).float().numpy()
-            found[f"{name}.bias"] = module.bias.detach().numpy().copy()
-            gain = 1.0
-    if not all(math.isfinite(float(np.abs(v).max())) for v in found.values()):
-        raise InputError(
-            "training a head diverged", "check the preprocessing of the images; try another seed"
+def _merged(
+    logs: Sequence[Sequence[Mapping[str, Any]]], data: TeacherData, labels: NDArray[np.int64], final: str
+) -> list[dict[str, Any]]:
+    """Return one list of epochs: of heads that were trained in fewer, the last stays."""
+    last = {final: float((data.watched.argmax(axis=1) == labels).mean())} if data.watched is not None else {}
+    epochs = []
+    for number in range(max(map(len, logs), default=0)):
+        now = [log[min(number, len(log) - 1)] for log in logs]
+        accuracy = {name: value for entry in now for name, value in entry["accuracy"].items()}
+        loss, rate = float(np.mean([entry["loss"] for entry in now])), max(entry["rate"] for entry in now)
+        epochs.append(
+            {
+                "epoch": number + 1,
+                "loss": loss,
+                "rate": rate,
+                "accuracy": dict(sorted(accuracy.items())) | last,
+            }
         )
-    return found
+    return epochs

@@ -71,7 +71,7 @@ class TorchGraph(torch.nn.Module):
         self._slots: dict[str, int] = {}
         self._keys: dict[str, str] = {}  # name of a constant -> name of the parameter or buffer that it is
         self._held: list[tuple[int, str]] = []  # slot -> parameter or buffer
-        self.learnt = _learnt(graph)
+        self.learnt = learnt_constants(graph)
         self.mapped = False
         normalizing: gs.Node | None = None
         calls = []
@@ -131,6 +131,15 @@ class TorchGraph(torch.nn.Module):
     def named_values(self) -> dict[str, Tensor]:
         """Return the tensors that stand for constants, by the names of these."""
         return {name: self.value(name) for name in self._keys}
+
+    def share(self, other: TorchGraph) -> None:
+        """Hold the very values that ``other`` holds under the same names: both learn as one.
+
+        Args:
+            other: Of a graph that has all constants of this one.
+        """
+        for name, key in self._keys.items():
+            setattr(self, key, other.value(name))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the graph.
@@ -194,7 +203,7 @@ class TorchGraph(torch.nn.Module):
             tensors[name].values = values
 
 
-def _learnt(graph: gs.Graph) -> tuple[str, ...]:
+def learnt_constants(graph: gs.Graph) -> tuple[str, ...]:
     """Return the names of the constants that are learnt, in order; also of those that are quantized first."""
     found: dict[str, None] = {}
     for node in graph.nodes:

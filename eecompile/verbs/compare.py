@@ -261,9 +261,10 @@ def _numbers(document: dict[str, Any]) -> dict[str, float]:
 def _notes(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     names = ("model", "target", "objective", "cost_model", "rules")
     notes = [f"{name} differs: {a[name]} and {b[name]}" for name in names if a[name] != b[name]]
-    modes = [document.get("schedule") for document in (a, b)]
-    if None not in modes and modes[0] != modes[1]:  # runs from before there was a choice do not tell theirs
-        notes.append(f"schedule differs: {modes[0]} and {modes[1]}")
+    for name in ("schedule", "trainer"):
+        told = [document.get(name) for document in (a, b)]
+        if None not in told and told[0] != told[1]:  # runs from before there was a choice do not tell theirs
+            notes.append(f"{name} differs: {told[0]} and {told[1]}")
     data_a, data_b = ((document["dataset"] or {}).get("name", "none") for document in (a, b))
     if data_a != data_b:
         notes.append(f"data differs: {data_a} and {data_b}")

@@ -10,13 +10,14 @@ from passes.errors import InputError
 from passes.model.external_data import all_nodes
 
 # BatchNormalization normalizes by the statistics of the batch, Dropout drops at random.
-_MOMENTUM = ("training_mode", "momentum")
+_MODE = "training_mode"
 
 
 def leave_training(model: onnx.ModelProto, symbolic: bool, where: str) -> list[str]:
     """Refuse nodes in training mode; those of a model without weights, which is only costed, leave it.
 
-    The operators that can be in it lose what only training has: outputs beside the first, momentum.
+    The operators that can be in it lose what only training has: outputs beside the first, the mode.
+    ``momentum`` stays: it means nothing for what is run, and is how the network was and may be trained.
 
     Args:
         model: Changed in place; batch normalization and dropout of any operator set.
@@ -51,7 +52,7 @@ def leave_training(model: onnx.ModelProto, symbolic: bool, where: str) -> list[s
             found.append(node.output[0])
         del node.output[1:]
         if node.op_type == "BatchNormalization":
-            kept = [a for a in node.attribute if a.name not in _MOMENTUM]
+            kept = [a for a in node.attribute if a.name != _MODE]
             del node.attribute[:]
             node.attribute.extend(kept)
         else:
@@ -63,7 +64,7 @@ def _trains(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> boo
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if node.op_type == "BatchNormalization":
         # Before operator set 14 the outputs said it: with statistics beside the first it trains.
-        return bool(attributes.get("training_mode", 0)) or len(node.output) > 2
+        return bool(attributes.get(_MODE, 0)) or len(node.output) > 2
     if len(node.input) < 3 or not node.input[2]:
         return False
     known = constants.get(node.input[2])

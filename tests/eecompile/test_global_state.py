@@ -25,7 +25,7 @@ import torch
 from eecompile import api
 from eecompile.cli import main as cli
 from eecompile.run import steps
-from eecompile.training.frozen_heads import Recipe
+from eecompile.training.recipe import Recipe
 from tests.eecompile.fabricated_run import write_run
 from tests.eecompile.small_models import write_images, write_skip_net
 
@@ -104,6 +104,16 @@ VERBS: dict[str, Callable[[Path], object]] = {
     "run with data": lambda at: api.run(
         at / "net.onnx", data=str(at / "images.npz"), exits="1", out=at / "out", preprocess="raw"
     ),
+    "run, all trained": lambda at: api.run(
+        at / "net.onnx",
+        data=str(at / "images.npz"),
+        exits="1",
+        out=at / "out",
+        preprocess="raw",
+        train="joint",
+        epochs=1,
+        max_drop=100,
+    ),
     "run": lambda at: api.run(at / "net.onnx", out=at / "out"),
     "cost": lambda at: api.cost(at / "net.onnx", exits="1", speculate=True),
     "cost by search": lambda at: api.cost(at / "net.onnx", "edge_tpu_quad", schedule="layers"),
@@ -148,7 +158,7 @@ def test_a_failed_training_gives_the_threads_back(files: Path, monkeypatch: pyte
         torch.set_num_threads(1)
         raise ZeroDivisionError
 
-    monkeypatch.setattr("eecompile.training.frozen_heads._Trainer.run", fail)
+    monkeypatch.setattr("eecompile.training.frozen_heads.HeadTraining.run", fail)
     before = state()
     with pytest.raises(ZeroDivisionError):
         VERBS["run with data"](files)

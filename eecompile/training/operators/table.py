@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import onnx_graphsurgeon as gs
 
-from eecompile.training.operators import elementwise, integers, linear, moves, norms, pooling, resize
+from eecompile.training.operators import (
+    elementwise,
+    gradients,
+    integers,
+    linear,
+    moves,
+    norms,
+    pooling,
+    resize,
+)
 from eecompile.training.operators.step import Builder, TorchStep, untrainable
 
 OPERATORS: dict[str, Builder] = {
@@ -17,6 +26,8 @@ OPERATORS: dict[str, Builder] = {
     **integers.BUILDERS,
 }
 
+_BY_DOMAIN: dict[str, dict[str, Builder]] = {"": OPERATORS, gradients.DOMAIN: gradients.BUILDERS}
+
 
 def step_of(node: gs.Node) -> TorchStep:
     """Return how torch runs ``node``.
@@ -24,7 +35,7 @@ def step_of(node: gs.Node) -> TorchStep:
     Raises:
         InputError: No torch function does what the node does; the node is named.
     """
-    builder = None if node.domain else OPERATORS.get(node.op)
+    builder = _BY_DOMAIN.get(node.domain or "", {}).get(node.op)
     if builder is None:
         raise untrainable(node, "its operator has no torch function")
     return builder(node)

@@ -67,6 +67,14 @@ def test_exits_stand_above_what_is_expected_and_the_static_network() -> None:
     assert text.endswith("Files: runs/here\nReport: runs/here/report.html\n")
 
 
+def test_the_trained_network_without_its_exits_stands_beside_static() -> None:
+    trained = {**summary()["static"], "accuracy_quant": 0.882}
+    rows = cells(shown(answer(static_trained=trained)), EXITS)
+    assert [row[0] for row in rows[-3:]] == ["expected", "static", "static, trained"]
+    assert rows[-1][-1] == "88.2 %" and rows[-2][-1] == "86.8 %"
+    assert rows[-1][1:-1] == rows[-2][1:-1], "they have the same layers"
+
+
 def test_without_data_there_are_costs_alone() -> None:
     text = shown(answer(with_data=False))
     rows = cells(text, "Exits (EDP as a share of static)")

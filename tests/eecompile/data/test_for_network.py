@@ -166,7 +166,7 @@ def test_a_batch_built_in_runs_to_the_end_and_is_a_warning(
 ) -> None:
     pytest.importorskip("torch", reason="training needs the extra 'train'")
     from eecompile.run import steps
-    from eecompile.training.frozen_heads import Recipe
+    from eecompile.training.recipe import Recipe
 
     monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=500))
     model = write_skip_net(tmp_path / "net.onnx", text)
@@ -174,11 +174,22 @@ def test_a_batch_built_in_runs_to_the_end_and_is_a_warning(
     result = api.run(
         model, data=images, out=tmp_path / "out", exits="1", preprocess="raw", progress=told.append
     )
-    steps_told = [
-        next(i for i, text in enumerate(told) if what in text) for what in ("built in", "train heads")
-    ]
+    steps_told = [next(i for i, text in enumerate(told) if what in text) for what in ("built in", "train")]
     assert steps_told == sorted(steps_told), "it is said before the work that it makes longer"
     assert result.passed, "early-exit files answer as the flat model, image by image"
     assert sum("batch built in" in warning for warning in result.summary.warnings) == 1
     flat = onnx.load(str(tmp_path / "out" / "model.lowered.onnx"))
     assert flat.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1
+
+
+def test_a_network_that_has_learnt_nothing_gets_standardized_images_and_no_warning() -> None:
+    graph = load(EXAMPLE)
+    for tensor in graph.tensors().values():
+        if isinstance(tensor, gs.Constant) and tensor.values.dtype == np.float32:
+            tensor.values = np.random.default_rng(0).normal(0, 0.1, tensor.shape).astype(np.float32)
+    _, tried = open_data(graph, "digits", "auto", 0, "net")
+    assert tried.warning is not None and "near chance" in tried.warning
+    dataset, fresh = open_data(graph, "digits", "auto", 0, "net", fresh=True)
+    assert fresh.warning is None
+    assert fresh.preprocess.apply(dataset.train.x).std() == pytest.approx(1, abs=0.02)
+    assert open_data(graph, "digits", "unit", 0, "net", fresh=True)[1].preprocess.rule == "unit"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from eecompile.data.preprocess import parse_rule, preprocesses
+from eecompile.data.preprocess import parse_rule, preprocesses, standardizing
 from eecompile.runtime.preprocess import Preprocess
 from passes.errors import InputError
 
@@ -121,3 +121,15 @@ def test_pixel_rules_refuse_normalized_floats() -> None:
     normalized = (2 * UNIT - 1).astype(np.float32)
     with pytest.raises(InputError, match="`preprocess` raw"):
         preprocesses("unit", normalized, (1, 3, 4, 6))
+
+
+@pytest.mark.parametrize("white", [255, 1])
+def test_images_of_a_network_that_is_yet_to_learn_are_standardized(white: int) -> None:
+    x = RNG.integers(0, 128, (50, 3, 4, 6)).astype(np.uint8)
+    stored = x if white == 255 else (x / 255).astype(np.float32)
+    found = only(standardizing(stored), stored, (1, 3, 4, 6)).apply(stored)
+    assert found.mean() == pytest.approx(0, abs=1e-3) and found.std() == pytest.approx(1, abs=1e-3)
+
+
+def test_floats_that_are_no_pixels_are_taken_as_they_are() -> None:
+    assert standardizing(RNG.normal(size=(5, 7)).astype(np.float32)) == "raw"

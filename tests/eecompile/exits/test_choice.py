@@ -14,6 +14,7 @@ from eecompile.exits.choice import choose_exits, choose_heads, oversized, unacce
 from eecompile.exits.thresholds import Limit
 from eecompile.run.prepare import cost_of
 from passes.confidence import MAX_SOFTMAX
+from passes.errors import NoSolutionError
 from passes.exits.insert_exits import add_rival_heads
 from passes.heads.designs import CONV, LINEAR
 from passes.model.graph import load
@@ -57,6 +58,27 @@ def evaluation(network: gs.Graph, *wrong: int, mount: str = "relu_2", max_drop: 
         CandidateExit("exit_1", mount, "conv", MAX_SOFTMAX),
     ]
     return Evaluation(network, tried, answers(*wrong), Limit(max_drop, True), EDP, cost)
+
+
+def test_a_network_that_lost_too_much_in_training_is_no_solution(network: gs.Graph) -> None:
+    seen = answers(9, 9, 6)
+    static = np.arange(100) >= 1
+    tried = [
+        CandidateExit(f"exit_{n}", "relu_2", head, MAX_SOFTMAX) for n, head in enumerate(("linear", "conv"))
+    ]
+    for max_drop in (4.0, 5.0):
+        asked = Evaluation(
+            network, tried, replace(seen, static=np.where(static, 0, 1)), Limit(max_drop, True), EDP, cost
+        )
+        for choice in (choose_exits, choose_heads):
+            if max_drop == 5:
+                assert choice(asked).figures.drop == pytest.approx(5)
+                continue
+            with pytest.raises(
+                NoSolutionError, match=r"is 5\.00 points less accurate on val than static"
+            ) as error:
+                choice(asked)
+            assert "`max_drop`" in (error.value.hint or "")
 
 
 def test_of_one_mount_one_head_is_kept_the_cheaper_if_both_will_do(network: gs.Graph) -> None:

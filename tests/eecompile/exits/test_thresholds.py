@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eecompile.exits.budgets import Budget
 from eecompile.exits.statistics import DropBound
 from eecompile.exits.thresholds import (
     MAX_NEIGHBOURS,
@@ -16,6 +17,7 @@ from eecompile.exits.thresholds import (
     Observed,
     candidates,
     choose,
+    choose_within,
     leaves_at,
 )
 from passes.confidence import MAX_SOFTMAX
@@ -36,7 +38,7 @@ def mean_cost(seen: Observed, thresholds: tuple[np.float32, ...], costs: list[fl
 def drop_counts(seen: Observed, thresholds: tuple[np.float32, ...]) -> tuple[int, int]:
     where = leaves_at(seen.confidence, thresholds)
     dynamic = seen.correct[where, np.arange(len(where))]
-    static = seen.correct[-1]
+    static = seen.static_correct
     return int((static & ~dynamic).sum()), int((dynamic & ~static).sum())
 
 
@@ -77,6 +79,29 @@ def test_one_and_two_exits_are_searched_exhaustively(
     assert limit.allows(DropBound(40), np.array([lost]), np.array([gained])).all()
 
 
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(0, 10_000), st.floats(0.7, 0.97), st.booleans())
+def test_drops_are_against_static_where_that_is_another_network(
+    seed: int, accuracy: float, optimistic: bool
+) -> None:
+    """The final exit may be better or worse than static: then even nobody leaving may lose too much."""
+    plain = random_answers(seed, 3, 40)
+    seen = replace(plain, static=np.random.default_rng(seed + 1).random(40) < accuracy)
+    costs, limit, bound = [1.0, 2.5, 4.2], Limit(5.0, optimistic), DropBound(40)
+    found = choose_within(seen, costs, limit, ())
+    no_bound = Budget("any", "what is never too much", tuple(costs), 1e9)
+    solved = choose_within(seen, costs, limit, (no_bound,))
+    if found is None:
+        assert solved is None and not limit.allows(bound, *seen.never()).all()
+        return
+    lost, gained = drop_counts(seen, found.thresholds)
+    assert limit.allows(bound, np.array([lost]), np.array([gained])).all()
+    assert np.isclose(found.cost, mean_cost(seen, found.thresholds, costs))
+    assert solved is not None and np.isclose(found.cost, solved.cost), "branch and bound finds the same"
+    alone = choose_within(seen.select([1]), costs[1:], limit, ())
+    assert alone is None or alone.cost >= found.cost - 1e-9
+
+
 @settings(max_examples=10, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000))
 def test_three_exits_are_no_worse_than_any_two(seed: int) -> None:
@@ -88,6 +113,17 @@ def test_three_exits_are_no_worse_than_any_two(seed: int) -> None:
         assert full.cost <= part.cost + 1e-9
     lost, gained = drop_counts(seen, full.thresholds)
     assert 100 * (lost - gained) / 60 <= 3.0 + 1e-9
+
+
+@pytest.mark.parametrize(("lost", "holds"), [(0, True), (1, True), (2, False)])
+def test_without_exits_the_limit_holds_or_nothing_does(lost: int, holds: bool) -> None:
+    correct = np.ones((1, 20), bool)
+    correct[0, :lost] = False
+    none = Observed(np.zeros((0, 20), np.float32), correct, (), np.ones(20, bool))
+    assert (choose_within(none, [4.0], Limit(5.0, True), ()) is not None) == holds
+    if not holds:
+        with pytest.raises(ValueError, match="no thresholds hold"):
+            choose(none, [4.0], Limit(5.0, True))
 
 
 def test_a_lucky_dip_under_the_limit_is_not_taken() -> None:

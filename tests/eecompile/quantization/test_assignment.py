@@ -18,7 +18,7 @@ from eecompile import api
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import calibrate
 from eecompile.run import steps
-from eecompile.training.frozen_heads import Recipe
+from eecompile.training.recipe import Recipe
 from passes.errors import InputError
 from passes.exits.recognise import recognise_exits
 from passes.integers.schemes import scheme

@@ -8,7 +8,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from eecompile.cli import main as cli
-from eecompile.training.frozen_heads import Recipe
+from eecompile.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "examples" / "digits_resnet.onnx"

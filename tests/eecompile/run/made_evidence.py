@@ -110,6 +110,7 @@ def evidence(kept: tuple[int, ...] = (0, 1), **options: Any) -> Evidence:
     images = Split(np.zeros((IMAGES, 1, 8, 8), np.uint8), np.zeros(IMAGES, np.int64))
     result.dataset = Dataset("made up", images, images, images, 2)
     result.val = result.lowered_test = seen
+    result.baseline, result.training = None, {"trainer": "frozen"}
     result.float_test = made_answers(({0}, set(), {11}))
     result.quant_test = made_answers(({0, 1}, {2, 3, 4}, {7, 11}))
     ratios = shares(seen.select(kept), thresholds)

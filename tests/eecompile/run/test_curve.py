@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,25 @@ def test_a_bound_allows_no_more_than_the_plain_estimate() -> None:
         assert one.max_drop == other.max_drop
         assert one.saving_edp_val <= other.saving_edp_val + 1e-12
     assert any(one.saving_edp_val < other.saving_edp_val for one, other in zip(careful, hopeful, strict=True))
+
+
+def test_a_drop_that_no_thresholds_keep_to_has_no_point() -> None:
+    result = made(optimistic=True)
+    final = result.val.correct[-1]
+    better = final.copy()
+    better[np.flatnonzero(~final)[:6]] = True  # 1.5 points better than the final exit
+    result.val = replace(result.val, static=np.where(better, 0, 1))
+    result.lowered_test = replace(result.lowered_test, static=np.zeros(400, np.int64))
+    points = curve(result)
+    allowed = {p.max_drop for p in points}
+    assert 0.0 not in allowed and {2.0, 3.0, 5.0} <= allowed
+    for point in points:
+        assert point.val_drop <= point.max_drop + 1e-9
+        where = np.full(400, 2)
+        for number in (1, 0):
+            where[result.lowered_test.confidence[number] >= np.float32(point.thresholds[number])] = number
+        right = result.lowered_test.correct[where, np.arange(400)]
+        assert point.test_drop == pytest.approx(100 * (1 - right.mean()))
 
 
 @pytest.mark.parametrize("optimistic", [True, False])

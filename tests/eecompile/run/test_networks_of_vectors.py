@@ -13,7 +13,7 @@ import pytest
 from eecompile import api
 from eecompile.data.sources import load_data
 from eecompile.run import steps
-from eecompile.training.frozen_heads import Recipe
+from eecompile.training.recipe import Recipe
 from tests.needs import needs_torch
 
 WIDTH, TOKENS = 16, 17

@@ -14,8 +14,7 @@ from eecompile.quantization.rounding import GPTQ_IMAGES, RoundingWalk
 from eecompile.runtime.early_exit import Decision
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.sessions import Float32
-from eecompile.training.features import Features, TeacherData, extract
-from eecompile.training.frozen_heads import _input_scaling
+from eecompile.training.features import TeacherData, extract
 from eecompile.verbs.same_answers import IMAGES, Verifier
 from passes.exits.chain import keep_exits, set_thresholds
 from passes.exits.insert_exits import InsertExits
@@ -57,7 +56,7 @@ def extracted() -> TeacherData:
 
 
 def test_ranges_of_features_hold_all_classes(extracted: TeacherData) -> None:
-    features = extracted.features["exit_0"]
+    (features,) = extracted.features.values()
     assert features.offset == 0
     assert features.scale * 255 == pytest.approx(9, rel=0.02)
     stored = features.copies[0].reshape(DARK + BRIGHT, -1).max(axis=1) * features.scale
@@ -66,13 +65,6 @@ def test_ranges_of_features_hold_all_classes(extracted: TeacherData) -> None:
 
 def test_mirroring_is_judged_on_all_classes(extracted: TeacherData) -> None:
     assert not extracted.flips, "mirrored, no image of class 1 is recognised"
-
-
-def test_scaling_is_that_of_all_classes() -> None:
-    stored = np.zeros((5000, 3), np.uint8)
-    stored[3000:] = 200
-    factor, _ = _input_scaling(Features((stored,), 1.0, 0.0))
-    assert factor == pytest.approx(1 / stored.std(), rel=0.01)
 
 
 def test_passes_are_verified_on_all_classes() -> None:

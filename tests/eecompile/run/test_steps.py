@@ -18,12 +18,12 @@ from targets.objective import EDP, ENERGY
 from tests.eecompile.small_models import write_skip_net
 from tests.needs import needs_torch
 
-GIVEN = {"options", "prepared", "clock", "work"}
+GIVEN = {"options", "prepared", "clock", "work", "checkpoints"}
 # What each step finds out, in this order.
 FOUND = {
     "data": {"dataset", "tried"},
-    "train heads": {"training"},
-    "quantize": {"quantized", "lowered", "calibration"},
+    "train": {"training"},
+    "quantize": {"quantized", "lowered", "calibration", "baseline"},
     "evaluate": {"val", "float_test", "quant_test", "lowered_test"},
     "choose exits and thresholds": {"chosen", "costs", "static", "notes"},
     "write and prove": {"forms", "agreement", "measured"},
@@ -46,7 +46,7 @@ def test_figures_are_for_the_best_point_within_the_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from eecompile.run import steps
-    from eecompile.training.frozen_heads import Recipe
+    from eecompile.training.recipe import Recipe
     from tests.eecompile.small_models import write_images
 
     monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=128))
@@ -69,7 +69,7 @@ def test_figures_are_for_the_best_point_within_the_bound(
 @needs_torch
 def test_each_step_finds_out_what_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from eecompile.run import steps
-    from eecompile.training.frozen_heads import Recipe
+    from eecompile.training.recipe import Recipe
     from tests.eecompile.small_models import write_images
 
     monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=128))

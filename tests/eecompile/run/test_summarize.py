@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from eecompile.run.evidence import Baseline
 from eecompile.run.figures import saving_of
 from eecompile.run.summarize import costs_only, summarize
 from passes.state import state_of
@@ -46,6 +47,29 @@ def test_the_drop_is_paired() -> None:
     assert summary.drop.points == pytest.approx(100 * (2 - 1) / 12)
     low, high = summary.drop.ci95
     assert low < 0 < summary.drop.points < high, "two lost and one gained of twelve"
+
+
+def test_all_is_against_static_where_the_backbone_was_trained() -> None:
+    """Static errs on three images, of which the network with exits gets two right, and loses three others."""
+    made = evidence()
+    right = np.ones(IMAGES, bool)
+    right[[5, 6, 11]] = False
+    made.lowered_test = replace(made.lowered_test, static=np.where(right, 0, 1))
+    made.float_test = replace(made.float_test, static=(np.arange(IMAGES) <= 3).astype(np.int64))
+    made.baseline = Baseline(made.prepared.plain, made.prepared.plain)
+    made.training = {"trainer": "joint"}
+    summary = summarize(made, [])
+    assert summary.trainer == "joint"
+    assert summary.drop is not None and summary.drop.points == pytest.approx(100 * (2 - 2) / 12)
+    assert summary.static.accuracy_quant == pytest.approx(9 / 12)
+    assert summary.static.accuracy_float == pytest.approx(8 / 12)
+    trained = summary.static_trained
+    assert trained is not None
+    assert trained.accuracy_quant == pytest.approx(10 / 12) == summary.exits[-1].accuracy_lowered
+    assert trained.accuracy_float == pytest.approx(11 / 12)
+    assert trained.accuracy_quant_ci95 != summary.static.accuracy_quant_ci95
+    assert trained.macs == summary.static.macs and trained.energy_pj == summary.static.energy_pj
+    assert summarize(evidence(), []).static_trained is None, "of heads alone it is the same network"
 
 
 def test_costs_are_those_of_the_exits_and_what_is_expected_is_their_mean() -> None:

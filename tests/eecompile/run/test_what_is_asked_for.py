@@ -16,7 +16,7 @@ from eecompile import api
 from eecompile.cli import main as cli
 from eecompile.data.sources import load_data
 from eecompile.run import steps
-from eecompile.training.frozen_heads import Recipe
+from eecompile.training.recipe import Recipe
 from eecompile.wording import headline
 from passes.exits.mounts import find_mounts
 from passes.model.graph import load

@@ -19,7 +19,7 @@ from passes.exits.insert_exits import InsertExits
 from passes.model.graph import from_model
 from passes.model.writing import to_model
 from passes.registry import parse_pipeline
-from passes.state import copy_graph, state_of
+from passes.state import Exit, copy_graph, state_of
 from tests.passes.net_builder import NetBuilder
 
 Array = NDArray[Any]
@@ -167,6 +167,37 @@ def test_copies_are_bounded_by_memory(room: float, copies: int, monkeypatch: pyt
     x = images()
     monkeypatch.setattr(features, "_MAX_BYTES", int(room * x.size))  # a feature is a byte
     assert len(only(teach(network(left_or_right()), x)).copies) == copies
+
+
+def test_images_that_are_watched_are_stored_alike_and_plain() -> None:
+    x, graph = images(), network(left_or_right())
+    y = np.zeros(len(x), np.int64)
+    data = extract(graph, Split(x, y), RAW, CHEAP, 0, lambda _: None, x[:7])
+    found = only(data)
+    assert found.watched is not None and data.watched is not None
+    assert np.array_equal(found.watched, x[:7]) and np.array_equal(found.real(found.watched), x[:7])
+    assert np.allclose(data.watched, data.logits[0][:7])
+    assert only(teach(graph, x)).watched is None
+
+
+def test_what_an_exit_reads_of_another_is_not_stored() -> None:
+    graph = network(left_or_right())
+    read, last = graph.tensors()["exit_0"], graph.outputs[-1]
+    mount = graph.tensors()[state_of(graph).exits[0].mount]
+    flat, sums = (
+        gs.Variable(f"exit_1/{name}", np.float32, [1, size]) for name, size in (("f", 64), ("s", 2))
+    )
+    logits = gs.Variable("exit_1", np.float32, [1, 2])
+    weights = gs.Constant("exit_1/w", np.ones((2, 64), np.float32))
+    graph.nodes += [
+        gs.Node("Flatten", "exit_1/flatten", {}, [mount], [flat]),
+        gs.Node("Gemm", "exit_1/gemm", {"transB": 1}, [flat, weights], [sums]),
+        gs.Node("Add", "exit_1/add", {}, [sums, read], [logits]),
+    ]
+    graph.outputs = [read, logits, last]
+    first, final = state_of(graph).exits
+    state_of(graph).exits = [first, Exit("exit_1", mount.name, "exit_1"), final]
+    assert features.taps_of(graph) == [mount.name]
 
 
 def test_signals_are_not_augmented() -> None:

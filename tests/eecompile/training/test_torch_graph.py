@@ -134,6 +134,25 @@ def test_what_is_learnt() -> None:
     ]  # fmt: skip
 
 
+def test_values_that_are_shared_are_learnt_in_both() -> None:
+    import torch
+
+    from eecompile.training.torch_graph import TorchGraph
+
+    whole, other = TorchGraph(graph_of(normalized())), TorchGraph(graph_of(normalized()))
+    other.share(whole)
+    name = whole.learnt[0]
+    with torch.no_grad():
+        whole.value(name).fill_(7)
+    assert bool((other.value(name) == 7).all())
+    x = torch.from_numpy(np.concatenate(images(normalized())))
+    other.train()(x)[0].sum().backward()
+    assert whole.value(name).grad is not None, "and so are gradients and running statistics"
+    norms = [n for n in graph_of(normalized()).nodes if n.op == "BatchNormalization"]
+    running = norms[0].inputs[3].name
+    assert torch.equal(whole.value(running), other.value(running))
+
+
 def test_a_class_token_is_learnt() -> None:
     from eecompile.training.torch_graph import TorchGraph
 

@@ -145,11 +145,16 @@ def test_other_rules_of_latency_are_noted(run_a: Path, tmp_path: Path) -> None:
     assert result.notes == ("rules differs: None and zigzag",), "older runs tell none"
 
 
-def test_another_schedule_is_noted(run_a: Path, tmp_path: Path) -> None:
-    rows = changed(tmp_path / "rows", schedule="rows")
-    assert compare_runs(run_a, rows).notes == (), "older runs tell none"
-    layers = changed(tmp_path / "layers", schedule="layers")
-    assert compare_runs(layers, rows).notes == ("schedule differs: layers and rows",)
+@pytest.mark.parametrize(
+    ("key", "one", "other"), [("schedule", "layers", "rows"), ("trainer", "frozen", "joint")]
+)
+def test_another_schedule_or_trainer_is_noted(
+    run_a: Path, tmp_path: Path, key: str, one: str, other: str
+) -> None:
+    second = changed(tmp_path / "second", **{key: other})
+    assert compare_runs(run_a, second).notes == (), "older runs tell none"
+    first = changed(tmp_path / "first", **{key: one})
+    assert compare_runs(first, second).notes == (f"{key} differs: {one} and {other}",)
 
 
 def test_other_model_is_noted(run_a: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from passes.state import state_of
 from tests.passes.net_builder import NetBuilder
 
 
-def normalizing(opset: int = 21, outputs: int = 1, **attrs: int) -> onnx.ModelProto:
+def normalizing(opset: int = 21, outputs: int = 1, **attrs: float) -> onnx.ModelProto:
     """Return Conv and BatchNormalization with so many outputs of the latter."""
     net = NetBuilder((1, 2, 8, 8))
     x = net.conv("x", 2, 4)
@@ -91,3 +91,9 @@ def test_a_mode_that_is_computed_may_be_training() -> None:
     model.graph.node.insert(0, helper.make_node("Not", ["off"], [mode]))
     with pytest.raises(InputError, match="training mode"):
         from_model(model)
+
+
+def test_momentum_stays_for_who_trains_it_again() -> None:
+    graph = from_model(normalizing(training_mode=0, momentum=0.75), "net")
+    (node,) = [n for n in graph.nodes if n.op == "BatchNormalization"]
+    assert node.attrs["momentum"] == 0.75 and "training_mode" not in node.attrs

@@ -1,0 +1,120 @@
+"""Checkpoints of a training: written whole after each epoch, and refused where they are of another."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_graphsurgeon as gs
+import torch
+
+from passes.errors import InputError
+from passes.files import write_atomic
+
+_FORM = 1
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one training, in a folder that exists while it is not over.
+
+    Attributes:
+        folder: Where; ``None`` for a training that leaves none.
+        identity: What it is of, by name: only a checkpoint that says the same goes on.
+        resume: A checkpoint that is there is gone on from; else it is of no use and goes.
+    """
+
+    folder: Path | None
+    identity: Mapping[str, str]
+    resume: bool = False
+
+    def save(self, name: str, state: Mapping[str, Any]) -> None:
+        """Write a state, so that a killed process leaves this one or the one before, never a half."""
+        if self.folder is None:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {self.folder}: {error.strerror}", "choose another folder"
+            ) from None
+        stream = io.BytesIO()
+        torch.save({"form": _FORM, "identity": dict(self.identity), "state": dict(state)}, stream)
+        write_atomic(self._path(name), stream.getvalue())
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """Return the state called ``name``; ``None`` if there is none or it is not asked for.
+
+        Raises:
+            InputError: The file is broken, or of another training; it says of which.
+        """
+        if self.folder is None or not self.resume or not self._path(name).exists():
+            return None
+        path = self._path(name)
+        try:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+            form, identity, state = found["form"], found["identity"], found["state"]
+        except Exception as error:  # whatever torch, pickle or zip files raise of bytes that are damaged
+            raise InputError(
+                f"the checkpoint {path} cannot be read: {type(error).__name__}",
+                f"remove {self.folder} and train from the start",
+            ) from error
+        if form != _FORM:
+            raise InputError(f"the checkpoint {path} is of another version", "train from the start")
+        for key, expected in self.identity.items():
+            if identity.get(key) != expected:
+                raise InputError(
+                    f"the checkpoint {path} is of another {key}",
+                    f"go on with what it was made with, or remove {self.folder} and train from the start",
+                )
+        return dict(state)
+
+    def clear(self) -> None:
+        """Remove them: the training is over, or begins anew."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def part(self, name: str) -> Checkpoints:
+        """Return those of a part of the training, in a folder of their own."""
+        folder = None if self.folder is None else self.folder / name
+        return Checkpoints(folder, {**self.identity, "part": name}, self.resume)
+
+    def _path(self, name: str) -> Path:
+        if self.folder is None:
+            raise ValueError("these checkpoints are nowhere")
+        return self.folder / f"{name}.pt"
+
+
+NOWHERE = Checkpoints(None, {})
+
+
+def hash_of(parts: Iterable[object]) -> str:
+    """Return a hash of arrays and of the text of everything else."""
+    digest = hashlib.sha256()
+    for item in parts:
+        if isinstance(item, np.ndarray):
+            digest.update(f"{item.dtype}{item.shape}".encode())
+            digest.update(np.ascontiguousarray(item).data if item.size else b"")
+        else:
+            digest.update(repr(item).encode())
+    return digest.hexdigest()
+
+
+def network_hash(graph: gs.Graph) -> str:
+    """Return a hash of the nodes and constants of a graph, which another network does not have."""
+
+    def parts() -> Iterable[object]:
+        for node in graph.nodes:
+            yield node.op, node.name, sorted((k, str(v)) for k, v in node.attrs.items())
+            for tensor in (*node.inputs, *node.outputs):
+                yield tensor.name
+                if isinstance(tensor, gs.Constant):
+                    yield np.asarray(tensor.values)
+
+    return hash_of(parts())

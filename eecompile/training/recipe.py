@@ -1,0 +1,169 @@
+"""Recipes: all that is decided about a training before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from passes.errors import InputError
+
+FROZEN, JOINT, SCRATCH = "frozen", "joint", "scratch"
+TRAINERS = (FROZEN, JOINT, SCRATCH)
+AUTO, YES, NO = "auto", "yes", "no"
+ADAMW, SGD = "adamw", "sgd"
+EQUILIBRIUM, NONE = "equilibrium", "none"
+EQUAL, RISING = "equal", "rising"
+NOWHERE, HEADS, BACKBONE, ALL = "nowhere", "heads", "backbone", "all"
+EDGE, MEAN = "edge", "mean"
+AVERAGED, ESTIMATED = "averaged", "estimated"
+
+_CHOICES = {
+    "optimizer": (ADAMW, SGD),
+    "mirror": (AUTO, YES, NO),
+    "border": (EDGE, MEAN),
+    "balance": (EQUILIBRIUM, NONE),
+    "exit_weights": (EQUAL, RISING),
+    "batch_norm": (NOWHERE, HEADS, BACKBONE, ALL),
+    "bfloat16": (AUTO, NO),
+    "statistics": (AVERAGED, ESTIMATED),
+}
+
+
+def _check(recipe: object) -> None:
+    """Refuse what no training can be done with."""
+    values = vars(recipe)
+    for name, allowed in _CHOICES.items():
+        if name in values and values[name] not in allowed:
+            raise InputError(
+                f"`{name}` of a recipe cannot be '{values[name]}'", f"one of {', '.join(allowed)}"
+            )
+    for name in (
+        "survivors",
+        "label_share",
+        "linear_share",
+        "teacher_share",
+        "final_share",
+        "smoothing",
+        "warm_up",
+    ):
+        if name in values and not 0 <= values[name] <= 1:
+            raise InputError(f"`{name}` of a recipe is a share between 0 and 1, not {values[name]}")
+    for name in ("dropout", "average", "backbone_first", "momentum", "norm_momentum"):
+        if name in values and not 0 <= values[name] < 1:
+            raise InputError(f"`{name}` of a recipe is at least 0 and less than 1, not {values[name]}")
+    for name in ("batch", "epochs", "samples"):
+        if values.get(name) is not None and values[name] < 1:
+            raise InputError(f"`{name}` of a recipe is at least 1, not {values[name]}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How heads are trained on a frozen backbone. Found on CIFAR-10 validation images with a frozen ResNet8.
+
+    Attributes:
+        samples: Images seen by a head with a hidden layer, over all epochs.
+        linear_share: Share of that for heads without one, which converge sooner and overfit.
+        epochs: How often each head sees all images, instead of these two.
+        temperature: Of the distillation.
+        label_share: Weight of the true labels beside the network's answers.
+        rate: Peak learning rate of the one-cycle schedule.
+        linear_rate: The same for heads without a hidden layer.
+        warm_up: Share of the steps in which the rate rises.
+        decay: Weight decay of AdamW, on weights only.
+        dropout: Before the classifier.
+        average: Decay per step of the weight average that is kept.
+        batch: Images per step.
+        survivors: By how much an image counts less for an exit the surer the exits before it are of it: 0 for
+            not at all, 1 for nothing left of the surest.
+    """
+
+    samples: int = 320_000
+    linear_share: float = 0.25
+    epochs: int | None = None
+    temperature: float = 4.0
+    label_share: float = 0.1
+    rate: float = 1e-2
+    linear_rate: float = 4e-3
+    warm_up: float = 0.2
+    decay: float = 0.02
+    dropout: float = 0.1
+    average: float = 0.99
+    batch: int = 128
+    survivors: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+@dataclass(frozen=True)
+class JointRecipe:
+    """How backbone and exits are trained together.
+
+    Attributes:
+        epochs: How often each image is seen.
+        batch: Images per step.
+        optimizer: ``adamw``, or ``sgd`` with Nesterov's momentum.
+        rate: Peak learning rate.
+        decay: Weight decay, on weights only.
+        momentum: Of SGD.
+        warm_up: Share of the steps in which the rate rises; then it falls as a cosine to nothing.
+        relative: The rate of each constant is by the size of its values, beside those it would be drawn with.
+        backbone_first: Share of the epochs in which the backbone is trained alone (arXiv 2407.14320).
+        balance: ``equilibrium`` scales gradients at each mount so that its head and all behind it weigh alike
+            (IMTA), ``none`` leaves them.
+        exit_weights: ``equal``, or ``rising`` with depth.
+        early_weight: Weight of the losses of early exits beside that of the final one.
+        teacher_share: Weight of the answers of the network as it was given, beside the labels.
+        teacher_temperature: Of that distillation.
+        final_share: Weight of the answers of the final exit, for early exits.
+        final_temperature: Of that distillation.
+        smoothing: Of labels.
+        dropout: Before classifiers.
+        batch_norm: Where layers are normalized while they are trained: ``nowhere``, in ``heads``, in the
+            ``backbone``, or in ``all``.
+        fitted: Normalizations of a network that was trained already start from the statistics of the images,
+            so that it computes at first what it did; else with mean 0 and variance 1.
+        norm_momentum: Share of running statistics that stays each step.
+        average: Decay per step of the weight average that is kept; 0 for none.
+        statistics: Those of normalizations in the average: ``averaged`` too, or ``estimated`` at the end.
+        shift: Images are moved by up to this share of their size.
+        border: What comes in then: the ``edge`` repeated, or the ``mean`` of the images.
+        mirror: ``auto`` where the network (from scratch: nearest images) hardly minds, ``yes`` or ``no``.
+        cutout: Side of the square that is blanked, as share of the image; 0 for none.
+        bfloat16: ``auto`` where the processor computes it natively, or ``no``.
+    """
+
+    epochs: int = 40
+    batch: int = 128
+    optimizer: str = ADAMW
+    rate: float = 2e-3
+    decay: float = 0.05
+    momentum: float = 0.9
+    warm_up: float = 0.1
+    relative: bool = True
+    backbone_first: float = 0.0
+    balance: str = EQUILIBRIUM
+    exit_weights: str = EQUAL
+    early_weight: float = 1.0
+    teacher_share: float = 0.5
+    teacher_temperature: float = 4.0
+    final_share: float = 0.1
+    final_temperature: float = 1.0
+    smoothing: float = 0.0
+    dropout: float = 0.0
+    batch_norm: str = ALL
+    fitted: bool = True
+    norm_momentum: float = 0.9
+    average: float = 0.999
+    statistics: str = AVERAGED
+    shift: float = 0.125
+    border: str = EDGE
+    mirror: str = AUTO
+    cutout: float = 0.0
+    bfloat16: str = AUTO
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+# From fresh weights: no teacher, and a longer way.
+FRESH = JointRecipe(epochs=100, teacher_share=0.0, batch_norm=ALL, rate=5e-3)

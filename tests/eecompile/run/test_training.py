@@ -1,0 +1,156 @@
+"""Runs that train more than heads: what they are held against, and what interrupted ones leave."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from eecompile import api
+from eecompile.run import steps
+from eecompile.run.main import training_folder
+from eecompile.training.recipe import JointRecipe, Recipe
+from passes.errors import InputError, NoSolutionError
+from tests.eecompile.small_models import write_images, write_skip_net
+
+BRIEF = {"batch": 16, "bfloat16": "no"}
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_skip_net(tmp_path / "net.onnx")
+    write_images(tmp_path / "images.npz")
+    monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=128))
+    monkeypatch.setattr(steps, "JointRecipe", lambda: JointRecipe(**BRIEF))  # type: ignore[arg-type]
+    monkeypatch.setattr(steps, "FRESH", JointRecipe(teacher_share=0, **BRIEF))  # type: ignore[arg-type]
+    return tmp_path
+
+
+def run(at: Path, out: str, **options: Any) -> Any:
+    given = {"data": str(at / "images.npz"), "exits": "1", "preprocess": "raw", "max_drop": 100.0}
+    return api.run(at / "net.onnx", out=at / out, **{**given, **options})
+
+
+def test_static_is_the_network_as_it_was_given(files: Path) -> None:
+    frozen = run(files, "frozen").summary
+    result = run(files, "joint", train="joint", epochs=2, head="linear")
+    joint, told = result.summary, json.loads((files / "joint" / "run.json").read_text())["training"]
+    assert joint.static == frozen.static
+    assert (joint.trainer, frozen.trainer, frozen.static_trained) == ("joint", "frozen", None)
+    assert joint.static_trained is not None
+    assert joint.static_trained.accuracy_float == joint.exits[-1].accuracy_float
+    assert joint.static_trained.macs == joint.static.macs
+    assert joint.drop is not None and joint.expected is not None
+    expected = 100 * (joint.static.accuracy_quant - joint.expected.accuracy)
+    assert joint.drop.points == pytest.approx(expected)
+    assert (
+        told["trainer"] == "joint" and len(told["epochs"]) == 2 and told["accuracy_on"] == "val (32 images)"
+    )
+    assert set(told["epochs"][0]["accuracy"]) == {"exit_0", "final"}
+    assert not training_folder(files / "joint").exists(), "a run that is over needs it no more"
+    trained, given = (onnx.load(files / name / "model.exits.onnx") for name in ("joint", "frozen"))
+    weights = [
+        {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer} for model in (trained, given)
+    ]
+    assert not np.array_equal(weights[0]["w1"], weights[1]["w1"])
+
+
+@pytest.mark.slow
+def test_from_scratch_static_is_trained_alone_and_weights_may_be_absent(files: Path) -> None:
+    model = onnx.load(files / "net.onnx")
+    other = onnx.load(files / "net.onnx")
+    for tensor in other.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values * 3 + 1, tensor.name))
+    first = run(files, "first", train="scratch", epochs=2, preprocess=None)
+    onnx.save(other, files / "net.onnx")
+    second = run(files, "second", train="scratch", epochs=2, preprocess=None)
+    assert first.summary.static == second.summary.static, "nothing of the weights that were given is used"
+    assert first.summary.exits == second.summary.exits
+    told = first.info["training"]
+    assert told["trainer"] == "scratch" and len(told["static"]["epochs"]) == len(told["epochs"]) == 2
+    assert set(told["static"]["epochs"][0]["accuracy"]) == {"final"}
+    assert first.info["preprocess"]["rule"].startswith("mean=") or first.info["preprocess"]["rule"] == "raw"
+    onnx.save(model, files / "net.onnx")
+
+
+class StoppedError(Exception):
+    """The run ends here."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["scratch", "frozen"])
+def test_a_run_that_was_interrupted_ends_with_the_same_files(
+    files: Path, trainer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"train": trainer, "epochs": 2, "head": "linear"}
+    run(files, "whole", **options)
+    kept = training_folder(files / "out")
+    told: list[str] = []
+
+    def broken(*_: object) -> None:
+        raise StoppedError
+
+    with monkeypatch.context() as patched, pytest.raises(StoppedError):
+        patched.setattr(steps, "calibrate", broken)
+        run(files, "out", **options, progress=told.append)
+    assert kept.is_dir() and f"what was trained so far is in {kept}" in told[-1]
+    assert not (files / "out").exists()
+    with pytest.raises(InputError, match="is of another recipe"):
+        run(files, "out", **{**options, "epochs": 3}, resume=True)
+    run(files, "out", **options, resume=True)
+    for name in ("model.exits.onnx", "model.lowered.onnx", "summary.json"):
+        assert (files / "out" / name).read_bytes() == (files / "whole" / name).read_bytes(), name
+    assert not kept.exists()
+    with pytest.raises(InputError, match="there is no training to go on with"):
+        run(files, "out", **options, resume=True)
+
+
+def test_a_limit_that_training_broke_is_no_solution_and_what_was_trained_is_kept(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On val and test static is always right; what is trained learns to answer the class behind."""
+    data = dict(np.load(files / "images.npz"))
+    session = ort.InferenceSession(str(files / "net.onnx"))
+    for part, further in (("train", 1), ("val", 0), ("test", 0)):
+        answers = [session.run(None, {"image": x[None]})[0].argmax() for x in data[f"{part}_x"]]
+        data[f"{part}_y"] = (np.array(answers) + further) % 4
+    np.savez(files / "images.npz", **data)
+    wild = JointRecipe(rate=0.1, teacher_share=0.0, **BRIEF)  # type: ignore[arg-type]
+    monkeypatch.setattr(steps, "JointRecipe", lambda: wild)
+    options = {"train": "joint", "epochs": 3, "max_drop": 0.0, "optimistic": True}
+    with pytest.raises(NoSolutionError, match="points less accurate on val than static"):
+        run(files, "out", **options)
+    assert training_folder(files / "out").is_dir()
+    assert run(files, "out", **{**options, "max_drop": 100.0}, resume=True).passed
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"train": "jiont"}, "`train` cannot be 'jiont'"),
+        ({"train": "joint", "epochs": 0}, "`epochs` is at least 1, not 0"),
+        (
+            {"data": None, "preprocess": None, "max_drop": None, "train": "joint"},
+            "`train` says what is trained",
+        ),
+        ({"data": None, "preprocess": None, "max_drop": None, "epochs": 3}, "`epochs` says how often"),
+        ({"data": None, "preprocess": None, "max_drop": None, "resume": True}, "`resume` goes on with"),
+    ],
+)
+def test_what_cannot_be_is_refused(files: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        run(files, "out", **options)
+
+
+def test_heads_that_a_network_brings_are_not_trained_for_so_many_epochs(files: Path) -> None:
+    api.opt(files / "net.onnx", "canonicalize,insert-exits{at=1,head=linear}", files / "exits.onnx")
+    with pytest.raises(InputError, match="nothing is trained"):
+        api.run(files / "exits.onnx", data=str(files / "images.npz"), out=files / "out", epochs=3)

@@ -1,0 +1,89 @@
+"""Checkpoints: whole, of this training, or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+import torch
+
+from eecompile.training.checkpoint import Checkpoints, hash_of, network_hash
+from passes.errors import InputError
+from tests.eecompile.training.small import network
+
+STATE = {"values": {"w": torch.arange(3.0)}, "steps": 7, "log": [{"loss": 0.5}]}
+
+
+def test_a_state_comes_back(tmp_path: Path) -> None:
+    Checkpoints(tmp_path / "kept", {"seed": "0"}).save("epoch", STATE)
+    found = Checkpoints(tmp_path / "kept", {"seed": "0"}, resume=True).load("epoch")
+    assert found is not None and found["steps"] == 7 and found["log"] == STATE["log"]
+    assert found["values"]["w"].tolist() == [0, 1, 2]
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["epoch.pt"]
+
+
+def test_what_is_not_asked_for_or_not_there_is_none(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path, {}, resume=True)
+    assert kept.load("epoch") is None
+    kept.save("epoch", STATE)
+    assert Checkpoints(tmp_path, {}).load("epoch") is None
+    nowhere = Checkpoints(None, {}, resume=True)
+    nowhere.save("epoch", STATE)
+    nowhere.clear()
+    assert nowhere.load("epoch") is None
+
+
+def test_parts_do_not_meet(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path, {}, resume=True)
+    kept.part("static").save("epoch", STATE)
+    assert kept.part("exits").load("epoch") is None
+    assert kept.part("static").load("epoch") is not None
+    kept.clear()
+    assert not tmp_path.exists()
+
+
+def test_that_of_another_is_refused_by_name(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, {"network": "a", "seed": "0"}).save("epoch", STATE)
+    with pytest.raises(InputError, match="is of another seed") as error:
+        Checkpoints(tmp_path, {"network": "a", "seed": "1"}, resume=True).load("epoch")
+    assert str(tmp_path) in (error.value.hint or "")
+
+
+@pytest.mark.parametrize("kept", [b"", b"nonsense", None])
+def test_a_broken_one_is_refused(tmp_path: Path, kept: bytes | None) -> None:
+    checkpoints = Checkpoints(tmp_path, {}, resume=True)
+    checkpoints.save("epoch", STATE)
+    path = tmp_path / "epoch.pt"
+    path.write_bytes(path.read_bytes()[:-200] if kept is None else kept)
+    with pytest.raises(InputError, match=r"epoch\.pt cannot be read"):
+        checkpoints.load("epoch")
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    torch.save({"form": 1, "identity": {}, "state": Path("x")}, tmp_path / "epoch.pt")
+    with pytest.raises(InputError, match="cannot be read"):
+        Checkpoints(tmp_path, {}, resume=True).load("epoch")
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write to"):
+        Checkpoints(tmp_path / "file" / "kept", {}).save("epoch", STATE)
+
+
+def test_hashes_tell_networks_and_arrays_apart() -> None:
+    graph = network()
+    first = network_hash(graph)
+    assert first == network_hash(network())
+    graph.nodes[0].inputs[1].values = graph.nodes[0].inputs[1].values + 1
+    assert network_hash(graph) != first
+    renamed = network()
+    renamed.nodes[0].attrs["strides"] = [1, 1]
+    assert network_hash(renamed) != first
+    a = np.arange(4)
+    assert hash_of([a]) == hash_of([a.copy()]) != hash_of([a.reshape(2, 2)])
+    assert hash_of([a, "x"]) != hash_of([a, "y"])
