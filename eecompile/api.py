@@ -64,6 +64,7 @@ def run(
     max_worst_latency: float | None = None,
     max_final_ratio: float | None = None,
     max_cost_ratio: float | None = None,
+    confidence: str | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -103,6 +104,8 @@ def run(
         max_worst_latency: No input takes longer, in s: thresholds let all leave before what is slower.
         max_final_ratio: Largest share of images that reach the final exit.
         max_cost_ratio: Largest mean of the objective, as a share of the network without exits.
+        confidence: Rule by which all exits decide, see `passes.confidence.confidence_rule`; if absent,
+            inserted exits decide by ``max_softmax``, and those of the network by the rules it records.
         progress: Called with one line of text per step.
 
     Returns:
@@ -119,7 +122,7 @@ def run(
         "point": point, "speculate": speculate, "min_gain": min_gain, "rules": rules,
         "schedule": schedule, "max_latency": max_latency, "guarantee": guarantee,
         "max_latency_p95": max_latency_p95, "max_worst_latency": max_worst_latency,
-        "max_final_ratio": max_final_ratio, "max_cost_ratio": max_cost_ratio,
+        "max_final_ratio": max_final_ratio, "max_cost_ratio": max_cost_ratio, "confidence": confidence,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -146,6 +149,7 @@ def run(
         max_worst_latency=max_worst_latency,
         max_final_ratio=max_final_ratio,
         max_cost_ratio=max_cost_ratio,
+        confidence=confidence,
     )
     return run_pipeline(options, progress)
 

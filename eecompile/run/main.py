@@ -21,7 +21,9 @@ from eecompile.run.steps import COST_STEPS, STEPS
 from eecompile.run_files import directory
 from eecompile.run_files.summary import Summary
 from eecompile.training.frozen_heads import import_torch
+from passes.confidence import confidence_rule
 from passes.errors import InputError
+from passes.exits.chain import set_rules
 from passes.exits.stages import cut
 from passes.model.control_flow import check_thresholds_replaceable
 from passes.state import state_of
@@ -103,6 +105,10 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         )
     if options.data is not None:
         _check_trainable(prepared.graph, options.model)
+    if options.confidence is not None:
+        rule = confidence_rule(options.confidence)
+        set_rules(prepared.graph, [rule] * len(state_of(prepared.graph).exits))
+    _check_promise(prepared.graph, options)
     _check_in_time(prepared, options)
     with directory.run_directory(out) as work:
         evidence = Evidence(options, prepared, clock, work)
@@ -126,6 +132,17 @@ def _check_in_time(prepared: Prepared, options: RunOptions) -> None:
     if options.data is not None and not prepared.asked:
         surely = cost_of(prepared.plain, prepared.target, options.objective)
     choose_point(surely, options.max_latency, options.point)
+
+
+def _check_promise(graph: gs.Graph, options: RunOptions) -> None:
+    """Refuse to fit on val what a guarantee then tests there."""
+    fitted = [e.name for e in state_of(graph).exits if e.confidence.unfitted == "temperature"]
+    if options.guarantee is not None and fitted:
+        raise InputError(
+            f"`guarantee` tests thresholds on images that chose nothing, and the temperature of {fitted[0]} "
+            "would be fitted on them, too",
+            "give the temperature as a number in `confidence`, or leave `guarantee` away",
+        )
 
 
 def _check_trainable(graph: gs.Graph, model: Path) -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from passes.confidence import confidence_rule
 from passes.errors import InputError
 from passes.heads.designs import check_heads
 from targets.objective import EDP, Objective
@@ -48,9 +49,12 @@ class RunOptions:
     max_worst_latency: float | None = None
     max_final_ratio: float | None = None
     max_cost_ratio: float | None = None
+    confidence: str | None = None
 
     def __post_init__(self) -> None:
         check_heads(self.head)
+        if self.confidence is not None:
+            confidence_rule(self.confidence)
         if not math.isfinite(self.max_drop) or not 0 <= self.max_drop <= 100:
             raise InputError(
                 f"`max_drop` {self.max_drop} is not a number of points between 0 and 100",

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from eecompile.data.dataset import evenly
+from eecompile.data.dataset import Split, evenly
 from eecompile.data.for_network import open_data
 from eecompile.deployment.model_files import Forms, prove, write_models
 from eecompile.exits.answers import answers
 from eecompile.exits.choice import oversized
+from eecompile.exits.confidence_fits import fitted
+from eecompile.exits.reliability import reliability
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.run import provenance, summarize, tables
@@ -30,7 +32,7 @@ from eecompile.run_files.samples import write_samples
 from eecompile.training.features import extract
 from eecompile.training.frozen_heads import Head, Recipe, check_alone, train_heads
 from passes.exits.added_head import inserted_layers
-from passes.exits.chain import keep_exits, set_thresholds
+from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.exits.insert_exits import add_rival_heads, set_head_parameters
 from passes.files import write_atomic
 from passes.heads.designs import AUTO, RIVALS
@@ -45,6 +47,8 @@ from targets.schedule.view.trace import trace_text
 
 # Up to so many mounts, `auto` tries both kinds of head on each: every choice is costed and searched.
 MAX_RIVALS = 4
+# A gate has few weights: more training images than this would only take time.
+GATE_IMAGES = 10_000
 
 
 @dataclass(frozen=True)
@@ -121,12 +125,24 @@ def quantize(evidence: Evidence) -> None:
 
 
 def answer(evidence: Evidence) -> None:
-    """Run the network with all exits on validation and test images."""
+    """Run the network with all exits on validation and test images; fit what their confidence rules lack."""
     val, test, preprocess = evidence.dataset.val, evidence.dataset.test, evidence.preprocess
-    evidence.val = answers(evidence.lowered, val, preprocess)
+    seen = answers(evidence.lowered, val, preprocess)
+    rules = fitted(
+        [item.confidence for item in state_of(evidence.lowered).exits],
+        seen,
+        lambda: answers(evidence.lowered, _some(evidence.dataset.train), preprocess),
+    )
+    for graph in (evidence.prepared.graph, evidence.quantized, evidence.lowered):
+        set_rules(graph, rules)
+    evidence.val = replace(seen, rules=rules[:-1])
     evidence.float_test = answers(evidence.prepared.graph, test, preprocess)
     evidence.quant_test = answers(evidence.quantized, test, preprocess)
     evidence.lowered_test = answers(evidence.lowered, test, preprocess)
+
+
+def _some(split: Split) -> Split:
+    return Split(evenly(split.x, GATE_IMAGES), evenly(split.y, GATE_IMAGES))
 
 
 def choose(evidence: Evidence) -> None:
@@ -169,6 +185,7 @@ def conclude(evidence: Evidence) -> None:
     if different := provenance.disagreement(evidence.agreement):
         warnings.append(f"early-exit files and flat model disagree: {different}")
     warnings += provenance.few_images(len(dataset.val), options.max_drop)
+    warnings += provenance.no_answers(evidence.lowered_test.select(evidence.kept))
     kept_val = evidence.val.select(evidence.kept)
     warnings += [*dataset.notes, *oversized(kept_val, evidence.chosen.figures.thresholds)]
     if not evidence.float_test.note:  # else the notes of the data have it
@@ -183,7 +200,22 @@ def conclude(evidence: Evidence) -> None:
         "calibration": evidence.calibration,
         "agreement": asdict(evidence.agreement),
         "measured": evidence.measured,
+        "confidence": _confidence(evidence),
     }
+
+
+def _confidence(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return by which rule each exit of the files decides, and how well it knows how sure it may be."""
+    val, test = (seen.select(evidence.kept) for seen in (evidence.val, evidence.lowered_test))
+    return [
+        {
+            "exit": item.name,
+            "rule": item.confidence.name,
+            "parameters": item.confidence.parameters,
+            **reliability(item.confidence, number, val, test),
+        }
+        for number, item in enumerate(state_of(evidence.forms.exits).exits)
+    ]
 
 
 def conclude_costs(evidence: Evidence) -> None:
