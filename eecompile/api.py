@@ -67,6 +67,7 @@ def run(
     train: str | None = None,
     epochs: int | None = None,
     resume: bool = False,
+    confidence: str | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -111,6 +112,8 @@ def run(
         epochs: How often each image is seen; as the recipe of the trainer has it if absent.
         resume: Go on with the training of a run into ``out`` that was interrupted; its checkpoint lies
             beside, in ``<out>.training``.
+        confidence: Rule by which all exits decide, see `passes.confidence.confidence_rule`; if absent,
+            inserted exits decide by ``max_softmax``, and those of the network by the rules it records.
         progress: Called with one line of text per step.
 
     Returns:
@@ -129,7 +132,7 @@ def run(
         "schedule": schedule, "max_latency": max_latency, "guarantee": guarantee,
         "max_latency_p95": max_latency_p95, "max_worst_latency": max_worst_latency,
         "max_final_ratio": max_final_ratio, "max_cost_ratio": max_cost_ratio,
-        "train": train, "epochs": epochs, "resume": resume,
+        "train": train, "epochs": epochs, "resume": resume, "confidence": confidence,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -159,6 +162,7 @@ def run(
         train=FROZEN if train is None else train,
         epochs=epochs,
         resume=resume,
+        confidence=confidence,
     )
     return run_pipeline(options, progress)
 

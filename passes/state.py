@@ -27,7 +27,7 @@ class Exit:
         output: Name of the logits tensor, shape [1, classes].
         threshold: An input leaves here if its confidence is at least this; ``None``: not chosen
             yet, or the final exit.
-        confidence: Rule by which its confidence is computed.
+        confidence: Rule by which its confidence is computed, with its parameters.
         head: What its head was built as; ``None``: the head is the user's own.
         apart: Its head runs only where an input leaves here: the file decides before, by something else than
             its logits. Later exits do not pay for it, and no threshold of its logits can take the decision.
@@ -49,8 +49,11 @@ class Exit:
         return "" if self.head is None else self.head.name
 
     def to_json(self) -> dict[str, Any]:
-        """Return the exit as it stands in files: rule and head by name, ``apart`` and ``reads`` where set."""
-        found = {
+        """Return the exit as it stands in files: rule and head by name, other things where they are set.
+
+        ``confidence_parameters`` are those of the rule that are not the usual ones.
+        """
+        found: dict[str, Any] = {
             "name": self.name,
             "mount": self.mount,
             "output": self.output,
@@ -58,6 +61,8 @@ class Exit:
             "confidence": self.confidence.name,
             "head": self.head_name,
         }
+        parameters = self.confidence.parameters
+        found |= {"confidence_parameters": parameters} if parameters else {}
         return found | ({"apart": True} if self.apart else {}) | ({"reads": self.reads} if self.reads else {})
 
 

@@ -16,6 +16,7 @@ from eecompile.cli.guard import complain, guarded, timed_progress
 from eecompile.cli.options import (
     BITS,
     BREAKDOWN,
+    CONFIDENCE,
     COST_MODEL,
     DATA,
     EPOCHS,
@@ -147,6 +148,7 @@ def run(
     train: TRAIN = None,
     epochs: EPOCHS = None,
     resume: RESUME = False,
+    confidence: CONFIDENCE = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -160,7 +162,8 @@ def run(
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
         point, speculate, min_gain, rules, schedule, max_latency, guarantee,
-        max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs, resume,
+         max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs, resume,
+         confidence,
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)

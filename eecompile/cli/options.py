@@ -143,6 +143,14 @@ HEAD = Annotated[
 OBJECTIVE = Annotated[
     str, typer.Option(metavar="NAME", help="What to minimize: edp, latency, energy or macs.")
 ]
+CONFIDENCE = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="How sure an exit is: max_softmax, margin, entropy (also with {temperature=fit}), patience or "
+        "gate. [default: what the network records, else max_softmax]",
+    ),
+]
 COST_MODEL = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Latency model of the target; see `eecompile targets NAME`."),

@@ -107,7 +107,7 @@ def _shape(shape: Sequence[int]) -> str:
 def _threshold(leave: Exit) -> str:
     if leave.threshold is None:
         return quantities.ABSENT
-    rule = "" if leave.confidence == MAX_SOFTMAX else f" of {leave.confidence.name}"
+    rule = "" if leave.confidence == MAX_SOFTMAX else f" of {leave.confidence}"
     return f"{leave.threshold:.4f}{rule}"
 
 

@@ -53,16 +53,16 @@ class Answers:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether the answer at each exit is right, [exits, N]."""
-        return np.stack([z.argmax(axis=1) == self.labels for z in self.logits])
+        """Whether the answer at each exit is right, [exits, N]; logits that hold NaN are no answer."""
+        return np.stack([right(z, self.labels) for z in self.logits])
 
     @property
     def confidence(self) -> Float32:
-        """Confidence at each early exit, [exits - 1, N]."""
+        """Confidence at each early exit, [exits - 1, N]; rules may read the exits before it of these."""
         if len(self.logits) == 1:
             return np.zeros((0, len(self.labels)), np.float32)
-        seen = zip(self.rules, self.logits[:-1], strict=True)
-        return np.stack([rule.evaluate(logits) for rule, logits in seen])
+        seen = enumerate(zip(self.rules, self.logits[:-1], strict=True))
+        return np.stack([rule.evaluate(logits, self.logits[:k]) for k, (rule, logits) in seen])
 
     def observed(self) -> Observed:
         """What the threshold choice looks at."""
@@ -81,10 +81,16 @@ class Answers:
         return Answers(logits, self.labels[images], self.rules, self.note, static)
 
     def select(self, kept: Sequence[int]) -> Answers:
-        """Return the answers of the early exits ``kept`` and the final one."""
+        """Return the answers of the early exits ``kept`` and the final one; those removed count nowhere."""
         logits = tuple(self.logits[k] for k in (*kept, len(self.logits) - 1))
         rules = tuple(self.rules[k] for k in kept)
         return Answers(logits, self.labels, rules, self.note, self.static)
+
+
+def right(logits: Float32, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether the largest of the logits [N, classes] is that of the label; of NaN it is not."""
+    found: NDArray[np.bool_] = (logits.argmax(axis=1) == labels) & ~np.isnan(logits).any(axis=1)
+    return found
 
 
 def answers(graph: gs.Graph, split: Split, preprocess: Preprocess) -> Answers:

@@ -64,7 +64,7 @@ class Candidate:
     @property
     def text(self) -> str:
         """What tells it from all others."""
-        return " + ".join(f"{item.name}: {item}, {item.rule.name}" for item in self.exits)
+        return " + ".join(f"{item.name}: {item}, {item.rule}" for item in self.exits)
 
 
 @dataclass(frozen=True)
@@ -299,6 +299,13 @@ class Evaluation:
         costs = self._costs.of(kept, ratios, speculate)
         value = expected_cost_value(costs, ratios, self.objective)
         return Figures(kept, thresholds, ratios, costs, value, *_accuracy(val, thresholds))
+
+    def idle(self, candidate: Candidate) -> tuple[int, ...]:
+        """Return the numbers of the exits that are never taken, and that no exit behind them asks either."""
+        asks = [number for number, item in enumerate(candidate.exits) if item.rule.reads_before]
+        never = self.never_taken(candidate)
+        asking = [number for number in asks if number not in never]
+        return tuple(number for number in never if number >= max(asking, default=-1))
 
     def never_taken(self, candidate: Candidate) -> tuple[int, ...]:
         """Return the numbers of the exits for which no threshold holds the limit."""

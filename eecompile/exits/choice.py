@@ -43,7 +43,9 @@ class ExitChoice:
 
 
 def choose_exits(evaluation: Evaluation, speculate: bool = False, min_gain: float = MIN_GAIN) -> ExitChoice:
-    """Choose among the subsets of the exits that were tried the cheapest on val whose exits are all taken.
+    """Choose among the subsets of the exits that were tried the cheapest on val whose exits are all of use.
+
+    An exit is, where images leave at it or it is asked by the rule of one behind it at which they do.
 
     Args:
         evaluation: Of networks with some of the exits; of those on one mount, one at most is kept.
@@ -53,7 +55,7 @@ def choose_exits(evaluation: Evaluation, speculate: bool = False, min_gain: floa
     worth = min_gain / 100 * evaluation.evaluate(Candidate()).value
 
     def value(candidate: Candidate) -> float:
-        if evaluation.never_taken(candidate) or not evaluation.evaluate(candidate).allowed:
+        if evaluation.idle(candidate) or not evaluation.evaluate(candidate).allowed:
             return math.inf
         return evaluation.evaluate(candidate).value + worth * len(candidate.exits)
 

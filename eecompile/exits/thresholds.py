@@ -8,7 +8,8 @@ budgets, by branch and bound, which says how far from the best it stopped.
 As a threshold falls, the observed drop wanders upwards; where it dips back under the limit for a few
 images is luck that a search would find and a test set would not repeat. So the limit must also hold
 for the mean drop over neighbouring thresholds, of all exits at once. An exit that nothing leaves at
-has no neighbours: whoever leaves it out does not have it.
+has no neighbours: whoever leaves it out does not have it. Nor have thresholds of a rule that counts,
+which are few and far apart.
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ def _solved(
         amounts=np.array([b.amounts for b in budgets], np.float64).reshape(-1, count + 1),
         budgets=np.array([b.at_most * total for b in budgets], np.float64),
         most_drop=limit.max_drop / 100 * total,
-        reach=reach_of(total),
+        reach=0 if all(rule.whole for rule in observed.rules) else reach_of(total),
     )
     never = (0,) * count
     seeds = (never,) if all(low == 0 for low, _ in box) else ()
@@ -265,10 +266,10 @@ def reach_of(total: int) -> int:
 
 def candidates(confidence: NDArray[np.float32], rule: ConfidenceRule) -> NDArray[np.float32]:
     """Return ``never``, then the midpoints between observed confidences, falling, then ``always``."""
-    distinct = np.unique(confidence[~np.isnan(confidence)])[::-1]
+    distinct = np.unique(confidence[~np.isnan(confidence)])[::-1]  # what is no number leaves at no threshold
     middle = ((distinct[:-1].astype(np.float64) + distinct[1:]) / 2).astype(np.float32)
     # A midpoint that rounds down onto its lower neighbour would let that one leave too.
-    middle = np.where(middle <= distinct[1:], distinct[:-1], middle)
+    middle = np.where(middle <= distinct[1:], distinct[:-1], np.ceil(middle) if rule.whole else middle)
     return np.concatenate([[rule.never], middle, [rule.always]]).astype(np.float32)
 
 
@@ -284,6 +285,7 @@ class _Surface:
         self._cost = np.asarray(costs, np.float64)
         self.total = observed.confidence.shape[1]
         rules = observed.rules
+        self.near = [0 if rules[n].whole else reach_of(self.total) for n in (first, second)]
         # +1 gained, -1 lost against the static network
         self._change = observed.correct.astype(np.int64) - observed.static_correct.astype(np.int64)
         self._confidence, self._first = self._effect(first)
@@ -333,7 +335,7 @@ def _search_pair(
     for start in range(0, len(first), size):
         halo = min(reach, start)  # neighbours of the first rows
         cost, lost, gained = surface.rows(start - halo, start + size + reach)
-        around = _around(100.0 * (lost - gained) / total, reach, start == 0)
+        around = _around(100.0 * (lost - gained) / total, surface.near, start == 0)
         own = slice(halo, halo + size)
         value = np.where(around <= limit.max_drop + _EPSILON, cost / total, np.inf)[own]
         # Cheap first: only points that could win are put before the bootstrap bound.
@@ -347,11 +349,11 @@ def _search_pair(
     return best
 
 
-def _around(drop: Float64, reach: int, from_top: bool) -> Float64:
+def _around(drop: Float64, near: Sequence[int], from_top: bool) -> Float64:
     """Return the mean drop over neighbours; in the first row (if there) and column an exit is not taken."""
-    around = neighbour_mean(neighbour_mean(drop, reach, 0), reach, 1)
-    around[:, :1] = neighbour_mean(drop[:, :1], reach, 0)
+    around = neighbour_mean(neighbour_mean(drop, near[0], 0), near[1], 1)
+    around[:, :1] = neighbour_mean(drop[:, :1], near[0], 0)
     if from_top:
-        around[:1] = neighbour_mean(drop[:1], reach, 1)
+        around[:1] = neighbour_mean(drop[:1], near[1], 1)
         around[0, 0] = drop[0, 0]
     return around

@@ -24,7 +24,9 @@ from eecompile.run_files import directory
 from eecompile.run_files.summary import Summary
 from eecompile.training.recipe import FROZEN, SCRATCH
 from eecompile.training.torch_needed import import_torch
+from passes.confidence import confidence_rule
 from passes.errors import InputError
+from passes.exits.chain import set_rules
 from passes.exits.stages import cut
 from passes.model.control_flow import check_thresholds_replaceable
 from passes.state import state_of
@@ -99,23 +101,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         DEFAULT_EXITS,
         wishes=wishes,
     )
-    if "head" in options.told and not prepared.inserted:
-        raise InputError(
-            f"`head` says what inserted heads look like, and {options.model} brings exits of its own",
-            "leave `head` away, or give the network without exits",
-        )
-    if options.min_gain is not None and prepared.asked:
-        raise InputError(
-            "`min_gain` says which exits that were tried are kept, and exits given by name or by the network "
-            "are all kept",
-            "give a number with `exits`, or leave `min_gain` away",
-        )
-    if options.train == FROZEN and not prepared.inserted and options.told & {"epochs", "resume"}:
-        raise InputError(
-            f"nothing is trained: {options.model} brings exits of its own, and `train` frozen leaves them as "
-            "they are",
-            "leave `epochs` and `resume` away, or say `train` joint",
-        )
+    _check_told(options, prepared)
     if options.data is not None:
         _check_trainable(prepared.graph, options.model, fresh=options.train == SCRATCH)
         if options.train == SCRATCH:
@@ -123,6 +109,10 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
 
             for graph in (prepared.plain, prepared.graph):
                 draw_network(graph, options.seed)
+    if options.confidence is not None:
+        rule = confidence_rule(options.confidence)
+        set_rules(prepared.graph, [rule] * len(state_of(prepared.graph).exits))
+    _check_promise(prepared.graph, options)
     _check_in_time(prepared, options)
     with directory.run_directory(out) as work, _told_where_it_is_kept(kept, progress):
         evidence = Evidence(options, prepared, clock, work, None if options.data is None else kept)
@@ -151,6 +141,27 @@ def _told_where_it_is_kept(folder: Path, progress: Callable[[str], None]) -> Ite
         raise
 
 
+def _check_told(options: RunOptions, prepared: Prepared) -> None:
+    """Refuse options that say nothing of this network."""
+    if "head" in options.told and not prepared.inserted:
+        raise InputError(
+            f"`head` says what inserted heads look like, and {options.model} brings exits of its own",
+            "leave `head` away, or give the network without exits",
+        )
+    if options.min_gain is not None and prepared.asked:
+        raise InputError(
+            "`min_gain` says which exits that were tried are kept, and exits given by name or by the network "
+            "are all kept",
+            "give a number with `exits`, or leave `min_gain` away",
+        )
+    if options.train == FROZEN and not prepared.inserted and options.told & {"epochs", "resume"}:
+        raise InputError(
+            f"nothing is trained: {options.model} brings exits of its own, and `train` frozen leaves them as "
+            "they are",
+            "leave `epochs` and `resume` away, or say `train` joint",
+        )
+
+
 def _check_in_time(prepared: Prepared, options: RunOptions) -> None:
     """Refuse a bound on latency that cannot be met before anything is trained.
 
@@ -165,6 +176,17 @@ def _check_in_time(prepared: Prepared, options: RunOptions) -> None:
     if options.data is not None and not prepared.asked:
         surely = cost_of(prepared.plain, prepared.target, options.objective)
     choose_point(surely, options.max_latency, options.point)
+
+
+def _check_promise(graph: gs.Graph, options: RunOptions) -> None:
+    """Refuse to fit on val what a guarantee then tests there."""
+    fitted = [e.name for e in state_of(graph).exits if e.confidence.unfitted == "temperature"]
+    if options.guarantee is not None and fitted:
+        raise InputError(
+            f"`guarantee` tests thresholds on images that chose nothing, and the temperature of {fitted[0]} "
+            "would be fitted on them, too",
+            "give the temperature as a number in `confidence`, or leave `guarantee` away",
+        )
 
 
 def _check_trainable(graph: gs.Graph, model: Path, fresh: bool = False) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eecompile.training.recipe import FROZEN, TRAINERS
+from passes.confidence import confidence_rule
 from passes.errors import InputError, did_you_mean
 from passes.heads.designs import check_heads
 from targets.objective import EDP, Objective
@@ -52,9 +53,12 @@ class RunOptions:
     train: str = FROZEN
     epochs: int | None = None
     resume: bool = False
+    confidence: str | None = None
 
     def __post_init__(self) -> None:
         check_heads(self.head)
+        if self.confidence is not None:
+            confidence_rule(self.confidence)
         if not math.isfinite(self.max_drop) or not 0 <= self.max_drop <= 100:
             raise InputError(
                 f"`max_drop` {self.max_drop} is not a number of points between 0 and 100",

@@ -6,8 +6,11 @@ import importlib.metadata
 import shlex
 from dataclasses import asdict
 
+import numpy as np
+
 from eecompile.data.preprocess_choice import PreprocessChoice
 from eecompile.deployment.proof import Agreement
+from eecompile.exits.answers import Answers
 from eecompile.run.options import RunOptions
 
 MIN_VAL_IMAGES = 100
@@ -24,6 +27,17 @@ def few_images(val_images: int, max_drop: float) -> list[str]:
     return [
         f"val has only {val_images} images: one image is {step:.2g} points, so a bound of {max_drop:g} "
         "points on the drop means little; give more validation images"
+    ]
+
+
+def no_answers(seen: Answers) -> list[str]:
+    """Return a warning if there are test images for which the logits of some exit hold NaN."""
+    broken = int(np.any([np.isnan(logits).any(axis=1) for logits in seen.logits], axis=0).sum())
+    if not broken:
+        return []
+    return [
+        f"the logits of {broken} of {len(seen.labels)} test images hold NaN: they are no answer, count as "
+        "wrong and never leave early; look at the weights and at the images"
     ]
 
 

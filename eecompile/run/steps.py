@@ -16,6 +16,8 @@ from eecompile.data.for_network import open_data
 from eecompile.deployment.model_files import Forms, prove, write_models
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.choice import oversized
+from eecompile.exits.confidence_fits import fitted
+from eecompile.exits.reliability import reliability
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.run import provenance, summarize, tables
@@ -28,7 +30,7 @@ from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.run_files import directory
 from eecompile.run_files.samples import write_samples
 from eecompile.training.recipe import FRESH, FROZEN, JOINT, SCRATCH, JointRecipe, Recipe
-from passes.exits.chain import keep_exits, set_thresholds
+from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.exits.insert_exits import add_rival_heads
 from passes.files import write_atomic
 from passes.heads.designs import AUTO, RIVALS
@@ -43,6 +45,8 @@ from targets.schedule.view.trace import trace_text
 
 # Up to so many mounts, `auto` tries both kinds of head on each: every choice is costed and searched.
 MAX_RIVALS = 4
+# A gate has few weights: more training images than this would only take time.
+GATE_IMAGES = 10_000
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,10 @@ def _integer_forms(evidence: Evidence, graph: gs.Graph) -> tuple[gs.Graph, gs.Gr
 
 
 def answer(evidence: Evidence) -> None:
-    """Run the network with all exits on validation and test images, and the static one beside it."""
+    """Run the network with all exits on validation and test images, and the static one beside it.
+
+    Fits what the confidence rules of the exits lack.
+    """
     val, test, base = evidence.dataset.val, evidence.dataset.test, evidence.baseline
 
     def seen(graph: gs.Graph, split: Split, static: gs.Graph | None) -> Answers:
@@ -149,10 +156,22 @@ def answer(evidence: Evidence) -> None:
 
     plain = None if base is None else evidence.prepared.plain
     quantized, lowered = (None, None) if base is None else (base.quantized, base.lowered)
-    evidence.val = seen(evidence.lowered, val, lowered)
+    found = seen(evidence.lowered, val, lowered)
+    rules = fitted(
+        [item.confidence for item in state_of(evidence.lowered).exits],
+        found,
+        lambda: answers(evidence.lowered, _some(evidence.dataset.train), evidence.preprocess),
+    )
+    for graph in (evidence.prepared.graph, evidence.quantized, evidence.lowered):
+        set_rules(graph, rules)
+    evidence.val = replace(found, rules=rules[:-1])
     evidence.float_test = seen(evidence.prepared.graph, test, plain)
     evidence.quant_test = seen(evidence.quantized, test, quantized)
     evidence.lowered_test = seen(evidence.lowered, test, lowered)
+
+
+def _some(split: Split) -> Split:
+    return Split(evenly(split.x, GATE_IMAGES), evenly(split.y, GATE_IMAGES))
 
 
 def choose(evidence: Evidence) -> None:
@@ -195,6 +214,7 @@ def conclude(evidence: Evidence) -> None:
     if different := provenance.disagreement(evidence.agreement):
         warnings.append(f"early-exit files and flat model disagree: {different}")
     warnings += provenance.few_images(len(dataset.val), options.max_drop)
+    warnings += provenance.no_answers(evidence.lowered_test.select(evidence.kept))
     kept_val = evidence.val.select(evidence.kept)
     warnings += [*dataset.notes, *oversized(kept_val, evidence.chosen.figures.thresholds)]
     if not evidence.float_test.note:  # else the notes of the data have it
@@ -209,7 +229,22 @@ def conclude(evidence: Evidence) -> None:
         "calibration": evidence.calibration,
         "agreement": asdict(evidence.agreement),
         "measured": evidence.measured,
+        "confidence": _confidence(evidence),
     }
+
+
+def _confidence(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return by which rule each exit of the files decides, and how well it knows how sure it may be."""
+    val, test = (seen.select(evidence.kept) for seen in (evidence.val, evidence.lowered_test))
+    return [
+        {
+            "exit": item.name,
+            "rule": item.confidence.name,
+            "parameters": item.confidence.parameters,
+            **reliability(item.confidence, number, val, test),
+        }
+        for number, item in enumerate(state_of(evidence.forms.exits).exits)
+    ]
 
 
 def conclude_costs(evidence: Evidence) -> None:

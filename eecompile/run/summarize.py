@@ -165,6 +165,7 @@ def _exit_results(evidence: Evidence, where: Array, dynamic: Array) -> list[Exit
                 accuracy_quant=float(quant[number].mean()),
                 accuracy_lowered=float(lowered[number].mean()),
                 accuracy_quant_ci95=(low, high),
+                confidence=str(item.confidence),
             )
         )
     return results

@@ -84,7 +84,8 @@ class ExitResult(Costs):
 
     ``accuracy`` is that of the test images that leave here (``None`` when none do); ``accuracy_float``,
     ``accuracy_quant`` and ``accuracy_lowered`` are over all test images. Costs are without speculation;
-    ``speculative`` holds those with it, where it was asked for.
+    ``speculative`` holds those with it, where it was asked for. ``confidence`` is the rule its threshold is
+    compared by, with the parameters that are single numbers; all of them stand in ``run.json``.
     """
 
     name: str
@@ -99,6 +100,7 @@ class ExitResult(Costs):
     accuracy_lowered: float | None = None
     accuracy_quant_ci95: tuple[float, float] | None = None
     speculative: SpeculativeResult | None = None
+    confidence: str = ""
 
 
 class Expected(Costs):

@@ -35,6 +35,7 @@ NEEDS: tuple[OptionNeed, ...] = (
     OptionNeed("run", "max_final_ratio", ("data",), "limits how many images reach the final exit"),
     OptionNeed("run", "max_cost_ratio", ("data",), "limits what images cost on average"),
     OptionNeed("run", "min_gain", ("data",), "says which exits are kept when they are chosen on images"),
+    OptionNeed("run", "confidence", ("data",), "says how sure an exit has to be of what it sees in images"),
     OptionNeed("run", "preprocess", ("data",), "says how images become the input of the network"),
     OptionNeed("run", "seed", ("data",), "is that of training and of what is drawn of the images"),
     OptionNeed("run", "train", ("data",), "says what is trained on images"),

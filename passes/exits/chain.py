@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import onnx_graphsurgeon as gs
 
+from passes.confidence import ConfidenceRule
 from passes.errors import InputError, did_you_mean
 from passes.rewrite.names import make_way
 from passes.state import Exit, copy_graph, state_of
@@ -160,6 +161,12 @@ def _set_name(graph: gs.Graph, number: int, new: str) -> None:
     old = state.exits[number].name
     state.exits[number] = replace(state.exits[number], name=new)
     state.exits = [replace(e, reads=new) if e.reads == old else e for e in state.exits]
+
+
+def set_rules(graph: gs.Graph, rules: Sequence[ConfidenceRule]) -> None:
+    """Write the confidence rules of all exits, the final one included, into the state of ``graph``."""
+    exits = state_of(graph).exits
+    state_of(graph).exits = [replace(e, confidence=rule) for e, rule in zip(exits, rules, strict=True)]
 
 
 def set_thresholds(graph: gs.Graph, thresholds: Sequence[float]) -> None:

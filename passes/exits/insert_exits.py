@@ -40,7 +40,8 @@ class InsertExits(Pass):
     4. A mount that has an exit already is left as it is; all exits are then numbered anew.
     5. On a quantized tensor the mount is the integers, and a head has a DequantizeLinear of its own.
     6. The new exits record their head and ``confidence``, the rule their threshold is compared by
-       (``max_softmax``, ``margin`` or ``entropy``); so does ``final`` where these are the first exits.
+       (``max_softmax``, ``margin``, ``entropy``, ``patience`` or ``gate``; with a parameter, in quotes:
+       ``"max_softmax{temperature=1.5}"``); so does ``final`` where these are the first exits.
     7. ``head`` is ``auto`` (``conv`` on maps of at least 8 places per axis, else ``linear``) or a family, its
        genes where they are not the first ones: ``linear``, ``mlp``, ``conv{size=8|10|16|32,
        kernel=3|5,expansion=auto|1|2,modules=1|2|3,pool=false|true}``, ``separable{kernel=3|2}``

@@ -23,7 +23,8 @@ class NestExits(Pass):
     1. Outputs are ``logits`` float32 [1, classes], ``exit`` int64 [1], ``confidence`` float32 [1].
     2. An input leaves at the first exit whose confidence, by the rule of that exit, >= threshold,
        compared in float32.
-    3. Initializers lie inside the body that uses them: onnxruntime then fuses and prepacks them.
+    3. A rule that reads the logits of earlier exits reads them where they are, outside its body.
+    4. Initializers lie inside the body that uses them: onnxruntime then fuses and prepacks them.
     """
 
     name: ClassVar[str] = "nest-exits"
@@ -70,7 +71,8 @@ def _body(graph: gs.Graph, names: Names, number: int, stage: Stage) -> tuple[lis
     logits = next(t for t in graph.outputs if t.name == stage.exit.output)
     name = stage.exit.name
     confidence = gs.Variable(f"{name}/confidence", np.float32, [1])
-    nodes.extend(stage.exit.confidence.nodes(name, logits, confidence))
+    before = [t for output in stage.before for t in graph.outputs if t.name == output]
+    nodes.extend(stage.exit.confidence.nodes(name, logits, confidence, before))
     number_tensor = gs.Variable(f"{name}/exit", np.int64, [1])
     value = gs.Constant(f"{name}/number", np.array([number], np.int64))
     nodes.append(gs.Node("Identity", f"{name}/number", {}, [value], [number_tensor]))

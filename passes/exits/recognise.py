@@ -69,7 +69,7 @@ def classifier_exits(graph: gs.Graph) -> list[Exit]:
             f"exit_{number}",
             mount,
             paths[number][1].name,
-            leaving.threshold,
+            None if leaving.threshold is None else leaving.confidence.bounded(leaving.threshold),
             leaving.confidence,
             apart=leaving.apart,
         )
@@ -225,11 +225,18 @@ def doubt(graph: gs.Graph) -> str:
 
 
 def check_recorded(graph: gs.Graph) -> None:
-    """Refuse a file whose outputs are not the exits that its metadata speaks of."""
+    """Refuse a file whose outputs are not the exits that its metadata speaks of, or differ in classes."""
     outputs, exits = [t.name for t in graph.outputs], state_of(graph).exits
     if exits and sorted(e.output for e in exits) != sorted(outputs):
         recorded = ", ".join(f"'{e.name}' at output '{e.output}'" for e in exits)
         raise InputError(
             f"the file records the exits {recorded}, but its outputs are {', '.join(outputs)}",
             "give the flat network (model.exits.onnx), not one that was nested or split already",
+        )
+    shapes = {e.name: dims(t) for e in exits for t in graph.outputs if t.name == e.output}
+    if len(set(shapes.values())) > 1:
+        told = ", ".join(f"{list(shape)} at '{name}'" for name, shape in shapes.items())
+        raise InputError(
+            f"the file records exits whose logits differ in classes: {told}",
+            "all exits answer the same question: train them on the same classes",
         )

@@ -24,7 +24,8 @@ class SplitStages(Pass):
     1. Stage 0 reads the model input, stage k the tensors that the stages before it hand on under the same
        names, or the model input once more.
     2. Every stage gives ``logits`` [1, classes] and ``confidence`` [1] of its exit, by the rule of that
-       exit; all but the last also give the tensors that later stages read.
+       exit; all but the last also give the tensors that later stages read, and the logits that rules of
+       later exits do.
     """
 
     name: ClassVar[str] = "split-stages"
@@ -61,7 +62,8 @@ class SplitStages(Pass):
             if node.name not in stage.nodes:  # tensors of the stage must not know it as a reader
                 node.inputs.clear()
         old, logits.name = logits.name, LOGITS
-        decision = stage.exit.confidence.nodes(stage.exit.name, logits, confidence)
+        before = [tensors[name] for name in stage.before]
+        decision = stage.exit.confidence.nodes(stage.exit.name, logits, confidence, before)
         if any(tensor is logits for tensor in handed):  # an output has one name
             copied = gs.Variable(old, logits.dtype, list(logits.shape))
             decision.append(gs.Node("Identity", f"{stage.exit.name}/hand_on", {}, [logits], [copied]))

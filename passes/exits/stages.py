@@ -22,12 +22,15 @@ class Stage:
         exit: The exit at its end.
         nodes: Names of the nodes of backbone and head.
         entries: Names of the tensors it reads that it does not write: of the stages before it, not only the
-            last one, or the model's input.
+            last one, or the model's input. Logits of the exits before are among them where its confidence
+            rule reads these.
+        before: Names of the logits that its confidence rule reads beside its own.
     """
 
     exit: Exit
     nodes: frozenset[str]
     entries: tuple[str, ...]
+    before: tuple[str, ...] = ()
 
 
 def cut(graph: gs.Graph) -> list[Stage]:
@@ -39,7 +42,7 @@ def cut(graph: gs.Graph) -> list[Stage]:
     """
     outputs = {t.name: t for t in graph.outputs}
     before: set[str] = set()
-    stages = []
+    stages: list[Stage] = []
     for item in state_of(graph).exits:
         nodes = ancestors([outputs[item.output]]) - before
         if not nodes:
@@ -56,7 +59,9 @@ def cut(graph: gs.Graph) -> list[Stage]:
         }
         if not entries:
             raise ValueError(f"stage of exit '{item.name}' reads no tensor: it does not depend on the input")
-        stages.append(Stage(item, frozenset(nodes), tuple(entries)))
+        read = tuple(stage.exit.output for stage in stages) if item.confidence.reads_before else ()
+        entries |= dict.fromkeys(read)
+        stages.append(Stage(item, frozenset(nodes), tuple(entries), read))
         before |= nodes
     return stages
 
@@ -117,6 +122,10 @@ def require_thresholds(step: Pass, graph: gs.Graph) -> None:
     if missing:
         what = f"exits without a threshold: {', '.join(missing)}"
         raise step.broken(graph, what, "choose thresholds first: `eecompile run` on images does")
+    for item in exits:
+        if item.confidence.unfitted:
+            what = f"the {item.confidence.unfitted} of '{item.confidence.name}' at {item.name} is not fitted"
+            raise step.broken(graph, what, "`eecompile run` on images does")
     if state_of(graph).symbolic:
         raise step.broken(graph, "the weights are absent", "a shape-only model cannot be run")
     outputs = {t.name for t in graph.outputs}

@@ -83,8 +83,9 @@ def read_condition(condition: gs.Tensor, leaves_if: bool, logits: gs.Tensor, ops
     bound = _unscaled(bound)
     scores = _scores(logits)
     entropy = _of_entropy(bound, scores)
+    rule: ConfidenceRule = ENTROPY
     if entropy is not None:
-        rule, bound = ENTROPY, entropy
+        bound = entropy
     elif (found := _of_probabilities(bound, scores, opset)) is not None:
         rule, bound = found
     else:

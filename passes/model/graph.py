@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ from onnx import helper, numpy_helper
 from onnx_graphsurgeon.logger import G_LOGGER
 
 from passes import precision
-from passes.confidence import MAX_SOFTMAX, RULES
+from passes.confidence import MAX_SOFTMAX, RULES, rule_with
 from passes.errors import InputError
 from passes.heads.designs import HeadDesign, parse_head
 from passes.model import constants, float_types, loading, runtime_operators, structure
@@ -97,6 +98,7 @@ def _import(model: onnx.ModelProto, where: str, missing: bool) -> gs.Graph:
     if symbolic:
         symbolic_weights.fill(graph)
     _lay_out_ifs(graph)
+    _check_rules(state_of(graph).exits, graph, where)
     _resolve_shapes(graph)
     drop_empty_tensors(graph, where)
     _check_shapes(graph, where)
@@ -221,13 +223,20 @@ def _exits(found: list[dict[str, Any]], where: str) -> list[Exit]:
 def _exit(entry: dict[str, Any], where: str) -> Exit:
     """Read one exit; what a file of an earlier version leaves out is as it was then."""
     rule, head = entry.pop("confidence", MAX_SOFTMAX.name), entry.pop("head", "")
+    parameters = dict(entry.pop("confidence_parameters", {}))
     made = Exit(**entry)
     _names([made.name, made.mount, made.output, made.reads, rule, head])
     subject = f"{where}: exit '{made.name}'"
+    _recorded(RULES, rule, f"{subject} records the confidence rule")
+    threshold = None if made.threshold is None else float(made.threshold)
+    with _said_of(subject):
+        confidence = rule_with(rule, parameters)
+        if threshold is not None and (wrong := confidence.wrong_threshold(threshold)):
+            raise InputError(wrong, "choose thresholds again: `eecompile run` on images does")
     return replace(
         made,
-        threshold=None if made.threshold is None else float(made.threshold),
-        confidence=_recorded(RULES, rule, f"{subject} records the confidence rule"),
+        threshold=threshold,
+        confidence=confidence,
         head=_head(head, subject) if head else None,
     )
 
@@ -240,6 +249,24 @@ def _head(text: str, subject: str) -> HeadDesign:
             f"{subject} records the head '{text}', which is not known: {error.message}",
             "use the version of eecompile that wrote the file",
         ) from error
+
+
+def _check_rules(exits: Sequence[Exit], graph: gs.Graph, where: str) -> None:
+    """Check that parameters of confidence rules fit the number of classes, if logits are outputs."""
+    classes = {t.name: t.shape[-1] for t in graph.outputs if t.shape}
+    for item in exits:
+        if item.output in classes:
+            with _said_of(f"{where}: exit '{item.name}'"):
+                item.confidence.check(int(classes[item.output]))
+
+
+@contextmanager
+def _said_of(subject: str) -> Iterator[None]:
+    """Let errors say of what they speak."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{subject}: {error.message}", error.hint) from None
 
 
 def _recorded(known: Mapping[str, Recorded], name: str, what: str) -> Recorded:

@@ -67,15 +67,17 @@ def words(text: str) -> None:
                 "target": "gap9", "data": "digits", "exits": 3, "head": "conv", "max_drop": 0.0, "seed": 0,
                 "optimistic": True, "preprocess": "raw", "cost_model": "m", "point": "p", "speculate": True,
                 "min_gain": 0.0, "rules": "zigzag", "schedule": "layers", "max_latency": 0.5,
+                "confidence": "gate",
             },
             RunOptions(
                 Path("net.onnx"), "gap9", "digits", None, 3, "conv", EDP, 0.0, True, "raw", "m", 0, "p", True,
                 0.0, "zigzag", "layers",
                 frozenset({
                     "data", "exits", "head", "max_drop", "seed", "optimistic", "preprocess", "cost_model",
-                    "point", "speculate", "min_gain", "rules", "schedule", "max_latency",
+                    "point", "speculate", "min_gain", "rules", "schedule", "max_latency", "confidence",
                 }),
                 0.5,
+                confidence="gate",
             ),
         ),
     ],

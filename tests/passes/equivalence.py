@@ -21,14 +21,19 @@ RTOL, ATOL = 1e-4, 1e-5
 
 def run_model(model: onnx.ModelProto, x: Array, optimize: bool = False) -> list[Array]:
     """Return the outputs of ``model`` in onnxruntime, without its optimizations unless ``optimize``."""
+    session = session_of(model, optimize)
+    found: list[Array] = session.run(None, {session.get_inputs()[0].name: x})
+    return found
+
+
+def session_of(model: onnx.ModelProto, optimize: bool = False) -> ort.InferenceSession:
+    """Return ``model`` in onnxruntime on one thread, without its optimizations unless ``optimize``."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    found: list[Array] = session.run(None, {session.get_inputs()[0].name: x})
-    return found
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def softmax(logits: Array) -> Array:

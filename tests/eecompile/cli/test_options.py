@@ -21,6 +21,7 @@ from eecompile.run.options import MAX_DROP, RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS
 from eecompile.run.schedule_options import DEFAULT_EXACT_SECONDS, SOLVERS, WEIGHTS
 from eecompile.verbs.cost import CostOptions
+from passes.confidence import RULES as CONFIDENCE_RULES
 from passes.heads.families import FAMILIES
 from targets.contract.registry import load_target
 from targets.cost.model.unrolling import RULES as LATENCY_RULES
@@ -121,6 +122,7 @@ def test_defaults_that_are_given_are_those_of_the_typed_face() -> None:
         ("run", "--data", NAMES),
         ("run", "--objective", [o.name for o in CHOICES]),
         ("run", "--head", ["auto", *FAMILIES]),
+        ("run", "--confidence", [*CONFIDENCE_RULES, "temperature=fit"]),
         ("run", "--exits", [f"run: {DEFAULT_EXITS} if not told"]),
     ],
 )
@@ -143,13 +145,15 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
         "-t gap9 -d digits -o out --exits 3 --head conv --objective energy --max-drop 0.5 --optimistic "
         "--preprocess raw --cost-model m --seed 7 --point p --speculate --min-gain 1 --rules zigzag "
         "--schedule layers --max-latency 0.5 --guarantee 0.1 --max-latency-p95 0.1 "
-        "--max-worst-latency 0.2 --max-final-ratio 0.5 --max-cost-ratio 0.6",
+        "--max-worst-latency 0.2 --max-final-ratio 0.5 --max-cost-ratio 0.6 "
+        "--confidence margin{temperature=2}",
         {
             "target": "gap9", "data": "digits", "out": Path("out"), "exits": "3", "head": "conv",
             "objective": "energy", "max_drop": 0.5, "optimistic": True, "preprocess": "raw",
             "cost_model": "m", "seed": 7, "point": "p", "speculate": True, "min_gain": 1.0,
             "rules": "zigzag", "schedule": "layers", "max_latency": 0.5, "guarantee": 0.1,
             "max_latency_p95": 0.1, "max_worst_latency": 0.2, "max_final_ratio": 0.5, "max_cost_ratio": 0.6,
+            "confidence": "margin{temperature=2}",
         },
     ),
     (

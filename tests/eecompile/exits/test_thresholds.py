@@ -21,6 +21,7 @@ from eecompile.exits.thresholds import (
     leaves_at,
 )
 from passes.confidence import MAX_SOFTMAX
+from passes.confidence.probabilities import MaxSoftmax
 
 
 def random_answers(seed: int, exits: int, images: int) -> Observed:
@@ -156,8 +157,12 @@ def test_an_exit_that_never_pays_is_left_out() -> None:
     assert choose(seen, [5.0, 4.0], Limit(100.0, True)).thresholds == (MAX_SOFTMAX.never,)
 
 
+class _Wide(MaxSoftmax):
+    name, low, high = "wide", -5.0, 7.0
+
+
 def test_thresholds_beyond_the_range_are_those_of_the_rule() -> None:
-    wide = replace(MAX_SOFTMAX, name="wide", low=-5.0, high=7.0)
+    wide = _Wide()
     confidence = np.linspace(-5, 7, 50, dtype=np.float32)[None]
     seen = Observed(confidence, np.ones((2, 50), bool), (wide,))
     assert choose(seen, [5.0, 4.0], Limit(0.0, True)).thresholds == (np.float32(8),), "nobody leaves"

@@ -23,6 +23,8 @@ from passes.errors import InputError
         ({"guarantee": 0.1, "optimistic": True}, "`guarantee` and `optimistic` contradict"),
         ({"guarantee": 0.1, "max_drop": 0.0}, "no number of images can prove"),
         ({"head": "liner"}, "unknown head 'liner'"),
+        ({"confidence": "margn"}, "unknown confidence rule 'margn'"),
+        ({"confidence": "gate{temperature=2}"}, "confidence rule 'gate' has no parameter"),
     ],
 )
 def test_values_outside_their_range_are_refused_by_name(values: dict[str, object], told: str) -> None:

@@ -7,13 +7,16 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from eecompile.data.preprocess_choice import PreprocessChoice
 from eecompile.deployment.proof import Agreement
+from eecompile.exits.answers import Answers
 from eecompile.run import provenance
 from eecompile.run.options import RunOptions
 from eecompile.runtime.preprocess import Preprocess
+from passes.confidence import MAX_SOFTMAX
 from targets.objective import LATENCY
 
 
@@ -39,6 +42,16 @@ def test_the_warning_says_what_one_image_is_worth() -> None:
 
 def tried(warning: str | None) -> PreprocessChoice:
     return PreprocessChoice(Preprocess("raw", (0.0,), (1.0,)), 0.123, 60, (("raw", 0.123),), warning)
+
+
+def test_logits_without_numbers_are_counted_and_said() -> None:
+    logits = np.ones((5, 3), np.float32)
+    broken = logits.copy()
+    broken[[1, 3], 2] = np.nan
+    labels = np.zeros(5, np.int64)
+    assert provenance.no_answers(Answers((logits, logits), labels, (MAX_SOFTMAX,))) == []
+    (text,) = provenance.no_answers(Answers((broken, logits), labels, (MAX_SOFTMAX,)))
+    assert text.startswith("the logits of 2 of 5 test images hold NaN")
 
 
 def test_near_chance_is_told_with_what_was_seen() -> None:

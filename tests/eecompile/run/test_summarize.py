@@ -10,6 +10,10 @@ import pytest
 from eecompile.run.evidence import Baseline
 from eecompile.run.figures import saving_of
 from eecompile.run.summarize import costs_only, summarize
+from passes.confidence import PATIENCE
+from passes.confidence.gate import LearnedGate
+from passes.confidence.probabilities import MaxSoftmax
+from passes.exits.chain import set_rules
 from passes.state import state_of
 from targets.contract.registry import load_target
 from tests.eecompile.run.made_evidence import IMAGES, RATIOS, THRESHOLD, costs, evidence, network, of
@@ -27,6 +31,14 @@ def test_accuracies_are_counted_where_images_leave() -> None:
     assert summary.expected.accuracy == pytest.approx(9 / 12)
     low, high = summary.expected.accuracy_ci95
     assert 0.4 < low < 9 / 12 < high < 0.95, "twelve images tell little"
+
+
+def test_exits_tell_the_rule_they_decide_by() -> None:
+    made = evidence()
+    assert [e.confidence for e in summarize(made, []).exits] == ["max_softmax"] * 3
+    set_rules(made.forms.exits, [MaxSoftmax(1.5), PATIENCE, LearnedGate((1.0,) * 16)])
+    told = ["max_softmax{temperature=1.5}", "patience", "gate"]
+    assert [e.confidence for e in summarize(made, []).exits] == told
 
 
 def test_accuracies_of_the_three_forms_are_over_all_images() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eecompile.deployment.model_files import Forms, write_models
 from eecompile.runtime.preprocess import Preprocess
-from passes.confidence import ConfidenceRule, confidence_rule
+from passes.confidence import MAX_SOFTMAX, ConfidenceRule
 from passes.exits.chain import keep_exits, set_thresholds
 from passes.model.graph import from_model
 from passes.state import Exit, state_of
@@ -26,7 +26,11 @@ SEEN = (500, 300, 200)
 
 
 def write_small_run(
-    folder: Path, thresholds: Sequence[float] = THRESHOLDS, rule: str = "max_softmax", built_in: bool = False
+    folder: Path,
+    thresholds: Sequence[float | np.float32] = THRESHOLDS,
+    rule: ConfidenceRule = MAX_SOFTMAX,
+    built_in: bool = False,
+    seen: Sequence[int] = SEEN,
 ) -> tuple[Path, Float32]:
     """Write a run directory, and return it with images of which some leave at each exit; the last holds NaN.
 
@@ -37,8 +41,8 @@ def write_small_run(
         thresholds: Of the two early exits.
         rule: Confidence rule of all exits.
         built_in: The network mixes the images of a batch, so that it only holds one.
+        seen: How many images left at each exit at compile time.
     """
-    confidence: ConfidenceRule = confidence_rule(rule)
     net = NetBuilder((1, *SHAPE))
     tensor, outputs = "x", []
     for number in range(3):
@@ -53,20 +57,27 @@ def write_small_run(
     graph = from_model(net.model(*outputs))
     names = [t.name for t in graph.outputs]
     state_of(graph).exits = [
-        Exit(name, "", output, confidence=confidence) for name, output in zip(NAMES, names, strict=True)
+        Exit(name, "", output, confidence=rule) for name, output in zip(NAMES, names, strict=True)
     ]
-    set_thresholds(graph, list(thresholds))
+    set_thresholds(graph, [float(t) for t in thresholds])
     folder.mkdir(parents=True)
     forms = Forms(graph, graph, graph, static=keep_exits(graph, []))
-    write_models(folder, forms, [np.float32(t) for t in thresholds], RULE, SEEN)
-    exits = [
-        {"name": name, "threshold": threshold, "ratio": seen / sum(SEEN)}
-        for name, threshold, seen in zip(NAMES, [*map(float, thresholds), None], SEEN, strict=True)
-    ]
-    summary = {"exits": exits, "dataset": {"name": "made", "train": 1, "val": 1, "test": sum(SEEN)}}
-    (folder / "summary.json").write_text(json.dumps(summary))
-    (folder / "run.json").write_text(json.dumps({"preprocess": RULE.to_json()}))
+    write_models(folder, forms, [np.float32(t) for t in thresholds], RULE, seen)
+    write_records(folder, NAMES, [float(t) for t in thresholds], seen, RULE)
     return folder, images_of(40)
+
+
+def write_records(
+    folder: Path, names: Sequence[str], thresholds: Sequence[float], seen: Sequence[int], rule: Preprocess
+) -> None:
+    """Write of ``summary.json`` and ``run.json`` what a session reads."""
+    exits = [
+        {"name": name, "threshold": threshold, "ratio": count / sum(seen)}
+        for name, threshold, count in zip(names, [*map(float, thresholds), None], seen, strict=True)
+    ]
+    summary = {"exits": exits, "dataset": {"name": "made", "train": 1, "val": 1, "test": sum(seen)}}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    (folder / "run.json").write_text(json.dumps({"preprocess": rule.to_json()}))
 
 
 def images_of(count: int) -> Float32:

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from eecompile.runtime import Decisions, DriftWarning, EarlyExitSession
+from passes.confidence import PATIENCE, ConfidenceRule, confidence_rule
+from passes.confidence.gate import LearnedGate
 from passes.errors import InputError
 from tests.eecompile.runtime.small_run import SHAPE, THRESHOLDS, Float32, images_of, write_small_run
 
@@ -104,11 +106,14 @@ def test_only_images_that_stay_enter_the_next_stage(
     assert entered[0] > entered[1] > entered[2] > 0
 
 
-@pytest.mark.parametrize("rule", ["max_softmax", "margin"])
+@pytest.mark.parametrize(
+    "rule", ["max_softmax", "margin", "entropy", "patience", "max_softmax{temperature=2}", "gate"]
+)
 @pytest.mark.parametrize("count", [1, 3])
 def test_no_number_never_leaves_early_and_is_counted(tmp_path: Path, rule: str, count: int) -> None:
     """At a threshold that every confidence reaches, an infinite image leaves with logits that are NaN."""
-    folder, _ = write_small_run(tmp_path / "run", (0.0, 0.0), rule)
+    given = LearnedGate((1.0,) * 6) if rule == "gate" else confidence_rule(rule)
+    folder, _ = write_small_run(tmp_path / "run", (given.low, given.low), given)
     images = np.ones((count, *SHAPE), np.float32)
     for path in (folder, folder / "model.dynamic.onnx"):
         for place, value in (((0,), np.nan), ((0, 1, 2, 0), np.nan), ((0,), np.inf)):
@@ -121,6 +126,18 @@ def test_no_number_never_leaves_early_and_is_counted(tmp_path: Path, rule: str, 
             assert np.isnan(found.logits[0]).any()
             assert session.counts.without_answer == 1
             assert session.counts.exits == (count - 1, 0, 1)
+
+
+@pytest.mark.parametrize("rule", [confidence_rule("margin"), PATIENCE, LearnedGate((1.0,) * 6)], ids=str)
+def test_an_exit_that_never_fires_is_passed_by_all_and_no_drift(tmp_path: Path, rule: ConfidenceRule) -> None:
+    folder, images = write_small_run(tmp_path / "run", (rule.never, rule.low), rule, seen=(0, 40, 1))
+    for path in (folder, folder / "model.dynamic.onnx"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            session = EarlyExitSession(path, window=20)
+            found = session.run(images)
+        assert found.exit.tolist() == [1] * 39 + [2], "but what is no number leaves at the last"
+        assert session.counts.exits == (0, 39, 1) and session.counts.drifted == 0
 
 
 @pytest.mark.parametrize(

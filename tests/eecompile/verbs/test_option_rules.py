@@ -45,8 +45,8 @@ ALWAYS = {
 VALUES = {
     "max_drop": 1.0, "optimistic": True, "min_gain": 2.0, "preprocess": "auto", "seed": 0, "head": "auto",
     "guarantee": 0.1, "max_latency_p95": 1.0, "max_worst_latency": 1.0, "max_final_ratio": 0.5,
-    "max_cost_ratio": 0.5,
-    "time_limit": 5.0, "target": "diana", "train": "joint", "epochs": 3, "resume": True,
+    "max_cost_ratio": 0.5, "time_limit": 5.0, "target": "diana", "confidence": "margin",
+    "train": "joint", "epochs": 3, "resume": True,
 }  # fmt: skip
 ARGUMENTS = {"opt": ["-p", "canonicalize,quantize"]}
 
@@ -130,6 +130,19 @@ def test_the_typed_face_refuses_the_same(call: Any, told: str) -> None:
         (["cost", EXAMPLE, "-t", "edge_tpu_quad", "--rules", "exakt"], "there are exact and zigzag"),
         (["run", EXAMPLE, "-t", "edge_tpu_quad", "--rules", "exakt"], "there are exact and zigzag"),
         (["run", EXAMPLE, "--speculate", "--data", "digits", "--min-gain", "200"], "--min-gain 200.0 is not"),
+        (
+            [
+                "run",
+                EXAMPLE,
+                "--data",
+                "digits",
+                "--guarantee",
+                "0.1",
+                "--confidence",
+                "margin{temperature=fit}",
+            ],
+            "--guarantee tests thresholds on images that chose nothing",
+        ),
     ],
 )
 def test_what_only_target_network_or_values_tell_is_refused_by_flag(arguments: list[Any], told: str) -> None:

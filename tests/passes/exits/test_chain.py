@@ -6,6 +6,8 @@ import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
 
+from passes.confidence import PATIENCE
+from passes.confidence.probabilities import MaxSoftmax
 from passes.errors import InputError
 from passes.exits.chain import (
     ancestors,
@@ -14,6 +16,7 @@ from passes.exits.chain import (
     keep_exits,
     number_exits,
     order_outputs,
+    set_rules,
     set_thresholds,
 )
 from passes.exits.insert_exits import InsertExits
@@ -83,6 +86,16 @@ def test_thresholds_count() -> None:
     assert [e.threshold for e in state_of(graph).exits] == [0.5, None]
     with pytest.raises(ValueError, match="shorter"):
         set_thresholds(graph, [])
+
+
+def test_rules_are_those_of_all_exits_and_travel_with_what_is_kept() -> None:
+    graph = from_model(two_exits())
+    recognise_exits(graph)
+    set_rules(graph, [PATIENCE, MaxSoftmax(2.0)])
+    assert [e.confidence for e in state_of(graph).exits] == [PATIENCE, MaxSoftmax(2.0)]
+    assert [e.confidence for e in state_of(keep_exits(graph, [])).exits] == [MaxSoftmax(2.0)]
+    with pytest.raises(ValueError, match="shorter"):
+        set_rules(graph, [PATIENCE])
 
 
 def test_ancestors() -> None:

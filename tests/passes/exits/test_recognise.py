@@ -5,12 +5,13 @@ import onnx
 import onnx.parser
 import pytest
 
+from passes.confidence import MARGIN
 from passes.errors import InputError
 from passes.exits.insert_exits import InsertExits
 from passes.exits.recognise import check_classifier, classifier_exits, doubt, recognise_exits
 from passes.model.graph import from_model
 from passes.registry import parse_pipeline
-from passes.state import Exit, state_of
+from passes.state import Exit, Leaving, state_of
 from tests.passes.any_networks import NO_CLASSIFIERS, network
 from tests.passes.equivalence import printed
 from tests.passes.net_builder import NetBuilder
@@ -218,3 +219,25 @@ def test_metadata_of_another_network() -> None:
     state_of(graph).exits = [Exit("final", "m", "gone")]
     with pytest.raises(InputError, match="exits 'final' at output 'gone'"):
         recognise_exits(graph)
+
+
+def test_recorded_exits_that_differ_in_classes() -> None:
+    net = NetBuilder((1, 2, 4, 4))
+    stem = net.op("Relu", net.conv("x", 2, 4))
+    early = net.op("Gemm", net.op("Flatten", stem), net.normal(4, 64), transB=1)
+    deep = net.op("Relu", net.conv(stem, 4, 4))
+    final = net.op("Gemm", net.op("Flatten", deep), net.normal(3, 64), transB=1)
+    graph = from_model(net.model(early, final))
+    state_of(graph).exits = [Exit("exit_0", stem, early), Exit("final", deep, final)]
+    with pytest.raises(InputError, match=r"differ in classes: \[1, 4\] at 'exit_0', \[1, 3\] at 'final'"):
+        recognise_exits(graph)
+
+
+@pytest.mark.parametrize(("compared_with", "threshold"), [(0.5, 0.5), (1.5, 2.0), (-0.5, 0.0), (None, None)])
+def test_thresholds_of_others_beyond_the_range_are_its_ends(
+    compared_with: float | None, threshold: float | None
+) -> None:
+    graph = from_model(two_exits())
+    graph.outputs = graph.outputs[::-1]
+    state_of(graph).leavings = [Leaving(MARGIN, compared_with)]
+    assert [e.threshold for e in classifier_exits(graph)] == [threshold, None]
