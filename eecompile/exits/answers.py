@@ -49,7 +49,8 @@ class Answers:
     @property
     def static_correct(self) -> NDArray[np.bool_]:
         """Whether that is right, [N]: what drops are against."""
-        return self.static_prediction == self.labels
+        right: NDArray[np.bool_] = self.static_prediction == self.labels
+        return right
 
     @property
     def correct(self) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
-from eecompile.run.prepare import DEFAULT_EXITS, Prepared, cost_of, prepare
+from eecompile.run.prepare import DEFAULT_EXITS, JOINT_EXITS, Prepared, cost_of, prepare
 from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.run.steps import COST_STEPS, STEPS
 from eecompile.run_files import directory
@@ -98,7 +98,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         options.objective,
         options.exits,
         options.head,
-        DEFAULT_EXITS,
+        DEFAULT_EXITS if options.train == FROZEN else JOINT_EXITS,
         wishes=wishes,
     )
     _check_told(options, prepared)

@@ -28,6 +28,8 @@ from targets.network.workload import check_flat
 from targets.objective import Objective
 
 DEFAULT_EXITS = 2
+JOINT_EXITS = 3
+"""Where the network is trained with them, an exit more costs little time."""
 MAX_EXITS = 6
 
 

@@ -33,7 +33,7 @@ from eecompile.training.recipe import FRESH, FROZEN, JOINT, SCRATCH, JointRecipe
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.exits.insert_exits import add_rival_heads
 from passes.files import write_atomic
-from passes.heads.designs import AUTO, RIVALS
+from passes.heads.designs import AUTO, RIVALS, WIDE_RIVALS, HeadDesign
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.contract.target import Target
@@ -45,6 +45,7 @@ from targets.schedule.view.trace import trace_text
 
 # Up to so many mounts, `auto` tries both kinds of head on each: every choice is costed and searched.
 MAX_RIVALS = 4
+MAPS = 3  # axes of a tensor without spatial ones and of tokens are at most so many
 # A gate has few weights: more training images than this would only take time.
 GATE_IMAGES = 10_000
 
@@ -89,7 +90,7 @@ def train(evidence: Evidence) -> None:
         return
     graph = prepared.graph
     if prepared.inserted and options.head == AUTO and len(state_of(graph).exits) <= MAX_RIVALS + 1:
-        add_rival_heads(graph, RIVALS, options.seed)
+        add_rival_heads(graph, _rivals(graph, options.train), options.seed)
     from eecompile.training.checkpoint import Checkpoints
     from eecompile.training.contract import Course, TrainingImages
     from eecompile.training.frozen_heads import train_heads
@@ -115,6 +116,13 @@ def train(evidence: Evidence) -> None:
         evidence.clock.progress("the network with its exits")
     found = train_jointly(graph, images, joint, course, drawn, scratch=scratch)
     evidence.training = found.to_json() | told
+
+
+def _rivals(graph: gs.Graph, trainer: str) -> tuple[HeadDesign, ...]:
+    """Return the heads that `auto` tries on each mount beside the one that is there."""
+    tensors = graph.tensors()
+    maps = all(len(tensors[e.mount].shape) > MAPS for e in state_of(graph).exits[:-1])
+    return WIDE_RIVALS if trainer != FROZEN and maps else RIVALS
 
 
 def quantize(evidence: Evidence) -> None:

@@ -110,6 +110,7 @@ class JointTraining:
         scratch: bool,
     ) -> None:
         self._images, self._recipe, self._course = images, recipe, course
+        self._epochs = recipe.epochs_on(len(images.train))
         self.device = Device.choose(recipe.bfloat16)
         original = TorchGraph(graph)  # or the node is named that cannot be trained, before anything is
         self.where = NOWHERE if original.mapped else recipe.batch_norm
@@ -157,7 +158,7 @@ class JointTraining:
     def _first(self) -> int:
         """Epochs in which the backbone is trained alone."""
         early = len(state_of(self.form).exits) > 1
-        return int(self._recipe.backbone_first * self._recipe.epochs) if early else 0
+        return int(self._recipe.backbone_first * self._epochs) if early else 0
 
     def _ready(self, module: TorchGraph) -> TorchGraph:
         module.to(self.device.name)
@@ -201,9 +202,10 @@ class JointTraining:
         seen = moments(form, list(first.values()), images, len(some), self.device)
         gains = {node: 1 / (seen[read].deviation or 1.0) for node, read in first.items()}
         scales = draw_heads(form, heads, gains, seed)
-        if recipe.relative:
-            others = {name for name in TorchGraph(form).learnt if name not in scales}
-            scales |= relative_rates(form, others - _constants_of(form, heads))
+        others = {name for name in TorchGraph(form).learnt if name not in scales}
+        others -= _constants_of(form, heads)
+        own = relative_rates(form, others) if recipe.relative else {}
+        scales |= {name: recipe.backbone_rate * own.get(name, 1.0) for name in others}
         if recipe.fitted and not scratch and self.where in (ALL, BACKBONE):
             backbone = ancestors([t for t in form.outputs if t.name == state_of(form).exits[-1].output])
             norms = [n for n in form.nodes if n.op == "BatchNormalization" and n.name in backbone]
@@ -222,7 +224,7 @@ class JointTraining:
     def run(self) -> list[dict[str, Any]]:
         """Train, and write the values into the form; return the log of the epochs."""
         recipe, count = self._recipe, len(self._images.train)
-        phases = [part for part in (self._first, recipe.epochs - self._first) if part]
+        phases = [part for part in (self._first, self._epochs - self._first) if part]
         if not self._course.checkpoints.resume:
             self._checkpoints.clear()
         log = fit(
@@ -303,7 +305,7 @@ class JointTraining:
         self.module.train()
         steps = 0
         with torch.no_grad(), self.device.numbers():
-            for x, _ in self._batches(self._recipe.epochs):
+            for x, _ in self._batches(self._epochs):
                 for name in held:
                     self.module.value(name).zero_()
                 ones = [torch.ones(1, device=self.device.name).expand(len(x), *s) for s in self._masks]

@@ -163,6 +163,12 @@ def _value(family: HeadFamily, gene: Gene, given: Mapping[str, Sequence[str]]) -
 # What `auto` chooses among where it may try more than one head on a mount.
 RIVALS: tuple[HeadDesign, ...] = (parse_head("linear"), parse_head("conv"))
 LINEAR, CONV = RIVALS
+# What it chooses among beside them on maps where the network is trained with its exits: such heads read more
+# of a map, and the network comes to give them what they need.
+WIDE_RIVALS: tuple[HeadDesign, ...] = (
+    parse_head("conv{size=16,modules=2}"),
+    parse_head("conv{size=32,modules=3}"),
+)
 
 
 def on_features(design: HeadDesign | None, shape: Shape) -> HeadDesign:

@@ -30,7 +30,7 @@ from eecompile.exits.choice import choose_exits
 from eecompile.exits.thresholds import Limit
 from eecompile.run.prepare import cost_of
 from passes.exits.insert_exits import InsertExits, add_rival_heads
-from passes.heads import CONV, LINEAR
+from passes.heads.designs import CONV, LINEAR
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import state_of

@@ -80,7 +80,7 @@ def _brute_force(problem: GlobalProblem) -> float:
     """Return the seconds per network when images are counted at one threshold after the other."""
     rng, seconds = np.random.default_rng(0), 0.0
     for _ in range(NETWORKS):
-        kept = tuple(int(k) for o in problem.options if (k := rng.choice(o)) is not None)
+        kept = tuple(int(k) for o in problem.options if (k := o[rng.integers(len(o))]) is not None)
         confidence = problem.confidence[list(kept)]
         correct = np.concatenate([problem.correct[list(kept)], problem.finals[:1]])
         paths = problem.costs.paths(kept, problem.mounts, 0)

@@ -23,7 +23,7 @@ from eecompile.exits.answers import Answers, answers, right
 from eecompile.exits.confidence_fits import fitted, gate_of
 from eecompile.exits.reliability import calibration_error, reliability
 from eecompile.exits.statistics import DropBound, paired_drop
-from eecompile.exits.thresholds import Limit, Observed, choose_sparing, leaves_at
+from eecompile.exits.thresholds import Limit, Observed, choose, leaves_at
 from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
@@ -149,7 +149,7 @@ def outcome(name: str, seen: Seen, optimistic: bool, networks: Sequence[Kept], b
         on_val, on_test = confidences(kept)
         rows = [*kept, len(seen.val.logits) - 1]
         observed = Observed(on_val, seen.val.correct[rows], (rule,) * len(kept))
-        chosen = choose_sparing(observed, seen.costs[kept], Limit(MAX_DROP, optimistic), bound)
+        chosen = choose(observed, seen.costs[kept], Limit(MAX_DROP, optimistic), bound)
         value = chosen.cost / seen.static + MIN_GAIN / 100 * len(kept)
         if best is None or value < best[0]:
             best = value, kept, chosen, on_test

@@ -35,6 +35,7 @@ from eecompile.exits.thresholds import Choice, Limit, choose_within
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.training.checkpoint import Checkpoints
 from eecompile.training.contract import Course, TrainingImages
+from eecompile.training.fresh_weights import draw_network
 from eecompile.training.frozen_heads import train_heads
 from eecompile.training.joint import train_jointly
 from eecompile.training.recipe import FRESH, FROZEN, SCRATCH, TRAINERS, JointRecipe, Recipe
@@ -133,6 +134,8 @@ def one(options: argparse.Namespace, data: Dataset, preprocess: Preprocess, text
         found: Row = json.loads(path.read_text())
         return found
     graph = network(options.model, options.exits, options.head)
+    if options.train == SCRATCH:
+        draw_network(graph, seed)  # files may come without weights
     images = TrainingImages(data.train, data.val, preprocess)
 
     def course(part: str) -> Course:
@@ -163,6 +166,8 @@ def one(options: argparse.Namespace, data: Dataset, preprocess: Preprocess, text
         "training": told,
     }
     save(copy_graph(graph), path.with_suffix(".onnx"), "N")
+    if options.train == SCRATCH:
+        save(copy_graph(static), path.with_suffix(".static.onnx"), "N")
     arrays: dict[str, Any] = {
         f"{k}_{n}": z for k, seen in (("val", val), ("test", test)) for n, z in enumerate(seen.logits)
     }

@@ -7,7 +7,7 @@ from typing import Any
 import onnx_graphsurgeon as gs
 import torch
 
-from eecompile.training.operators.step import TorchStep
+from eecompile.training.operators.step import Builder, TorchStep
 
 Tensor = torch.Tensor
 DOMAIN = "eecompile.training"
@@ -41,4 +41,4 @@ def scale_gradient(node: gs.Node) -> TorchStep:
     return TorchStep(lambda x: _Scaled.apply(x, factor))  # type: ignore[no-untyped-call]
 
 
-BUILDERS = {SCALE: scale_gradient}
+BUILDERS: dict[str, Builder] = {SCALE: scale_gradient}
