@@ -74,14 +74,15 @@ def summaries(options: RunOptions, trained: Path, static: Path | None, work: Pat
 def row(found: Summary, rule: str) -> str:
     """Return one line of the table."""
     exits = ", ".join(f"{e.head or 'final'}@{e.mount_name} {e.ratio:.2f}" for e in found.exits)
-    low, high = found.drop.ci95
-    saved = found.saving
+    drop, saved, right = found.drop, found.saving, found.static.accuracy_quant
+    assert drop is not None and saved is not None and right is not None  # it was run on images
     shares = " | ".join(
         f"{100 * share:.1f} %" for share in (saved.edp, saved.macs, saved.energy, saved.latency)
     )
-    drop = f"{found.drop.points:+.1f} [{low:+.1f}, {high:+.1f}]"
-    static = f"{100 * found.static.accuracy_quant:.1f} %"
-    return f"| {found.target} | {rule} | {exits} | {static} | {drop} | {shares} |"
+    low, high = drop.ci95
+    lost = f"{drop.points:+.1f} [{low:+.1f}, {high:+.1f}]"
+    static = f"{100 * right:.1f} %"
+    return f"| {found.target} | {rule} | {exits} | {static} | {lost} | {shares} |"
 
 
 def main() -> None:
