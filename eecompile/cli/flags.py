@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 from typer.models import OptionInfo
 
 _IN_USE: ContextVar[Mapping[str, str]] = ContextVar("flags", default={})  # noqa: B039 - never changed
-_NAMED = re.compile(r"`([a-z][a-z_]*)`")
+_NAMED = re.compile(r"`([a-z][a-z0-9_]*)`")
 
 
 def flags_of(verb: Callable[..., Any]) -> dict[str, str]:
