@@ -289,7 +289,7 @@ def test_exits_of_the_network_are_kept_with_their_heads(run: Run, tmp_path: Path
     """A run on a network with exits trains nothing, and chooses thresholds anew."""
     given = run.out / "model.exits.onnx"
     result = api.run(given, data="digits", out=tmp_path, max_drop=0.0, objective="latency", optimistic=True)
-    assert result.info["training"] == {"trained": []}
+    assert result.info["training"] == {"trainer": None, "trained": [], "epochs": []}
     for entry, before in zip(result.summary.exits, run.summary["exits"], strict=True):
         assert entry.accuracy_float == before["accuracy_float"]
         assert entry.threshold == before["threshold"]

@@ -24,7 +24,16 @@ from passes.state import copy_graph, state_of
 from tests.eecompile.training.small import accuracy, constants, course, early, images, network, same
 from tests.passes.net_builder import NetBuilder
 
-SHORT = JointRecipe(epochs=2, batch=24, rate=1e-2, bfloat16="no")
+SHORT = JointRecipe(
+    epochs=2,
+    batch=24,
+    rate=1e-2,
+    decay=0.05,
+    backbone_rate=1.0,
+    balance="equilibrium",
+    final_share=0.1,
+    bfloat16="no",
+)
 LONG = replace(SHORT, epochs=12, average=0.9, teacher_share=0.0)
 
 
@@ -62,6 +71,7 @@ def test_names_of_nodes_and_constants_are_those_of_before() -> None:
 # What else an option is seen with, where the short recipe does not use it.
 CHANGED: dict[str, dict[str, Any]] = {
     "epochs": {"epochs": 3},
+    "samples": {"samples": 7 * 120},
     "batch": {"batch": 32},
     "optimizer": {"optimizer": "sgd"},
     "rate": {"rate": 2e-2},
@@ -69,6 +79,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "momentum": {"momentum": 0.5},
     "warm_up": {"warm_up": 0.5},
     "relative": {"relative": False},
+    "backbone_rate": {"backbone_rate": 0.1},
     "backbone_first": {"backbone_first": 0.5},
     "balance": {"balance": "none"},
     "exit_weights": {"exit_weights": "rising"},
@@ -90,7 +101,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "cutout": {"cutout": 0.5},
     "bfloat16": {"bfloat16": "auto"},
 }
-WITH: dict[str, dict[str, Any]] = {"momentum": {"optimizer": "sgd"}}
+WITH: dict[str, dict[str, Any]] = {"momentum": {"optimizer": "sgd"}, "samples": {"epochs": None}}
 
 
 @pytest.fixture(scope="module")
