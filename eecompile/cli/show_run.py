@@ -45,6 +45,8 @@ def run_result(out: Console, answer: RunAnswer) -> None:
     _exits(out, summary)
     for sentence in error_bars.of_run(summary):
         line(out, sentence)
+    if summary.proxies:
+        line(out, headline.by_macs(summary))
     if summary.guarantee is not None:
         line(out, headline.promise(summary.guarantee))
     out.print()

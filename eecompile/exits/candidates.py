@@ -16,7 +16,7 @@ from eecompile.exits.answers import Answers
 from eecompile.exits.budgets import Budget, Constraints
 from eecompile.exits.statistics import DropBound
 from eecompile.exits.subset_costs import NetworkCost, SubsetCosts
-from eecompile.exits.thresholds import Choice, Limit, choose_within, least_of
+from eecompile.exits.thresholds import MAX_NODES, Choice, Limit, choose_within, least_of
 from passes.confidence import ConfidenceRule
 from passes.errors import NoSolutionError
 from targets.evaluation.paths import Cost
@@ -28,6 +28,8 @@ from targets.objective import Objective
 # edge_tpu_quad, whose schedules vary most, it was 6.3 % at most, and 0 on diana.
 # tools/bench/bench_exit_choice.py prints it.
 MARGIN = 0.1
+# Boxes of thresholds that are looked at where many networks are only compared.
+QUICK_NODES = 30
 _EPSILON = 1e-9
 
 
@@ -166,7 +168,7 @@ class Evaluation:
             paths: Sequence[Cost] = self._costs.estimated(kept)
             if scheduled:
                 paths = [path.cost for path in self._costs.of(kept).exits]
-            self._bounds[key] = self._choice(self._val.select(kept), paths, 1 / (1 - MARGIN))
+            self._bounds[key] = self._choice(self._val.select(kept), paths, 1 / (1 - MARGIN), QUICK_NODES)
         found = self._bounds[key]
         return math.inf if found is None else (1 - MARGIN) * found.cost
 
@@ -202,10 +204,12 @@ class Evaluation:
     def _kept(self, candidate: Candidate) -> tuple[int, ...]:
         return tuple(self.tried.index(item) for item in candidate.exits)
 
-    def _choice(self, val: Answers, paths: Sequence[Cost], slack: float = 1.0) -> Choice | None:
+    def _choice(
+        self, val: Answers, paths: Sequence[Cost], slack: float = 1.0, nodes: int = MAX_NODES
+    ) -> Choice | None:
         values = [cost.value(self.objective) for cost in paths]
         budgets = self._budgets(paths, slack)
-        return choose_within(val.observed(), values, self.limit, budgets, self._bound)
+        return choose_within(val.observed(), values, self.limit, budgets, self._bound, nodes)
 
     def _budgets(self, paths: Sequence[Cost], slack: float = 1.0) -> tuple[Budget, ...]:
         return self.constraints.budgets(paths, self._costs.of(()).total, self.objective, slack)
@@ -288,6 +292,17 @@ class Evaluation:
         ratios = shares(val, never)
         kept = self._kept(candidate)
         return Figures(kept, never, ratios, costs, value, *_accuracy(val, never), allowed=False)
+
+    def by_macs(self, candidate: Candidate, power: int) -> Choice | None:
+        """Return the thresholds that are cheapest if a path costs its MACs to some power; without schedules.
+
+        Constraints on costs are held to the sums of parts. ``None``: no thresholds keep them.
+        """
+        kept = self._kept(candidate)
+        val, paths = self._val.select(kept), self._costs.estimated(kept)
+        values = [float(path.macs) ** power for path in paths]
+        budgets = self._budgets(paths)
+        return choose_within(val.observed(), values, self.limit, budgets, self._bound, QUICK_NODES)
 
     def with_thresholds(
         self, candidate: Candidate, thresholds: Sequence[np.float32], speculate: bool = False

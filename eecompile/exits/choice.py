@@ -61,7 +61,7 @@ def choose_exits(evaluation: Evaluation, speculate: bool = False, min_gain: floa
 
     kept = _cheapest(
         evaluation,
-        _subsets(evaluation),
+        networks_of(evaluation),
         value,
         lambda candidate: evaluation.at_least(candidate) + worth * len(candidate.exits),
     )
@@ -70,11 +70,11 @@ def choose_exits(evaluation: Evaluation, speculate: bool = False, min_gain: floa
 
 def choose_heads(evaluation: Evaluation, speculate: bool = False) -> ExitChoice:
     """Keep an exit on every mount that was tried, with the head that makes the network cheapest on val."""
-    mounts = dict.fromkeys(item.mount for item in evaluation.tried)
-    rivals = [[item for item in evaluation.tried if item.mount == mount] for mount in mounts]
-    networks = filter(evaluation.is_network, map(Candidate, itertools.product(*rivals)))
     kept = _cheapest(
-        evaluation, networks, lambda candidate: evaluation.evaluate(candidate).value, evaluation.at_least
+        evaluation,
+        networks_on_all_mounts(evaluation),
+        lambda candidate: evaluation.evaluate(candidate).value,
+        evaluation.at_least,
     )
     return _chosen(evaluation, kept, speculate, None)
 
@@ -108,7 +108,14 @@ def _cheapest(
     return best[2]
 
 
-def _subsets(evaluation: Evaluation) -> Iterator[Candidate]:
+def networks_on_all_mounts(evaluation: Evaluation) -> Iterator[Candidate]:
+    """Yield every network with an exit on each mount that was tried."""
+    mounts = dict.fromkeys(item.mount for item in evaluation.tried)
+    rivals = [[item for item in evaluation.tried if item.mount == mount] for mount in mounts]
+    yield from filter(evaluation.is_network, map(Candidate, itertools.product(*rivals)))
+
+
+def networks_of(evaluation: Evaluation) -> Iterator[Candidate]:
     """Yield every network with some of the exits, one head per mount, the fewest first."""
     for size in range(len(evaluation.tried) + 1):
         for exits in itertools.combinations(evaluation.tried, size):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,15 @@ from eecompile.data.dataset import halves
 from eecompile.exits.answers import Answers
 from eecompile.exits.budgets import Constraints
 from eecompile.exits.candidates import Candidate, CandidateExit, Evaluation, Figures
-from eecompile.exits.choice import MIN_GAIN, ExitChoice, choose_exits, choose_heads, unacceptable
+from eecompile.exits.choice import (
+    MIN_GAIN,
+    ExitChoice,
+    choose_exits,
+    choose_heads,
+    networks_of,
+    networks_on_all_mounts,
+    unacceptable,
+)
 from eecompile.exits.guarantee import (
     Differences,
     Tested,
@@ -20,6 +28,7 @@ from eecompile.exits.guarantee import (
     images_needed,
     path_through,
 )
+from eecompile.exits.proxies import ProxyChoice, proxy_choices
 from eecompile.exits.removed import RemovedExit
 from eecompile.exits.subset_costs import NetworkCost
 from eecompile.exits.thresholds import Limit
@@ -30,14 +39,29 @@ from passes.errors import InputError, NoSolutionError
 from passes.state import state_of
 from targets.contract.target import Target
 
-# The form of the p-values: docs/results/threshold_guarantee.md compares them.
+# The form of the p-values; tools/experiments/threshold_guarantee.py compares them.
 TEST = "wsr"
 
 
-def choose_on_val(
-    evidence: Evidence, cost: NetworkCost
-) -> tuple[ExitChoice, GuaranteeInfo | None, list[str]]:
-    """Return the exits and thresholds of the files, what is promised of them, and what the user is told.
+@dataclass(frozen=True)
+class OnVal:
+    """What is chosen on val.
+
+    Attributes:
+        chosen: The exits and thresholds of the files.
+        guarantee: What is promised of them, if anything.
+        notes: What the user is told.
+        proxies: What had been chosen by MACs.
+    """
+
+    chosen: ExitChoice
+    guarantee: GuaranteeInfo | None
+    notes: list[str]
+    proxies: tuple[ProxyChoice, ...]
+
+
+def choose_on_val(evidence: Evidence, cost: NetworkCost) -> OnVal:
+    """Return the exits and thresholds of the files, and what else is found out on val.
 
     With a guarantee one half of val chooses all of it, and the other only tests thresholds.
     """
@@ -62,10 +86,12 @@ def choose_on_val(
         chosen = choose_exits(evaluation, options.speculate, gain)
     else:
         chosen = choose_heads(evaluation, options.speculate)
+    among = (networks_on_all_mounts if prepared.asked else networks_of)(evaluation)
+    proxies = proxy_choices(evaluation, list(among), chosen.min_gain, options.speculate)
     if options.guarantee is None:
-        return chosen, None, unacceptable(evaluation, chosen)
+        return OnVal(chosen, None, unacceptable(evaluation, chosen), proxies)
     held = evidence.val.part(tests)
-    return _promised(evaluation, chosen, val, held, options, prepared.asked)
+    return OnVal(*_promised(evaluation, chosen, val, held, options, prepared.asked), proxies)
 
 
 def constraints_of(options: RunOptions, target: Target) -> Constraints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from eecompile.run.figures import ratios_of, saving_of
 from eecompile.run_files.summary import CurvePoint
 from targets.evaluation.report import CostReport
 
+FRONT_DROP, FRONT_POINTS = 5.0, 21
 CURVE_DROPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 
 
@@ -41,6 +43,35 @@ def curve(evidence: Evidence) -> tuple[CurvePoint, ...]:
             )
         )
     return tuple(points)
+
+
+def front(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return the accuracy-cost front of the exits of the files: on val nothing is cheaper and loses less.
+
+    Drops are plain estimates on val, in points; costs are means of what is minimised, as shares of static.
+    What the same thresholds give on test stands beside them.
+    """
+    options, costs, static = evidence.options, evidence.costs, evidence.static
+    values = [path.cost.value(options.objective) for path in costs.exits]
+    base = static.total.value(options.objective)
+    val, test = (seen.select(evidence.kept) for seen in (evidence.val, evidence.lowered_test))
+    bound, found = DropBound(len(val.labels)), list[dict[str, Any]]()
+    for allowed in np.linspace(0, FRONT_DROP, FRONT_POINTS):
+        choice = choose_within(val.observed(), values, Limit(float(allowed), True), (), bound)
+        if choice is None:  # static is another network, and better by more than that
+            continue
+        point: dict[str, Any] = {"thresholds": [float(t) for t in choice.thresholds]}
+        for name, seen in (("val", val), ("test", test)):
+            where, right = seen.leaving(choice.thresholds)
+            point[f"{name}_drop"] = 100 * float(seen.static_correct.mean() - right.mean())
+            point[f"{name}_cost"] = float(np.mean(np.array(values)[where])) / base
+            point[f"{name}_ratios"] = ratios_of(where, len(values)).tolist()
+        if not found or point["val_cost"] < found[-1]["val_cost"] * (1 - 1e-12):
+            # A larger limit may be what lets the mean over neighbours hold, and no more be lost at all.
+            while found and found[-1]["val_drop"] >= point["val_drop"]:
+                found.pop()
+            found.append(point)
+    return found
 
 
 def _operating_point(

@@ -14,6 +14,7 @@ from eecompile.deployment.model_files import Forms
 from eecompile.deployment.proof import Agreement
 from eecompile.exits.answers import Answers
 from eecompile.exits.choice import ExitChoice
+from eecompile.exits.proxies import ProxyChoice
 from eecompile.run.clock import Clock
 from eecompile.run.options import RunOptions
 from eecompile.run.other_models import Recosted
@@ -59,6 +60,7 @@ class Evidence:
         lowered_test: Answers of the lowered network on test.
         chosen: The exits and thresholds of the files.
         guarantee: What is promised of the drop; ``None`` where that was not asked for.
+        proxies: What had been chosen by MACs.
         notes: What the user is told first of the choice.
         forms: The network of the files.
         agreement: How the files answered test images, against the flat quantized network.
@@ -88,6 +90,7 @@ class Evidence:
     lowered_test: Answers = field(init=False)
     chosen: ExitChoice = field(init=False)
     guarantee: GuaranteeInfo | None = field(init=False, default=None)
+    proxies: tuple[ProxyChoice, ...] = field(init=False, default=())
     notes: list[str] = field(init=False)
     forms: Forms = field(init=False)
     agreement: Agreement = field(init=False)

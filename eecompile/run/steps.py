@@ -23,6 +23,7 @@ from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.run import provenance, summarize, tables
 from eecompile.run.accelerator import is_file
 from eecompile.run.choosing import choose_on_val
+from eecompile.run.curve import front
 from eecompile.run.evidence import Baseline, Evidence
 from eecompile.run.other_models import recost
 from eecompile.run.per_image import samples_of
@@ -184,9 +185,11 @@ def _some(split: Split) -> Split:
 
 def choose(evidence: Evidence) -> None:
     """Choose exits, heads and thresholds on validation images."""
-    evidence.chosen, evidence.guarantee, evidence.notes = choose_on_val(
+    found = choose_on_val(
         evidence, lambda graph, ratios, speculate: _cost(evidence, graph, ratios, speculate)
     )
+    evidence.chosen, evidence.guarantee = found.chosen, found.guarantee
+    evidence.notes, evidence.proxies = found.notes, found.proxies
     _at_its_point(evidence, evidence.chosen.figures.costs, evidence.chosen.static)
 
 
@@ -235,6 +238,7 @@ def conclude(evidence: Evidence) -> None:
         "preprocess_tried": [list(attempt) for attempt in tried.tried],
         "training": evidence.training,
         "calibration": evidence.calibration,
+        "front": front(evidence),
         "agreement": asdict(evidence.agreement),
         "measured": evidence.measured,
         "confidence": _confidence(evidence),

@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from eecompile.exits.proxies import ProxyChoice
 from eecompile.exits.statistics import accuracy_interval, paired_drop
 from eecompile.run.accelerator import assumed_bits, is_file
 from eecompile.run.curve import curve
@@ -18,6 +19,7 @@ from eecompile.run_files.summary import (
     Drop,
     ExitResult,
     Expected,
+    ProxyInfo,
     SpeculativeResult,
     StaticResult,
     Summary,
@@ -128,6 +130,7 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
         removed_exits=evidence.chosen.removed,
         never_taken=tuple(f"exit_{number}" for number in evidence.chosen.never_taken),
         guarantee=evidence.guarantee,
+        proxies=tuple(_proxy(evidence, choice) for choice in evidence.proxies),
         caution=caution,
         warnings=(*warnings, *costs.warnings),
     )
@@ -141,6 +144,21 @@ def _static_result(static: CostReport, plain: Array, quantized: Array) -> Static
         accuracy_float=float(plain.mean()),
         accuracy_quant=quant,
         accuracy_quant_ci95=(low, high),
+    )
+
+
+def _proxy(evidence: Evidence, choice: ProxyChoice) -> ProxyInfo:
+    """Return what a choice by MACs saves and loses on test images, by the cost model."""
+    figures = choice.figures
+    test = evidence.lowered_test.select(figures.kept)
+    where, dynamic = test.leaving(figures.thresholds)
+    # Shares of static are the same at every operating point, if both are at one.
+    static = evidence.chosen.static
+    return ProxyInfo(
+        proxy=choice.proxy,
+        exits=tuple(str(item) for item in choice.candidate.exits),
+        saving=saving_of(figures.costs, static, ratios_of(where, len(test.correct))),
+        drop=100 * float(test.static_correct.mean() - dynamic.mean()),
     )
 
 

@@ -250,6 +250,18 @@ class GuaranteeInfo(_Frozen):
     seed: int
 
 
+class ProxyInfo(_Frozen):
+    """What a proxy of cost had chosen on val, and what that saves and loses on test by the cost model.
+
+    ``exits`` names mounts and heads; ``drop`` is in points.
+    """
+
+    proxy: str
+    exits: tuple[str, ...]
+    saving: Saving
+    drop: float
+
+
 class Summary(_Frozen):
     """``summary.json``; without data only costs are present.
 
@@ -261,6 +273,7 @@ class Summary(_Frozen):
     ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
     were asked for), ``never_taken`` names exits that were asked for and that no threshold makes acceptable.
     ``guarantee`` says what was promised of the drop (``None`` where nothing was).
+    ``proxies`` tells what had been chosen by MACs.
     ``rules`` says how latency counts what unrollings leave over (``None`` where no mappings are searched).
     ``schedule`` is the mode of all schedules (``None`` in files from before there was a choice).
     ``validation`` says what stands behind absolute figures (``measured``, ``spread``, both, or ``none``), and
@@ -299,6 +312,7 @@ class Summary(_Frozen):
     removed_exits: tuple[RemovedExit, ...] = ()
     never_taken: tuple[str, ...] = ()
     guarantee: GuaranteeInfo | None = None
+    proxies: tuple[ProxyInfo, ...] = ()
     caution: str | None = None
     rules: str | None = None
     schedule: str | None = None

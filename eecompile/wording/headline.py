@@ -85,6 +85,17 @@ def headline(summary: Summary) -> str:
     )
 
 
+def by_macs(summary: Summary) -> str:
+    """Say what had been saved of what was minimised, had MACs chosen exits and thresholds."""
+    rows = [
+        f"by {found.proxy} {percent(found.saving.of(summary.objective))} ({_exits(len(found.exits))}, "
+        f"a drop of {signed(found.drop, 2)} points)"
+        for found in summary.proxies
+    ]
+    own = percent(0.0 if summary.saving is None else summary.saving.of(summary.objective))
+    return f"Saved {summary.objective.words}, chosen by the cost model {own}, {', '.join(rows)}."
+
+
 def promise(found: GuaranteeInfo) -> str:
     """Say what was promised of the drop, and on which images that was tested."""
     what = (

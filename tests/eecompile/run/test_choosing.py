@@ -12,12 +12,15 @@ import pytest
 from eecompile.data.dataset import halves
 from eecompile.exits.answers import Answers
 from eecompile.exits.candidates import Candidate
-from eecompile.run.choosing import choose_on_val
+from eecompile.exits.choice import ExitChoice
+from eecompile.run.choosing import choose_on_val, constraints_of
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import cost_of
+from eecompile.run_files.summary import GuaranteeInfo
 from passes.confidence import MAX_SOFTMAX
+from passes.errors import InputError, NoSolutionError
 from targets.contract.registry import load_target
 from targets.evaluation.report import CostReport
 from targets.objective import EDP
@@ -48,23 +51,56 @@ def answers(spoilt: Sequence[int] = ()) -> Answers:
 
 def asked(val: Answers, by_name: bool = False, **options: Any) -> Evidence:
     made = evidence()
-    found = Evidence(
+    made_up = Evidence(
         RunOptions(EXAMPLE, max_drop=4.0, **options),
         replace(made.prepared, asked=by_name),
         Clock(lambda _: None),
         Path(),
     )
-    found.val, found.lowered = val, made.prepared.graph
-    return found
+    made_up.val, made_up.lowered = val, made.prepared.graph
+    return made_up
+
+
+def found(
+    val: Answers, by_name: bool = False, **options: Any
+) -> tuple[ExitChoice, GuaranteeInfo | None, list[str]]:
+    made = choose_on_val(asked(val, by_name, **options), cost)
+    return made.chosen, made.guarantee, made.notes
+
+
+def test_what_macs_had_chosen_is_told_beside_by_the_cost_model() -> None:
+    made = choose_on_val(asked(answers()), cost)
+    assert [choice.proxy for choice in made.proxies] == ["MACs", "MACs²"]
+    for choice in made.proxies:
+        assert choice.candidate.exits and choice.figures.value >= made.chosen.figures.value * 0.98
+        assert choice.figures.costs.ratios == choice.figures.ratios
+
+
+def test_constraints_bind_and_the_one_that_cannot_be_kept_is_named() -> None:
+    free, few = (found(answers(), max_final_ratio=share)[0] for share in (1.0, 0.3))
+    assert few.figures.ratios[-1] <= 0.3 + 1e-9
+    assert few.figures.value >= free.figures.value
+    with pytest.raises(NoSolutionError, match="`max_final_ratio`: the share of images that reach") as caught:
+        found(answers(), max_final_ratio=0.0)
+    assert "0 are allowed" in str(caught.value) and "`max_drop`" in str(caught.value.hint)
+
+
+def test_seconds_need_a_clock() -> None:
+    clockless = load_target("edge_tpu_quad")
+    assert clockless.operating_point is None
+    with pytest.raises(InputError, match="`max_worst_latency` is in seconds"):
+        constraints_of(RunOptions(EXAMPLE, max_worst_latency=1.0), clockless)
+    bound = constraints_of(RunOptions(EXAMPLE, max_latency_p95=1.0), load_target("diana"))
+    assert bound.clock_hz and bound.max_latency_p95 == 1.0
 
 
 def test_nothing_is_promised_where_nothing_was_asked() -> None:
-    chosen, promise, notes = choose_on_val(asked(answers()), cost)
+    chosen, promise, notes = found(answers())
     assert chosen.kept.exits and promise is None and notes == []
 
 
 def test_what_is_promised_was_seen_by_images_that_chose_nothing() -> None:
-    chosen, promise, notes = choose_on_val(asked(answers(), guarantee=0.1, seed=5), cost)
+    chosen, promise, notes = found(answers(), guarantee=0.1, seed=5)
     chooses, tests = halves(IMAGES, 5)
     assert promise is not None and notes == []
     assert (promise.chosen_on, promise.images) == (len(chooses), len(tests)) == (400, 400)
@@ -84,8 +120,8 @@ def test_what_is_promised_was_seen_by_images_that_chose_nothing() -> None:
 def test_where_no_thresholds_pass_nobody_leaves_early_and_that_is_told(by_name: bool) -> None:
     """Every image that tests is lost at the exits; those that choose never see it."""
     spoilt = answers(halves(IMAGES, 0)[1].tolist())
-    chosen, promise, notes = choose_on_val(asked(spoilt, by_name, guarantee=0.05), cost)
-    fine = choose_on_val(asked(answers(), by_name, guarantee=0.05), cost)[1]
+    chosen, promise, notes = found(spoilt, by_name, guarantee=0.05)
+    fine = found(answers(), by_name, guarantee=0.05)[1]
     assert promise is not None and fine is not None
     assert promise.path == fine.path, "the path is not chosen by the images that test it"
     assert (promise.accepted, promise.p_value, promise.lost) == (0, None, None)
@@ -99,6 +135,6 @@ def test_where_no_thresholds_pass_nobody_leaves_early_and_that_is_told(by_name: 
 
 def test_too_few_images_are_told_with_the_number_that_is_needed() -> None:
     few = answers().part(np.arange(60))
-    _, promise, notes = choose_on_val(asked(few, by_name=True, guarantee=0.1), cost)
+    _, promise, notes = found(few, by_name=True, guarantee=0.1)
     assert promise is not None and promise.images == 30
     assert "no fewer than 57 images" in notes[0] and "half of val is 30" in notes[0]

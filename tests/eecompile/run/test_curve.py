@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eecompile.exits.answers import Answers
-from eecompile.run.curve import CURVE_DROPS, curve
+from eecompile.run.curve import CURVE_DROPS, curve, front
 from eecompile.run.evidence import Evidence
 from eecompile.run.figures import ratios_of, saving_of
 from passes.confidence import MAX_SOFTMAX
@@ -79,3 +79,21 @@ def test_figures_on_test_are_those_of_the_thresholds_chosen_on_val(optimistic: b
         assert point.test_drop == pytest.approx(100 * (test.correct[-1].mean() - right.mean()))
         saving = saving_of(result.costs, result.static, ratios_of(where, 3))
         assert point.saving_edp_test == pytest.approx(saving.edp)
+
+
+def test_along_the_front_less_cost_is_paid_for_with_more_drop() -> None:
+    result = made()
+    points = front(result)
+    assert len(points) > 3 and points[0]["val_drop"] <= 0 < points[-1]["val_drop"]
+    drops, costs = (np.array([p[key] for p in points]) for key in ("val_drop", "val_cost"))
+    assert (np.diff(drops) > 0).all() and (np.diff(costs) < 0).all()
+    values = np.array([path.cost.value(result.options.objective) for path in result.costs.exits])
+    for point in points:
+        where, right = result.lowered_test.leaving([np.float32(t) for t in point["thresholds"]])
+        assert point["test_ratios"] == ratios_of(where, 3).tolist()
+        assert point["test_cost"] * result.static.total.value(result.options.objective) == pytest.approx(
+            values[where].mean()
+        )
+        assert point["test_drop"] == pytest.approx(
+            100 * (result.lowered_test.correct[-1].mean() - right.mean())
+        )

@@ -77,6 +77,15 @@ def test_headline_says_what_matters(changes: dict[str, Any], part: str) -> None:
     assert part not in headline.headline(made())
 
 
+def test_what_macs_had_saved_stands_beside_what_is_saved() -> None:
+    saving = {"macs": 0.4, "latency": 0.1, "energy": 0.2, "edp": 0.3}
+    rows = [{"proxy": "MACs", "exits": ["conv head at a"], "saving": saving, "drop": 0.5}]
+    assert headline.by_macs(made(proxies=rows)) == (
+        "Saved energy-delay product, chosen by the cost model 36.8 %, by MACs 30.0 % (1 early exit, a drop "
+        "of 0.50 points)."
+    )
+
+
 def test_a_promise_says_what_was_tested_and_on_what() -> None:
     info = GuaranteeInfo(
         level=0.1, max_drop=1.5, test="wsr", chosen_on=306, images=305, path=40, accepted=12, p_value=0.081,
