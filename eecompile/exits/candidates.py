@@ -280,6 +280,7 @@ class Evaluation:
             if not kept or ratios == scheduled_for:
                 break
             scheduled_for, costs = ratios, self._costs.of(kept, ratios)
+        assert choice is not None  # the loop returns where it is
         if speculate:
             costs = self._costs.of(kept, ratios, True)
         seen = _accuracy(val, choice.thresholds)
