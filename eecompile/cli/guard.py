@@ -90,6 +90,8 @@ def timed_progress() -> Callable[[str], None]:
     def say(text: str) -> None:
         from eecompile.wording.quantities import printable
 
-        print(f"{time.monotonic() - start:7.1f} s  {printable(text)}", file=sys.stderr, flush=True)
+        print(
+            f"{time.monotonic() - start:7.1f} s  {printable(with_flags(text))}", file=sys.stderr, flush=True
+        )
 
     return say

@@ -134,4 +134,8 @@ def test_interrupted_while_training(tmp_path: Path, number: signal.Signals) -> N
     assert rest.endswith("error: interrupted\n")
     assert rest.count("epoch") <= 3, "training went on"
     assert "Traceback" not in rest
-    assert contents(tmp_path) == before
+    kept = tmp_path / "deep" / "out.training"
+    assert f"what was trained so far is in {kept}: --resume goes on from there" in rest
+    left = {path: held for path, held in contents(tmp_path).items() if "deep" not in path}
+    assert left == before and list(kept.rglob("*.pt"))
+    assert list((tmp_path / "deep").iterdir()) == [kept], "and nothing else"

@@ -25,7 +25,7 @@ FOUND = {
     "train": {"training"},
     "quantize": {"quantized", "lowered", "calibration", "baseline"},
     "evaluate": {"val", "float_test", "quant_test", "lowered_test"},
-    "choose exits and thresholds": {"chosen", "costs", "static", "notes"},
+    "choose exits and thresholds": {"chosen", "costs", "static", "notes", "guarantee", "proxies"},
     "write and prove": {"forms", "agreement", "measured"},
     "cost by other models of the chip": {"recosted"},
     "put the figures together": {"summary", "info"},

@@ -8,9 +8,9 @@ from importlib.util import find_spec
 import pytest
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Let torch use one thread while a test runs."""
+    """Let torch use one thread while tests of a file run: sums of several threads round otherwise."""
     if find_spec("torch") is None:
         yield
         return
