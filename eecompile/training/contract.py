@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+import onnx_graphsurgeon as gs
 
 from eecompile.data.dataset import Split
 from eecompile.runtime.preprocess import Preprocess
-from eecompile.training.checkpoint import Checkpoints
+from eecompile.training.checkpoint import Checkpoints, hash_of, network_hash
 from eecompile.training.recipe import JointRecipe, Recipe
 
 WATCHED = 2000
@@ -44,6 +46,23 @@ class Course:
     seed: int
     progress: Callable[[str], None]
     checkpoints: Checkpoints
+
+    def checkpoints_of(self, graph: gs.Graph, images: TrainingImages, how: object) -> Checkpoints:
+        """Return the checkpoints of this training, which another network, seed, recipe or data has not.
+
+        Args:
+            graph: What is trained, as it is before.
+            images: What it is trained on.
+            how: All else that was decided before, with a text of its own.
+        """
+        seen = [*vars(images.train).values(), images.preprocess, *vars(images.val).values()]
+        identity = {
+            "network": network_hash(graph),
+            "recipe": repr(how),
+            "seed": str(self.seed),
+            "data": hash_of(seen),
+        }
+        return replace(self.checkpoints, identity=identity)
 
 
 @dataclass

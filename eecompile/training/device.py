@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from eecompile.training.recipe import AUTO
+from eecompile.training.torch_graph import TorchGraph
 
 # By these flags of x86 and Arm the kernel says that bfloat16 is computed, not emulated.
 NATIVE = ("avx512_bf16", "amx_bf16", "bf16")
@@ -41,6 +42,13 @@ class Device:
         if not self.bfloat16:
             return nullcontext()
         return torch.autocast(self.name, dtype=torch.bfloat16)
+
+    def ready(self, module: TorchGraph) -> TorchGraph:
+        """Let a network run there, in place, its images with their channels last where they are one batch."""
+        module.to(self.name)
+        if not module.mapped:
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return module
 
     def held(self, values: NDArray[Any]) -> torch.Tensor:
         """Return values as a tensor there, images [N, C, H, W] with their channels last in memory."""

@@ -246,3 +246,8 @@ def dropout_masks(
     """Return what inputs of classifiers are multiplied by: 0 for a share of them, else 1 / (1 - share)."""
     kept = (torch.empty((count, *shape)).bernoulli_(1 - share, generator=generator) for shape in shapes)
     return [(mask / (1 - share)).to(device) for mask in kept]
+
+
+def no_dropout(shapes: Sequence[tuple[int, ...]], count: int, device: str) -> list[Tensor]:
+    """Return the masks that leave everything as it is."""
+    return [torch.ones(1, device=device).expand(count, *shape) for shape in shapes]

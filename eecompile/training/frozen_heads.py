@@ -24,11 +24,10 @@ import torch
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
-from eecompile.training.checkpoint import hash_of, network_hash
 from eecompile.training.contract import WATCHED, Course, TrainingImages, TrainingLog, watched
 from eecompile.training.device import Device
 from eecompile.training.features import TeacherData, extract, taps_of
-from eecompile.training.fitting import Fitting, Optimisation, Told, dropout_masks, fit
+from eecompile.training.fitting import Fitting, Optimisation, Told, dropout_masks, fit, no_dropout
 from eecompile.training.fresh_weights import draw_heads, first_layers
 from eecompile.training.losses import distillation
 from eecompile.training.observed import moments
@@ -50,8 +49,6 @@ Tensor = torch.Tensor
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
 _SCALED = 2048
-_MAX_EPOCHS = 120
-_MIN_EPOCHS = 3
 _EVALUATED = 512
 
 _WORKING = threading.Lock()  # trainings take all cores, and one must not see the thread count of another
@@ -83,13 +80,7 @@ def train_heads(
     macs = sum(node_macs(node) for node in graph.nodes)
     watch = evenly(images.val.x, WATCHED)
     data = extract(graph, images.train, images.preprocess, macs, course.seed, course.progress, watch)
-    identity = {
-        "network": network_hash(graph),
-        "recipe": repr((recipe, sorted(drawn))),
-        "seed": str(course.seed),
-        "data": hash_of([*vars(images.train).values(), images.preprocess, *vars(images.val).values()]),
-    }
-    checkpoints = replace(course.checkpoints, identity=identity)
+    checkpoints = course.checkpoints_of(graph, images, (recipe, sorted(drawn)))
     if not checkpoints.resume:
         checkpoints.clear()
     stop = threading.Event()
@@ -233,18 +224,12 @@ class HeadTraining:
         flow = copy_graph(form.graph)
         stop_into_logits(flow)
         self._masks = mask_classifiers(flow) if recipe.dropout else ()
-        self._module = TorchGraph(flow).to(self._device.name)
-        if not self._module.mapped:
-            self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._module = self._device.ready(TorchGraph(flow))
         self._hidden = any(node.op == "BatchNormalization" for node in form.graph.nodes)
 
     @property
     def _epochs(self) -> int:
-        recipe = self._recipe
-        if recipe.epochs is not None:
-            return recipe.epochs
-        samples = recipe.samples * (1.0 if self._hidden else recipe.linear_share)
-        return int(min(_MAX_EPOCHS, max(_MIN_EPOCHS, round(samples / len(self._data.labels)))))
+        return self._recipe.epochs_on(len(self._data.labels), self._hidden)
 
     def run(self) -> None:
         """Train; nothing is of use once ``stop`` is set."""
@@ -301,24 +286,21 @@ class HeadTraining:
         return real.contiguous(memory_format=torch.channels_last) if real.ndim == 4 else real
 
     def _run_over(self, stored: Sequence[NDArray[np.uint8]]) -> list[Array]:
-        """Return the logits of each exit for stored features, in evaluation mode."""
+        """Return the logits of each exit for stored features; the module is in evaluation mode."""
         parts: list[list[Array]] = [[] for _ in self.form.exits]
         device = self._device.name
-        self._module.eval()
         with torch.no_grad():
             for start in range(0, len(stored[0]), _EVALUATED):
                 pieces = [torch.from_numpy(x[start : start + _EVALUATED]).to(device) for x in stored]
                 given = [self._real(k, piece) for k, piece in enumerate(pieces)]
-                ones = [torch.ones(1, device=device).expand(len(given[0]), *s) for s in self._masks]
-                for found, answer in zip(parts, self._module(*given, *ones), strict=True):
+                masks = no_dropout(self._masks, len(given[0]), device)
+                for found, answer in zip(parts, self._module(*given, *masks), strict=True):
                     found.append(answer.cpu().numpy())
-        self._module.train()
         return [np.concatenate(found) for found in parts]
 
     def _accuracies(self) -> dict[str, float]:
         stored = [found.watched for found in self._features if found.watched is not None]
         answers = self._run_over(stored)
-        self._module.eval()
         return {
             e.name: float((z.argmax(axis=1) == self._labels).mean())
             for e, z in zip(self.form.exits, answers, strict=True)
@@ -326,6 +308,7 @@ class HeadTraining:
 
     def confidence(self) -> Float32:
         """Return how sure the exits are of the training images, as they are: the mean over exits, [N]."""
+        self._module.eval()
         answers = self._run_over([found.copies[0] for found in self._features])
         rules = [e.confidence for e in self.form.exits]
         found: Float32 = np.mean([rule.evaluate(z) for rule, z in zip(rules, answers, strict=True)], axis=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from eecompile.data.dataset import Split, evenly
 from eecompile.runtime.sessions import batches
 from eecompile.training.augment import Augmentation, nearest_answers
-from eecompile.training.checkpoint import hash_of, network_hash
 from eecompile.training.contract import (
     WATCHED,
     Course,
@@ -23,7 +21,7 @@ from eecompile.training.contract import (
     watched,
 )
 from eecompile.training.device import Device
-from eecompile.training.fitting import Fitting, Optimisation, Told, dropout_masks, fit
+from eecompile.training.fitting import Fitting, Optimisation, Told, dropout_masks, fit, no_dropout
 from eecompile.training.fresh_weights import draw_heads, draw_network, first_layers, relative_rates
 from eecompile.training.losses import ExitLosses, weights_of
 from eecompile.training.observed import IMAGES, moments
@@ -114,15 +112,7 @@ class JointTraining:
         self.device = Device.choose(recipe.bfloat16)
         original = TorchGraph(graph)  # or the node is named that cannot be trained, before anything is
         self.where = NOWHERE if original.mapped else recipe.batch_norm
-        identity = {
-            "network": network_hash(graph),
-            "recipe": repr((recipe, sorted(drawn), scratch)),
-            "seed": str(course.seed),
-            "data": hash_of(
-                [*(vars(images.train).values()), images.preprocess, *(vars(images.val).values())]
-            ),
-        }
-        self._checkpoints = replace(course.checkpoints, identity=identity)
+        self._checkpoints = course.checkpoints_of(graph, images, (recipe, sorted(drawn), scratch))
         self.teacher: TorchGraph | None = None
         if recipe.teacher_share and not scratch:
             self.teacher = TorchGraph(keep_exits(graph, [])).to(self.device.name).eval()
@@ -134,14 +124,14 @@ class JointTraining:
         if recipe.balance == EQUILIBRIUM:
             balance(flow)
         self._masks = mask_classifiers(flow) if recipe.dropout else ()
-        self.module = self._ready(TorchGraph(flow))
+        self.module = self.device.ready(TorchGraph(flow))
         self.exits = state_of(self.form).exits
         self._alone: TorchGraph | None = None
         self._alone_masks: tuple[tuple[int, ...], ...] = ()
         if self._first:
             alone = keep_exits(self.form, [])
             self._alone_masks = mask_classifiers(alone) if recipe.dropout else ()
-            self._alone = self._ready(TorchGraph(alone))
+            self._alone = self.device.ready(TorchGraph(alone))
             self._alone.share(self.module)
         how = Optimisation(
             recipe.optimizer,
@@ -159,12 +149,6 @@ class JointTraining:
         """Epochs in which the backbone is trained alone."""
         early = len(state_of(self.form).exits) > 1
         return int(self._recipe.backbone_first * self._epochs) if early else 0
-
-    def _ready(self, module: TorchGraph) -> TorchGraph:
-        module.to(self.device.name)
-        if not module.mapped:
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return module
 
     def _input(self, x: Array) -> Array:
         return self._images.preprocess.apply(x)
@@ -288,8 +272,7 @@ class JointTraining:
         with torch.no_grad(), self.device.numbers():
             for piece in batches(len(some), _EVALUATED):
                 x, labels = self.device.held(self._input(some.x[piece])), self.device.held(some.y[piece])
-                ones = [torch.ones(1, device=self.device.name).expand(len(x), *s) for s in self._masks]
-                answers = self.module(x, *ones)
+                answers = self.module(x, *no_dropout(self._masks, len(x), self.device.name))
                 right += [float((answer.argmax(1) == labels).sum()) for answer in answers]
         return {e.name: float(r) / len(some) for e, r in zip(self.exits, right, strict=True)}
 
@@ -308,8 +291,7 @@ class JointTraining:
             for x, _ in self._batches(self._epochs):
                 for name in held:
                     self.module.value(name).zero_()
-                ones = [torch.ones(1, device=self.device.name).expand(len(x), *s) for s in self._masks]
-                self.module(x, *ones)
+                self.module(x, *no_dropout(self._masks, len(x), self.device.name))
                 for name, share in held.items():
                     sums[name] += self.module.value(name) / share
                 steps += 1

@@ -16,7 +16,6 @@ NOWHERE, HEADS, BACKBONE, ALL = "nowhere", "heads", "backbone", "all"
 EDGE, MEAN = "edge", "mean"
 AVERAGED, ESTIMATED = "averaged", "estimated"
 
-_MIN_EPOCHS, _MAX_EPOCHS = 5, 200
 _CHOICES = {
     "optimizer": (ADAMW, SGD),
     "mirror": (AUTO, YES, NO),
@@ -56,6 +55,11 @@ def _check(recipe: object) -> None:
             raise InputError(f"`{name}` of a recipe is at least 1, not {values[name]}")
 
 
+def _epochs(samples: float, count: int, least: int, most: int) -> int:
+    """Return how often ``count`` images are seen so that together they are ``samples``."""
+    return min(most, max(least, round(samples / count)))
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How heads are trained on a frozen backbone. Found on CIFAR-10 validation images with a frozen ResNet8.
@@ -93,6 +97,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _check(self)
+
+    def epochs_on(self, count: int, hidden: bool) -> int:
+        """Return how often a head sees each of ``count`` images; ``hidden``: it has a hidden layer."""
+        if self.epochs is not None:
+            return self.epochs
+        return _epochs(self.samples * (1.0 if hidden else self.linear_share), count, least=3, most=120)
 
 
 @dataclass(frozen=True)
@@ -173,7 +183,7 @@ class JointRecipe:
         """Return how often each of ``count`` images is seen."""
         if self.epochs is not None:
             return self.epochs
-        return min(_MAX_EPOCHS, max(_MIN_EPOCHS, round(self.samples / count)))
+        return _epochs(self.samples, count, least=5, most=200)
 
 
 # From fresh weights: no teacher, a longer way, and a backbone that learns as fast as the heads.
