@@ -175,7 +175,7 @@ def choose_within(
     if budgets or early > 2:
         return _solved(observed, costs, limit, bound, budgets, max_nodes)
     never, cost = tuple(rule.never for rule in observed.rules), float(costs[-1])
-    found = _search_pair(_Surface(observed, costs, 0, early - 1), limit, bound)
+    found = search_pair(Surface(observed, costs, 0, early - 1), limit, bound)
     if holds and (found is None or found[0] >= cost * (1 - 1e-12)):
         return Choice(never, cost)
     return None if found is None else Choice(found[1:][:early], found[0])
@@ -273,14 +273,28 @@ def candidates(confidence: NDArray[np.float32], rule: ConfidenceRule) -> NDArray
     return np.concatenate([[rule.never], middle, [rule.always]]).astype(np.float32)
 
 
-class _Surface:
+class Surface:
     """Cost and drop of the network over both thresholds of two exits.
 
-    Each image has three outcomes: it leaves at ``first``, at ``second``, or at the final exit.
-    ``first == second``: one exit alone.
+    Each image has three outcomes: it leaves at ``first``, at ``second``, or where it does otherwise; an exit
+    behind that place cannot catch it any more. ``first == second``: one exit alone.
+
+    Args:
+        observed: Answers on validation images.
+        costs: Cost of the whole path to each exit, the final one included.
+        first: One exit.
+        second: The other, behind it.
+        otherwise: Number of the exit at which each image leaves else, [n]; the final one if not given.
     """
 
-    def __init__(self, observed: Observed, costs: Sequence[float], first: int, second: int) -> None:
+    def __init__(
+        self,
+        observed: Observed,
+        costs: Sequence[float],
+        first: int,
+        second: int,
+        otherwise: NDArray[np.int64] | None = None,
+    ) -> None:
         self._observed = observed
         self._cost = np.asarray(costs, np.float64)
         self.total = observed.confidence.shape[1]
@@ -288,6 +302,9 @@ class _Surface:
         self.near = [0 if rules[n].whole else reach_of(self.total) for n in (first, second)]
         # +1 gained, -1 lost against the static network
         self._change = observed.correct.astype(np.int64) - observed.static_correct.astype(np.int64)
+        final = np.full(self.total, len(self._cost) - 1)
+        self._otherwise = final if otherwise is None else otherwise
+        self._base = self._change[self._otherwise, np.arange(self.total)]
         self._confidence, self._first = self._effect(first)
         alone = first == second
         steps = candidates(observed.confidence[first], rules[first])
@@ -303,19 +320,23 @@ class _Surface:
 
     def _effect(self, number: int) -> tuple[NDArray[np.float32], Float64]:
         """Return confidence [n], and what leaving at exit ``number`` adds to (cost, lost, gained) [3, n]."""
+        reached = number < self._otherwise
         # What is not a number never leaves.
         confidence = np.nan_to_num(self._observed.confidence[number], nan=-np.inf)
         change = self._change[number]
-        added = np.full(self.total, self._cost[number] - self._cost[-1])
-        moved = [(change == side).astype(np.float64) - (self._change[-1] == side) for side in (-1, 1)]
-        return confidence, np.stack([added, *moved])
+        added = self._cost[number] - self._cost[self._otherwise]
+        moved = [(change == side).astype(np.float64) - (self._base == side) for side in (-1, 1)]
+        return np.where(reached, confidence, np.float32(-np.inf)), np.where(
+            reached, np.stack([added, *moved]), 0.0
+        )
 
     def rows(self, start: int, stop: int) -> Float64:
         """Return (cost, lost, gained) [3, rows, steps of second], summed over images."""
         leaves = self._confidence[None, :] >= self.steps[0][start:stop, None]
         stays = ~leaves[:, self._order]
-        staying = [float((self._change[-1] == side).sum()) for side in (-1, 1)]
-        base = [self.total * self._cost[-1], *staying]
+        staying = [float((self._base == side).sum()) for side in (-1, 1)]
+        leaving = np.bincount(self._otherwise, minlength=len(self._cost))
+        base = [float((leaving * self._cost).sum()), *staying]
         sums = []
         for start_value, first, second in zip(base, self._first, self._second, strict=True):
             prefix = np.zeros((len(leaves), self.total + 1))
@@ -323,9 +344,18 @@ class _Surface:
             sums.append(start_value + (leaves @ first)[:, None] + prefix[:, self._ends])
         return np.stack(sums)
 
+    def around(self, drop: Float64, from_top: bool) -> Float64:
+        """Return the mean drop over neighbours; in the first row, if there, and column no exit is taken."""
+        around = neighbour_mean(neighbour_mean(drop, self.near[0], 0), self.near[1], 1)
+        around[:, :1] = neighbour_mean(drop[:, :1], self.near[0], 0)
+        if from_top:
+            around[:1] = neighbour_mean(drop[:1], self.near[1], 1)
+            around[0, 0] = drop[0, 0]
+        return around
 
-def _search_pair(
-    surface: _Surface, limit: Limit, bound: DropBound
+
+def search_pair(
+    surface: Surface, limit: Limit, bound: DropBound
 ) -> tuple[float, np.float32, np.float32] | None:
     """Return mean cost and both thresholds of the cheapest allowed point, or None."""
     total, (first, second) = surface.total, surface.steps
@@ -335,7 +365,7 @@ def _search_pair(
     for start in range(0, len(first), size):
         halo = min(reach, start)  # neighbours of the first rows
         cost, lost, gained = surface.rows(start - halo, start + size + reach)
-        around = _around(100.0 * (lost - gained) / total, surface.near, start == 0)
+        around = surface.around(100.0 * (lost - gained) / total, start == 0)
         own = slice(halo, halo + size)
         value = np.where(around <= limit.max_drop + _EPSILON, cost / total, np.inf)[own]
         # Cheap first: only points that could win are put before the bootstrap bound.
@@ -347,13 +377,3 @@ def _search_pair(
             if best is None or value[row, column] < best[0]:
                 best = (float(value[row, column]), first[start + row], second[column])
     return best
-
-
-def _around(drop: Float64, near: Sequence[int], from_top: bool) -> Float64:
-    """Return the mean drop over neighbours; in the first row (if there) and column an exit is not taken."""
-    around = neighbour_mean(neighbour_mean(drop, near[0], 0), near[1], 1)
-    around[:, :1] = neighbour_mean(drop[:, :1], near[0], 0)
-    if from_top:
-        around[:1] = neighbour_mean(drop[:1], near[1], 1)
-        around[0, 0] = drop[0, 0]
-    return around
