@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from eecompile.exits.problem import ThresholdProblem
 
 Float64 = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Box = tuple[tuple[int, int], ...]
 
 # Prices are these times the mean cost of one image.
@@ -29,9 +30,9 @@ _PRICES = np.concatenate([[0.0], np.geomspace(1e-2, 1e3, 51)])
 _GAIN_SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 _DIVES = 40
 _LINE_STEPS = 100
-_SHIFTS = 8
-# Moves of two thresholds at once that are tried: the gains of those behind them are small, and take long.
-_PAIR_MOVES = 3000
+# Steps of each of two exits that are tried together, and how often each pair of exits is.
+_GRID = 200
+_PAIR_ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -304,19 +305,70 @@ class _Search:
                     point, improved = self._best, True
 
     def _in_pairs(self) -> None:
-        """Move one threshold of the best point, and another to its cheapest step then."""
-        improved, left = True, _PAIR_MOVES
-        while improved and left > 0:
-            improved = False
-            for moved, answer in itertools.permutations(range(len(self._problem.steps)), 2):
-                assert self._best is not None
-                at, last = self._best[moved], self._problem.steps[moved]
-                shifts = np.unique(np.geomspace(1, max(1, last), _SHIFTS).astype(int))
-                tried = sorted({0, *np.clip(at + np.concatenate([-shifts, shifts]), 0, last).tolist()})
-                left -= len(tried)
-                for step in tried:
-                    point = (*self._best[:moved], step, *self._best[moved + 1 :])
-                    improved |= self._best_on_line(point, answer)
+        """Move two thresholds of the best point at once, as long as that helps."""
+        pairs = list(itertools.combinations(range(len(self._problem.steps)), 2))
+        improved, rounds = bool(pairs), _PAIR_ROUNDS
+        while improved and rounds:
+            rounds -= 1
+            improved = sum(self._best_of_pair(*pair) for pair in pairs) > 0
+
+    def _best_of_pair(self, first: int, second: int) -> bool:
+        """Offer the cheapest steps of two exits, the others held: of a grid, then around the best."""
+        better = False
+        for reach in (None, 1.0 / _GRID):
+            assert self._best is not None
+            steps = [self._grid(number, reach) for number in (first, second)]
+            totals, lost, gained = self._sums(first, second, steps)
+            cheaper = totals < self._total * (1 - 1e-12)
+            found = np.flatnonzero(cheaper & (lost - gained <= self._largest_drop + 0.5))
+            found = found[np.argsort(totals.ravel()[found], kind="stable")]
+            counts = (np.rint(side.ravel()[found]).astype(int) for side in (lost, gained))
+            found = found[self._problem.allows(*counts)]
+            # The cheapest may all lie where neighbours lose too much: others are further behind.
+            for place in np.unique(np.geomspace(1, max(1, len(found)), _LINE_STEPS).astype(int)) - 1:
+                if not len(found):
+                    break
+                row, column = divmod(int(found[place]), len(steps[1]))
+                moved = list(self._best)
+                moved[first], moved[second] = int(steps[0][row]), int(steps[1][column])
+                if self._offer(tuple(moved)):
+                    better = True
+                    break
+        return better
+
+    def _grid(self, number: int, reach: float | None) -> Ints:
+        """Return steps of an exit to try: of all evenly, or those within a share of all from the best one."""
+        assert self._best is not None
+        low, high = self._box[number]
+        if reach is not None:
+            width, at = int(np.ceil(reach * (high - low))), self._best[number]
+            low, high = max(low, at - width), min(high, at + width)
+        evenly = np.linspace(low, high, min(_GRID, high - low + 1)).astype(np.int64)
+        return np.unique([*evenly, self._best[number]])
+
+    def _sums(self, first: int, second: int, steps: Sequence[Ints]) -> Sequence[Float64]:
+        """Return cost, lost and gained images over all steps of two exits, each [first steps, second steps].
+
+        Whoever reaches ``first`` and is sure enough leaves there; of the others, who reaches ``second``.
+        """
+        assert self._best is not None
+        point = list(self._best)
+        point[first] = point[second] = 0
+        where = self._problem.where(tuple(point))
+        images, (rows, columns) = np.arange(len(where)), map(len, steps)
+        # From which row and column on an image is sure enough.
+        row, column = (
+            np.where(where > number, np.searchsorted(known, self._problem.rank[number], side="right"), size)
+            for number, known, size in ((first, steps[0], rows), (second, steps[1], columns))
+        )
+        cell, found = row * (columns + 1) + column, []
+        for value in (self._costs, self._lost, self._gained):
+            stays = value[where, images]
+            here = np.bincount(row, value[first] - stays, rows + 1)[:rows].cumsum()
+            there = np.bincount(cell, value[second] - stays, (rows + 1) * (columns + 1))
+            grid = there.reshape(rows + 1, columns + 1)[:, :columns].cumsum(axis=0).cumsum(axis=1)
+            found.append(stays.sum() + here[:, None] + grid[-1] - grid[:-1])
+        return found
 
 
 @dataclass(frozen=True)

@@ -94,3 +94,28 @@ def test_a_box_is_not_left() -> None:
     assert found.point is not None
     assert all(low <= step <= high for step, (low, high) in zip(found.point, box, strict=True))
     assert found.total == pytest.approx(min(searched.total(p) for p in inside if searched.is_allowed(p)))
+
+
+def test_no_two_thresholds_of_what_is_found_first_can_be_moved_for_the_better() -> None:
+    """Without a single box, whatever grid the search has: with 60 steps it is all of them."""
+    rng = np.random.default_rng(1)
+    ranks = rng.integers(0, 60, (4, 200))
+    right = rng.random((5, 200)) < np.linspace(0.5, 0.8, 5)[:, None]
+    searched = replace(
+        problem(0),
+        rank=ranks,
+        steps=tuple(int(row.max()) + 1 for row in ranks),
+        cost=np.arange(1.0, 6.0),
+        change=right.astype(np.int64) - right[-1],
+        amounts=np.zeros((0, 5)),
+        most_drop=1e9,
+        reach=0,
+    )
+    found = solve(searched, ((0,) * 4,), max_nodes=0)
+    assert found.point is not None and searched.is_allowed(found.point)
+    for first, second in itertools.combinations(range(4), 2):
+        for steps in itertools.product(*(range(searched.steps[n] + 1) for n in (first, second))):
+            moved = list(found.point)
+            moved[first], moved[second] = steps
+            cheaper = searched.total(tuple(moved)) < found.total * (1 - 1e-9)
+            assert not (cheaper and searched.is_allowed(tuple(moved)))
