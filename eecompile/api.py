@@ -68,6 +68,7 @@ def run(
     epochs: int | None = None,
     resume: bool = False,
     confidence: str | None = None,
+    recycle: bool | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -114,6 +115,8 @@ def run(
             beside, in ``<out>.training``.
         confidence: Rule by which all exits decide, see `passes.confidence.confidence_rule`; if absent,
             inserted exits decide by ``max_softmax``, and those of the network by the rules it records.
+        recycle: Exits add to their logits those of the exit before, times a weight that suits val; if absent,
+            where ``train`` is not ``frozen`` and no rule of confidence is fitted to the logits of one exit.
         progress: Called with one line of text per step.
 
     Returns:
@@ -133,6 +136,7 @@ def run(
         "max_latency_p95": max_latency_p95, "max_worst_latency": max_worst_latency,
         "max_final_ratio": max_final_ratio, "max_cost_ratio": max_cost_ratio,
         "train": train, "epochs": epochs, "resume": resume, "confidence": confidence,
+        "recycle": recycle,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -163,6 +167,7 @@ def run(
         epochs=epochs,
         resume=resume,
         confidence=confidence,
+        recycle=recycle,
     )
     return run_pipeline(options, progress)
 

@@ -42,6 +42,7 @@ from eecompile.cli.options import (
     POINT,
     PREPROCESS,
     RATIOS,
+    RECYCLE,
     RESUME,
     RULES,
     RUN,
@@ -149,6 +150,7 @@ def run(
     epochs: EPOCHS = None,
     resume: RESUME = False,
     confidence: CONFIDENCE = None,
+    recycle: RECYCLE = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -163,7 +165,7 @@ def run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
         point, speculate, min_gain, rules, schedule, max_latency, guarantee,
          max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs, resume,
-         confidence,
+         confidence, recycle,
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)

@@ -240,6 +240,14 @@ EPOCHS = Annotated[
     int | None,
     typer.Option(metavar="N", help="How often each image is seen. [default: by the recipe of --train]"),
 ]
+RECYCLE = Annotated[
+    bool | None,
+    typer.Option(
+        "--recycle/--no-recycle",
+        help="Exits add to their logits those of the exit before, weighted as suits val. "
+        "[default: where --train is not frozen]",
+    ),
+]
 RESUME = Annotated[
     bool,
     typer.Option("--resume", help="Go on with the training of a run into --out that was interrupted."),

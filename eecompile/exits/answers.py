@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import Split
+from eecompile.exits.recycling import Carried
 from eecompile.exits.thresholds import Observed, leaves_at
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.sessions import Evaluator
@@ -33,6 +35,7 @@ class Answers:
         note: Why the network was run image by image; empty if it was not.
         static: What the static network answers, [N], where that is another network than the one without early
             exits: its backbone was trained with them.
+        carried: What exits take over from the one before them once some are selected: weights by positions.
     """
 
     logits: tuple[Float32, ...]
@@ -40,6 +43,7 @@ class Answers:
     rules: tuple[ConfidenceRule, ...]
     note: str = ""
     static: NDArray[np.int64] | None = None
+    carried: Carried = field(default_factory=dict)
 
     @property
     def static_prediction(self) -> NDArray[np.int64]:
@@ -79,13 +83,28 @@ class Answers:
         """Return the answers for some of the images, by their positions."""
         static = None if self.static is None else self.static[images]
         logits = tuple(z[images] for z in self.logits)
-        return Answers(logits, self.labels[images], self.rules, self.note, static)
+        return replace(self, logits=logits, labels=self.labels[images], static=static)
+
+    def weights(self, kept: Sequence[int]) -> tuple[float, ...]:
+        """Return what each exit of a network with the early exits ``kept`` takes over, but for the first."""
+        pairs = itertools.pairwise([*kept, len(self.logits) - 1])
+        return tuple(self.carried.get(pair, 0.0) for pair in pairs)
 
     def select(self, kept: Sequence[int]) -> Answers:
-        """Return the answers of the early exits ``kept`` and the final one; those removed count nowhere."""
-        logits = tuple(self.logits[k] for k in (*kept, len(self.logits) - 1))
+        """Return the answers of a network with the early exits ``kept``; those removed count nowhere.
+
+        What its exits take over from each other is in their logits.
+        """
+        own = [self.logits[k] for k in (*kept, len(self.logits) - 1)]
+        weights = self.weights(kept)
+        # As the graph computes it, in float32.
+        taken = [
+            z + np.float32(w) * z_before if w else z
+            for z_before, z, w in zip(own[:-1], own[1:], weights, strict=True)
+        ]
+        static = self.static_prediction if any(weights) else self.static
         rules = tuple(self.rules[k] for k in kept)
-        return Answers(logits, self.labels, rules, self.note, self.static)
+        return Answers((own[0], *taken), self.labels, rules, self.note, static)
 
 
 def right(logits: Float32, labels: NDArray[np.int64]) -> NDArray[np.bool_]:

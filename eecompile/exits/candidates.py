@@ -127,7 +127,7 @@ class Evaluation:
         self.constraints = constraints or Constraints()
         names = [item.name for item in self.tried]
         reads = [names.index(item.reads) if item.reads else None for item in self.tried]
-        self._costs = SubsetCosts(graph, reads, cost)
+        self._costs = SubsetCosts(graph, reads, cost, val.weights)
         self._known: dict[tuple[str, bool], Figures] = {}
         self._bounds: dict[tuple[str, bool], Choice | None] = {}
         self._seen: dict[str, Candidate] = {}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import onnx_graphsurgeon as gs
 
-from passes.exits.chain import keep_exits
+from eecompile.exits.recycling import network_with
 from passes.state import state_of
 from targets.evaluation.paths import Cost
 from targets.evaluation.report import CostReport
@@ -32,20 +32,29 @@ class SubsetCosts:
         reads: For each of them, the position of the earlier one whose head its own reads, if it reads one:
             it is in no network without that one.
         cost: Costs a network on the target.
+        weights: What each exit of a network with some of them takes over from the one before it.
     """
 
-    def __init__(self, graph: gs.Graph, reads: Sequence[int | None], cost: NetworkCost) -> None:
+    def __init__(
+        self,
+        graph: gs.Graph,
+        reads: Sequence[int | None],
+        cost: NetworkCost,
+        weights: Callable[[Kept], Sequence[float]] = lambda _: (),
+    ) -> None:
         self._graph = graph
         self._names = [e.name for e in state_of(graph).exits[:-1]]
         self._reads = tuple(reads)
         self._cost = cost
+        self._weights = weights
         self._known: dict[tuple[Kept, Shares | None, bool], CostReport] = {}
 
     def of(self, kept: Kept, ratios: Shares | None = None, speculate: bool = False) -> CostReport:
         """Return the costs of a network, scheduled for ``ratios``, or equal shares; found out once."""
         key = (kept, ratios, speculate)
         if key not in self._known:
-            network = keep_exits(self._graph, [self._names[k] for k in kept])
+            names = [self._names[k] for k in kept]
+            network = network_with(self._graph, names, self._weights(kept))
             self._known[key] = self._cost(network, ratios, speculate)
         return self._known[key]
 

@@ -112,6 +112,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
     if options.confidence is not None:
         rule = confidence_rule(options.confidence)
         set_rules(prepared.graph, [rule] * len(state_of(prepared.graph).exits))
+    _check_recycling(prepared.graph, options)
     _check_promise(prepared.graph, options)
     _check_in_time(prepared, options)
     with directory.run_directory(out) as work, _told_where_it_is_kept(kept, progress):
@@ -176,6 +177,17 @@ def _check_in_time(prepared: Prepared, options: RunOptions) -> None:
     if options.data is not None and not prepared.asked:
         surely = cost_of(prepared.plain, prepared.target, options.objective)
     choose_point(surely, options.max_latency, options.point)
+
+
+def _check_recycling(graph: gs.Graph, options: RunOptions) -> None:
+    """Refuse to change the logits for which a rule was fitted."""
+    own = [item for item in state_of(graph).exits[:-1] if item.confidence.of_own_logits]
+    if options.recycle and own:
+        raise InputError(
+            f"`recycle` changes logits, and '{own[0].confidence}', by which {own[0].name} decides, is "
+            "fitted to its own",
+            "leave `recycle` away, or take a rule without fitted parameters: max_softmax",
+        )
 
 
 def _check_promise(graph: gs.Graph, options: RunOptions) -> None:

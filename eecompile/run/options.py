@@ -54,6 +54,7 @@ class RunOptions:
     epochs: int | None = None
     resume: bool = False
     confidence: str | None = None
+    recycle: bool | None = None
 
     def __post_init__(self) -> None:
         check_heads(self.head)
@@ -78,6 +79,11 @@ class RunOptions:
                 f"`epochs` is at least 1, not {self.epochs}", "it is how often each image is seen"
             )
         check_seed(self.seed)
+
+    @property
+    def recycles(self) -> bool:
+        """Whether exits add the answer of the exit before to theirs: as told, else where all is trained."""
+        return self.train != FROZEN if self.recycle is None else self.recycle
 
     def _check_constraints(self) -> None:
         for name in ("max_latency_p95", "max_worst_latency"):

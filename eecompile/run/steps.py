@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from eecompile.data.dataset import Split, evenly
+from eecompile.data.dataset import Split, evenly, halves
 from eecompile.data.for_network import open_data
 from eecompile.deployment.model_files import Forms, prove, write_models
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.choice import oversized
 from eecompile.exits.confidence_fits import fitted
+from eecompile.exits.recycling import Carried, carried_on, network_with
 from eecompile.exits.reliability import reliability
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
@@ -173,10 +174,22 @@ def answer(evidence: Evidence) -> None:
     )
     for graph in (evidence.prepared.graph, evidence.quantized, evidence.lowered):
         set_rules(graph, rules)
-    evidence.val = replace(found, rules=rules[:-1])
-    evidence.float_test = seen(evidence.prepared.graph, test, plain)
-    evidence.quant_test = seen(evidence.quantized, test, quantized)
-    evidence.lowered_test = seen(evidence.lowered, test, lowered)
+    carried = _carried(evidence, found)
+    evidence.val = replace(found, rules=rules[:-1], carried=carried)
+    evidence.float_test = replace(seen(evidence.prepared.graph, test, plain), carried=carried)
+    evidence.quant_test = replace(seen(evidence.quantized, test, quantized), carried=carried)
+    evidence.lowered_test = replace(seen(evidence.lowered, test, lowered), carried=carried)
+
+
+def _carried(evidence: Evidence, val: Answers) -> Carried:
+    """Return what exits take over from those before them, seen on the images that choose."""
+    options, exits = evidence.options, state_of(evidence.lowered).exits
+    if not options.recycles or any(item.confidence.of_own_logits for item in exits[:-1]):
+        return {}
+    if options.guarantee is not None:
+        val = val.part(halves(len(val.labels), options.seed)[0])
+    alone = [k for k, item in enumerate(exits) if item.reads or item.apart]
+    return carried_on(val.logits, val.labels, alone)
 
 
 def _some(split: Split) -> Split:
@@ -242,6 +255,7 @@ def conclude(evidence: Evidence) -> None:
         "agreement": asdict(evidence.agreement),
         "measured": evidence.measured,
         "confidence": _confidence(evidence),
+        "recycled": list(evidence.val.weights(evidence.kept)),
     }
 
 
@@ -331,7 +345,8 @@ def _at_its_point(evidence: Evidence, costs: CostReport, static: CostReport) -> 
 def _forms(evidence: Evidence) -> Forms:
     names = [item.name for item in evidence.chosen.kept.exits]
     whole = (evidence.prepared.graph, evidence.quantized, evidence.lowered)
-    exits, quant, lowered = (keep_exits(graph, names) for graph in whole)
+    weights = evidence.val.weights(evidence.kept)
+    exits, quant, lowered = (network_with(graph, names, weights) for graph in whole)
     for graph in (exits, quant, lowered):
         set_thresholds(graph, [float(t) for t in evidence.chosen.figures.thresholds])
     parse_pipeline(evidence.prepared.target.pipeline(quantized=False))(lowered)  # names the layers anew

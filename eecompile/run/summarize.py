@@ -109,7 +109,7 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
         static_trained=(
             None
             if evidence.baseline is None
-            else _static_result(static, evidence.float_test.correct[-1], correct[-1])
+            else _static_result(static, evidence.float_test.correct[-1], evidence.lowered_test.correct[-1])
         ),
         trainer=evidence.training["trainer"],
         exits=tuple(_exit_results(evidence, where, dynamic)),

@@ -67,6 +67,11 @@ class ConfidenceRule(ABC):
         """Name of the parameter that has no value yet: images have to say it. Empty if all have one."""
         return ""
 
+    @property
+    def of_own_logits(self) -> bool:
+        """Whether it has parameters, or will have: they suit the logits of one exit as they are."""
+        return bool(self.unfitted or self.parameters)
+
     def check(self, classes: int) -> None:
         """Raise InputError if the parameters do not fit logits of so many classes."""
 

@@ -62,6 +62,10 @@ def head_nodes(graph: gs.Graph, item: Exit) -> list[gs.Node]:
         return []
     own = ancestors([logits])
     readers = {reader.output for reader in readers_of(graph, item)}
+    direct = {other.output for other in state_of(graph).exits if other.reads == item.name}
+    own -= {
+        name for t in graph.outputs if t.name in direct for name in _way_to_both(graph, own, ancestors([t]))
+    }
     for other in graph.outputs:
         if other.name in readers:
             continue
@@ -69,6 +73,28 @@ def head_nodes(graph: gs.Graph, item: Exit) -> list[gs.Node]:
         if logits.inputs[0].name not in needs:  # else it is computed from the logits, as a confidence is
             own -= needs
     return [node for node in graph.nodes if node.name in own]
+
+
+def _way_to_both(graph: gs.Graph, own: set[str], reader: set[str]) -> set[str]:
+    """Return the nodes of ``own`` that lead to an exit that reads this one by other ways than what it reads.
+
+    Where tensors leave ``own`` for its reader, the last of them is what is read, the others are the
+    backbone: its mount, whatever passes have made of it, lies before its logits and its features.
+    """
+    leaving = [
+        tensor
+        for node in graph.nodes
+        if node.name in own
+        for tensor in node.outputs
+        if any(node.name in reader and node.name not in own for node in tensor.outputs)
+    ]
+    before = [ancestors([tensor]) for tensor in leaving]
+    return {
+        name
+        for tensor, way in zip(leaving, before, strict=True)
+        if any(tensor.inputs[0].name in other for other in before if other is not way)
+        for name in way
+    }
 
 
 def readers_of(graph: gs.Graph, item: Exit) -> list[Exit]:

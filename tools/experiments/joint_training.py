@@ -7,8 +7,9 @@
 Each recipe is a name and what differs from the default of its trainer (`base:` is the default itself).
 Static is MODEL as it is, in float; from scratch it is the same backbone trained alone with the same recipe.
 Thresholds and exits are chosen on val for fewest MACs, the plain estimate of the drop (and its mean over
-neighbouring thresholds) within each allowed drop, and seen on test. An interrupted run goes on where it was;
-results that are there are not made again. Beside each lie its network and the logits of all exits.
+neighbouring thresholds) within each allowed drop, and seen on test; once as exits answer by themselves, once
+with answers recycled (each exit takes over some of the one before it, as `run` does it). An interrupted run
+goes on where it was; a network that is there is not trained again. Beside each lie the logits of all exits.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from eecompile.data.dataset import Dataset
 from eecompile.data.preprocess import preprocesses
 from eecompile.data.sources import load_data
 from eecompile.exits.answers import Answers, answers
+from eecompile.exits.recycling import carried_on
 from eecompile.exits.thresholds import Choice, Limit, choose_within
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.training.checkpoint import Checkpoints
@@ -131,8 +133,7 @@ def one(options: argparse.Namespace, data: Dataset, preprocess: Preprocess, text
     name, recipe = recipe_of(text, options.train)
     path = options.out / f"{options.train}-{name}-{seed}.json"
     if path.exists():
-        found: Row = json.loads(path.read_text())
-        return found
+        return chosen(path, data, options.max_drops)
     graph = network(options.model, options.exits, options.head)
     if options.train == SCRATCH:
         draw_network(graph, seed)  # files may come without weights
@@ -151,7 +152,7 @@ def one(options: argparse.Namespace, data: Dataset, preprocess: Preprocess, text
     told = trained(graph, images, recipe, courses[0], options.train)
     seconds = time.perf_counter() - start
     base = {k: answers(static, data.split(k), preprocess).logits[-1].argmax(axis=1) for k in ("val", "test")}
-    val, test = (replace(answers(graph, data.split(k), preprocess), static=base[k]) for k in ("val", "test"))
+    val, test = (answers(graph, data.split(k), preprocess) for k in ("val", "test"))
     row: Row = {
         "name": name,
         "seed": seed,
@@ -162,7 +163,6 @@ def one(options: argparse.Namespace, data: Dataset, preprocess: Preprocess, text
         "static": {k: float((told == data.split(k).y).mean()) for k, told in base.items()},
         "accuracy": {k: seen.correct.mean(axis=1).tolist() for k, seen in (("val", val), ("test", test))},
         "exits": [f"{e.head_name}@{e.mount}" for e in state_of(graph).exits[:-1]],
-        "best": [best(graph, val, test, allowed) for allowed in options.max_drops],
         "training": told,
     }
     save(copy_graph(graph), path.with_suffix(".onnx"), "N")
@@ -176,17 +176,42 @@ def one(options: argparse.Namespace, data: Dataset, preprocess: Preprocess, text
     write_atomic(path, json.dumps(row, indent=1).encode())
     for done in courses:
         done.checkpoints.clear()
+    return chosen(path, data, options.max_drops)
+
+
+def chosen(path: Path, data: Dataset, allowed: Sequence[float]) -> Row:
+    """Return what is known of a training, with the exits and thresholds that are best for each drop."""
+    row: Row = json.loads(path.read_text())
+    graph, logits = load(path.with_suffix(".onnx")), np.load(path.with_suffix(".npz"))
+    exits = state_of(graph).exits
+    val, test = (
+        Answers(
+            tuple(logits[f"{k}_{number}"] for number in range(len(exits))),
+            data.split(k).y,
+            tuple(item.confidence for item in exits[:-1]),
+            static=logits[f"static_{k}"],
+        )
+        for k in ("val", "test")
+    )
+    carried = carried_on(val.logits, val.labels, [k for k, item in enumerate(exits) if item.reads])
+    recycled = replace(val, carried=carried), replace(test, carried=carried)
+    for name, seen in (("best", (val, test)), ("recycled", recycled)):
+        row[name] = [best(graph, *seen, drop) for drop in allowed]
     return row
 
 
 def table(rows: Sequence[Row], allowed: Sequence[float]) -> str:
     """Return the results as a table in Markdown."""
-    heads = [f"≤ {a:g} on val: MACs saved, drop, E[MAC²] (test)" for a in allowed]
+    heads = [
+        f"{how}≤ {a:g} on val: MACs saved, drop, E[MAC²] (test)"
+        for how in ("", "recycled, ")
+        for a in allowed
+    ]
     lines = ["| recipe | seed | static, final (test) | " + " | ".join(heads) + " | seconds |"]
     lines.append("|---" * (4 + len(heads)) + "|")
     for row in rows:
         cells = []
-        for found in row["best"]:
+        for found in (*row["best"], *row["recycled"]):
             seen, count = found.get("test"), len(found["exits"])
             cell = "none"
             if seen is not None:

@@ -1,7 +1,7 @@
 """Tell what a network that was trained once with many exits saves on each target, in int8.
 
     python -m tools.experiments.trained_on_targets MODEL TRAINED.onnx --data D --targets diana gap9
-        [--static STATIC.onnx] [--max-drops 1]
+        [--static STATIC.onnx] [--max-drops 1] [--no-recycle]
 
 MODEL is the network as it was given, TRAINED what `tools.experiments.joint_training` made of it: all exits
 that may be chosen. STATIC is MODEL trained alone, for networks from scratch. What is done is what
@@ -93,12 +93,13 @@ def main() -> None:
     parser.add_argument("--static", type=Path)
     parser.add_argument("--data", required=True)
     parser.add_argument("--targets", nargs="+", default=["diana"])
+    parser.add_argument("--recycle", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--max-drops", type=float, nargs="+", default=[1.0])
     given = parser.parse_args()
     print(HEADER, flush=True)
     for target in given.targets:
         for allowed in given.max_drops:
-            options = RunOptions(given.model, target, given.data, max_drop=allowed)
+            options = RunOptions(given.model, target, given.data, max_drop=allowed, recycle=given.recycle)
             with tempfile.TemporaryDirectory() as work:
                 found = summaries(options, given.trained, given.static, Path(work))
                 for kind, summary in zip(("upper bound", "estimate"), found, strict=True):

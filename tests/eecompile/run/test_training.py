@@ -45,7 +45,8 @@ def test_static_is_the_network_as_it_was_given(files: Path) -> None:
     assert joint.static == frozen.static
     assert (joint.trainer, frozen.trainer, frozen.static_trained) == ("joint", "frozen", None)
     assert joint.static_trained is not None
-    assert joint.static_trained.accuracy_float == joint.exits[-1].accuracy_float
+    if not any(result.info["recycled"]):
+        assert joint.static_trained.accuracy_float == joint.exits[-1].accuracy_float
     assert joint.static_trained.macs == joint.static.macs
     assert joint.drop is not None and joint.expected is not None
     expected = 100 * (joint.static.accuracy_quant - joint.expected.accuracy)
@@ -123,7 +124,7 @@ def test_a_limit_that_training_broke_is_no_solution_and_what_was_trained_is_kept
         answers = [session.run(None, {"image": x[None]})[0].argmax() for x in data[f"{part}_x"]]
         data[f"{part}_y"] = (np.array(answers) + further) % 4
     np.savez(files / "images.npz", **data)
-    wild = JointRecipe(rate=0.1, teacher_share=0.0, **BRIEF)  # type: ignore[arg-type]
+    wild = JointRecipe(rate=0.1, teacher_share=0.0, final_teacher_share=0.0, **BRIEF)  # type: ignore[arg-type]
     monkeypatch.setattr(steps, "JointRecipe", lambda: wild)
     options = {"train": "joint", "epochs": 3, "max_drop": 0.0, "optimistic": True}
     with pytest.raises(NoSolutionError, match="points less accurate on val than static"):

@@ -1,0 +1,107 @@
+"""Exits that take over answers: what they answer, what belongs to them, and all forms of such a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx_graphsurgeon as gs
+import pytest
+
+from passes.errors import InputError
+from passes.exits.chain import head_nodes, keep_exits, readers_of, set_thresholds
+from passes.exits.insert_exits import InsertExits
+from passes.exits.recognise import recognise_exits
+from passes.exits.recycle_answers import recycle_answers
+from passes.model.graph import from_model, load
+from passes.model.writing import save, to_model
+from passes.registry import parse_pass, parse_pipeline
+from passes.state import copy_graph, state_of
+from tests.passes.equivalence import batch_of, check_shapes, run_model
+from tests.passes.exits.test_added_head import FORMS, staged
+from tests.passes.grids import add_grids
+from tests.passes.small_nets import chain
+from tests.passes.test_lowering_properties import decide, thresholds_for
+
+WEIGHTS = (0.5, 0.0, 0.25)
+
+
+def network(head: str = "linear") -> gs.Graph:
+    graph = from_model(chain(5))
+    parse_pipeline("canonicalize,fold-batchnorm")(graph)
+    InsertExits(("3",), head, seed=3)(graph)
+    return graph
+
+
+def test_answers_are_the_own_logits_plus_those_of_the_exit_before_weighted() -> None:
+    graph = network()
+    x = batch_of(chain(5), 1)
+    own, outputs = run_model(to_model(graph), x), [t.name for t in graph.outputs]
+    recycle_answers(graph, WEIGHTS)
+    assert [t.name for t in graph.outputs] == outputs == [e.output for e in state_of(graph).exits]
+    found = run_model(to_model(graph), x)
+    half, quarter = np.float32(0.5), np.float32(0.25)
+    expected = [own[0], own[1] + half * own[0], own[2], own[3] + quarter * own[2]]
+    for answer, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(answer, wanted)
+    check_shapes(graph)
+
+
+def test_what_it_takes_belongs_to_the_exit_that_takes_and_needs_the_one_before() -> None:
+    graph = network()
+    before = {e.name: [n.name for n in head_nodes(graph, e)] for e in state_of(graph).exits}
+    recycle_answers(graph, WEIGHTS)
+    exits = state_of(graph).exits
+    assert [e.reads for e in exits] == ["", "exit_0", "", "exit_2"]
+    assert [[r.name for r in readers_of(graph, e)] for e in exits] == [["exit_1"], [], ["final"], []]
+    added = {"exit_1": ["exit_1/weigh", "exit_1/recycle"], "final": ["final/weigh", "final/recycle"]}
+    for item in exits:
+        own = {n.name for n in head_nodes(graph, item)}
+        assert own == {*before[item.name], *added.get(item.name, [])}
+    with pytest.raises(InputError, match="exit 'exit_1' reads 'exit_0', which is not kept"):
+        keep_exits(graph, ["exit_1", "exit_2"])
+    x = batch_of(chain(5), 1)
+    expected = run_model(to_model(graph), x)
+    fewer = keep_exits(graph, ["exit_2"])
+    for answer, wanted in zip(run_model(to_model(fewer), x), expected[2:], strict=True):
+        np.testing.assert_array_equal(answer, wanted)
+
+
+def test_wrong_weights_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 weights for 4 exits"):
+        recycle_answers(network(), (1.0, 1.0))
+    with pytest.raises(ValueError, match="'exit_1' reads 'exit_0' already"):
+        recycle_answers(network("linear{reuse=logits}"), (1.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_files_that_exit_early_answer_as_the_flat_network(form: str, tmp_path: Path) -> None:
+    graph, images = network("conv"), batch_of(chain(5), 9)
+    if FORMS[form]:
+        add_grids(graph, images)
+        parse_pipeline(FORMS[form])(graph)
+    recycle_answers(graph, WEIGHTS)
+    parse_pipeline("fuse-layers")(graph)
+    assert set(state_of(graph).layers) == {n.name for n in graph.nodes}
+    optimize = form != "float"  # other nodes are fused in float graphs of other extent
+    flat = [run_model(to_model(graph), image[None], optimize) for image in images]
+    set_thresholds(graph, thresholds_for(flat, 4))
+    thresholds = [float(e.threshold or 0) for e in state_of(graph).exits]
+    again = load(save(graph, tmp_path / "flat.onnx"))
+    assert state_of(again).exits == state_of(graph).exits == recognise_exits(again)
+    stages = []
+    for number in range(4):
+        stage = copy_graph(again)
+        parse_pass(f"split-stages{{stage={number}}}")(stage)
+        stages.append(to_model(load(save(stage, tmp_path / "stage.onnx"))))
+    nested = copy_graph(again)
+    parse_pass("nest-exits")(nested)
+    left_at = set()
+    for image, logits in zip(images, flat, strict=True):
+        expected, number, _ = decide(logits, thresholds)
+        left_at.add(number)
+        found = run_model(to_model(nested), image[None], optimize)
+        assert int(found[1][0]) == number
+        np.testing.assert_array_equal(found[0], expected)
+        np.testing.assert_array_equal(staged(stages, number, image[None], optimize), expected)
+    assert left_at == {0, 1, 2, 3}
