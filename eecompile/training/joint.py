@@ -114,7 +114,7 @@ class JointTraining:
         self.where = NOWHERE if original.mapped else recipe.batch_norm
         self._checkpoints = course.checkpoints_of(graph, images, (recipe, sorted(drawn), scratch))
         self.teacher: TorchGraph | None = None
-        if recipe.teacher_share and not scratch:
+        if (recipe.teacher_share or recipe.final_teacher_share) and not scratch:
             self.teacher = TorchGraph(keep_exits(graph, [])).to(self.device.name).eval()
             self.teacher.requires_grad_(False)
         self.augmentation = Augmentation.of(recipe, images.train, self._answers(graph, scratch))

@@ -63,8 +63,10 @@ class ExitLosses:
         for number, (answer, weight) in enumerate(zip(answers, self.weights, strict=True)):
             loss = functional.cross_entropy(answer.float(), labels, label_smoothing=recipe.smoothing)
             if teacher is not None:
+                early = number < len(answers) - 1
+                share = recipe.teacher_share if early else recipe.final_teacher_share
                 told = distillation(answer, teacher, recipe.teacher_temperature).mean()
-                loss = (1 - recipe.teacher_share) * loss + recipe.teacher_share * told
+                loss = (1 - share) * loss + share * told
             if recipe.final_share and number < len(answers) - 1:
                 told = distillation(answer, final, recipe.final_temperature).mean()
                 loss = (1 - recipe.final_share) * loss + recipe.final_share * told

@@ -41,6 +41,7 @@ def _check(recipe: object) -> None:
         "label_share",
         "linear_share",
         "teacher_share",
+        "final_teacher_share",
         "final_share",
         "smoothing",
         "warm_up",
@@ -125,7 +126,10 @@ class JointRecipe:
             (IMTA), ``none`` leaves them.
         exit_weights: ``equal``, or ``rising`` with depth.
         early_weight: Weight of the losses of early exits beside that of the final one.
-        teacher_share: Weight of the answers of the network as it was given, beside the labels.
+        teacher_share: Weight of the answers of the network as it was given, beside the labels, for early
+            exits.
+        final_teacher_share: The same for the final exit. With 1 it is held where it was: labels it was
+            trained on before would only make it surer of them.
         teacher_temperature: Of that distillation.
         final_share: Weight of the answers of the final exit, for early exits.
         final_temperature: Of that distillation.
@@ -160,6 +164,7 @@ class JointRecipe:
     exit_weights: str = EQUAL
     early_weight: float = 1.0
     teacher_share: float = 0.5
+    final_teacher_share: float = 1.0
     teacher_temperature: float = 4.0
     final_share: float = 0.0
     final_temperature: float = 1.0
@@ -187,4 +192,4 @@ class JointRecipe:
 
 
 # From fresh weights: no teacher, a longer way, and a backbone that learns as fast as the heads.
-FRESH = JointRecipe(samples=1_450_000, teacher_share=0.0, backbone_rate=1.0)
+FRESH = JointRecipe(samples=1_450_000, teacher_share=0.0, final_teacher_share=0.0, backbone_rate=1.0)

@@ -34,7 +34,7 @@ SHORT = JointRecipe(
     final_share=0.1,
     bfloat16="no",
 )
-LONG = replace(SHORT, epochs=12, average=0.9, teacher_share=0.0)
+LONG = replace(SHORT, epochs=12, average=0.9, teacher_share=0.0, final_teacher_share=0.0)
 
 
 def trained(recipe: JointRecipe, head: str = "linear", **how: Any) -> Any:
@@ -85,6 +85,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "exit_weights": {"exit_weights": "rising"},
     "early_weight": {"early_weight": 0.5},
     "teacher_share": {"teacher_share": 0.1},
+    "final_teacher_share": {"final_teacher_share": 0.1},
     "teacher_temperature": {"teacher_temperature": 1.0},
     "final_share": {"final_share": 0.6},
     "final_temperature": {"final_temperature": 3.0},

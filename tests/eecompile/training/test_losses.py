@@ -45,11 +45,12 @@ def test_the_divergence_is_softened_and_counts_by_the_square_of_the_temperature(
     assert float(distillation(SURE, SURE, 2.0)[0]) == pytest.approx(0, abs=1e-6)
 
 
-def test_the_network_as_it_was_teaches_all_exits() -> None:
+def test_the_network_as_it_was_teaches_early_exits_and_the_final_one_by_a_share_of_its_own() -> None:
     told = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
-    expected = 0.75 * math.log(4 / 3) + 0.25 * told
-    found = loss([SURE], [1.0], EVEN, teacher_share=0.25, teacher_temperature=1.0)
-    assert found == pytest.approx(expected, rel=1e-5)
+    early, final = (share * told + (1 - share) * math.log(4 / 3) for share in (0.25, 0.9))
+    shares = {"teacher_share": 0.25, "final_teacher_share": 0.9, "teacher_temperature": 1.0}
+    found = loss([SURE, SURE], [1.0, 10.0], EVEN, **shares)
+    assert found == pytest.approx(early + 10 * final, rel=1e-5)
 
 
 def test_the_final_exit_teaches_the_others_and_learns_nothing_from_them() -> None:

@@ -38,4 +38,4 @@ def test_what_cannot_be_is_refused(kind: Any, given: dict[str, Any], said: str) 
 
 
 def test_from_scratch_nobody_teaches() -> None:
-    assert FRESH.teacher_share == 0 and FRESH.batch_norm == "all"
+    assert FRESH.teacher_share == FRESH.final_teacher_share == 0 and FRESH.batch_norm == "all"
