@@ -32,10 +32,11 @@ from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.run_files import directory
 from eecompile.run_files.samples import write_samples
 from eecompile.training.recipe import FRESH, FROZEN, JOINT, SCRATCH, JointRecipe, Recipe
+from passes.exits.added_head import reading_on
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.exits.insert_exits import add_rival_heads
 from passes.files import write_atomic
-from passes.heads.designs import AUTO, RIVALS, WIDE_RIVALS, HeadDesign
+from passes.heads.designs import AUTO, HeadDesign, rivals_on
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.contract.target import Target
@@ -47,7 +48,6 @@ from targets.schedule.view.trace import trace_text
 
 # Up to so many mounts, `auto` tries both kinds of head on each: every choice is costed and searched.
 MAX_RIVALS = 4
-MAPS = 3  # axes of a tensor without spatial ones and of tokens are at most so many
 # A gate has few weights: more training images than this would only take time.
 GATE_IMAGES = 10_000
 
@@ -120,11 +120,13 @@ def train(evidence: Evidence) -> None:
     evidence.training = found.to_json() | told
 
 
-def _rivals(graph: gs.Graph, trainer: str) -> tuple[HeadDesign, ...]:
-    """Return the heads that `auto` tries on each mount beside the one that is there."""
+def _rivals(graph: gs.Graph, trainer: str) -> dict[str, tuple[HeadDesign, ...]]:
+    """Return mount -> the heads that `auto` tries there beside the one that is there."""
     tensors = graph.tensors()
-    maps = all(len(tensors[e.mount].shape) > MAPS for e in state_of(graph).exits[:-1])
-    return WIDE_RIVALS if trainer != FROZEN and maps else RIVALS
+    return {
+        item.mount: rivals_on(reading_on(tensors[item.mount], graph).shape, joint=trainer != FROZEN)
+        for item in state_of(graph).exits[:-1]
+    }
 
 
 def quantize(evidence: Evidence) -> None:

@@ -160,24 +160,29 @@ def _names_of(graph: gs.Graph, tensors: Collection[str]) -> set[str]:
     return {name for m in mounts for name in (m.name, m.tensor, writers.get(m.tensor, m.name))}
 
 
-def add_rival_heads(graph: gs.Graph, designs: Sequence[HeadDesign], seed: int = 0) -> None:
+def add_rival_heads(
+    graph: gs.Graph, designs: Sequence[HeadDesign] | Mapping[str, Sequence[HeadDesign]], seed: int = 0
+) -> None:
     """Give every mount with one inserted exit another exit for each of ``designs`` it lacks.
+
+    ``designs`` are those of all mounts, or of each, by the name of its tensor.
 
     Such a graph is material to choose from: of the exits of one mount, one at most is to be kept. A head with
     ``reuse`` reads, of the mount before, the exit with the same head, else the one that is the same but for
     ``reuse``, else the first; on the first mount there is none.
     """
     state = state_of(graph)
-    count = len(state.exits) - 1
-    for number in range(count, count * (len(designs) + 1) + 1):
-        make_way(graph, f"exit_{number}")
-    rng = np.random.default_rng(seed)
     *early, final = state.exits
+    rivals = [designs[item.mount] if isinstance(designs, Mapping) else designs for item in early]
+    for number in range(len(early), len(early) + sum(map(len, rivals)) + 1):
+        make_way(graph, f"exit_{number}")
+    *early, final = state.exits  # their tensors may have been in the way
+    rng = np.random.default_rng(seed)
     exits: list[Exit] = []
     before: list[Exit] = []  # those of the mount before
-    for item in early:
+    for item, others in zip(early, rivals, strict=True):
         here = [item]
-        for design in designs:
+        for design in others:
             if design == item.head or (design.reuse != NO_REUSE and not before):
                 continue
             name = f"exit_{len(early) + len(exits) + len(here)}"  # numbered anew below

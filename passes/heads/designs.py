@@ -163,12 +163,33 @@ def _value(family: HeadFamily, gene: Gene, given: Mapping[str, Sequence[str]]) -
 # What `auto` chooses among where it may try more than one head on a mount.
 RIVALS: tuple[HeadDesign, ...] = (parse_head("linear"), parse_head("conv"))
 LINEAR, CONV = RIVALS
-# What it chooses among beside them on maps where the network is trained with its exits: such heads read more
-# of a map, and the network comes to give them what they need.
+# What it chooses among on maps instead where the network is trained with its exits: such heads read more of a
+# map, and the network comes to give them what they need.
 WIDE_RIVALS: tuple[HeadDesign, ...] = (
     parse_head("conv{size=16,modules=2}"),
     parse_head("conv{size=32,modules=3}"),
 )
+
+
+def rivals_on(shape: Shape, *, joint: bool) -> tuple[HeadDesign, ...]:
+    """Return the heads that `auto` tries on a mount beside the one that is there.
+
+    Args:
+        shape: Of its features, channels first, without batch.
+        joint: The network is trained with its exits: of ``WIDE_RIVALS`` those are tried, on maps with one or
+            two spatial axes, of which each convolution has more than one place to read.
+    """
+    if not joint or len(check_features(shape)) == 1:
+        return RIVALS
+    return tuple(design for design in WIDE_RIVALS if _finds_places(design, shape)) or RIVALS
+
+
+def _finds_places(design: HeadDesign, shape: Shape) -> bool:
+    for layer in design.family.layers(shape, design.genes):
+        if layer.op == "Conv" and max(shape[1:]) == 1:
+            return False
+        shape = layer.output_shape(shape)
+    return True
 
 
 def on_features(design: HeadDesign | None, shape: Shape) -> HeadDesign:

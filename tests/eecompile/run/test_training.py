@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_graphsurgeon as gs
 import onnxruntime as ort
 import pytest
 
@@ -15,10 +18,19 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile import api
 from eecompile.run import steps
+from eecompile.run.clock import Clock
+from eecompile.run.evidence import Evidence
 from eecompile.run.main import training_folder
+from eecompile.run.options import RunOptions
+from eecompile.run.prepare import prepare
 from eecompile.training.recipe import JointRecipe, Recipe
 from passes.errors import InputError, NoSolutionError
+from passes.state import state_of
+from targets.contract.registry import load_target
+from targets.objective import EDP
 from tests.eecompile.small_models import write_images, write_skip_net
+from tests.passes.exits.test_added_head import signal
+from tests.passes.token_nets import channels_last
 
 BRIEF = {"batch": 16, "bfloat16": "no"}
 
@@ -80,6 +92,37 @@ def test_from_scratch_static_is_trained_alone_and_weights_may_be_absent(files: P
     assert set(told["static"]["epochs"][0]["accuracy"]) == {"final"}
     assert first.info["preprocess"]["rule"].startswith("mean=") or first.info["preprocess"]["rule"] == "raw"
     onnx.save(model, files / "net.onnx")
+
+
+@pytest.mark.parametrize(
+    ("network", "mount", "tried"),
+    [
+        (signal, "relu_0", ["conv", "conv{size=16,modules=2}", "conv{size=32,modules=3}"]),
+        (channels_last, "add_1", ["linear", "conv"]),
+    ],
+)
+def test_heads_beside_auto_go_by_how_the_mount_is_read(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    network: Callable[[], onnx.ModelProto],
+    mount: str,
+    tried: list[str],
+) -> None:
+    """A signal [N, C, L] has a spatial axis, tokens [N, H, W, C] have none."""
+    onnx.save(network(), tmp_path / "net.onnx")
+    prepared = prepare(tmp_path / "net.onnx", load_target("gap9"), EDP, mount, "auto")
+    options = RunOptions(tmp_path / "net.onnx", train="joint")
+    evidence = Evidence(options, prepared, Clock(lambda _: None), tmp_path)
+    evidence.dataset = SimpleNamespace(train=None, val=None)  # type: ignore[assignment]
+    evidence.tried = SimpleNamespace(preprocess=None)  # type: ignore[assignment]
+
+    def stop(graph: gs.Graph, *_: object, **__: object) -> None:
+        raise StoppedError(*(e.head_name for e in state_of(graph).exits[:-1]))
+
+    monkeypatch.setattr("eecompile.training.joint.train_jointly", stop)
+    with pytest.raises(StoppedError) as stopped:
+        steps.train(evidence)
+    assert list(stopped.value.args) == tried
 
 
 class StoppedError(Exception):

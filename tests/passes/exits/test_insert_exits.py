@@ -11,7 +11,7 @@ from passes.exits.insert_exits import InsertExits, add_rival_heads, head_paramet
 from passes.exits.mounts import find_mounts, resolve_mounts
 from passes.exits.recognise import recognise_exits
 from passes.exits.stages import cut
-from passes.heads.designs import CONV, LINEAR
+from passes.heads.designs import CONV, LINEAR, parse_head
 from passes.heads.families import FAMILIES, REUSE
 from passes.integers.fold_qdq import FoldQdq
 from passes.integers.quantize import Quantize
@@ -140,6 +140,15 @@ def test_rival_heads_hang_on_the_same_mounts_and_change_nothing_else() -> None:
         "exit_1",
         "final",
     ]
+
+
+def test_each_mount_may_have_rivals_of_its_own() -> None:
+    graph = from_model(chain())
+    InsertExits(at=("relu_0", "relu_1"), head="linear")(graph)
+    first, second, _ = state_of(graph).exits
+    add_rival_heads(graph, {first.mount: (), second.mount: (LINEAR, CONV, parse_head("mlp"))})
+    heads = [(e.mount, e.head_name) for e in state_of(graph).exits[:-1]]
+    assert heads == [(first.mount, "linear"), *((second.mount, n) for n in ("linear", "conv", "mlp"))]
 
 
 def quantized(float_model: onnx.ModelProto) -> onnx.ModelProto:

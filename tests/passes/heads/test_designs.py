@@ -12,6 +12,7 @@ from passes.heads.designs import (
     CONV,
     LINEAR,
     RIVALS,
+    WIDE_RIVALS,
     HeadDesign,
     check_heads,
     members,
@@ -19,6 +20,7 @@ from passes.heads.designs import (
     on_features,
     parse_head,
     parse_heads,
+    rivals_on,
 )
 from passes.heads.families import FAMILIES
 from passes.heads.layers import HeadLayer, Shape
@@ -133,6 +135,28 @@ def test_auto_goes_by_size() -> None:
 
 def test_the_heads_that_auto_tries() -> None:
     assert [design.name for design in RIVALS] == ["linear", "conv"]
+
+
+TWO, THREE = (design.name for design in WIDE_RIVALS)
+
+
+@pytest.mark.parametrize(
+    ("shape", "tried"),
+    [
+        ((16, 32, 32), [TWO, THREE]),
+        ((16, 20), [TWO, THREE]),
+        ((16, 5, 1), [TWO, THREE]),
+        ((16, 4, 4), [TWO]),  # a third module had one place to read
+        ((16, 3), [TWO]),
+        ((16, 2, 2), ["linear", "conv"]),
+        ((16,), ["linear", "conv"]),
+    ],
+)
+def test_wide_heads_are_tried_where_each_convolution_has_places_to_read(
+    shape: Shape, tried: list[str]
+) -> None:
+    assert [design.name for design in rivals_on(shape, joint=True)] == tried
+    assert rivals_on(shape, joint=False) == RIVALS
 
 
 def test_the_first_member_is_the_default_and_a_head_alone_reuses_nothing() -> None:
