@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.exits.allowed import Allows, first_allowed, most_lost, neighbour_mean
+from passes.confidence import ConfidenceRule
 from passes.errors import InputError
 
 Float64 = NDArray[np.float64]
@@ -137,14 +138,14 @@ class GlobalSolution:
     swept: int
 
 
-def check_independent(rules: Sequence[Any]) -> None:
+def check_independent(rules: Sequence[ConfidenceRule]) -> None:
     """Refuse rules by which the confidence of an exit depends on which others are kept.
 
     Raises:
         InputError: One of the confidence rules is such.
     """
     for rule in rules:
-        if getattr(rule, "reads_earlier", False):
+        if rule.reads_before:
             raise InputError(
                 f"the confidence '{rule.name}' of an exit depends on the exits before it that are kept",
                 "one threshold over all subsets needs a rule that looks at one exit alone: max_softmax",

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from eecompile.exits.global_threshold import (
     solve_global,
 )
 from passes.confidence import MAX_SOFTMAX
+from passes.confidence.patience import Patience
 from passes.errors import InputError
 
 MOUNTS = (0, 0, 1, 2, 2)
@@ -139,7 +139,7 @@ def test_an_exit_that_reads_another_comes_only_with_it() -> None:
 def test_rules_that_look_at_other_exits_are_refused() -> None:
     check_independent([MAX_SOFTMAX])
     with pytest.raises(InputError, match="'patience'"):
-        check_independent([MAX_SOFTMAX, SimpleNamespace(name="patience", reads_earlier=True)])
+        check_independent([MAX_SOFTMAX, Patience()])
 
 
 def test_wrong_problems_are_refused() -> None:
