@@ -40,6 +40,7 @@ from eecompile.training.training_form import (
     part,
     stop_into_logits,
 )
+from passes.confidence import MAX_SOFTMAX
 from passes.exits.chain import ancestors
 from passes.macs import node_macs
 from passes.state import Exit, copy_graph, state_of
@@ -89,10 +90,14 @@ def train_heads(
         HeadTraining(form, data, labels, recipe, replace(course, checkpoints=checkpoints), stop)
         for form in forms
     ]
+    answers: dict[str, Float32] = {}
     for wave in _waves(jobs, recipe):
         _side_by_side(wave, stop)
         if recipe.survivors:
-            _weigh(jobs, wave, recipe)
+            now = {name: logits for job in wave for name, logits in job.answers().items()}
+            answers |= now
+            sure = sureness(state_of(graph).exits[:-1], answers, now)
+            _weigh(jobs, wave[0].form.depth, sure, recipe)
     for job in jobs:
         give_back(job.form.graph, graph)
     log.epochs = _merged([job.log for job in jobs], data, labels, state_of(graph).exits[-1].name)
@@ -171,17 +176,37 @@ def _threads_kept() -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def _weigh(jobs: Sequence[HeadTraining], trained: Sequence[HeadTraining], recipe: Recipe) -> None:
-    """Let images count less for deeper exits the surer the exits that were trained are of them.
+def sureness(exits: Sequence[Exit], answers: Mapping[str, Float32], now: Collection[str]) -> Float32:
+    """Return how sure the exits ``now`` are of the training images: the mean of their confidences, [N].
+
+    A rule reads the exits before, as it will in a network: those on mounts before, never a rival on its own.
+    Where images still have to say a parameter of a rule, the largest probability stands for it.
+
+    Args:
+        exits: The early exits of the network, shallow to deep.
+        answers: Exit -> its logits [N, classes], of those that are trained already.
+        now: Names of some of these.
+    """
+    found = []
+    for number, item in enumerate(exits):
+        if item.name in now:
+            rule = MAX_SOFTMAX if item.confidence.unfitted else item.confidence
+            before = [e for e in exits[:number] if e.mount != item.mount and e.name in answers]
+            found.append(rule.evaluate(answers[item.name], [answers[e.name] for e in before]))
+    mean: Float32 = np.mean(found, axis=0)
+    return mean
+
+
+def _weigh(jobs: Sequence[HeadTraining], depth: int, sure: Float32, recipe: Recipe) -> None:
+    """Let images count less for exits behind ``depth`` the surer those at it are of them.
 
     How sure is counted in ranks, so that no threshold has to be known: of an image that a share s of the
     others is less sure of, 1 - survivors * s is left.
     """
-    confidence = np.mean([job.confidence() for job in trained], axis=0)
-    ranks = confidence.argsort(kind="stable").argsort(kind="stable") / max(len(confidence) - 1, 1)
+    ranks = np.searchsorted(np.sort(sure), sure) / max(len(sure) - 1, 1)
     left = 1 - recipe.survivors * ranks
     for job in jobs:
-        if job.form.depth > trained[0].form.depth:
+        if job.form.depth > depth:
             job.weights = (job.weights * left).astype(np.float32)
 
 
@@ -306,13 +331,11 @@ class HeadTraining:
             for e, z in zip(self.form.exits, answers, strict=True)
         }
 
-    def confidence(self) -> Float32:
-        """Return how sure the exits are of the training images, as they are: the mean over exits, [N]."""
+    def answers(self) -> dict[str, Float32]:
+        """Return what the exits answer to the training images, as they are: name -> logits [N, classes]."""
         self._module.eval()
-        answers = self._run_over([found.copies[0] for found in self._features])
-        rules = [e.confidence for e in self.form.exits]
-        found: Float32 = np.mean([rule.evaluate(z) for rule, z in zip(rules, answers, strict=True)], axis=0)
-        return found
+        found = self._run_over([stored.copies[0] for stored in self._features])
+        return {item.name: logits for item, logits in zip(self.form.exits, found, strict=True)}
 
 
 def _loss(answer: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:

@@ -15,16 +15,19 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile.data.dataset import Split
 from eecompile.training.features import Features, TeacherData
-from eecompile.training.frozen_heads import HeadTraining, _form, _weigh, train_heads
+from eecompile.training.frozen_heads import HeadTraining, _form, _weigh, sureness, train_heads
 from eecompile.training.recipe import Recipe
+from passes.confidence import MAX_SOFTMAX, ConfidenceRule
+from passes.confidence.gate import LearnedGate
+from passes.confidence.patience import Patience
 from passes.errors import InputError
-from passes.exits.chain import ancestors
+from passes.exits.chain import ancestors, set_rules
 from passes.exits.insert_exits import InsertExits
 from passes.heads.families import FAMILIES, Genes, HeadFamily, flat
 from passes.heads.layers import HeadLayer, Shape
 from passes.model.graph import from_model, tidy
 from passes.registry import parse_pipeline
-from passes.state import copy_graph, state_of
+from passes.state import Exit, copy_graph, state_of
 from tests.eecompile.training.small import accuracy, constants, course, early, images, network, same
 from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain
@@ -186,11 +189,40 @@ def test_images_that_leave_before_count_less() -> None:
     jobs = [
         HeadTraining(form, data, np.zeros(0, np.int64), recipe, course(), threading.Event()) for form in forms
     ]
-    sure = jobs[0].confidence()
-    _weigh(jobs, jobs[:1], recipe)
+    sure = sureness(state_of(graph).exits[:-1], jobs[0].answers(), ["exit_0"])
+    _weigh(jobs, 0, sure, recipe)
     assert (jobs[0].weights == 1).all()
     ranks = [int((sure < value).sum()) for value in sure]
     np.testing.assert_allclose(jobs[1].weights, 1 - 0.8 * np.array(ranks) / 4, rtol=1e-6)
+
+
+def test_rules_read_the_exits_on_the_mounts_before() -> None:
+    def item(name: str, mount: str, rule: ConfidenceRule) -> Exit:
+        return Exit(name, mount, name, confidence=rule)
+
+    one, other = (
+        np.array([[3, 0], [3, 0], [0, 3]], np.float32),
+        np.array([[3, 0], [0, 3], [3, 0]], np.float32),
+    )
+    exits = [
+        item("exit_0", "a", Patience()), item("exit_1", "b", Patience()), item("exit_2", "b", Patience()),
+        item("exit_3", "c", Patience()), item("exit_4", "c", LearnedGate()),
+    ]  # fmt: skip
+    answers = {"exit_0": one, "exit_1": one, "exit_2": other, "exit_4": other}
+    assert sureness(exits, answers, ["exit_0"]).tolist() == [1, 1, 1]
+    assert sureness(exits, answers, ["exit_1", "exit_2"]).tolist() == [2, 1.5, 1.5]
+    assert sureness(exits, answers | {"exit_3": other}, ["exit_3"]).tolist() == [4, 2, 2]
+    np.testing.assert_array_equal(sureness(exits, answers, ["exit_4"]), MAX_SOFTMAX.evaluate(other))
+
+
+def test_where_no_image_is_surer_than_another_all_count_alike() -> None:
+    """The first exit has nobody to agree with."""
+    found = []
+    for survivors in (0.0, 0.8):
+        graph = network("linear")
+        set_rules(graph, [Patience()] * 3)
+        found.append(trained(replace(SHORT, survivors=survivors), graph))
+    assert same(*found)
 
 
 def test_the_scale_of_features_is_that_of_all_images() -> None:
