@@ -17,7 +17,8 @@ import torch
 from passes.errors import InputError
 from passes.files import write_atomic
 
-_FORM = 1
+_FORM = 2
+_HASH = 64  # digits
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,13 @@ class Checkpoints:
 
     Attributes:
         folder: Where; ``None`` for a training that leaves none.
-        identity: What it is of, by name: only a checkpoint that says the same goes on.
+        identity: What it is of, by name: a text, a hash, or texts by name; only a checkpoint that says the
+            same goes on.
         resume: A checkpoint that is there is gone on from; else it is of no use and goes.
     """
 
     folder: Path | None
-    identity: Mapping[str, str]
+    identity: Mapping[str, str | Mapping[str, str]]
     resume: bool = False
 
     def save(self, name: str, state: Mapping[str, Any]) -> None:
@@ -70,7 +72,7 @@ class Checkpoints:
         for key, expected in self.identity.items():
             if identity.get(key) != expected:
                 raise InputError(
-                    f"the checkpoint {path} is of another {key}",
+                    f"the checkpoint {path} is of another {key}{_difference(identity.get(key), expected)}",
                     f"go on with what it was made with, or remove {self.folder} and train from the start",
                 )
         return dict(state)
@@ -83,7 +85,7 @@ class Checkpoints:
     def part(self, name: str) -> Checkpoints:
         """Return those of a part of the training, in a folder of their own."""
         folder = None if self.folder is None else self.folder / name
-        return Checkpoints(folder, {**self.identity, "part": name}, self.resume)
+        return Checkpoints(folder, self.identity, self.resume)
 
     def _path(self, name: str) -> Path:
         if self.folder is None:
@@ -92,6 +94,17 @@ class Checkpoints:
 
 
 NOWHERE = Checkpoints(None, {})
+
+
+def _difference(there: object, here: object) -> str:
+    """Return in brackets what differs; nothing of hashes, nor of what one side lacks."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        both = [name for name in here if name in there and there[name] != here[name]]
+        found = [f"{name} was {there[name]}, is {here[name]}" for name in both]
+    else:
+        told = all(isinstance(side, str) and len(side) < _HASH for side in (there, here))
+        found = [f"was {there}, is {here}"] if told else []
+    return f" ({'; '.join(found)})" if found else ""
 
 
 def hash_of(parts: Iterable[object]) -> str:

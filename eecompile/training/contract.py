@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import onnx_graphsurgeon as gs
@@ -47,18 +47,29 @@ class Course:
     progress: Callable[[str], None]
     checkpoints: Checkpoints
 
-    def checkpoints_of(self, graph: gs.Graph, images: TrainingImages, how: object) -> Checkpoints:
-        """Return the checkpoints of this training, which another network, seed, recipe or data has not.
+    def checkpoints_of(
+        self,
+        graph: gs.Graph,
+        images: TrainingImages,
+        recipe: Recipe | JointRecipe,
+        trained: Collection[str],
+        trainer: str,
+    ) -> Checkpoints:
+        """Return the checkpoints of this training, which another one has not.
 
         Args:
             graph: What is trained, as it is before.
             images: What it is trained on.
-            how: All else that was decided before, with a text of its own.
+            recipe: How.
+            trained: Names of the exits whose heads are drawn anew.
+            trainer: ``frozen``, ``joint`` or ``scratch``.
         """
         seen = [*vars(images.train).values(), images.preprocess, *vars(images.val).values()]
-        identity = {
+        how = {item.name: repr(getattr(recipe, item.name)) for item in fields(recipe)}
+        identity: dict[str, str | Mapping[str, str]] = {
+            "trainer": trainer,
             "network": network_hash(graph),
-            "recipe": repr(how),
+            "recipe": how | {"trained exits": ", ".join(sorted(trained))},
             "seed": str(self.seed),
             "data": hash_of(seen),
         }

@@ -81,7 +81,7 @@ def train_heads(
     macs = sum(node_macs(node) for node in graph.nodes)
     watch = evenly(images.val.x, WATCHED)
     data = extract(graph, images.train, images.preprocess, macs, course.seed, course.progress, watch)
-    checkpoints = course.checkpoints_of(graph, images, (recipe, sorted(drawn)))
+    checkpoints = course.checkpoints_of(graph, images, recipe, drawn, FROZEN)
     if not checkpoints.resume:
         checkpoints.clear()
     stop = threading.Event()

@@ -112,7 +112,7 @@ class JointTraining:
         self.device = Device.choose(recipe.bfloat16)
         original = TorchGraph(graph)  # or the node is named that cannot be trained, before anything is
         self.where = NOWHERE if original.mapped else recipe.batch_norm
-        self._checkpoints = course.checkpoints_of(graph, images, (recipe, sorted(drawn), scratch))
+        self._checkpoints = course.checkpoints_of(graph, images, recipe, drawn, SCRATCH if scratch else JOINT)
         self.teacher: TorchGraph | None = None
         if (recipe.teacher_share or recipe.final_teacher_share) and not scratch:
             self.teacher = TorchGraph(keep_exits(graph, [])).to(self.device.name).eval()

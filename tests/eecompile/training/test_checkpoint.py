@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,15 +45,35 @@ def test_parts_do_not_meet(tmp_path: Path) -> None:
     kept.part("static").save("epoch", STATE)
     assert kept.part("exits").load("epoch") is None
     assert kept.part("static").load("epoch") is not None
+    assert kept.part("static").identity == kept.identity, "the folder tells them apart"
     kept.clear()
     assert not tmp_path.exists()
 
 
-def test_that_of_another_is_refused_by_name(tmp_path: Path) -> None:
-    Checkpoints(tmp_path, {"network": "a", "seed": "0"}).save("epoch", STATE)
-    with pytest.raises(InputError, match="is of another seed") as error:
-        Checkpoints(tmp_path, {"network": "a", "seed": "1"}, resume=True).load("epoch")
-    assert str(tmp_path) in (error.value.hint or "")
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"seed": "1"}, r"is of another seed \(was 0, is 1\)$"),
+        ({"network": "b" * 64}, "is of another network$"),
+        (
+            {"recipe": {"rate": ".2", "epochs": "3", "new": "1"}},
+            r"is of another recipe \(rate was \.1, is \.2; epochs was 2, is 3\)$",
+        ),
+        ({"recipe": {"rate": ".1", "epochs": "2", "new": "1"}}, "is of another recipe$"),
+        ({"part": "exits"}, "is of another part$"),
+    ],
+)
+def test_that_of_another_is_refused_with_what_differs(
+    tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    kept: dict[str, str | Mapping[str, str]] = {
+        "network": "a" * 64, "recipe": {"rate": ".1", "epochs": "2", "old": "1"}, "seed": "0",
+    }  # fmt: skip
+    Checkpoints(tmp_path, kept).save("epoch", STATE)
+    assert Checkpoints(tmp_path, kept, resume=True).load("epoch") is not None
+    with pytest.raises(InputError) as error:
+        Checkpoints(tmp_path, kept | changed, resume=True).load("epoch")
+    assert re.search(said, error.value.message) and str(tmp_path) in (error.value.hint or "")
 
 
 @pytest.mark.parametrize("kept", [b"", b"nonsense", None])
@@ -64,7 +87,7 @@ def test_a_broken_one_is_refused(tmp_path: Path, kept: bytes | None) -> None:
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
-    torch.save({"form": 1, "identity": {}, "state": Path("x")}, tmp_path / "epoch.pt")
+    torch.save({"form": 2, "identity": {}, "state": Path("x")}, tmp_path / "epoch.pt")
     with pytest.raises(InputError, match="cannot be read"):
         Checkpoints(tmp_path, {}, resume=True).load("epoch")
 
