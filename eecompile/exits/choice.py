@@ -32,6 +32,7 @@ class ExitChoice:
         removed: The other exits that were tried, with the reason.
         never_taken: Numbers of the kept exits that no threshold makes acceptable: no image leaves there.
         min_gain: What an exit more had to save, in points of static; ``None`` where all mounts were kept.
+        among: The networks that it was chosen from.
     """
 
     kept: Candidate
@@ -40,6 +41,7 @@ class ExitChoice:
     removed: tuple[RemovedExit, ...]
     never_taken: tuple[int, ...] = ()
     min_gain: float | None = None
+    among: tuple[Candidate, ...] = ()
 
 
 def choose_exits(evaluation: Evaluation, speculate: bool = False, min_gain: float = MIN_GAIN) -> ExitChoice:
@@ -59,24 +61,26 @@ def choose_exits(evaluation: Evaluation, speculate: bool = False, min_gain: floa
             return math.inf
         return evaluation.evaluate(candidate).value + worth * len(candidate.exits)
 
+    among = tuple(networks_of(evaluation))
     kept = _cheapest(
         evaluation,
-        networks_of(evaluation),
+        among,
         value,
         lambda candidate: evaluation.at_least(candidate) + worth * len(candidate.exits),
     )
-    return _chosen(evaluation, kept, speculate, min_gain)
+    return _chosen(evaluation, kept, among, speculate, min_gain)
 
 
 def choose_heads(evaluation: Evaluation, speculate: bool = False) -> ExitChoice:
     """Keep an exit on every mount that was tried, with the head that makes the network cheapest on val."""
+    among = tuple(networks_on_all_mounts(evaluation))
     kept = _cheapest(
         evaluation,
-        networks_on_all_mounts(evaluation),
+        among,
         lambda candidate: evaluation.evaluate(candidate).value,
         evaluation.at_least,
     )
-    return _chosen(evaluation, kept, speculate, None)
+    return _chosen(evaluation, kept, among, speculate, None)
 
 
 def _cheapest(
@@ -110,23 +114,29 @@ def _cheapest(
 
 def networks_on_all_mounts(evaluation: Evaluation) -> Iterator[Candidate]:
     """Yield every network with an exit on each mount that was tried."""
-    mounts = dict.fromkeys(item.mount for item in evaluation.tried)
-    rivals = [[item for item in evaluation.tried if item.mount == mount] for mount in mounts]
-    yield from filter(evaluation.is_network, map(Candidate, itertools.product(*rivals)))
+    yield from filter(evaluation.is_network, map(Candidate, itertools.product(*_by_mount(evaluation))))
 
 
 def networks_of(evaluation: Evaluation) -> Iterator[Candidate]:
     """Yield every network with some of the exits, one head per mount, the fewest first."""
-    for size in range(len(evaluation.tried) + 1):
-        for exits in itertools.combinations(evaluation.tried, size):
-            candidate = Candidate(exits)
-            if len({item.mount for item in exits}) == size and evaluation.is_network(candidate):
-                yield candidate
+    position = {item: number for number, item in enumerate(evaluation.tried)}
+    some = (
+        tuple(sorted(filter(None, exits), key=position.__getitem__))
+        for exits in itertools.product(*((None, *rivals) for rivals in _by_mount(evaluation)))
+    )
+    ordered = sorted(some, key=lambda exits: (len(exits), [position[item] for item in exits]))
+    yield from filter(evaluation.is_network, map(Candidate, ordered))
+
+
+def _by_mount(evaluation: Evaluation) -> list[list[CandidateExit]]:
+    mounts = dict.fromkeys(item.mount for item in evaluation.tried)
+    return [[item for item in evaluation.tried if item.mount == mount] for mount in mounts]
 
 
 def _chosen(
     evaluation: Evaluation,
     kept: Candidate,
+    among: tuple[Candidate, ...],
     speculate: bool,
     min_gain: float | None,
 ) -> ExitChoice:
@@ -139,7 +149,8 @@ def _chosen(
         if item not in kept.exits
     )
     figures = evaluation.evaluate(kept, speculate)
-    return ExitChoice(kept, figures, static.costs, removed, evaluation.never_taken(kept), min_gain)
+    never = evaluation.never_taken(kept)
+    return ExitChoice(kept, figures, static.costs, removed, never, min_gain, among)
 
 
 def _why_removed(evaluation: Evaluation, item: CandidateExit, kept: Candidate, min_gain: float | None) -> str:

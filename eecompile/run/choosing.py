@@ -15,8 +15,6 @@ from eecompile.exits.choice import (
     ExitChoice,
     choose_exits,
     choose_heads,
-    networks_of,
-    networks_on_all_mounts,
     unacceptable,
 )
 from eecompile.exits.guarantee import (
@@ -86,8 +84,7 @@ def choose_on_val(evidence: Evidence, cost: NetworkCost) -> OnVal:
         chosen = choose_exits(evaluation, options.speculate, gain)
     else:
         chosen = choose_heads(evaluation, options.speculate)
-    among = (networks_on_all_mounts if prepared.asked else networks_of)(evaluation)
-    proxies = proxy_choices(evaluation, list(among), chosen.min_gain, options.speculate)
+    proxies = proxy_choices(evaluation, chosen.among, chosen.min_gain, options.speculate)
     if options.guarantee is None:
         return OnVal(chosen, None, unacceptable(evaluation, chosen), proxies)
     held = evidence.val.part(tests)

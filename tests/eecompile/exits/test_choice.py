@@ -10,7 +10,7 @@ import pytest
 
 from eecompile.exits.answers import Answers
 from eecompile.exits.candidates import Candidate, CandidateExit, Evaluation, shares
-from eecompile.exits.choice import choose_exits, choose_heads, oversized, unacceptable
+from eecompile.exits.choice import choose_exits, choose_heads, networks_of, oversized, unacceptable
 from eecompile.exits.thresholds import Limit
 from eecompile.run.prepare import cost_of
 from passes.confidence import MAX_SOFTMAX
@@ -177,6 +177,21 @@ def test_what_is_chosen_is_the_best_of_all_though_few_are_scheduled(
     }
     assert values[chosen.kept] == min(values.values())
     assert few < len(scheduled), "bounds discard some subsets before they are scheduled"
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (2, 0, 3, 1)])
+def test_networks_are_all_with_one_head_per_mount_the_fewest_first(
+    rivals: gs.Graph, order: tuple[int, ...]
+) -> None:
+    tried = [RIVALS[number] for number in order]
+    asked = Evaluation(rivals, tried, answers(0, 0, 0, 0, 0), Limit(1.0, True), EDP, cost)
+    expected = [
+        Candidate(exits)
+        for size in range(5)
+        for exits in itertools.combinations(tried, size)
+        if len({item.mount for item in exits}) == size
+    ]
+    assert list(networks_of(asked)) == expected and len(expected) == 9
 
 
 def test_an_exit_is_kept_only_with_the_one_it_reads(rivals: gs.Graph) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from eecompile.data.dataset import halves
 from eecompile.exits.answers import Answers
-from eecompile.exits.candidates import Candidate
+from eecompile.exits.candidates import Candidate, Evaluation
 from eecompile.exits.choice import ExitChoice
 from eecompile.run.choosing import choose_on_val, constraints_of
 from eecompile.run.clock import Clock
@@ -74,6 +74,23 @@ def test_what_macs_had_chosen_is_told_beside_by_the_cost_model() -> None:
     for choice in made.proxies:
         assert choice.candidate.exits and choice.figures.value >= made.chosen.figures.value * 0.98
         assert choice.figures.costs.ratios == choice.figures.ratios
+
+
+@pytest.mark.parametrize(("by_name", "networks"), [(False, 4), (True, 1)])
+def test_networks_are_looked_for_once(
+    by_name: bool, networks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Candidate] = []
+    whether = Evaluation.is_network
+
+    def counted(evaluation: Evaluation, candidate: Candidate) -> bool:
+        seen.append(candidate)
+        return whether(evaluation, candidate)
+
+    monkeypatch.setattr(Evaluation, "is_network", counted)
+    made = choose_on_val(asked(answers(), by_name), cost)
+    assert len(seen) == len(set(seen)) == networks
+    assert made.chosen.kept in seen and {choice.candidate for choice in made.proxies} <= set(seen)
 
 
 def test_constraints_bind_and_the_one_that_cannot_be_kept_is_named() -> None:
