@@ -24,6 +24,8 @@ from eecompile.deployment.model_files import Forms, prove, write_models
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.statistics import DropBound
 from eecompile.exits.thresholds import Limit, candidates, choose, leaves_at
+from eecompile.report.reliability import reliability_chart
+from eecompile.run_files.samples import read_samples
 from eecompile.runtime.asynchronous import AsyncEarlyExitSession
 from eecompile.runtime.early_exit import Decisions, Float32
 from eecompile.runtime.early_exit_session import EarlyExitSession
@@ -105,6 +107,11 @@ def test_a_run_decides_by_the_rule_of_the_file_or_the_one_told(
     assert [(entry["exit"], entry["rule"]) for entry in recorded] == [(name, expected) for name in kept]
     rules = [e.confidence for e in state_of(load(out / "model.lowered.onnx")).exits]
     assert [entry["parameters"] for entry in recorded] == [rule.parameters for rule in rules]
+    samples = read_samples(out, len(kept))
+    charts = [samples and reliability_chart(samples.test, number, None) for number in range(len(kept))]
+    shown = [chart and chart.error for chart in charts]
+    told_beside = [100 * entry["calibration_error_test"][0] for entry in recorded]
+    assert shown == pytest.approx(told_beside, abs=1e-4), "the page and run.json show one number"
     assert all(len(entry["calibration_error_test"]) == 2 for entry in recorded)
     assert (not rules[0].unfitted) and ("weights" in rules[0].parameters) == (told == "gate")
     test = load_data("digits").test
