@@ -79,19 +79,6 @@ def reading_on(mount: gs.Tensor, graph: gs.Graph) -> Reading:
     return found
 
 
-def inserted_layers(graph: gs.Graph, item: Exit) -> tuple[HeadLayer, ...]:
-    """Return the layers of the head of an exit that was inserted, from its mount on.
-
-    Raises:
-        ValueError: The head is the user's own.
-    """
-    if item.head is None:
-        raise ValueError(f"exit '{item.name}' has a head of no family")
-    before = next((e for e in state_of(graph).exits if e.name == item.reads), None)
-    reused = None if before is None else reused_tensor(graph, before, item.head.reuse)
-    return _layers(graph, item, reused)
-
-
 def reused_tensor(graph: gs.Graph, before: Exit, reuse: str) -> gs.Tensor | None:
     """Return the tensor of exit ``before`` that a head reads; None for one that reuses nothing.
 

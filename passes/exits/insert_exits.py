@@ -209,28 +209,9 @@ def head_parameters(graph: gs.Graph, item: Exit) -> dict[str, Array]:
 
     Keys are those of its layers (:func:`passes.heads.layers.layer_names`): ``conv.weight``, ``conv_1.bias`` …
     """
-    return {key: constant.values for key, constant in _head_constants(graph, item).items()}
-
-
-def set_head_parameters(graph: gs.Graph, item: Exit, values: Mapping[str, Array]) -> None:
-    """Replace the weights of the head of an exit.
-
-    Keys and shapes are those of :func:`head_parameters`.
-
-    Raises:
-        ValueError: A key or shape that the head does not have.
-    """
-    constants = _head_constants(graph, item)
-    for key, value in values.items():
-        if key not in constants or tuple(constants[key].shape) != value.shape:
-            raise ValueError(f"head '{item.name}' has no parameter '{key}' of shape {value.shape}")
-        constants[key].values = np.ascontiguousarray(value, np.float32)
-
-
-def _head_constants(graph: gs.Graph, item: Exit) -> dict[str, gs.Constant]:
     nodes = head_nodes(graph, item)
     return {
-        f"{name}.{kind}": tensor
+        f"{name}.{kind}": tensor.values
         for node, name in zip(nodes, layer_names([node.op for node in nodes]), strict=True)
         if node.op in FLOAT_LINEAR
         for tensor, kind in zip(node.inputs[1:], ("weight", "bias"), strict=False)

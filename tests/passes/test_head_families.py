@@ -10,7 +10,7 @@ import pytest
 
 from passes.errors import InputError
 from passes.exits.chain import head_nodes, keep_exits, set_thresholds
-from passes.exits.insert_exits import InsertExits, add_rival_heads, head_parameters, set_head_parameters
+from passes.exits.insert_exits import InsertExits, add_rival_heads, head_parameters
 from passes.exits.recognise import recognise_exits
 from passes.heads.designs import AUTO, CONV, LINEAR, RIVALS, HeadDesign, parse_head
 from passes.heads.families import FAMILIES, Genes, HeadFamily, flat
@@ -91,7 +91,7 @@ def test_two_convolutions_are_two_layers() -> None:
     x = batch_of(chain(4), 1)
     before = run_model(to_model(graph), x)
     bias = np.arange(3, dtype=np.float32)
-    set_head_parameters(graph, state_of(graph).exits[0], {"conv_1.bias": bias})
+    graph.tensors()["exit_0/conv_1.bias"].values = bias
     assert head_parameters(graph, state_of(graph).exits[0])["conv_1.bias"].tolist() == [0, 1, 2]
     after = run_model(to_model(graph), x)
     assert not np.array_equal(before[0], after[0])

@@ -12,7 +12,7 @@ import pytest
 
 from passes.confidence import MAX_SOFTMAX
 from passes.errors import InputError
-from passes.exits.added_head import inserted_layers, reused_tensor
+from passes.exits.added_head import reading_on, reused_tensor
 from passes.exits.chain import head_nodes, keep_exits, readers_of, set_thresholds
 from passes.exits.insert_exits import InsertExits, add_rival_heads
 from passes.exits.mounts import find_mounts
@@ -20,11 +20,12 @@ from passes.exits.recognise import recognise_exits
 from passes.exits.stages import cut
 from passes.heads.designs import CONV, LINEAR, members, parse_head
 from passes.heads.families import FAMILIES
+from passes.heads.layers import HeadLayer
 from passes.model.graph import from_model, infer_shapes, load
 from passes.model.writing import save, to_model
 from passes.registry import parse_pass, parse_pipeline
 from passes.rewrite.rewriter import Array
-from passes.state import copy_graph, state_of
+from passes.state import Exit, copy_graph, state_of
 from tests.passes import token_nets
 from tests.passes.equivalence import batch_of, check_shapes, run_model
 from tests.passes.grids import add_grids
@@ -41,6 +42,15 @@ def signal() -> onnx.ModelProto:
         x = net.op("Relu", net.op("Conv", x, weights, net.normal(cout, scale=0.1), pads=[1, 1]))
     pooled = net.op("Flatten", net.op("GlobalAveragePool", x))
     return net.model(net.op("Gemm", pooled, net.normal(3, 4), net.normal(3), transB=1))
+
+
+def head_layers(graph: gs.Graph, item: Exit) -> tuple[HeadLayer, ...]:
+    """Return the layers that the head of an exit has by its design; of what it reuses one number is read."""
+    assert item.head is not None
+    tensors = graph.tensors()
+    mount, classes = tensors[item.mount], int(tensors[item.output].shape[-1])
+    shape = tuple(int(d) for d in mount.shape[1:])
+    return item.head.on(shape, classes, reading_on(mount, graph).layers, int(bool(item.reads)))
 
 
 # Network, two of its mounts, and how many spatial axes a head has there.
@@ -83,7 +93,7 @@ def test_every_family_reads_every_kind_of_mount_or_is_refused_by_name(network: s
         assert (first.head, second.head, final.head) == (design.alone(), design, None)
         assert (first.reads, second.reads) == ("", "" if design.reuse == "none" else "exit_0")
         for item in (first, second):
-            ops = [op for layer in inserted_layers(graph, item) for op in layer.ops]
+            ops = [op for layer in head_layers(graph, item) for op in layer.ops]
             assert [node.op for node in head_nodes(graph, item)] == ops
         written = {t.name: list(t.shape) for t in graph.tensors().values()}
         infer_shapes(graph)
@@ -123,7 +133,7 @@ def test_a_node_that_two_exits_need_belongs_to_the_first(reuse: str) -> None:
     graph = boosted(reuse, "conv")
     exits = state_of(graph).exits
     for item in exits[:-1]:
-        ops = [op for layer in inserted_layers(graph, item) for op in layer.ops]
+        ops = [op for layer in head_layers(graph, item) for op in layer.ops]
         assert [n.op for n in head_nodes(graph, item)] == ops
         assert {n.name.partition("/")[0] for n in head_nodes(graph, item)} == {item.name}
     assert [[r.name for r in readers_of(graph, e)] for e in exits] == [

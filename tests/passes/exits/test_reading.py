@@ -9,7 +9,6 @@ import onnx
 import onnx_graphsurgeon as gs
 import pytest
 
-from passes.exits.added_head import inserted_layers
 from passes.exits.chain import head_nodes
 from passes.exits.insert_exits import InsertExits
 from passes.exits.mount_rules import DataFlow
@@ -21,6 +20,7 @@ from passes.registry import parse_pipeline
 from passes.state import state_of
 from tests.passes import token_nets as nets
 from tests.passes.equivalence import run_model
+from tests.passes.exits.test_added_head import head_layers
 from tests.passes.net_builder import NetBuilder
 
 
@@ -102,7 +102,7 @@ def test_heads_compute_what_their_reading_says(name: str, head: str) -> None:
     InsertExits((mounts[-1],), head)(graph)
     item = state_of(graph).exits[0]
     nodes = head_nodes(graph, item)
-    layers = inserted_layers(graph, item)
+    layers = head_layers(graph, item)
     assert [node.op for node in nodes if node.op != "Relu"] == [layer.op for layer in layers]
     written = {t.name: list(t.shape) for t in graph.tensors().values()}
     infer_shapes(graph)
