@@ -127,8 +127,8 @@ EXITS = Annotated[
     str | None,
     typer.Option(
         metavar="N|MOUNTS",
-        help="How many mounts to try (run: 2 if not told; those that pay stay), or where exits shall be: "
-        "relu_3,add_2; see `eecompile inspect`.",
+        help="How many mounts to try (run: 2 if not told, 3 where --train is not frozen; those that "
+        "pay stay), or where exits shall be: relu_3,add_2; see `eecompile inspect`.",
     ),
 ]
 HEAD = Annotated[
