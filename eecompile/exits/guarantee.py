@@ -37,6 +37,8 @@ Differences = NDArray[np.int64]
 # The path goes to so many times the images that leave at thresholds chosen by the bootstrap bound, in so many
 # steps. How far and how finely changes what is saved, never the promise.
 BOLDEST, STEPS = 2.0, 40
+# Where the limit is so many images, but fewer than the second, the binomial form accepts most.
+_FEW_LOST = (5.0, 18.0)
 # What bets begin with before any image was seen: unchanged images, and about one in 25 that is not.
 _FIRST_MEAN, _FIRST_SPREAD = 0.5, 0.01
 
@@ -152,8 +154,23 @@ def differences(seen: Observed, thresholds: Sequence[np.float32]) -> Differences
     return seen.static_correct.astype(np.int64) - dynamic.astype(np.int64)
 
 
+def form_for(images: int, max_drop: float) -> str:
+    """Return which of ``TESTS`` accepts most, by how many images the limit is: known before any is looked at.
+
+    Where they are few, giving gained images away costs little and the exact tail is the steadier one; where
+    they are many, betting, which counts them, goes further; and where they are next to none, a little. The
+    bounds are those of docs/results/threshold_guarantee.md.
+
+    Args:
+        images: How many test.
+        max_drop: Allowed drop in points.
+    """
+    low, high = _FEW_LOST
+    return "binomial" if low <= images * max_drop / 100 < high else "wsr"
+
+
 def fixed_sequence(
-    path: Sequence[Thresholds], held: Observed, max_drop: float, level: float, test: str = "wsr"
+    path: Sequence[Thresholds], held: Observed, max_drop: float, level: float, test: str
 ) -> Tested:
     """Test a path from safe to bold, up to the first that fails.
 

@@ -23,6 +23,7 @@ from eecompile.exits.guarantee import (
     Thresholds,
     differences,
     fixed_sequence,
+    form_for,
     images_needed,
     path_through,
 )
@@ -36,9 +37,6 @@ from eecompile.run_files.summary import GuaranteeInfo
 from passes.errors import InputError, NoSolutionError
 from passes.state import state_of
 from targets.contract.target import Target
-
-# The form of the p-values; tools/experiments/threshold_guarantee.py compares them.
-TEST = "wsr"
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,8 @@ def _promised(
         for thresholds in path_through(seen, chosen.figures.thresholds)
         if (value := evaluation.rated(chosen.kept, thresholds, costs)) is not None
     }
-    tested = fixed_sequence(tuple(rated), unseen, options.max_drop, level, TEST)
+    form = form_for(len(held.labels), options.max_drop)
+    tested = fixed_sequence(tuple(rated), unseen, options.max_drop, level, form)
     accepted = tested.path[: tested.accepted]
     static = evaluation.evaluate(Candidate())
     best = min(accepted, key=lambda thresholds: rated[thresholds], default=None)
@@ -190,7 +189,7 @@ def _info(
     return GuaranteeInfo(
         level=options.guarantee or 0.0,
         max_drop=options.max_drop,
-        test=TEST,
+        test=form_for(len(held.labels), options.max_drop),
         chosen_on=len(val.labels),
         images=len(held.labels),
         path=len(tested.path),

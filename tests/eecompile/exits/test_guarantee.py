@@ -10,6 +10,7 @@ from eecompile.exits.guarantee import (
     binomial_tail,
     differences,
     fixed_sequence,
+    form_for,
     images_needed,
     path_through,
 )
@@ -40,6 +41,18 @@ def test_a_drop_well_below_the_limit_is_mostly_accepted(test: str, images: int) 
 def test_gained_images_count_by_betting_and_not_in_the_binomial_tail() -> None:
     mixed = np.random.default_rng(1).permutation(np.repeat([1, -1, 0], [30, 30, 940]))
     assert TESTS["wsr"](mixed, 0.03) < 0.1 < TESTS["binomial"](mixed, 0.03)
+
+
+@pytest.mark.parametrize(
+    ("images", "max_drop", "form"),
+    [
+        (150, 2.0, "wsr"), (300, 2.0, "binomial"), (600, 2.0, "binomial"), (1200, 2.0, "wsr"),
+        (300, 1.0, "wsr"), (600, 1.0, "binomial"), (1200, 1.0, "binomial"), (2400, 1.0, "wsr"),
+    ],
+)  # fmt: skip
+def test_the_form_goes_by_how_many_images_the_limit_is(images: int, max_drop: float, form: str) -> None:
+    """As it was better on ResNet8: docs/results/threshold_guarantee.md."""
+    assert form_for(images, max_drop) == form
 
 
 def test_tails_are_exact() -> None:
@@ -90,9 +103,9 @@ def test_the_first_that_fails_ends_the_sequence() -> None:
     correct[1, 200:800] = False  # as many gained as make up for it
     held = Observed(confidence, correct, (MAX_SOFTMAX,))
     path = [(confidence[0, at],) for at in (50, 98, 150, 900)]
-    tested = fixed_sequence(path, held, 2.0, 0.1)
+    tested = fixed_sequence(path, held, 2.0, 0.1, "wsr")
     assert tested.accepted == 2 and len(tested.p_values) == 3
     assert tested.p_values[2] > 0.1 >= max(tested.p_values[:2])
     assert TESTS["wsr"](np.random.default_rng(0).permutation(differences(held, path[3])), 0.02) <= 0.1
-    assert fixed_sequence(path[:2], held, 2.0, 0.1).accepted == 2
+    assert fixed_sequence(path[:2], held, 2.0, 0.1, "wsr").accepted == 2
     assert (leaves_at(confidence, path[1]) == 0).sum() == 99

@@ -13,6 +13,7 @@ from eecompile.data.dataset import halves
 from eecompile.exits.answers import Answers
 from eecompile.exits.candidates import Candidate, Evaluation
 from eecompile.exits.choice import ExitChoice
+from eecompile.exits.guarantee import TESTS, differences
 from eecompile.run.choosing import choose_on_val, constraints_of
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
@@ -52,7 +53,7 @@ def answers(spoilt: Sequence[int] = ()) -> Answers:
 def asked(val: Answers, by_name: bool = False, **options: Any) -> Evidence:
     made = evidence()
     made_up = Evidence(
-        RunOptions(EXAMPLE, max_drop=4.0, **options),
+        RunOptions(EXAMPLE, **{"max_drop": 4.0, **options}),
         replace(made.prepared, asked=by_name),
         Clock(lambda _: None),
         Path(),
@@ -77,9 +78,7 @@ def test_what_macs_had_chosen_is_told_beside_by_the_cost_model() -> None:
 
 
 @pytest.mark.parametrize(("by_name", "networks"), [(False, 4), (True, 1)])
-def test_networks_are_looked_for_once(
-    by_name: bool, networks: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_networks_are_looked_for_once(by_name: bool, networks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Candidate] = []
     whether = Evaluation.is_network
 
@@ -148,6 +147,16 @@ def test_where_no_thresholds_pass_nobody_leaves_early_and_that_is_told(by_name: 
     else:
         assert chosen.kept == Candidate() and chosen.figures.ratios == (1.0,)
         assert any("nobody leaves early" in item.reason for item in chosen.removed)
+
+
+@pytest.mark.parametrize(("max_drop", "form"), [(4.0, "binomial"), (8.0, "wsr")])
+def test_the_form_of_the_test_is_told_and_its_p_values_are_meant(max_drop: float, form: str) -> None:
+    chosen, promise, _ = found(answers(), by_name=True, guarantee=0.1, max_drop=max_drop)
+    assert promise is not None and promise.test == form and promise.images == 400
+    held = answers().part(halves(IMAGES, 0)[1]).select(chosen.figures.kept)
+    seen = differences(held.observed(), chosen.figures.thresholds)
+    p_values = {name: TESTS[name](seen, max_drop / 100) for name in ("binomial", "wsr")}
+    assert promise.p_value == p_values[form] and len(set(p_values.values())) == 2
 
 
 def test_too_few_images_are_told_with_the_number_that_is_needed() -> None:
