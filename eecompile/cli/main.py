@@ -159,13 +159,13 @@ def run(
     early-exit file and the flat model disagree on any test image, or no operating point meets --max-latency.
     """
     from eecompile import api
-    from eecompile.cli import show_run, terminal
+    from eecompile.cli import show_run, terminal, values
 
     result = api.run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
         point, speculate, min_gain, rules, schedule, max_latency, guarantee,
          max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs, resume,
-         confidence, recycle,
+         confidence, values.parse_switch("--recycle", recycle),
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)

@@ -241,11 +241,11 @@ EPOCHS = Annotated[
     typer.Option(metavar="N", help="How often each image is seen. [default: by the recipe of --train]"),
 ]
 RECYCLE = Annotated[
-    bool | None,
+    str | None,
     typer.Option(
-        "--recycle/--no-recycle",
-        help="Exits add to their logits those of the exit before, weighted as suits val. "
-        "[default: where --train is not frozen]",
+        metavar="on|off",
+        help="Exits add to their logits those of the exit before, weighted as suits val. [default: on where "
+        "--train is not frozen and no rule of --confidence is fitted]",
     ),
 ]
 RESUME = Annotated[

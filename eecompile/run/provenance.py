@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import shlex
 from dataclasses import asdict
@@ -65,10 +66,13 @@ def disagreement(agreement: Agreement) -> str:
 def command(options: RunOptions) -> str:
     """Return the command line of a run: target, objective, and all that was told."""
     words = ["eecompile", "run", str(options.model)]
+    fields = {item.name: item for item in dataclasses.fields(options)}
     for name, value in vars(options).items():
         if name in ("target", "objective") or name in options.told:
             text = ",".join(value) if isinstance(value, tuple) else str(value)
-            words += [f"--{name.replace('_', '-')}", *([] if value is True else [text])]
+            if isinstance(value, bool):  # a switch stands alone; what may be turned off says so
+                text = "" if fields[name].default is False else "on" if value else "off"
+            words += [f"--{name.replace('_', '-')}", *filter(None, [text])]
     return shlex.join(words)
 
 

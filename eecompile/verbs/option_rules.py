@@ -36,6 +36,7 @@ NEEDS: tuple[OptionNeed, ...] = (
     OptionNeed("run", "max_cost_ratio", ("data",), "limits what images cost on average"),
     OptionNeed("run", "min_gain", ("data",), "says which exits are kept when they are chosen on images"),
     OptionNeed("run", "confidence", ("data",), "says how sure an exit has to be of what it sees in images"),
+    OptionNeed("run", "recycle", ("data",), "says what exits take over from each other, which images weigh"),
     OptionNeed("run", "preprocess", ("data",), "says how images become the input of the network"),
     OptionNeed("run", "seed", ("data",), "is that of training and of what is drawn of the images"),
     OptionNeed("run", "train", ("data",), "says what is trained on images"),

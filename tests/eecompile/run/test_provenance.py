@@ -90,6 +90,10 @@ def test_forms_that_disagree_are_told_each(counts: tuple[int, ...], told: str) -
             ["--target", "diana", "--objective", "edp", "--max-drop", "1.0", "--optimistic"],
         ),
         (
+            {"recycle": False, "speculate": True, "told": {"recycle", "speculate"}},
+            ["--target", "diana", "--objective", "edp", "--speculate", "--recycle", "off"],
+        ),
+        (
             {"data": "my data.npz", "out": Path("out"), "told": {"data", "out"}},
             ["--target", "diana", "--data", "my data.npz", "--out", "out", "--objective", "edp"],
         ),

@@ -52,13 +52,12 @@ def run(at: Path, out: str, **options: Any) -> Any:
 
 def test_static_is_the_network_as_it_was_given(files: Path) -> None:
     frozen = run(files, "frozen").summary
-    result = run(files, "joint", train="joint", epochs=2, head="linear")
+    result = run(files, "joint", train="joint", epochs=2, head="linear", recycle=False)
     joint, told = result.summary, json.loads((files / "joint" / "run.json").read_text())["training"]
     assert joint.static == frozen.static
     assert (joint.trainer, frozen.trainer, frozen.static_trained) == ("joint", "frozen", None)
     assert joint.static_trained is not None
-    if not any(result.info["recycled"]):
-        assert joint.static_trained.accuracy_float == joint.exits[-1].accuracy_float
+    assert joint.static_trained.accuracy_float == joint.exits[-1].accuracy_float
     assert joint.static_trained.macs == joint.static.macs
     assert joint.drop is not None and joint.expected is not None
     expected = 100 * (joint.static.accuracy_quant - joint.expected.accuracy)
@@ -73,6 +72,39 @@ def test_static_is_the_network_as_it_was_given(files: Path) -> None:
         {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer} for model in (trained, given)
     ]
     assert not np.array_equal(weights[0]["w1"], weights[1]["w1"])
+
+
+@pytest.mark.parametrize(
+    ("options", "recycles"),
+    [
+        ({"train": "joint"}, True),
+        ({"train": "joint", "recycle": False}, False),
+        ({}, False),
+        ({"recycle": True}, True),
+        ({"train": "joint", "confidence": "gate"}, False),
+    ],
+)
+def test_exits_build_on_answers_where_all_is_trained_or_as_told(
+    files: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], recycles: bool
+) -> None:
+    """The weight that val would give is made one, so that it is there whatever was learnt."""
+    monkeypatch.setattr(steps, "carried_on", lambda *_: {(0, 1): 1.0})
+    found = run(files, "out", head="linear", epochs=1, **options)
+    assert found.info["recycled"] == [1.0 if recycles else 0.0]
+    own = [t.name for t in onnx.load(files / "out" / "model.lowered.onnx").graph.output]
+    model = onnx.load(files / "out" / "model.quant.onnx")
+    ops = [node.op_type for node in model.graph.node if node.name.startswith("final/")]
+    assert ops == (["Mul", "Add"] if recycles else []) and len(own) == 2
+    static, final = found.summary.static_trained or found.summary.static, found.summary.exits[-1]
+    if not recycles:
+        assert static.accuracy_quant == final.accuracy_quant
+    assert found.passed, "files answer as the flat network does"
+
+
+def test_a_rule_that_is_fitted_and_taking_over_answers_exclude_each_other(files: Path) -> None:
+    with pytest.raises(InputError, match="`recycle` changes logits, and 'gate', by which exit_0 decides"):
+        run(files, "out", confidence="gate", recycle=True)
+    assert not (files / "out").exists()
 
 
 @pytest.mark.slow
