@@ -50,21 +50,22 @@ class ExitLosses:
     recipe: JointRecipe
     weights: Sequence[float]
 
-    def __call__(self, answers: Sequence[Tensor], labels: Tensor, teacher: Tensor | None) -> Tensor:
+    def __call__(self, answers: Sequence[Tensor], labels: Tensor, taught: Sequence[Tensor]) -> Tensor:
         """Return the weighted sum of the losses of all exits.
 
         Args:
             answers: Logits [N, classes] of each exit, the final one last.
             labels: [N].
-            teacher: Logits of the network as it was given, if it teaches.
+            taught: Logits of what teaches: one for all exits, or one for each; none if nothing does.
         """
         recipe, final = self.recipe, answers[-1].detach()
         total = answers[-1].new_zeros((), dtype=torch.float32)
         for number, (answer, weight) in enumerate(zip(answers, self.weights, strict=True)):
             loss = functional.cross_entropy(answer.float(), labels, label_smoothing=recipe.smoothing)
-            if teacher is not None:
+            if taught:
                 early = number < len(answers) - 1
                 share = recipe.teacher_share if early else recipe.final_teacher_share
+                teacher = taught[number if len(taught) > 1 else 0]
                 told = distillation(answer, teacher, recipe.teacher_temperature).mean()
                 loss = (1 - share) * loss + share * told
             if recipe.final_share and number < len(answers) - 1:

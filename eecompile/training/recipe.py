@@ -8,6 +8,8 @@ from passes.errors import InputError
 
 FROZEN, JOINT, SCRATCH = "frozen", "joint", "scratch"
 TRAINERS = (FROZEN, JOINT, SCRATCH)
+PTQ, QAT = "ptq", "qat"
+QUANTIZERS = (PTQ, QAT)
 AUTO, YES, NO = "auto", "yes", "no"
 ADAMW, SGD = "adamw", "sgd"
 EQUILIBRIUM, NONE = "equilibrium", "none"
@@ -51,7 +53,7 @@ def _check(recipe: object) -> None:
     for name in ("dropout", "average", "backbone_first", "momentum", "norm_momentum"):
         if name in values and not 0 <= values[name] < 1:
             raise InputError(f"`{name}` of a recipe is at least 0 and less than 1, not {values[name]}")
-    for name in ("batch", "epochs", "samples"):
+    for name in ("batch", "epochs", "samples", "least_epochs"):
         if values.get(name) is not None and values[name] < 1:
             raise InputError(f"`{name}` of a recipe is at least 1, not {values[name]}")
 
@@ -111,7 +113,8 @@ class JointRecipe:
     """How backbone and exits are trained together. Found on CIFAR-10 validation images with ResNet8.
 
     Attributes:
-        samples: Images seen over all epochs, of which there are 5 to 200.
+        samples: Images seen over all epochs, of which there are ``least_epochs`` to 200.
+        least_epochs: So many at least, however many images there are.
         epochs: How often each image is seen, instead of that.
         batch: Images per step.
         optimizer: ``adamw``, or ``sgd`` with Nesterov's momentum.
@@ -150,6 +153,7 @@ class JointRecipe:
     """
 
     samples: int = 725_000
+    least_epochs: int = 5
     epochs: int | None = None
     batch: int = 128
     optimizer: str = ADAMW
@@ -188,8 +192,23 @@ class JointRecipe:
         """Return how often each of ``count`` images is seen."""
         if self.epochs is not None:
             return self.epochs
-        return _epochs(self.samples, count, least=5, most=200)
+        return _epochs(self.samples, count, least=self.least_epochs, most=200)
 
 
 # From fresh weights: no teacher, a longer way, and a backbone that learns as fast as the heads.
 FRESH = JointRecipe(samples=1_450_000, teacher_share=0.0, final_teacher_share=0.0, backbone_rate=1.0)
+
+# For integers, from weights that were rounded already: near where they are, and nothing on no grid.
+QUANTIZED = JointRecipe(
+    samples=50_000,
+    least_epochs=1,
+    rate=2e-4,
+    decay=0.0,
+    backbone_rate=1.0,
+    teacher_share=0.9,
+    final_teacher_share=0.9,
+    teacher_temperature=4.0,
+    batch_norm=NOWHERE,
+    average=0.99,
+    bfloat16=NO,
+)

@@ -72,6 +72,7 @@ def test_names_of_nodes_and_constants_are_those_of_before() -> None:
 CHANGED: dict[str, dict[str, Any]] = {
     "epochs": {"epochs": 3},
     "samples": {"samples": 7 * 120},
+    "least_epochs": {"least_epochs": 3},
     "batch": {"batch": 32},
     "optimizer": {"optimizer": "sgd"},
     "rate": {"rate": 2e-2},
@@ -102,7 +103,11 @@ CHANGED: dict[str, dict[str, Any]] = {
     "cutout": {"cutout": 0.5},
     "bfloat16": {"bfloat16": "auto"},
 }
-WITH: dict[str, dict[str, Any]] = {"momentum": {"optimizer": "sgd"}, "samples": {"epochs": None}}
+WITH: dict[str, dict[str, Any]] = {
+    "momentum": {"optimizer": "sgd"},
+    "samples": {"epochs": None},
+    "least_epochs": {"epochs": None, "samples": 1},
+}
 
 
 @pytest.fixture(scope="module")

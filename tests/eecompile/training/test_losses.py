@@ -21,8 +21,8 @@ SURE, LABEL = torch.tensor([[LN3, 0.0]]), torch.tensor([0])
 EVEN = torch.zeros(1, 2)
 
 
-def loss(answers: list[Any], weights: list[float], teacher: Any = None, **recipe: Any) -> float:
-    found = ExitLosses(JointRecipe(**{**PLAIN, **recipe}), weights)(answers, LABEL, teacher)
+def loss(answers: list[Any], weights: list[float], *taught: Any, **recipe: Any) -> float:
+    found = ExitLosses(JointRecipe(**{**PLAIN, **recipe}), weights)(answers, LABEL, taught)
     return float(found)
 
 
@@ -56,7 +56,7 @@ def test_the_network_as_it_was_teaches_early_exits_and_the_final_one_by_a_share_
 def test_the_final_exit_teaches_the_others_and_learns_nothing_from_them() -> None:
     early, final = EVEN.clone().requires_grad_(), SURE.clone().requires_grad_()
     recipe = JointRecipe(**{**PLAIN, "final_share": 0.5, "final_temperature": 1.0})
-    found = ExitLosses(recipe, [1.0, 0.0])([early, final], LABEL, None)
+    found = ExitLosses(recipe, [1.0, 0.0])([early, final], LABEL, [])
     told = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
     assert float(found.detach()) == pytest.approx(0.5 * math.log(2) + 0.5 * told, rel=1e-5)
     found.backward()  # type: ignore[no-untyped-call]
