@@ -69,6 +69,8 @@ def run(
     resume: bool = False,
     confidence: str | None = None,
     recycle: bool | None = None,
+    quantize: str | None = None,
+    qat_epochs: int | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -117,6 +119,10 @@ def run(
             inserted exits decide by ``max_softmax``, and those of the network by the rules it records.
         recycle: Exits add to their logits those of the exit before, times a weight that suits val; if absent,
             where ``train`` is not ``frozen`` and no rule of confidence is fitted to the logits of one exit.
+        quantize: How integers are found: ``ptq`` by calibration and rounding (if absent), ``qat`` by training
+            behind that, of the network with its exits and of the static one on its own
+            (`docs/quantization.md`).
+        qat_epochs: How often each image is seen in that training; as its recipe has it if absent.
         progress: Called with one line of text per step.
 
     Returns:
@@ -125,7 +131,7 @@ def run(
     """
     from eecompile.run.main import run as run_pipeline
     from eecompile.run.options import MAX_DROP, RunOptions
-    from eecompile.training.recipe import FROZEN
+    from eecompile.training.recipe import FROZEN, PTQ
     from targets.objective import objective_named
 
     given = {
@@ -136,7 +142,7 @@ def run(
         "max_latency_p95": max_latency_p95, "max_worst_latency": max_worst_latency,
         "max_final_ratio": max_final_ratio, "max_cost_ratio": max_cost_ratio,
         "train": train, "epochs": epochs, "resume": resume, "confidence": confidence,
-        "recycle": recycle,
+        "recycle": recycle, "quantize": quantize, "qat_epochs": qat_epochs,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -168,6 +174,8 @@ def run(
         resume=resume,
         confidence=confidence,
         recycle=recycle,
+        quantize=PTQ if quantize is None else quantize,
+        qat_epochs=qat_epochs,
     )
     return run_pipeline(options, progress)
 

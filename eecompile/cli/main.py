@@ -41,6 +41,8 @@ from eecompile.cli.options import (
     OPTIMISTIC,
     POINT,
     PREPROCESS,
+    QAT_EPOCHS,
+    QUANTIZE,
     RATIOS,
     RECYCLE,
     RESUME,
@@ -151,6 +153,8 @@ def run(
     resume: RESUME = False,
     confidence: CONFIDENCE = None,
     recycle: RECYCLE = None,
+    quantize: QUANTIZE = None,
+    qat_epochs: QAT_EPOCHS = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -165,7 +169,7 @@ def run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
         point, speculate, min_gain, rules, schedule, max_latency, guarantee,
          max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs, resume,
-         confidence, values.parse_switch("--recycle", recycle),
+         confidence, values.parse_switch("--recycle", recycle), quantize, qat_epochs,
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)

@@ -248,6 +248,17 @@ RECYCLE = Annotated[
         "--train is not frozen and no rule of --confidence is fitted]",
     ),
 ]
+QUANTIZE = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ptq|qat",
+        help="How integers are found: by calibration alone, or by training behind it. [default: ptq]",
+    ),
+]
+QAT_EPOCHS = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="How often each image is seen in that training. [default: by its recipe]"),
+]
 RESUME = Annotated[
     bool,
     typer.Option("--resume", help="Go on with the training of a run into --out that was interrupted."),

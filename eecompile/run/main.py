@@ -22,7 +22,7 @@ from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.run.steps import COST_STEPS, STEPS
 from eecompile.run_files import directory
 from eecompile.run_files.summary import Summary
-from eecompile.training.recipe import FROZEN, SCRATCH
+from eecompile.training.recipe import FROZEN, QAT, SCRATCH
 from eecompile.training.torch_needed import import_torch
 from passes.confidence import confidence_rule
 from passes.errors import InputError
@@ -155,12 +155,17 @@ def _check_told(options: RunOptions, prepared: Prepared) -> None:
             "are all kept",
             "give a number with `exits`, or leave `min_gain` away",
         )
-    if options.train == FROZEN and not prepared.inserted and options.told & {"epochs", "resume"}:
+    if options.train == FROZEN and not prepared.inserted and options.told & _of_training(options):
         raise InputError(
             f"nothing is trained: {options.model} brings exits of its own, and `train` frozen leaves them as "
             "they are",
             "leave `epochs` and `resume` away, or say `train` joint",
         )
+
+
+def _of_training(options: RunOptions) -> set[str]:
+    """Return the options that change nothing where no exits are trained."""
+    return {"epochs"} if options.quantize == QAT else {"epochs", "resume"}
 
 
 def _check_in_time(prepared: Prepared, options: RunOptions) -> None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from eecompile.training.recipe import FROZEN, TRAINERS
+from eecompile.training.recipe import FROZEN, PTQ, QAT, QUANTIZERS, TRAINERS
 from passes.confidence import confidence_rule
 from passes.errors import InputError, did_you_mean
 from passes.heads.designs import check_heads
@@ -55,6 +55,8 @@ class RunOptions:
     resume: bool = False
     confidence: str | None = None
     recycle: bool | None = None
+    quantize: str = PTQ
+    qat_epochs: int | None = None
 
     def __post_init__(self) -> None:
         check_heads(self.head)
@@ -78,7 +80,25 @@ class RunOptions:
             raise InputError(
                 f"`epochs` is at least 1, not {self.epochs}", "it is how often each image is seen"
             )
+        self._check_quantization()
         check_seed(self.seed)
+
+    def _check_quantization(self) -> None:
+        if self.quantize not in QUANTIZERS:
+            raise InputError(
+                f"`quantize` cannot be '{self.quantize}'", did_you_mean(self.quantize, QUANTIZERS)
+            )
+        if self.qat_epochs is None:
+            return
+        if self.qat_epochs < 1:
+            raise InputError(
+                f"`qat_epochs` is at least 1, not {self.qat_epochs}", "it is how often each image is seen"
+            )
+        if self.quantize != QAT:
+            raise InputError(
+                "`qat_epochs` says how long is trained for integers, and without `quantize` qat nothing is",
+                "say `quantize` qat, or leave `qat_epochs` away",
+            )
 
     @property
     def recycles(self) -> bool:

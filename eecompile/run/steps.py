@@ -19,26 +19,25 @@ from eecompile.exits.choice import oversized
 from eecompile.exits.confidence_fits import fitted
 from eecompile.exits.recycling import Carried, carried_on, network_with
 from eecompile.exits.reliability import reliability
-from eecompile.quantization.assignment import assign_precisions
-from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.run import provenance, summarize, tables
 from eecompile.run.accelerator import is_file
 from eecompile.run.choosing import choose_on_val
 from eecompile.run.curve import front
-from eecompile.run.evidence import Baseline, Evidence
+from eecompile.run.evidence import Evidence
 from eecompile.run.other_models import recost
 from eecompile.run.per_image import samples_of
 from eecompile.run.prepare import cost_of, cycles_by_model
+from eecompile.run.quantizing import quantize
 from eecompile.run_files import directory
 from eecompile.run_files.samples import write_samples
-from eecompile.training.recipe import FRESH, FROZEN, JOINT, SCRATCH, JointRecipe, Recipe
+from eecompile.training.recipe import FRESH, FROZEN, SCRATCH, JointRecipe, Recipe
 from passes.exits.added_head import reading_on
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.exits.insert_exits import add_rival_heads
 from passes.files import write_atomic
 from passes.heads.designs import AUTO, HeadDesign, rivals_on
 from passes.registry import parse_pipeline
-from passes.state import copy_graph, state_of
+from passes.state import state_of
 from targets.contract.target import Target
 from targets.evaluation.points import choose_point
 from targets.evaluation.report import CostReport
@@ -127,30 +126,6 @@ def _rivals(graph: gs.Graph, trainer: str) -> dict[str, tuple[HeadDesign, ...]]:
         item.mount: rivals_on(reading_on(tensors[item.mount], graph).shape, joint=trainer != FROZEN)
         for item in state_of(graph).exits[:-1]
     }
-
-
-def quantize(evidence: Evidence) -> None:
-    """Bring the network into Q/DQ and integer form, each node by the numbers of the core it runs on."""
-    evidence.quantized, evidence.lowered, evidence.calibration = _integer_forms(
-        evidence, evidence.prepared.graph
-    )
-    evidence.baseline = None
-    if evidence.training["trainer"] in (JOINT, SCRATCH):
-        quantized, lowered, told = _integer_forms(evidence, evidence.prepared.plain)
-        evidence.baseline = Baseline(quantized, lowered)
-        evidence.calibration["static"] = told
-
-
-def _integer_forms(evidence: Evidence, graph: gs.Graph) -> tuple[gs.Graph, gs.Graph, dict[str, Any]]:
-    """Return a network in Q/DQ form and with integer operators, and how it was calibrated."""
-    images = evidence.preprocess.apply(evenly(evidence.dataset.train.x, IMAGES))
-    quantized = copy_graph(graph)
-    schemes = assign_precisions(quantized, evidence.prepared.target, evidence.options.objective.for_schedules)
-    done = calibrate(quantized, images)
-    parse_pipeline("quantize")(quantized)
-    lowered = copy_graph(quantized)
-    parse_pipeline("fold-qdq")(lowered)
-    return quantized, lowered, {"images": done.images, "schemes": schemes, "rounding": done.rounding}
 
 
 def answer(evidence: Evidence) -> None:

@@ -112,6 +112,7 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
             else _static_result(static, evidence.float_test.correct[-1], evidence.lowered_test.correct[-1])
         ),
         trainer=evidence.training["trainer"],
+        quantize=evidence.options.quantize,
         exits=tuple(_exit_results(evidence, where, dynamic)),
         expected=Expected(
             **cost_json(expected, costs.error_bars),

@@ -269,7 +269,7 @@ class Summary(_Frozen):
     against it. ``static_trained`` is the network that was trained together with its exits, without them
     (``None`` where the backbone was not trained), and ``trainer`` what was trained: ``frozen`` (heads),
     ``joint``,
-    ``scratch``, or ``None`` for nothing.
+    ``scratch``, or ``None`` for nothing. ``quantize`` says how integers were found: ``ptq`` or ``qat``.
     ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
     were asked for), ``never_taken`` names exits that were asked for and that no threshold makes acceptable.
     ``guarantee`` says what was promised of the drop (``None`` where nothing was).
@@ -302,6 +302,7 @@ class Summary(_Frozen):
     saving: Saving | None
     static_trained: StaticResult | None = None
     trainer: str | None = None
+    quantize: str | None = None
     host_sensitivity: tuple[HostSensitivity, ...] = ()
     validation: str = NONE
     intervals: IntervalInfo | None = None

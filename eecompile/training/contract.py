@@ -62,7 +62,7 @@ class Course:
             images: What it is trained on.
             recipe: How.
             trained: Names of the exits whose heads are drawn anew.
-            trainer: ``frozen``, ``joint`` or ``scratch``.
+            trainer: ``frozen``, ``joint``, ``scratch`` or ``qat``.
         """
         seen = [*vars(images.train).values(), images.preprocess, *vars(images.val).values()]
         how = {item.name: repr(getattr(recipe, item.name)) for item in fields(recipe)}
@@ -81,7 +81,7 @@ class TrainingLog:
     """What is told of a training, in ``run.json``.
 
     Attributes:
-        trainer: ``frozen``, ``joint`` or ``scratch``.
+        trainer: ``frozen``, ``joint``, ``scratch`` or ``qat``.
         trained: Names of the exits whose heads were trained.
         recipe: What was decided before.
         seed: Of all that was random.

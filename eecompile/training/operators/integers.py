@@ -20,6 +20,8 @@ Tensor = torch.Tensor
 _RANGES = {
     "uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767),
     "uint4": (0, 15), "int4": (-8, 7),
+    # biases of graphs that are only trained; ONNX has no such operator
+    "int32": (-(2**31), 2**31 - 1),
 }  # fmt: skip
 
 
@@ -82,9 +84,10 @@ def quantize(node: gs.Node) -> TorchStep:
         raise untrainable(node, f"it quantizes to {kind}")
     low, high = _RANGES[kind]
     lined_up = _lining_up(node)
+    wide = kind == "int32"  # more than a float32 tells apart
 
     def run(x: Tensor, scale: Tensor, offset: Tensor | None = None) -> Tensor:
-        found = rounded(x / lined_up(scale))
+        found = rounded(x.double() / lined_up(scale).double() if wide else x / lined_up(scale))
         return (found if offset is None else found + offset).clamp(low, high)
 
     return TorchStep(run, (0, 1), _offset(zero, lined_up))

@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile import api
-from eecompile.run import steps
+from eecompile.run import quantizing, steps
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.main import training_folder
@@ -175,7 +175,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_files(
         raise StoppedError
 
     with monkeypatch.context() as patched, pytest.raises(StoppedError):
-        patched.setattr(steps, "calibrate", broken)
+        patched.setattr(quantizing, "calibrate", broken)
         run(files, "out", **options, progress=told.append)
     assert kept.is_dir() and f"what was trained so far is in {kept}" in told[-1]
     assert not (files / "out").exists()

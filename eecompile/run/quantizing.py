@@ -1,0 +1,97 @@
+"""From the float network to integers: calibrated and rounded, and with ``qat`` trained for that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import onnx_graphsurgeon as gs
+
+from eecompile.data.dataset import evenly
+from eecompile.quantization.assignment import assign_precisions
+from eecompile.quantization.calibration import IMAGES, calibrate
+from eecompile.run.evidence import Baseline, Evidence
+from eecompile.training.recipe import JOINT, QAT, QUANTIZED, SCRATCH
+from passes.exits.chain import keep_exits
+from passes.registry import parse_pipeline
+from passes.state import copy_graph, state_of
+
+Told = dict[str, Any]
+
+
+def quantize(evidence: Evidence) -> None:
+    """Bring the network into Q/DQ and integer form, each node by the numbers of the core it runs on.
+
+    With ``qat`` the static network is trained for its integers on its own. Where the backbone was trained
+    with its exits, all of the network is trained likewise; where not, it takes over that backbone, and only
+    the heads are trained.
+    """
+    graph, trains = evidence.prepared.graph, evidence.options.quantize == QAT
+    evidence.baseline = None
+    calibrated, told = _calibrated(evidence, graph)
+    if evidence.training["trainer"] in (JOINT, SCRATCH):
+        plain = evidence.prepared.plain
+        static, told["static"] = _calibrated(evidence, plain)
+        if trains:
+            told["static"]["training"] = _trained(evidence, static, plain, "static")
+            told["training"] = _trained(evidence, calibrated, graph, "exits")
+        evidence.baseline = Baseline(*_integer_forms(static))
+    elif trains:
+        alone = keep_exits(calibrated, [])
+        told["static"] = {"training": _trained(evidence, alone, keep_exits(graph, []), "static")}
+        _take_over(alone, calibrated)
+        if len(state_of(graph).exits) > 1:
+            told["training"] = _trained(evidence, calibrated, graph, "exits", heads_only=True)
+    evidence.quantized, evidence.lowered = _integer_forms(calibrated)
+    evidence.calibration = told
+
+
+def _calibrated(evidence: Evidence, graph: gs.Graph) -> tuple[gs.Graph, Told]:
+    """Return a copy with integer grids and weights on them, and how it was calibrated."""
+    options = evidence.options
+    images = evidence.preprocess.apply(evenly(evidence.dataset.train.x, IMAGES))
+    calibrated = copy_graph(graph)
+    schemes = assign_precisions(calibrated, evidence.prepared.target, options.objective.for_schedules)
+    done = calibrate(calibrated, images)
+    return calibrated, {"images": done.images, "schemes": schemes, "rounding": done.rounding}
+
+
+def _trained(
+    evidence: Evidence, calibrated: gs.Graph, graph: gs.Graph, part: str, heads_only: bool = False
+) -> Told:
+    """Train a calibrated network for its integers, in place, by what ``graph`` answers; return the log."""
+    from eecompile.training.checkpoint import Checkpoints
+    from eecompile.training.contract import Course, TrainingImages
+    from eecompile.training.quantized import train_quantized
+
+    options, dataset = evidence.options, evidence.dataset
+    recipe = QUANTIZED if options.qat_epochs is None else replace(QUANTIZED, epochs=options.qat_epochs)
+    checkpoints = Checkpoints(evidence.checkpoints, {}, options.resume).part(f"quantized-{part}")
+    course = Course(options.seed, evidence.clock.detail, checkpoints)
+    images = TrainingImages(dataset.train, dataset.val, evidence.preprocess)
+    what = (
+        "the static network"
+        if part == "static"
+        else "the heads"
+        if heads_only
+        else "the network with its exits"
+    )
+    evidence.clock.progress(f"{what}, trained for integers")
+    return train_quantized(calibrated, graph, images, recipe, course, heads_only=heads_only).to_json()
+
+
+def _take_over(source: gs.Graph, graph: gs.Graph) -> None:
+    """Give constants of ``graph`` the values that they have in ``source``, a part of it."""
+    tensors = graph.tensors()
+    for name, tensor in source.tensors().items():
+        if isinstance(tensor, gs.Constant):
+            tensors[name].values = tensor.values
+
+
+def _integer_forms(calibrated: gs.Graph) -> tuple[gs.Graph, gs.Graph]:
+    """Return a calibrated network in Q/DQ form and with integer operators."""
+    quantized = copy_graph(calibrated)
+    parse_pipeline("quantize")(quantized)
+    lowered = copy_graph(quantized)
+    parse_pipeline("fold-qdq")(lowered)
+    return quantized, lowered

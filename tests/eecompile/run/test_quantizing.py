@@ -1,0 +1,123 @@
+"""Integers by calibration and by training: what is trained, what it is held against, what is told of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from eecompile import api
+from eecompile.run import quantizing, steps
+from eecompile.run.main import training_folder
+from eecompile.training.recipe import QUANTIZED, JointRecipe, Recipe
+from passes.errors import InputError
+from tests.eecompile.small_models import write_images, write_skip_net
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_skip_net(tmp_path / "net.onnx")
+    write_images(tmp_path / "images.npz")
+    monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=128))
+    monkeypatch.setattr(steps, "JointRecipe", lambda: JointRecipe(batch=16, epochs=1, bfloat16="no"))
+    monkeypatch.setattr(quantizing, "QUANTIZED", replace(QUANTIZED, batch=16, rate=0.05, average=0.0))
+    return tmp_path
+
+
+def run(at: Path, out: str, **options: Any) -> Any:
+    given = {"data": str(at / "images.npz"), "exits": "1", "head": "linear", "preprocess": "raw",
+             "max_drop": 100.0}  # fmt: skip
+    return api.run(at / "net.onnx", out=at / out, **{**given, **options})
+
+
+def weights(file: Path) -> dict[str, Any]:
+    found = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(file).graph.initializer}
+    return {name: value for name, value in found.items() if value.dtype == np.uint8 and value.ndim > 1}
+
+
+def test_frozen_heads_stand_on_the_backbone_of_the_static_network(files: Path) -> None:
+    plain = run(files, "ptq").summary
+    result = run(files, "qat", quantize="qat", qat_epochs=2)
+    found, told = result.summary, json.loads((files / "qat" / "run.json").read_text())
+    assert found.static.accuracy_float == plain.static.accuracy_float, "that of the network as it was given"
+    assert found.static.macs == plain.static.macs and found.static_trained is None
+    assert (found.quantize, plain.quantize) == ("qat", "ptq")
+    assert "--quantize qat" in told["command"] and "--qat-epochs 2" in told["command"]
+    static, heads = told["calibration"]["static"]["training"], told["calibration"]["training"]
+    assert static["trainer"] == heads["trainer"] == "qat" and len(static["epochs"]) == 2
+    assert set(static["epochs"][0]["accuracy"]) == {"final"}
+    assert {epoch["accuracy"]["final"] for epoch in heads["epochs"]} == {
+        static["epochs"][-1]["accuracy"]["final"]
+    }
+    same, others = (weights(files / name / "model.exits.onnx") for name in ("ptq", "qat"))
+    assert same.keys() == others.keys(), "the network in float is what it was"
+    mine, theirs = (weights(files / name / "model.quant.onnx") for name in ("qat", "ptq"))
+    assert mine.keys() == theirs.keys()
+    assert not any(np.array_equal(mine[name], theirs[name]) for name in mine), "backbone and heads"
+    assert result.passed
+
+
+def test_where_all_is_trained_both_networks_are_trained_for_integers_on_their_own(files: Path) -> None:
+    plain = run(files, "ptq", train="joint").summary
+    found = run(files, "qat", train="joint", quantize="qat", qat_epochs=1)
+    summary, told = found.summary, found.info["calibration"]
+    assert summary.static.accuracy_float == plain.static.accuracy_float
+    assert set(told["training"]["epochs"][0]["accuracy"]) == {"exit_0", "final"}
+    assert set(told["static"]["training"]["epochs"][0]["accuracy"]) == {"final"}
+    assert "training" not in run(files, "again", train="joint").info["calibration"]
+    alone = run(files, "alone", quantize="qat", qat_epochs=1).summary
+    assert summary.static == alone.static, "static has nothing of exits, and no exit was trained with it"
+
+
+class StoppedError(Exception):
+    """The run ends here."""
+
+
+@pytest.mark.slow
+def test_a_run_that_was_interrupted_while_it_trains_for_integers_ends_with_the_same_files(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"quantize": "qat", "qat_epochs": 2}
+    run(files, "whole", **options)
+
+    def broken(*_: object) -> None:
+        raise StoppedError
+
+    with monkeypatch.context() as patched, pytest.raises(StoppedError):
+        patched.setattr(quantizing, "_take_over", broken)
+        run(files, "out", **options)
+    assert (training_folder(files / "out") / "quantized-static" / "epoch.pt").exists()
+    with pytest.raises(InputError, match="is of another recipe"):
+        run(files, "out", **{**options, "qat_epochs": 3}, resume=True)
+    run(files, "out", **options, resume=True)
+    for name in ("model.exits.onnx", "model.lowered.onnx", "summary.json"):
+        assert (files / "out" / name).read_bytes() == (files / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"quantize": "int8"}, "`quantize` cannot be 'int8'"),
+        ({"quantize": "qat", "qat_epochs": 0}, "`qat_epochs` is at least 1, not 0"),
+        ({"quantize": "ptq", "qat_epochs": 2}, "without `quantize` qat nothing is"),
+    ],
+)
+def test_what_cannot_be_is_refused(files: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        run(files, "out", **options)
+
+
+def test_a_network_with_exits_of_its_own_is_trained_for_integers(files: Path) -> None:
+    api.opt(files / "net.onnx", "canonicalize,insert-exits{at=1,head=linear}", files / "exits.onnx")
+    found = api.run(
+        files / "exits.onnx", data=str(files / "images.npz"), out=files / "out", preprocess="raw",
+        max_drop=100.0, quantize="qat", qat_epochs=1,
+    )  # fmt: skip
+    assert found.summary.trainer is None and found.info["calibration"]["training"]["trained"] == ["exit_0"]
