@@ -43,7 +43,7 @@ NEEDS: tuple[OptionNeed, ...] = (
     OptionNeed("run", "epochs", ("data",), "says how often images are seen while exits are trained"),
     OptionNeed("run", "quantize", ("data",), "says how integers are found for what is seen in images"),
     OptionNeed(
-        "run", "qat_epochs", ("quantize",), "says how often images are seen while it is trained for integers"
+        "run", "qat_epochs", ("data",), "says how often images are seen while it is trained for integers"
     ),
     OptionNeed("run", "resume", ("data",), "goes on with a training that was interrupted"),
     OptionNeed("cost", "head", ("exits",), "says what the heads of inserted exits look like"),

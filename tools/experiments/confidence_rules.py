@@ -29,7 +29,8 @@ from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import cost_of, prepare
-from eecompile.run.steps import open_images, quantize, train
+from eecompile.run.quantizing import quantize
+from eecompile.run.steps import open_images, train
 from passes.confidence import GATE, MAX_SOFTMAX, ConfidenceRule, confidence_rule
 from passes.exits.chain import keep_exits
 from passes.state import state_of

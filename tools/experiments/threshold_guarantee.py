@@ -26,7 +26,7 @@ from eecompile.exits.answers import Answers
 from eecompile.exits.guarantee import TESTS, differences, fixed_sequence, path_through
 from eecompile.exits.statistics import DropBound
 from eecompile.exits.thresholds import Limit, Observed, choose, leaves_at
-from eecompile.run import steps
+from eecompile.run import quantizing, steps
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
@@ -86,7 +86,7 @@ def answered(options: argparse.Namespace) -> tuple[Observed, NDArray[np.float64]
     ready = prepare(made.model, target, EDP, made.exits, made.head, 1)
     with tempfile.TemporaryDirectory() as work:
         evidence = Evidence(made, ready, Clock(lambda text: print(f"# {text}", flush=True)), Path(work))
-        for step in (steps.open_images, steps.train, steps.quantize, steps.answer):
+        for step in (steps.open_images, steps.train, quantizing.quantize, steps.answer):
             step(evidence)
     exits = state_of(evidence.lowered).exits
     kept = [number for number, e in enumerate(exits[:-1]) if e.name in options.keep]

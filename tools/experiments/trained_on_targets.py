@@ -23,7 +23,7 @@ import onnx_graphsurgeon as gs
 import torch
 
 from eecompile.exits.answers import answers
-from eecompile.run import steps
+from eecompile.run import quantizing, steps
 from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
@@ -68,7 +68,7 @@ def summaries(
     evidence = Evidence(options, prepared, Clock(lambda _: None), work)
     steps.open_images(evidence)
     evidence.training = {"trainer": JOINT, "trained": [], "epochs": []}
-    steps.quantize(evidence)
+    quantizing.quantize(evidence)
     steps.answer(evidence)
     print(accuracies(evidence), flush=True)
     for allowed, optimistic in itertools.product(drops, (False, True)):
