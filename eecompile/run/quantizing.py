@@ -27,8 +27,8 @@ def quantize(evidence: Evidence) -> None:
     the heads are trained.
     """
     graph, trains = evidence.prepared.graph, evidence.options.quantize == QAT
-    evidence.baseline = None
     calibrated, told = _calibrated(evidence, graph)
+    evidence.baseline = None
     if evidence.training["trainer"] in (JOINT, SCRATCH):
         plain = evidence.prepared.plain
         static, told["static"] = _calibrated(evidence, plain)
