@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eecompile.exits.reliability import Bin, bins_of, calibration_error
+from eecompile.exits.calibration_error import Bin, bins_of, calibration_error
 from eecompile.report.charts import Frame, framed, ticks
 from eecompile.run_files.samples import SplitSamples
 from eecompile.wording import quantities

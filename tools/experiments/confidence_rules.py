@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.exits.answers import Answers, answers, right
+from eecompile.exits.calibration_error import calibration_error
 from eecompile.exits.confidence_fits import fitted, gate_of
-from eecompile.exits.reliability import calibration_error, reliability
+from eecompile.exits.reliability import reliability
 from eecompile.exits.statistics import DropBound, paired_drop
 from eecompile.exits.thresholds import Limit, Observed, choose, leaves_at
 from eecompile.run.accelerator import open_target

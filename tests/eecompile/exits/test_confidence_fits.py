@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from eecompile.exits.answers import Answers
+from eecompile.exits.calibration_error import calibration_error
 from eecompile.exits.confidence_fits import COLDEST, HOTTEST, fitted, gate_of, temperature_of
-from eecompile.exits.reliability import calibration_error
 from passes.confidence import GATE, MARGIN, MAX_SOFTMAX, PATIENCE
 from passes.confidence.gate import LearnedGate
 from passes.confidence.probabilities import Entropy, MaxSoftmax

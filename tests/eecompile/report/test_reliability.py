@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eecompile.exits.reliability import calibration_error
+from eecompile.exits.calibration_error import calibration_error
 from eecompile.report.reliability import reliability_chart
 from tests.eecompile.fabricated_run import samples
 
