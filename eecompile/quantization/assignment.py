@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import onnx_graphsurgeon as gs
 
-from passes.errors import InputError
+from passes.errors import InputError, NoSolutionError
+from passes.exits.chain import keep_exits
 from passes.integers.schemes import Scheme, scheme
 from passes.operator_sets import QUANTIZED_LINEAR
 from passes.registry import parse_pipeline
-from passes.state import copy_graph, state_of
+from passes.state import Exit, copy_graph, state_of
 from targets.contract.target import Target
 from targets.evaluation.report import evaluate
 from targets.objective import EDP, Objective
@@ -35,6 +36,40 @@ def assign_precisions(
         InputError: A target with a core without a scheme.
         NoSolutionError: A layer no core takes.
     """
+    try:
+        chosen = _chosen(graph, target, objective, allow_refused)
+    except NoSolutionError:
+        exits = state_of(graph).exits
+        if len(exits) <= 2:
+            raise
+        # All exits that are tried need not fit together: they are not delivered together.
+        chosen = {}
+        for item in exits[:-1]:
+            chosen |= _chosen_alone(graph, item, target, objective, allow_refused)
+    state_of(graph).precisions = {
+        node.name: chosen[node.name].precision(weighted=node.op in QUANTIZED_LINEAR)
+        for node in graph.nodes
+        if node.name in chosen
+    }
+    return tuple(sorted({found.name for found in chosen.values()}))
+
+
+def _chosen_alone(
+    graph: gs.Graph, item: Exit, target: Target, objective: Objective, allow_refused: bool
+) -> dict[str, Scheme]:
+    """Return the schemes of a network with one early exit and what that reads, by the names of ``graph``."""
+    by_name = {e.name: e for e in state_of(graph).exits}
+    names = [item.name]
+    while by_name[names[0]].reads:
+        names.insert(0, by_name[names[0]].reads)
+    found = _chosen(keep_exits(graph, names), target, objective, allow_refused)
+    back = {f"exit_{number}": name for number, name in enumerate(names)}
+    parts = ((name.partition("/"), scheme) for name, scheme in found.items())
+    return {back.get(first, first) + slash + rest: scheme for (first, slash, rest), scheme in parts}
+
+
+def _chosen(graph: gs.Graph, target: Target, objective: Objective, allow_refused: bool) -> dict[str, Scheme]:
+    """Return the scheme of each node that takes a core."""
     schemes = {core.name: _scheme_of(target, core.name) for core in target.arch.cores}
     named = copy_graph(graph)
     parse_pipeline(target.pipeline(quantized=False))(named)
@@ -42,13 +77,7 @@ def assign_precisions(
     of_layer = {layer.name: schemes[layer.core] for layer in costs.layers}
     of_layer |= {refusal.layer: next(iter(schemes.values())) for refusal in costs.refusals}
     layers = state_of(named).layers
-    chosen = {node.name: of_layer[layer] for node in graph.nodes if (layer := layers[node.name]) in of_layer}
-    state_of(graph).precisions = {
-        node.name: chosen[node.name].precision(weighted=node.op in QUANTIZED_LINEAR)
-        for node in graph.nodes
-        if node.name in chosen
-    }
-    return tuple(sorted({found.name for found in chosen.values()}))
+    return {node.name: of_layer[layer] for node in graph.nodes if (layer := layers[node.name]) in of_layer}
 
 
 def _scheme_of(target: Target, core: str) -> Scheme:

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from eecompile import api
+from eecompile.quantization import assignment
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import calibrate
 from eecompile.run import steps
 from eecompile.training.recipe import Recipe
-from passes.errors import InputError
+from passes.errors import InputError, NoSolutionError
 from passes.exits.recognise import recognise_exits
 from passes.integers.schemes import scheme
 from passes.model.graph import load
@@ -127,3 +128,22 @@ def test_weights_are_costed_at_the_bits_of_their_precision_however_wide_they_are
         assert {x.bits[1] for x in report.layers if x.layer.macs} == {8}
         cycles[bits] = report.total.latency_cycles
     assert cycles[2] < cycles[4] < cycles[8], "NE16 takes the bits of weights one after the other"
+
+
+def test_exits_that_do_not_fit_together_are_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same precisions come of networks with one exit each, if the one with all is refused."""
+    graph = load(Path(__file__).parents[3] / "examples" / "digits_resnet.onnx")
+    parse_pipeline("canonicalize,fold-batchnorm,insert-exits{at=3,head=conv}")(graph)
+    target = load_target("diana")
+    names = assign_precisions(graph, target)
+    expected = dict(state_of(graph).precisions)
+
+    def small(network: gs.Graph, *given: Any, **options: Any) -> Any:
+        if len(state_of(network).exits) > 2:
+            raise NoSolutionError("too large", "fewer exits")
+        return evaluate(network, *given, **options)
+
+    monkeypatch.setattr(assignment, "evaluate", small)
+    assert assign_precisions(graph, target) == names
+    assert state_of(graph).precisions == expected
+    assert any(name.startswith("exit_2/") for name in expected)
