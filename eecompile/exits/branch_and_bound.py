@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -315,46 +315,43 @@ class _Search:
     def _best_of_pair(self, first: int, second: int) -> bool:
         """Offer the cheapest steps of two exits, the others held: of a grid, then around the best."""
         better = False
-        for reach in (None, 1.0 / _GRID):
-            assert self._best is not None
-            steps = [self._grid(number, reach) for number in (first, second)]
+        for share in (1.0, 1.0 / _GRID):
+            steps = [self._grid(number, share) for number in (first, second)]
             totals, lost, gained = self._sums(first, second, steps)
             cheaper = totals < self._total * (1 - 1e-12)
             found = np.flatnonzero(cheaper & (lost - gained <= self._largest_drop + 0.5))
             found = found[np.argsort(totals.ravel()[found], kind="stable")]
             counts = (np.rint(side.ravel()[found]).astype(int) for side in (lost, gained))
             found = found[self._problem.allows(*counts)]
+            if not len(found):
+                continue
             # The cheapest may all lie where neighbours lose too much: others are further behind.
-            for place in np.unique(np.geomspace(1, max(1, len(found)), _LINE_STEPS).astype(int)) - 1:
-                if not len(found):
-                    break
-                row, column = divmod(int(found[place]), len(steps[1]))
-                moved = list(self._best)
-                moved[first], moved[second] = int(steps[0][row]), int(steps[1][column])
-                if self._offer(tuple(moved)):
-                    better = True
-                    break
+            places = np.unique(np.geomspace(1, len(found), _LINE_STEPS).astype(int)) - 1
+            rows, columns = np.divmod(found[places], len(steps[1]))
+            moves = zip(steps[0][rows].tolist(), steps[1][columns].tolist(), strict=True)
+            better |= any(self._offer(self._moved({first: one, second: other})) for one, other in moves)
         return better
 
-    def _grid(self, number: int, reach: float | None) -> Ints:
-        """Return steps of an exit to try: of all evenly, or those within a share of all from the best one."""
+    def _moved(self, steps: Mapping[int, int]) -> tuple[int, ...]:
+        """Return the best point with other steps of some exits."""
         assert self._best is not None
-        low, high = self._box[number]
-        if reach is not None:
-            width, at = int(np.ceil(reach * (high - low))), self._best[number]
-            low, high = max(low, at - width), min(high, at + width)
+        return tuple(steps.get(number, step) for number, step in enumerate(self._best))
+
+    def _grid(self, number: int, share: float) -> Ints:
+        """Return steps of an exit to try: evenly of those within a share of all from the best one."""
+        assert self._best is not None
+        (low, high), at = self._box[number], self._best[number]
+        width = int(np.ceil(share * (high - low)))
+        low, high = max(low, at - width), min(high, at + width)
         evenly = np.linspace(low, high, min(_GRID, high - low + 1)).astype(np.int64)
-        return np.unique([*evenly, self._best[number]])
+        return np.unique([*evenly, at])
 
     def _sums(self, first: int, second: int, steps: Sequence[Ints]) -> Sequence[Float64]:
         """Return cost, lost and gained images over all steps of two exits, each [first steps, second steps].
 
         Whoever reaches ``first`` and is sure enough leaves there; of the others, who reaches ``second``.
         """
-        assert self._best is not None
-        point = list(self._best)
-        point[first] = point[second] = 0
-        where = self._problem.where(tuple(point))
+        where = self._problem.where(self._moved({first: 0, second: 0}))
         images, (rows, columns) = np.arange(len(where)), map(len, steps)
         # From which row and column on an image is sure enough.
         row, column = (

@@ -51,11 +51,13 @@ class Tested:
         path: The thresholds, from safe to bold.
         p_values: Of each that was tested: all accepted ones, and the first that failed if one did.
         accepted: How many of the path hold the promise, from the first on.
+        test: Which of ``TESTS`` gave the p-values.
     """
 
     path: tuple[Thresholds, ...]
     p_values: tuple[float, ...]
     accepted: int
+    test: str
 
 
 def binomial(difference: Differences, limit: float) -> float:
@@ -185,8 +187,8 @@ def fixed_sequence(
     for thresholds in path:
         p_values.append(TESTS[test](differences(held, thresholds), max_drop / 100))
         if p_values[-1] > level:
-            return Tested(tuple(path), tuple(p_values), len(p_values) - 1)
-    return Tested(tuple(path), tuple(p_values), len(p_values))
+            return Tested(tuple(path), tuple(p_values), len(p_values) - 1, test)
+    return Tested(tuple(path), tuple(p_values), len(p_values), test)
 
 
 def images_needed(max_drop: float, level: float) -> int:

@@ -70,7 +70,7 @@ def _likeliest(both: Float64, labels: NDArray[np.int64]) -> Float64:
     factors = np.array([1.0, 0.0])
     loss, slope, bend = _loss(both, labels, factors)
     for _ in range(_STEPS):
-        step = np.linalg.solve(bend + _RIDGE * np.eye(2), slope)
+        step = np.linalg.solve(bend, slope)
         length = 1.0
         while length > _SMALL:
             trial = factors - length * step

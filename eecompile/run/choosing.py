@@ -189,7 +189,7 @@ def _info(
     return GuaranteeInfo(
         level=options.guarantee or 0.0,
         max_drop=options.max_drop,
-        test=form_for(len(held.labels), options.max_drop),
+        test=tested.test,
         chosen_on=len(val.labels),
         images=len(held.labels),
         path=len(tested.path),

@@ -69,14 +69,9 @@ def _trained(
     checkpoints = Checkpoints(evidence.checkpoints, {}, options.resume).part(f"quantized-{part}")
     course = Course(options.seed, evidence.clock.detail, checkpoints)
     images = TrainingImages(dataset.train, dataset.val, evidence.preprocess)
-    what = (
-        "the static network"
-        if part == "static"
-        else "the heads"
-        if heads_only
-        else "the network with its exits"
-    )
-    evidence.clock.progress(f"{what}, trained for integers")
+    exits = "the heads" if heads_only else "the network with its exits"
+    what = {"static": "the static network", "exits": exits}
+    evidence.clock.progress(f"{what[part]}, trained for integers")
     return train_quantized(calibrated, graph, images, recipe, course, heads_only=heads_only).to_json()
 
 

@@ -46,6 +46,13 @@ def answers_of(module: TorchGraph, images: TrainingImages, device: Device) -> Ca
     return answers
 
 
+def teacher_of(graph: gs.Graph, device: Device) -> TorchGraph:
+    """Return a network as what teaches: in evaluation mode on ``device``, nothing of it learnt."""
+    teacher = TorchGraph(graph).to(device.name).eval()
+    teacher.requires_grad_(False)
+    return teacher
+
+
 @dataclass(frozen=True)
 class Start:
     """What a training starts from.

@@ -14,7 +14,7 @@ from eecompile.training.augment import Augmentation, nearest_answers
 from eecompile.training.contract import Course, TrainingImages, TrainingLog, watched
 from eecompile.training.device import Device
 from eecompile.training.fresh_weights import draw_heads, draw_network, first_layers, relative_rates
-from eecompile.training.graph_training import GraphTraining, Start, answers_of
+from eecompile.training.graph_training import GraphTraining, Start, answers_of, teacher_of
 from eecompile.training.observed import IMAGES, moments
 from eecompile.training.recipe import ALL, BACKBONE, JOINT, NOWHERE, SCRATCH, JointRecipe
 from eecompile.training.torch_graph import TorchGraph
@@ -80,10 +80,9 @@ class JointTraining(GraphTraining):
         original = TorchGraph(graph)  # or the node is named that cannot be trained, before anything is
         self.where = NOWHERE if original.mapped else recipe.batch_norm
         checkpoints = course.checkpoints_of(graph, images, recipe, drawn, SCRATCH if scratch else JOINT)
-        given = TorchGraph(keep_exits(graph, [])).to(device.name).eval()
-        given.requires_grad_(False)
-        teaches = bool(recipe.teacher_share or recipe.final_teacher_share) and not scratch
-        answers = nearest_answers(images.train) if scratch else answers_of(given, images, device)
+        given = None if scratch else teacher_of(keep_exits(graph, []), device)
+        teaches = recipe.teacher_share or recipe.final_teacher_share
+        answers = nearest_answers(images.train) if given is None else answers_of(given, images, device)
         augmentation = Augmentation.of(recipe, images.train, answers)
         form, scales = _formed(graph, images, recipe, course, drawn, self.where, device, scratch=scratch)
         start = Start(form, augmentation, device, checkpoints, given if teaches else None, scales)

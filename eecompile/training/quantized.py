@@ -12,7 +12,7 @@ from eecompile.training.checkpoint import hash_of
 from eecompile.training.contract import Course, TrainingImages, TrainingLog, watched
 from eecompile.training.device import Device
 from eecompile.training.fresh_weights import relative_rates
-from eecompile.training.graph_training import GraphTraining, Start, answers_of
+from eecompile.training.graph_training import GraphTraining, Start, answers_of, teacher_of
 from eecompile.training.quantized_form import quantized_form
 from eecompile.training.recipe import NO, NONE, NOWHERE, QAT, JointRecipe
 from eecompile.training.torch_graph import TorchGraph, learnt_constants
@@ -62,8 +62,7 @@ def train_quantized(
             )
     device = Device.choose(recipe.bfloat16)
     form = quantized_form(graph)
-    teacher = TorchGraph(given).to(device.name).eval()
-    teacher.requires_grad_(False)
+    teacher = teacher_of(given, device)
     learnt = learnt_constants(form)
     if heads_only:
         backbone = _of_backbone(graph)

@@ -86,7 +86,7 @@ def _way_to_both(graph: gs.Graph, own: set[str], reader: set[str]) -> set[str]:
         for node in graph.nodes
         if node.name in own
         for tensor in node.outputs
-        if any(node.name in reader and node.name not in own for node in tensor.outputs)
+        if any(taking.name in reader and taking.name not in own for taking in tensor.outputs)
     ]
     before = [ancestors([tensor]) for tensor in leaving]
     return {

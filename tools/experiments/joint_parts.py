@@ -11,17 +11,10 @@ image in some hundred.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
-import torch
 
-from eecompile.data.preprocess import preprocesses
-from eecompile.data.sources import load_data
 from eecompile.training.recipe import JOINT, SCRATCH
-from passes.model.graph import load
-from tools.experiments.joint_training import Row, one
+from tools.experiments.joint_training import Row, arguments, one, opened
 
 LIMITS = (0.5, 1.0, 1.5, 2.0)
 # Part -> what is changed. From fresh weights there is no teacher, nothing to keep: `TAUGHT` is for others.
@@ -55,26 +48,13 @@ def line(part: str, row: Row) -> str:
 
 def main() -> None:
     """Train by each recipe and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--preprocess", default="raw")
-    parser.add_argument("--out", type=Path, required=True)
+    parser = arguments(__doc__ or "", "3", "conv{size=16,modules=2}", (JOINT, SCRATCH))
     parser.add_argument("--epochs", type=int, required=True)
-    parser.add_argument("--train", choices=(JOINT, SCRATCH), default=JOINT)
-    parser.add_argument("--exits", default="3")
-    parser.add_argument("--head", default="conv{size=16,modules=2}")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int)
     parser.add_argument("--only", nargs="+", metavar="PART")
     options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    options.out.mkdir(parents=True, exist_ok=True)
     options.max_drops = LIMITS
-    data = load_data(options.data)
-    shape = tuple(int(d) for d in load(options.model).inputs[0].shape)
-    preprocess = preprocesses(options.preprocess, data.val.x, shape)[0]
+    data, preprocess = opened(options)
     parts = PARTS if options.train == SCRATCH else PARTS | TAUGHT
     if unknown := sorted(set(options.only or ()) - set(parts)):
         parser.error(f"no part '{unknown[0]}': {', '.join(parts)}")

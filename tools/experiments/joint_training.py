@@ -40,7 +40,7 @@ from eecompile.training.contract import Course, TrainingImages
 from eecompile.training.fresh_weights import draw_network
 from eecompile.training.frozen_heads import train_heads
 from eecompile.training.joint import train_jointly
-from eecompile.training.recipe import FRESH, FROZEN, SCRATCH, TRAINERS, JointRecipe, Recipe
+from eecompile.training.recipe import FRESH, FROZEN, JOINT, SCRATCH, TRAINERS, JointRecipe, Recipe
 from passes.exits.chain import ancestors, keep_exits
 from passes.exits.insert_exits import InsertExits, add_rival_heads
 from passes.files import write_atomic
@@ -224,27 +224,38 @@ def table(rows: Sequence[Row], allowed: Sequence[float]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Run the experiment and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def arguments(description: str, exits: str, head: str, trainers: Sequence[str]) -> argparse.ArgumentParser:
+    """Return what :func:`one` and :func:`opened` have to be told, with defaults of an experiment's own."""
+    parser = argparse.ArgumentParser(description=description.split("\n", maxsplit=1)[0])
     parser.add_argument("model", type=Path)
-    parser.add_argument("recipes", nargs="+", metavar="name:option=value,…")
     parser.add_argument("--data", required=True)
     parser.add_argument("--preprocess", default="raw")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--exits", default="2")
-    parser.add_argument("--head", default=AUTO)
-    parser.add_argument("--train", choices=TRAINERS, default="joint")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--max-drops", type=float, nargs="+", default=[1.0, 2.0])
+    parser.add_argument("--exits", default=exits)
+    parser.add_argument("--head", default=head)
+    parser.add_argument("--train", choices=trainers, default=JOINT)
     parser.add_argument("--threads", type=int)
-    options = parser.parse_args()
+    return parser
+
+
+def opened(options: argparse.Namespace) -> tuple[Dataset, Preprocess]:
+    """Set up folder and threads; return the images, and how they become the input of the network."""
     if options.threads:
         torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     data = load_data(options.data)
     shape = tuple(int(d) for d in load(options.model).inputs[0].shape)
-    preprocess = preprocesses(options.preprocess, data.val.x, shape)[0]
+    return data, preprocesses(options.preprocess, data.val.x, shape)[0]
+
+
+def main() -> None:
+    """Run the experiment and print the table."""
+    parser = arguments(__doc__ or "", "2", AUTO, TRAINERS)
+    parser.add_argument("recipes", nargs="+", metavar="name:option=value,…")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--max-drops", type=float, nargs="+", default=[1.0, 2.0])
+    options = parser.parse_args()
+    data, preprocess = opened(options)
     rows = [one(options, data, preprocess, text, seed) for text in options.recipes for seed in options.seeds]
     print(f"{len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test images of {data.name}")
     print(f"{rows[0]['machine']}, {rows[0]['threads']} threads")

@@ -9,19 +9,17 @@ import onnx_graphsurgeon as gs
 import pytest
 
 from passes.errors import InputError
-from passes.exits.chain import head_nodes, keep_exits, readers_of, set_thresholds
+from passes.exits.chain import head_nodes, keep_exits, readers_of
 from passes.exits.insert_exits import InsertExits
-from passes.exits.recognise import recognise_exits
 from passes.exits.recycle_answers import recycle_answers
-from passes.model.graph import from_model, load
-from passes.model.writing import save, to_model
-from passes.registry import parse_pass, parse_pipeline
-from passes.state import copy_graph, state_of
+from passes.model.graph import from_model
+from passes.model.writing import to_model
+from passes.registry import parse_pipeline
+from passes.state import state_of
 from tests.passes.equivalence import batch_of, check_shapes, run_model
-from tests.passes.exits.test_added_head import FORMS, staged
+from tests.passes.exits.test_added_head import FORMS, check_early_files
 from tests.passes.grids import add_grids
 from tests.passes.small_nets import chain
-from tests.passes.test_lowering_properties import decide, thresholds_for
 
 WEIGHTS = (0.5, 0.0, 0.25)
 
@@ -83,25 +81,5 @@ def test_files_that_exit_early_answer_as_the_flat_network(form: str, tmp_path: P
     recycle_answers(graph, WEIGHTS)
     parse_pipeline("fuse-layers")(graph)
     assert set(state_of(graph).layers) == {n.name for n in graph.nodes}
-    optimize = form != "float"  # other nodes are fused in float graphs of other extent
-    flat = [run_model(to_model(graph), image[None], optimize) for image in images]
-    set_thresholds(graph, thresholds_for(flat, 4))
-    thresholds = [float(e.threshold or 0) for e in state_of(graph).exits]
-    again = load(save(graph, tmp_path / "flat.onnx"))
-    assert state_of(again).exits == state_of(graph).exits == recognise_exits(again)
-    stages = []
-    for number in range(4):
-        stage = copy_graph(again)
-        parse_pass(f"split-stages{{stage={number}}}")(stage)
-        stages.append(to_model(load(save(stage, tmp_path / "stage.onnx"))))
-    nested = copy_graph(again)
-    parse_pass("nest-exits")(nested)
-    left_at = set()
-    for image, logits in zip(images, flat, strict=True):
-        expected, number, _ = decide(logits, thresholds)
-        left_at.add(number)
-        found = run_model(to_model(nested), image[None], optimize)
-        assert int(found[1][0]) == number
-        np.testing.assert_array_equal(found[0], expected)
-        np.testing.assert_array_equal(staged(stages, number, image[None], optimize), expected)
-    assert left_at == {0, 1, 2, 3}
+    # other nodes are fused in float graphs of other extent
+    check_early_files(graph, images, tmp_path, optimize=form != "float")
