@@ -9,8 +9,9 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
+from passes.number_formats import ROUNDINGS, InMemoryArray, Levels, Precision, Requantization
 from passes.operator_sets import SAME_GRID
-from passes.state import Levels, Precision, state_of
+from passes.state import state_of
 
 
 def tensor_levels(graph: gs.Graph) -> dict[str, Levels]:
@@ -53,21 +54,41 @@ def from_json(found: Any) -> Precision:
     Raises:
         TypeError, ValueError or KeyError: It is something else.
     """
-    weights = found["weights"]
+    weights, array = found["weights"], found.get("array")
     return Precision(
         None if weights is None else _levels(weights),
         _levels(found["inputs"]),
         _levels(found["output"]),
         _whole(found["bias_bits"]),
+        _whole(found.get("accumulator_bits", 32)),
+        _requantization(found["requantization"]) if "requantization" in found else Requantization(),
+        None if array is None else _array(array),
     )
 
 
 def _levels(found: Mapping[str, Any]) -> Levels:
     whole = {key: _whole(found[key]) for key in ("low", "high", "bits")}
-    made = Levels(**whole, power_of_two=bool(found["power_of_two"]), per_channel=bool(found["per_channel"]))
+    kinds = {key: bool(found[key]) for key in ("power_of_two", "per_channel")}
+    made = Levels(**whole, **kinds, symmetric=bool(found.get("symmetric", True)))
     if made.low > made.high or made.bits < 1:
         raise ValueError(f"no integers lie from {made.low} to {made.high} in {made.bits} bits")
     return made
+
+
+def _requantization(found: Mapping[str, Any]) -> Requantization:
+    if found["rounding"] not in ROUNDINGS:
+        raise ValueError(f"unknown rounding {found['rounding']!r}")
+    return Requantization(_whole(found["multiplier_bits"]), _whole(found["shift_bits"]), found["rounding"])
+
+
+def _array(found: Mapping[str, Any]) -> InMemoryArray:
+    noise = found["noise_db"]
+    return InMemoryArray(
+        _whole(found["rows"]),
+        _levels(found["converter"]),
+        _whole(found["affine_bits"]),
+        None if noise is None else float(noise),
+    )
 
 
 def _whole(value: Any) -> int:

@@ -15,6 +15,7 @@ import onnx_graphsurgeon as gs
 
 from passes.confidence import MAX_SOFTMAX, ConfidenceRule
 from passes.heads.designs import HeadDesign
+from passes.number_formats import Precision
 
 
 @dataclass(frozen=True)
@@ -110,52 +111,6 @@ class QuantGrid:
     high: int
     dtype: str
     axis: int | None = None
-
-
-@dataclass(frozen=True)
-class Levels:
-    """The integers a tensor may take, counted from its zero point, and how their step is chosen.
-
-    Attributes:
-        low: Smallest.
-        high: Largest.
-        bits: What an element takes in the memories of the target, however it is stored in a file.
-        power_of_two: The step is a power of two, so that requantization is a shift.
-        per_channel: Weights have one step per output channel.
-    """
-
-    low: int
-    high: int
-    bits: int
-    power_of_two: bool = False
-    per_channel: bool = False
-
-    def meet(self, other: Levels) -> Levels:
-        """Return the integers that both can take, in the wider of both places."""
-        return Levels(
-            max(self.low, other.low),
-            min(self.high, other.high),
-            max(self.bits, other.bits),
-            self.power_of_two or other.power_of_two,
-            self.per_channel and other.per_channel,
-        )
-
-
-@dataclass(frozen=True)
-class Precision:
-    """The numbers a node computes with on the core it runs on.
-
-    Attributes:
-        weights: Of its constant weights; ``None`` for a node without.
-        inputs: Of what it reads.
-        output: Of what it writes.
-        bias_bits: Width of its bias, on the grid input step x weight step.
-    """
-
-    weights: Levels | None
-    inputs: Levels
-    output: Levels
-    bias_bits: int
 
 
 @dataclass

@@ -23,9 +23,10 @@ from passes.errors import InputError
 from passes.integers.quantize import fused_away
 from passes.integers.schemes import ZERO_POINT
 from passes.model.writing import to_model
+from passes.number_formats import Levels
 from passes.operator_sets import SAME_GRID
 from passes.precision import tensor_levels
-from passes.state import Levels, QuantGrid, copy_graph, state_of
+from passes.state import QuantGrid, copy_graph, state_of
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]

@@ -19,9 +19,10 @@ from eecompile.quantization import gptq
 from eecompile.runtime.sessions import batches, session
 from passes.integers.quantize import to_integers
 from passes.integers.schemes import ZERO_POINT
+from passes.number_formats import Levels
 from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
 from passes.rewrite.names import Names
-from passes.state import Levels, QuantGrid, state_of
+from passes.state import QuantGrid, state_of
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]

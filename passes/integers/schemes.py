@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from passes.errors import InputError, did_you_mean
-from passes.state import Levels, Precision
+from passes.number_formats import InMemoryArray, Levels, Precision, Requantization
 
 
 @dataclass(frozen=True)
@@ -17,26 +17,40 @@ class Scheme:
         weights: Of linear layers.
         activations: Of what a layer reads and of what it writes.
         bias_bits: Width of the bias, on the grid input scale x weight scale.
+        accumulator_bits: Width of partial sums.
+        requantization: How sums become results on the core.
+        array: The analog array it computes in, if it is one.
     """
 
     name: str
     weights: Levels
     activations: Levels
     bias_bits: int = 32
+    accumulator_bits: int = 32
+    requantization: Requantization = Requantization()
+    array: InMemoryArray | None = None
 
     def precision(self, weighted: bool) -> Precision:
         """Return the precision of a node that runs on such a core."""
-        weights = self.weights if weighted else None
-        return Precision(weights, self.activations, self.activations, self.bias_bits)
+        return Precision(
+            self.weights if weighted else None,
+            self.activations,
+            self.activations,
+            self.bias_bits,
+            self.accumulator_bits,
+            self.requantization,
+            self.array if weighted else None,
+        )
 
 
 _BYTES_POW2 = Levels(-128, 127, 8, power_of_two=True)
 _BYTES = Levels(-128, 127, 8)
+_SHIFTS = Requantization(multiplier_bits=0, shift_bits=31)
 
 SCHEMES: dict[str, Scheme] = {
     s.name: s
     for s in (
-        Scheme("int8-pow2", _BYTES_POW2, _BYTES_POW2),
+        Scheme("int8-pow2", _BYTES_POW2, _BYTES_POW2, requantization=_SHIFTS),
         Scheme("int8-channel", Levels(-127, 127, 8, per_channel=True), _BYTES),
         Scheme("int4-channel", Levels(-7, 7, 4, per_channel=True), _BYTES),
         Scheme("int2-channel", Levels(-1, 1, 2, per_channel=True), _BYTES),

@@ -11,8 +11,9 @@ import onnx_graphsurgeon as gs
 from passes.errors import InputError
 from passes.macs import node_macs
 from passes.model.control_flow import way_out, why_no_exit
+from passes.number_formats import Precision
 from passes.operator_sets import ACTIVATIONS, FLOAT_LINEAR, LINEAR, POOLS, QUANTIZATION
-from passes.state import Exit, Precision, state_of
+from passes.state import Exit, state_of
 from targets.network import operators
 from targets.network.layer import Bits, Layer, Operand
 

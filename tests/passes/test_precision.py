@@ -12,8 +12,9 @@ from passes.exits.insert_exits import InsertExits
 from passes.integers.schemes import SCHEMES
 from passes.model.graph import PRECISION_KEY, from_model, load
 from passes.model.writing import save, to_model
+from passes.number_formats import DOWN, InMemoryArray, Levels, Precision, Requantization
 from passes.precision import tensor_levels
-from passes.state import Levels, state_of
+from passes.state import state_of
 from tests.passes.net_builder import NetBuilder
 
 BYTES, NARROW = SCHEMES["int8-channel"], SCHEMES["ternary-pow2"]
@@ -49,6 +50,11 @@ def test_precisions_travel_with_the_graph(tmp_path: Path) -> None:
     InsertExits(("1",), "conv")(graph)
     state = state_of(graph)
     state.precisions = {n.name: NARROW.precision(n.op == "Conv") for n in graph.nodes}
+    array = InMemoryArray(1152, Levels(-32, 31, 6, power_of_two=True), 16, 25.0)
+    odd = Levels(-128, 127, 8, symmetric=False)
+    state.precisions[graph.nodes[0].name] = Precision(
+        NARROW.weights, odd, odd, 16, 24, Requantization(8, 31, DOWN), array
+    )
     again = state_of(load(save(graph, tmp_path / "model.onnx")))
     assert again.precisions == state.precisions
     static = keep_exits(graph, [])
@@ -62,6 +68,9 @@ def test_precisions_travel_with_the_graph(tmp_path: Path) -> None:
         lambda found: found | {"weights": {"low": 1, "high": -1, "bits": 8}},
         lambda found: found | {"inputs": found["inputs"] | {"bits": "8"}},
         lambda found: found | {"output": found["output"] | {"low": 9, "high": 3}},
+        lambda found: found | {"requantization": found["requantization"] | {"rounding": "up"}},
+        lambda found: found | {"accumulator_bits": 1.5},
+        lambda found: found | {"array": {"rows": 9}},
         lambda found: {key: value for key, value in found.items() if key != "bias_bits"},
         lambda _: [1, 2],
     ],

@@ -10,7 +10,8 @@ from passes.canonical.fold_batchnorm import FoldBatchnorm
 from passes.confidence import MARGIN
 from passes.heads.designs import CONV, parse_head
 from passes.model.graph import from_model
-from passes.state import Decline, Exit, Levels, QuantGrid, copy_graph, decline, set_origin, state_of
+from passes.number_formats import Levels
+from passes.state import Decline, Exit, QuantGrid, copy_graph, decline, set_origin, state_of
 from tests.passes.equivalence import printed
 from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain

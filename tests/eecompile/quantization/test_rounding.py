@@ -18,8 +18,9 @@ from eecompile.runtime.sessions import session
 from passes.integers.schemes import SCHEMES, ZERO_POINT
 from passes.model.graph import from_model
 from passes.model.writing import to_model
+from passes.number_formats import Levels
 from passes.registry import parse_pipeline
-from passes.state import Levels, QuantGrid, copy_graph, state_of
+from passes.state import QuantGrid, copy_graph, state_of
 from tests.eecompile.schemes import assign
 from tests.passes.net_builder import NetBuilder
 

@@ -6,7 +6,7 @@ import pytest
 
 from passes.errors import InputError
 from passes.integers.schemes import SCHEMES, ZERO_POINT, Scheme, scheme
-from passes.state import Precision
+from passes.number_formats import Precision
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMES))
