@@ -57,6 +57,9 @@ class Requantization:
     rounding: str = HALF_UP
 
 
+MULTIPLIED = Requantization()
+
+
 @dataclass(frozen=True)
 class InMemoryArray:
     """An analog array: products are added up on its bit lines, and a converter reads the sums.
@@ -94,5 +97,5 @@ class Precision:
     output: Levels
     bias_bits: int
     accumulator_bits: int = 32
-    requantization: Requantization = Requantization()
+    requantization: Requantization = MULTIPLIED
     array: InMemoryArray | None = None

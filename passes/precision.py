@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from passes.number_formats import ROUNDINGS, InMemoryArray, Levels, Precision, Requantization
+from passes.number_formats import MULTIPLIED, ROUNDINGS, InMemoryArray, Levels, Precision, Requantization
 from passes.operator_sets import SAME_GRID
 from passes.state import state_of
 
@@ -61,7 +61,7 @@ def from_json(found: Any) -> Precision:
         _levels(found["output"]),
         _whole(found["bias_bits"]),
         _whole(found.get("accumulator_bits", 32)),
-        _requantization(found["requantization"]) if "requantization" in found else Requantization(),
+        _requantization(found["requantization"]) if "requantization" in found else MULTIPLIED,
         None if array is None else _array(array),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from passes.errors import InputError, did_you_mean
-from passes.number_formats import InMemoryArray, Levels, Precision, Requantization
+from passes.number_formats import MULTIPLIED, InMemoryArray, Levels, Precision, Requantization
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Scheme:
     activations: Levels
     bias_bits: int = 32
     accumulator_bits: int = 32
-    requantization: Requantization = Requantization()
+    requantization: Requantization = MULTIPLIED
     array: InMemoryArray | None = None
 
     def precision(self, weighted: bool) -> Precision:
