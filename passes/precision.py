@@ -68,8 +68,9 @@ def from_json(found: Any) -> Precision:
 
 def _levels(found: Mapping[str, Any]) -> Levels:
     whole = {key: _whole(found[key]) for key in ("low", "high", "bits")}
-    kinds = {key: bool(found[key]) for key in ("power_of_two", "per_channel")}
-    made = Levels(**whole, **kinds, symmetric=bool(found.get("symmetric", True)))
+    powers, channels = bool(found["power_of_two"]), bool(found["per_channel"])
+    symmetric = bool(found.get("symmetric", True))
+    made = Levels(**whole, power_of_two=powers, per_channel=channels, symmetric=symmetric)
     if made.low > made.high or made.bits < 1:
         raise ValueError(f"no integers lie from {made.low} to {made.high} in {made.bits} bits")
     return made
