@@ -140,6 +140,7 @@ class Evaluation:
         are chosen anew.
 
         Raises:
+            NoSolutionError: The target cannot run it.
             ValueError: It has an exit that was not tried.
         """
         key = (candidate.text, speculate)
@@ -156,21 +157,26 @@ class Evaluation:
         """Return what the value of a candidate is not expected to be less than, from what is known so far.
 
         That is its value once it was evaluated; before, ``MARGIN`` below what thresholds make of its costs:
-        of its schedule for equal shares if there is one, else of its parts.
+        of its schedule for equal shares if there is one, else of its parts. What the target cannot run is
+        infinite.
         """
         self._seen[candidate.text] = candidate
         if self.is_evaluated(candidate):
             return self.evaluate(candidate).value
-        kept = self._kept(candidate)
-        scheduled = self._costs.is_scheduled(kept)
+        scheduled = self._costs.is_scheduled(self._kept(candidate))
         key = (candidate.text, scheduled)
         if key not in self._bounds:
-            paths: Sequence[Cost] = self._costs.estimated(kept)
-            if scheduled:
-                paths = [path.cost for path in self._costs.of(kept).exits]
-            self._bounds[key] = self._choice(self._val.select(kept), paths, 1 / (1 - MARGIN), QUICK_NODES)
+            paths = self._paths(candidate)
+            if paths is None:
+                return math.inf
+            val = self._val.select(self._kept(candidate))
+            self._bounds[key] = self._choice(val, paths, 1 / (1 - MARGIN), QUICK_NODES)
         found = self._bounds[key]
         return math.inf if found is None else (1 - MARGIN) * found.cost
+
+    def refusal(self, candidate: Candidate) -> NoSolutionError | None:
+        """Return why the target cannot run a candidate, if that was found out."""
+        return self._costs.refusal(self._kept(candidate))
 
     @property
     def seen(self) -> tuple[Candidate, ...]:
@@ -194,12 +200,28 @@ class Evaluation:
         return False
 
     def schedule(self, candidate: Candidate) -> bool:
-        """Schedule a candidate for equal shares; False if it was already."""
+        """Schedule a candidate for equal shares; False if that was tried already."""
+        kept = self._kept(candidate)
+        if self._costs.is_scheduled(kept) or self._costs.refusal(kept) is not None:
+            return False
+        try:
+            self._costs.of(kept)
+        except NoSolutionError:
+            if not kept:
+                raise
+        return True
+
+    def _paths(self, candidate: Candidate) -> Sequence[Cost] | None:
+        """Return the cost of each exit path: of its schedule, else of its parts; None if it cannot run."""
         kept = self._kept(candidate)
         if self._costs.is_scheduled(kept):
-            return False
-        self._costs.of(kept)
-        return True
+            return [path.cost for path in self._costs.of(kept).exits]
+        try:
+            return self._costs.estimated(kept)
+        except NoSolutionError:
+            if self._costs.refusal(kept) is None:
+                raise  # static cannot run, so nothing can
+            return None
 
     def _kept(self, candidate: Candidate) -> tuple[int, ...]:
         return tuple(self.tried.index(item) for item in candidate.exits)
@@ -236,15 +258,17 @@ class Evaluation:
         return expected_cost_value(costs, ratios, self.objective)
 
     def nothing_allowed(self) -> NoSolutionError:
-        """Return what to tell where no network keeps the constraints: which binds, what can be reached."""
+        """Return what to tell where no network keeps the constraints: which binds, what can be reached.
+
+        Where the target can run none of them, that is told.
+        """
         best: dict[str, tuple[float, Budget]] = {}
+        refusals = [self.refusal(candidate) for candidate in self.seen if candidate.exits]
+        if refusals and refusals[0] is not None and None not in refusals:
+            return refusals[0]
         for candidate in self.seen:
-            kept = self._kept(candidate)
-            val = self._val.select(kept)
-            paths = (
-                [path.cost for path in self._costs.of(kept).exits] if self._costs.is_scheduled(kept) else []
-            )
-            for budget in self._budgets(paths or self._costs.estimated(kept)):
+            val, paths = self._val.select(self._kept(candidate)), self._paths(candidate)
+            for budget in () if paths is None else self._budgets(paths):
                 least = least_of(val.observed(), budget, self.limit, self._bound)
                 if budget.option not in best or least < best[budget.option][0]:
                     best[budget.option] = least, budget
@@ -297,10 +321,14 @@ class Evaluation:
     def by_macs(self, candidate: Candidate, power: int) -> Choice | None:
         """Return the thresholds that are cheapest if a path costs its MACs to some power; without schedules.
 
-        Constraints on costs are held to the sums of parts. ``None``: no thresholds keep them.
+        Constraints on costs are held to the sums of parts. ``None``: no thresholds keep them, or the target
+        cannot run one of the parts.
         """
-        kept = self._kept(candidate)
-        val, paths = self._val.select(kept), self._costs.estimated(kept)
+        val = self._val.select(self._kept(candidate))
+        try:
+            paths = self._costs.estimated(self._kept(candidate))
+        except NoSolutionError:
+            return None
         values = [float(path.macs) ** power for path in paths]
         budgets = self._budgets(paths)
         return choose_within(val.observed(), values, self.limit, budgets, self._bound, QUICK_NODES)

@@ -14,6 +14,7 @@ from eecompile.exits.answers import Answers
 from eecompile.exits.candidates import Candidate, CandidateExit, Evaluation, Figures
 from eecompile.exits.removed import RemovedExit
 from eecompile.exits.thresholds import leaves_at
+from passes.errors import NoSolutionError
 from targets.evaluation.report import CostReport
 
 # What an exit more must save, in points of static: less is within the noise of a validation set, and not
@@ -94,7 +95,7 @@ def _cheapest(
     What bounds least is looked at first: scheduled for equal shares, which bounds it anew, then evaluated.
 
     Raises:
-        NoSolutionError: None keeps the constraints.
+        NoSolutionError: None keeps the constraints, or the target can run none.
     """
     best: tuple[float, tuple[int, ...], Candidate] | None = None
     queue = [(at_least(c), number, c) for number, c in enumerate(candidates)]
@@ -104,7 +105,12 @@ def _cheapest(
         if evaluation.schedule(candidate):
             heapq.heappush(queue, (at_least(candidate), number, candidate))
             continue
-        found = (value(candidate), evaluation.evaluate(candidate).kept, candidate)
+        try:
+            found = (value(candidate), evaluation.evaluate(candidate).kept, candidate)
+        except NoSolutionError:
+            if evaluation.refusal(candidate) is None:
+                raise
+            continue
         if best is None or found[:2] < best[:2]:
             best = found
     if best is None or math.isinf(best[0]):
@@ -155,10 +161,13 @@ def _chosen(
 
 def _why_removed(evaluation: Evaluation, item: CandidateExit, kept: Candidate, min_gain: float | None) -> str:
     """Return why an exit is not kept: what a network with it costs, or is expected to cost at least."""
+    with_item = [c for c in evaluation.seen if item in c.exits]
+    seen = [c for c in with_item if evaluation.refusal(c) is None]
+    if with_item and not seen:
+        return f"the target runs no network with it that was tried: {evaluation.refusal(with_item[0])}"
     if not evaluation.is_ever_taken(item):
         return f"no thresholds here keep {evaluation.limit}"
     static = evaluation.evaluate(Candidate()).value
-    seen = [c for c in evaluation.seen if item in c.exits]
     evaluated = [
         c
         for c in seen

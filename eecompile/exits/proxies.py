@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from eecompile.exits.candidates import Candidate, Evaluation, Figures
 from eecompile.exits.thresholds import Choice
+from passes.errors import NoSolutionError
 
 # Name -> the power of MACs that stands for the cost of a path.
 PROXIES = {"MACs": 1, "MACs²": 2}
@@ -49,17 +50,20 @@ def proxy_choices(
     for proxy, power in PROXIES.items():
         static = evaluation.by_macs(Candidate(), power)
         base = 0.0 if static is None else static.cost
-        best: tuple[float, Candidate, Choice] | None = None
+        choices: list[tuple[float, Candidate, Choice]] = []
         for candidate in among:
             choice = evaluation.by_macs(candidate, power)
             if choice is None or (min_gain is not None and _leaves_one_out(candidate, choice)):
                 continue
             value = choice.cost + (min_gain or 0.0) / 100 * base * len(candidate.exits)
-            if best is None or value < best[0]:
-                best = value, candidate, choice
-        if best is not None:
-            figures = evaluation.with_thresholds(best[1], best[2].thresholds, speculate)
-            found.append(ProxyChoice(proxy, best[1], figures))
+            choices.append((value, candidate, choice))
+        for _, candidate, choice in sorted(choices, key=lambda one: one[0]):
+            try:
+                figures = evaluation.with_thresholds(candidate, choice.thresholds, speculate)
+            except NoSolutionError:  # the target cannot run it: the next cheapest
+                continue
+            found.append(ProxyChoice(proxy, candidate, figures))
+            break
     return tuple(found)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import onnx_graphsurgeon as gs
 
 from eecompile.exits.recycling import network_with
+from passes.errors import NoSolutionError
 from passes.state import state_of
 from targets.evaluation.paths import Cost
 from targets.evaluation.report import CostReport
@@ -48,15 +49,31 @@ class SubsetCosts:
         self._cost = cost
         self._weights = weights
         self._known: dict[tuple[Kept, Shares | None, bool], CostReport] = {}
+        self._refused: dict[Kept, NoSolutionError] = {}
 
     def of(self, kept: Kept, ratios: Shares | None = None, speculate: bool = False) -> CostReport:
-        """Return the costs of a network, scheduled for ``ratios``, or equal shares; found out once."""
+        """Return the costs of a network, scheduled for ``ratios``, or equal shares; found out once.
+
+        Raises:
+            NoSolutionError: The target cannot run it.
+        """
         key = (kept, ratios, speculate)
+        if (refusal := self.refusal(kept)) is not None:
+            raise refusal
         if key not in self._known:
             names = [self._names[k] for k in kept]
             network = network_with(self._graph, names, self._weights(kept))
-            self._known[key] = self._cost(network, ratios, speculate)
+            try:
+                self._known[key] = self._cost(network, ratios, speculate)
+            except NoSolutionError as error:
+                self._refused[kept] = error
+                raise
         return self._known[key]
+
+    def refusal(self, kept: Kept) -> NoSolutionError | None:
+        """Return why the target cannot run a network, if that was found out: of it, or of one exit of it."""
+        parts = (kept, *(self.with_read(k) for k in kept))
+        return next((self._refused[part] for part in parts if part in self._refused), None)
 
     def is_scheduled(self, kept: Kept) -> bool:
         """Return whether the network has been scheduled for equal shares."""
@@ -72,7 +89,11 @@ class SubsetCosts:
         return all(self._reads[k] is None or self._reads[k] in kept for k in kept)
 
     def estimated(self, kept: Kept) -> tuple[Cost, ...]:
-        """Return the cost of each exit path as the sum of its parts, the final one last."""
+        """Return the cost of each exit path as the sum of its parts, the final one last.
+
+        Raises:
+            NoSolutionError: The target cannot run one of them.
+        """
         paths: list[Cost] = []
         heads = _ZERO
         for position in kept:

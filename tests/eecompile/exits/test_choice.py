@@ -11,6 +11,8 @@ import pytest
 from eecompile.exits.answers import Answers
 from eecompile.exits.candidates import Candidate, CandidateExit, Evaluation, shares
 from eecompile.exits.choice import choose_exits, choose_heads, networks_of, oversized, unacceptable
+from eecompile.exits.proxies import proxy_choices
+from eecompile.exits.subset_costs import NetworkCost
 from eecompile.exits.thresholds import Limit
 from eecompile.run.prepare import cost_of
 from passes.confidence import MAX_SOFTMAX
@@ -19,6 +21,7 @@ from passes.exits.insert_exits import add_rival_heads
 from passes.heads.designs import CONV, LINEAR
 from passes.model.graph import load
 from passes.registry import parse_pipeline
+from passes.state import state_of
 from targets.contract.registry import load_target
 from targets.evaluation.report import CostReport
 from targets.evaluation.scheduling import Wishes
@@ -207,6 +210,38 @@ def test_an_exit_is_kept_only_with_the_one_it_reads(rivals: gs.Graph) -> None:
     )
     both = choose_heads(Evaluation(rivals, reading, answers(5, 0, 0, 0, 0), Limit(100.0, True), EDP, cost))
     assert both.kept.exits[0].name == "exit_0"
+
+
+def refusing(*, more_than: int, ratios_too: bool = False) -> NetworkCost:
+    """A target whose memories do not hold networks with more early exits (some: only once shares differ)."""
+
+    def small(graph: gs.Graph, ratios: Sequence[float] | None, speculate: bool) -> CostReport:
+        if len(state_of(graph).exits) - 1 > more_than and (ratios is not None or not ratios_too):
+            raise NoSolutionError("L2 is too small", "use less")
+        return cost(graph, ratios, speculate)
+
+    return small
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_what_the_target_cannot_run_is_not_chosen_and_that_is_told(
+    rivals: gs.Graph, room: int, late: bool
+) -> None:
+    small = refusing(more_than=room, ratios_too=late)
+    asked = Evaluation(rivals, RIVALS, answers(40, 40, 2, 2, 0), Limit(2.0, True), EDP, small)
+    chosen = choose_exits(asked, min_gain=0.0)
+    free = choose_exits(
+        Evaluation(rivals, RIVALS, answers(40, 40, 2, 2, 0), Limit(2.0, True), EDP, cost), min_gain=0.0
+    )
+    assert len(free.kept.exits) == 2 and len(chosen.kept.exits) == room
+    told = [removed.reason for removed in chosen.removed if "L2 is too small" in removed.reason]
+    assert len(told) == (4 if room == 0 else 0)
+    proxies = proxy_choices(asked, chosen.among, 0.0)
+    assert len(proxies) == 2 and all(len(one.candidate.exits) <= room for one in proxies)
+    if room < 2:
+        with pytest.raises(NoSolutionError, match="L2 is too small"):
+            choose_heads(Evaluation(rivals, RIVALS, answers(5, 5, 2, 2, 0), Limit(9.0, True), EDP, small))
 
 
 def test_a_network_that_nothing_needs_to_the_end_is_called_oversized() -> None:
