@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from passes.errors import InputError, did_you_mean
@@ -47,6 +48,10 @@ _BYTES_POW2 = Levels(-128, 127, 8, power_of_two=True)
 _BYTES = Levels(-128, 127, 8)
 _SHIFTS = Requantization(multiplier_bits=0, shift_bits=31)
 
+# Rows, converter and widths: Ueyoshi et al., "DIANA", ISSCC 2022, and its public compiler. The noise of a
+# conversion is drawn by KU Leuven's quantization tool with 1/25 of the value: 20 log10(25) = 28 dB.
+DIANA_ARRAY = InMemoryArray(1152, Levels(-32, 31, 6, power_of_two=True), 16, 20 * math.log10(25))
+
 SCHEMES: dict[str, Scheme] = {
     s.name: s
     for s in (
@@ -54,8 +59,14 @@ SCHEMES: dict[str, Scheme] = {
         Scheme("int8-channel", Levels(-127, 127, 8, per_channel=True), _BYTES),
         Scheme("int4-channel", Levels(-7, 7, 4, per_channel=True), _BYTES),
         Scheme("int2-channel", Levels(-1, 1, 2, per_channel=True), _BYTES),
-        # 7-bit values lie in memory as bytes
-        Scheme("ternary-pow2", Levels(-1, 1, 2, power_of_two=True), Levels(-64, 63, 8, power_of_two=True)),
+        # 7-bit values lie in memory as bytes; the step of a channel's weights is taken up by its affine
+        Scheme(
+            "ternary-analog",
+            Levels(-1, 1, 2, per_channel=True),
+            Levels(-64, 63, 8, power_of_two=True),
+            requantization=_SHIFTS,
+            array=DIANA_ARRAY,
+        ),
     )
 }
 

@@ -85,7 +85,7 @@ class WholeLayers(ClosedFormTarget):
     }
     schemes: ClassVar[Mapping[str, str]] = {
         "digital": "int8-pow2",
-        "analog": "ternary-pow2",
+        "analog": "ternary-analog",
         "pooling": "int8-pow2",
         "simd": "int8-pow2",
         "host": "int8-pow2",

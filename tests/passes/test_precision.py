@@ -17,7 +17,7 @@ from passes.precision import tensor_levels
 from passes.state import state_of
 from tests.passes.net_builder import NetBuilder
 
-BYTES, NARROW = SCHEMES["int8-channel"], SCHEMES["ternary-pow2"]
+BYTES, NARROW = SCHEMES["int8-channel"], SCHEMES["ternary-analog"]
 
 
 def pooled_net() -> onnx.ModelProto:

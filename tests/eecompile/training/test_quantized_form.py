@@ -20,7 +20,7 @@ from passes.state import copy_graph, state_of
 from tests.eecompile.training.quantized_nets import NETWORKS, calibrated, shaken
 from tests.eecompile.training.small import RAW, constants, split
 
-SCHEMES = ["int8-pow2", "int8-channel", "int4-channel", "ternary-pow2"]
+SCHEMES = ["int8-pow2", "int8-channel", "int4-channel", "ternary-analog"]
 
 
 @pytest.mark.parametrize("name", SCHEMES)

@@ -25,8 +25,10 @@ def test_a_name_says_what_the_weights_are(name: str) -> None:
     assert found.name == name
     # weights per channel lie around zero, so that the smallest number of two's complement is left out
     assert found.weights.high - found.weights.low + 1 == levels - (step == "channel")
-    assert found.weights.per_channel is (step == "channel")
-    assert found.weights.power_of_two is found.activations.power_of_two is (step == "pow2")
+    assert found.weights.per_channel is (step != "pow2")
+    assert found.weights.power_of_two is (step == "pow2")
+    assert found.activations.power_of_two is (step != "channel")
+    assert (found.array is not None) is (step == "analog")
     assert not found.activations.per_channel
 
 
@@ -52,3 +54,11 @@ def test_a_core_reads_and_writes_the_same_numbers() -> None:
 def test_an_unknown_scheme_names_those_there_are(name: str, hint: str) -> None:
     with pytest.raises(InputError, match=f"unknown quantization scheme '{name}'\n{hint}"):
         scheme(name)
+
+
+def test_only_what_has_weights_runs_in_the_array() -> None:
+    found = scheme("ternary-analog")
+    assert found.array is not None
+    assert (found.array.rows, found.array.converter.low, found.array.converter.high) == (1152, -32, 31)
+    assert found.precision(True).array == found.array
+    assert found.precision(False).array is None
