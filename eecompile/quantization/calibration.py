@@ -1,14 +1,14 @@
 """Choose integer grids from data, and round weights so that layer outputs keep their values.
 
 Which integers a tensor may take is in the state of the graph, node by node, as the target and the core of
-each layer have it. Ranges come from histograms of what onnxruntime computes; a step is the power of two (or
-the fine step, where none is asked for) of least squared error over the histogram. Weights are then rounded
-layer by layer (:mod:`eecompile.quantization.rounding`).
+each layer have it. Grids come from histograms of what onnxruntime computes, by a calibrator
+(:mod:`eecompile.quantization.calibrators`). Weights are then rounded layer by layer
+(:mod:`eecompile.quantization.rounding`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,43 +17,44 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
-from eecompile.quantization.rounding import RoundingWalk, best_scale, hand_on_grid
+from eecompile.quantization.calibrators import LEAST_SQUARES, Seen, bins_of, counts_sizes, grid_of
+from eecompile.quantization.rounding import RoundingWalk, hand_on_grid
 from eecompile.runtime.sessions import Evaluator, batches
 from passes.errors import InputError
 from passes.integers.quantize import fused_away
-from passes.integers.schemes import ZERO_POINT
 from passes.model.writing import to_model
-from passes.number_formats import Levels
 from passes.operator_sets import SAME_GRID
 from passes.precision import tensor_levels
-from passes.state import QuantGrid, copy_graph, state_of
+from passes.state import copy_graph, state_of
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
 
 IMAGES = 512
 _WALK_BYTES = 400 * 2**20
-_BINS = 2048
 _PIECE = 64
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What calibration did: how many images it saw, and which layers were rounded how."""
+    """What calibration did: how many images it saw, by which calibrator, and how each layer was rounded."""
 
     images: int
+    calibration: str
     rounding: dict[str, str]
 
 
 def calibrate(
     graph: gs.Graph,
     images: Float32,
+    calibration: str = LEAST_SQUARES,
 ) -> Calibration:
     """Fill ``state.grids`` of ``graph`` and put its weights onto their grids.
 
     Args:
         graph: Float graph with ``state.precisions``; weights and biases are changed in place.
         images: Preprocessed float32 images, [N, …] in the layout of the model input. Neither val nor test.
+        calibration: One of ``CALIBRATIONS``.
 
     Returns:
         What was done.
@@ -72,13 +73,14 @@ def calibrate(
     levels = tensor_levels(graph)
     if unknown := sorted(wanted - levels.keys()):
         raise ValueError(f"no node says which integers '{unknown[0]}' may take: assign precisions first")
-    evaluator, histograms = _histograms(graph, wanted, images)
-    grids = {name: _activation_grid(*found, levels[name]) for name, found in histograms.items()}
+    sizes = {name for name in wanted if counts_sizes(calibration, levels[name])}
+    evaluator, seen = _histograms(graph, wanted, sizes, images, calibration)
+    grids = {name: grid_of(calibration, found, levels[name]) for name, found in seen.items()}
     state.grids = grids
     for node in graph.nodes:
         hand_on_grid(node, grids)
     walk = RoundingWalk(graph, evenly(images, _walk_images(graph)), evaluator.batch)
-    return Calibration(len(images), walk.run())
+    return Calibration(len(images), calibration, walk.run())
 
 
 def _gridded(graph: gs.Graph) -> set[str]:
@@ -98,9 +100,9 @@ def _gridded(graph: gs.Graph) -> set[str]:
 
 
 def _histograms(
-    graph: gs.Graph, wanted: set[str], images: Float32
-) -> tuple[Evaluator, dict[str, tuple[Array, Array]]]:
-    """Return what ran the graph, and (counts [bins], bin centers [bins]) of the sizes of ``wanted``.
+    graph: gs.Graph, wanted: set[str], sizes: Collection[str], images: Float32, calibration: str
+) -> tuple[Evaluator, dict[str, Seen]]:
+    """Return what ran the graph, and what values ``wanted`` have; of those in ``sizes`` their sizes alone.
 
     The network runs twice, for the ranges and for the counts: activations of few images exist at once.
     """
@@ -113,37 +115,31 @@ def _histograms(
     tapped.cleanup(remove_unused_graph_inputs=False)
     evaluator = Evaluator.of(lambda batch: to_model(tapped, batch))
 
-    def sizes() -> Iterator[tuple[str, Array]]:
+    def counted() -> Iterator[tuple[str, Array]]:
         for piece in batches(len(images), _PIECE):
             part = images[piece]
             values = evaluator.run(part.__getitem__, len(part), names) if names else []
-            yield entry, np.abs(part)
-            yield from zip(names, map(np.abs, values), strict=True)
+            for name, value in zip((entry, *names), (part, *values), strict=True):
+                yield name, np.abs(value) if name in sizes else value
 
     low: dict[str, float] = {}
     high: dict[str, float] = {}
-    for name, size in sizes():
-        low[name] = min(low.get(name, np.inf), float(size.min()))
-        high[name] = max(high.get(name, 0.0), float(size.max()))
-        if not np.isfinite(size).all():
+    for name, value in counted():
+        low[name] = min(low.get(name, np.inf), float(value.min()))
+        high[name] = max(high.get(name, -np.inf), float(value.max()))
+        if not np.isfinite(value).all():
             raise InputError(
                 f"'{name}' becomes NaN or infinite on training images",
                 "check the preprocessing of the images and the weights of the network",
             )
-    counts = {name: np.zeros(_BINS) for name in low}
+    bins = {name: bins_of(calibration, low[name], high[name]) for name in low}
+    counts = {name: np.zeros(count) for name, (count, _) in bins.items()}
     edges: dict[str, Array] = {}
-    for name, size in sizes():
+    for name, value in counted():
         # Edges between neighbouring float32, and the sum of two of them, need not be float32.
-        ends = (low[name], high[name]) if low[name] < high[name] else (high[name] / 2, high[name] or 1.0)
-        found, edges[name] = np.histogram(size.astype(np.float64), _BINS, ends)
+        found, edges[name] = np.histogram(value.astype(np.float64), *bins[name])
         counts[name] += found
-    return evaluator, {name: (counts[name], (e[:-1] + e[1:]) / 2) for name, e in edges.items()}
-
-
-def _activation_grid(counts: Array, centers: Array, levels: Levels) -> QuantGrid:
-    used = counts > 0
-    scale = best_scale(centers[used], counts[used], levels)
-    return QuantGrid((scale,), ZERO_POINT, ZERO_POINT + levels.low, ZERO_POINT + levels.high, "uint8")
+    return evaluator, {name: Seen(low[name], high[name], counts[name], edges[name]) for name in edges}
 
 
 def _walk_images(graph: gs.Graph) -> int:

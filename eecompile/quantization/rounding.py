@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
 from eecompile.quantization import gptq
+from eecompile.quantization.least_squares import best_scale
 from eecompile.runtime.sessions import batches, session
 from passes.integers.quantize import to_integers
 from passes.integers.schemes import ZERO_POINT
@@ -31,29 +32,6 @@ ROWS = 16384
 GPTQ_IMAGES = 128
 MAX_DEPTH = 2304
 BATCH = 64
-# Of the step that clips nothing; finer where the best step of eight bits lies.
-_SHARES = (*np.geomspace(1 / 64, 0.3, 32, endpoint=False), *np.linspace(0.3, 1.0, 36))
-
-
-def best_scale(values: Array, counts: Array, levels: Levels) -> float:
-    """Return the step of least squared error for ``values`` occurring ``counts`` times on ``levels``.
-
-    Steps are tried from the one that clips nothing down to 1/64 of it: where levels are few, or the largest
-    values rare, most of the range is best given up.
-    """
-    low, high = levels.low, levels.high
-    top = float(np.abs(values).max(initial=0.0)) or 1.0
-    exact = top / high
-    if levels.power_of_two:
-        first = int(np.ceil(np.log2(exact)))
-        candidates = [2.0**e for e in range(first - 6, first + 1)]
-    else:
-        candidates = [exact * share for share in _SHARES]
-    errors = [
-        float((counts * (np.clip(np.rint(values / s), low, high) * s - values) ** 2).sum())
-        for s in candidates
-    ]
-    return float(candidates[int(np.argmin(errors))])
 
 
 def hand_on_grid(node: gs.Node, grids: dict[str, QuantGrid]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,13 @@ from eecompile.data.preprocess import preprocesses
 from eecompile.data.sources import load_data
 from eecompile.exits.answers import answers
 from eecompile.quantization.calibration import calibrate
+from eecompile.quantization.calibrators import CALIBRATIONS, Seen, bins_of, grid_of
+from eecompile.runtime.sessions import session
 from passes.errors import InputError
+from passes.integers.quantize import to_integers
 from passes.model.graph import from_model, load
+from passes.model.writing import to_model
+from passes.number_formats import Levels
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from tests.eecompile.schemes import assign
@@ -156,3 +162,89 @@ def test_images_that_are_one_large_number_have_a_grid(value: float) -> None:
     calibrate(graph, np.full((4, 1, 4, 4), value, np.float32))
     scale = state_of(graph).grids["x"].scale[0]
     assert 127 * scale >= value * 0.99 and scale <= max(value, 1.0) / 60  # the next power of two
+
+
+def anywhere(graph: gs.Graph) -> None:
+    """Give all nodes weights of one step per channel, and activations whose zero point is free."""
+    assign(graph, "int8-channel")
+    precisions = state_of(graph).precisions
+    for name, found in precisions.items():
+        free = replace(found.inputs, symmetric=False)
+        precisions[name] = replace(found, inputs=free, output=free)
+
+
+def asymmetric_network() -> gs.Graph:
+    """Return padded, depthwise and joined layers, with all that clips behind them."""
+    net = NetBuilder((1, 3, 8, 8))
+    first = net.op("Relu", net.conv("x", 3, 4))
+    signed = net.conv(first, 4, 4, group=4)
+    clipped = net.op("Clip", net.conv(signed, 4, 4, strides=[2, 2]), net.const(-0.5), net.const(1.25))
+    pooled = net.op("MaxPool", signed, kernel_shape=[2, 2], strides=[2, 2])
+    joined = net.op("Concat", net.op("Relu", net.op("Add", clipped, pooled)), pooled, axis=1)
+    flat = net.op("Flatten", net.op("GlobalAveragePool", net.conv(joined, 8, 5)))
+    return from_model(net.model(net.op("Gemm", flat, net.normal(3, 5), net.normal(3), transB=1)))
+
+
+def test_free_zero_points_are_exact_in_every_form() -> None:
+    graph = asymmetric_network()
+    x = np.random.default_rng(1).normal(0.7, 1, size=(40, 3, 8, 8)).astype(np.float32)
+    before = session(to_model(graph, "N")).run(None, {"x": x})[0]
+    anywhere(graph)
+    calibrate(graph, x)
+    grids = state_of(graph).grids
+    for node in graph.nodes:
+        if node.op == "Relu":
+            assert grids[node.outputs[0].name].zero_point == 0, "all levels are for what a Relu lets pass"
+    signed = next(n for n in graph.nodes if n.attrs.get("group") == 4).outputs[0].name
+    assert 0 < grids[signed].zero_point != 128 != grids["x"].zero_point > 0
+    parse_pipeline("quantize")(graph)
+    lowered = copy_graph(graph)
+    parse_pipeline("fold-qdq")(lowered)
+    assert [n.op for n in lowered.nodes].count("QLinearConv") == 4
+    as_written, folded = (session(to_model(g, "N")).run(None, {"x": x})[0] for g in (graph, lowered))
+    assert np.array_equal(as_written, folded)
+    assert np.abs(folded - before).max() < 0.05 * np.abs(before).max()
+
+
+def test_padding_is_the_zero_point_and_a_relu_ends_there() -> None:
+    """Integers computed here in numpy, by the rule of onnxruntime's integer convolution."""
+    net = NetBuilder((1, 2, 5, 5))
+    graph = from_model(net.model(net.op("Flatten", net.op("Relu", net.conv("x", 2, 3)))))
+    anywhere(graph)
+    x = np.random.default_rng(2).normal(3, 1, size=(6, 2, 5, 5)).astype(np.float32)
+    conv = graph.nodes[0]
+    calibrate(graph, x)
+    weight, bias = (t.values.astype(np.float64) for t in conv.inputs[1:])
+    # the grid of the result is moved, so that the Relu does not end where the levels do
+    result = graph.nodes[1].outputs[0].name
+    grids = state_of(graph).grids
+    grids[result] = replace(grids[result], zero_point=31)
+    given, written = grids["x"], grids[result]
+    steps = np.array(grids[conv.inputs[1].name].scale)
+    flat = graph.nodes[2].outputs[0].name
+    parse_pipeline("quantize,fold-qdq")(graph)
+    (found,) = session(to_model(graph, "N")).run([flat], {"x": x})
+    integers = to_integers(x, given).astype(np.int64)
+    padded = np.pad(integers, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=given.zero_point)
+    windows = np.lib.stride_tricks.sliding_window_view(padded - given.zero_point, (3, 3), (2, 3))
+    whole = np.rint(weight / steps[:, None, None, None]).astype(np.int64)
+    sums = np.einsum("nchwij,kcij->nkhw", windows, whole)
+    sums += np.rint(bias / (given.scale[0] * steps)).astype(np.int64)[:, None, None]
+    factor = np.float32(given.scale[0]) * steps.astype(np.float32) / np.float32(written.scale[0])
+    expected = np.rint(sums.astype(np.float32) * factor.astype(np.float32)[:, None, None]) + 31
+    expected = (np.clip(expected, 31, 255) - 31).astype(np.float32) * np.float32(written.scale[0])
+    assert (expected == 0).any() and (expected > 0).any()
+    assert np.array_equal(found, expected.reshape(len(x), -1))
+
+
+@pytest.mark.parametrize("name", CALIBRATIONS)
+def test_a_calibrator_gives_the_grid_of_its_definition(name: str) -> None:
+    net = NetBuilder((1, 3, 8, 8))
+    graph = from_model(net.model(net.conv("x", 3, 2)))
+    anywhere(graph)
+    x = np.random.default_rng(3).laplace(0.5, 1, size=(40, 3, 8, 8)).astype(np.float32)
+    done = calibrate(graph, x, name)
+    assert done.calibration == name
+    low, high = float(x.min()), float(x.max())
+    seen = Seen(low, high, *np.histogram(x.astype(np.float64), *bins_of(name, low, high)))
+    assert state_of(graph).grids["x"] == grid_of(name, seen, Levels(-128, 127, 8, symmetric=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +12,11 @@ from numpy.typing import NDArray
 
 from eecompile.quantization import rounding
 from eecompile.quantization.calibration import calibrate
-from eecompile.quantization.rounding import RoundingWalk, best_scale, hand_on_grid
+from eecompile.quantization.rounding import RoundingWalk, hand_on_grid
 from eecompile.runtime.sessions import session
 from passes.integers.schemes import SCHEMES, ZERO_POINT
 from passes.model.graph import from_model
 from passes.model.writing import to_model
-from passes.number_formats import Levels
 from passes.registry import parse_pipeline
 from passes.state import QuantGrid, copy_graph, state_of
 from tests.eecompile.schemes import assign
@@ -26,7 +24,6 @@ from tests.passes.net_builder import NetBuilder
 
 Array = NDArray[Any]
 SHAPE = (1, 4, 10, 10)
-BYTES = Levels(-128, 127, 8)
 
 
 def grid(step: float) -> QuantGrid:
@@ -213,51 +210,3 @@ def test_the_walk_is_the_same_every_time() -> None:
         return [tensor.values.tobytes() for node in linear(graph) for tensor in node.inputs[1:]]
 
     assert rounded() == rounded()
-
-
-def squared_error(values: Array, counts: Array, step: float, levels: Levels) -> float:
-    snapped = np.clip(np.rint(values / step), levels.low, levels.high) * step
-    return float((counts * (snapped - values) ** 2).sum())
-
-
-SAMPLES = {
-    "normal": np.random.default_rng(0).normal(size=4000),
-    "long tails": np.random.default_rng(1).laplace(size=4000),
-    "even": np.random.default_rng(2).uniform(-1, 1, 4000),
-    "after a Relu": np.maximum(np.random.default_rng(3).normal(size=4000), 0),
-    "tiny": np.random.default_rng(4).normal(size=4000) * 1e-9,
-}
-
-
-@pytest.mark.parametrize("sample", sorted(SAMPLES))
-@pytest.mark.parametrize("levels", [BYTES, Levels(-7, 7, 4), Levels(-1, 1, 2)], ids=("byte", "4", "ternary"))
-def test_no_other_step_loses_less(sample: str, levels: Levels) -> None:
-    values = SAMPLES[sample]
-    counts = np.random.default_rng(5).integers(1, 9, values.shape)
-
-    def least(steps: Sequence[float]) -> float:
-        return min(squared_error(values, counts, float(step), levels) for step in steps)
-
-    shift = Levels(levels.low, levels.high, levels.bits, power_of_two=True)
-    power = best_scale(values, counts, shift)
-    assert np.log2(power) % 1 == 0
-    found = squared_error(values, counts, power, shift)
-    assert found == least([2.0**e for e in range(-50, 10)]), "of all powers of two"
-    free = squared_error(values, counts, best_scale(values, counts, levels), levels)
-    around = np.abs(values).max() / levels.high * np.linspace(0.02, 1.2, 600)
-    assert free <= 1.05 * least([float(step) for step in around])
-    assert free <= 1.01 * found
-
-
-def test_values_count_as_often_as_they_occur() -> None:
-    values = np.array([1.0, 50.0])
-    often = best_scale(values, np.array([10**6, 1]), Levels(-1, 1, 2, power_of_two=True))
-    rarely = best_scale(values, np.array([1, 10**6]), Levels(-1, 1, 2, power_of_two=True))
-    assert (often, rarely) == (1.0, 64.0)
-
-
-@pytest.mark.parametrize("power_of_two", [True, False])
-def test_nothing_but_zeros_still_has_a_step(power_of_two: bool) -> None:
-    step = best_scale(np.zeros(5), np.ones(5), Levels(-128, 127, 8, power_of_two))
-    assert np.isfinite(step) and step > 0
-    assert best_scale(np.zeros(0), np.ones(0), Levels(-128, 127, 8, power_of_two)) > 0
