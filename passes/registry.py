@@ -16,6 +16,7 @@ from passes.option_text import NamedOptions, parse_list
 TABLE: dict[str, str] = {
     "canonicalize": "passes.canonical.canonicalize:Canonicalize",
     "fold-batchnorm": "passes.canonical.fold_batchnorm:FoldBatchnorm",
+    "prune-channels": "passes.pruning.prune_channels:PruneChannels",
     "insert-exits": "passes.exits.insert_exits:InsertExits",
     "insert-batch-norm": "passes.exits.insert_batch_norm:InsertBatchNorm",
     "quantize": "passes.integers.quantize:Quantize",
