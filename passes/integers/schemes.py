@@ -52,18 +52,13 @@ _SHIFTS = Requantization(multiplier_bits=0, shift_bits=31)
 # conversion is drawn by KU Leuven's quantization tool with 1/25 of the value: 20 log10(25) = 28 dB.
 DIANA_ARRAY = InMemoryArray(1152, Levels(-32, 31, 6, power_of_two=True), 16, 20 * math.log10(25))
 
-
-def _narrow(bits: int) -> Levels:
-    """Return symmetric weights of so many bits with a free step per channel."""
-    most = 2 ** (bits - 1) - 1
-    return Levels(-most, most, bits, per_channel=True)
-
-
 SCHEMES: dict[str, Scheme] = {
     s.name: s
     for s in (
         Scheme("int8-pow2", _BYTES_POW2, _BYTES_POW2, requantization=_SHIFTS),
-        *(Scheme(f"int{bits}-channel", _narrow(bits), _BYTES) for bits in range(8, 1, -1)),
+        Scheme("int8-channel", Levels(-127, 127, 8, per_channel=True), _BYTES),
+        Scheme("int4-channel", Levels(-7, 7, 4, per_channel=True), _BYTES),
+        Scheme("int2-channel", Levels(-1, 1, 2, per_channel=True), _BYTES),
         # 7-bit values lie in memory as bytes; the step of a channel's weights is taken up by its affine
         Scheme(
             "ternary-analog",

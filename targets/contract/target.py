@@ -112,8 +112,8 @@ class Target(ABC):
     """An accelerator. Subclasses are frozen dataclasses whose fields are the options.
 
     Attributes:
-        schemes: Core -> names of its quantization schemes (:mod:`passes.integers.schemes`), of all cores; the
-            first is taken where nothing else is asked for. Empty where nothing is quantized.
+        schemes: Core -> quantization scheme (:mod:`passes.integers.schemes`) of the numbers it computes with,
+            of all cores; empty where nothing is quantized for the target.
         fusion: Text form of the pass that makes layers, the last of :meth:`pipeline`.
         cost_model: One of ``cost_models``; empty takes the first.
         host_scale: Factor on the placeholder cost of host work, at least 0.
@@ -123,7 +123,7 @@ class Target(ABC):
 
     name: ClassVar[str]
     cost_models: ClassVar[Mapping[str, CostModel]]
-    schemes: ClassVar[Mapping[str, tuple[str, ...]]]
+    schemes: ClassVar[Mapping[str, str]]
     fusion: ClassVar[str] = "fuse-layers"
 
     cost_model: str = ""

@@ -63,11 +63,7 @@ class Gap9Target(ClosedFormTarget):
             _KNOWN_ERROR,
         ),
     }
-    # NE16 takes the bits of weights one after the other; source: its mode in PLiNIO and pulp-nnx.
-    schemes: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "ne16": tuple(f"int{bits}-channel" for bits in range(constraints.MAX_WEIGHT_BITS, 1, -1)),
-        "cluster": ("int8-channel",),
-    }
+    schemes: ClassVar[Mapping[str, str]] = {"ne16": "int8-channel", "cluster": "int8-channel"}
     rules: ClassVar[Mapping[str, Support]] = constraints.SUPPORT
     hints: ClassVar[Mapping[Constraint, str]] = constraints.HINTS
     demands: ClassVar[Mapping[Constraint, Demand]] = constraints.DEMANDS

@@ -242,10 +242,6 @@ class _Builder:
         known = self.state.precisions
         return next((known[node.name] for node in nodes if node.name in known), None)
 
-    def _accumulator_bits(self, nodes: Iterable[gs.Node]) -> int:
-        precision = self._precision(nodes)
-        return self.bits.accumulator if precision is None else precision.accumulator_bits
-
     def _layer(self, name: str, position: dict[str, int], logits: set[str]) -> Layer:
         nodes = self.groups[name]
         main, front = _main_and_front(nodes)
@@ -261,7 +257,7 @@ class _Builder:
             outputs=tuple(self._operand(t, logits) for t in self._group_outputs(name, nodes, main)),
             activation=any(n.op in ACTIVATIONS for n in nodes if n is not main),
             producers=tuple(sorted(position[p] for p in self._producers(name))),
-            accumulator_bits=self._accumulator_bits(nodes),
+            accumulator_bits=self.bits.accumulator,
             front=None if front is None else operators.loop_dims(front),
         )
         if layer.op_type in FLOAT_LINEAR:
@@ -279,8 +275,12 @@ class _Builder:
             return layer
         shape = tuple(int(d) for d in constant.shape)
         precision = self._precision(nodes)
-        if precision is not None and precision.weights is not None:
-            bits = precision.weights.bits  # however wide the file stores them, or not yet
+        if (
+            precision is not None
+            and precision.weights is not None
+            and operators.stored_bits(main) is not None
+        ):
+            bits = precision.weights.bits  # however wide the file stores them
         else:
             bits = operators.stored_bits(main) or self.bits.weight
         weight = Operand(constant.name, shape, bits)

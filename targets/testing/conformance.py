@@ -185,9 +185,8 @@ class TargetConformance:
     def test_every_core_has_a_scheme_or_none_has(self) -> None:
         """What a core computes with is known of all cores, or nothing is quantized for the target."""
         assert self.target.schemes.keys() in (set(), {core.name for core in self.target.arch.cores})
-        for core, names in self.target.schemes.items():
-            assert names and len({*names}) == len(names), f"{core}: {names}"
-            assert all(scheme(name).name == name for name in names)
+        for name in self.target.schemes.values():
+            assert scheme(name).name == name
 
     def test_schedules_have_names_users_know(self) -> None:
         """Its modes of a schedule are known ones; whole layers are among them, and no other is taken."""
