@@ -143,7 +143,7 @@ def _target(out: Console, target: TargetInfo) -> None:
     line(out, f"{target.name}: {target.summary}", "bold")
     line(out, f"Clock: {quantities.quantity(target.clock_hz, 'Hz')}")
     out.print()
-    cores = [(c.name, c.kind, c.scheme or quantities.ABSENT) for c in target.cores]
+    cores = [(c.name, c.kind, ", ".join(c.schemes) or quantities.ABSENT) for c in target.cores]
     table(out, "Cores", ("core", "kind", "quantization"), cores)
     models = [
         (name, m["source"], m["known_error"], " ".join(error_bars.sentences(m["intervals"])))

@@ -102,11 +102,11 @@ def _default(item: dataclasses.Field[Any]) -> str:
 
 @dataclass(frozen=True)
 class CoreInfo:
-    """One core of a target: its kind, its quantization scheme if it has one, and the operators it runs."""
+    """One core of a target: kind, quantization schemes (its usual one first), and the operators it runs."""
 
     name: str
     kind: str
-    scheme: str | None
+    schemes: tuple[str, ...]
     operators: tuple[str, ...]
 
 
@@ -187,7 +187,7 @@ def list_targets(name: str | None = None) -> TargetList:
 def _target(name: str) -> TargetInfo:
     target = load_target(name)
     cores = tuple(
-        CoreInfo(core.name, core.kind, target.schemes.get(core.name), tuple(target.support(core.name)))
+        CoreInfo(core.name, core.kind, target.schemes.get(core.name, ()), tuple(target.support(core.name)))
         for core in target.arch.cores
     )
     models = {

@@ -44,6 +44,16 @@ class Scheme:
         )
 
 
+# Widths of weights with one free step per channel.
+CHANNEL_BITS = (8, 7, 6, 5, 4, 3, 2)
+
+
+def _signed(bits: int) -> Levels:
+    """Return as many integers on both sides of 0 as ``bits`` hold, one step per channel."""
+    high = 2 ** (bits - 1) - 1
+    return Levels(-high, high, bits, per_channel=True)
+
+
 _BYTES_POW2 = Levels(-128, 127, 8, power_of_two=True)
 _BYTES = Levels(-128, 127, 8)
 _SHIFTS = Requantization(multiplier_bits=0, shift_bits=31)
@@ -56,9 +66,7 @@ SCHEMES: dict[str, Scheme] = {
     s.name: s
     for s in (
         Scheme("int8-pow2", _BYTES_POW2, _BYTES_POW2, requantization=_SHIFTS),
-        Scheme("int8-channel", Levels(-127, 127, 8, per_channel=True), _BYTES),
-        Scheme("int4-channel", Levels(-7, 7, 4, per_channel=True), _BYTES),
-        Scheme("int2-channel", Levels(-1, 1, 2, per_channel=True), _BYTES),
+        *(Scheme(f"int{bits}-channel", _signed(bits), _BYTES) for bits in CHANNEL_BITS),
         # 7-bit values lie in memory as bytes; the step of a channel's weights is taken up by its affine
         Scheme(
             "ternary-analog",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from passes.errors import InputError, did_you_mean
+from passes.integers.schemes import Scheme, scheme
 from targets.contract.operator_help import OPERATOR_HELP
 from targets.contract.placement import CandidateCore, Placement, Reason, Refusal
 from targets.contract.validation import (
@@ -112,8 +113,8 @@ class Target(ABC):
     """An accelerator. Subclasses are frozen dataclasses whose fields are the options.
 
     Attributes:
-        schemes: Core -> quantization scheme (:mod:`passes.integers.schemes`) of the numbers it computes with,
-            of all cores; empty where nothing is quantized for the target.
+        schemes: Core -> quantization schemes (:mod:`passes.integers.schemes`) of the numbers it can compute
+            with, the usual one first, of all cores; empty where nothing is quantized for the target.
         fusion: Text form of the pass that makes layers, the last of :meth:`pipeline`.
         cost_model: One of ``cost_models``; empty takes the first.
         host_scale: Factor on the placeholder cost of host work, at least 0.
@@ -123,7 +124,7 @@ class Target(ABC):
 
     name: ClassVar[str]
     cost_models: ClassVar[Mapping[str, CostModel]]
-    schemes: ClassVar[Mapping[str, str]]
+    schemes: ClassVar[Mapping[str, tuple[str, ...]]]
     fusion: ClassVar[str] = "fuse-layers"
 
     cost_model: str = ""
@@ -158,6 +159,21 @@ class Target(ABC):
     @abstractmethod
     def cost(self, layer: Layer, core: str) -> LayerCost:
         """Return the cost of ``layer`` on ``core``, which must support it."""
+
+    def schemes_of(self, core: str) -> tuple[Scheme, ...]:
+        """Return the schemes that ``core`` can compute in, the usual one first.
+
+        Raises:
+            InputError: The target names none for it, an unknown one, or no tuple of names.
+        """
+        names = self.schemes.get(core, ())
+        if not names or isinstance(names, str):
+            raise InputError(
+                f"target '{self.title}' does not say with which numbers its core '{core}' computes, so "
+                "nothing can be quantized for it",
+                "leave the images away, or give the core a tuple of schemes in `schemes` of its class",
+            )
+        return tuple(scheme(name) for name in names)
 
     def pipeline(self, quantized: bool) -> str:
         """Return the text form of the passes that make a user's graph ready for this target.

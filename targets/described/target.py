@@ -55,7 +55,7 @@ class EngineTarget(Target):
 
     name: ClassVar[str] = "file"
     cost_models: ClassVar[Mapping[str, CostModel]] = {"engine": ENGINE_MODEL}
-    schemes: ClassVar[Mapping[str, str]] = {}
+    schemes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     # Rules for layers of which the user says nothing.
     own_rules: ClassVar[tuple[MappingRule, ...]] = ()
 

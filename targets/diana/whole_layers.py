@@ -83,12 +83,12 @@ class WholeLayers(ClosedFormTarget):
             f"counted for starting the array, so it is optimistic; {_PLACEHOLDERS}",
         ),
     }
-    schemes: ClassVar[Mapping[str, str]] = {
-        "digital": "int8-pow2",
-        "analog": "ternary-analog",
-        "pooling": "int8-pow2",
-        "simd": "int8-pow2",
-        "host": "int8-pow2",
+    schemes: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "digital": ("int8-pow2",),
+        "analog": ("ternary-analog",),
+        "pooling": ("int8-pow2",),
+        "simd": ("int8-pow2",),
+        "host": ("int8-pow2",),
     }
     rules: ClassVar[Mapping[str, Support]] = constraints.SUPPORT
     hints: ClassVar[Mapping[Constraint, str]] = constraints.HINTS

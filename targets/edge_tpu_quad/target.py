@@ -30,8 +30,8 @@ class EdgeTpuQuadTarget(EngineTarget):
 
     name: ClassVar[str] = "edge_tpu_quad"
     cost_models: ClassVar[Mapping[str, CostModel]] = {"engine": ENGINE_MODEL}
-    schemes: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        (*(f"core_{i}" for i in _CORES), "pooling", "simd"), "int8-pow2"
+    schemes: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(
+        (*(f"core_{i}" for i in _CORES), "pooling", "simd"), ("int8-pow2",)
     )
 
     own_rules: ClassVar[tuple[MappingRule, ...]] = tuple(

@@ -35,6 +35,11 @@ def has_narrow_weights(layer: Layer, _arch: Architecture) -> bool:
     return weight_fits and all(t.bits == INPUT_BITS for t in layer.inputs)
 
 
+def has_whole_bytes(layer: Layer, _arch: Architecture) -> bool:
+    """Weights have 8 bits or more: narrower ones are packed for NE16 alone."""
+    return layer.weight is None or layer.weight.bits >= MAX_WEIGHT_BITS
+
+
 def has_one_group_or_is_depthwise(layer: Layer, _arch: Architecture) -> bool:
     """The convolution has one group, or is depthwise with as many outputs as inputs."""
     return layer.dims is None or (layer.dims.g == 1 or layer.dims.depthwise)
@@ -121,11 +126,12 @@ def cores_within_l2(layer: Layer, arch: Architecture) -> tuple[str, ...]:
 
 
 _CLUSTER: dict[str, tuple[Constraint, ...]] = dict.fromkeys(
-    _LINEAR, (is_not_for_ne16, tensors_fit_l2)
+    _LINEAR, (is_not_for_ne16, has_whole_bytes, tensors_fit_l2)
 ) | dict.fromkeys(sorted(SIMPLE | EXPONENTIAL), (tensors_fit_l2,))
 SUPPORT: dict[str, dict[str, tuple[Constraint, ...]]] = {"ne16": _NE16, "cluster": _CLUSTER}
 
 HINTS: dict[Constraint, str] = {
+    has_whole_bytes: "give its weights 8 bits",
     tensors_fit_l2: "use a smaller input image or fewer channels in the first layers",
 }
 DEMANDS: dict[Constraint, Demand] = {

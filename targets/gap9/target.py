@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
+from passes.integers.schemes import CHANNEL_BITS
 from targets.contract.closed_form import ClosedFormTarget
 from targets.contract.target import FITTED_PARAMETERS, Alternative, Constraint, CostModel, Demand, Support
 from targets.cost.layer_cost import LayerCost, energy_pj, scaled
@@ -63,7 +64,10 @@ class Gap9Target(ClosedFormTarget):
             _KNOWN_ERROR,
         ),
     }
-    schemes: ClassVar[Mapping[str, str]] = {"ne16": "int8-channel", "cluster": "int8-channel"}
+    schemes: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "ne16": tuple(f"int{bits}-channel" for bits in CHANNEL_BITS),
+        "cluster": ("int8-channel",),
+    }
     rules: ClassVar[Mapping[str, Support]] = constraints.SUPPORT
     hints: ClassVar[Mapping[Constraint, str]] = constraints.HINTS
     demands: ClassVar[Mapping[Constraint, Demand]] = constraints.DEMANDS

@@ -48,7 +48,7 @@ class Max78000Target(ClosedFormTarget):
             "closed form of the vendor's tools (ai8x-synthesis); host work by this project", _KNOWN_ERROR
         ),
     }
-    schemes: ClassVar[Mapping[str, str]] = {"cnn": "int8-pow2", "host": "int8-pow2"}
+    schemes: ClassVar[Mapping[str, tuple[str, ...]]] = {"cnn": ("int8-pow2",), "host": ("int8-pow2",)}
     outer_memory: ClassVar[str] = "data"
     word_bits: ClassVar[int] = 32
     fusion: ClassVar[str] = f"fuse-layers{{before={MAX_FRONT}}}"

@@ -86,7 +86,8 @@ def build_workload(graph: gs.Graph, bits: Bits | None = None) -> Workload:
     Args:
         graph: Batch 1, static shapes; float or lowered to integers. Nodes without a layer
             annotation are layers of their own.
-        bits: Precision of float tensors; integer tensors keep that of their type.
+        bits: Precision of float tensors; integer tensors keep that of their type, and nodes with a precision
+            of their own are costed at its weights and results, in float too; partial sums are those here.
 
     Raises:
         InputError: Control flow; or the layer annotation puts a layer before one it depends on and after
@@ -232,7 +233,7 @@ class _Builder:
         if tensor.name in logits:
             bits = self.bits.accumulator if self.bits.logits is None else self.bits.logits
         elif stored is None:
-            bits = self.bits.activation
+            bits = self.written_bits.get(tensor.name, self.bits.activation)
         else:
             bits = min(stored, self.written_bits.get(tensor.name, stored))
         return Operand(tensor.name, tuple(int(d) for d in tensor.shape), bits)
@@ -275,12 +276,8 @@ class _Builder:
             return layer
         shape = tuple(int(d) for d in constant.shape)
         precision = self._precision(nodes)
-        if (
-            precision is not None
-            and precision.weights is not None
-            and operators.stored_bits(main) is not None
-        ):
-            bits = precision.weights.bits  # however wide the file stores them
+        if precision is not None and precision.weights is not None:
+            bits = precision.weights.bits  # however wide the file stores them, if in integers at all
         else:
             bits = operators.stored_bits(main) or self.bits.weight
         weight = Operand(constant.name, shape, bits)

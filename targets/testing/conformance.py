@@ -13,7 +13,6 @@ from importlib.resources import files
 from typing import ClassVar
 
 from passes.errors import InputError
-from passes.integers.schemes import scheme
 from passes.operator_sets import GLOBAL_POOLS, WINDOW_POOLS
 from passes.registry import parse_pipeline
 from targets.contract.placement import Placement, Refusal
@@ -185,8 +184,10 @@ class TargetConformance:
     def test_every_core_has_a_scheme_or_none_has(self) -> None:
         """What a core computes with is known of all cores, or nothing is quantized for the target."""
         assert self.target.schemes.keys() in (set(), {core.name for core in self.target.arch.cores})
-        for name in self.target.schemes.values():
-            assert scheme(name).name == name
+        for core, names in self.target.schemes.items():
+            found = self.target.schemes_of(core)
+            assert tuple(scheme.name for scheme in found) == names
+            assert len({*names}) == len(names), f"{core} names a scheme twice"
 
     def test_schedules_have_names_users_know(self) -> None:
         """Its modes of a schedule are known ones; whole layers are among them, and no other is taken."""

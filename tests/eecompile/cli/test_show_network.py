@@ -175,8 +175,8 @@ TARGET = TargetInfo(
     clock_hz=2.6e8,
     operating_points=(),
     cores=(
-        CoreInfo("digital", "pe_array", "int8-pow2", ("Conv", "Gemm")),
-        CoreInfo("host", "cpu", None, ("Softmax",)),
+        CoreInfo("digital", "pe_array", ("int8-pow2",), ("Conv", "Gemm")),
+        CoreInfo("host", "cpu", (), ("Softmax",)),
     ),
     cost_models={
         "match": {"source": "a paper", "known_error": "15 %", "intervals": None},

@@ -96,7 +96,7 @@ def test_a_target_is_told_as_it_is(name: str) -> None:
     assert entry.summary.endswith(".")
     assert [core.name for core in entry.cores] == [core.name for core in target.arch.cores]
     for core in entry.cores:
-        assert core.scheme == target.schemes.get(core.name)
+        assert core.schemes == target.schemes.get(core.name, ())
         assert set(core.operators) == {row.op_type for row in entry.support if row.core == core.name}
     assert list(entry.cost_models) == list(target.cost_models), "the first is the default"
     assert list(entry.schedules) == list(target.schedules), "the first is the default"

@@ -21,7 +21,7 @@ def test_levels_fit_their_bits(name: str) -> None:
 def test_a_name_says_what_the_weights_are(name: str) -> None:
     found = scheme(name)
     width, step = name.split("-")
-    levels = {"int8": 256, "int4": 16, "int2": 4, "ternary": 3}[width]
+    levels = 3 if width == "ternary" else 2 ** int(width.removeprefix("int"))
     assert found.name == name
     # weights per channel lie around zero, so that the smallest number of two's complement is left out
     assert found.weights.high - found.weights.low + 1 == levels - (step == "channel")
@@ -49,7 +49,7 @@ def test_a_core_reads_and_writes_the_same_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("int8-channels", "did you mean 'int8-channel'"), ("float", "known: int2-channel, int4-channel, int8")],
+    [("int8-channels", "did you mean 'int8-channel'"), ("float", "known: int2-channel, int3-channel, int4")],
 )
 def test_an_unknown_scheme_names_those_there_are(name: str, hint: str) -> None:
     with pytest.raises(InputError, match=f"unknown quantization scheme '{name}'\n{hint}"):

@@ -37,7 +37,7 @@ def is_small(layer: Layer, _arch: Architecture) -> bool:
 class Twins(ClosedFormTarget):
     name: ClassVar[str] = "twins"
     cost_models: ClassVar[Mapping[str, CostModel]] = {"flat": CostModel("none", "all of it")}
-    schemes: ClassVar[Mapping[str, str]] = {}
+    schemes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     cycles_per_element: int = 1
     dma_cycles: int = 0

@@ -54,7 +54,7 @@ class Sound(ClosedFormTarget):
 
     name: ClassVar[str] = "sound"
     cost_models: ClassVar[Mapping[str, CostModel]] = {"flat": CostModel("this test", "all of it")}
-    schemes: ClassVar[Mapping[str, str]] = {}
+    schemes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @property
     def arch(self) -> Architecture:
@@ -95,7 +95,7 @@ class HiddenError(Sound):
 
 
 class SchemeOfOneCore(Sound):
-    schemes: ClassVar[Mapping[str, str]] = {"a": "int8-pow2"}
+    schemes: ClassVar[Mapping[str, tuple[str, ...]]] = {"a": ("int8-pow2",)}
 
 
 class NoLayers(Sound):
