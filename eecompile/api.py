@@ -8,7 +8,7 @@ where and what to do, its ``exit_code`` is that of the command line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -71,6 +71,8 @@ def run(
     recycle: bool | None = None,
     quantize: str | None = None,
     qat_epochs: int | None = None,
+    placement: str | None = None,
+    bits: Mapping[str, int] | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -123,6 +125,10 @@ def run(
             behind that, of the network with its exits and of the static one on its own
             (`docs/quantization.md`).
         qat_epochs: How often each image is seen in that training; as its recipe has it if absent.
+        placement: What runs in an analog array: ``auto`` (if absent) what the schedule at the usual numbers
+            of the cores has there, ``digital`` nothing, ``analog`` all that it takes.
+        bits: Part of the network -> bits of its weights: ``head``, ``backbone``, a layer or a node; what is
+            not named has those of the first scheme of its core.
         progress: Called with one line of text per step.
 
     Returns:
@@ -143,6 +149,7 @@ def run(
         "max_final_ratio": max_final_ratio, "max_cost_ratio": max_cost_ratio,
         "train": train, "epochs": epochs, "resume": resume, "confidence": confidence,
         "recycle": recycle, "quantize": quantize, "qat_epochs": qat_epochs,
+        "placement": placement, "bits": bits,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -176,6 +183,8 @@ def run(
         recycle=recycle,
         quantize=PTQ if quantize is None else quantize,
         qat_epochs=qat_epochs,
+        placement=placement,
+        bits={} if bits is None else dict(bits),
     )
     return run_pipeline(options, progress)
 

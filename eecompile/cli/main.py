@@ -39,6 +39,8 @@ from eecompile.cli.options import (
     MODEL,
     OBJECTIVE,
     OPTIMISTIC,
+    PART_BITS,
+    PLACEMENT,
     POINT,
     PREPROCESS,
     QAT_EPOCHS,
@@ -155,6 +157,8 @@ def run(
     recycle: RECYCLE = None,
     quantize: QUANTIZE = None,
     qat_epochs: QAT_EPOCHS = None,
+    placement: PLACEMENT = None,
+    bits: PART_BITS = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -169,7 +173,8 @@ def run(
         model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
         point, speculate, min_gain, rules, schedule, max_latency, guarantee,
          max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs, resume,
-         confidence, values.parse_switch("--recycle", recycle), quantize, qat_epochs,
+         confidence, values.parse_switch("--recycle", recycle), quantize, qat_epochs, placement,
+         values.parse_part_bits(bits),
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)

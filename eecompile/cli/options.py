@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from eecompile.quantization.placements import PLACEMENTS
 from targets.schedule.freedom import MODES
 
 MODEL = Annotated[
@@ -59,6 +60,23 @@ RULES = Annotated[
 BITS = Annotated[
     str | None,
     typer.Option(metavar="W,A,P", help="Bits of float weights, activations and partial sums, e.g. 8,8,16."),
+]
+PART_BITS = Annotated[
+    str | None,
+    typer.Option(
+        "--bits",
+        metavar="PART=N,…",
+        help="Bits of weights by part: head, backbone, a layer or a node: head=4,conv_0=8. See `eecompile "
+        "targets NAME` for what its cores have. [default: the first of each core]",
+    ),
+]
+PLACEMENT = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(PLACEMENTS),
+        help="What runs in an analog array: by the schedule at the usual numbers of the cores, nothing, or "
+        "all it takes. [default: auto]",
+    ),
 ]
 SCHEDULE = Annotated[
     str | None,

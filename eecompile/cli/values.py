@@ -35,6 +35,24 @@ def parse_bits(text: str | None) -> Bits | None:
     return Bits(weight, activation, accumulator, logits=activation)
 
 
+def parse_part_bits(text: str | None) -> dict[str, int] | None:
+    """Return the bits of each part in ``PART=N,PART=N``; raises InputError for anything else."""
+    if text is None:
+        return None
+    found: dict[str, int] = {}
+    for item in text.split(","):
+        part, _, width = (side.strip() for side in item.rpartition("="))
+        if not part or not width.isdecimal() or not 1 <= int(width[:9]) <= MAX_BITS:
+            raise InputError(
+                f"--bits {text}: expected parts with bits of their weights, from 1 to {MAX_BITS}",
+                "parts are head, backbone, layers and nodes: --bits head=4,conv_0=8",
+            )
+        if part in found:
+            raise InputError(f"--bits {text}: '{part}' is there twice", "leave one of the two away")
+        found[part] = int(width)
+    return found
+
+
 def parse_ratios(text: str | None) -> tuple[float, ...] | None:
     """Return the numbers of ``R0,R1,...``; raises InputError for anything else."""
     if text is None:

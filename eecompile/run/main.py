@@ -12,6 +12,7 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from eecompile.deployment.proof import Agreement
+from eecompile.quantization.assignment import assign_precisions
 from eecompile.run import provenance
 from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
@@ -29,7 +30,7 @@ from passes.errors import InputError
 from passes.exits.chain import set_rules
 from passes.exits.stages import cut
 from passes.model.control_flow import check_thresholds_replaceable
-from passes.state import state_of
+from passes.state import copy_graph, state_of
 from targets.evaluation.points import at_point, choose_point
 from targets.evaluation.report import CostReport
 
@@ -109,6 +110,10 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
 
             for graph in (prepared.plain, prepared.graph):
                 draw_network(graph, options.seed)
+    if options.wish:  # found out before anything is trained
+        assign_precisions(
+            copy_graph(prepared.graph), target, options.objective.for_schedules, wish=options.wish
+        )
     if options.confidence is not None:
         rule = confidence_rule(options.confidence)
         set_rules(prepared.graph, [rule] * len(state_of(prepared.graph).exits))

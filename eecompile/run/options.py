@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from eecompile.quantization.placements import AUTO
+from eecompile.quantization.wishes import SchemeWish
 from eecompile.training.recipe import FROZEN, PTQ, QAT, QUANTIZERS, TRAINERS
 from passes.confidence import confidence_rule
 from passes.errors import InputError, did_you_mean
@@ -57,6 +60,8 @@ class RunOptions:
     recycle: bool | None = None
     quantize: str = PTQ
     qat_epochs: int | None = None
+    placement: str | None = None
+    bits: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_heads(self.head)
@@ -81,6 +86,7 @@ class RunOptions:
                 f"`epochs` is at least 1, not {self.epochs}", "it is how often each image is seen"
             )
         self._check_quantization()
+        _ = self.wish
         check_seed(self.seed)
 
     def _check_quantization(self) -> None:
@@ -99,6 +105,11 @@ class RunOptions:
                 "`qat_epochs` says how long is trained for integers, and without `quantize` qat nothing is",
                 "say `quantize` qat, or leave `qat_epochs` away",
             )
+
+    @property
+    def wish(self) -> SchemeWish:
+        """What is wished of the numbers of layers; raises InputError for a wish that is none."""
+        return SchemeWish(AUTO if self.placement is None else self.placement, self.bits)
 
     @property
     def recycles(self) -> bool:

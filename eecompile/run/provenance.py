@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -70,6 +71,8 @@ def command(options: RunOptions) -> str:
     for name, value in vars(options).items():
         if name in ("target", "objective") or name in options.told:
             text = ",".join(value) if isinstance(value, tuple) else str(value)
+            if isinstance(value, Mapping):
+                text = ",".join(f"{part}={of_part}" for part, of_part in value.items())
             if isinstance(value, bool):  # a switch stands alone; what may be turned off says so
                 text = "" if fields[name].default is False else "on" if value else "off"
             words += [f"--{name.replace('_', '-')}", *filter(None, [text])]

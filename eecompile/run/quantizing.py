@@ -10,6 +10,9 @@ import onnx_graphsurgeon as gs
 from eecompile.data.dataset import evenly
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
+from eecompile.quantization.layer_schemes import weighted_layers
+from eecompile.quantization.placements import ANALOG
+from eecompile.quantization.wishes import not_analog
 from eecompile.run.evidence import Baseline, Evidence
 from eecompile.training.recipe import JOINT, QAT, QUANTIZED, SCRATCH
 from passes.exits.chain import keep_exits
@@ -51,9 +54,19 @@ def _calibrated(evidence: Evidence, graph: gs.Graph) -> tuple[gs.Graph, Told]:
     options = evidence.options
     images = evidence.preprocess.apply(evenly(evidence.dataset.train.x, IMAGES))
     calibrated = copy_graph(graph)
-    schemes = assign_precisions(calibrated, evidence.prepared.target, options.objective.for_schedules)
+    target, objective, wish = evidence.prepared.target, options.objective.for_schedules, options.wish
+    if wish and graph is not evidence.prepared.graph:
+        wish = wish.of_part(weighted_layers(graph, target))  # the static network has no early heads
+    schemes = assign_precisions(calibrated, target, objective, wish=wish)
     done = calibrate(calibrated, images)
-    return calibrated, {"images": done.images, "schemes": schemes, "rounding": done.rounding}
+    told = {"images": done.images, "schemes": schemes, "rounding": done.rounding}
+    if options.placement is not None:
+        told["placement"] = options.placement
+    if options.placement == ANALOG:
+        told["not_analog"] = not_analog(weighted_layers(graph, target))
+    if wish.bits:
+        told["bits"] = dict(wish.bits)
+    return calibrated, told
 
 
 def _trained(

@@ -113,6 +113,8 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
         ),
         trainer=evidence.training["trainer"],
         quantize=evidence.options.quantize,
+        placement=evidence.options.placement,
+        bits=dict(evidence.options.bits),
         exits=tuple(_exit_results(evidence, where, dynamic)),
         expected=Expected(
             **cost_json(expected, costs.error_bars),

@@ -270,6 +270,8 @@ class Summary(_Frozen):
     (``None`` where the backbone was not trained), and ``trainer`` what was trained: ``frozen`` (heads),
     ``joint``,
     ``scratch``, or ``None`` for nothing. ``quantize`` says how integers were found: ``ptq`` or ``qat``.
+    ``placement`` (``None`` where it was not told) and ``bits`` (part -> bits of its weights) say what was
+    wished of the numbers of layers.
     ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
     were asked for), ``never_taken`` names exits that were asked for and that no threshold makes acceptable.
     ``guarantee`` says what was promised of the drop (``None`` where nothing was).
@@ -303,6 +305,8 @@ class Summary(_Frozen):
     static_trained: StaticResult | None = None
     trainer: str | None = None
     quantize: str | None = None
+    placement: str | None = None
+    bits: dict[str, int] = {}
     host_sensitivity: tuple[HostSensitivity, ...] = ()
     validation: str = NONE
     intervals: IntervalInfo | None = None

@@ -31,8 +31,9 @@ from targets.network.layer import Bits
 from targets.objective import CHOICES
 from targets.schedule.freedom import MODES
 
-# What these name differs by verb: a file or a folder; whether a file of an accelerator will do.
-BY_VERB = {"--out", "--target"}
+# What these name differs by verb: a file or a folder; whether a file of an accelerator will do; bits of float
+# networks, or of parts of the network that is quantized.
+BY_VERB = {"--out", "--target", "--bits"}
 
 
 def declared() -> Iterator[tuple[str, Any]]:

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from eecompile.cli.values import check_breakdown, parse_bits, parse_lpf_limit, parse_ratios, parse_switch
+from eecompile.cli.values import (
+    check_breakdown,
+    parse_bits,
+    parse_lpf_limit,
+    parse_part_bits,
+    parse_ratios,
+    parse_switch,
+)
 from passes.errors import InputError
 from targets.network.layer import Bits
 
@@ -16,6 +23,8 @@ from targets.network.layer import Bits
         (parse_bits, "8,8,16", Bits(8, 8, 16, logits=8)),
         (parse_bits, " 2, 7 ,24", Bits(2, 7, 24, logits=7)),
         (parse_bits, None, None),
+        (parse_part_bits, "head=4, a=b/c = 8", {"head": 4, "a=b/c": 8}),
+        (parse_part_bits, None, None),
         (parse_ratios, "0.5,0.25,.25", (0.5, 0.25, 0.25)),
         (parse_ratios, None, None),
         (parse_lpf_limit, "7", 7),
@@ -33,6 +42,10 @@ def test_texts_become_values(parse: Callable[[str | None], Any], text: str | Non
         *(
             (parse_bits, text, "--bits")
             for text in ("8", "8,8", "8,8,16,1", "8,0,16", "8,65,99", "a,b,c", "8,8,4", "")
+        ),
+        *(
+            (parse_part_bits, text, "--bits")
+            for text in ("", "8", "=8", "head=", "head=0", "head=65", "head=a", "head=4,", "a=4,a=2")
         ),
         *((parse_ratios, text, "--ratios") for text in ("", "a", "0.5;0.5", "0.5,")),
         *((parse_lpf_limit, text, "--lpf-limit") for text in ("0", "-1", "all", "", "6.5")),

@@ -121,3 +121,24 @@ def test_a_network_with_exits_of_its_own_is_trained_for_integers(files: Path) ->
         max_drop=100.0, quantize="qat", qat_epochs=1,
     )  # fmt: skip
     assert found.summary.trainer is None and found.info["calibration"]["training"]["trained"] == ["exit_0"]
+
+
+def test_placement_and_bits_are_in_all_files_of_a_run(files: Path) -> None:
+    result = run(files, "out", target="gap9", bits={"head": 4, "backbone": 8, "conv_0": 2})
+    told = json.loads((files / "out" / "run.json").read_text())
+    assert told["calibration"]["bits"] == result.summary.bits == {"head": 4, "backbone": 8, "conv_0": 2}
+    assert set(told["calibration"]["schemes"]) == {"int2-channel", "int4-channel", "int8-channel"}
+    assert "--bits head=4,backbone=8,conv_0=2" in told["command"]
+    found = {layer.name: layer.bits[0] for layer in result.costs.layers if layer.layer.macs}
+    heads = {name for name in found if name.startswith("exit_0/")}
+    assert found.pop("conv_0") == 2 and heads
+    assert {4 if name in heads else 8 for name in found} == set(found.values())
+    assert {found[name] for name in heads} == {4}
+
+
+def test_a_wish_that_cannot_be_met_ends_before_any_training(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "Recipe", None)
+    with pytest.raises(InputError, match="ne16 has 2, 3, 4, 5, 6, 7, 8 bits"):
+        run(files, "out", target="gap9", bits={"head": 12})
