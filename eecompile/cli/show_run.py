@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from eecompile.cli.terminal import bullets, line, table
-from eecompile.wording import error_bars, headline, quantities
+from eecompile.wording import by_form, error_bars, headline, quantities
 
 if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.api import WrittenReport
@@ -52,6 +52,7 @@ def run_result(out: Console, answer: RunAnswer) -> None:
     out.print()
     _points(out, summary)
     _spread(out, summary)
+    _forms(out, summary)
     bullets(
         out,
         "Exits that are not in the files",
@@ -94,6 +95,15 @@ def _spread(out: Console, summary: Summary) -> None:
     table(out, title, headings, rows, headings[2:], bold_last=1)
     failed = (row for cause in summary.saving_causes for row in cause.alternatives if row.reason)
     bullets(out, "Models that cannot cost the network", ((row.name, str(row.reason)) for row in failed))
+
+
+def _forms(out: Console, summary: Summary) -> None:
+    """Print what quantization does to each exit on test images."""
+    if summary.quantization is None:
+        return
+    found = summary.quantization
+    title = f"Quantized by {by_form.quantized(found)}; all test images, thresholds of the files"
+    table(out, title, by_form.HEADINGS, by_form.cells(found, "test"), by_form.HEADINGS[2:])
 
 
 def _saved(found: SavingInterval | None) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ import jinja2
 
 from eecompile.report import answers, charts, explore, gantt, images, provenance, training_curves, usage
 from eecompile.report.reading import RunFiles, read_run
-from eecompile.wording import error_bars, headline, quantities
+from eecompile.wording import by_form, error_bars, headline, quantities
 
 __all__ = ["render", "write"]
 
@@ -71,6 +71,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "static": run.summary.static,
         "ratio": quantities.ratio,
         "signed": quantities.signed,
+        "by_form": by_form,
         "ratio_parts": charts.ratio_parts(run.summary),
         "colours": colours,
         "energy_parts": charts.energy_by_core(run.layers, colours),

@@ -54,10 +54,12 @@ class Evidence:
         lowered: The same with integer operators.
         calibration: How it was quantized.
         baseline: The static network where its weights are others than those that were trained with the exits.
+        calibrated: The lowered network as calibration left it, where it was then trained for its integers.
         val: Answers of the lowered network on val.
         float_test: Answers of the float network on test.
         quant_test: Answers of the quantized network on test.
         lowered_test: Answers of the lowered network on test.
+        seen: Form of the network (``float``, ``ptq``, ``qat``) -> its answers on val and on test.
         chosen: The exits and thresholds of the files.
         guarantee: What is promised of the drop; ``None`` where that was not asked for.
         proxies: What had been chosen by MACs.
@@ -84,10 +86,12 @@ class Evidence:
     lowered: gs.Graph = field(init=False)
     calibration: dict[str, Any] = field(init=False)
     baseline: Baseline | None = field(init=False)
+    calibrated: gs.Graph | None = field(init=False)
     val: Answers = field(init=False)
     float_test: Answers = field(init=False)
     quant_test: Answers = field(init=False)
     lowered_test: Answers = field(init=False)
+    seen: dict[str, tuple[Answers, Answers]] = field(init=False)
     chosen: ExitChoice = field(init=False)
     guarantee: GuaranteeInfo | None = field(init=False)
     proxies: tuple[ProxyChoice, ...] = field(init=False)

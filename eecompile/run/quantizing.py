@@ -32,6 +32,7 @@ def quantize(evidence: Evidence) -> None:
     graph, trains = evidence.prepared.graph, evidence.options.quantize == QAT
     calibrated, told = _calibrated(evidence, graph)
     evidence.baseline = None
+    evidence.calibrated = _integer_forms(calibrated)[1] if trains else None
     if evidence.training["trainer"] in (JOINT, SCRATCH):
         plain = evidence.prepared.plain
         static, told["static"] = _calibrated(evidence, plain)

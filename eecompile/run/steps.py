@@ -21,6 +21,7 @@ from eecompile.exits.recycling import Carried, carried_on, network_with
 from eecompile.exits.reliability import reliability
 from eecompile.run import provenance, summarize, tables
 from eecompile.run.accelerator import is_file
+from eecompile.run.by_form import FLOAT
 from eecompile.run.choosing import choose_on_val
 from eecompile.run.curve import front
 from eecompile.run.evidence import Evidence
@@ -30,7 +31,7 @@ from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.run.quantizing import quantize
 from eecompile.run_files import directory
 from eecompile.run_files.samples import write_samples
-from eecompile.training.recipe import FRESH, FROZEN, SCRATCH, JointRecipe, Recipe
+from eecompile.training.recipe import FRESH, FROZEN, PTQ, SCRATCH, JointRecipe, Recipe
 from passes.exits.added_head import reading_on
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.exits.insert_exits import add_rival_heads
@@ -149,13 +150,21 @@ def answer(evidence: Evidence) -> None:
         found,
         lambda: answers(evidence.lowered, _some(evidence.dataset.train), evidence.preprocess),
     )
-    for graph in (evidence.prepared.graph, evidence.quantized, evidence.lowered):
+    forms = (evidence.prepared.graph, evidence.quantized, evidence.lowered, evidence.calibrated)
+    for graph in filter(None, forms):
         set_rules(graph, rules)
     carried = _carried(evidence, found)
     evidence.val = replace(found, rules=rules[:-1], carried=carried)
     evidence.float_test = replace(seen(evidence.prepared.graph, test, plain), carried=carried)
     evidence.quant_test = replace(seen(evidence.quantized, test, quantized), carried=carried)
     evidence.lowered_test = replace(seen(evidence.lowered, test, lowered), carried=carried)
+    evidence.seen = {
+        FLOAT: (replace(seen(evidence.prepared.graph, val, plain), carried=carried), evidence.float_test)
+    }
+    if evidence.calibrated is not None:
+        on_val, on_test = (replace(seen(evidence.calibrated, s, None), carried=carried) for s in (val, test))
+        evidence.seen[PTQ] = on_val, on_test
+    evidence.seen[evidence.options.quantize] = evidence.val, evidence.lowered_test
 
 
 def _carried(evidence: Evidence, val: Answers) -> Carried:
@@ -268,6 +277,8 @@ def write(evidence: Evidence) -> None:
     directory.write_json(work / "run.json", info)
     directory.write_csv(work / "exits.csv", tables.exit_rows(evidence.summary))
     directory.write_csv(work / "layers.csv", tables.layer_rows(evidence.costs))
+    if evidence.summary.quantization is not None:
+        directory.write_csv(work / "quantization.csv", tables.form_rows(evidence.summary.quantization))
     write_atomic(work / "schedule.trace.json", trace_text(evidence.costs.to_trace()).encode())
     if evidence.options.data is not None:
         write_samples(work, samples_of(evidence))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from eecompile.exits.proxies import ProxyChoice
 from eecompile.exits.statistics import accuracy_interval, paired_drop
 from eecompile.run.accelerator import assumed_bits, is_file
+from eecompile.run.by_form import quantization_of
 from eecompile.run.curve import curve
 from eecompile.run.evidence import Evidence
 from eecompile.run.figures import expected_of, ratios_of, saving_of
@@ -115,6 +116,7 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
         quantize=evidence.options.quantize,
         placement=evidence.options.placement,
         bits=dict(evidence.options.bits),
+        quantization=quantization_of(evidence),
         exits=tuple(_exit_results(evidence, where, dynamic)),
         expected=Expected(
             **cost_json(expected, costs.error_bars),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eecompile.run_files.summary import Summary
+from eecompile.run_files.summary import QuantizationInfo, Summary
 from targets.evaluation.document import layer_figures
 from targets.evaluation.report import CostReport
 
@@ -23,6 +23,11 @@ def exit_rows(summary: Summary) -> list[Mapping[str, Any]]:
             row |= {f"{figure}_low": low, f"{figure}_high": high}
         rows.append(row)
     return rows
+
+
+def form_rows(found: QuantizationInfo) -> list[Mapping[str, Any]]:
+    """Return the rows of ``quantization.csv``: one per split, exit and form of the network."""
+    return [row.model_dump(mode="json") for row in found.exits]
 
 
 def layer_rows(costs: CostReport) -> Sequence[Mapping[str, Any]]:

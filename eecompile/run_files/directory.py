@@ -18,8 +18,9 @@ from passes.files import write_atomic
 
 # What a run owns in its directory; other files there are the user's and stay.
 OWNED = (
-    "run.json", "summary.json", "exits.csv", "layers.csv", "schedule.trace.json", "model.exits.onnx",
-    "model.quant.onnx", "model.lowered.onnx", "model.dynamic.onnx", "stages", "samples.npz", "report.html",
+    "run.json", "summary.json", "exits.csv", "layers.csv", "quantization.csv", "schedule.trace.json",
+    "model.exits.onnx", "model.quant.onnx", "model.lowered.onnx", "model.dynamic.onnx", "stages",
+    "samples.npz", "report.html",
 )  # fmt: skip
 
 

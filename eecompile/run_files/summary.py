@@ -262,6 +262,39 @@ class ProxyInfo(_Frozen):
     drop: float
 
 
+class ExitInForm(_Frozen):
+    """One exit of the files in one form of the network, over all images of a split.
+
+    ``form`` is ``float``, ``ptq`` or ``qat``. ``ratio`` is the share of images that leave here at the
+    thresholds of the files, which were chosen for the form of the files. ``confidence`` is the mean,
+    ``confidence_shift`` the mean size of its change against float, image by image, and ``answers_changed``
+    the share of images that this exit answers otherwise than in float. The final exit has no confidence.
+    """
+
+    split: str
+    exit: str
+    form: str
+    accuracy: float
+    confidence: float | None
+    confidence_shift: float | None
+    answers_changed: float
+    ratio: float
+
+
+class QuantizationInfo(_Frozen):
+    """How the network got its integers, and what that does to its exits.
+
+    ``method`` is ``ptq`` or ``qat``; ``epochs`` are those of training for integers (``None`` where there was
+    none). ``calibration_images`` are training images.
+    """
+
+    method: str
+    schemes: tuple[str, ...]
+    calibration_images: int
+    epochs: int | None
+    exits: tuple[ExitInForm, ...]
+
+
 class Summary(_Frozen):
     """``summary.json``; without data only costs are present.
 
@@ -269,7 +302,8 @@ class Summary(_Frozen):
     against it. ``static_trained`` is the network that was trained together with its exits, without them
     (``None`` where the backbone was not trained), and ``trainer`` what was trained: ``frozen`` (heads),
     ``joint``,
-    ``scratch``, or ``None`` for nothing. ``quantize`` says how integers were found: ``ptq`` or ``qat``.
+    ``scratch``, or ``None`` for nothing. ``quantize`` says how integers were found: ``ptq`` or ``qat``,
+    ``quantization`` what that did to the exits (``None`` without data).
     ``placement`` (``None`` where it was not told) and ``bits`` (part -> bits of its weights) say what was
     wished of the numbers of layers.
     ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
@@ -307,6 +341,7 @@ class Summary(_Frozen):
     quantize: str | None = None
     placement: str | None = None
     bits: dict[str, int] = {}
+    quantization: QuantizationInfo | None = None
     host_sensitivity: tuple[HostSensitivity, ...] = ()
     validation: str = NONE
     intervals: IntervalInfo | None = None
