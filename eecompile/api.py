@@ -73,6 +73,8 @@ def run(
     qat_epochs: int | None = None,
     placement: str | None = None,
     bits: Mapping[str, int] | None = None,
+    prune: str | None = None,
+    prune_epochs: int | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -129,6 +131,10 @@ def run(
             of the cores has there, ``digital`` nothing, ``analog`` all that it takes.
         bits: Part of the network -> bits of its weights: ``head``, ``backbone``, a layer or a node; what is
             not named has those of the first scheme of its core.
+        prune: By how much the network shall cost less on its schedule, ``cycles=-30%`` or ``energy=-20%``:
+            channels are taken away before exits are put in (`docs/pruning.md`); savings stay against the
+            network as it was given.
+        prune_epochs: How often each image is seen behind that; as its recipe has it if absent.
         progress: Called with one line of text per step.
 
     Returns:
@@ -150,6 +156,7 @@ def run(
         "train": train, "epochs": epochs, "resume": resume, "confidence": confidence,
         "recycle": recycle, "quantize": quantize, "qat_epochs": qat_epochs,
         "placement": placement, "bits": bits,
+        "prune": prune, "prune_epochs": prune_epochs,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -185,6 +192,8 @@ def run(
         qat_epochs=qat_epochs,
         placement=placement,
         bits={} if bits is None else dict(bits),
+        prune=prune,
+        prune_epochs=prune_epochs,
     )
     return run_pipeline(options, progress)
 

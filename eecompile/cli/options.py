@@ -277,6 +277,18 @@ QAT_EPOCHS = Annotated[
     int | None,
     typer.Option(metavar="N", help="How often each image is seen in that training. [default: by its recipe]"),
 ]
+PRUNE = Annotated[
+    str | None,
+    typer.Option(
+        metavar="GOAL",
+        help="Take channels away before exits are put in, until the network costs so much less on its "
+        "schedule: cycles=-30% or energy=-20%.",
+    ),
+]
+PRUNE_EPOCHS = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="How often each image is seen behind that. [default: by its recipe]"),
+]
 RESUME = Annotated[
     bool,
     typer.Option("--resume", help="Go on with the training of a run into --out that was interrupted."),

@@ -141,6 +141,8 @@ def _exits(out: Console, summary: Summary) -> None:
     others = [("static", static)]
     if summary.static_trained is not None:
         others.append(("static, trained", summary.static_trained))
+    if summary.pruned is not None:
+        others.append(("static, pruned", summary.pruned))
     for name, row in others:
         rows.append((name, "", *costs(row), "", quantities.percent(row.accuracy_quant)))
     title = "Exits (EDP as a share of static; accuracy of the images that leave there"

@@ -38,6 +38,21 @@ class Baseline:
 
 
 @dataclass
+class Pruned:
+    """The network was pruned before exits were put in.
+
+    Attributes:
+        given: The static network, as it was given: what savings and drops are against.
+        info: How it was pruned, as it stands in ``run.json``.
+        costs: Of the pruned network without exits, lowered.
+    """
+
+    given: gs.Graph
+    info: dict[str, Any]
+    costs: CostReport = field(init=False)
+
+
+@dataclass
 class Evidence:
     """One run in its work directory. What a step finds out is there for all steps behind it.
 
@@ -47,6 +62,7 @@ class Evidence:
         clock: Wall time, and who is told of progress.
         work: Where files are written.
         checkpoints: Where a training is kept while the run is not over; ``None``: nowhere.
+        pruned: How the network was pruned, and the static one as it was given; ``None`` where it was not.
         dataset: The images.
         tried: Preprocessing rules that were tried, and the one taken.
         training: How heads were trained.
@@ -79,6 +95,7 @@ class Evidence:
     clock: Clock
     work: Path
     checkpoints: Path | None = None
+    pruned: Pruned | None = None
     dataset: Dataset = field(init=False)
     tried: PreprocessChoice = field(init=False)
     training: dict[str, Any] = field(init=False)
@@ -109,6 +126,11 @@ class Evidence:
     def preprocess(self) -> Preprocess:
         """From stored images to the model's input."""
         return self.tried.preprocess
+
+    @property
+    def given(self) -> gs.Graph:
+        """The static network in float: without exits, and before it was pruned."""
+        return self.prepared.plain if self.pruned is None else self.pruned.given
 
     @property
     def kept(self) -> tuple[int, ...]:

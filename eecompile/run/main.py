@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,9 @@ from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS, JOINT_EXITS, Prepared, cost_of, prepare
+from eecompile.run.pruning import prune_network
 from eecompile.run.schedule_options import ScheduleOptions, wishes_of
-from eecompile.run.steps import COST_STEPS, STEPS
+from eecompile.run.steps import COST_STEPS, STEPS, Step
 from eecompile.run_files import directory
 from eecompile.run_files.summary import Summary
 from eecompile.training.recipe import FROZEN, QAT, SCRATCH
@@ -119,16 +120,29 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         set_rules(prepared.graph, [rule] * len(state_of(prepared.graph).exits))
     _check_recycling(prepared.graph, options)
     _check_promise(prepared.graph, options)
-    _check_in_time(prepared, options)
+    if options.prune is None:  # else it may be in time once it is pruned
+        _check_in_time(prepared, options)
     with directory.run_directory(out) as work, _told_where_it_is_kept(kept, progress):
         evidence = Evidence(options, prepared, clock, work, None if options.data is None else kept)
-        for step in COST_STEPS if options.data is None else STEPS:
+        for step in _steps_of(options):
             clock.step(step.name)
             step.run(evidence)
         result = RunResult(out, evidence.summary, evidence.costs, evidence.info)
     if options.data is not None:
         shutil.rmtree(kept, ignore_errors=True)
     return result
+
+
+def _steps_of(options: RunOptions) -> Sequence[Step]:
+    if options.data is None:
+        return COST_STEPS
+    opened, *others = STEPS
+    return STEPS if options.prune is None else (opened, Step("prune", _prune), *others)
+
+
+def _prune(evidence: Evidence) -> None:
+    prune_network(evidence)
+    _check_in_time(evidence.prepared, evidence.options)
 
 
 def training_folder(out: Path) -> Path:
@@ -153,6 +167,11 @@ def _check_told(options: RunOptions, prepared: Prepared) -> None:
         raise InputError(
             f"`head` says what inserted heads look like, and {options.model} brings exits of its own",
             "leave `head` away, or give the network without exits",
+        )
+    if options.prune is not None and not prepared.inserted:
+        raise InputError(
+            f"`prune` is for a network before exits are put in, and {options.model} brings exits of its own",
+            "give the network without exits, or leave `prune` away",
         )
     if options.min_gain is not None and prepared.asked:
         raise InputError(

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.placements import AUTO
 from eecompile.quantization.wishes import SchemeWish
-from eecompile.training.recipe import FROZEN, PTQ, QAT, QUANTIZERS, TRAINERS
+from eecompile.training.recipe import FROZEN, PTQ, QAT, QUANTIZERS, SCRATCH, TRAINERS
 from passes.confidence import confidence_rule
 from passes.errors import InputError, did_you_mean
 from passes.heads.designs import check_heads
@@ -62,6 +63,8 @@ class RunOptions:
     qat_epochs: int | None = None
     placement: str | None = None
     bits: Mapping[str, int] = field(default_factory=dict)
+    prune: str | None = None
+    prune_epochs: int | None = None
 
     def __post_init__(self) -> None:
         check_heads(self.head)
@@ -87,6 +90,7 @@ class RunOptions:
             )
         self._check_quantization()
         _ = self.wish
+        self._check_pruning()
         check_seed(self.seed)
 
     def _check_quantization(self) -> None:
@@ -104,6 +108,25 @@ class RunOptions:
             raise InputError(
                 "`qat_epochs` says how long is trained for integers, and without `quantize` qat nothing is",
                 "say `quantize` qat, or leave `qat_epochs` away",
+            )
+
+    def _check_pruning(self) -> None:
+        if self.prune_epochs is not None and self.prune_epochs < 1:
+            raise InputError(
+                f"`prune_epochs` is at least 1, not {self.prune_epochs}", "it is how often each image is seen"
+            )
+        if self.prune is None:
+            if self.prune_epochs is not None:
+                raise InputError(
+                    "`prune_epochs` says how long is trained behind pruning, and without `prune` nothing is",
+                    "say what `prune` shall save, or leave `prune_epochs` away",
+                )
+            return
+        PruningGoal.parse(self.prune)
+        if self.train == SCRATCH:
+            raise InputError(
+                "`prune` takes what trained weights hardly need, and `train` scratch draws new ones",
+                "say `train` joint, or leave `prune` away",
             )
 
     @property

@@ -99,6 +99,31 @@ def prepare(
     check_recorded(graph)
     check_flat(graph)
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
+    return prepare_graph(
+        graph, model, target, objective, exits, head, default_exits,
+        bits=bits, fusion=fusion, ratios=ratios, wishes=wishes, choose_on=choose_on,
+    )  # fmt: skip
+
+
+def prepare_graph(
+    graph: gs.Graph,
+    model: Path,
+    target: Target,
+    objective: Objective,
+    exits: int | str | Sequence[str] | None,
+    head: str,
+    default_exits: int = 0,
+    *,
+    bits: Bits | None = None,
+    fusion: bool = True,
+    ratios: Sequence[float] | None = None,
+    wishes: Wishes | None = None,
+    choose_on: Target | None = None,
+) -> Prepared:
+    """Insert exits into a network in canonical form, in place, and cost it; see :func:`prepare`.
+
+    ``model`` is what messages call it.
+    """
     if exits is None and not default_exits:
         found = recognise_exits(graph)
     else:

@@ -27,22 +27,23 @@ def quantize(evidence: Evidence) -> None:
 
     With ``qat`` the static network is trained for its integers on its own. Where the backbone was trained
     with its exits, all of the network is trained likewise; where not, it takes over that backbone, and only
-    the heads are trained.
+    the heads are trained. A network that was pruned is another one than static, whatever was trained of it.
     """
     graph, trains = evidence.prepared.graph, evidence.options.quantize == QAT
     calibrated, told = _calibrated(evidence, graph)
     evidence.baseline = None
     evidence.calibrated = _integer_forms(calibrated)[1] if trains else None
-    if evidence.training["trainer"] in (JOINT, SCRATCH):
-        plain = evidence.prepared.plain
-        static, told["static"] = _calibrated(evidence, plain)
+    whole = evidence.training["trainer"] in (JOINT, SCRATCH)
+    if whole or evidence.pruned is not None:
+        static, told["static"] = _calibrated(evidence, evidence.given)
         if trains:
-            told["static"]["training"] = _trained(evidence, static, plain, "static")
-            told["training"] = _trained(evidence, calibrated, graph, "exits")
+            told["static"]["training"] = _trained(evidence, static, evidence.given, "static")
         evidence.baseline = Baseline(*_integer_forms(static))
+    if trains and whole:
+        told["training"] = _trained(evidence, calibrated, graph, "exits")
     elif trains:
-        alone = keep_exits(calibrated, [])
-        told["static"] = {"training": _trained(evidence, alone, keep_exits(graph, []), "static")}
+        alone, part = keep_exits(calibrated, []), "static" if evidence.pruned is None else "pruned"
+        told[part] = {"training": _trained(evidence, alone, keep_exits(graph, []), part)}
         _take_over(alone, calibrated)
         if len(state_of(graph).exits) > 1:
             told["training"] = _trained(evidence, calibrated, graph, "exits", heads_only=True)
@@ -84,7 +85,7 @@ def _trained(
     course = Course(options.seed, evidence.clock.detail, checkpoints)
     images = TrainingImages(dataset.train, dataset.val, evidence.preprocess)
     exits = "the heads" if heads_only else "the network with its exits"
-    what = {"static": "the static network", "exits": exits}
+    what = {"static": "the static network", "pruned": "the pruned network", "exits": exits}
     evidence.clock.progress(f"{what[part]}, trained for integers")
     return train_quantized(calibrated, graph, images, recipe, course, heads_only=heads_only).to_json()
 

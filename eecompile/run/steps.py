@@ -142,7 +142,7 @@ def answer(evidence: Evidence) -> None:
             return found
         return replace(found, static=answers(static, split, evidence.preprocess).logits[-1].argmax(axis=1))
 
-    plain = None if base is None else evidence.prepared.plain
+    plain = None if base is None else evidence.given
     quantized, lowered = (None, None) if base is None else (base.quantized, base.lowered)
     found = seen(evidence.lowered, val, lowered)
     rules = fitted(
@@ -189,6 +189,10 @@ def choose(evidence: Evidence) -> None:
     )
     evidence.chosen, evidence.guarantee = found.chosen, found.guarantee
     evidence.notes, evidence.proxies = found.notes, found.proxies
+    if evidence.pruned is not None and evidence.baseline is not None:
+        evidence.pruned.costs = evidence.chosen.static
+        given = _cost(evidence, keep_exits(evidence.baseline.lowered, []))
+        evidence.chosen = replace(evidence.chosen, static=given)
     _at_its_point(evidence, evidence.chosen.figures.costs, evidence.chosen.static)
 
 
@@ -235,6 +239,7 @@ def conclude(evidence: Evidence) -> None:
         "data_sha256": dict(dataset.hashes),
         "preprocess": evidence.preprocess.to_json(),
         "preprocess_tried": [list(attempt) for attempt in tried.tried],
+        "pruning": None if evidence.pruned is None else evidence.pruned.info,
         "training": evidence.training,
         "calibration": evidence.calibration,
         "front": front(evidence),
@@ -363,6 +368,6 @@ def _origin(evidence: Evidence) -> dict[str, Any]:
     }
     if len(target.cost_models) > 1:
         wishes = Wishes(options.schedule or "")
-        cycles = cycles_by_model(evidence.prepared.plain, target, evidence.static, wishes=wishes)
+        cycles = cycles_by_model(evidence.given, target, evidence.static, wishes=wishes)
         info["static_cycles_by_cost_model"] = cycles
     return info

@@ -109,9 +109,10 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
         static=_static_result(static, evidence.float_test.static_correct, test.static_correct),
         static_trained=(
             None
-            if evidence.baseline is None
+            if evidence.baseline is None or evidence.pruned is not None
             else _static_result(static, evidence.float_test.correct[-1], evidence.lowered_test.correct[-1])
         ),
+        pruned=_pruned_result(evidence),
         trainer=evidence.training["trainer"],
         quantize=evidence.options.quantize,
         placement=evidence.options.placement,
@@ -150,6 +151,15 @@ def _static_result(static: CostReport, plain: Array, quantized: Array) -> Static
         accuracy_quant=quant,
         accuracy_quant_ci95=(low, high),
     )
+
+
+def _pruned_result(evidence: Evidence) -> StaticResult | None:
+    """Return the pruned network without exits, as its final exit answers; at the point of all figures."""
+    if evidence.pruned is None:
+        return None
+    point = evidence.costs.point
+    costs = evidence.pruned.costs if point is None else evidence.pruned.costs.at(point.name)
+    return _static_result(costs, evidence.float_test.correct[-1], evidence.lowered_test.correct[-1])
 
 
 def _proxy(evidence: Evidence, choice: ProxyChoice) -> ProxyInfo:

@@ -308,6 +308,8 @@ class Summary(_Frozen):
     wished of the numbers of layers.
     ``min_gain`` is what an exit more had to save to be kept, in points of static (``None`` where all exits
     were asked for), ``never_taken`` names exits that were asked for and that no threshold makes acceptable.
+    ``pruned`` is the network that was pruned before exits were put in, without them (``None`` where none
+    was); ``static`` is then the one before.
     ``guarantee`` says what was promised of the drop (``None`` where nothing was).
     ``proxies`` tells what had been chosen by MACs.
     ``rules`` says how latency counts what unrollings leave over (``None`` where no mappings are searched).
@@ -337,6 +339,7 @@ class Summary(_Frozen):
     drop: Drop | None
     saving: Saving | None
     static_trained: StaticResult | None = None
+    pruned: StaticResult | None = None
     trainer: str | None = None
     quantize: str | None = None
     placement: str | None = None

@@ -33,6 +33,7 @@ def train_jointly(
     drawn: Collection[str],
     *,
     scratch: bool = False,
+    teacher: gs.Graph | None = None,
 ) -> TrainingLog:
     """Train all of a network with exits, in place.
 
@@ -43,6 +44,7 @@ def train_jointly(
         course: Seed, checkpoints, progress.
         drawn: Names of the exits whose heads are drawn anew first: those that were just inserted.
         scratch: All weights are drawn anew first, so that nothing of the network as it was given is used.
+        teacher: The network whose answers teach; ``None``: ``graph`` as it was given.
 
     Returns:
         What is told of it.
@@ -51,7 +53,7 @@ def train_jointly(
         InputError: A node without a torch function, before anything is trained; or training diverged.
     """
     log = TrainingLog(SCRATCH if scratch else JOINT, list(drawn), recipe, course.seed, watched(images.val))
-    training = JointTraining(graph, images, recipe, course, drawn, scratch=scratch)
+    training = JointTraining(graph, images, recipe, course, drawn, scratch=scratch, teacher=teacher)
     log.epochs = training.run()
     give_back(training.form, graph)
     log.details = {"mirrored": training.augmentation.mirror, "device": training.device.name,
@@ -75,12 +77,13 @@ class JointTraining(GraphTraining):
         drawn: Collection[str],
         *,
         scratch: bool,
+        teacher: gs.Graph | None = None,
     ) -> None:
         device = Device.choose(recipe.bfloat16)
         original = TorchGraph(graph)  # or the node is named that cannot be trained, before anything is
         self.where = NOWHERE if original.mapped else recipe.batch_norm
         checkpoints = course.checkpoints_of(graph, images, recipe, drawn, SCRATCH if scratch else JOINT)
-        given = None if scratch else teacher_of(keep_exits(graph, []), device)
+        given = None if scratch else teacher_of(keep_exits(teacher or graph, []), device)
         teaches = recipe.teacher_share or recipe.final_teacher_share
         answers = nearest_answers(images.train) if given is None else answers_of(given, images, device)
         augmentation = Augmentation.of(recipe, images.train, answers)

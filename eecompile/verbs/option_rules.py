@@ -47,6 +47,8 @@ NEEDS: tuple[OptionNeed, ...] = (
     ),
     OptionNeed("run", "placement", ("data",), "says which layers are quantized for an analog array"),
     OptionNeed("run", "bits", ("data",), "says how many bits weights are quantized to"),
+    OptionNeed("run", "prune", ("data",), "takes channels away that images hardly need"),
+    OptionNeed("run", "prune_epochs", ("data",), "says how often images are seen behind pruning"),
     OptionNeed("run", "resume", ("data",), "goes on with a training that was interrupted"),
     OptionNeed("cost", "head", ("exits",), "says what the heads of inserted exits look like"),
     OptionNeed("cost", "time_limit", ("solver",), "is when the exact solver stops"),

@@ -48,6 +48,7 @@ VALUES = {
     "max_cost_ratio": 0.5, "time_limit": 5.0, "target": "diana", "confidence": "margin",
     "train": "joint", "epochs": 3, "resume": True, "recycle": "on", "quantize": "ptq", "qat_epochs": 2,
     "placement": "auto", "bits": "backbone=8",
+    "prune": "cycles=-10%", "prune_epochs": 1,
 }  # fmt: skip
 ARGUMENTS = {"opt": ["-p", "canonicalize,quantize"]}
 
