@@ -128,7 +128,9 @@ def run(
             (`docs/quantization.md`).
         qat_epochs: How often each image is seen in that training; as its recipe has it if absent.
         placement: What runs in an analog array: ``auto`` (if absent) what the schedule at the usual numbers
-            of the cores has there, ``digital`` nothing, ``analog`` all that it takes.
+            of the cores has there, ``digital`` nothing, ``analog`` all that it takes. ``mixed`` takes one of
+            the schemes of all cores for each layer: of the mappings that are searched and measured on val
+            the cheapest of which no exit loses more than ``max_drop`` against ``auto`` (`docs/mapping.md`).
         bits: Part of the network -> bits of its weights: ``head``, ``backbone``, a layer or a node; what is
             not named has those of the first scheme of its core.
         prune: By how much the network shall cost less on its schedule, ``cycles=-30%`` or ``energy=-20%``:

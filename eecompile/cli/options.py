@@ -75,7 +75,7 @@ PLACEMENT = Annotated[
     typer.Option(
         metavar="|".join(PLACEMENTS),
         help="What runs in an analog array: by the schedule at the usual numbers of the cores, nothing, or "
-        "all it takes. [default: auto]",
+        "all it takes; mixed: the cheapest schemes within --max-drop, on any cores. [default: auto]",
     ),
 ]
 SCHEDULE = Annotated[

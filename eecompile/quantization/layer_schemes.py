@@ -15,6 +15,9 @@ from targets.contract.target import Target
 from targets.network.layer import Layer
 from targets.network.workload import build_workload
 
+HEAD, BACKBONE = "head", "backbone"
+PARTS = (HEAD, BACKBONE)
+
 
 @dataclass(frozen=True)
 class SchemeOption:
@@ -48,6 +51,11 @@ class WeightedLayer:
     head: bool
     options: tuple[SchemeOption, ...]
     declined: tuple[Reason, ...]
+
+    @property
+    def part(self) -> str:
+        """The part of the network that it is in."""
+        return HEAD if self.head else BACKBONE
 
     @property
     def names(self) -> frozenset[str]:

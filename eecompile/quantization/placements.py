@@ -1,4 +1,7 @@
 """Where layers may be wished to run, by name."""
 
 AUTO, DIGITAL, ANALOG = "auto", "digital", "analog"
-PLACEMENTS = (AUTO, DIGITAL, ANALOG)
+# What is known without a search.
+PLAIN_PLACEMENTS = (AUTO, DIGITAL, ANALOG)
+MIXED = "mixed"
+PLACEMENTS = (*PLAIN_PLACEMENTS, MIXED)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eecompile.quantization.layer_schemes import SchemeOption, WeightedLayer, has_array
-from eecompile.quantization.placements import ANALOG, AUTO, DIGITAL, PLACEMENTS
+from eecompile.quantization.layer_schemes import HEAD, PARTS, SchemeOption, WeightedLayer, has_array
+from eecompile.quantization.placements import ANALOG, AUTO, DIGITAL, PLAIN_PLACEMENTS
 from passes.errors import InputError, did_you_mean
 from passes.integers.schemes import Scheme
 from targets.contract.target import Target
-
-HEAD, BACKBONE = "head", "backbone"
-PARTS = (HEAD, BACKBONE)
 
 
 @dataclass(frozen=True)
@@ -35,9 +32,9 @@ class SchemeWish:
     chosen: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.placement not in PLACEMENTS:
+        if self.placement not in PLAIN_PLACEMENTS:
             raise InputError(
-                f"`placement` cannot be '{self.placement}'", did_you_mean(self.placement, PLACEMENTS)
+                f"`placement` cannot be '{self.placement}'", did_you_mean(self.placement, PLAIN_PLACEMENTS)
             )
         for part, width in self.bits.items():
             if isinstance(width, bool) or not isinstance(width, int) or width < 1:
@@ -53,7 +50,7 @@ class SchemeWish:
     def of_part(self, layers: Sequence[WeightedLayer]) -> SchemeWish:
         """Return the wish without what names nothing of ``layers``, a part of the network it was made for."""
         names = {name for layer in layers for name in layer.names}
-        parts = {HEAD if layer.head else BACKBONE for layer in layers}
+        parts = {layer.part for layer in layers}
         bits = {name: width for name, width in self.bits.items() if name in names | parts}
         chosen = {name: scheme for name, scheme in self.chosen.items() if name in names}
         return SchemeWish(self.placement, bits, chosen)
@@ -120,7 +117,7 @@ class SchemeWish:
 
     def _bits(self, layer: WeightedLayer) -> int | None:
         named = next((width for name, width in self.bits.items() if name in layer.names), None)
-        return named if named is not None else self.bits.get(HEAD if layer.head else BACKBONE)
+        return named if named is not None else self.bits.get(layer.part)
 
 
 def _of_width(layer: WeightedLayer, allowed: Sequence[SchemeOption], width: int, usual: Scheme) -> Scheme:
@@ -147,6 +144,19 @@ def _listed(widths: Sequence[int]) -> str:
 
 def _said(layer: WeightedLayer) -> str:
     return ", ".join(dict.fromkeys(reason.rule for reason in layer.declined)) or "no analog core runs it"
+
+
+def check_mixed(layers: Sequence[WeightedLayer], target: Target) -> None:
+    """Refuse to choose between schemes where no layer has two.
+
+    Raises:
+        InputError: With what to do.
+    """
+    if all(len(layer.schemes()) < 2 for layer in layers):
+        raise InputError(
+            f"there is nothing to mix: {target.title} has one scheme for each layer of this network",
+            "leave `placement` away, or take a target whose cores have several (`eecompile targets NAME`)",
+        )
 
 
 def not_analog(layers: Sequence[WeightedLayer]) -> dict[str, str]:

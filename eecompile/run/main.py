@@ -13,6 +13,9 @@ import onnx_graphsurgeon as gs
 
 from eecompile.deployment.proof import Agreement
 from eecompile.quantization.assignment import assign_precisions
+from eecompile.quantization.layer_schemes import weighted_layers
+from eecompile.quantization.placements import MIXED
+from eecompile.quantization.wishes import check_mixed
 from eecompile.run import provenance
 from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
@@ -111,6 +114,8 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
 
             for graph in (prepared.plain, prepared.graph):
                 draw_network(graph, options.seed)
+    if options.placement == MIXED:
+        check_mixed(weighted_layers(prepared.graph, target), target)
     if options.wish:  # found out before anything is trained
         assign_precisions(
             copy_graph(prepared.graph), target, options.objective.for_schedules, wish=options.wish

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eecompile.pruning.goal import PruningGoal
-from eecompile.quantization.placements import AUTO
+from eecompile.quantization.placements import AUTO, MIXED, PLACEMENTS
 from eecompile.quantization.wishes import SchemeWish
 from eecompile.training.recipe import FROZEN, PTQ, QAT, QUANTIZERS, SCRATCH, TRAINERS
 from passes.confidence import confidence_rule
@@ -131,8 +131,12 @@ class RunOptions:
 
     @property
     def wish(self) -> SchemeWish:
-        """What is wished of the numbers of layers; raises InputError for a wish that is none."""
-        return SchemeWish(AUTO if self.placement is None else self.placement, self.bits)
+        """What is wished of the numbers of layers before a search; raises InputError for what is no wish."""
+        if self.placement is not None and self.placement not in PLACEMENTS:
+            raise InputError(
+                f"`placement` cannot be '{self.placement}'", did_you_mean(self.placement, PLACEMENTS)
+            )
+        return SchemeWish(AUTO if self.placement in (None, MIXED) else self.placement, self.bits)
 
     @property
     def recycles(self) -> bool:

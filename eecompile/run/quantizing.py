@@ -11,8 +11,10 @@ from eecompile.data.dataset import evenly
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.quantization.layer_schemes import weighted_layers
-from eecompile.quantization.placements import ANALOG
-from eecompile.quantization.wishes import not_analog
+from eecompile.quantization.placements import ANALOG, MIXED
+from eecompile.quantization.scheme_front import LabelledImages, SchemeSearch
+from eecompile.quantization.scheme_tables import front_json
+from eecompile.quantization.wishes import SchemeWish, not_analog
 from eecompile.run.evidence import Baseline, Evidence
 from eecompile.training.recipe import JOINT, QAT, QUANTIZED, SCRATCH
 from passes.exits.chain import keep_exits
@@ -30,12 +32,14 @@ def quantize(evidence: Evidence) -> None:
     the heads are trained. A network that was pruned is another one than static, whatever was trained of it.
     """
     graph, trains = evidence.prepared.graph, evidence.options.quantize == QAT
-    calibrated, told = _calibrated(evidence, graph)
+    wish, mapping = _wish(evidence)
+    calibrated, told = _calibrated(evidence, graph, wish)
+    told |= mapping
     evidence.baseline = None
     evidence.calibrated = _integer_forms(calibrated)[1] if trains else None
     whole = evidence.training["trainer"] in (JOINT, SCRATCH)
     if whole or evidence.pruned is not None:
-        static, told["static"] = _calibrated(evidence, evidence.given)
+        static, told["static"] = _calibrated(evidence, evidence.given, wish)
         if trains:
             told["static"]["training"] = _trained(evidence, static, evidence.given, "static")
         evidence.baseline = Baseline(*_integer_forms(static))
@@ -51,12 +55,31 @@ def quantize(evidence: Evidence) -> None:
     evidence.calibration = told
 
 
-def _calibrated(evidence: Evidence, graph: gs.Graph) -> tuple[gs.Graph, Told]:
+def _wish(evidence: Evidence) -> tuple[SchemeWish, Told]:
+    """Return what is wished of the numbers of layers, and what is told of how that was found.
+
+    ``mixed`` takes the cheapest mapping of which no exit loses more than ``max_drop`` on val against the
+    network in its usual schemes.
+    """
+    options, dataset = evidence.options, evidence.dataset
+    wish = options.wish
+    if options.placement != MIXED:
+        return wish, {}
+    val = LabelledImages(evidence.preprocess.apply(dataset.val.x), dataset.val.y)
+    train = evidence.preprocess.apply(evenly(dataset.train.x, IMAGES))
+    graph, target, objective = evidence.prepared.graph, evidence.prepared.target, options.objective
+    search = SchemeSearch(graph, target, objective, train, val, wish, evidence.clock.detail)
+    front = search.run()
+    taken = front.within(options.max_drop, objective)
+    return replace(wish, chosen=taken.schemes), {"mapping": front_json(front, objective, taken)}
+
+
+def _calibrated(evidence: Evidence, graph: gs.Graph, wish: SchemeWish) -> tuple[gs.Graph, Told]:
     """Return a copy with integer grids and weights on them, and how it was calibrated."""
     options = evidence.options
     images = evidence.preprocess.apply(evenly(evidence.dataset.train.x, IMAGES))
     calibrated = copy_graph(graph)
-    target, objective, wish = evidence.prepared.target, options.objective.for_schedules, options.wish
+    target, objective = evidence.prepared.target, options.objective.for_schedules
     if wish and graph is not evidence.prepared.graph:
         wish = wish.of_part(weighted_layers(graph, target))  # the static network has no early heads
     schemes = assign_precisions(calibrated, target, objective, wish=wish)

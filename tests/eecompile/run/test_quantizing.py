@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile import api
+from eecompile.quantization import scheme_front
 from eecompile.run import quantizing, steps
 from eecompile.run.main import training_folder
 from eecompile.training.recipe import QUANTIZED, JointRecipe, Recipe
@@ -134,6 +135,26 @@ def test_placement_and_bits_are_in_all_files_of_a_run(files: Path) -> None:
     assert found.pop("conv_0") == 2 and heads
     assert {4 if name in heads else 8 for name in found} == set(found.values())
     assert {found[name] for name in heads} == {4}
+
+
+def test_mixed_takes_the_cheapest_mapping_within_the_drop(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheme_front, "POINTS", 2)
+    monkeypatch.setattr(scheme_front, "FEW_IMAGES", 16)
+    usual = run(files, "auto").costs.total.latency_cycles
+    result = run(files, "out", target="diana", placement="mixed")
+    told = json.loads((files / "out" / "run.json").read_text())
+    points = told["calibration"]["mapping"]["points"]
+    (taken,) = [point for point in points if point["taken"]]
+    assert taken["value"] == min(point["value"] for point in points), "a drop of 100 points is allowed"
+    cores = {report.name: report.core for report in result.costs.layers if report.name in taken["schemes"]}
+    assert "analog" in cores.values() and result.costs.total.latency_cycles < usual
+    for name, core in cores.items():
+        assert (core == "analog") is (taken["schemes"][name] == "ternary-analog")
+    assert result.summary.placement == told["calibration"]["placement"] == "mixed"
+    with pytest.raises(InputError, match="max78000 has one scheme for each layer"):
+        run(files, "other", target="max78000", placement="mixed")
 
 
 def test_a_wish_that_cannot_be_met_ends_before_any_training(
