@@ -114,12 +114,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
 
             for graph in (prepared.plain, prepared.graph):
                 draw_network(graph, options.seed)
-    if options.placement == MIXED:
-        check_mixed(weighted_layers(prepared.graph, target), target)
-    if options.wish:  # found out before anything is trained
-        assign_precisions(
-            copy_graph(prepared.graph), target, options.objective.for_schedules, wish=options.wish
-        )
+    _check_wish(prepared, options)
     if options.confidence is not None:
         rule = confidence_rule(options.confidence)
         set_rules(prepared.graph, [rule] * len(state_of(prepared.graph).exits))
@@ -136,6 +131,15 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
     if options.data is not None:
         shutil.rmtree(kept, ignore_errors=True)
     return result
+
+
+def _check_wish(prepared: Prepared, options: RunOptions) -> None:
+    """Find out before anything is trained whether layers can have the numbers that are asked for."""
+    graph, target = prepared.graph, prepared.target
+    if options.placement == MIXED:
+        check_mixed(weighted_layers(graph, target), target)
+    if options.wish:
+        assign_precisions(copy_graph(graph), target, options.objective.for_schedules, wish=options.wish)
 
 
 def _steps_of(options: RunOptions) -> Sequence[Step]:
