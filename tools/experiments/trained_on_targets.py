@@ -52,11 +52,18 @@ def network(path: Path) -> gs.Graph:
 
 
 def summaries(
-    options: RunOptions, trained: Path, static: Path | None, work: Path, drops: Sequence[float]
+    options: RunOptions,
+    trained: Path,
+    static: Path | None,
+    work: Path,
+    drops: Sequence[float],
+    quiet: bool = False,
+    optimistic: Sequence[bool] = (False, True),
+    keep_all: bool = False,
 ) -> Iterator[tuple[str, Summary | None]]:
     """Yield what a run finds out behind its training, for each drop by its bound, then by its estimate.
 
-    ``None`` where no thresholds keep the limit.
+    ``None`` where no thresholds keep the limit. ``keep_all``: with the exits of TRAINED, none is left out.
     """
     target, _ = open_target(options.target, "", None)
     found = prepare(options.model, target, options.objective, None, options.head, DEFAULT_EXITS)
@@ -64,16 +71,17 @@ def summaries(
     plain = found.plain if static is None else keep_exits(network(static), [])
     shown = {mount.tensor: mount.name for mount in find_mounts(plain)}
     names = {item.mount: shown.get(item.mount, item.mount) for item in state_of(graph).exits}
-    prepared = replace(found, plain=plain, graph=graph, mount_names=names)
+    prepared = replace(found, plain=plain, graph=graph, mount_names=names, asked=keep_all)
     evidence = Evidence(options, prepared, Clock(lambda _: None), work)
     steps.open_images(evidence)
     evidence.training = {"trainer": JOINT, "trained": [], "epochs": []}
     quantizing.quantize(evidence)
     steps.answer(evidence)
-    print(accuracies(evidence), flush=True)
-    for allowed, optimistic in itertools.product(drops, (False, True)):
-        evidence.options = replace(options, optimistic=optimistic, max_drop=allowed)
-        rule = f"{'estimate' if optimistic else 'upper bound'} ≤ {allowed:g}"
+    if not quiet:
+        print(accuracies(evidence), flush=True)
+    for allowed, plain_estimate in itertools.product(drops, optimistic):
+        evidence.options = replace(options, optimistic=plain_estimate, max_drop=allowed)
+        rule = f"{'estimate' if plain_estimate else 'upper bound'} ≤ {allowed:g}"
         evidence.work = work / rule
         evidence.work.mkdir()
         try:
