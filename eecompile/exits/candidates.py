@@ -277,7 +277,8 @@ class Evaluation:
             return NoSolutionError(
                 f"the trained network is {nearest:.2f} points less accurate on val than static even at its "
                 f"final exit: no thresholds keep {self.limit}",
-                "allow more with `max_drop`, train longer (`epochs`), or train heads only (`train` frozen)",
+                "allow more with `max_drop`, train longer (`epochs`, `prune_epochs`), train heads only "
+                "(`train` frozen), or prune less (`prune`)",
             )
         binding = {o: (least, b) for o, (least, b) in best.items() if least > b.at_most + 1e-9}
         shown = binding or best

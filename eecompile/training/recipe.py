@@ -200,7 +200,7 @@ FRESH = JointRecipe(samples=1_450_000, teacher_share=0.0, final_teacher_share=0.
 
 # Behind pruning: what is left learns to answer as the whole network did, a short way from where it is.
 PRUNED = JointRecipe(
-    samples=150_000,
+    samples=400_000,
     least_epochs=3,
     backbone_rate=0.5,
     final_teacher_share=0.9,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
@@ -11,10 +14,12 @@ import pytest
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile.data.dataset import Split
+from eecompile.pruning import prune as pruning
 from eecompile.pruning.goal import PruningGoal
 from eecompile.pruning.prune import prune
+from eecompile.pruning.restore import restore_outputs
 from eecompile.run.prepare import cost_of
-from eecompile.training.checkpoint import NOWHERE
+from eecompile.training.checkpoint import NOWHERE, Checkpoints
 from eecompile.training.contract import Course, TrainingImages
 from eecompile.training.recipe import PRUNED
 from passes.errors import InputError
@@ -58,6 +63,49 @@ def test_each_round_goes_a_part_of_the_way_and_its_text_says_which_channels() ->
     assert not np.array_equal(
         graph.nodes[0].inputs[1].values.shape, found.graph.nodes[0].inputs[1].values.shape
     )
+
+
+def test_a_pruning_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rounds that were trained are read; what comes out is the same to the bit."""
+    goal, lines = PruningGoal("energy", 0.15), list[str]()
+    whole = prune(network(), goal, given(), BRIEF, COURSE, cost, rounds=2)
+
+    def course(resume: bool) -> Course:
+        return Course(0, lines.append, Checkpoints(tmp_path / "kept", {}, resume))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(pruning, "restore_outputs", _fails_the_second_time())
+        with pytest.raises(RuntimeError, match="stopped"):
+            prune(network(), goal, given(), BRIEF, course(resume=False), cost, rounds=2)
+    lines.clear()
+    found = prune(network(), goal, given(), BRIEF, course(resume=True), cost, rounds=2)
+    assert "training: goes on after epoch 1 of 1" in lines, "that of the first round"
+    for node, other in zip(found.graph.nodes, whole.graph.nodes, strict=True):
+        for mine, theirs in zip(node.inputs, other.inputs, strict=True):
+            if isinstance(mine, gs.Constant):
+                np.testing.assert_array_equal(mine.values, theirs.values)
+
+
+def _fails_the_second_time() -> Callable[..., None]:
+    calls: list[int] = []
+
+    def restore(*arguments: Any) -> None:
+        calls.append(1)
+        if len(calls) > 1:
+            raise RuntimeError("stopped")
+        restore_outputs(*arguments)
+
+    return restore
+
+
+def test_weights_that_are_zero_and_channels_that_are_constant_stay_numbers() -> None:
+    graph = network()
+    for node in graph.nodes[:2]:
+        if node.op == "Conv":
+            node.inputs[1].values = np.zeros_like(node.inputs[1].values)
+    found = prune(graph, PruningGoal("cycles", 0.15), given(), BRIEF, COURSE, cost, rounds=1)
+    for tensor in found.graph.tensors().values():
+        assert not isinstance(tensor, gs.Constant) or np.isfinite(tensor.values).all()
 
 
 def test_a_network_without_channels_that_may_go_is_refused() -> None:

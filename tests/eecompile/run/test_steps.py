@@ -23,8 +23,8 @@ GIVEN = {"options", "prepared", "clock", "work", "checkpoints", "pruned"}
 FOUND = {
     "data": {"dataset", "tried"},
     "train": {"training"},
-    "quantize": {"quantized", "lowered", "calibration", "baseline"},
-    "evaluate": {"val", "float_test", "quant_test", "lowered_test"},
+    "quantize": {"quantized", "lowered", "calibration", "baseline", "calibrated"},
+    "evaluate": {"val", "float_test", "quant_test", "lowered_test", "seen"},
     "choose exits and thresholds": {"chosen", "costs", "static", "notes", "guarantee", "proxies"},
     "write and prove": {"forms", "agreement", "measured"},
     "cost by other models of the chip": {"recosted"},
