@@ -10,6 +10,8 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.exits.chain import head_nodes
+from passes.integers.analog import analog_forms
+from passes.integers.quantize import narrows
 from passes.operator_sets import (
     CLIPS,
     FLOAT_NAMES,
@@ -32,8 +34,9 @@ class FuseLayers(Pass):
 
     The nodes stay standard ONNX; the layer is an annotation that is written into the file.
 
-    1. DequantizeLinear belongs to the layer that reads it, QuantizeLinear to the one that writes it. One that
-       several layers read belongs to none of them: each reads the integers.
+    1. DequantizeLinear belongs to the layer that reads it, QuantizeLinear to the one that writes it, with the
+       Clip that cuts its integers to their grid. One that several layers read belongs to none of them: each
+       reads the integers.
     2. The integer tail of a matrix product (bias, Cast, scale) belongs to the product.
     3. ``activation``: Relu or Clip joins the layer whose output it alone reads.
     4. ``add``: a residual Add joins the linear layer before it: the later one of its two producers,
@@ -45,7 +48,8 @@ class FuseLayers(Pass):
     7. ``before``: a pooling joins the linear layer that alone reads it, for cores that pool while they read:
        without padding, all windows full, none and no stride above ``before``, strides alike. One that leaves
        a single position joins through views too. 0 joins none.
-    8. Everything else is a layer of its own. Layers are named ``conv_0``, ``add_1`` … by main
+    8. All that a convolution of an analog array is written as (chunks, conversions, affine) is one layer.
+    9. Everything else is a layer of its own. Layers are named ``conv_0``, ``add_1`` … by main
        operator and topological order, those of an inserted head by their node: ``exit_0/conv``.
     """
 
@@ -74,13 +78,15 @@ class _Grouping:
         self._graph = graph
         self._order = {node.name: index for index, node in enumerate(graph.nodes)}
         self._outputs = {t.name for t in graph.outputs}
-        self._leaders: dict[str, gs.Node] = {}
+        forms = analog_forms(graph)
+        self._leaders = {name: form.convs[0] for form in forms for name in form.names}
+        self._shifts = {form.shift.name for form in forms}
 
     def leaders(self) -> dict[str, gs.Node]:
         """Return node name -> main node of its layer."""
         leaders = self._leaders
         for node in self._graph.nodes:
-            if node.op == "DequantizeLinear":
+            if node.op == "DequantizeLinear" or node.name in leaders:
                 continue
             joined = self._joins(node)
             leaders[node.name] = node if joined is None else leaders[joined.name]
@@ -97,7 +103,7 @@ class _Grouping:
 
     def _joins(self, node: gs.Node) -> gs.Node | None:
         """Return a node whose layer ``node`` joins, or None if it starts one."""
-        if node.op == "QuantizeLinear" or _is_integer_tail(node):
+        if node.op == "QuantizeLinear" or _is_integer_tail(node) or narrows(self._graph, node):
             return _writer(node.inputs[0])
         options = self._options
         if node.op in CLIPS:
@@ -113,7 +119,7 @@ class _Grouping:
         return None
 
     def _activation(self, node: gs.Node) -> gs.Node | None:
-        producer = _computes(node.inputs[0])
+        producer = self._computes(node.inputs[0])
         if producer is None:
             return None
         if not self._options.activation:
@@ -125,13 +131,13 @@ class _Grouping:
     def _gated(self, node: gs.Node) -> gs.Node | None:
         """Return the gate, if ``node`` multiplies a tensor by its own gate."""
         for tensor, data in (node.inputs, reversed(node.inputs)):
-            gate = _computes(tensor)
+            gate = self._computes(tensor)
             if gate is not None and gate.op in GATES and _integers(gate.inputs[0]) is _integers(data):
                 return self._alone(node, gate)
         return None
 
     def _requantization(self, node: gs.Node) -> gs.Node | None:
-        producer = _computes(node.inputs[0])
+        producer = self._computes(node.inputs[0])
         rounded = node.outputs[0]
         clips = self._read_once(rounded) and rounded.outputs[0].op in CLIPS
         if not clips or producer is None or self._leaders[producer.name].op not in LINEAR:
@@ -139,19 +145,20 @@ class _Grouping:
         return self._alone(node, producer)
 
     def _add(self, node: gs.Node) -> gs.Node | None:
-        found = [_computes(t) for t in node.inputs]
+        found = [self._computes(t) for t in node.inputs]
         producers = [p for p in found if p is not None]
         if len(producers) < 2:
             return self._decline(node, "it does not join two computed tensors")
         later = max(producers, key=lambda p: self._order[p.name])
-        if later.op not in LINEAR and not _is_integer_tail(later):
+        linear = later.op in LINEAR or later.name in self._shifts
+        if not linear and not _is_integer_tail(later):
             return self._decline(node, f"its later input comes from {later.op}, not a linear layer")
         if any(list(t.shape) != list(node.outputs[0].shape) for t in node.inputs):
             return self._decline(node, "its inputs have different shapes (broadcasting)")
         return self._alone(node, later)
 
     def _pool(self, node: gs.Node) -> gs.Node | None:
-        producer = _computes(node.inputs[0])
+        producer = self._computes(node.inputs[0])
         if producer is None or producer.op in POOLS or self._leaders[producer.name].op not in LINEAR:
             return self._decline(node, "its input does not come from a linear layer")
         return self._alone(node, producer)
@@ -185,11 +192,20 @@ class _Grouping:
     def _alone(self, node: gs.Node, producer: gs.Node) -> gs.Node | None:
         """Return ``producer`` if ``node`` alone reads what it writes."""
         tensor = producer.outputs[0]
-        while self._read_once(tensor) and tensor.outputs[0].op in QUANTIZATION:
+        while self._read_once(tensor) and self._only_rounds(tensor.outputs[0]):
             tensor = tensor.outputs[0].outputs[0]
         if not self._read_once(tensor):
             return self._decline(node, f"'{producer.outputs[0].name}' is read by other nodes too")
         return producer
+
+    def _computes(self, tensor: gs.Tensor) -> gs.Node | None:
+        """Return the node that computes ``tensor``, behind Q, its Clip, and DQ; None: input or constant."""
+        while tensor.inputs and self._only_rounds(tensor.inputs[0]):
+            tensor = tensor.inputs[0].inputs[0]
+        return tensor.inputs[0] if tensor.inputs else None
+
+    def _only_rounds(self, node: gs.Node) -> bool:
+        return node.op in QUANTIZATION or narrows(self._graph, node)
 
     def _read_once(self, tensor: gs.Tensor) -> bool:
         return len(tensor.outputs) == 1 and tensor.name not in self._outputs
@@ -222,13 +238,6 @@ def _pools_plainly(node: gs.Node, limit: int) -> bool:
 def _writer(tensor: gs.Tensor) -> gs.Node | None:
     """Return the node that writes ``tensor``, looked at behind its DequantizeLinear."""
     tensor = _integers(tensor)
-    return tensor.inputs[0] if tensor.inputs else None
-
-
-def _computes(tensor: gs.Tensor) -> gs.Node | None:
-    """Return the node that computes the values of ``tensor``, behind Q and DQ; None: input or constant."""
-    while tensor.inputs and tensor.inputs[0].op in QUANTIZATION:
-        tensor = tensor.inputs[0].inputs[0]
     return tensor.inputs[0] if tensor.inputs else None
 
 

@@ -17,6 +17,8 @@ from passes.confidence import MAX_SOFTMAX, ConfidenceRule
 from passes.heads.designs import HeadDesign
 from passes.number_formats import Precision
 
+GRIDS_OF_NODES = ("converter", "affine")
+
 
 @dataclass(frozen=True)
 class Exit:
@@ -127,7 +129,8 @@ class GraphState:
         softmax: The user's network ended in Softmax, which was set apart from the logits.
         precisions: Node name -> what it computes with, chosen by target and core; nodes that have none take
             what they are given.
-        grids: Tensor name -> integer grid, chosen by calibration, read by ``quantize``.
+        grids: Tensor name -> integer grid, chosen by calibration, read by ``quantize``; those inside a
+            convolution of an analog array under ``<node>/converter`` and ``<node>/affine``.
         history: Text forms of the passes that ran.
         leavings: What the outputs but the last are where they were ways of an ``If``: early exits, shallow to
             deep; empty where exits are told by the network alone.
@@ -157,7 +160,9 @@ class GraphState:
         self.origins = {node(name): origin for name, origin in self.origins.items()}
         self.layers = {node(name): node(layer) for name, layer in self.layers.items()}
         self.precisions = {node(name): precision for name, precision in self.precisions.items()}
-        self.grids = {tensor(name): grid for name, grid in self.grids.items()}
+        # grids inside a node are called by it
+        parts = {f"{old}/{part}": f"{new}/{part}" for old, new in nodes.items() for part in GRIDS_OF_NODES}
+        self.grids = {parts.get(name, tensor(name)): grid for name, grid in self.grids.items()}
         subjects = {**tensors, **nodes}
         self.declined = [replace(d, subject=subjects.get(d.subject, d.subject)) for d in self.declined]
         self.exits = [replace(e, mount=tensor(e.mount), output=tensor(e.output)) for e in self.exits]

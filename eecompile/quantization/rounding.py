@@ -15,9 +15,10 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
-from eecompile.quantization import gptq
+from eecompile.quantization import gptq, ternary
 from eecompile.quantization.least_squares import best_scale
 from eecompile.runtime.sessions import batches, session
+from passes.integers.analog import affine_key, in_array
 from passes.integers.quantize import to_integers
 from passes.integers.schemes import ZERO_POINT
 from passes.number_formats import Levels
@@ -66,12 +67,15 @@ class RoundingWalk:
         for node in self._graph.nodes:
             data = [t.name for t in node.inputs if isinstance(t, gs.Variable) and not t.is_empty()]
             real = _execute(node, [self._real[d] for d in data], self._alone)
-            if node.op in QUANTIZED_LINEAR and isinstance(node.inputs[1], gs.Constant):
+            converted: dict[str, Array] | None = None
+            if in_array(node, self._precisions.get(node.name)) and data[0] in self._grids:
+                converted = self._fit_analog(node, real)
+            elif node.op in QUANTIZED_LINEAR and isinstance(node.inputs[1], gs.Constant):
                 self._round(node)
             hand_on_grid(node, self._grids)  # again: a layer may have coarsened the grid
             if node.op == "Add" and self._shifts(node):
                 self._coarsen(node, min(self._steps(data), default=0.0))
-            quantized = _execute(node, [self._quantized[d] for d in data], self._alone)
+            quantized = converted or _execute(node, [self._quantized[d] for d in data], self._alone)
             for name, value in real.items():
                 self._real[name], self._quantized[name] = value, self._snap(name, quantized[name])
             self._release(data)
@@ -128,6 +132,31 @@ class RoundingWalk:
         _shift_bias(self._names, node, change.reshape(-1))
         if self._shifts(node):
             self._coarsen(node, max(self._steps([name]), default=0.0) * max(scales))
+
+    def _fit_analog(self, node: gs.Node, real: dict[str, Array]) -> dict[str, Array]:
+        """Put a convolution into the analog array; return what it writes there."""
+        name, (output, outputs) = node.inputs[0].name, next(iter(real.items()))
+        _shift_bias(
+            self._names, node, np.zeros(int(node.outputs[0].shape[1]))
+        )  # it has one of its own from here
+        columns = None
+        if math.prod(int(d) for d in node.inputs[1].shape[1:]) <= MAX_DEPTH:
+            columns = (
+                self._columns(node, self._real[name], 1)[0],
+                self._columns(node, self._quantized[name], 1)[0],
+            )
+        shared = node.inputs[1].name in self._grids  # by an earlier layer, which rounded them
+        seen = ternary.SeenByLayer(self._quantized[name], outputs, columns)
+        found = ternary.fit(
+            state_of(self._graph),
+            node,
+            seen,
+            lambda part, x: next(iter(_execute(part, [x], self._alone).values())),
+        )
+        if not shared:
+            self._rounding[node.name] = "ternary" if columns is None else "ternary-gptq"
+        self._coarsen(node, self._grids[affine_key(node)].scale[0])
+        return {output: found}
 
     def _shifts(self, node: gs.Node) -> bool:
         """Whether the core of ``node`` requantizes by a shift."""

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_graphsurgeon as gs
 
+from eecompile.training.analog_form import train_in_array
+from passes.integers.analog import analog_forms
 from passes.integers.quantize import Quantize
 from passes.model.graph import tidy
 from passes.operator_sets import QUANTIZED_LINEAR
@@ -28,7 +30,8 @@ def quantized_form(graph: gs.Graph) -> gs.Graph:
     Quantize()(form)
     names, nodes = Names(form), {node.name: node for node in form.nodes}
     made: dict[str, gs.Tensor] = {}  # integers of the file -> the same, computed here
-    for node in (node for node in graph.nodes if node.op in QUANTIZED_LINEAR):
+    in_arrays = {found.convs[0].name for found in analog_forms(form)}
+    for node in (node for node in graph.nodes if node.op in QUANTIZED_LINEAR and node.name not in in_arrays):
         for index, master in enumerate(node.inputs):
             written = nodes[node.name].inputs[index].inputs
             if not isinstance(master, gs.Constant) or not written or written[0].op != "DequantizeLinear":
@@ -38,6 +41,7 @@ def quantized_form(graph: gs.Graph) -> gs.Graph:
             if stored.name not in made:
                 made[stored.name] = _rounded(form, names, dequantize, master, _limits(graph, node, index))
             dequantize.inputs[0] = made[stored.name]
+    train_in_array(form, graph)
     tidy(form)
     return form
 

@@ -19,7 +19,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 import torch
 
-from eecompile.training.operators.step import Array, TorchStep, settled, shape_of, untrainable
+from eecompile.training.operators.step import WHOLE, Array, TorchStep, settled, shape_of, untrainable
 from eecompile.training.operators.table import step_of
 from passes.errors import InputError
 from passes.operator_sets import ARITHMETIC, CARRIERS, FLOAT_LINEAR
@@ -36,6 +36,8 @@ _LEARNT = {
     "PRelu": slice(1, 2),
     "Gather": slice(0, 1),
 }
+# What may stand between them and their node in forms that are only trained.
+_CARRIED = CARRIERS | {WHOLE, "Reshape", "Slice"}
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ def learnt_constants(graph: gs.Graph) -> tuple[str, ...]:
     for node in graph.nodes:
         for tensor in node.inputs[_LEARNT.get(node.op, slice(0))]:
             source = tensor
-            while source.inputs and source.inputs[0].op in CARRIERS:
+            while source.inputs and source.inputs[0].op in _CARRIED:
                 source = source.inputs[0].inputs[0]
             if not isinstance(source, gs.Constant) or source.values.dtype.kind != "f":
                 continue

@@ -10,7 +10,7 @@ import onnx_graphsurgeon as gs
 from passes.confidence import ConfidenceRule
 from passes.errors import InputError, did_you_mean
 from passes.rewrite.names import make_way
-from passes.state import Exit, copy_graph, state_of
+from passes.state import GRIDS_OF_NODES, Exit, copy_graph, state_of
 
 _HEAD_OPS = {
     "Gemm", "MatMul", "Flatten", "Reshape", "Squeeze", "GlobalAveragePool", "GlobalMaxPool", "AveragePool",
@@ -145,7 +145,8 @@ def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
     state.layers = {n: layer for n, layer in state.layers.items() if n in left}
     state.precisions = {n: precision for n, precision in state.precisions.items() if n in left}
     state.origins = {n: origin for n, origin in state.origins.items() if n in left}
-    state.grids = {n: grid for n, grid in state.grids.items() if n in tensors}
+    held = {*tensors, *(f"{n}/{part}" for n in left for part in GRIDS_OF_NODES)}
+    state.grids = {n: grid for n, grid in state.grids.items() if n in held}
     number_exits(clone)
     return clone
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
+from passes.integers.analog import affine_key, converter_key, why_digital, write_analog
 from passes.model.graph import tidy
 from passes.operator_sets import CLIPS, QUANTIZED_LINEAR, SAME_GRID
 from passes.rewrite.names import Names
@@ -30,6 +31,7 @@ class Quantize(Pass):
     4. Tensors of operators that move values but compute none (max pooling, views) keep their
        producer's grid.
     5. Logits stay float: they leave as accumulators times their scale.
+    6. What runs in an analog array becomes chunks, conversions, their sum and its affine.
 
     Grids come from calibration (``state.grids``); a tensor without one is declined.
     """
@@ -52,8 +54,13 @@ class Quantize(Pass):
         grids, names = state_of(graph).grids, Names(graph)
         before = len(graph.nodes)
         stored: dict[str, gs.Constant] = {}  # weights that several nodes read stay one
+        analog: list[gs.Node] = []
         for node in list(graph.nodes):
-            if node.op in QUANTIZED_LINEAR:
+            if node.op not in QUANTIZED_LINEAR:
+                continue
+            if _runs_in_array(graph, node):
+                analog.append(node)
+            else:
                 _quantize_parameters(graph, names, node, stored)
         outputs = {t.name for t in graph.outputs}
         activations = [*graph.inputs, *(t for n in graph.nodes for t in n.outputs)]
@@ -65,6 +72,9 @@ class Quantize(Pass):
                 _quantize_tensor(graph, names, tensor, grids[tensor.name])
             elif not fused_away(tensor):
                 decline(graph, self.name, tensor.name, "calibration gave it no range")
+        for node in analog:
+            weight = node.inputs[1]
+            write_analog(graph, names, node, to_integers(weight.values, grids[weight.name]))
         changed = len(graph.nodes) > before
         if changed:
             tidy(graph)
@@ -73,6 +83,14 @@ class Quantize(Pass):
 
 def _is_quantized(graph: gs.Graph) -> bool:
     return any(n.op in ("QuantizeLinear", "QLinearConv") for n in graph.nodes)
+
+
+def narrows(graph: gs.Graph, node: gs.Node) -> bool:
+    """Whether a Clip only cuts stored integers to the levels of their grid, behind their QuantizeLinear."""
+    written = node.op == "Clip" and bool(node.inputs[0].inputs)
+    if not written or node.inputs[0].inputs[0].op != "QuantizeLinear":
+        return False
+    return state_of(graph).origins.get(node.name) == ()
 
 
 def fused_away(tensor: gs.Tensor) -> bool:
@@ -123,6 +141,20 @@ def _quantize_parameters(
         # named by its reader: layers that share a bias have it on different grids
         wide_integers = gs.Constant(names.fresh(f"{bias.name}/{node.name}_quantized"), values)
         node.inputs[2] = _dequantize(graph, names, node, wide_integers, bias, bias_grid)
+
+
+def _runs_in_array(graph: gs.Graph, node: gs.Node) -> bool:
+    """Whether ``node`` is calibrated for an analog array; says why it is not, where it could be meant to."""
+    state = state_of(graph)
+    precision = state.precisions.get(node.name)
+    if precision is None or precision.array is None:
+        return False
+    reason = why_digital(node, precision) or _why_not(node, state.grids)
+    if not reason and not {converter_key(node), affine_key(node)} <= state.grids.keys():
+        reason = "its converter was not calibrated, so it is written as if it had none"
+    if reason:
+        decline(graph, Quantize.name, node.name, reason)
+    return not reason
 
 
 def _why_not(node: gs.Node, grids: dict[str, QuantGrid]) -> str:

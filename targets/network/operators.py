@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,14 @@ def loop_dims(node: gs.Node) -> LoopDims | None:
     if op in GLOBAL_POOLS:
         return _global_pool(node)
     return None
+
+
+def joined_dims(chunks: Sequence[LoopDims | None]) -> LoopDims | None:
+    """Return the loops of a convolution that is written in chunks of input channels."""
+    first = chunks[0]
+    if first is None:
+        return None
+    return replace(first, c=sum(chunk.c for chunk in chunks if chunk is not None))
 
 
 def _matmul(node: gs.Node) -> LoopDims:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
+from passes.integers.analog import analog_forms
+from passes.integers.quantize import narrows
 from passes.macs import node_macs
 from passes.model.control_flow import way_out, why_no_exit
 from passes.number_formats import Precision
@@ -129,6 +131,7 @@ class _Builder:
             for n in nodes
             for t in n.outputs
         }
+        self.analog = {form.convs[0].name: form for form in analog_forms(graph)}
         self.alias: dict[str, str] = {}
         self.free: list[FreeLayer] = []
         self.constants: set[str] = set()
@@ -149,7 +152,7 @@ class _Builder:
 
     def _is_free(self, name: str, nodes: list[gs.Node]) -> bool:
         """Recognise what costs nothing; a view's output is another name of its input."""
-        work = [n for n in nodes if n.op not in QUANTIZATION]
+        work = [n for n in nodes if n.op not in QUANTIZATION and not narrows(self.graph, n)]
         sources = self._outside_inputs(nodes, name)
         reason = ""
         if not sources:
@@ -248,21 +251,28 @@ class _Builder:
         main, front = _main_and_front(nodes)
         names = dict.fromkeys(self._resolve(t.name) for t in self._outside_inputs(nodes, name))
         inputs = [self.by_name[n] for n in names if n not in self.group_of or not self._constant(n)]
+        form = self.analog.get(main.name)
+        chunks = (main,) if form is None else form.convs
+        inside: frozenset[str] = frozenset() if form is None else form.names
         layer = Layer(
             name=name,
             op_type=operators.float_name(main.op),
             origin=self._origin(nodes),
-            macs=node_macs(main),
-            dims=operators.loop_dims(main),
+            macs=sum(map(node_macs, chunks)),
+            dims=operators.joined_dims([operators.loop_dims(chunk) for chunk in chunks]),
             inputs=tuple(self._operand(t, logits) for t in inputs),
             outputs=tuple(self._operand(t, logits) for t in self._group_outputs(name, nodes, main)),
-            activation=any(n.op in ACTIVATIONS for n in nodes if n is not main),
+            activation=any(
+                n.op in ACTIVATIONS and n.name not in inside and not narrows(self.graph, n)
+                for n in nodes
+                if n is not main
+            ),
             producers=tuple(sorted(position[p] for p in self._producers(name))),
             accumulator_bits=self.bits.accumulator,
             front=None if front is None else operators.loop_dims(front),
         )
         if layer.op_type in FLOAT_LINEAR:
-            return self._with_weights(layer, nodes, main)
+            return self._with_weights(layer, nodes, chunks)
         constant = operators.constant_operand(main)
         if constant is None:
             return layer
@@ -270,11 +280,16 @@ class _Builder:
         bits = operators.integer_bits(constant) or self.bits.activation
         return replace(layer, constant=Operand(constant.name, shape, bits))
 
-    def _with_weights(self, layer: Layer, nodes: list[gs.Node], main: gs.Node) -> Layer:
-        constant = operators.weight_operand(main)
-        if constant is None:
+    def _with_weights(self, layer: Layer, nodes: list[gs.Node], chunks: Sequence[gs.Node]) -> Layer:
+        """Return ``layer`` with its weights; an analog convolution has them in chunks of input channels."""
+        main = chunks[0]
+        constants = [c for c in map(operators.weight_operand, chunks) if c is not None]
+        if not constants:
             return layer
+        constant = constants[0]
         shape = tuple(int(d) for d in constant.shape)
+        if len(constants) > 1:
+            shape = (shape[0], sum(int(c.shape[1]) for c in constants), *shape[2:])
         precision = self._precision(nodes)
         if precision is not None and precision.weights is not None:
             bits = precision.weights.bits  # however wide the file stores them, if in integers at all
@@ -282,7 +297,7 @@ class _Builder:
             bits = operators.stored_bits(main) or self.bits.weight
         weight = Operand(constant.name, shape, bits)
         bias = None
-        if operators.has_bias(nodes, main):
+        if main.name in self.analog or operators.has_bias(nodes, main):
             channels = layer.dims.g * layer.dims.k if layer.dims else shape[0]
             bias = Operand(f"{layer.name}.bias", (channels,), self.bits.accumulator)
         return replace(layer, weight=weight, bias=bias)
@@ -328,8 +343,8 @@ def _main_and_front(nodes: list[gs.Node]) -> tuple[gs.Node, gs.Node | None]:
     """Return the main operator of a layer, and a pooling that its core does in front of it."""
     work = [n for n in nodes if n.op not in (*QUANTIZATION, "Cast")] or nodes
     linear = next((n for n in work if n.op in LINEAR), None)
-    if linear is not None and work[0].op in POOLS:
-        return linear, work[0]
+    if linear is not None:
+        return linear, work[0] if work[0].op in POOLS else None
     return work[0], None
 
 

@@ -16,7 +16,10 @@ from passes.operator_sets import CARRIERS, COPIES
 
 Array = NDArray[Any]
 Tensor = torch.Tensor
-_HANDED_ON = CARRIERS | COPIES
+# Operators of forms that are only trained: stored integers as whole numbers around 0, the step of products.
+WHOLE, SUMS_STEP = "WholeNumbers", "SumsStep"
+# What of constants alone is again one: rearranged, quantized, and what is computed of steps.
+_HANDED_ON = CARRIERS | COPIES | {WHOLE, SUMS_STEP, "Slice"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def integers(node: gs.Node, index: int, attribute: str = "") -> list[int] | None
 
 
 def settled(tensor: gs.Tensor) -> bool:
-    """Return whether ``tensor`` is a constant, or made of constants by quantizing and rearranging alone."""
+    """Return whether ``tensor`` is a constant, or made of constants by quantizing, its steps, rearranging."""
     if isinstance(tensor, gs.Constant) or not tensor.inputs:
         return isinstance(tensor, gs.Constant)
     maker = tensor.inputs[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_graphsurgeon as gs
 
 from eecompile.training.operators import (
+    analog,
     elementwise,
     gradients,
     integers,
@@ -26,7 +27,10 @@ OPERATORS: dict[str, Builder] = {
     **integers.BUILDERS,
 }
 
-_BY_DOMAIN: dict[str, dict[str, Builder]] = {"": OPERATORS, gradients.DOMAIN: gradients.BUILDERS}
+_BY_DOMAIN: dict[str, dict[str, Builder]] = {
+    "": OPERATORS,
+    gradients.DOMAIN: {**gradients.BUILDERS, **analog.BUILDERS},
+}
 
 
 def step_of(node: gs.Node) -> TorchStep:

@@ -30,7 +30,7 @@ def test_torch_and_the_file_give_the_same_answers(kind: str, name: str) -> None:
     form, file, seen = quantized_form(graph), copy_graph(graph), split(64, 9)
     Quantize()(file)
     with torch.no_grad():
-        found = TorchGraph(form)(torch.from_numpy(seen.x))
+        found = TorchGraph(form).eval()(torch.from_numpy(seen.x))
     expected = answers(file, seen, RAW).logits
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-5 * np.abs(theirs).max())
@@ -38,8 +38,9 @@ def test_torch_and_the_file_give_the_same_answers(kind: str, name: str) -> None:
         assert len(np.unique(theirs)) > 10, "the images are told apart"
 
 
-def test_real_constants_keep_their_names_and_get_gradients() -> None:
-    graph = calibrated(NETWORKS["shared"](), "int8-channel")
+@pytest.mark.parametrize("name", ["int8-channel", "ternary-analog"])
+def test_real_constants_keep_their_names_and_get_gradients(name: str) -> None:
+    graph = calibrated(NETWORKS["shared"](), name)
     form = quantized_form(graph)
     masters = learnt_constants(graph)
     assert set(learnt_constants(form)) == set(masters)

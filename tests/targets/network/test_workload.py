@@ -8,10 +8,16 @@ import pytest
 
 from passes.errors import InputError
 from passes.fuse_layers import FuseLayers
+from passes.integers.fold_qdq import FoldQdq
+from passes.integers.quantize import Quantize
+from passes.integers.schemes import scheme
 from passes.model.graph import from_model
-from passes.state import state_of
+from passes.state import QuantGrid, copy_graph, state_of
+from targets.diana.target import DianaTarget
+from targets.evaluation.report import evaluate
 from targets.network.layer import Bits, Layer, LoopDims, Operand
 from targets.network.workload import INPUT_REASON, VIEW_REASON, build_workload
+from tests.passes.integers.analog_nets import draw_grids
 from tests.passes.net_builder import NetBuilder
 from tests.targets.graphs import graph_of, lowered, residual
 
@@ -170,3 +176,34 @@ def test_a_clip_costs_the_same_whichever_bounds_it_has(bounds: tuple[str, ...]) 
     )
     assert made.layers == relu.layers
     assert made.layers[0].activation
+
+
+def test_analog_convolutions_are_the_same_layers_in_all_forms_and_cost_the_same() -> None:
+    net = NetBuilder((1, 4, 8, 8), seed=2)
+    x = net.op("Relu", net.conv("x", 4, 140))
+    y = net.op("Relu", net.conv(x, 140, 12, strides=[2, 2]))
+    z = net.op("Relu", net.op("Add", net.conv(y, 12, 12), y))
+    flat = net.op("Flatten", net.op("GlobalAveragePool", z))
+    plain = from_model(net.model(net.op("Gemm", flat, net.normal(3, 12), transB=1)))
+    draw_grids(plain, 3)
+    state = state_of(plain)
+    state.precisions[plain.nodes[-1].name] = scheme("int8-pow2").precision(weighted=True)
+    dense = plain.nodes[-1].inputs[1].name
+    state.grids[dense] = QuantGrid((0.125,), 128, 0, 255, "uint8")
+    quantized = copy_graph(plain)
+    Quantize()(quantized)
+    folded = copy_graph(quantized)
+    FoldQdq()(folded)
+    target, found, paid = DianaTarget(), [], []
+    for graph in (plain, quantized, folded):
+        FuseLayers()(graph)
+        layers = build_workload(graph).layers
+        found.append([replace(without_names(layer), activation=False) for layer in layers])
+        assert [(x.weight.bits, x.dims.c) for x in layers if x.op_type == "Conv" and x.weight and x.dims] == [
+            (2, 4), (2, 140), (2, 12)
+        ]  # fmt: skip
+        costs = evaluate(graph, target)
+        assert [layer.core for layer in costs.layers][:3] == ["analog"] * 3
+        paid.append(costs.exits[-1].cost)
+    assert found[0] == found[1] == found[2]
+    assert paid[0] == paid[1] == paid[2]
