@@ -23,8 +23,8 @@ from passes.pruning.remove import remove_channels
 from passes.state import copy_graph
 from targets.evaluation.report import CostReport
 
-ROUNDS = 2
-"""The goal is reached in so many rounds, each of which is trained."""
+ROUNDS = 1
+"""The goal is reached in so many rounds, each of which is ranked anew and trained."""
 _SHORTER = 4
 """By what the training of each round but the last is shorter."""
 

@@ -74,9 +74,10 @@ def magnitudes(graph: gs.Graph, found: Dependencies) -> dict[int, float]:
     """Return the sum of squares of the weights that make each channel, by its root."""
     nodes = {node.name: node for node in graph.nodes}
     sums: dict[int, float] = {}
-    made = {id(ids): name for name, ids in found.channels.made.items()}
     for site in found.channels.sites:
-        if not (isinstance(site, WeightCut) and site.index == 1 and made.get(id(site.ids)) == site.node):
+        if not (
+            isinstance(site, WeightCut) and site.index == 1 and site.ids is found.channels.made.get(site.node)
+        ):
             continue
         values = np.asarray(nodes[site.node].inputs[1].values, np.float64)
         squares = np.square(values).sum(axis=tuple(a for a in range(values.ndim) if a != site.axis))

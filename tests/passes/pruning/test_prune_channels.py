@@ -44,6 +44,18 @@ def test_the_smallest_go_until_as_many_are_left() -> None:
     assert not step(graph)
 
 
+@pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
+def test_a_layer_with_a_group_per_channel_counts_beside_what_it_reads(op: str) -> None:
+    net = NetBuilder((1, 2, 4, 4))
+    stem = net.op("Mul", net.conv("x", 2, 4), net.normal(4, 1, 1))
+    own = net.op(op, stem, net.normal(4, 1, 3, 3), pads=[1] * 4, group=4)
+    graph = from_model(net.model(net.conv(own, 4, 2)))
+    found = find_groups(graph)
+    weights = [node.inputs[1].values for node in (graph.nodes[0], graph.nodes[2])]
+    both = sum(np.square(values).sum(axis=(1, 2, 3)) for values in weights)
+    np.testing.assert_allclose([magnitudes(graph, found)[u] for u in found.groups[0].units], both, rtol=1e-5)
+
+
 def test_the_text_of_a_removal_lists_runs() -> None:
     found = find_groups(from_model(chain()))
     units = found.groups[0].units
