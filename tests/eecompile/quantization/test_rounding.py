@@ -66,8 +66,8 @@ def test_weights_lie_on_the_grid_that_is_recorded(name: str, groups: int) -> Non
     assign(graph, name)
     done = calibrate(graph, images())
     levels = SCHEMES[name].weights
-    found = state_of(graph).precisions
-    ways = {n.name: "ternary-gptq" if in_array(n, found[n.name]) else "gptq" for n in linear(graph)}
+    known = state_of(graph).precisions
+    ways = {n.name: "ternary-gptq" if in_array(n, known[n.name]) else "gptq" for n in linear(graph)}
     assert done.rounding == ways
     for node in linear(graph):
         weight = node.inputs[1]
