@@ -14,7 +14,7 @@ from passes.errors import InputError
 from passes.model.classical_operators import write_as_layers
 from passes.model.external_data import all_nodes, load_external, tensors
 from passes.model.labels import ML_DOMAIN, drop_labels
-from passes.model.structure import check_functions, check_stored_once
+from passes.model.structure import check_functions, check_stored
 from passes.operator_sets import ARITHMETIC
 
 OPSET = 21
@@ -191,7 +191,7 @@ def check_order(model: onnx.ModelProto, where: str) -> None:
 
 def check_values(model: onnx.ModelProto, where: str) -> None:
     """Refuse NaN and infinite weights (constant bounds such as Clip's may be infinite), and damaged ones."""
-    check_stored_once(tensors(model.graph), where)
+    check_stored(tensors(model.graph), where)
     for tensor in tensors(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:
             continue

@@ -124,13 +124,18 @@ def check_functions(model: onnx.ModelProto, where: str) -> None:
                 )
 
 
-def check_stored_once(tensors: Iterable[TensorProto], where: str) -> None:
-    """Refuse weights that are stored in two forms, of which only one can be meant.
+def check_stored(tensors: Iterable[TensorProto], where: str) -> None:
+    """Refuse weights of a negative size, and those in two forms, of which only one can be meant.
 
     Raises:
         InputError: There are some.
     """
     for tensor in tensors:
+        if any(size < 0 for size in tensor.dims):
+            raise InputError(
+                f"{where} stores '{tensor.name}' with a shape of {list(tensor.dims)}: sizes are not negative",
+                "the file is damaged: export it again",
+            )
         forms = [name for name in _VALUES if len(getattr(tensor, name))]
         if len(forms) + tensor.HasField("raw_data") > 1:
             raise InputError(f"{where} stores the values of '{tensor.name}' twice", "export it again")

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from passes.errors import InputError
 from passes.model.graph import from_model
-from passes.model.structure import check_stored_once
+from passes.model.structure import check_stored
 from tests.passes.net_builder import NetBuilder
 from tests.passes.small_nets import chain, two_exits
 
@@ -39,6 +39,12 @@ def in_function(outputs: list[str]) -> Change:
 
 def set_first_attribute(field: str, value: str) -> Change:
     return lambda m: setattr(m.graph.node[0].attribute[0], field, value)
+
+
+def one_number(size: int) -> onnx.TensorProto:
+    made = numpy_helper.from_array(np.array([128], np.uint8), "extra")
+    made.dims[0] = size
+    return made
 
 
 BROKEN: dict[str, tuple[Change, str]] = {
@@ -83,6 +89,18 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "values twice": (
         lambda m: m.graph.initializer[0].float_data.append(1.0),
         "stores the values of 'const_0' twice",
+    ),
+    "weights of negative size": (
+        lambda m: m.graph.initializer[0].dims.__setitem__(0, -4),
+        "sizes are not negative",
+    ),
+    "a number of negative size": (
+        lambda m: m.graph.initializer.append(one_number(-(2**63))),
+        "are not negative",
+    ),
+    "a constant of negative size": (
+        lambda m: m.graph.node.append(helper.make_node("Constant", [], ["extra"], value=one_number(-1))),
+        "sizes are not negative",
     ),
     "sparse weights": (lambda m: m.graph.sparse_initializer.add().dims.append(2), "stores weights sparsely"),
     "attribute of no operator": (
@@ -156,7 +174,7 @@ def test_lists_of_nothing_say_what_their_absence_says() -> None:
 
 
 def test_values_are_stored_once() -> None:
-    check_stored_once(chain().graph.initializer, "net")
+    check_stored(chain().graph.initializer, "net")
 
 
 @pytest.mark.parametrize("shape", [[1, 63], [3, 64], [1, 8, 9]])
