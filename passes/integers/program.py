@@ -1,0 +1,176 @@
+"""An integer program: the lowered network as a short list of operations on integer tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from passes.confidence import ConfidenceRule
+from passes.number_formats import Requantization
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """How sums become integers of a grid.
+
+    Attributes:
+        factors: What onnxruntime multiplies sums by, float32 [1] or one per output channel.
+        ratios: The same without its rounding: product of the steps read, over the step written.
+        zero: Zero point of the grid written.
+        low: Smallest integer written.
+        high: Largest integer written.
+        requantization: What the core does instead.
+    """
+
+    factors: Array
+    ratios: tuple[Fraction, ...]
+    zero: int
+    low: int
+    high: int
+    requantization: Requantization
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation; ``name`` is that of its node, ``reads`` and ``writes`` are tensors of the program."""
+
+    name: str
+    reads: tuple[str, ...]
+    writes: str
+
+
+@dataclass(frozen=True)
+class Convolution(Operation):
+    """Sums over windows of ``reads - zero``, whose padding is 0; weights [out, in / groups, *kernel].
+
+    Attributes:
+        weights: Counted from their zero point.
+        bias: int32 per output channel, in the accumulator.
+        pads: Before and behind, per spatial axis.
+    """
+
+    weights: Array
+    bias: Array
+    zero: int
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+    groups: int
+    rescale: Rescale
+
+
+@dataclass(frozen=True)
+class FullyConnected(Operation):
+    """``weights`` [out, in] times ``reads - zero``, plus bias; without ``rescale`` the sums are logits."""
+
+    weights: Array
+    bias: Array
+    zero: int
+    rescale: Rescale | None
+
+
+@dataclass(frozen=True)
+class Addition(Operation):
+    """The sum of two tensors, each counted from its zero point and times its own ratio.
+
+    ``factors`` are onnxruntime's, one per tensor; ``rescale.ratios`` are exact, likewise.
+    """
+
+    zeros: tuple[int, int]
+    rescale: Rescale
+
+
+@dataclass(frozen=True)
+class Average(Operation):
+    """The sum over all positions of a channel, counted from ``zero``; its ratio divides by how many."""
+
+    zero: int
+    rescale: Rescale
+
+
+@dataclass(frozen=True)
+class Maximum(Operation):
+    """The largest integer of each window; what is padded never is."""
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class View(Operation):
+    """The same integers under another shape, in the order ``axes`` where that is not empty."""
+
+    axes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class IntegerExit:
+    """One exit: which sums are its logits, and how it decides.
+
+    Attributes:
+        name: As in the graph.
+        logits: Tensor of int32 sums.
+        scales: float32 [1] or one per class: logits are sums times these.
+        threshold: An input leaves from this confidence on; ``None`` at the final exit.
+        confidence: Its rule.
+    """
+
+    name: str
+    logits: str
+    scales: Array
+    threshold: float | None
+    confidence: ConfidenceRule
+
+
+@dataclass(frozen=True)
+class IntegerProgram:
+    """A network in integers alone.
+
+    Attributes:
+        name: Name of the network's input.
+        source: Tensor that holds the quantized input.
+        scale: Step of the input, float32.
+        zero: Its zero point.
+        low: Smallest integer of the input.
+        high: Largest integer of the input.
+        shapes: Of all tensors, batch 1.
+        operations: In an order in which they can run, those of shallow exits first.
+        exits: Shallow to deep.
+    """
+
+    name: str
+    source: str
+    scale: np.float32
+    zero: int
+    low: int
+    high: int
+    shapes: dict[str, tuple[int, ...]]
+    operations: tuple[Operation, ...]
+    exits: tuple[IntegerExit, ...]
+
+    def quantized(self, images: Array) -> Array:
+        """Return float32 images [N, …] as integers of the input grid: the one step that reads floats."""
+        rounded = np.rint(images.astype(np.float32) / self.scale) + np.float32(self.zero)
+        integers: Array = np.clip(rounded, self.low, self.high).astype(np.int64)
+        return integers
+
+    def until(self, number: int) -> Sequence[Operation]:
+        """Return the operations that run behind exit ``number - 1`` for exit ``number``."""
+        done = {op.writes for k in range(number) for op in self._needed(k)}
+        return [op for op in self._needed(number) if op.writes not in done]
+
+    def _needed(self, number: int) -> list[Operation]:
+        wanted, kept = {self.exits[number].logits}, []
+        for op in reversed(self.operations):
+            if op.writes in wanted:
+                wanted.update(op.reads)
+                kept.append(op)
+        return kept[::-1]
