@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from passes.errors import InputError, did_you_mean
 from passes.number_formats import MULTIPLIED, InMemoryArray, Levels, Precision, Requantization
@@ -67,6 +67,8 @@ SCHEMES: dict[str, Scheme] = {
     for s in (
         Scheme("int8-pow2", _BYTES_POW2, _BYTES_POW2, requantization=_SHIFTS),
         *(Scheme(f"int{bits}-channel", _signed(bits), _BYTES) for bits in CHANNEL_BITS),
+        # activations as LiteRT and onnxruntime have them: a byte with a zero point anywhere in it
+        Scheme("uint8-channel", _signed(8), replace(_BYTES, symmetric=False)),
         # 7-bit values lie in memory as bytes; the step of a channel's weights is taken up by its affine
         Scheme(
             "ternary-analog",

@@ -31,7 +31,7 @@ class EdgeTpuQuadTarget(EngineTarget):
     name: ClassVar[str] = "edge_tpu_quad"
     cost_models: ClassVar[Mapping[str, CostModel]] = {"engine": ENGINE_MODEL}
     schemes: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(
-        (*(f"core_{i}" for i in _CORES), "pooling", "simd"), ("int8-pow2",)
+        (*(f"core_{i}" for i in _CORES), "pooling", "simd"), ("uint8-channel",)
     )
 
     own_rules: ClassVar[tuple[MappingRule, ...]] = tuple(

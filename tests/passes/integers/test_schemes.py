@@ -21,7 +21,8 @@ def test_levels_fit_their_bits(name: str) -> None:
 def test_a_name_says_what_the_weights_are(name: str) -> None:
     found = scheme(name)
     width, step = name.split("-")
-    levels = 3 if width == "ternary" else 2 ** int(width.removeprefix("int"))
+    levels = 3 if width == "ternary" else 2 ** int(width.removeprefix("u").removeprefix("int"))
+    assert found.activations.symmetric is not width.startswith("u")
     assert found.name == name
     # weights per channel lie around zero, so that the smallest number of two's complement is left out
     assert found.weights.high - found.weights.low + 1 == levels - (step == "channel")
