@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from eecompile.verbs.given_lists import exits_given, numbers, texts
+from eecompile.verbs.given_lists import exits_given, layers_given, numbers, texts
 from eecompile.verbs.option_rules import check_given
 from passes.errors import InputError
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from eecompile.verbs.inspect_network import Inspection
     from eecompile.verbs.listing import PassList, TargetList
     from eecompile.verbs.optimize import OptResult
+    from eecompile.verbs.quantize import QuantizeResult
     from targets.evaluation.report import CostReport
     from targets.network.layer import Bits
 
-__all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "report", "run", "targets"]
+__all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "quantize", "report", "run", "targets"]
 
 AUTO = "auto"
 
@@ -258,6 +259,75 @@ def opt(
         seed=check_seed(0 if seed is None else seed),
         progress=progress,
     )
+
+
+def quantize(
+    model: Path | str,
+    data: str | None = None,
+    target: str = "diana",
+    out: Path | str | None = None,
+    objective: str = "edp",
+    preprocess: str | None = None,
+    seed: int | None = None,
+    calibration: str | None = None,
+    keep_float: str | Sequence[str] | None = None,
+    max_drop: float | None = None,
+    placement: str | None = None,
+    bits: Mapping[str, int] | None = None,
+    frontier: bool = False,
+    progress: Progress = _silent,
+) -> QuantizeResult:
+    """Quantize a network, with or without exits, by the schemes of a target, and tell which layers lose most.
+
+    Args:
+        model: Trained classifier, an ONNX file.
+        data: Images: training images calibrate, accuracy is that of val and test.
+        target: Name of the accelerator.
+        out: Where files are written; ``runs/<model>-<target>-quantized`` if absent.
+        objective: What layers are placed for.
+        preprocess: ``auto`` (if absent) or a rule, see `eecompile.data.preprocess.parse_rule`.
+        seed: Seed of a validation split that has to be carved; 0 if absent.
+        calibration: How ranges of activations are found, see `eecompile.quantization.calibrators.grid_of`;
+            ``least-squares`` if absent.
+        keep_float: Layers that stay in float (one text separated by commas, or a sequence), or ``auto``: the
+            fewest with which no exit loses more than ``max_drop`` on val, by the plain estimate.
+        max_drop: Accuracy that may be lost, in points; 1 if absent.
+        placement: ``auto`` (if absent), ``digital`` or ``analog``, as in `run`.
+        bits: Part of the network -> bits of its weights, as in `run`.
+        frontier: Search the scheme of each layer, and tell what the mappings worth having cost and lose.
+        progress: Called with one line of text per step.
+
+    Raises:
+        InputError: A wrong file or value.
+        NoSolutionError: A layer that no core of the target supports, or no layers in float help enough.
+    """
+    from eecompile.verbs.quantize import QuantizeOptions, quantize_network
+    from targets.objective import objective_named
+
+    check_given("quantize", {"keep_float": keep_float, "max_drop": max_drop})
+    if data is None:
+        raise InputError(
+            "`data` is missing: without images nothing can be calibrated", "example: `data` digits"
+        )
+    kept: str | tuple[str, ...] = ()
+    if keep_float is not None:
+        kept = AUTO if keep_float == AUTO else layers_given("keep_float", keep_float)
+    options = QuantizeOptions(
+        model=Path(model),
+        data=data,
+        target=target,
+        out=None if out is None else Path(out),
+        objective=objective_named(objective),
+        preprocess=AUTO if preprocess is None else preprocess,
+        seed=0 if seed is None else seed,
+        calibration="least-squares" if calibration is None else calibration,
+        keep_float=kept,
+        max_drop=max_drop,
+        placement=placement,
+        bits={} if bits is None else dict(bits),
+        frontier=frontier,
+    )
+    return quantize_network(options, progress)
 
 
 def cost(

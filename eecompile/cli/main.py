@@ -16,16 +16,19 @@ from eecompile.cli.guard import complain, guarded, timed_progress
 from eecompile.cli.options import (
     BITS,
     BREAKDOWN,
+    CALIBRATION,
     CONFIDENCE,
     COST_MODEL,
     DATA,
     EPOCHS,
     EXITS,
+    FRONTIER,
     FUSION,
     GUARANTEE,
     HEAD,
     HOST_SCALE,
     JSON,
+    KEEP_FLOAT,
     LOCALITY,
     LPF_LIMIT,
     MAPPING,
@@ -250,6 +253,43 @@ def opt(
     terminal.show(result, as_json, show_run.optimized)
     if not result.passed:
         raise SystemExit(complain("a pass changed what the network computes", result.failure, 1))
+
+
+@_verb
+def quantize(
+    model: MODEL,
+    data: DATA = None,
+    target: TARGET = "diana",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Where files go. [default: runs/MODEL-TARGET-quantized]"
+        ),
+    ] = None,
+    objective: OBJECTIVE = "edp",
+    preprocess: PREPROCESS = None,
+    seed: SEED = None,
+    calibration: CALIBRATION = None,
+    keep_float: KEEP_FLOAT = None,
+    max_drop: MAX_DROP = None,
+    placement: PLACEMENT = None,
+    bits: PART_BITS = None,
+    frontier: FRONTIER = False,
+    as_json: JSON = False,
+) -> None:
+    """Quantize a network and tell which layers lose most.
+
+    By the schemes of --target, on training images of --data; accuracies are those of val and test.
+    """
+    from eecompile import api
+    from eecompile.cli import show_quantize, terminal, values
+
+    result = api.quantize(
+        model, data, target, out, objective, preprocess, seed, calibration, keep_float, max_drop,
+        placement, values.parse_part_bits(bits), frontier,
+        progress=timed_progress(),
+    )  # fmt: skip
+    terminal.show(result, as_json, show_quantize.quantized)
 
 
 @_verb

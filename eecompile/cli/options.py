@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from eecompile.quantization.calibration_names import CALIBRATIONS
 from eecompile.quantization.placements import PLACEMENTS
 from targets.schedule.freedom import MODES
 
@@ -271,6 +272,25 @@ QUANTIZE = Annotated[
     typer.Option(
         metavar="ptq|qat",
         help="How integers are found: by calibration alone, or by training behind it. [default: ptq]",
+    ),
+]
+CALIBRATION = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(CALIBRATIONS),
+        help="How the range of a tensor follows from its values on training images. [default: least-squares]",
+    ),
+]
+FRONTIER = Annotated[
+    bool,
+    typer.Option("--frontier", help="Search the scheme of each layer; tell what mappings cost and lose."),
+]
+KEEP_FLOAT = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LAYERS|auto",
+        help="Layers that stay in float: conv_3,gemm_0; or the fewest that keep the drop on val within "
+        "--max-drop.",
     ),
 ]
 QAT_EPOCHS = Annotated[

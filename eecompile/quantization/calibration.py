@@ -17,7 +17,8 @@ import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
-from eecompile.quantization.calibrators import LEAST_SQUARES, Seen, bins_of, counts_sizes, grid_of
+from eecompile.quantization.calibration_names import LEAST_SQUARES
+from eecompile.quantization.calibrators import Seen, bins_of, counts_sizes, grid_of
 from eecompile.quantization.rounding import RoundingWalk, hand_on_grid
 from eecompile.runtime.sessions import Evaluator, batches
 from passes.errors import InputError
@@ -37,17 +38,26 @@ _PIECE = 64
 
 @dataclass(frozen=True)
 class Calibration:
-    """What calibration did: how many images it saw, by which calibrator, and how each layer was rounded."""
+    """What calibration did.
+
+    Attributes:
+        images: How many images it saw.
+        calibration: By which calibrator.
+        rounding: Node name -> how its weights were rounded.
+        shifts: Node name -> what its bias would take up, [channels], if all else were in float.
+    """
 
     images: int
     calibration: str
     rounding: dict[str, str]
+    shifts: dict[str, Array]
 
 
 def calibrate(
     graph: gs.Graph,
     images: Float32,
     calibration: str = LEAST_SQUARES,
+    kept: Collection[str] = (),
 ) -> Calibration:
     """Fill ``state.grids`` of ``graph`` and put its weights onto their grids.
 
@@ -55,6 +65,8 @@ def calibrate(
         graph: Float graph with ``state.precisions``; weights and biases are changed in place.
         images: Preprocessed float32 images, [N, …] in the layout of the model input. Neither val nor test.
         calibration: One of ``CALIBRATIONS``.
+        kept: Names of nodes that stay in float; they have no precision. What only they read and write has no
+            grid.
 
     Returns:
         What was done.
@@ -71,8 +83,9 @@ def calibrate(
     images = evenly(images, IMAGES)
     wanted = _gridded(graph)
     levels = tensor_levels(graph)
-    if unknown := sorted(wanted - levels.keys()):
+    if unknown := sorted(wanted - levels.keys() - _around(graph, kept)):
         raise ValueError(f"no node says which integers '{unknown[0]}' may take: assign precisions first")
+    wanted &= levels.keys()
     sizes = {name for name in wanted if counts_sizes(calibration, levels[name])}
     evaluator, seen = _histograms(graph, wanted, sizes, images, calibration)
     grids = {name: grid_of(calibration, found, levels[name]) for name, found in seen.items()}
@@ -80,7 +93,20 @@ def calibrate(
     for node in graph.nodes:
         hand_on_grid(node, grids)
     walk = RoundingWalk(graph, evenly(images, _walk_images(graph)), evaluator.batch)
-    return Calibration(len(images), calibration, walk.run())
+    rounding = walk.run()
+    return Calibration(len(images), calibration, rounding, walk.shifts)
+
+
+def _around(graph: gs.Graph, kept: Collection[str]) -> set[str]:
+    """Return the tensors that nodes in ``kept`` read or write, through those that only move values too."""
+    nodes = [node for node in graph.nodes if node.name in kept]
+    found = {t.name for node in nodes for t in (*node.inputs, *node.outputs)}
+    moves = [node for node in graph.nodes if node.op in SAME_GRID]
+    for node in moves:
+        found |= {t.name for t in node.outputs} if node.inputs[0].name in found else set()
+    for node in reversed(moves):
+        found |= {node.inputs[0].name} if node.outputs[0].name in found else set()
+    return found
 
 
 def _gridded(graph: gs.Graph) -> set[str]:
@@ -120,7 +146,8 @@ def _histograms(
             part = images[piece]
             values = evaluator.run(part.__getitem__, len(part), names) if names else []
             for name, value in zip((entry, *names), (part, *values), strict=True):
-                yield name, np.abs(value) if name in sizes else value
+                if name in wanted:  # the input need not be
+                    yield name, np.abs(value) if name in sizes else value
 
     low: dict[str, float] = {}
     high: dict[str, float] = {}

@@ -14,16 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eecompile.quantization.calibration_names import ENTROPY, LEAST_SQUARES, MINMAX
 from eecompile.quantization.least_squares import best_grid, covering_grid
-from passes.errors import InputError, did_you_mean
 from passes.integers.schemes import ZERO_POINT
 from passes.number_formats import Levels
 from passes.state import QuantGrid
 
 Array = NDArray[Any]
 
-LEAST_SQUARES, MINMAX, PERCENTILE, ENTROPY = "least-squares", "minmax", "percentile", "entropy"
-CALIBRATIONS = (LEAST_SQUARES, MINMAX, PERCENTILE, ENTROPY)
 # What onnxruntime's calibrators take if nothing is told: values that lie within, in %; and levels.
 WITHIN = 99.999
 QUANTIZED_BINS = 128
@@ -45,13 +43,6 @@ class Seen:
     high: float
     counts: Array
     edges: Array
-
-
-def check_calibration(name: str) -> str:
-    """Return ``name``; raises InputError with a suggestion for one that is not in ``CALIBRATIONS``."""
-    if name not in CALIBRATIONS:
-        raise InputError(f"`calibration` cannot be '{name}'", did_you_mean(name, CALIBRATIONS))
-    return name
 
 
 def counts_sizes(calibration: str, levels: Levels) -> bool:

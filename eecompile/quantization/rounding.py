@@ -49,6 +49,9 @@ class RoundingWalk:
             changed in place.
         images: Preprocessed images, [N, …].
         batch: Images a node is run on at once; 1 for a graph with its batch built in.
+
+    Attributes:
+        shifts: Node name -> what its bias would take up for its rounding alone, [channels].
     """
 
     def __init__(self, graph: gs.Graph, images: Float32, batch: int = BATCH) -> None:
@@ -61,6 +64,7 @@ class RoundingWalk:
         self._quantized: dict[str, Array] = {graph.inputs[0].name: self._snap(graph.inputs[0].name, images)}
         self._readers = {t.name: len(t.outputs) for t in graph.tensors().values()}
         self._rounding: dict[str, str] = {}
+        self.shifts: dict[str, Array] = {}
 
     def run(self) -> dict[str, str]:
         """Walk all nodes; returns node name -> kind of rounding."""
@@ -124,6 +128,7 @@ class RoundingWalk:
             rounded = gptq.nearest_weights(shaped, steps, low, high)
             self._rounding[node.name] = "nearest"
         change = np.einsum("gkd,gd->gk", shaped, mean_real) - np.einsum("gkd,gd->gk", rounded, mean_quantized)
+        self.shifts[node.name] = np.einsum("gkd,gd->gk", shaped - rounded, mean_real).reshape(-1)
         weight.values = rounded.reshape(values.shape).astype(np.float32)
         axis = 0 if len(scales) > 1 else None
         self._grids[weight.name] = QuantGrid(

@@ -54,3 +54,16 @@ def exits_given(given: int | str | Sequence[str] | None) -> int | str | tuple[st
             f"`exits` is how many exits, or their mounts, not {given!r}", "write 2, or ['relu_3', 'relu_5']"
         )
     return texts("exits", given)
+
+
+def layers_given(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the layers of parameter ``name``: one text separated by commas, or a sequence.
+
+    Raises:
+        InputError: Something in it is no text, or there are none.
+    """
+    parts = given.split(",") if isinstance(given, str) else texts(name, given)
+    found = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    if not found:
+        raise InputError(f"`{name}` names no layers", "write conv_3,gemm_0; or leave it away")
+    return found

@@ -50,6 +50,7 @@ NEEDS: tuple[OptionNeed, ...] = (
     OptionNeed("run", "prune", ("data",), "takes channels away that images hardly need"),
     OptionNeed("run", "prune_epochs", ("data",), "says how often images are seen behind pruning"),
     OptionNeed("run", "resume", ("data",), "goes on with a training that was interrupted"),
+    OptionNeed("quantize", "max_drop", ("keep_float",), "says how many layers are kept in float"),
     OptionNeed("cost", "head", ("exits",), "says what the heads of inserted exits look like"),
     OptionNeed("cost", "time_limit", ("solver",), "is when the exact solver stops"),
     OptionNeed("opt", "preprocess", ("data",), "says how images become the input of the network"),

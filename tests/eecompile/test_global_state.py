@@ -125,6 +125,9 @@ VERBS: dict[str, Callable[[Path], object]] = {
         out=at / "new.onnx",
         verify_each=True,
     ),
+    "quantize": lambda at: api.quantize(
+        at / "net.onnx", str(at / "images.npz"), preprocess="raw", out=at / "quantized", calibration="entropy"
+    ),
     "inspect": lambda at: api.inspect(at / "net.onnx"),
     "report": lambda at: api.report(at / "run"),
     "compare": lambda at: api.compare(at / "run", at / "run"),

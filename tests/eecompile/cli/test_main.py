@@ -32,7 +32,7 @@ HEAVY = (
     "jinja2",
     "yaml",
 )
-VERBS = ("run", "inspect", "opt", "cost", "report", "compare", "targets", "passes", "doctor")
+VERBS = ("run", "inspect", "opt", "quantize", "cost", "report", "compare", "targets", "passes", "doctor")
 
 
 def call(*arguments: object) -> Result:

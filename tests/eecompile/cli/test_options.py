@@ -17,10 +17,12 @@ from eecompile.cli import options
 from eecompile.data.preprocess import RULES
 from eecompile.data.sources import NAMES
 from eecompile.exits.choice import MIN_GAIN
+from eecompile.quantization.calibration_names import CALIBRATIONS
 from eecompile.run.options import MAX_DROP, RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS
 from eecompile.run.schedule_options import DEFAULT_EXACT_SECONDS, SOLVERS, WEIGHTS
 from eecompile.verbs.cost import CostOptions
+from eecompile.verbs.quantize import QuantizeOptions
 from passes.confidence import RULES as CONFIDENCE_RULES
 from passes.heads.families import FAMILIES
 from targets.contract.registry import load_target
@@ -101,6 +103,8 @@ def test_a_switch_can_only_be_turned_on() -> None:
         ("cost", "--locality", "on"),
         ("cost", "--rules", EngineTarget.counting),
         ("run", "--rules", EngineTarget.counting),
+        ("quantize", "--max-drop", MAX_DROP),
+        ("quantize", "--calibration", QuantizeOptions(Path(), "").calibration),
         ("opt", "--target", inspect.signature(api.cost).parameters["target"].default),
     ],
 )
@@ -135,6 +139,7 @@ def test_choices_are_those_that_are_taken() -> None:
     for flag, choices in (("--schedule", MODES), ("--weights", WEIGHTS), ("--solver", SOLVERS)):
         assert option("cost", flag).metavar == "|".join(choices)
     assert option("run", "--schedule").metavar == "|".join(MODES)
+    assert option("quantize", "--calibration").metavar == "|".join(CALIBRATIONS)
     assert option("cost", "--rules").metavar == "|".join(LATENCY_RULES)
     rules = option("run", "--preprocess").help.partition(" …")[0].split(", ")
     assert rules[0] == "auto" and set(rules[1:]) <= set(RULES)
@@ -174,6 +179,16 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
         {
             "schedule": "split", "weights": "fetch", "ratios": (0.5, 0.5), "speculate": True,
             "solver": "exact", "time_limit": 5.0, "trace": Path("t.json"), "rules": "exact",
+        },
+    ),
+    (
+        "quantize",
+        "-t gap9 -d digits -o out --objective energy --preprocess raw --seed 3 --calibration minmax "
+        "--keep-float auto --max-drop 0.5 --bits conv_0=4 --placement auto --frontier",
+        {
+            "target": "gap9", "data": "digits", "out": Path("out"), "objective": "energy",
+            "preprocess": "raw", "seed": 3, "calibration": "minmax", "keep_float": "auto", "max_drop": 0.5,
+            "bits": {"conv_0": 4}, "placement": "auto", "frontier": True,
         },
     ),
     ("cost", "", {"target": "diana", "fusion": True, "locality": None, "speculate": False, "ratios": None}),

@@ -12,7 +12,8 @@ from eecompile.data.preprocess import preprocesses
 from eecompile.data.sources import load_data
 from eecompile.exits.answers import answers
 from eecompile.quantization.calibration import calibrate
-from eecompile.quantization.calibrators import CALIBRATIONS, Seen, bins_of, grid_of
+from eecompile.quantization.calibration_names import CALIBRATIONS
+from eecompile.quantization.calibrators import Seen, bins_of, grid_of
 from eecompile.runtime.sessions import session
 from passes.errors import InputError
 from passes.integers.quantize import to_integers

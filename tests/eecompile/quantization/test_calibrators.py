@@ -8,20 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from eecompile.quantization.calibrators import (
-    CALIBRATIONS,
-    ENTROPY,
-    LEAST_SQUARES,
-    MINMAX,
-    PERCENTILE,
-    Seen,
-    bins_of,
-    check_calibration,
-    counts_sizes,
-    grid_of,
-)
+from eecompile.quantization.calibration_names import CALIBRATIONS, ENTROPY, LEAST_SQUARES, MINMAX, PERCENTILE
+from eecompile.quantization.calibrators import Seen, bins_of, counts_sizes, grid_of
 from eecompile.quantization.least_squares import best_grid
-from passes.errors import InputError
 from passes.number_formats import Levels
 from passes.state import QuantGrid
 
@@ -126,9 +115,3 @@ def test_what_is_one_number_has_a_grid_that_holds_it(name: str, value: float, le
     integer = np.clip(np.rint(value / step) + found.zero_point, found.low, found.high)
     assert np.isfinite(np.float32(step)) and step > 0
     assert abs((integer - found.zero_point) * step - value) <= 0.02 * abs(value)
-
-
-def test_another_name_is_refused() -> None:
-    assert check_calibration(MINMAX) == MINMAX
-    with pytest.raises(InputError, match=r"`calibration` cannot be 'entropi'\ndid you mean 'entropy'"):
-        check_calibration("entropi")

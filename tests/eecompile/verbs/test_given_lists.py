@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eecompile.verbs.given_lists import exits_given, numbers, texts
+from eecompile.verbs.given_lists import exits_given, layers_given, numbers, texts
 from passes.errors import InputError
 
 EXAMPLE = "[0.6, 0.4]"
@@ -53,3 +53,12 @@ def test_what_is_no_such_list_is_refused(call: Callable[[], Any], message: str, 
         call()
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_layers_are_a_text_or_a_list() -> None:
+    assert layers_given("keep_float", "conv_0, gemm_0,conv_0") == ("conv_0", "gemm_0")
+    assert layers_given("keep_float", ["a", "b"]) == ("a", "b")
+    with pytest.raises(InputError, match="`keep_float` names no layers"):
+        layers_given("keep_float", [])
+    with pytest.raises(InputError, match="is a list of texts"):
+        layers_given("keep_float", [3])  # type: ignore[list-item]

@@ -36,6 +36,9 @@ ALWAYS = {
         "lpf_limit", "bits", "save_mapping", "point", "max_latency", "schedule", "weights", "ratios",
         "speculate", "solver", "trace", "rules", "breakdown", "as_json",
     },
+    "quantize": {
+        "target", "data", "out", "objective", "preprocess", "seed", "calibration", "keep_float", "as_json",
+    },
     "report": {"out", "as_json"},
     "compare": {"fail_if", "as_json"},
     "targets": {"as_json"},

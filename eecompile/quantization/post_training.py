@@ -1,0 +1,78 @@
+"""Post-training quantization of a network: precisions, grids, rounding, and both files of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_graphsurgeon as gs
+from numpy.typing import NDArray
+
+from eecompile.quantization.assignment import assign_precisions
+from eecompile.quantization.calibration import Calibration, calibrate
+from eecompile.quantization.kept_float import keep_float
+from eecompile.quantization.wishes import SchemeWish
+from passes.errors import InputError
+from passes.registry import parse_pipeline
+from passes.state import copy_graph, state_of
+from targets.contract.target import Target
+from targets.objective import Objective
+
+NO_WISH = SchemeWish()
+
+
+@dataclass(frozen=True)
+class PostTrained:
+    """A quantized network.
+
+    Attributes:
+        calibrated: In float, with grids in its state and weights on them.
+        quantized: In Q/DQ form.
+        lowered: With integer operators.
+        schemes: Names of the schemes in use.
+        calibration: How grids and weights were found.
+    """
+
+    calibrated: gs.Graph
+    quantized: gs.Graph
+    lowered: gs.Graph
+    schemes: tuple[str, ...]
+    calibration: Calibration
+
+
+def post_train(
+    graph: gs.Graph,
+    target: Target,
+    objective: Objective,
+    images: NDArray[np.float32],
+    calibration: str,
+    kept: Collection[str] = (),
+    wish: SchemeWish = NO_WISH,
+) -> PostTrained:
+    """Quantize a copy of ``graph`` by the schemes of the cores that its layers run on.
+
+    Args:
+        graph: A float network in canonical form.
+        target: The accelerator.
+        objective: What layers are placed for.
+        images: Preprocessed training images.
+        calibration: One of ``CALIBRATIONS``.
+        kept: Names of nodes that stay in float.
+        wish: What is wished of the numbers of layers.
+
+    Raises:
+        InputError: No layer is left to quantize; and as `assign_precisions` and `calibrate` have it.
+        NoSolutionError: A layer no core takes.
+    """
+    calibrated = copy_graph(graph)
+    schemes = assign_precisions(calibrated, target, objective, wish=wish)
+    keep_float(calibrated, kept)
+    if not state_of(calibrated).precisions:
+        raise InputError("`keep_float` names all layers: nothing is left", "name those that lose most")
+    done = calibrate(calibrated, images, calibration, kept)
+    quantized = copy_graph(calibrated)
+    parse_pipeline("quantize")(quantized)
+    lowered = copy_graph(quantized)
+    parse_pipeline("fold-qdq")(lowered)
+    return PostTrained(calibrated, quantized, lowered, schemes, done)

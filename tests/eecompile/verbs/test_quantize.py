@@ -1,0 +1,212 @@
+"""``quantize``: the files it writes, the figures it tells of them, and the layers it leaves in float."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from typer.testing import CliRunner
+
+from eecompile import api
+from eecompile.cli import main as cli
+from eecompile.runtime.sessions import session
+from eecompile.verbs.quantize import QuantizeResult
+from passes.errors import InputError
+from passes.exits.recognise import recognise_exits
+from passes.model.graph import load
+from passes.model.writing import save
+from passes.registry import parse_pipeline
+from passes.state import state_of
+from tests.eecompile.small_models import write_skip_net
+
+ALL = ("conv_0", "conv_1", "add_0", "conv_2", "globalaveragepool_0", "gemm_0")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a network, and images labelled by its own answers: integers alone lose any."""
+    folder = tmp_path_factory.mktemp("quantize")
+    rng = np.random.default_rng(1)
+    model = onnx.load(write_skip_net(folder / "net.onnx"))
+    some = rng.normal(0, 1, (50, 3, 16, 16)).astype(np.float32)
+    runner = session(model)
+    mean = np.mean([np.log(runner.run(None, {"image": i[None]})[0][0]) for i in some], axis=0)
+    model.graph.initializer.append(
+        numpy_helper.from_array(-mean, "offset")
+    )  # all classes are near each other
+    next(node for node in model.graph.node if node.op_type == "Gemm").input.append("offset")
+    onnx.save(model, folder / "net.onnx")
+    runner = session(model)
+    arrays: dict[str, Any] = {}
+    for split, count in (("train", 64), ("val", 300), ("test", 100)):
+        x = rng.normal(0, 1, (count, 3, 16, 16)).astype(np.float32)
+        arrays[f"{split}_x"] = x
+        arrays[f"{split}_y"] = np.array([runner.run(None, {"image": i[None]})[0].argmax() for i in x])
+    arrays["test_y"][:30] = (arrays["test_y"][:30] + 1) % 4
+    np.savez(folder / "images.npz", **arrays)
+    return folder
+
+
+def quantize(files: Path, out: str, **options: Any) -> QuantizeResult:
+    model, images = files / "net.onnx", str(files / "images.npz")
+    return api.quantize(model, images, out=files / out, preprocess="raw", **options)
+
+
+@pytest.fixture(scope="module")
+def plain(files: Path) -> QuantizeResult:
+    return quantize(files, "plain")
+
+
+def right(model: Path, files: Path, split: str) -> np.ndarray:
+    runner, images = session(model), np.load(files / "images.npz")
+    name = runner.get_inputs()[0].name
+    (logits,) = runner.run(None, {name: images[f"{split}_x"]})
+    return np.asarray(logits.argmax(axis=1) == images[f"{split}_y"])
+
+
+def test_accuracies_are_those_of_the_files(plain: QuantizeResult, files: Path) -> None:
+    assert sorted(path.name for path in plain.out.iterdir()) == [
+        "model.lowered.onnx", "model.quant.onnx", "quantize.json",
+    ]  # fmt: skip
+    (final,) = plain.exits
+    assert (final.name, final.val.accuracy_float, final.test.accuracy_float) == ("final", 1.0, 0.7)
+    for split, seen in (("val", final.val), ("test", final.test)):
+        found = right(plain.out / "model.lowered.onnx", files, split)
+        assert (seen.images, seen.accuracy_quant) == (len(found), found.mean())
+        assert seen.drop == pytest.approx(100 * (seen.accuracy_float - seen.accuracy_quant))
+        assert seen.quant_ci95[0] < seen.accuracy_quant < seen.quant_ci95[1]
+        assert seen.drop_ci95[0] <= seen.drop <= seen.drop_ci95[1]
+    assert right(plain.out / "model.quant.onnx", files, "test").mean() == final.test.accuracy_quant
+    assert json.loads((plain.out / "quantize.json").read_text()) == json.loads(json.dumps(plain.to_json()))
+
+
+def test_every_layer_is_in_the_table_and_the_worst_are_suggested(plain: QuantizeResult) -> None:
+    assert tuple(entry.layer for entry in plain.sensitivity) == ALL
+    noise = {entry.layer: entry.only.noise for entry in plain.sensitivity}
+    assert plain.suggested == tuple(sorted(noise, key=lambda name: -noise[name])[: len(plain.suggested)])
+    assert 0.5 <= plain.share <= 1
+    assert sum(noise[name] for name in plain.suggested[:-1]) < sum(noise.values()) / 2
+
+
+def test_layers_that_are_named_stay_in_float(files: Path, plain: QuantizeResult) -> None:
+    found = quantize(files, "kept", keep_float="conv_1,gemm_0", calibration="minmax")
+    assert found.kept_float == ("conv_1", "gemm_0")
+    assert {entry.layer for entry in found.sensitivity} == {
+        "conv_0",
+        "add_0",
+        "conv_2",
+        "globalaveragepool_0",
+    }
+    before, after = (onnx.load(out / "model.lowered.onnx") for out in (plain.out, found.out))
+    assert [[n.op_type for n in m.graph.node].count("QLinearConv") for m in (before, after)] == [3, 2]
+    assert [[n.op_type for n in m.graph.node].count("Gemm") for m in (before, after)] == [0, 1]
+    given = {t.name: numpy_helper.to_array(t) for t in onnx.load(files / "net.onnx").graph.initializer}
+    weights = {t.name: numpy_helper.to_array(t) for t in after.graph.initializer}
+    assert np.array_equal(weights["w1"], given["w1"]) and "w0" not in weights
+    assert "conv_1, gemm_0 stay in float, and no core of diana computes in float" in found.notes[-1]
+    assert json.loads((found.out / "quantize.json").read_text())["calibration"]["calibration"] == "minmax"
+
+
+def test_auto_keeps_as_few_as_hold_the_drop(files: Path, plain: QuantizeResult) -> None:
+    lost = plain.exits[0].val.drop
+    assert lost > 0.5, "else this tests nothing"
+    found = quantize(files, "auto", keep_float="auto", max_drop=lost / 2)
+    order = [entry.layer for entry in sorted(found.sensitivity, key=lambda e: -e.only.noise)]
+    assert found.kept_float == tuple(order[: len(found.kept_float)]) != ()
+    assert found.exits[0].val.drop <= lost / 2
+    tried = {len(kept): drop for kept, drop in found.tried}
+    assert tried[0] == pytest.approx(lost)
+    assert tried[len(found.kept_float) - 1] > lost / 2, "one fewer was tried and was not enough"
+    assert quantize(files, "auto", keep_float="auto", max_drop=100.0).kept_float == ()
+
+
+def test_a_network_with_exits_has_accuracies_of_each(files: Path) -> None:
+    graph = load(files / "net.onnx")
+    parse_pipeline("canonicalize,insert-exits{at=1}")(graph)
+    recognise_exits(graph)
+    save(graph, files / "exits.onnx")
+    found = api.quantize(
+        files / "exits.onnx", str(files / "images.npz"), "gap9", out=files / "e", preprocess="raw"
+    )
+    assert [item.name for item in found.exits] == ["exit_0", "final"]
+    assert {entry.layer for entry in found.sensitivity} > {"conv_0"}
+    assert any(entry.layer.startswith("exit_0/") for entry in found.sensitivity)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep_float": "conv_7"}, "`keep_float` names 'conv_7', and no layer is called so\ndid you mean"),
+        ({"keep_float": " , "}, "`keep_float` names no layers"),
+        ({"keep_float": "conv_0", "max_drop": 1.0}, "`max_drop` says how many layers"),
+        ({"keep_float": "auto", "max_drop": -1.0}, "`max_drop` -1.0 is not a number of points"),
+        ({"calibration": "best"}, "`calibration` cannot be 'best'"),
+        (
+            {"keep_float": ALL},
+            "`keep_float` names all layers: nothing is left",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(files: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as told:
+        quantize(files, "refused", **options)
+    assert str(told.value).startswith(message)
+    assert not (files / "refused").exists()
+
+
+def test_networks_that_are_integers_already_and_no_images_are_refused(
+    files: Path, plain: QuantizeResult
+) -> None:
+    with pytest.raises(InputError, match="is quantized already"):
+        api.quantize(plain.out / "model.quant.onnx", str(files / "images.npz"), out=files / "refused")
+    with pytest.raises(InputError, match="`data` is missing"):
+        api.quantize(files / "net.onnx")
+
+
+def test_what_is_printed_can_be_pasted(files: Path) -> None:
+    arguments = [
+        "quantize",
+        files / "net.onnx",
+        "-d",
+        files / "images.npz",
+        "--preprocess",
+        "raw",
+        "-o",
+        files / "p",
+    ]
+    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    assert result.exit_code == 0, result.stderr
+    (line,) = (row for row in result.stdout.splitlines() if row.startswith("--keep-float "))
+    again = CliRunner().invoke(cli.app, [*map(str, arguments), *line.split()])
+    assert again.exit_code == 0
+    assert f"in float: {line.split()[1].replace(',', ', ')}" in again.stdout
+    assert "100.0 [" in again.stdout
+
+
+def test_bits_and_placement_reach_the_layers(files: Path) -> None:
+    narrow = quantize(files, "narrow", target="gap9", bits={"conv_0": 3})
+    assert narrow.schemes == ("int3-channel", "int8-channel")
+    known = state_of(load(narrow.out / "model.quant.onnx")).precisions
+    assert sorted({p.weights.bits for p in known.values() if p.weights is not None}) == [3, 8]
+    analog = quantize(files, "analog", target="diana", placement="analog")
+    assert "ternary-analog" in analog.schemes
+    with pytest.raises(InputError, match="`placement` mixed chooses"):
+        quantize(files, "mixed", target="diana", placement="mixed")
+
+
+def test_the_front_is_measured_written_and_told(files: Path) -> None:
+    found = quantize(files, "front", target="gap9", frontier=True, bits={"conv_0": 8})
+    assert found.front and (found.out / "front.svg").read_text().startswith("<svg")
+    rows = list(csv.DictReader((found.out / "front.csv").read_text().splitlines()))
+    assert [row["latency_cycles"] for row in rows] == [str(row["latency_cycles"]) for row in found.front]
+    best = [row for row in found.front if row["front"]]
+    assert all(row["accuracy_test"] is not None for row in best)
+    assert not any("conv_0=" in row["changed"] for row in found.front), "what is told by name is not searched"
+    plain = quantize(files, "no_front", target="gap9")
+    assert plain.front == () and not (plain.out / "front.csv").exists()
