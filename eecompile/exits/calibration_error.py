@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +59,11 @@ def calibration_error(probability: Float32, correct: NDArray[np.bool_]) -> float
         probability: That the answer is right, [N]; images without one (NaN) are left out.
         correct: Whether it is, [N].
     """
-    bins = bins_of(probability, correct)
+    return error_of_bins(bins_of(probability, correct))
+
+
+def error_of_bins(bins: Sequence[Bin]) -> float:
+    """Return the expected calibration error of bins that are known, 0..1; NaN without any."""
     if not bins:
         return float("nan")
     return sum(b.count * abs(b.right - b.sure) for b in bins) / sum(b.count for b in bins)

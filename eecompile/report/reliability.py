@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eecompile.exits.calibration_error import Bin, bins_of, calibration_error
+from eecompile.exits.calibration_error import Bin, bins_of, error_of_bins
 from eecompile.report.charts import Frame, framed, ticks
 from eecompile.run_files.samples import SplitSamples
 from eecompile.wording import quantities
@@ -63,7 +63,7 @@ def reliability_chart(
         diagonal=(x(low), y(low), x(high), y(high)),
         bins=marks,
         threshold_x=at,
-        error=100 * calibration_error(probability, correct),
+        error=100 * error_of_bins(bins),
         images=sum(b.count for b in bins),
     )
 

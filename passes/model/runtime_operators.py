@@ -98,7 +98,7 @@ def _concat(w: _Writer) -> bool:
 
 def _softmax(w: _Writer) -> bool:
     attrs = _attributes(w.node)
-    if attrs.pop("opset", 13) != 13 and w.opset >= 13:  # before, it worked on a matrix
+    if attrs.pop("opset", 13) < 13 <= w.opset:  # before 13, it worked on a matrix
         return False
     i = w.node.input
     w.finish(w.op("Softmax", [w.real(i[0:3])], main=True, **attrs), i[3], i[4] if len(i) > 4 else "")

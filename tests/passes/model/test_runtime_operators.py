@@ -44,6 +44,8 @@ FORMS = {
         "o = com.microsoft.QLinearConcat<axis = 1>(a, b, q, s, z, r, t, u)", "1,8,4,4", "", "Concat"),
     "QLinearSoftmax": (
         "o = com.microsoft.QLinearSoftmax<axis = 1, opset = 13>(q, s, z, a, b)", WHOLE, "", "Softmax"),
+    "QLinearSoftmax of a later opset": (
+        "o = com.microsoft.QLinearSoftmax<axis = 1, opset = 21>(q, s, z, a, b)", WHOLE, "", "Softmax"),
     "QGemm": (
         "f = Flatten(q) o = com.microsoft.QGemm<transB = 1>(f, s, z, w, ws, wz, c, a, b)", "1,3",
         f"int8[3,64] w = {{{WEIGHTS}}}, float ws = {{0.01}}, int8 wz = {{0}}, "
