@@ -24,11 +24,11 @@ def quantized(out: Console, found: QuantizeResult) -> None:
     )
     out.print()
     rows = [
-        (item.name, split, str(seen.images), *_accuracies(seen))
+        (item.name, f"{split} ({seen.images:,})", *_accuracies(seen))
         for item in found.exits
         for split, seen in (("val", item.val), ("test", item.test))
     ]
-    columns = ("exit", "images", "of", "float", "quantized", "drop")
+    columns = ("exit", "images", "float", "quantized", "drop")
     table(out, "Accuracy in %, drop in points, with 95 % intervals", columns, rows, columns[2:])
     lost = [
         (
@@ -85,5 +85,5 @@ def _accuracies(seen: SplitAccuracy) -> tuple[str, str, str]:
     return (
         share(seen.accuracy_float, seen.float_ci95),
         share(seen.accuracy_quant, seen.quant_ci95),
-        f"{seen.drop:.2f} [{low:.2f}, {high:.2f}]",
+        f"{seen.drop:.1f} [{low:.1f}, {high:.1f}]",
     )

@@ -45,8 +45,8 @@ def test_accuracies_layers_and_what_to_paste() -> None:
     text = printed(lambda out: show_quantize.quantized(out, FOUND), 100)
     assert text.startswith("net.onnx on gap9 by int8-channel, entropy on 512 training images\n")
     rows = cells(text, "Accuracy in %, drop in points, with 95 % intervals")
-    assert ["final", "val", "300", "90.0 [85.0, 93.0]", "88.0 [83.0, 92.0]", "2.00 [0.50, 3.50]"] in rows
-    assert any(row[:3] == ["final", "test", "1000"] and row[-1].startswith("-0.25") for row in rows)
+    assert ["final", "val (300)", "90.0 [85.0, 93.0]", "88.0 [83.0, 92.0]", "2.0 [0.5, 3.5]"] in rows
+    assert any(row[:2] == ["final", "test (1,000)"] and row[-1].startswith("-0.2") for row in rows)
     layers = "Logits against float on 128 training images: signal over noise in dB, divergence in nats"
     assert ["conv_0", "31.2", "0.0012", "40.0", "0.2"] in cells(text, layers)
     assert "62 % of the noise" in text and "\n--keep-float conv_0,gemm_1\n" in text
