@@ -109,6 +109,22 @@ def _around(graph: gs.Graph, kept: Collection[str]) -> set[str]:
     return found
 
 
+def round_anew(graph: gs.Graph, images: Float32, weights: Collection[str]) -> None:
+    """Put ``weights`` of a calibrated graph onto grids anew, all others and activations on those they have.
+
+    Args:
+        graph: Its weights are in float; its precisions say what integers they may take. Changed in place, as
+            by :func:`calibrate`.
+        images: As there.
+        weights: Names of constants.
+    """
+    state = state_of(graph)
+    for name in weights:
+        state.grids.pop(name, None)
+    batch = Evaluator.of(lambda count: to_model(copy_graph(graph), count)).batch
+    RoundingWalk(graph, evenly(images, min(IMAGES, _walk_images(graph))), batch).run()
+
+
 def _gridded(graph: gs.Graph) -> set[str]:
     """Return the tensors that get a grid of their own.
 

@@ -12,6 +12,7 @@ from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.quantization.layer_schemes import weighted_layers
 from eecompile.quantization.placements import ANALOG, MIXED
+from eecompile.quantization.rounding import hand_on_grid
 from eecompile.quantization.scheme_front import LabelledImages, SchemeSearch
 from eecompile.quantization.scheme_tables import front_json
 from eecompile.quantization.wishes import SchemeWish, not_analog
@@ -114,11 +115,15 @@ def _trained(
 
 
 def _take_over(source: gs.Graph, graph: gs.Graph) -> None:
-    """Give constants of ``graph`` the values that they have in ``source``, a part of it."""
+    """Give constants and grids of ``graph`` what they have in ``source``, a part of it."""
     tensors = graph.tensors()
     for name, tensor in source.tensors().items():
         if isinstance(tensor, gs.Constant):
             tensors[name].values = tensor.values
+        if (grid := state_of(source).grids.get(name)) is not None:
+            state_of(graph).grids[name] = grid
+    for node in graph.nodes:
+        hand_on_grid(node, state_of(graph).grids)
 
 
 def _integer_forms(calibrated: gs.Graph) -> tuple[gs.Graph, gs.Graph]:

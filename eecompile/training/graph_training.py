@@ -66,6 +66,7 @@ class Start:
             one per exit.
         scales: By what the rate of a constant is multiplied, by its name.
         learnt: Names of the constants that are learnt; ``None``: all that are by default.
+        before: Epochs of trainings that this one goes on from: what is drawn goes on too.
     """
 
     form: gs.Graph
@@ -75,6 +76,7 @@ class Start:
     teacher: TorchGraph | None = None
     scales: Mapping[str, float] = field(default_factory=dict)
     learnt: Sequence[str] | None = None
+    before: int = 0
 
 
 class GraphTraining:
@@ -95,7 +97,7 @@ class GraphTraining:
         self._images, self._recipe, self._course, self._what = images, recipe, course, what
         self._epochs = recipe.epochs_on(len(images.train))
         self.form, self.device, self.augmentation = start.form, start.device, start.augmentation
-        self.teacher, self._checkpoints = start.teacher, start.checkpoints
+        self.teacher, self._checkpoints, self._before = start.teacher, start.checkpoints, start.before
         flow = copy_graph(self.form)
         stop_into_logits(flow)
         if recipe.balance == EQUILIBRIUM:
@@ -160,7 +162,7 @@ class GraphTraining:
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield input and labels of each step of an epoch, as (seed, epoch) has them."""
         train, device = self._images.train, self.device
-        rng = np.random.default_rng([self._course.seed, epoch])
+        rng = np.random.default_rng([self._course.seed, self._before + epoch])
         order = rng.permutation(len(train))
         batch, steps = self._steps(len(train))
         for step in range(steps):
@@ -192,15 +194,33 @@ class GraphTraining:
 
     def accuracies(self) -> dict[str, float]:
         """Return the accuracy of each exit on validation images, the module as it is."""
+        right, seen = np.zeros(len(self.exits)), 0
+        for _, labels, answers in self._watched():
+            right += [float((answer.argmax(1) == labels).sum()) for answer in answers]
+            seen += len(labels)
+        return {e.name: float(r) / seen for e, r in zip(self.exits, right, strict=True)}
+
+    def loss(self) -> float:
+        """Return the loss on validation images, the module as it is."""
+        losses = ExitLosses(self._recipe, weights_of([item.mount for item in self.exits], self._recipe))
+        total, seen = 0.0, 0
+        self.module.eval()
+        for x, labels, answers in self._watched():
+            with torch.no_grad(), self.device.numbers():
+                taught = () if self.teacher is None else self.teacher(x)
+                total += len(labels) * float(losses(answers, labels, taught))
+            seen += len(labels)
+        return total / seen
+
+    def _watched(self) -> Iterator[tuple[Tensor, Tensor, tuple[Tensor, ...]]]:
+        """Yield input, labels and answers of validation images."""
         val = self._images.val
         some = Split(evenly(val.x, WATCHED), evenly(val.y, WATCHED))
-        right = np.zeros(len(self.exits))
-        with torch.no_grad(), self.device.numbers():
-            for piece in batches(len(some), EVALUATED):
-                x, labels = self.device.held(self._input(some.x[piece])), self.device.held(some.y[piece])
+        for piece in batches(len(some), EVALUATED):
+            x, labels = self.device.held(self._input(some.x[piece])), self.device.held(some.y[piece])
+            with torch.no_grad(), self.device.numbers():
                 answers = self.module(x, *no_dropout(self._masks, len(x), self.device.name))
-                right += [float((answer.argmax(1) == labels).sum()) for answer in answers]
-        return {e.name: float(r) / len(some) for e, r in zip(self.exits, right, strict=True)}
+            yield x, labels, answers
 
     def _estimate_statistics(self) -> None:
         """Let running statistics be means over steps with the weights kept (Izmailov et al. 2018)."""

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
+from numpy.typing import NDArray
 
+from eecompile.data.dataset import evenly
+from eecompile.quantization.calibration import IMAGES
 from eecompile.training.augment import Augmentation
 from eecompile.training.checkpoint import hash_of
 from eecompile.training.contract import Course, TrainingImages, TrainingLog, watched
 from eecompile.training.device import Device
 from eecompile.training.fresh_weights import relative_rates
 from eecompile.training.graph_training import GraphTraining, Start, answers_of, teacher_of
+from eecompile.training.learnt_steps import LearntSteps, learn_steps
+from eecompile.training.low_bits import fewest_bits, from_float, round_to
 from eecompile.training.quantized_form import quantized_form
-from eecompile.training.recipe import NO, NONE, NOWHERE, QAT, JointRecipe
+from eecompile.training.recipe import NO, NONE, NOWHERE, QAT, QuantizedRecipe
 from eecompile.training.torch_graph import TorchGraph, learnt_constants
 from eecompile.training.training_form import diverged
 from passes.errors import InputError
 from passes.exits.chain import ancestors
-from passes.state import state_of
+from passes.state import QuantGrid, state_of
+
+Array = NDArray[Any]
 
 # What a recipe cannot ask for where every number is on a grid that was chosen before.
 _ALLOWED = {"batch_norm": NOWHERE, "bfloat16": NO, "balance": NONE}
@@ -29,18 +37,20 @@ def train_quantized(
     graph: gs.Graph,
     given: gs.Graph,
     images: TrainingImages,
-    recipe: JointRecipe,
+    recipe: QuantizedRecipe,
     course: Course,
     *,
     heads_only: bool = False,
 ) -> TrainingLog:
-    """Train weights and biases of a calibrated network, in place, for the integers they will be rounded to.
+    """Train weights, biases and steps of a calibrated network, in place, for the integers they become.
 
-    The grids stay. Each exit learns from its own answers in float, and from labels.
+    Weights of few bits start from those in float and are trained in stages of fewer and fewer bits. Each exit
+    learns from its own answers in float, and from labels. What has a larger loss on validation images in the
+    end than calibration alone is thrown away.
 
     Args:
-        graph: A calibrated float network: with ``state.grids``. Its constants get the trained values, which
-            ``quantize`` then rounds to what was trained.
+        graph: A calibrated float network: with ``state.grids``. Its constants and grids get the trained
+            values; ``quantize`` then rounds to what was trained.
         given: The float network it was made of, with the same exits: what teaches.
         images: What it is trained on.
         recipe: How. Nothing is normalized, computed in bfloat16 or balanced here.
@@ -60,40 +70,120 @@ def train_quantized(
                 f"`{name}` of a recipe for a quantized network cannot be '{getattr(recipe, name)}'",
                 f"its numbers are those of a file: '{allowed}'",
             )
-    device = Device.choose(recipe.bfloat16)
-    form = quantized_form(graph)
-    teacher = teacher_of(given, device)
-    learnt = learnt_constants(form)
-    if heads_only:
-        backbone = _of_backbone(graph)
-        learnt = tuple(name for name in learnt if name not in backbone)
-    own = relative_rates(graph, learnt) if recipe.relative else {}
-    exits = [e.name for e in state_of(graph).exits]
-    trained = exits[:-1] if heads_only else exits
-    checkpoints = course.checkpoints_of(graph, images, recipe, trained, QAT)
-    grids = sorted(state_of(graph).grids.items())
-    start = Start(
-        form,
-        Augmentation.of(recipe, images.train, answers_of(teacher, images, device)),
-        device,
-        replace(checkpoints, identity={**checkpoints.identity, "calibration": hash_of(grids)}),
-        teacher if recipe.teacher_share or recipe.final_teacher_share else None,
-        {name: recipe.backbone_rate * own.get(name, 1.0) for name in learnt},
-        learnt,
-    )
-    log = TrainingLog(QAT, trained, recipe, course.seed, watched(images.val))
-    training = GraphTraining(start, images, recipe, course, "training for integers")
-    log.epochs = training.run()
-    _give_back(training.module, graph)
-    log.details = {"mirrored": training.augmentation.mirror, "device": device.name}
+    work = _Training(graph, given, images, recipe, course, heads_only)
+    log = TrainingLog(QAT, work.trained, work.recipe, course.seed, watched(images.val))
+    start, before = _held(graph), work.loss()
+    stages = work.recipe.stages_for(work.bits, work.recipe.epochs_on(len(images.train)))
+    if len(stages) > 1:
+        from_float(graph, given, work.learnt)
+    for bits, epochs in stages:
+        if len(stages) > 1:
+            round_to(graph, work.learnt, bits, images.preprocess.apply(evenly(images.train.x, IMAGES)))
+        part = f"{bits} bit" if len(stages) > 1 else ""
+        done = work.train(part, recipe.for_bits(bits), epochs, len(log.epochs))
+        log.epochs += [{**line, "epoch": len(log.epochs) + k, "bits": bits} for k, line in enumerate(done, 1)]
+    after = work.loss()
+    kept = after <= before
+    if not kept:
+        course.progress(
+            f"training for integers: the loss on val rose from {before:.4g} to {after:.4g}, so the network "
+            "stays as calibrated"
+        )
+        _restore(graph, start)
+    log.details = {
+        "mirrored": work.augmentation.mirror,
+        "device": work.device.name,
+        "loss_on_val": {"calibrated": before, "trained": after},
+        "kept": "trained" if kept else "calibrated",
+    }
     return log
 
 
+class _Training:
+    """What all stages share, and one of them."""
+
+    def __init__(
+        self,
+        graph: gs.Graph,
+        given: gs.Graph,
+        images: TrainingImages,
+        recipe: QuantizedRecipe,
+        course: Course,
+        heads_only: bool,
+    ) -> None:
+        self._graph, self._images, self._course = graph, images, course
+        self.device = Device.choose(recipe.bfloat16)
+        exits = [e.name for e in state_of(graph).exits]
+        self.trained = exits[:-1] if heads_only else exits
+        self._fixed = _of_backbone(graph) if heads_only else set()
+        self.learnt = [name for name in learnt_constants(graph) if name not in self._fixed]
+        self.bits = fewest_bits(graph, self.learnt)
+        self.recipe = recipe.for_bits(self.bits)
+        self._teacher = teacher_of(given, self.device)
+        answers = answers_of(self._teacher, images, self.device)
+        self.augmentation = Augmentation.of(self.recipe, images.train, answers)
+
+    def train(self, part: str, recipe: QuantizedRecipe, epochs: int, before: int) -> list[dict[str, Any]]:
+        """Train the graph as it is, in place; return the log of the epochs."""
+        recipe = replace(recipe, epochs=epochs)
+        training, steps = self._ready(recipe, part, before)
+        log = training.run()
+        grids = steps.grids(training.form, self._graph)
+        _give_back(training.module, self._graph)
+        state_of(self._graph).grids = grids
+        return log
+
+    def loss(self) -> float:
+        """Return the loss of the graph as it is on validation images."""
+        return self._ready(self.recipe, "", 0)[0].loss()
+
+    def _ready(self, recipe: QuantizedRecipe, part: str, before: int) -> tuple[GraphTraining, LearntSteps]:
+        graph, learnt = self._graph, self.learnt
+        form = quantized_form(graph)
+        steps = learn_steps(form, graph)
+        octaves = {
+            name: recipe.exponent_rate if tensor in steps.powers else recipe.step_rate
+            for tensor, name in steps.octaves.items()
+            if tensor not in self._fixed
+        }
+        own = relative_rates(graph, learnt) if recipe.relative else {}
+        rates = {name: recipe.backbone_rate * own.get(name, 1.0) for name in learnt}
+        checkpoints = self._course.checkpoints_of(graph, self._images, recipe, self.trained, QAT)
+        grids = hash_of(sorted(state_of(graph).grids.items()))
+        checkpoints = replace(checkpoints, identity={**checkpoints.identity, "calibration": grids})
+        start = Start(
+            form,
+            self.augmentation,
+            self.device,
+            checkpoints.part(part.replace(" ", "-")) if part else checkpoints,
+            self._teacher if recipe.teacher_share or recipe.final_teacher_share else None,
+            rates | {name: recipe.backbone_rate * factor for name, factor in octaves.items()},
+            [*learnt, *octaves],
+            before,
+        )
+        what = "training for integers" + (f", {part}" if part else "")
+        return GraphTraining(start, self._images, recipe, self._course, what), steps
+
+
+def _held(graph: gs.Graph) -> tuple[dict[str, Array], dict[str, QuantGrid]]:
+    """Return copies of the constants and of the grids."""
+    constants = {t.name: t for t in graph.tensors().values() if isinstance(t, gs.Constant)}
+    return {name: np.array(t.values) for name, t in constants.items()}, dict(state_of(graph).grids)
+
+
+def _restore(graph: gs.Graph, held: tuple[dict[str, Array], dict[str, QuantGrid]]) -> None:
+    """Go back to what :func:`_held` returned."""
+    tensors = graph.tensors()
+    for name, values in held[0].items():
+        tensors[name].values = values
+    state_of(graph).grids = held[1]
+
+
 def _of_backbone(graph: gs.Graph) -> set[str]:
-    """Return the names of the constants of all nodes that the final exit needs."""
+    """Return the names of all tensors that nodes of the final exit read or write."""
     final = state_of(graph).exits[-1].output
     names = ancestors([t for t in graph.outputs if t.name == final])
-    return {t.name for n in graph.nodes if n.name in names for t in n.inputs if isinstance(t, gs.Constant)}
+    return {t.name for n in graph.nodes if n.name in names for t in (*n.inputs, *n.outputs)}
 
 
 def _give_back(module: TorchGraph, graph: gs.Graph) -> None:

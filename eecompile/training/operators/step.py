@@ -16,10 +16,11 @@ from passes.operator_sets import CARRIERS, COPIES
 
 Array = NDArray[Any]
 Tensor = torch.Tensor
-# Operators of forms that are only trained: stored integers as whole numbers around 0, the step of products.
-WHOLE, SUMS_STEP = "WholeNumbers", "SumsStep"
+# Operators of forms that are only trained: whole numbers around 0 of stored integers, the step of products,
+# and that of a grid.
+WHOLE, SUMS_STEP, STEP = "WholeNumbers", "SumsStep", "GridStep"
 # What of constants alone is again one: rearranged, quantized, and what is computed of steps.
-_HANDED_ON = CARRIERS | COPIES | {WHOLE, SUMS_STEP, "Slice"}
+_HANDED_ON = CARRIERS | COPIES | {WHOLE, SUMS_STEP, "Slice", STEP, "Mul", "Max", "Min", "ReduceMax"}
 
 
 @dataclass(frozen=True)

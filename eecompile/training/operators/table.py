@@ -14,6 +14,7 @@ from eecompile.training.operators import (
     norms,
     pooling,
     resize,
+    steps,
 )
 from eecompile.training.operators.step import Builder, TorchStep, untrainable
 
@@ -29,7 +30,7 @@ OPERATORS: dict[str, Builder] = {
 
 _BY_DOMAIN: dict[str, dict[str, Builder]] = {
     "": OPERATORS,
-    gradients.DOMAIN: {**gradients.BUILDERS, **analog.BUILDERS},
+    gradients.DOMAIN: {**gradients.BUILDERS, **analog.BUILDERS, **steps.BUILDERS},
 }
 
 
