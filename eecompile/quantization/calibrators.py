@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,8 +86,10 @@ def _range(calibration: str, seen: Seen, levels: Levels) -> tuple[float, float]:
     """Return what the grid has to cover; for ``minmax``, ``percentile`` and ``entropy``."""
     if calibration == MINMAX:
         return seen.low, seen.high
+    path = list(sys.path)
     from onnxruntime.quantization.calibrate import HistogramCollector
 
+    sys.path[:] = path  # that import appends a folder of its own, whose modules hide those of others
     top = float(np.abs(seen.edges).max())
     collector = HistogramCollector(
         calibration, levels.symmetric, len(seen.counts), QUANTIZED_BINS, WITHIN, "same"
