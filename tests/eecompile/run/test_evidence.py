@@ -25,10 +25,10 @@ def test_kept_exits_are_counted_among_those_that_were_tried(kept: tuple[int, ...
 
 
 def test_what_is_not_found_out_yet_is_not_there() -> None:
-    """No step can take a default for what a step before it should have found."""
+    """No step can take a default for what a step before it should have found; pruning is no step of most."""
     made = evidence()
     given = {f.name for f in fields(Evidence) if f.init}
-    assert given == {"options", "prepared", "clock", "work", "checkpoints"}
+    assert given == {"options", "prepared", "clock", "work", "checkpoints", "pruned"}
     fresh = Evidence(made.options, made.prepared, made.clock, made.work)
     for name in {f.name for f in fields(Evidence)} - given:
         with pytest.raises(AttributeError, match=name):

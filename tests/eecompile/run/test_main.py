@@ -326,7 +326,7 @@ def test_without_data_there_are_costs_and_no_models(run: Run, tmp_path: Path) ->
     document = json.loads(call("run", DIGITS, "--out", out, "--json"))
     assert not list(out.rglob("*.onnx"))
     assert {p.name for p in out.iterdir()} == {
-        f for f in FILES if "model" not in f and f not in ("stages", "samples.npz")
+        f for f in FILES if "model" not in f and f not in ("stages", "samples.npz", "quantization.csv")
     }
     for key in ("dataset", "expected", "drop", "saving"):
         assert document[key] is None

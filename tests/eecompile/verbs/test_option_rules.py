@@ -37,7 +37,8 @@ ALWAYS = {
         "speculate", "solver", "trace", "rules", "breakdown", "as_json",
     },
     "quantize": {
-        "target", "data", "out", "objective", "preprocess", "seed", "calibration", "keep_float", "as_json",
+        "target", "data", "out", "objective", "preprocess", "seed", "calibration", "keep_float",
+        "placement", "bits", "frontier", "as_json",
     },
     "report": {"out", "as_json"},
     "compare": {"fail_if", "as_json"},
