@@ -76,6 +76,7 @@ def run(
     bits: Mapping[str, int] | None = None,
     prune: str | None = None,
     prune_epochs: int | None = None,
+    calibration: str | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -138,12 +139,15 @@ def run(
             channels are taken away before exits are put in (`docs/pruning.md`); savings stay against the
             network as it was given.
         prune_epochs: How often each image is seen behind that; as its recipe has it if absent.
+        calibration: How ranges of activations are found, see `eecompile.quantization.calibrators.grid_of`;
+            ``least-squares`` if absent.
         progress: Called with one line of text per step.
 
     Returns:
         The run directory, the summary, the costs, what ``run.json`` holds, and whether the early-exit
         files ``passed``: answered every test image as the flat model did.
     """
+    from eecompile.quantization.calibration_names import LEAST_SQUARES
     from eecompile.run.main import run as run_pipeline
     from eecompile.run.options import MAX_DROP, RunOptions
     from eecompile.training.recipe import FROZEN, PTQ
@@ -159,7 +163,7 @@ def run(
         "train": train, "epochs": epochs, "resume": resume, "confidence": confidence,
         "recycle": recycle, "quantize": quantize, "qat_epochs": qat_epochs,
         "placement": placement, "bits": bits,
-        "prune": prune, "prune_epochs": prune_epochs,
+        "prune": prune, "prune_epochs": prune_epochs, "calibration": calibration,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -197,6 +201,7 @@ def run(
         bits={} if bits is None else dict(bits),
         prune=prune,
         prune_epochs=prune_epochs,
+        calibration=LEAST_SQUARES if calibration is None else calibration,
     )
     return run_pipeline(options, progress)
 

@@ -166,6 +166,7 @@ def run(
     bits: PART_BITS = None,
     prune: PRUNE = None,
     prune_epochs: PRUNE_EPOCHS = None,
+    calibration: CALIBRATION = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -181,7 +182,7 @@ def run(
         point, speculate, min_gain, rules, schedule, max_latency, guarantee,
          max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs, resume,
          confidence, values.parse_switch("--recycle", recycle), quantize, qat_epochs, placement,
-         values.parse_part_bits(bits), prune, prune_epochs,
+         values.parse_part_bits(bits), prune, prune_epochs, calibration,
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)

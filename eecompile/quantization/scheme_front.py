@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from eecompile.data.dataset import evenly
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
+from eecompile.quantization.calibration_names import LEAST_SQUARES
 from eecompile.quantization.layer_schemes import WeightedLayer, weighted_layers
 from eecompile.quantization.scheme_search import SchemeChoice, SchemeMapping, cheapest, spread
 from eecompile.quantization.wishes import SchemeWish, check_mixed
@@ -124,6 +125,7 @@ class SchemeSearch:
         val: What whole mappings are measured on.
         fixed: Wishes that hold for all mappings; their layers are not searched.
         progress: Called with one line per step.
+        calibration: One of ``CALIBRATIONS``.
     """
 
     graph: gs.Graph
@@ -133,6 +135,7 @@ class SchemeSearch:
     val: LabelledImages
     fixed: SchemeWish = field(default_factory=SchemeWish)
     progress: Callable[[str], None] = lambda _: None
+    calibration: str = LEAST_SQUARES
 
     def __post_init__(self) -> None:
         """Look at the network as it usually is.
@@ -218,7 +221,7 @@ class SchemeSearch:
         made = copy_graph(self.graph)
         wish = replace(self.fixed, chosen=schemes)
         assign_precisions(made, self.target, self.objective.for_schedules, wish=wish)
-        calibrate(made, images)
+        calibrate(made, images, self.calibration)
         cost = self._cost(made)  # of all that runs: rounding gives layers biases
         parse_pipeline("quantize")(made)
         return cost, made

@@ -26,6 +26,7 @@ def quantization_of(evidence: Evidence) -> QuantizationInfo:
         method=evidence.options.quantize,
         schemes=tuple(told["schemes"]),
         calibration_images=told["images"],
+        calibration=told["calibration"],
         epochs=len(epochs) or None,
         exits=tuple(_rows(evidence)),
     )

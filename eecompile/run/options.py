@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eecompile.pruning.goal import PruningGoal
+from eecompile.quantization.calibration_names import LEAST_SQUARES, check_calibration
 from eecompile.quantization.placements import AUTO, MIXED, PLACEMENTS
 from eecompile.quantization.wishes import SchemeWish
 from eecompile.training.recipe import FROZEN, PTQ, QAT, QUANTIZERS, SCRATCH, TRAINERS
@@ -65,6 +66,7 @@ class RunOptions:
     bits: Mapping[str, int] = field(default_factory=dict)
     prune: str | None = None
     prune_epochs: int | None = None
+    calibration: str = LEAST_SQUARES
 
     def __post_init__(self) -> None:
         check_heads(self.head)
@@ -94,6 +96,7 @@ class RunOptions:
         check_seed(self.seed)
 
     def _check_quantization(self) -> None:
+        check_calibration(self.calibration)
         if self.quantize not in QUANTIZERS:
             raise InputError(
                 f"`quantize` cannot be '{self.quantize}'", did_you_mean(self.quantize, QUANTIZERS)

@@ -69,7 +69,8 @@ def _wish(evidence: Evidence) -> tuple[SchemeWish, Told]:
     val = LabelledImages(evidence.preprocess.apply(dataset.val.x), dataset.val.y)
     train = evidence.preprocess.apply(evenly(dataset.train.x, IMAGES))
     graph, target, objective = evidence.prepared.graph, evidence.prepared.target, options.objective
-    search = SchemeSearch(graph, target, objective, train, val, wish, evidence.clock.detail)
+    detail, calibration = evidence.clock.detail, options.calibration
+    search = SchemeSearch(graph, target, objective, train, val, wish, detail, calibration)
     front = search.run()
     taken = front.within(options.max_drop, objective)
     return replace(wish, chosen=taken.schemes), {"mapping": front_json(front, objective, taken)}
@@ -84,8 +85,13 @@ def _calibrated(evidence: Evidence, graph: gs.Graph, wish: SchemeWish) -> tuple[
     if wish and graph is not evidence.prepared.graph:
         wish = wish.of_part(weighted_layers(graph, target))  # the static network has no early heads
     schemes = assign_precisions(calibrated, target, objective, wish=wish)
-    done = calibrate(calibrated, images)
-    told = {"images": done.images, "schemes": schemes, "rounding": done.rounding}
+    done = calibrate(calibrated, images, options.calibration)
+    told = {
+        "images": done.images,
+        "calibration": done.calibration,
+        "schemes": schemes,
+        "rounding": done.rounding,
+    }
     if options.placement is not None:
         told["placement"] = options.placement
     if options.placement == ANALOG:

@@ -285,12 +285,13 @@ class QuantizationInfo(_Frozen):
     """How the network got its integers, and what that does to its exits.
 
     ``method`` is ``ptq`` or ``qat``; ``epochs`` are those of training for integers (``None`` where there was
-    none). ``calibration_images`` are training images.
+    none). ``calibration_images`` are training images, ``calibration`` is the calibrator.
     """
 
     method: str
     schemes: tuple[str, ...]
     calibration_images: int
+    calibration: str = "least-squares"
     epochs: int | None
     exits: tuple[ExitInForm, ...]
 

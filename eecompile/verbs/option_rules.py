@@ -49,6 +49,7 @@ NEEDS: tuple[OptionNeed, ...] = (
     OptionNeed("run", "bits", ("data",), "says how many bits weights are quantized to"),
     OptionNeed("run", "prune", ("data",), "takes channels away that images hardly need"),
     OptionNeed("run", "prune_epochs", ("data",), "says how often images are seen behind pruning"),
+    OptionNeed("run", "calibration", ("data",), "says how ranges follow from what is seen in images"),
     OptionNeed("run", "resume", ("data",), "goes on with a training that was interrupted"),
     OptionNeed("quantize", "max_drop", ("keep_float",), "says how many layers are kept in float"),
     OptionNeed("cost", "head", ("exits",), "says what the heads of inserted exits look like"),

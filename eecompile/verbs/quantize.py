@@ -333,8 +333,9 @@ class _Job:
         options = self.options
         val = LabelledImages(self.preprocess.apply(self.dataset.val.x), self.dataset.val.y)
         search = SchemeSearch(
-            self.graph, self.target, options.objective, self.images, val, options.wish, self.progress
-        )
+            self.graph, self.target, options.objective, self.images, val, options.wish, self.progress,
+            options.calibration,
+        )  # fmt: skip
         found = search.run()
         shown = [n for n, point in enumerate(found.points) if point.name or point in found.front]
         test = {

@@ -249,3 +249,59 @@ def test_a_calibrator_gives_the_grid_of_its_definition(name: str) -> None:
     low, high = float(x.min()), float(x.max())
     seen = Seen(low, high, *np.histogram(x.astype(np.float64), *bins_of(name, low, high)))
     assert state_of(graph).grids["x"] == grid_of(name, seen, Levels(-128, 127, 8, symmetric=False))
+
+
+def degenerate(kind: str) -> tuple[gs.Graph, np.ndarray]:
+    """Return a padded and a depthwise convolution, pooled and classified, and images, with something gone."""
+    net = NetBuilder((1, 4, 8, 8))
+    weight, bias, deep = net.rng.normal(0, 0.3, (6, 4, 3, 3)), net.rng.normal(size=6), np.ones((6, 1, 3, 3))
+    x = np.random.default_rng(0).normal(size=(12, 4, 8, 8)).astype(np.float32)
+    if kind == "constant channels":
+        weight[1], bias[1], weight[2], bias[2] = 0, 5, 0, 0
+    if kind == "all weights 0":
+        weight[:] = 0
+    if kind == "nothing but 0":
+        weight[:], bias[:], deep[:] = 0, 0, 0
+    if kind == "near the largest float":
+        weight *= 1e30
+    if kind == "near the least float":
+        weight *= 1e-30
+    if kind == "one image":
+        x = x[:1]
+    if kind == "images of one value":
+        x[:] = 0.5
+    first = net.op("Relu", net.op("Conv", "x", net.const(weight), net.const(bias), pads=[1, 1, 1, 1]))
+    second = net.op("Relu", net.op("Conv", first, net.const(deep), pads=[1, 1, 1, 1], group=6))
+    flat = net.op("Flatten", net.op("GlobalAveragePool", second))
+    return from_model(net.model(net.op("Gemm", flat, net.normal(3, 6), net.normal(3), transB=1))), x
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scheme", ["int8-pow2", "uint8-channel"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "constant channels", "all weights 0", "nothing but 0", "near the largest float",
+        "near the least float", "one image", "images of one value",
+    ],
+)  # fmt: skip
+def test_what_is_degenerate_is_quantized_like_all_else(kind: str, scheme: str) -> None:
+    graph, x = degenerate(kind)
+    real = session(to_model(graph, "N")).run(None, {"x": x})[0]
+    assign(graph, scheme)
+    calibrate(graph, x, "minmax" if kind == "nothing but 0" else "least-squares")
+    parse_pipeline("quantize,fold-qdq")(graph)
+    assert [node.op for node in graph.nodes].count("QLinearConv") == 2
+    found = session(to_model(graph, "N")).run(None, {"x": x})[0]
+    assert np.isfinite(found).all()
+    assert np.abs(found - real).max() <= 0.05 * np.abs(real).max()
+
+
+def test_ranges_that_are_infinite_are_refused_and_the_tensor_is_named() -> None:
+    graph, x = degenerate("near the largest float")
+    assign(graph)
+    with pytest.raises(InputError, match="'n1_Relu_out' becomes NaN or infinite on training"):
+        calibrate(graph, x * np.float32(1e10))
+    x[3, 0, 0, 0] = np.nan
+    with pytest.raises(InputError, match="'x' becomes NaN or infinite on training images\ncheck the pre"):
+        calibrate(graph, x)

@@ -83,6 +83,25 @@ def test_weights_lie_on_the_grid_that_is_recorded(name: str, groups: int) -> Non
         assert powers.all() if levels.power_of_two else not powers.all()
 
 
+@pytest.mark.parametrize("kind", ["gptq", "nearest"])
+@pytest.mark.parametrize("name", ["int8-pow2", "int4-channel"])
+def test_depthwise_layers_and_those_that_take_the_nearest_keep_their_means_too(
+    name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounding, "MAX_DEPTH", 9 if kind == "gptq" else 8)
+    net = NetBuilder(SHAPE)
+    graph = from_model(net.model(net.conv("x", 4, 4, group=4)))
+    assign(graph, name)
+    state_of(graph).grids = {"x": grid(0.5)}
+    x = images()
+    before = answers(graph, x)
+    assert RoundingWalk(graph, x).run() == {graph.nodes[0].name: kind}
+    snapped = np.clip(np.rint(x / np.float32(0.5)), -128, 127) * np.float32(0.5)
+    after = answers(graph, snapped)
+    assert np.abs(after - before).max() > 0.01
+    assert np.allclose(after.mean(axis=(0, 2, 3)), before.mean(axis=(0, 2, 3)), atol=2e-5)
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("name", ["int8-pow2", "int4-channel", "ternary-analog"])
 def test_biases_keep_the_mean_of_every_channel_before_an_activation(name: str, bias: bool) -> None:

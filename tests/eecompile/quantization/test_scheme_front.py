@@ -62,6 +62,17 @@ def test_points_are_what_their_mappings_give(found: tuple[SchemeSearch, SchemeFr
     assert len({tuple(point.schemes.items()) for point in front.points}) == len(front.points)
 
 
+def test_mappings_are_calibrated_as_was_asked(found: tuple[SchemeSearch, SchemeFront]) -> None:
+    searched, front = found
+    schemes = front.points[0].schemes
+    steps = {
+        name: state_of(replace(searched, calibration=name).quantized(schemes)).grids["image"].scale[0]
+        for name in ("least-squares", "minmax")
+    }
+    assert steps["minmax"] == 2.0 ** np.ceil(np.log2(np.abs(searched.train).max() / 127))
+    assert steps["least-squares"] < steps["minmax"]
+
+
 def test_nothing_that_was_measured_beats_the_front(found: tuple[SchemeSearch, SchemeFront]) -> None:
     _, front = found
     value = {id(point): worth(point.cost, EDP) for point in front.points}

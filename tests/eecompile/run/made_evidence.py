@@ -112,7 +112,10 @@ def evidence(kept: tuple[int, ...] = (0, 1), **options: Any) -> Evidence:
     result.val = result.lowered_test = seen
     result.baseline, result.training = None, {"trainer": "frozen"}
     result.float_test = made_answers(({0}, set(), {11}))
-    result.calibrated, result.calibration = None, {"images": 5, "schemes": ("int8-pow2",)}
+    result.calibrated, result.calibration = (
+        None,
+        {"images": 5, "calibration": "minmax", "schemes": ("int8-pow2",)},
+    )
     result.seen = {"float": (result.float_test, result.float_test), "ptq": (seen, seen)}
     result.quant_test = made_answers(({0, 1}, {2, 3, 4}, {7, 11}))
     ratios = shares(seen.select(kept), thresholds)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_graphsurgeon as gs
 import pytest
 
@@ -71,6 +72,21 @@ def integers(graph: gs.Graph) -> dict[str, Any]:
 
 def same(one: dict[str, Any], other: dict[str, Any], names: Iterable[str]) -> list[str]:
     return [name for name in names if np.array_equal(one[name], other[name])]
+
+
+def test_grids_follow_from_images_by_the_calibrator_that_was_named(files: Path) -> None:
+    found = run(files, "minmax", calibration="minmax").summary.quantization
+    plain = run(files, "plain").summary.quantization
+    assert (found.calibration, plain.calibration) == ("minmax", "least-squares")
+    told = json.loads((files / "minmax" / "run.json").read_text())
+    assert told["calibration"]["calibration"] == "minmax" and "--calibration minmax" in told["command"]
+    largest = np.abs(np.load(files / "images.npz")["train_x"]).max()
+    steps_of = [
+        onnx.numpy_helper.to_array(t)
+        for t in onnx.load(files / "minmax" / "model.quant.onnx").graph.initializer
+        if t.name == "image_scale"
+    ]
+    assert steps_of == [2.0 ** np.ceil(np.log2(largest / 127))], "what is covered by a power of two"
 
 
 def test_frozen_heads_stand_on_the_backbone_of_the_static_network(files: Path) -> None:

@@ -51,6 +51,7 @@ VALUES = {
     "guarantee": 0.1, "max_latency_p95": 1.0, "max_worst_latency": 1.0, "max_final_ratio": 0.5,
     "max_cost_ratio": 0.5, "time_limit": 5.0, "target": "diana", "confidence": "margin",
     "train": "joint", "epochs": 3, "resume": True, "recycle": "on", "quantize": "ptq", "qat_epochs": 2,
+    "calibration": "minmax",
     "placement": "auto", "bits": "backbone=8",
     "prune": "cycles=-10%", "prune_epochs": 1,
 }  # fmt: skip
