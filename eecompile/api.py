@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from eecompile.run.main import RunResult
     from eecompile.verbs.compare import Comparison
     from eecompile.verbs.doctor import Diagnosis
+    from eecompile.verbs.export import ExportResult
     from eecompile.verbs.inspect_network import Inspection
     from eecompile.verbs.listing import PassList, TargetList
     from eecompile.verbs.optimize import OptResult
@@ -28,7 +29,19 @@ if TYPE_CHECKING:
     from targets.evaluation.report import CostReport
     from targets.network.layer import Bits
 
-__all__ = ["compare", "cost", "doctor", "inspect", "opt", "passes", "quantize", "report", "run", "targets"]
+__all__ = [
+    "compare",
+    "cost",
+    "doctor",
+    "export",
+    "inspect",
+    "opt",
+    "passes",
+    "quantize",
+    "report",
+    "run",
+    "targets",
+]
 
 AUTO = "auto"
 
@@ -77,6 +90,7 @@ def run(
     prune: str | None = None,
     prune_epochs: int | None = None,
     calibration: str | None = None,
+    requantize: bool = False,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -141,6 +155,8 @@ def run(
         prune_epochs: How often each image is seen behind that; as its recipe has it if absent.
         calibration: How ranges of activations are found, see `eecompile.quantization.calibrators.grid_of`;
             ``least-squares`` if absent.
+        requantize: The network is quantized already, and its integers are given up: it is brought into float
+            and quantized anew by the rules of the target.
         progress: Called with one line of text per step.
 
     Returns:
@@ -163,7 +179,7 @@ def run(
         "train": train, "epochs": epochs, "resume": resume, "confidence": confidence,
         "recycle": recycle, "quantize": quantize, "qat_epochs": qat_epochs,
         "placement": placement, "bits": bits,
-        "prune": prune, "prune_epochs": prune_epochs, "calibration": calibration,
+        "prune": prune, "prune_epochs": prune_epochs, "calibration": calibration, "requantize": requantize,
     }  # fmt: skip
     options = RunOptions(
         model=Path(model),
@@ -202,6 +218,7 @@ def run(
         prune=prune,
         prune_epochs=prune_epochs,
         calibration=LEAST_SQUARES if calibration is None else calibration,
+        requantize=requantize,
     )
     return run_pipeline(options, progress)
 
@@ -460,6 +477,24 @@ def report(run: Path | str, out: Path | str | None = None) -> WrittenReport:
     from eecompile import report as report_page
 
     return WrittenReport(report_page.write(Path(run), None if out is None else Path(out)))
+
+
+def export(
+    run: Path | str, c: bool = False, rounding: str | None = None, out: Path | str | None = None
+) -> ExportResult:
+    """Write the lowered network of a run as source code, in integers alone (`docs/integers.md`).
+
+    Args:
+        run: The run directory.
+        c: Write C99; so far the only form, so that it must be told.
+        rounding: How sums become integers of a grid: ``onnxruntime`` (if absent) as its float32 does,
+            ``target`` by multiplier and shift as on the cores.
+        out: Folder to write into; ``c`` in the run directory if absent.
+    """
+    from eecompile.verbs.export import export_run
+
+    check_given("export", {"c": c, "rounding": rounding, "out": out})
+    return export_run(Path(run), c, rounding, None if out is None else Path(out))
 
 
 def compare(run_a: Path | str, run_b: Path | str, fail_if: str | Sequence[str] = ()) -> Comparison:

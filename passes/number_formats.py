@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 HALF_EVEN, HALF_UP, HALF_AWAY, DOWN = "half-even", "half-up", "half-away", "down"
 ROUNDINGS = (HALF_EVEN, HALF_UP, HALF_AWAY, DOWN)
+# How an integer program rescales: as onnxruntime's float32 does, or as the core by its Requantization.
+ONNXRUNTIME, TARGET = "onnxruntime", "target"
+EXACT_ROUNDINGS = (ONNXRUNTIME, TARGET)
 
 
 @dataclass(frozen=True)

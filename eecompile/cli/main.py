@@ -16,11 +16,13 @@ from eecompile.cli.guard import complain, guarded, timed_progress
 from eecompile.cli.options import (
     BITS,
     BREAKDOWN,
+    C_SOURCE,
     CALIBRATION,
     CONFIDENCE,
     COST_MODEL,
     DATA,
     EPOCHS,
+    EXACT_ROUNDING,
     EXITS,
     FRONTIER,
     FUSION,
@@ -52,6 +54,7 @@ from eecompile.cli.options import (
     QUANTIZE,
     RATIOS,
     RECYCLE,
+    REQUANTIZE,
     RESUME,
     RULES,
     RUN,
@@ -167,6 +170,7 @@ def run(
     prune: PRUNE = None,
     prune_epochs: PRUNE_EPOCHS = None,
     calibration: CALIBRATION = None,
+    requantize: REQUANTIZE = False,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it.
@@ -182,7 +186,7 @@ def run(
         point, speculate, min_gain, rules, schedule, max_latency, guarantee,
          max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs, resume,
          confidence, values.parse_switch("--recycle", recycle), quantize, qat_epochs, placement,
-         values.parse_part_bits(bits), prune, prune_epochs, calibration,
+         values.parse_part_bits(bits), prune, prune_epochs, calibration, requantize,
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)
@@ -359,6 +363,27 @@ def report(
     from eecompile.cli import show_run, terminal
 
     terminal.show(api.report(run, out), as_json, show_run.written_report)
+
+
+@_verb
+def export(
+    run: RUN,
+    c: C_SOURCE = False,
+    rounding: EXACT_ROUNDING = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder of the sources. [default: RUN/c]"),
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Write the network of a run as C99, in integers alone.
+
+    It answers bit for bit as the integer program does; see docs/integers.md for what has a form in C.
+    """
+    from eecompile import api
+    from eecompile.cli import show_run, terminal
+
+    terminal.show(api.export(run, c, rounding, out), as_json, show_run.exported)
 
 
 @_verb

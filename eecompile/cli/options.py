@@ -9,6 +9,7 @@ import typer
 
 from eecompile.quantization.calibration_names import CALIBRATIONS
 from eecompile.quantization.placements import PLACEMENTS
+from passes.number_formats import EXACT_ROUNDINGS
 from targets.schedule.freedom import MODES
 
 MODEL = Annotated[
@@ -297,6 +298,12 @@ QAT_EPOCHS = Annotated[
     int | None,
     typer.Option(metavar="N", help="How often each image is seen in that training. [default: by its recipe]"),
 ]
+REQUANTIZE = Annotated[
+    bool,
+    typer.Option(
+        "--requantize", help="The network is quantized already: bring it into float, and quantize it anew."
+    ),
+]
 PRUNE = Annotated[
     str | None,
     typer.Option(
@@ -312,5 +319,16 @@ PRUNE_EPOCHS = Annotated[
 RESUME = Annotated[
     bool,
     typer.Option("--resume", help="Go on with the training of a run into --out that was interrupted."),
+]
+C_SOURCE = Annotated[
+    bool, typer.Option("--c", help="Write C99 that needs no allocation; so far the only form.")
+]
+EXACT_ROUNDING = Annotated[
+    str | None,
+    typer.Option(
+        "--rounding",
+        metavar="|".join(EXACT_ROUNDINGS),
+        help="Sums become integers as in onnxruntime, or as on the target's cores. [default: onnxruntime]",
+    ),
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]

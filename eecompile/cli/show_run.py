@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.run_files.summary import Costs, SavingInterval, Summary
     from eecompile.verbs.compare import Comparison, Difference, GateResult
     from eecompile.verbs.doctor import Diagnosis
+    from eecompile.verbs.export import ExportResult
     from eecompile.verbs.listing import PassList
     from eecompile.verbs.optimize import OptResult
     from passes.state import Decline
@@ -183,6 +184,16 @@ def _declined(out: Console, declined: tuple[Decline, ...]) -> None:
 def written_report(out: Console, answer: WrittenReport) -> None:
     """Print where the report is."""
     line(out, f"Report: {answer.report}")
+
+
+def exported(out: Console, result: ExportResult) -> None:
+    """Print what was written, where, and what it takes."""
+    line(out, f"{result.folder}: {', '.join(result.files)}")
+    line(out, f"Exits {', '.join(result.exits)}; rounding {result.rounding}")
+    line(
+        out,
+        f"{result.constant_bytes} bytes of constants, {result.buffer_bytes} bytes of buffers, no allocation",
+    )
 
 
 ERROR_BARS = (

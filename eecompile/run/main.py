@@ -33,6 +33,7 @@ from passes.confidence import confidence_rule
 from passes.errors import InputError
 from passes.exits.chain import set_rules
 from passes.exits.stages import cut
+from passes.integers.to_float import describe, is_quantized
 from passes.model.control_flow import check_thresholds_replaceable
 from passes.state import copy_graph, state_of
 from targets.evaluation.points import at_point, choose_point
@@ -105,6 +106,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         options.head,
         DEFAULT_EXITS if options.train == FROZEN else JOINT_EXITS,
         wishes=wishes,
+        requantize=options.requantize,
     )
     _check_told(options, prepared)
     if options.data is not None:
@@ -245,10 +247,10 @@ def _check_trainable(graph: gs.Graph, model: Path, fresh: bool = False) -> None:
             f"{model} has no weights",
             "without `data` its costs can be reported; `train` scratch draws new ones",
         )
-    if any(node.op in ("QuantizeLinear", "DynamicQuantizeLinear") for node in graph.nodes):
+    if is_quantized(graph):
         raise InputError(
-            f"{model} is quantized already",
-            "give the float network: it is quantized by the rules of the target; "
+            f"{model} is quantized already: {describe(graph)}",
+            "give the float network, or say `requantize`: it is quantized by the rules of the target; "
             "without `data` costs can be reported",
         )
     check_thresholds_replaceable(graph, str(model))

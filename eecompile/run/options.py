@@ -67,6 +67,7 @@ class RunOptions:
     prune: str | None = None
     prune_epochs: int | None = None
     calibration: str = LEAST_SQUARES
+    requantize: bool = False
 
     def __post_init__(self) -> None:
         check_heads(self.head)

@@ -17,6 +17,7 @@ from passes.exits.nest_exits import OUTPUTS
 from passes.exits.recognise import check_recorded, classifier_exits, doubt, recognise_exits
 from passes.fuse_layers import FuseLayers
 from passes.heads.designs import parse_heads
+from passes.integers.to_float import is_quantized, to_float
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
@@ -72,6 +73,7 @@ def prepare(
     ratios: Sequence[float] | None = None,
     wishes: Wishes | None = None,
     choose_on: Target | None = None,
+    requantize: bool = False,
 ) -> Prepared:
     """Load a network, bring it into canonical form, insert exits, and cost it.
 
@@ -90,6 +92,7 @@ def prepare(
         wishes: What is asked of the schedule.
         choose_on: A number of exits gets the mounts and heads whose paths save something here; those of the
             ranking of mounts alone if not given.
+        requantize: The network is quantized, and is brought into float first.
 
     Raises:
         InputError: A model or option that is wrong.
@@ -98,6 +101,12 @@ def prepare(
     graph = load(model)
     check_recorded(graph)
     check_flat(graph)
+    if requantize:
+        if not is_quantized(graph):
+            raise InputError(
+                f"{model} is not quantized: `requantize` would change nothing", "leave `requantize` away"
+            )
+        to_float(graph)
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     return prepare_graph(
         graph, model, target, objective, exits, head, default_exits,

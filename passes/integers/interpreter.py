@@ -29,10 +29,9 @@ from passes.integers.rescaling import (
     to_integers,
     to_significand,
 )
+from passes.number_formats import EXACT_ROUNDINGS, ONNXRUNTIME
 
 Array = np.ndarray[Any, Any]
-ONNXRUNTIME, TARGET = "onnxruntime", "target"
-EXACT_ROUNDINGS = (ONNXRUNTIME, TARGET)
 
 
 def interpret(program: IntegerProgram, inputs: Array, rounding: str = ONNXRUNTIME) -> dict[str, Array]:

@@ -32,7 +32,19 @@ HEAVY = (
     "jinja2",
     "yaml",
 )
-VERBS = ("run", "inspect", "opt", "quantize", "cost", "report", "compare", "targets", "passes", "doctor")
+VERBS = (
+    "run",
+    "inspect",
+    "opt",
+    "quantize",
+    "cost",
+    "report",
+    "compare",
+    "targets",
+    "passes",
+    "doctor",
+    "export",
+)
 
 
 def call(*arguments: object) -> Result:
@@ -123,6 +135,10 @@ def test_version() -> None:
         (["opt", "MODEL", "-p", "quantize"], "no calibrated ranges", "--data"),
         (["passes", "quantise"], "unknown pass 'quantise'", "did you mean 'quantize'?"),
         (["report", "missing"], "not a run directory", "a run was written to"),
+        (["export", "RUN"], "not told what to write", "add --c"),
+        (["export", "RUN", "--rounding", "target"], "without --c it changes nothing", "add --c"),
+        (["export", "missing", "--c"], "not a run directory", "a run was written to"),
+        (["export", "RUN", "--c"], "no model.lowered.onnx", "give a run with data"),
         (["compare", "RUN", "missing"], "not a run directory", "a run was written to"),
         (["compare", "RUN", "RUN", "--fail-if", "edp"], "cannot read 'edp'", "expected.edp_js>+2%"),
     ],

@@ -152,7 +152,7 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
         "--preprocess raw --cost-model m --seed 7 --point p --speculate --min-gain 1 --rules zigzag "
         "--schedule layers --max-latency 0.5 --guarantee 0.1 --max-latency-p95 0.1 "
         "--max-worst-latency 0.2 --max-final-ratio 0.5 --max-cost-ratio 0.6 "
-        "--confidence margin{temperature=2} --calibration minmax",
+        "--confidence margin{temperature=2} --calibration minmax --requantize",
         {
             "target": "gap9", "data": "digits", "out": Path("out"), "exits": "3", "head": "conv",
             "objective": "energy", "max_drop": 0.5, "optimistic": True, "preprocess": "raw",
@@ -160,6 +160,7 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
             "rules": "zigzag", "schedule": "layers", "max_latency": 0.5, "guarantee": 0.1,
             "max_latency_p95": 0.1, "max_worst_latency": 0.2, "max_final_ratio": 0.5, "max_cost_ratio": 0.6,
             "confidence": "margin{temperature=2}", "calibration": "minmax",
+            "requantize": True,
         },
     ),
     (

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.parser
 import onnx_graphsurgeon as gs
 import onnxruntime as ort
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from eecompile.run import prepare as prepare_module
 from eecompile.run.prepare import MAX_EXITS, Prepared, cost_of, cycles_by_model, prepare
 from passes.errors import InputError, NoSolutionError
+from passes.integers.to_float import is_quantized
 from passes.model.graph import load
 from passes.model.writing import to_model
 from passes.registry import parse_pipeline
@@ -262,3 +264,23 @@ def test_other_models_are_asked_for_the_same_but_not_for_what_takes_long(
     cycles_by_model(graph, DIANA, known, Bits(4), False, (1.0,), wishes)
     rest = (LATENCY, Bits(4), False, (1.0,), Wishes("layers"))
     assert taken == [("odimo", *rest), ("engine", *rest)]
+
+
+@pytest.mark.parametrize("requantize", [True, False])
+def test_a_quantized_network_is_prepared_in_float_where_it_is_asked_for(
+    tmp_path: Path, requantize: bool
+) -> None:
+    values = ", ".join(str(value % 13 - 6) for value in range(8 * 3 * 9))
+    text = f"""<ir_version: 10, opset_import: ["" : 21]> net (float[1,3,8,8] x) => (float[1,8] y)
+        <float s = {{0.1}}, uint8 z = {{128}}, float t = {{0.2}}, uint8 v = {{0}}, float u = {{0.02}},
+        int8 n = {{0}}, int8[8,3,3,3] k = {{{values}}}> {{
+        q = QuantizeLinear(x, s, z) c = QLinearConv(q, s, z, k, u, n, t, v) d = DequantizeLinear(c, t, v)
+        g = GlobalAveragePool(d) y = Flatten(g) }}"""
+    path = tmp_path / "quantized.onnx"
+    onnx.save(onnx.parser.parse_model(text), path)
+    found = prepare(path, load_target("gap9"), EDP, None, "auto", requantize=requantize)
+    assert is_quantized(found.graph) != requantize
+    if requantize:
+        onnx.save(to_model(found.plain), path)
+        with pytest.raises(InputError, match="`requantize` would change nothing"):
+            prepare(path, load_target("gap9"), EDP, None, "auto", requantize=True)

@@ -41,6 +41,7 @@ ALWAYS = {
         "placement", "bits", "frontier", "as_json",
     },
     "report": {"out", "as_json"},
+    "export": {"c", "out", "as_json"},
     "compare": {"fail_if", "as_json"},
     "targets": {"as_json"},
     "passes": {"as_json"},
@@ -53,7 +54,7 @@ VALUES = {
     "train": "joint", "epochs": 3, "resume": True, "recycle": "on", "quantize": "ptq", "qat_epochs": 2,
     "calibration": "minmax",
     "placement": "auto", "bits": "backbone=8",
-    "prune": "cycles=-10%", "prune_epochs": 1,
+    "prune": "cycles=-10%", "prune_epochs": 1, "rounding": "target", "requantize": True,
 }  # fmt: skip
 ARGUMENTS = {"opt": ["-p", "canonicalize,quantize"]}
 

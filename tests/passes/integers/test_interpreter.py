@@ -7,10 +7,11 @@ import onnx
 import pytest
 
 from passes.integers.fold_qdq import FoldQdq
-from passes.integers.interpreter import TARGET, interpret, logits
+from passes.integers.interpreter import interpret, logits
 from passes.integers.read_program import integer_program
 from passes.model.graph import from_model
 from passes.model.writing import to_model
+from passes.number_formats import TARGET
 from passes.state import state_of
 from tests.passes.equivalence import run_model
 from tests.passes.net_builder import NetBuilder

@@ -1,0 +1,54 @@
+"""Where tensors lie in one static buffer: those that are never needed at once share its bytes."""
+
+from __future__ import annotations
+
+import math
+
+from passes.integers.program import FullyConnected, IntegerProgram, View
+
+
+def is_alias(operation: object) -> bool:
+    """Return whether an operation leaves all integers where they are."""
+    return isinstance(operation, View) and not operation.axes
+
+
+def owners(program: IntegerProgram) -> dict[str, str]:
+    """Return for each tensor of bytes the one whose integers it is: itself, or what a view reads."""
+    found = {program.source: program.source}
+    for op in program.operations:
+        found[op.writes] = found[op.reads[0]] if is_alias(op) else op.writes
+    return found
+
+
+def arena(program: IntegerProgram) -> tuple[dict[str, int], int]:
+    """Place all tensors of bytes but the input and its views; logits have buffers of their own.
+
+    Each tensor, in the order of writing, takes the lowest place that no tensor has which is still read then
+    or later. Exits change nothing: operations run in one order, of which an exit is the end.
+
+    Returns:
+        Offset of each tensor that is its own owner, and the size of the buffer, in bytes.
+    """
+    owner = owners(program)
+    last = {owner[op.writes]: number for number, op in enumerate(program.operations)}
+    for number, op in enumerate(program.operations):
+        for name in op.reads:
+            last[owner[name]] = number
+    places: dict[str, int] = {}
+    for number, op in enumerate(program.operations):
+        if is_alias(op) or (isinstance(op, FullyConnected) and op.rescale is None):
+            continue
+        size = math.prod(program.shapes[op.writes])
+        taken = sorted(
+            (places[name], places[name] + math.prod(program.shapes[name]))
+            for name in places
+            if last[name] >= number
+        )
+        place = 0
+        for begin, end in taken:
+            if place + size <= begin:
+                break
+            place = max(place, end)
+        places[op.writes] = place
+    ends = [place + math.prod(program.shapes[name]) for name, place in places.items()]
+    return places, max(ends, default=0)
