@@ -22,7 +22,8 @@ PER_CHANNEL = "float[4] ks = {0.005, 0.01, 0.02, 0.01}, int8[4] kz = {0, 0, 0, 0
 PER_TENSOR = "float ks = {0.01}, int8 kz = {5}"
 QDQ = (
     "q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) w = DequantizeLinear<axis=0>(k, ks, kz) "
-    "c = Conv(d, w) p = QuantizeLinear(c, t, v) m = MaxPool<kernel_shape=[2,2]>(p) y = DequantizeLinear(m, t, v)"
+    "c = Conv(d, w) p = QuantizeLinear(c, t, v) m = MaxPool<kernel_shape=[2,2]>(p) "
+    "y = DequantizeLinear(m, t, v)"
 )
 QOPERATOR = (
     "q = QuantizeLinear(x, s, z) p = QLinearConv(q, s, z, k, ks, kz, t, v, b) "
