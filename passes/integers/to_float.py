@@ -83,7 +83,7 @@ def to_float(graph: gs.Graph) -> None:
     _check_moves(graph)
     for node in list(graph.nodes):
         if node.op == "QuantizeLinear":
-            _release(graph, names, node)
+            _release(names, node)
         elif node.op == "DequantizeLinear":
             _widen(names, node)
     state_of(graph).grids, state_of(graph).precisions = {}, {}
@@ -165,7 +165,7 @@ def _has_zero(node: gs.Node) -> bool:
     return len(node.inputs) > 2 and not node.inputs[2].is_empty()
 
 
-def _release(graph: gs.Graph, names: Names, node: gs.Node) -> None:
+def _release(names: Names, node: gs.Node) -> None:
     """Turn a QuantizeLinear into what it does beside rounding: nothing, or a Clip from zero on."""
     source, integers = node.inputs[0], node.outputs[0]
     bounds = np.iinfo(integers.dtype)  # held by _check
