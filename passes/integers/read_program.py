@@ -282,6 +282,8 @@ class _Reader:
         (a, a_scale, a_zero), (b, b_scale, b_zero) = (self._dequantized(node, i) for i in (0, 1))
         if isinstance(a, gs.Constant) or isinstance(b, gs.Constant) or list(a.shape) != list(b.shape):
             raise _refuse(node, "it adds a constant, or tensors of two shapes")
+        if a.dtype != np.uint8 or b.dtype != np.uint8:
+            raise _refuse(node, f"it adds {a.dtype} and {b.dtype}; sums are known of uint8 alone")
         quantizer = self._quantizer(node)
         out_scale, out_zero = _value(quantizer, 1), _value(quantizer, 2)
         factors = np.array([np.float32(s) / np.float32(out_scale) for s in (a_scale, b_scale)], np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import onnx
 import pytest
 
 from passes.errors import InputError
@@ -37,3 +38,19 @@ def test_a_float_network_is_refused() -> None:
     net = Quantized((1, 2, 4, 4))
     with pytest.raises(InputError, match=r"\(Conv\) has no integer form"):
         integer_program(from_model(net.model(net.conv("x", 2, 3))))
+
+
+def test_additions_of_signed_bytes_are_refused_by_name() -> None:
+    """Sums of onnxruntime are known for uint8; files of others may have int8."""
+    text = """<ir_version: 10, opset_import: ["": 21]>
+net (float[1,4] x) => (float[1,4] y) <float s = {0.1}, int8 z = {-3}>
+{
+   a = QuantizeLinear (x, s, z)
+   b = DequantizeLinear (a, s, z)
+   c = DequantizeLinear (a, s, z)
+   [total] d = Add (b, c)
+   e = QuantizeLinear (d, s, z)
+   y = DequantizeLinear (e, s, z)
+}"""
+    with pytest.raises(InputError, match=r"'total' .*it adds int8 and int8"):
+        integer_program(from_model(onnx.parser.parse_model(text)))
