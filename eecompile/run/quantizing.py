@@ -107,7 +107,7 @@ def _trained(
     """Train a calibrated network for its integers, in place, by what ``graph`` answers; return the log."""
     from eecompile.training.checkpoint import Checkpoints
     from eecompile.training.contract import Course, TrainingImages
-    from eecompile.training.quantized import train_quantized
+    from eecompile.training.integers.quantized import train_quantized
 
     options, dataset = evidence.options, evidence.dataset
     recipe = QUANTIZED if options.qat_epochs is None else replace(QUANTIZED, epochs=options.qat_epochs)

@@ -19,7 +19,7 @@ from eecompile.exits.choice import oversized
 from eecompile.exits.confidence_fits import fitted
 from eecompile.exits.recycling import Carried, carried_on, network_with
 from eecompile.exits.reliability import reliability
-from eecompile.run import provenance, summarize, tables
+from eecompile.run import provenance, summarize
 from eecompile.run.accelerator import is_file
 from eecompile.run.by_form import FLOAT
 from eecompile.run.choosing import choose_on_val
@@ -29,7 +29,7 @@ from eecompile.run.other_models import recost
 from eecompile.run.per_image import samples_of
 from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.run.quantizing import quantize
-from eecompile.run_files import directory
+from eecompile.run_files import directory, tables
 from eecompile.run_files.samples import write_samples
 from eecompile.training.recipe import FRESH, FROZEN, PTQ, SCRATCH, JointRecipe, Recipe
 from passes.exits.added_head import reading_on

@@ -27,7 +27,7 @@ from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.training.checkpoint import Checkpoints
 from eecompile.training.contract import Course, TrainingImages
-from eecompile.training.quantized import train_quantized
+from eecompile.training.integers.quantized import train_quantized
 from eecompile.training.recipe import QUANTIZED
 from passes.integers.analog import analog_forms, in_array
 from passes.integers.schemes import scheme

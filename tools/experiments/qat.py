@@ -33,7 +33,7 @@ from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.training.checkpoint import NOWHERE
 from eecompile.training.contract import Course, TrainingImages
-from eecompile.training.quantized import train_quantized
+from eecompile.training.integers.quantized import train_quantized
 from eecompile.training.recipe import QUANTIZED, QuantizedRecipe
 from passes.exits.chain import keep_exits
 from passes.exits.recognise import classifier_exits

@@ -185,7 +185,7 @@ def test_what_is_printed_can_be_pasted(files: Path) -> None:
     (line,) = (row for row in result.stdout.splitlines() if row.startswith("--keep-float "))
     again = CliRunner().invoke(cli.app, [*map(str, arguments), *line.split()])
     assert again.exit_code == 0
-    assert f"in float: {line.split()[1].replace(',', ', ')}" in again.stdout
+    assert f"in float: {line.split()[1].replace(',', ', ')}" in " ".join(again.stdout.split())
     assert "100.0 [" in again.stdout
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from targets.cost.model.nest import Shape
@@ -72,7 +72,7 @@ def test_near_a_mapping_of_merged_factors_is_one_of_primes_as_good(case: Case, o
     assert found is start or all(len(prime_factors(int(size))) == 1 for size in found.sizes)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(cases(), st.sampled_from(OBJECTIVES))
 def test_bound_and_result_bracket_the_optimum(case: Case, objective: Objective) -> None:
     """On layers small enough to try every mapping; a gap of zero is the optimum."""

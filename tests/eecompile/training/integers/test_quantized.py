@@ -14,9 +14,9 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 import onnx_graphsurgeon as gs
 
 from eecompile.exits.answers import answers
-from eecompile.training import quantized
 from eecompile.training.graph_training import GraphTraining
-from eecompile.training.quantized import train_quantized
+from eecompile.training.integers import quantized
+from eecompile.training.integers.quantized import train_quantized
 from eecompile.training.recipe import QUANTIZED, QuantizedRecipe
 from eecompile.training.torch_graph import learnt_constants
 from passes.errors import InputError

@@ -14,8 +14,8 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 import torch
 
 from eecompile.exits.answers import answers
-from eecompile.training.learnt_steps import LearntSteps, learn_steps
-from eecompile.training.quantized_form import quantized_form
+from eecompile.training.integers.learnt_steps import LearntSteps, learn_steps
+from eecompile.training.integers.quantized_form import quantized_form
 from eecompile.training.torch_graph import TorchGraph
 from passes.errors import InputError
 from passes.integers.quantize import Quantize

@@ -12,8 +12,8 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 import torch
 
 from eecompile.exits.answers import answers
+from eecompile.training.integers.quantized_form import quantized_form
 from eecompile.training.operators.table import step_of
-from eecompile.training.quantized_form import quantized_form
 from eecompile.training.torch_graph import TorchGraph, learnt_constants
 from passes.integers.quantize import Quantize
 from passes.state import copy_graph, state_of

@@ -11,8 +11,8 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 import torch
 
 from eecompile.runtime.sessions import session
+from eecompile.training.integers.quantized_form import quantized_form
 from eecompile.training.operators.analog import NOISE
-from eecompile.training.quantized_form import quantized_form
 from eecompile.training.torch_graph import TorchGraph, learnt_constants
 from passes.integers.quantize import Quantize
 from passes.model.graph import from_model

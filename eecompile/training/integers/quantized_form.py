@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from eecompile.training.analog_form import train_in_array
+from eecompile.training.integers.analog_form import train_in_array
 from passes.integers.analog import analog_forms
 from passes.integers.quantize import Quantize
 from passes.model.graph import tidy

@@ -17,9 +17,9 @@ from eecompile.training.contract import Course, TrainingImages, TrainingLog, wat
 from eecompile.training.device import Device
 from eecompile.training.fresh_weights import relative_rates
 from eecompile.training.graph_training import GraphTraining, Start, answers_of, teacher_of
-from eecompile.training.learnt_steps import LearntSteps, learn_steps
-from eecompile.training.low_bits import fewest_bits, from_float, round_to
-from eecompile.training.quantized_form import quantized_form
+from eecompile.training.integers.learnt_steps import LearntSteps, learn_steps
+from eecompile.training.integers.low_bits import fewest_bits, from_float, round_to
+from eecompile.training.integers.quantized_form import quantized_form
 from eecompile.training.recipe import NO, NONE, NOWHERE, QAT, QuantizedRecipe
 from eecompile.training.torch_graph import TorchGraph, learnt_constants
 from eecompile.training.training_form import diverged

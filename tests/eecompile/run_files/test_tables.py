@@ -5,7 +5,7 @@ import json
 import pytest
 
 from eecompile.run.summarize import costs_only, summarize
-from eecompile.run.tables import exit_rows, layer_rows
+from eecompile.run_files.tables import exit_rows, layer_rows
 from tests.eecompile.run.made_evidence import costs, evidence
 from tests.targets.validated import ENERGY, LATENCY, unvalidate, validate
 

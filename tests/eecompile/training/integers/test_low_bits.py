@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eecompile.training.low_bits import fewest_bits, from_float, round_to, widened
+from eecompile.training.integers.low_bits import fewest_bits, from_float, round_to, widened
 from passes.integers.schemes import scheme
 from passes.number_formats import Levels
 from passes.state import copy_graph, state_of

@@ -1,0 +1,1 @@
+"""Training for integers: the quantized graph itself, and the steps of its grids."""
