@@ -27,6 +27,8 @@ REQUIRED = (
     "sklearn",
     "jinja2",
     "rich",
+    "filelock",
+    "platformdirs",
 )
 _DISTRIBUTIONS = {
     "onnx_graphsurgeon": "onnx-graphsurgeon",

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from targets.cost.model.nest import LoopNest, Shape
+from targets.cost.model.unrolling import EXACT
 from targets.cost.search.latency_bounds import LatencyBounds
 from targets.cost.search.problem import MappingProblem
 from targets.description.hierarchy import Hierarchy
@@ -84,7 +85,7 @@ def test_a_bound_is_at_most_what_is_known(known: float) -> None:
 @given(hierarchies(), small_products, st.sampled_from((1.0, 3.0, 4.5)))
 def test_no_mapping_beats_the_bounds(level: Hierarchy, nest: LoopNest, cycles: float) -> None:
     array = level.array.model_copy(update={"operation_cycles": cycles})
-    problem = MappingProblem(Shape(nest), level.model_copy(update={"array": array}), {})
+    problem = MappingProblem(Shape(nest), level.model_copy(update={"array": array}), {}, EXACT)
     placed = problem.place({})
     bounds = LatencyBounds(problem.bounds(placed, 3), cycles)
     best = least_value(problem, placed, LATENCY, 3)

@@ -1,0 +1,1 @@
+"""The hardware-aware search: backbones, precision, exits, heads and thresholds, designed together."""

@@ -1,0 +1,106 @@
+"""Where a study is kept: a file, or a database or proxy that several machines reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from eecompile.search.study.optuna_needed import import_optuna
+from passes.errors import InputError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+SQLITE, JOURNAL, GRPC = "sqlite:///", "journal:", "grpc://"
+# How long a database may take to answer, and a file to be free of other writers.
+_ANSWER_SECONDS, _BUSY_SECONDS = 10, 120
+_HELP = (
+    "`storage` is sqlite:///FILE, journal:FILE, grpc://HOST:PORT of an Optuna proxy, or the URL of a database "
+    "(postgresql+psycopg://USER@HOST/NAME)"
+)
+
+
+def open_storage(url: str) -> BaseStorage:
+    """Return the storage at a URL.
+
+    Raises:
+        InputError: No such kind of storage, a driver that is not installed, or nothing answers there.
+    """
+    optuna = import_optuna()
+    with told_if_silent(url):
+        if url.startswith(JOURNAL):
+            backend = optuna.storages.journal.JournalFileBackend(url.removeprefix(JOURNAL))
+            return _storage(optuna.storages.JournalStorage(backend))
+        if url.startswith(GRPC):
+            return _proxy(optuna, url)
+        import sqlalchemy
+
+        arguments: dict[str, Any] = {}
+        if url.startswith(SQLITE):
+            arguments = {"timeout": _BUSY_SECONDS}
+        elif url.startswith("postgresql"):
+            arguments = {"connect_timeout": _ANSWER_SECONDS}
+        try:
+            engine = {"connect_args": arguments, "pool_pre_ping": not url.startswith(SQLITE)}
+            return _storage(
+                optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=engine))
+            )
+        except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError):
+            raise InputError(f"'{url}' is no storage of a study", _HELP) from None
+        except ImportError as error:
+            raise InputError(f"the storage {_hidden(url)} needs a driver: {error}", "install it") from None
+
+
+def _proxy(optuna: Any, url: str) -> BaseStorage:
+    host, _, port = url.removeprefix(GRPC).rstrip("/").rpartition(":")
+    if not host or not port.isdigit():
+        raise InputError(f"'{url}' names no host and port", _HELP)
+    try:
+        import grpc
+    except ImportError:
+        raise InputError("a proxy needs gRPC, which is not installed", "pip install grpcio") from None
+    channel = grpc.insecure_channel(f"{host}:{port}")
+    try:
+        grpc.channel_ready_future(channel).result(timeout=_ANSWER_SECONDS)
+    except grpc.FutureTimeoutError:
+        raise InputError(
+            f"nothing answers at {url}",
+            "start the proxy (`optuna.storages.run_grpc_proxy_server`), or name another `storage`",
+        ) from None
+    finally:
+        channel.close()
+    return _storage(optuna.storages.GrpcStorageProxy(host=host, port=int(port)))
+
+
+@contextmanager
+def told_if_silent(url: str) -> Iterator[None]:
+    """Turn what a storage raises that does not answer, or is none, into one message."""
+    import sqlalchemy
+
+    try:
+        yield
+    except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.DatabaseError) as error:
+        reason = " ".join(str(error.orig).split())
+        raise InputError(
+            f"the storage {_hidden(url)} does not answer: {reason}",
+            "look whether it runs and may be reached from here; nothing that was found out is lost",
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"the storage {_hidden(url)} cannot be opened: {error.strerror or error}",
+            "name another `storage`",
+        ) from None
+
+
+def _hidden(url: str) -> str:
+    """Return a URL without its password."""
+    scheme, mark, rest = url.partition("://")
+    user, at, host = rest.rpartition("@")
+    name = user.partition(":")[0]
+    return f"{scheme}{mark}{name}{at}{host}"
+
+
+def _storage(storage: Any) -> BaseStorage:
+    found: BaseStorage = storage
+    return found

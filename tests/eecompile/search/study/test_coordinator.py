@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eecompile.search.study.coordinator import Outcome
+from eecompile.search.study.record import Record
+from tests.eecompile.search.study.toy import Toy, search
+
+ROOT = Path(__file__).parents[4]
+
+
+def facts(outcomes: list[Outcome]) -> list[Any]:
+    return [(o.candidate, o.params, {k: v for k, v in o.result.items() if k != "seconds"}) for o in outcomes]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    folder = tmp_path_factory.mktemp("whole")
+    return facts(search(folder, Toy(folder / "log"), 12))
+
+
+def test_candidates_that_fail_or_break_a_constraint_are_told(whole: list[Any]) -> None:
+    results = [result for _, _, result in whole]
+    assert [number for number, _, _ in whole] == list(range(12))
+    assert all("points" in r or r["error"] == "x is y\ntake another" for r in results)
+    assert any(r.get("points") for r in results)
+
+
+def test_a_search_goes_on_where_it_was(tmp_path: Path, whole: list[Any]) -> None:
+    toy = Toy(tmp_path / "log")
+    assert facts(search(tmp_path, toy, 5)) == whole[:5]
+    assert facts(search(tmp_path, toy, 12)) == whole
+    assert facts(search(tmp_path, toy, 12)) == whole
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == len(set(lines)) == 12  # nothing was evaluated twice
+
+
+def test_batches_decide_and_workers_do_not(tmp_path: Path, whole: list[Any]) -> None:
+    found = facts(search(tmp_path, Toy(tmp_path / "log", 0.01), 12, workers=2))
+    assert found == whole
+    (tmp_path / "other").mkdir()
+    other = facts(search(tmp_path / "other", Toy(tmp_path / "log"), 12, batch=1))
+    assert [params for _, params, _ in other] != [params for _, params, _ in whole]
+
+
+def test_a_worker_that_dies_is_replaced_and_its_candidate_tried_again(
+    tmp_path: Path, whole: list[Any]
+) -> None:
+    assert facts(search(tmp_path, Toy(tmp_path / "log", deadly=4), 12, workers=2)) == whole
+    record = Record(f"sqlite:///{tmp_path / 'study.db'}", "toy")
+    assert [trial.user_attrs["attempt"] for trial in record.trials()] == [1] * 4 + [2] + [1] * 7
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_search_that_is_killed_again_and_again_ends_alike(
+    tmp_path: Path, whole: list[Any], workers: int
+) -> None:
+    """Killed outright at random moments, with all its workers, until it is over."""
+    rng, killed = random.Random(workers), 0
+    for _ in range(10):
+        command = [
+            sys.executable,
+            "-m",
+            "tests.eecompile.search.study.toy",
+            str(tmp_path),
+            "12",
+            str(workers),
+        ]
+        process = subprocess.Popen(command, cwd=ROOT)
+        try:
+            process.wait(rng.uniform(0.8, 2.0))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            killed += 1
+    time.sleep(0.5)  # workers notice
+    assert facts(search(tmp_path, Toy(tmp_path / "log"), 12)) == whole
+    assert killed > 0
+
+
+def test_rungs_train_on_what_adds_most(tmp_path: Path) -> None:
+    found = search(tmp_path, Toy(tmp_path / "log"), 8, batch=8, rungs=3)
+    lines = [tuple(map(int, line.split())) for line in (tmp_path / "log").read_text().splitlines()]
+    per_rung = [sorted(number for number, rung in lines if rung == k) for k in range(3)]
+    promising = [o.candidate for o in found if o.points]
+    assert per_rung[0] == list(range(8))
+    assert len(per_rung[1]) == min(4, len(promising)) and set(per_rung[1]) <= set(promising)
+    assert len(per_rung[2]) == 2 and set(per_rung[2]) <= set(per_rung[1])
+    for outcome in found:
+        if outcome.candidate in per_rung[2]:
+            assert 3 * outcome.points[0]["a"] == outcome.params["x"]
+    again = search(tmp_path, Toy(tmp_path / "log"), 8, batch=8, rungs=3)
+    assert facts(again) == facts(found)
+
+
+def test_the_end_of_a_space_is_the_end(tmp_path: Path) -> None:
+    small = {"x": (0, 1, 2), "y": (1, 4)}
+    found = search(tmp_path, Toy(tmp_path / "log"), 100, batch=4, genes=small)
+    assert len(found) == 6

@@ -1,0 +1,79 @@
+"""A search whose candidates are worth something at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eecompile.search.study.coordinator import Coordinator, Course, Outcome
+from eecompile.search.study.front import GrowingFront
+from eecompile.search.study.proposals import Params, Proposals, Value
+from eecompile.search.study.record import Record
+from passes.errors import NoSolutionError
+
+GENES = {"x": tuple(range(6)), "y": tuple(range(6)), "kind": ("one", "two")}
+DIRECTIONS = ("minimize", "minimize")
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Points around (x, y), fewer for one kind; none where both are small.
+
+    Attributes:
+        log: A line is added to it for each evaluation that ends.
+        seconds: How long one takes.
+        deadly: The first time a candidate of this index is evaluated its process is killed.
+    """
+
+    log: Path
+    seconds: float = 0.0
+    deadly: int = -1
+
+    def __call__(self, candidate: int, params: Params, rung: int) -> dict[str, Any]:
+        x, y = float(params["x"]), float(params["y"])
+        time.sleep(self.seconds)
+        marker = self.log.with_suffix(f".{candidate}")
+        if candidate == self.deadly and not marker.exists():
+            marker.write_text("")
+            os.kill(os.getpid(), signal.SIGKILL)
+        with self.log.open("a") as stream:
+            stream.write(f"{candidate} {rung}\n")
+        if x + y < 2:
+            return {"points": [], "violation": 2 - x - y}
+        if x == y:
+            raise NoSolutionError("x is y", "take another")
+        better = 1 + rung
+        return {"points": [{"a": (x + k) / better, "b": (y - k) / better} for k in range(3)]}
+
+
+def search(
+    folder: Path,
+    toy: Toy,
+    trials: int,
+    *,
+    workers: int = 1,
+    batch: int = 3,
+    url: str = "",
+    rungs: int = 1,
+    genes: Mapping[str, Sequence[Value]] = GENES,
+) -> list[Outcome]:
+    """Run a toy search, or go on with it."""
+    folder.mkdir(exist_ok=True)
+    url = url or f"sqlite:///{folder / 'study.db'}"
+    record = Record.start(url, "toy", DIRECTIONS, {"seed": 0})
+    front = GrowingFront(("a", "b"), frozenset())
+    proposals = Proposals(genes, DIRECTIONS, "nsga2", 0, population=6)
+    course = Course(trials, batch, workers, rungs)
+    return Coordinator(record, proposals, front, toy, course).run()
+
+
+if __name__ == "__main__":
+    search(
+        Path(sys.argv[1]), Toy(Path(sys.argv[1]) / "log", 0.02), int(sys.argv[2]), workers=int(sys.argv[3])
+    )
