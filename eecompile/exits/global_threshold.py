@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eecompile.exits.additive_costs import AdditiveCosts
 from eecompile.exits.allowed import Allows, first_allowed, most_lost, neighbour_mean
 from passes.confidence import ConfidenceRule
 from passes.errors import InputError
@@ -40,30 +41,6 @@ BLOCKS = 48
 # Subsets that are bounded at once: their bits stay in the cache of a core.
 _WIDTH = 800
 _EPSILON = 1e-9
-
-
-@dataclass(frozen=True)
-class AdditiveCosts:
-    """What stages and heads add to a path; a path costs the product of its sums over all ``parts``.
-
-    Attributes:
-        stages: [mounts + 1, parts] of the backbone up to each mount from the one before, then to its end.
-        heads: [exits, parts] of each early exit's head, which every image pays that gets there.
-        finals: [finals, parts] of each final head.
-    """
-
-    stages: Float64
-    heads: Float64
-    finals: Float64
-
-    def paths(self, kept: Sequence[int], mounts: Sequence[int], final: int) -> Float64:
-        """Return the cost of the path to each kept exit and to the final head, [kept + 1]."""
-        reached = np.cumsum(self.stages, axis=0)
-        heads = np.cumsum(self.heads[list(kept)], axis=0) if kept else np.zeros((0, reached.shape[1]))
-        early = reached[[mounts[k] for k in kept]] + heads
-        last = reached[-1] + self.finals[final] + (heads[-1] if kept else 0.0)
-        paths: Float64 = np.concatenate([early, last[None]]).prod(axis=1)
-        return paths
 
 
 @dataclass(frozen=True)
@@ -101,9 +78,6 @@ class GlobalProblem:
     def __post_init__(self) -> None:
         if list(self.mounts) != sorted(self.mounts):
             raise ValueError("exits must be given from shallow to deep")
-        parts = (self.costs.stages, self.costs.heads, self.costs.finals)
-        if any((part < 0).any() for part in parts):
-            raise ValueError("no stage and no head costs less than nothing")
 
     @property
     def options(self) -> tuple[tuple[int | None, ...], ...]:

@@ -20,7 +20,8 @@ import time
 import numpy as np
 
 from eecompile.data.dataset import evenly
-from eecompile.exits.global_threshold import AdditiveCosts, GlobalProblem, solve_global
+from eecompile.exits.additive_costs import AdditiveCosts
+from eecompile.exits.global_threshold import GlobalProblem, solve_global
 from eecompile.exits.statistics import DropBound
 from eecompile.exits.thresholds import Limit, Observed, choose, leaves_at, reach_of
 from passes.confidence import MAX_SOFTMAX

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eecompile.exits import global_threshold
+from eecompile.exits.additive_costs import AdditiveCosts
 from eecompile.exits.allowed import Allows
 from eecompile.exits.global_threshold import (
-    AdditiveCosts,
     GlobalProblem,
     GlobalSolution,
     check_independent,
