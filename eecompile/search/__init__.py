@@ -1,0 +1,1 @@
+"""The hardware-aware search: which network is worth training, and what its exits are."""
