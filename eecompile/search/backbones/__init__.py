@@ -1,0 +1,1 @@
+"""Backbones that are searched: families of networks, and the user's own file."""

@@ -1,0 +1,52 @@
+"""Names of families to families: the built-in table and the entry points of installed packages."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+
+from eecompile.search.backbones.family import BackboneFamily
+from passes.errors import InputError, did_you_mean
+
+GROUP = "eecompile.backbones"
+BUILTIN = {
+    "ds_cnn": "eecompile.search.backbones.mobilenet_v1:DS_CNN",
+    "mobilenet_v1": "eecompile.search.backbones.mobilenet_v1:MOBILENET_V1",
+    "mobilenet_v2": "eecompile.search.backbones.mobilenet_v2:MOBILENET_V2",
+    "resnet": "eecompile.search.backbones.resnet:RESNET",
+    "resnet8": "eecompile.search.backbones.resnet:RESNET8",
+}
+
+
+def backbone_table() -> dict[str, str]:
+    """Return name of family -> ``module:attribute``; built-in names cannot be overridden."""
+    installed = {point.name: point.value for point in entry_points(group=GROUP)}
+    return dict(sorted({**installed, **BUILTIN}.items()))
+
+
+def backbone_family(name: str) -> BackboneFamily:
+    """Return the family called ``name``.
+
+    Raises:
+        InputError: Unknown name (with a suggestion), or an entry point that cannot be loaded.
+    """
+    table = backbone_table()
+    if name not in table:
+        hint = did_you_mean(name, table)
+        if name.endswith(".onnx"):
+            hint = f'a network of your own is said by file = "{name}" instead of family'
+        raise InputError(f"unknown backbone family '{name}'", hint)
+    module, _, attribute = table[name].partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        hint = "reinstall the package that provides it"
+        raise InputError(f"backbone '{name}' ({table[name]}) cannot be loaded: {error}", hint) from error
+    if not isinstance(found, BackboneFamily):
+        raise InputError(f"backbone '{name}' ({table[name]}) is not a BackboneFamily")
+    if found.name != name:
+        raise InputError(
+            f"backbone '{name}' ({table[name]}) calls itself '{found.name}'",
+            "an entry point and its family have one name",
+        )
+    return found

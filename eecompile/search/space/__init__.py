@@ -1,0 +1,1 @@
+"""The space that is searched, as a TOML file says it."""

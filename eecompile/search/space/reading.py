@@ -1,0 +1,113 @@
+"""The file of a space: TOML, read with a path in each complaint."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from eecompile.search.space.choices import Table, first_complaint, shown
+from eecompile.search.space.searched_backbones import TABLE, OwnBackbone, read_backbones
+from eecompile.search.space.space import Space
+from eecompile.search.space.tables import (
+    ACCURACY,
+    ConstraintsTable,
+    ExitsTable,
+    MappingTable,
+    ObjectivesTable,
+    PrecisionTable,
+    PruningTable,
+    SamplerTable,
+    TrainingTable,
+)
+from passes.errors import InputError, did_you_mean
+
+_TABLES: Mapping[str, type[Table]] = {
+    "exits": ExitsTable,
+    "precision": PrecisionTable,
+    "pruning": PruningTable,
+    "mapping": MappingTable,
+    "objectives": ObjectivesTable,
+    "constraints": ConstraintsTable,
+    "training": TrainingTable,
+    "sampler": SamplerTable,
+}
+Read = TypeVar("Read", bound=Table)
+
+
+def read_space(path: Path) -> Space:
+    """Return the space that a TOML file describes.
+
+    Raises:
+        InputError: No such file, no TOML, an unknown key, or a wrong value, with its path and what to do.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}", "give the TOML file of a search space") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}", "give the TOML file of a search space") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is not TOML: {error}", "example of a line: width = [8, 16]") from None
+    try:
+        return _space(data, path)
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}", error.hint) from None
+
+
+def _space(data: Mapping[str, Any], path: Path) -> Space:
+    for key in data:
+        if key not in (TABLE, *_TABLES):
+            raise InputError(f"{key}: unknown table", did_you_mean(key, (TABLE, *_TABLES)))
+    if TABLE not in data:
+        raise InputError(
+            f"{TABLE}: is missing", f'add [{TABLE}] with family = "resnet", or file = "model.onnx"'
+        )
+    backbones = read_backbones(data[TABLE], path.parent)
+    tables = {name: _table(kind, data.get(name, {}), name) for name, kind in _TABLES.items()}
+    space = Space(path.name, backbones, **tables)  # type: ignore[arg-type]
+    _check_together(space)
+    return space
+
+
+def _table(kind: type[Read], given: object, name: str) -> Read:
+    if not isinstance(given, dict):
+        raise InputError(
+            f"{name}: expected a table of keys with values, not {shown(given)}", f"write [{name}]"
+        )
+    for key in given:
+        if key not in kind.model_fields:
+            raise InputError(f"{name}.{key}: unknown key", did_you_mean(key, kind.model_fields))
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        raise first_complaint(error, name) from None
+
+
+def _check_together(space: Space) -> None:
+    """Refuse what says nothing, or nothing new, beside another table."""
+    bounded = space.constraints.min_accuracy is not None or space.constraints.max_drop is not None
+    if ACCURACY not in space.objectives.front and not bounded:
+        raise InputError(
+            "objectives.front: without accuracy the smallest network is the best",
+            "add 'accuracy', or say how accurate networks must be: constraints.min_accuracy or max_drop",
+        )
+    if space.exits.at_most == 0 and space.constraints.max_final_ratio not in (None, 1.0):
+        raise InputError(
+            "constraints.max_final_ratio: without exits (exits.at_most = 0) all images reach the final one",
+            "leave it away, or allow exits",
+        )
+    if isinstance(space.backbones, OwnBackbone) and space.exits.final_heads != (None,):
+        raise InputError("exits.final_heads: a network of your own keeps its classifier", "leave it away")
+    if space.training.inherit and (isinstance(space.backbones, OwnBackbone) or space.designs == 1):
+        raise InputError(
+            "training.inherit: there are no siblings to start from", "leave it away, or give genes choices"
+        )
+    if space.exits.at_most == 0 and any(width is not None for width in space.precision.heads):
+        raise InputError(
+            "precision.heads: without exits (exits.at_most = 0) there are no heads of early exits",
+            "leave it away",
+        )

@@ -1,0 +1,156 @@
+"""The file of a space: each wrong value is told with its path and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eecompile.search.space.reading import read_space
+from passes.errors import InputError
+from tests.eecompile.search.space.files import EXAMPLES, SMALL, space_of
+
+ALONE = '[backbone]\nfamily = "resnet"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("exits = 3", "exits: expected a table of keys with values, not 3", "[exits]"),
+        ("[exist]", "exist: unknown table", "'exits'"),
+        ("[exits]\nhead = ['linear']", "exits.head: unknown key", "'heads'"),
+        ("[exits]\nheads = []", "exits.heads: is empty", "one value or more"),
+        (
+            "[exits]\nheads = ['linear', 'conv', 'linaer']",
+            "exits.heads[2]: unknown head 'linaer'",
+            "'linear'",
+        ),
+        (
+            "[exits]\nheads = ['conv{kernel=4}']",
+            "exits.heads[0]: head 'conv': gene 'kernel' cannot be '4'",
+            "3, 5",
+        ),
+        ("[exits]\nheads = ['linear', 'linear']", "exits.heads: 'linear' is there twice", "once"),
+        ("[exits]\nheads = ['auto']", "exits.heads[0]: 'auto' is not one head", "families"),
+        (
+            "[exits]\nheads = 'linear{reuse=logits}'",
+            "exits.heads: head 'linear{reuse=logits}' reads",
+            "reuse",
+        ),
+        (
+            "[exits]\nheads = [{family = 'conf'}]",
+            "exits.heads[0]: `family` of a head cannot be 'conf'",
+            "'conv'",
+        ),
+        ("[exits]\nheads = [{kernel = 3}]", "exits.heads[0]: `family` of a head is missing", "conv"),
+        (
+            "[exits]\nheads = [{family = 'conv', kernel = [3, 7]}]",
+            "exits.heads[0]: head 'conv': gene",
+            "3, 5",
+        ),
+        (
+            "[exits]\nheads = [{family = 'conv', kernel = []}]",
+            "exits.heads[0]: `kernel` is empty",
+            "one value",
+        ),
+        ("[exits]\nmounts = 'some'", "exits.mounts: cannot be 'some'", "all"),
+        ("[exits]\nmounts = 0", "exits.mounts: cannot be 0", "at_most = 0"),
+        ("[exits]\nmounts = [1, -1]", "exits.mounts: -1 is no index", "from 0"),
+        ("[exits]\nmounts = [1, 1]", "exits.mounts: '1' is there twice", "once"),
+        ("[exits]\nat_most = -1", "exits.at_most: must be at least 0, not -1", ""),
+        (
+            "[exits]\nat_most = 0\nheads = 'linear'",
+            "exits: without exits (at_most = 0) `heads` would",
+            "leave",
+        ),
+        ("[exits]\nconfidence = 'sure'", "exits.confidence: unknown confidence rule 'sure'", "known"),
+        ("[exits]\nthresholds = 'one'", "exits.thresholds: cannot be 'one'", "global"),
+        (
+            "[exits]\nthresholds = 'global'\nconfidence = 'patience'",
+            "exits: one threshold for all",
+            "individual",
+        ),
+        ("[precision]\nbackbone = [8, 16]", "precision.backbone[1]: cannot be 16", "2 to 8"),
+        ("[precision]\nheads = '8'", "precision.heads: cannot be '8'", "usual"),
+        ("[precision]\nplacement = ['auto', 'mixed']", "precision.placement[1]: cannot be 'mixed'", "auto"),
+        ("[pruning]\ngoal = ['none', 'cycles=30%']", "pruning.goal[1]: cannot be 'cycles=30%'", "-30%"),
+        (
+            "[pruning]\ngoal = ['cycles=-15%', 'cycles=-15.0%']",
+            "pruning.goal: 'cycles=-15%' is there twice",
+            "once",
+        ),
+        ("[objectives]\nfront = 'edp'", "objectives.front: has 1 entries, and at least 2", ""),
+        (
+            "[objectives]\nfront = ['accuracy', 'edpp']",
+            "objectives.front[1]: unknown objective 'edpp'",
+            "'edp'",
+        ),
+        ("[objectives]\nfront = ['edp', 'memory']", "objectives.front: without accuracy", "max_drop"),
+        ("[constraints]\nmax_final_ratio = 2", "constraints.max_final_ratio: must be at most 1, not 2", ""),
+        ("[constraints]\nmax_macs = nan", "constraints.max_macs: expected a finite number", ""),
+        ("[constraints]\nmax_drop = true", "constraints.max_drop: expected a number, not true", ""),
+        (
+            "[constraints]\nmax_final_ratio = 0.5\n[exits]\nat_most = 0",
+            "constraints.max_final_ratio: without",
+            "exits",
+        ),
+        ("[precision]\nheads = 8\n[exits]\nat_most = 0", "precision.heads: without exits", "leave it away"),
+        ("[training]\nepochs = '8'", "training.epochs: expected a whole number, not '8'", ""),
+        ("[training]\nrungs = [4, 2]\nepochs = 8", "training: `rungs` must rise", "[2, 4]"),
+        (
+            "[training]\nrungs = [2, 4]\nepochs = 4",
+            "training: the last of `rungs` (4) is not less",
+            "epochs = 8",
+        ),
+        (
+            "[training]\nrungs = [2, 4]",
+            "training: the last of `rungs` (4) is not less than `epochs` (absent)",
+            "",
+        ),
+        ("[training]\nrungs = [0, 4]", "training.rungs[0]: cannot be 0", "1 at least"),
+        (
+            "[training]\nkeep = 0.5",
+            "training: without `rungs` `keep` would change nothing",
+            "leave `keep` away",
+        ),
+        (
+            "[training]\nquantize = 'ptq'\nqat_epochs = 3",
+            'training: with quantize = "ptq" `qat_epochs`',
+            "leave",
+        ),
+        ("[sampler]\nname = 'tpe'\npopulation = 9", 'sampler: with name = "tpe" `population` would', "leave"),
+        ("[sampler]\nname = 'nsga'", "sampler.name: cannot be 'nsga'", "'nsga2'"),
+    ],
+)
+def test_wrong_values(text: str, message: str, hint: str, tmp_path: Path) -> None:
+    # keys of the root stand before all tables
+    with pytest.raises(InputError) as error:
+        space_of(tmp_path, *(("", f"{text}\n{SMALL}") if text[0] != "[" else (text, SMALL)))
+    assert error.value.message.removeprefix(f"{tmp_path / 'space.toml'}: ").startswith(message)
+    assert hint in error.value.hint
+
+
+def test_siblings_are_needed_to_inherit(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"training\.inherit: there are no siblings"):
+        space_of(tmp_path, "[training]\ninherit = true", ALONE)
+    assert space_of(tmp_path, "[training]\ninherit = true").training.inherit
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[backbone\n", "is not TOML"), (b"\xff", "cannot be read"), (b"[exits]\n", "backbone: is missing"),
+        (None, "there is no file"),
+    ],
+)  # fmt: skip
+def test_what_is_no_space(content: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "space.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_space(path)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("search_*.toml")), ids=lambda path: path.stem)
+def test_examples_are_read(path: Path) -> None:
+    assert read_space(path).where == path.name
