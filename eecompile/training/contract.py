@@ -9,9 +9,10 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
+from eecompile.cache.content import hash_of, network_hash
 from eecompile.data.dataset import Split
 from eecompile.runtime.preprocess import Preprocess
-from eecompile.training.checkpoint import Checkpoints, hash_of, network_hash
+from eecompile.training.checkpoint import Checkpoints
 from eecompile.training.recipe import JointRecipe, Recipe
 
 WATCHED = 2000

@@ -235,7 +235,8 @@ class TrainingTable(Table):
         rungs: Epochs after which only the best go on (successive halving), rising and less than ``epochs``.
         keep: Share of the designs that goes on at a rung.
         inherit: A design starts from the weights of the nearest trained sibling.
-        final_epochs: Of fine-tuning each point of the front; 0: none.
+        finalists: So many points of the front are trained on, evenly along it, and measured on test.
+        final_epochs: Of fine-tuning each of them; 0: none.
         quantize: How finalists get their integers: ``ptq`` or ``qat``.
         qat_epochs: Of that training; ``None``: what the recipe says.
     """
@@ -244,6 +245,7 @@ class TrainingTable(Table):
     rungs: Annotated[tuple[int, ...], choices(_rung)] = ()
     keep: Annotated[float, Field(gt=0, lt=1)] = 0.5
     inherit: bool = False
+    finalists: Annotated[int, Field(ge=1)] = 8
     final_epochs: Annotated[int | None, Field(ge=0)] = None
     quantize: Literal["ptq", "qat"] = "qat"
     qat_epochs: Annotated[int | None, Field(ge=1)] = None

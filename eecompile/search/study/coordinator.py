@@ -29,7 +29,7 @@ MOST_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class Course:
+class SearchCourse:
     """How a search is run.
 
     Attributes:
@@ -93,7 +93,7 @@ class Coordinator:
         proposals: Proposals,
         front: GrowingFront,
         evaluate: Evaluate,
-        course: Course,
+        course: SearchCourse,
         watch: Watch = lambda outcomes, front: None,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -200,7 +200,7 @@ class Coordinator:
 
     def _tell(self, trial: FrozenTrial, params: Params) -> None:
         """Tell the sampler, the front and the record what became of a candidate."""
-        result = self._record.result(trial) or {}
+        result = {"rung": int(trial.user_attrs[RUNG]), **(self._record.result(trial) or {})}
         outcome = Outcome(trial.number, params, result)
         values = None
         if outcome.points:

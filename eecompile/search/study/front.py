@@ -71,12 +71,16 @@ class GrowingFront:
         self.points = [found[k] for k in sorted(kept.tolist())]
 
     @property
-    def volume(self) -> float:
-        """Hypervolume up to the reference, as a share of the box from the best of each objective to it."""
-        if self.reference is None:
+    def share(self) -> float:
+        """Hypervolume up to the reference, as a share of the box between that and what nothing is better than.
+
+        That is no cost at all, and all answers right.
+        """
+        if self.reference is None or not self.points:
             return 0.0
+        ideal = np.array([-1.0 if name in self.maximised else 0.0 for name in self.objectives])
         rows = self.vectors([point for _, point in self.points])
-        return hypervolume(rows, self.reference)
+        return hypervolume(rows, self.reference) / float(np.prod(self.reference - ideal))
 
     def _corner(self, rows: Float64) -> Float64:
         """Return the reference: what was told, or the worst of the first candidate, a tenth beyond."""

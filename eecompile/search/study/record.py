@@ -86,7 +86,13 @@ class Record:
         self.identity: dict[str, Any] = attributes[_IDENTITY]
 
     @staticmethod
-    def start(url: str, name: str, directions: Sequence[str], identity: Mapping[str, object]) -> Record:
+    def start(
+        url: str,
+        name: str,
+        directions: Sequence[str],
+        identity: Mapping[str, object],
+        settled: Mapping[str, object] | None = None,
+    ) -> Record:
         """Start a study, or open the one that is there.
 
         Args:
@@ -94,6 +100,7 @@ class Record:
             name: Of the study.
             directions: ``minimize`` or ``maximize``, of each objective.
             identity: What the study is of; one that is of something else is refused, and said of what.
+            settled: What a new one is started with; one that is there goes on with its own.
         """
         optuna = import_optuna()
         storage = open_storage(url)
@@ -106,7 +113,7 @@ class Record:
             attributes = storage.get_study_user_attrs(made)
             if _FORM_OF not in attributes and not storage.get_all_trials(made, deepcopy=False):
                 # New, or of a process that was killed before it had written this.
-                storage.set_study_user_attr(made, _IDENTITY, dict(identity))
+                storage.set_study_user_attr(made, _IDENTITY, {**(settled or {}), **identity})
                 storage.set_study_user_attr(made, _FORM_OF, FORM)
         record = Record(url, name, storage)
         for key, value in identity.items():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eecompile.data.dataset import evenly
 from eecompile.quantization.calibration import IMAGES
 from eecompile.training.augment import Augmentation
-from eecompile.training.checkpoint import hash_of
+from eecompile.cache.content import hash_of
 from eecompile.training.contract import Course, TrainingImages, TrainingLog, watched
 from eecompile.training.device import Device
 from eecompile.training.fresh_weights import relative_rates

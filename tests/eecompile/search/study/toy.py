@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eecompile.search.study.coordinator import Coordinator, Course, Outcome
+from eecompile.search.study.coordinator import Coordinator, SearchCourse, Outcome
 from eecompile.search.study.front import GrowingFront
 from eecompile.search.study.proposals import Params, Proposals, Value
 from eecompile.search.study.record import Record
@@ -69,7 +69,7 @@ def search(
     record = Record.start(url, "toy", DIRECTIONS, {"seed": 0})
     front = GrowingFront(("a", "b"), frozenset())
     proposals = Proposals(genes, DIRECTIONS, "nsga2", 0, population=6)
-    course = Course(trials, batch, workers, rungs)
+    course = SearchCourse(trials, batch, workers, rungs)
     return Coordinator(record, proposals, front, toy, course).run()
 
 

@@ -1,0 +1,206 @@
+"""Finalists: points of the front whose networks are trained on by themselves, scheduled in full, measured on test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from eecompile.exits.statistics import wilson_interval
+from eecompile.exits.thresholds import leaves_at
+from eecompile.run.prepare import cost_of
+from eecompile.search.study.proposals import Params
+from eecompile.search.worth.evaluation import DesignEvaluation
+from eecompile.search.worth.inner_front import KEYS, inner_front
+from eecompile.search.worth.integers import Float32, logits_of
+from eecompile.search.worth.part_costs import PartCosts, part_costs
+from passes.confidence import confidence_rule
+from passes.exits.chain import keep_exits, set_rules, set_thresholds
+from passes.model.writing import save
+from passes.state import copy_graph, state_of
+from targets.evaluation.paths import Cost
+from targets.evaluation.report import CostReport
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A point of the front as it came out.
+
+    Attributes:
+        point: As it stands in ``front.json``.
+        network: The float network with its exits, thresholds and rules.
+    """
+
+    point: dict[str, Any]
+    network: gs.Graph
+
+
+def finish(
+    evaluation: DesignEvaluation,
+    trial: int,
+    params: Params,
+    rung: int,
+    point: Mapping[str, Any],
+    progress: Callable[[str], None],
+) -> Finalist:
+    """Train the network of a point on, quantize it, choose thresholds anew on val, and measure it on test, once.
+
+    Args:
+        evaluation: Of the search.
+        trial: Index of the candidate.
+        params: Its genes.
+        rung: How far its supernet was trained.
+        point: Of its inner front.
+        progress: Told a line now and then.
+    """
+    design = evaluation.space.design(params)
+    supernet = evaluation.supernets.trained(design, rung)
+    network = keep_exits(supernet, [item["name"] for item in point["exits"]])
+    _train_on(evaluation, network, progress)
+    told = [confidence_rule(item["confidence"]) for item in point["exits"]]
+    numbers, images = evaluation.numbers, evaluation.images
+    answering = network
+    if numbers.quantized:
+        calibrated = numbers.calibrated(copy_graph(network), design.wish, images)
+        _train_integers(evaluation, calibrated, network, progress)
+        answering = numbers.lowered(calibrated)
+    costed = numbers.assigned(network, design.wish)
+    val = logits_of(answering, images.dataset.val, images)
+    chosen = _chosen(evaluation, costed, val, told, point)
+    kept = [item["name"] for item in chosen["exits"]]
+    final, answering = keep_exits(network, kept), keep_exits(answering, kept)
+    rules = [confidence_rule(item["confidence"]) for item in chosen["exits"]]
+    set_rules(final, [*rules, state_of(final).exits[-1].confidence])
+    thresholds = [np.float32(item["threshold"]) for item in chosen["exits"]]
+    set_thresholds(final, [float(value) for value in thresholds])
+    ratios = [*(item["ratio"] for item in chosen["exits"]), chosen["final_ratio"]]
+    report = cost_of(
+        keep_exits(costed, kept), evaluation.target, evaluation.question.objective, ratios=ratios
+    )
+    correct = _correct_on_test(evaluation, answering, rules, thresholds)
+    figures = _figures(report, ratios)
+    summed = {key: chosen[key] for key in figures if key in chosen}
+    found = {
+        "trial": trial,
+        "accuracy_val": chosen["accuracy_val"],
+        "accuracy": float(correct.mean()),
+        "accuracy_ci95": list(wilson_interval(int(correct.sum()), len(correct))),
+        **figures,
+        "memory_bytes": chosen["memory_bytes"],
+        "exits": chosen["exits"],
+        "final_ratio": chosen["final_ratio"],
+        "design": design.text,
+        "params": dict(params),
+        "before": {key: point[key] for key in ("accuracy_val", *figures)},
+        "summed": summed,
+        "feasible": True,
+    }
+    return Finalist(found, final)
+
+
+def _train_on(
+    evaluation: DesignEvaluation, network: gs.Graph, progress: Callable[[str], None]
+) -> None:
+    """Fine-tune a network with the exits it has, in place."""
+    epochs = evaluation.space.training.final_epochs
+    if epochs == 0:
+        return
+    from eecompile.training.checkpoint import NOWHERE
+    from eecompile.training.contract import Course, TrainingImages
+    from eecompile.training.joint import train_jointly
+    from eecompile.training.recipe import FRESH
+
+    images = evaluation.images
+    recipe = replace(FRESH, rate=FRESH.rate / 4, samples=FRESH.samples // 4)
+    if epochs is not None:
+        recipe = replace(recipe, epochs=epochs)
+    given = TrainingImages(images.dataset.train, images.dataset.val, images.preprocess)
+    train_jointly(network, given, recipe, Course(evaluation.question.seed, progress, NOWHERE), [])
+
+
+def _train_integers(
+    evaluation: DesignEvaluation, calibrated: gs.Graph, network: gs.Graph, progress: Callable[[str], None]
+) -> None:
+    """Train a calibrated network for its integers, in place, where the space asks for it."""
+    from eecompile.training.recipe import QAT, QUANTIZED
+
+    training, images = evaluation.space.training, evaluation.images
+    if training.quantize != QAT:
+        return
+    from eecompile.training.checkpoint import NOWHERE
+    from eecompile.training.contract import Course, TrainingImages
+    from eecompile.training.integers.quantized import train_quantized
+
+    recipe = QUANTIZED if training.qat_epochs is None else replace(QUANTIZED, epochs=training.qat_epochs)
+    given = TrainingImages(images.dataset.train, images.dataset.val, images.preprocess)
+    course = Course(evaluation.question.seed, progress, NOWHERE)
+    train_quantized(calibrated, network, given, recipe, course)
+
+
+def _chosen(
+    evaluation: DesignEvaluation,
+    network: gs.Graph,
+    val: tuple[Float32, ...],
+    rules: Sequence[Any],
+    point: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the point of the trained network that is as accurate on val as its plan and costs least.
+
+    Where none is as accurate it is the most accurate one.
+    """
+    space = evaluation.space
+    costs = part_costs(network, lambda graph: cost_of(graph, evaluation.target, evaluation.question.objective))
+    found: list[dict[str, Any]] = []
+    for rule in dict.fromkeys(rules) or space.exits.confidence[:1]:
+        found += inner_front(
+            network,
+            val,
+            evaluation.images.dataset.val.y,
+            costs,
+            [rule],
+            space.objectives.front,
+            space.constraints,
+        ).points
+    if not found:
+        return dict(point)
+    costly = next(KEYS[name] for name in space.objectives.front if name != "accuracy")
+    enough = [item for item in found if item["accuracy_val"] >= point["accuracy_val"] - 1e-12]
+    if enough:
+        return min(enough, key=lambda item: (item[costly], -item["accuracy_val"]))
+    return max(found, key=lambda item: (item["accuracy_val"], -item[costly]))
+
+
+def _correct_on_test(
+    evaluation: DesignEvaluation, network: gs.Graph, rules: Sequence[Any], thresholds: Sequence[np.float32]
+) -> Any:
+    """Return whether each test image is answered rightly where it leaves, [n]."""
+    test = evaluation.images.dataset.test
+    logits = logits_of(network, test, evaluation.images)
+    sure = [rule.evaluate(z, logits[:k]) for k, (rule, z) in enumerate(zip(rules, logits[:-1], strict=True))]
+    confidence = np.stack(sure) if sure else np.zeros((0, len(test)), np.float32)
+    where = leaves_at(confidence, thresholds)
+    answers = np.stack([z.argmax(axis=1) for z in logits])
+    return answers[where, np.arange(len(where))] == test.y
+
+
+def _figures(report: CostReport, ratios: Sequence[float]) -> dict[str, float]:
+    """Return the figures of a schedule, expected over the images."""
+    mean = Cost.mean([path.cost for path in report.exits], ratios)
+    return {
+        "edp_j_cycles": mean.edp_j_cycles,
+        "energy_pj": mean.energy_pj,
+        "latency_cycles": mean.latency_cycles,
+        "macs": mean.macs,
+        "worst_latency_cycles": float(report.total.latency_cycles),
+    }
+
+
+def write_network(finalist: Finalist, folder: Path) -> Path:
+    """Write the float network of a finalist, with its exits, thresholds and rules; return where."""
+    folder.mkdir(parents=True, exist_ok=True)
+    point = finalist.point
+    return save(finalist.network, folder / f"trial_{point['trial']}_{point['point']}.onnx", "N")

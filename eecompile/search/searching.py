@@ -1,0 +1,282 @@
+"""One search from its space to its front."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eecompile.run_files.directory import write_json
+from eecompile.search.finalists import Finalist, finish, write_network
+from eecompile.search.space.space import Space
+from eecompile.search.study.coordinator import Coordinator, Outcome, SearchCourse
+from eecompile.search.study.front import GrowingFront
+from eecompile.search.study.proposals import Params, Proposals
+from eecompile.search.study.record import Record
+from eecompile.search.worth.evaluation import DesignEvaluation, Question
+from eecompile.search.worth.inner_front import ACCURACY, KEYS
+from passes.errors import InputError
+from passes.files import write_atomic
+
+SCHEMA_VERSION = 1
+STUDY = "study.db"
+SPACE = "space.toml"
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What is asked of a search.
+
+    Attributes:
+        question: What is asked of each design.
+        trials: Designs in all.
+        out: Its folder.
+        workers: Processes of this machine.
+        storage: URL of the study; empty: a file in ``out``.
+        resume: It goes on with the study that is there.
+    """
+
+    question: Question
+    trials: int
+    out: Path
+    workers: int = 1
+    storage: str = ""
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search gives back.
+
+    Attributes:
+        out: Its folder.
+        front: As in ``front.json``.
+        outcomes: What became of each design.
+        seconds: Wall time.
+    """
+
+    out: Path
+    front: dict[str, Any]
+    outcomes: Sequence[Outcome]
+    seconds: float
+
+    @property
+    def found(self) -> bool:
+        """Whether there is any network that keeps all constraints."""
+        return bool(self.front["points"])
+
+
+def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchResult:
+    """Run a search, or go on with it, and write its folder.
+
+    Raises:
+        InputError: A space, data or storage that is wrong; a study that is there and not asked for.
+    """
+    began = time.perf_counter()
+    evaluation = DesignEvaluation(options.question, progress)
+    space = evaluation.space
+    space.check_on(evaluation.target)
+    _check_supported(space)
+    objectives = space.objectives.front
+    directions = ["maximize" if name == ACCURACY else "minimize" for name in objectives]
+    url = options.storage or f"sqlite:///{(options.out / STUDY).absolute()}"
+    record = _record(options, evaluation, url, directions)
+    front = GrowingFront(
+        tuple(KEYS[name] for name in objectives),
+        frozenset({KEYS[ACCURACY]}),
+        _reference(evaluation),
+    )
+    proposals = Proposals(
+        {gene.name: gene.choices for gene in space.genes},
+        directions,
+        space.sampler.name,
+        options.question.seed,
+        space.sampler.population if space.sampler.name == "nsga2" else space.sampler.startup,
+        active=lambda params: active_genes(space, params),
+        size=space.designs,
+    )
+    rungs = len(evaluation.supernets.epochs)
+    course = SearchCourse(options.trials, int(record.identity["batch"]), options.workers, rungs, space.training.keep)
+    watch = _Watch(options.trials, space, progress)
+    outcomes = Coordinator(record, proposals, front, evaluation, course, watch, progress).run()
+    record.close()
+    finalists = _finalists(evaluation, outcomes, front, progress)
+    found = _written(options, space, outcomes, finalists, front)
+    return SearchResult(options.out, found, outcomes, time.perf_counter() - began)
+
+
+def active_genes(space: Space, params: Params) -> Params:
+    """Return the genes that count: those of families that were not chosen do not."""
+    chosen = params.get("backbone.family")
+    return {gene.name: params[gene.name] for gene in space.genes if gene.of in ("", chosen)}
+
+
+def _check_supported(space: Space) -> None:
+    """Refuse what the cached answers of a supernet cannot say."""
+    for rule in space.exits.confidence:
+        if rule.reads_before or rule.unfitted:
+            raise InputError(
+                f"exits.confidence: '{rule}' is fitted to its exit, or reads the exits before it, which are other "
+                "ones in each network",
+                "search with max_softmax, margin or entropy, and give the rule to `run` afterwards",
+            )
+
+
+def _record(options: SearchOptions, evaluation: DesignEvaluation, url: str, directions: Sequence[str]) -> Record:
+    """Return the record of the search: a new one, or that which it goes on with."""
+    question, out = options.question, options.out
+    text = question.space.read_bytes()
+    identity: dict[str, object] = {
+        "space": hashlib.sha256(text).hexdigest(),
+        "target": question.target,
+        "objective": question.objective.name,
+        "images": evaluation.images.hash,
+        "seed": question.seed,
+        "quantized": question.quantized,
+    }
+    name = f"{question.space.stem}-{question.target}"
+    begun = (out / SPACE).exists()
+    if begun and not options.resume:
+        raise InputError(
+            f"{out} holds a search already", "go on with it with `resume`, or name another folder with `out`"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {out}: {error.strerror}", "choose a folder you may write to"
+        ) from None
+    batch = options.workers * (4 if len(evaluation.supernets.epochs) > 1 else 1)
+    record = Record.start(url, name, directions, identity, {"batch": batch})
+    write_atomic(out / SPACE, text)
+    return record
+
+
+def _reference(evaluation: DesignEvaluation) -> Any:
+    """Return what each objective is worst at: no right answer, and the costs of the largest designs' static."""
+    corners = evaluation.space.corners().values()
+    worst: dict[str, float] = {KEYS[ACCURACY]: 0.0}
+    for design in corners:
+        costs = evaluation.costs(design)
+        static = costs.static
+        figures = {
+            "edp_j_cycles": static.edp_j_cycles,
+            "latency_cycles": static.latency_cycles,
+            "energy_pj": static.energy_pj,
+            "macs": static.macs,
+            "worst_latency_cycles": 2 * static.latency_cycles,
+            "memory_bytes": 2 * max(costs.memory),
+        }
+        worst = {key: max(value, worst.get(key, 0.0)) for key, value in figures.items()} | {
+            KEYS[ACCURACY]: 0.0
+        }
+    return np.array([worst[KEYS[name]] for name in evaluation.space.objectives.front])
+
+
+class _Watch:
+    """Tells how far a search is."""
+
+    def __init__(self, trials: int, space: Space, progress: Callable[[str], None]) -> None:
+        self._trials, self._space, self._progress = trials, space, progress
+        self._began, self._first = time.perf_counter(), -1
+
+    def __call__(self, outcomes: Sequence[Outcome], front: GrowingFront) -> None:
+        done = len(outcomes)
+        if self._first < 0:
+            self._first = done - 1
+        spent = time.perf_counter() - self._began
+        left = spent / (done - self._first) * (min(self._trials, self._space.designs) - done)
+        last = outcomes[-1]
+        if last.points:
+            best = max(point[KEYS[ACCURACY]] for point in last.points)
+            what = f"up to {100 * best:.1f} % on val, {len(last.points)} points"
+        elif "error" in last.result:
+            what = str(last.result["error"]).partition("\n")[0]
+        else:
+            what = "keeps not all constraints"
+        self._progress(
+            f"trial {last.candidate} ({done} of {self._trials}): {what}; front of {len(front.points)}, "
+            f"hypervolume {front.share:.4f}, {_minutes(left)} left"
+        )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _finalists(
+    evaluation: DesignEvaluation,
+    outcomes: Sequence[Outcome],
+    front: GrowingFront,
+    progress: Callable[[str], None],
+) -> list[Finalist]:
+    """Return the finalists: points evenly along the front, each trained on and measured on test."""
+    most = evaluation.space.training.finalists
+    rows = front.vectors([point for _, point in front.points])
+    order = np.argsort(rows[:, 0], kind="stable") if len(rows) else np.zeros(0, np.int64)
+    chosen = order[np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))]
+    found = []
+    for place, number in enumerate(chosen.tolist()):
+        trial, point = front.points[number]
+        progress(f"finalist {place + 1} of {len(chosen)}: trial {trial}")
+        outcome = outcomes[trial]
+        rung = int(outcome.result.get("rung", 0))
+        finalist = finish(evaluation, trial, outcome.params, rung, point, progress)
+        finalist.point["point"] = place
+        found.append(finalist)
+    return found
+
+
+def _written(
+    options: SearchOptions,
+    space: Space,
+    outcomes: Sequence[Outcome],
+    finalists: Sequence[Finalist],
+    front: GrowingFront,
+) -> dict[str, Any]:
+    """Write ``front.json``, ``trials.json`` and the networks of the front; return the first."""
+    last = GrowingFront(front.objectives, front.maximised, front.reference)
+    for finalist in finalists:
+        last.take(finalist.point["trial"], [finalist.point])
+    kept = [point for _, point in last.points]
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "objectives": list(space.objectives.front),
+        "target": options.question.target,
+        "data": options.question.data,
+        "seed": options.question.seed,
+        "trials_done": len(outcomes),
+        "hypervolume": front.share,
+        "points": sorted(kept, key=lambda point: (-point["accuracy_val"], point["trial"])),
+    }
+    for finalist in finalists:
+        if finalist.point in kept:
+            write_network(finalist, options.out / "networks")
+    trials = [
+        {"trial": o.candidate, "params": dict(o.params), **o.result} for o in outcomes
+    ]
+    write_json(options.out / "trials.json", {"schema_version": SCHEMA_VERSION, "trials": trials})
+    write_json(options.out / "front.json", document)
+    return document
+
+
+def read_front(folder: Path) -> dict[str, Any]:
+    """Return the front of a search.
+
+    Raises:
+        InputError: There is none, or it cannot be read.
+    """
+    path = folder / "front.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no finished search", "run `search` to its end first") from None
+    except ValueError:
+        raise InputError(f"{path} is no JSON", "run `search` with `resume` again") from None
+    return found

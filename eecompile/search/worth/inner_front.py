@@ -1,0 +1,219 @@
+"""The front of one supernet: over its subsets of exits, heads, confidence rules and thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_graphsurgeon as gs
+from numpy.typing import NDArray
+
+from eecompile.exits.additive_costs import AdditiveCosts
+from eecompile.exits.answers import right
+from eecompile.exits.front_problem import ACCURACY, FrontLimits, FrontProblem
+from eecompile.exits.statistics import DropBound
+from eecompile.exits.subset_front import FrontPoint, SubsetFront, global_front
+from eecompile.exits.thresholds import Limit
+from eecompile.search.space.tables import ConstraintsTable
+from eecompile.search.worth.part_costs import EDP, ENERGY, LATENCY, MACS, PartCosts
+from passes.confidence import ConfidenceRule
+from passes.state import Exit, state_of
+
+Float32 = NDArray[np.float32]
+MOST_POINTS = 64
+"""So many points of a front are kept, evenly over it, both ends among them."""
+KEYS = {
+    ACCURACY: "accuracy_val",
+    EDP: "edp_j_cycles",
+    LATENCY: "latency_cycles",
+    ENERGY: "energy_pj",
+    MACS: "macs",
+    "worst_latency": "worst_latency_cycles",
+    "memory": "memory_bytes",
+}
+"""What an objective is called in files."""
+# Largest expected figures that can be asked for, by the key of the constraint.
+_MOST = {
+    "max_edp_j_cycles": EDP,
+    "max_latency_cycles": LATENCY,
+    "max_energy_pj": ENERGY,
+    "max_macs": MACS,
+}
+
+
+@dataclass(frozen=True)
+class InnerFront:
+    """What a supernet holds.
+
+    Attributes:
+        points: As they stand in files, those that keep all constraints.
+        why: Constraints that no network keeps: name, what it is at least (of shares and accuracy: at best),
+            and what is asked.
+        violation: By how much they are broken, as shares of what is asked, added up.
+        networks: How many networks were looked at.
+    """
+
+    points: list[dict[str, Any]]
+    why: list[dict[str, Any]]
+    violation: float
+    networks: int
+
+
+@dataclass(frozen=True)
+class TriedExit:
+    """An exit that may be kept: a head on a mount, and the rule it decides by."""
+
+    exit: Exit
+    number: int
+    rule: ConfidenceRule
+
+
+def inner_front(
+    graph: gs.Graph,
+    logits: Sequence[Float32],
+    labels: NDArray[np.int64],
+    costs: PartCosts,
+    rules: Sequence[ConfidenceRule],
+    objectives: tuple[str, ...],
+    constraints: ConstraintsTable,
+    most_exits: int | None = None,
+) -> InnerFront:
+    """Return the front of a supernet on the images it answered.
+
+    Args:
+        graph: The supernet.
+        logits: What its exits answered, the final one last.
+        labels: What is right.
+        costs: Of its parts.
+        rules: Each exit may decide by any of these.
+        objectives: Two or three.
+        constraints: What all points keep.
+        most_exits: Early exits of a network; ``None``: as many as there are mounts.
+    """
+    exits = [
+        TriedExit(item, number, rule)
+        for number, item in enumerate(state_of(graph).exits[:-1])
+        for rule in rules
+    ]
+    images = len(labels)
+    problem = FrontProblem(
+        np.array([told.rule.evaluate(logits[told.number], ()) for told in exits], np.float32).reshape(-1, images),
+        np.array([right(logits[told.number], labels) for told in exits], bool).reshape(-1, images),
+        tuple(costs.mounts[told.number] for told in exits),
+        right(logits[-1], labels)[None],
+        right(logits[-1], labels),
+        {name: _of_rules(figure, exits) for name, figure in costs.figures.items()},
+        objectives,
+        _limits(constraints, objectives, images),
+        memory=lambda kept, _final: costs.memory_of([exits[k].number for k in kept]),
+    )
+    front = global_front(problem)
+    points = [
+        _point(item, exits, problem, costs)
+        for item in front.points
+        if most_exits is None or len(item.kept) <= most_exits
+    ]
+    broken = list(_broken(points, constraints))
+    kept = [point for point in points if not list(_broken([point], constraints))]
+    why = [] if kept else [*_out_of_reach(front, problem), *broken]
+    return InnerFront(_thinned(kept), why, sum(item["excess"] for item in why), front.subsets)
+
+
+def _of_rules(costs: AdditiveCosts, exits: Sequence[TriedExit]) -> AdditiveCosts:
+    """Return costs where a head is there once for each rule."""
+    heads = costs.heads[[told.number for told in exits]]
+    return AdditiveCosts(costs.stages, heads.reshape(len(exits), costs.stages.shape[1]), costs.finals)
+
+
+def _limits(constraints: ConstraintsTable, objectives: Sequence[str], images: int) -> FrontLimits:
+    allows = None
+    if constraints.max_drop is not None:
+        limit, bound = Limit(constraints.max_drop, optimistic=True), DropBound(images)
+
+        def allows(lost: NDArray[Any], gained: NDArray[Any]) -> NDArray[np.bool_]:
+            return limit.allows(bound, lost, gained)
+
+    figure = next((name for name in objectives if name in (EDP, LATENCY, ENERGY, MACS)), EDP)
+    return FrontLimits(
+        constraints.max_final_ratio,
+        constraints.max_cost_ratio,
+        figure,
+        constraints.max_worst_latency_cycles,
+        constraints.max_memory_bytes,
+        allows,
+    )
+
+
+def _point(
+    item: FrontPoint, exits: Sequence[TriedExit], problem: FrontProblem, costs: PartCosts
+) -> dict[str, Any]:
+    """Return a point as it stands in files."""
+    found: dict[str, Any] = {KEYS[ACCURACY]: item.accuracy}
+    found |= {key: float(item.figures[name]) for name, key in KEYS.items() if name in item.figures}
+    early = []
+    for position, threshold, ratio in zip(item.kept, item.thresholds, item.ratios, strict=False):
+        told = exits[position]
+        never = told.rule.never if threshold is None else threshold
+        early.append(
+            {
+                "name": told.exit.name,
+                "mount": told.exit.mount,
+                "head": "" if told.exit.head is None else told.exit.head.name,
+                "confidence": str(told.rule),
+                "threshold": float(never),
+                "ratio": float(ratio),
+            }
+        )
+    found["exits"] = early
+    found["final_ratio"] = float(item.ratios[-1])
+    static = problem.static_costs[problem.limits.figure]
+    found["cost_ratio"] = float(item.figures[problem.limits.figure]) / static
+    found["static_accuracy_val"] = float(problem.static.mean())
+    return found
+
+
+def _broken(points: Sequence[Mapping[str, Any]], constraints: ConstraintsTable) -> Iterator[dict[str, Any]]:
+    """Yield the constraints on expected figures that none of the points keeps."""
+    if not points:
+        return
+    for key, name in _MOST.items():
+        asked = getattr(constraints, key)
+        least = min(float(point[KEYS[name]]) for point in points)
+        if asked is not None and least > asked:
+            yield {"constraint": key, "reached": least, "asked": asked, "excess": least / asked - 1}
+    asked = constraints.min_accuracy
+    best = max(float(point[KEYS[ACCURACY]]) for point in points)
+    if asked is not None and best < asked:
+        yield {"constraint": "min_accuracy", "reached": best, "asked": asked, "excess": 1 - best / asked}
+
+
+def _out_of_reach(front: SubsetFront, problem: FrontProblem) -> Iterator[dict[str, Any]]:
+    """Yield the limits that no network keeps at whatever threshold, each on its own."""
+    if front.points:
+        return
+    limits = problem.limits
+    asked = {
+        "max_final_ratio": ("final_ratio", limits.final_ratio),
+        "max_cost_ratio": ("cost_ratio", limits.cost_ratio),
+        "max_worst_latency_cycles": ("worst_latency", limits.worst_latency),
+        "max_memory_bytes": ("memory", limits.memory),
+    }
+    alone = False
+    for key, (name, most) in asked.items():
+        least = front.least.get(name)
+        if most is not None and least is not None and least > most * (1 + 1e-9):
+            alone = True
+            yield {"constraint": key, "reached": float(least), "asked": most, "excess": least / most - 1}
+    if not alone:
+        kept = [key for key, (_, most) in asked.items() if most is not None]
+        kept += ["max_drop"] if limits.allows is not None else []
+        yield {"constraint": " with ".join(kept), "reached": None, "asked": None, "excess": 1e-3}
+
+
+def _thinned(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if len(points) <= MOST_POINTS:
+        return points
+    chosen = np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int))
+    return [points[k] for k in chosen]

@@ -1,0 +1,132 @@
+"""What stages and heads of a supernet cost, so that the cost of every network in it is a sum.
+
+Schedules of networks with one exit each say it: the way to a mount, and what a head adds. On targets whose layers
+run whole and one after the other the sums are exact; elsewhere layers of a network win or lose from each other,
+and what is found is scheduled again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnx_graphsurgeon as gs
+from numpy.typing import NDArray
+
+from eecompile.exits.additive_costs import AdditiveCosts
+from eecompile.exits.subset_costs import SubsetCosts
+from passes.state import state_of
+from targets.evaluation.paths import Cost
+from targets.evaluation.report import CostReport
+from targets.schedule.machine import OUTER
+
+Float64 = NDArray[np.float64]
+EDP, LATENCY, ENERGY, MACS = "edp", "latency", "energy", "macs"
+_J_PER_PJ = 1e-12
+
+
+@dataclass(frozen=True)
+class PartCosts:
+    """Costs of the parts of a supernet.
+
+    Attributes:
+        mounts: Of each early exit the number of its mount, not falling.
+        figures: edp (J·cycles), latency (cycles), energy (pJ) and macs, as sums over the parts.
+        static: Of the network without early exits.
+        memory: Bytes that lie in all stores of the chip together at most: of the network without early exits,
+            and of that with each exit alone. Of several exits it is taken to be the largest of theirs.
+    """
+
+    mounts: tuple[int, ...]
+    figures: dict[str, AdditiveCosts]
+    static: Cost
+    memory: tuple[float, ...]
+
+    def memory_of(self, kept: Sequence[int]) -> float:
+        """Return the bytes that a network with some of the exits needs."""
+        return max(self.memory[0], *(self.memory[1 + k] for k in kept)) if kept else self.memory[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the cache keeps it."""
+        parts = {
+            name: [part.tolist() for part in (costs.stages, costs.heads, costs.finals)]
+            for name, costs in self.figures.items()
+        }
+        return {
+            "mounts": list(self.mounts),
+            "figures": parts,
+            "static": asdict(self.static),
+            "memory": list(self.memory),
+        }
+
+    @staticmethod
+    def from_json(found: Mapping[str, Any]) -> PartCosts:
+        """Return what :meth:`to_json` wrote."""
+        figures = {
+            name: AdditiveCosts(*(np.array(part, np.float64) for part in parts))
+            for name, parts in found["figures"].items()
+        }
+        return PartCosts(
+            tuple(found["mounts"]), figures, Cost(**found["static"]), tuple(found["memory"])
+        )
+
+
+def part_costs(graph: gs.Graph, cost: Callable[[gs.Graph], CostReport]) -> PartCosts:
+    """Return what the parts of a supernet cost.
+
+    Args:
+        graph: The network with all exits.
+        cost: Schedules a network.
+
+    Raises:
+        NoSolutionError: The target cannot run one of them.
+    """
+    exits = state_of(graph).exits[:-1]
+    tensors = list(dict.fromkeys(item.mount for item in exits))
+    mounts = tuple(tensors.index(item.mount) for item in exits)
+    costs = SubsetCosts(graph, [None] * len(exits), lambda network, _ratios, _speculate: cost(network))
+    static = costs.of(()).total
+    memory = [_peak(costs.of(()))]
+    whole = _amounts(static)
+    heads, ways = np.zeros((len(exits), 3)), np.zeros((len(exits), 3))
+    for k in range(len(exits)):
+        alone, total = (_amounts(path.cost) for path in costs.of((k,)).exits)
+        memory.append(_peak(costs.of((k,))))
+        heads[k] = np.maximum(total - whole, 0.0)
+        ways[k] = np.maximum(alone - heads[k], 0.0)
+    reached = np.zeros((len(tensors) + 1, 3))
+    for number in range(len(tensors)):
+        reached[number] = ways[[k for k, at in enumerate(mounts) if at == number]].min(axis=0)
+    reached[-1] = whole
+    reached = np.minimum(np.maximum.accumulate(reached, axis=0), whole)
+    stages = np.diff(reached, axis=0, prepend=0.0)
+    finals = np.zeros((1, 3))
+
+    def summed(*columns: int, scale: float = 1.0) -> AdditiveCosts:
+        scales = np.array([scale] + [1.0] * (len(columns) - 1))
+        parts = [part[:, columns] * scales for part in (stages, heads, finals)]
+        return AdditiveCosts(*(part.reshape(len(part), len(columns)) for part in parts))
+
+    return PartCosts(
+        mounts,
+        {
+            MACS: summed(0),
+            LATENCY: summed(1),
+            ENERGY: summed(2),
+            EDP: summed(2, 1, scale=_J_PER_PJ),
+        },
+        static,
+        tuple(memory),
+    )
+
+
+def _amounts(cost: Cost) -> Float64:
+    return np.array([cost.macs, cost.latency_cycles, cost.energy_pj], np.float64)
+
+
+def _peak(report: CostReport) -> float:
+    """Return the bytes that lie in the stores of the chip at most, each at its own worst moment."""
+    stores = report.schedule.memories.items()
+    return sum(profile.peak_bits for name, profile in stores if name != OUTER) / 8
