@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from eecompile.verbs.given_lists import exits_given, layers_given, numbers, texts
 from eecompile.verbs.option_rules import check_given
+from eecompile.verbs.search import cache, search, why
 from passes.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from targets.network.layer import Bits
 
 __all__ = [
+    "cache",
     "compare",
     "cost",
     "doctor",
@@ -40,7 +42,9 @@ __all__ = [
     "quantize",
     "report",
     "run",
+    "search",
     "targets",
+    "why",
 ]
 
 AUTO = "auto"

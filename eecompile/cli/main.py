@@ -12,6 +12,7 @@ from typing import Annotated, ParamSpec
 
 import typer
 
+from eecompile.cli import search_verbs
 from eecompile.cli.guard import complain, guarded, timed_progress
 from eecompile.cli.options import (
     BITS,
@@ -458,6 +459,10 @@ def doctor(as_json: JSON = False) -> None:
     if not diagnosis.healthy:
         raise SystemExit(1)
 
+
+search = _verb(search_verbs.search)
+why = _verb(search_verbs.why)
+cache = _verb(search_verbs.cache)
 
 if __name__ == "__main__":
     main()

@@ -10,20 +10,27 @@ from typing import Any
 import numpy as np
 import onnx_graphsurgeon as gs
 
+from eecompile.cache.key import Key
 from eecompile.exits.statistics import wilson_interval
 from eecompile.exits.thresholds import leaves_at
 from eecompile.run.prepare import cost_of
+from eecompile.search.space.design import Design
 from eecompile.search.study.proposals import Params
 from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.inner_front import KEYS, inner_front
 from eecompile.search.worth.integers import Float32, logits_of
-from eecompile.search.worth.part_costs import PartCosts, part_costs
+from eecompile.search.worth.part_costs import part_costs
+from eecompile.search.worth.supernet import bytes_of_graph, graph_of_bytes
 from passes.confidence import confidence_rule
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.model.writing import save
 from passes.state import copy_graph, state_of
 from targets.evaluation.paths import Cost
 from targets.evaluation.report import CostReport
+
+
+FORM = 1
+"""Of how finalists are trained: another one makes other networks."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +65,10 @@ def finish(
         progress: Told a line now and then.
     """
     design = evaluation.space.design(params)
-    supernet = evaluation.supernets.trained(design, rung)
-    network = keep_exits(supernet, [item["name"] for item in point["exits"]])
-    _train_on(evaluation, network, progress)
+    names = [item["name"] for item in point["exits"]]
+    network, answering = _networks(evaluation, design, rung, names, progress)
     told = [confidence_rule(item["confidence"]) for item in point["exits"]]
     numbers, images = evaluation.numbers, evaluation.images
-    answering = network
-    if numbers.quantized:
-        calibrated = numbers.calibrated(copy_graph(network), design.wish, images)
-        _train_integers(evaluation, calibrated, network, progress)
-        answering = numbers.lowered(calibrated)
     costed = numbers.assigned(network, design.wish)
     val = logits_of(answering, images.dataset.val, images)
     chosen = _chosen(evaluation, costed, val, told, point)
@@ -78,9 +79,7 @@ def finish(
     thresholds = [np.float32(item["threshold"]) for item in chosen["exits"]]
     set_thresholds(final, [float(value) for value in thresholds])
     ratios = [*(item["ratio"] for item in chosen["exits"]), chosen["final_ratio"]]
-    report = cost_of(
-        keep_exits(costed, kept), evaluation.target, evaluation.question.objective, ratios=ratios
-    )
+    report = cost_of(keep_exits(costed, kept), evaluation.target, evaluation.objective, ratios=ratios)
     correct = _correct_on_test(evaluation, answering, rules, thresholds)
     figures = _figures(report, ratios)
     summed = {key: chosen[key] for key in figures if key in chosen}
@@ -102,9 +101,48 @@ def finish(
     return Finalist(found, final)
 
 
-def _train_on(
-    evaluation: DesignEvaluation, network: gs.Graph, progress: Callable[[str], None]
-) -> None:
+def _networks(
+    evaluation: DesignEvaluation,
+    design: Design,
+    rung: int,
+    names: Sequence[str],
+    progress: Callable[[str], None],
+) -> tuple[gs.Graph, gs.Graph]:
+    """Return a network with some exits of a supernet, trained on, in float and as it answers; kept in the cache."""
+    numbers, training = evaluation.numbers, evaluation.space.training
+    parts = {
+        "form": FORM,
+        "supernet": evaluation.supernets.key(design, rung).digest,
+        "exits": list(names),
+        "epochs": training.final_epochs,
+        "seed": evaluation.question.seed,
+    }
+
+    def train() -> bytes:
+        network = keep_exits(evaluation.supernets.trained(design, rung), names)
+        _train_on(evaluation, network, progress)
+        return bytes_of_graph(network)
+
+    title = f"{design.text} with {len(names)} exits"
+    network = graph_of_bytes(evaluation.cache.get(Key.of("finalist", parts, title), train))
+    if not numbers.quantized:
+        return network, network
+    parts |= {
+        "numbers": evaluation.numbers_text(design),
+        "quantize": training.quantize,
+        "qat_epochs": training.qat_epochs,
+    }
+
+    def lower() -> bytes:
+        calibrated = numbers.calibrated(copy_graph(network), design.wish, evaluation.images)
+        _train_integers(evaluation, calibrated, network, progress)
+        return bytes_of_graph(numbers.lowered(calibrated))
+
+    lowered = graph_of_bytes(evaluation.cache.get(Key.of("finalist-integers", parts, title), lower))
+    return network, lowered
+
+
+def _train_on(evaluation: DesignEvaluation, network: gs.Graph, progress: Callable[[str], None]) -> None:
     """Fine-tune a network with the exits it has, in place."""
     epochs = evaluation.space.training.final_epochs
     if epochs == 0:
@@ -153,7 +191,7 @@ def _chosen(
     Where none is as accurate it is the most accurate one.
     """
     space = evaluation.space
-    costs = part_costs(network, lambda graph: cost_of(graph, evaluation.target, evaluation.question.objective))
+    costs = part_costs(network, lambda graph: cost_of(graph, evaluation.target, evaluation.objective))
     found: list[dict[str, Any]] = []
     for rule in dict.fromkeys(rules) or space.exits.confidence[:1]:
         found += inner_front(

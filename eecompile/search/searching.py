@@ -71,6 +71,16 @@ class SearchResult:
         """Whether there is any network that keeps all constraints."""
         return bool(self.front["points"])
 
+    @property
+    def nearest(self) -> int | None:
+        """The design that breaks constraints least, where none keeps them all."""
+        broken = [o for o in self.outcomes if not o.points and "error" not in o.result]
+        return min(broken, key=lambda o: float(o.result["violation"])).candidate if broken else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the front as one JSON document."""
+        return {**self.front, "out": str(self.out), "seconds": round(self.seconds, 1)}
+
 
 def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchResult:
     """Run a search, or go on with it, and write its folder.
@@ -83,7 +93,7 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
     space = evaluation.space
     space.check_on(evaluation.target)
     _check_supported(space)
-    objectives = space.objectives.front
+    objectives = evaluation.objectives
     directions = ["maximize" if name == ACCURACY else "minimize" for name in objectives]
     url = options.storage or f"sqlite:///{(options.out / STUDY).absolute()}"
     record = _record(options, evaluation, url, directions)
@@ -102,7 +112,9 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
         size=space.designs,
     )
     rungs = len(evaluation.supernets.epochs)
-    course = SearchCourse(options.trials, int(record.identity["batch"]), options.workers, rungs, space.training.keep)
+    course = SearchCourse(
+        options.trials, int(record.identity["batch"]), options.workers, rungs, space.training.keep
+    )
     watch = _Watch(options.trials, space, progress)
     outcomes = Coordinator(record, proposals, front, evaluation, course, watch, progress).run()
     record.close()
@@ -128,17 +140,21 @@ def _check_supported(space: Space) -> None:
             )
 
 
-def _record(options: SearchOptions, evaluation: DesignEvaluation, url: str, directions: Sequence[str]) -> Record:
+def _record(
+    options: SearchOptions, evaluation: DesignEvaluation, url: str, directions: Sequence[str]
+) -> Record:
     """Return the record of the search: a new one, or that which it goes on with."""
     question, out = options.question, options.out
     text = question.space.read_bytes()
     identity: dict[str, object] = {
         "space": hashlib.sha256(text).hexdigest(),
         "target": question.target,
-        "objective": question.objective.name,
+        "objective": evaluation.objective.name,
         "images": evaluation.images.hash,
         "seed": question.seed,
         "quantized": question.quantized,
+        "hardware": question.hardware,
+        "fixed_heads": question.fixed_heads,
     }
     name = f"{question.space.stem}-{question.target}"
     begun = (out / SPACE).exists()
@@ -176,7 +192,7 @@ def _reference(evaluation: DesignEvaluation) -> Any:
         worst = {key: max(value, worst.get(key, 0.0)) for key, value in figures.items()} | {
             KEYS[ACCURACY]: 0.0
         }
-    return np.array([worst[KEYS[name]] for name in evaluation.space.objectives.front])
+    return np.array([worst[KEYS[name]] for name in evaluation.objectives])
 
 
 class _Watch:
@@ -241,7 +257,8 @@ def _written(
     front: GrowingFront,
 ) -> dict[str, Any]:
     """Write ``front.json``, ``trials.json`` and the networks of the front; return the first."""
-    last = GrowingFront(front.objectives, front.maximised, front.reference)
+    names = tuple(KEYS[name] for name in space.objectives.front)
+    last = GrowingFront(names, front.maximised)
     for finalist in finalists:
         last.take(finalist.point["trial"], [finalist.point])
     kept = [point for _, point in last.points]
@@ -258,9 +275,7 @@ def _written(
     for finalist in finalists:
         if finalist.point in kept:
             write_network(finalist, options.out / "networks")
-    trials = [
-        {"trial": o.candidate, "params": dict(o.params), **o.result} for o in outcomes
-    ]
+    trials = [{"trial": o.candidate, "params": dict(o.params), **o.result} for o in outcomes]
     write_json(options.out / "trials.json", {"schema_version": SCHEMA_VERSION, "trials": trials})
     write_json(options.out / "front.json", document)
     return document

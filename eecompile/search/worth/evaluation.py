@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,12 @@ from targets.contract.registry import load_target
 from targets.contract.target import Target
 from targets.evaluation.report import CostReport
 from targets.evaluation.scheduling import Wishes
-from targets.objective import Objective
+from targets.objective import Objective, objective_named
 
 FORM = 1
 """Of how answers and costs are found out: another one finds others."""
+_OF_SCHEDULES = ("edp", "latency", "energy")
+_BY_SCHEDULE = (*_OF_SCHEDULES, "worst_latency", "memory")
 LAYERS = "layers"
 """The schedule whose costs are sums, where a target has it."""
 
@@ -44,24 +46,26 @@ class Question:
     Attributes:
         space: File of the space.
         target: Name of the accelerator.
-        objective: What schedules minimise.
         data: Images.
         preprocess: Rule, or ``auto``.
         seed: Of all that is random.
         cache: Folder of the cache.
         cache_bytes: How large it may be.
         quantized: Networks are quantized; else they answer in float.
+        hardware: Costs are those of the target; else MACs stand for them while designs are compared.
+        fixed_heads: Only the first head of the space is used.
     """
 
     space: Path
     target: str
-    objective: Objective
     data: str
     preprocess: str
     seed: int
     cache: Path
     cache_bytes: int
     quantized: bool = True
+    hardware: bool = True
+    fixed_heads: bool = False
 
 
 @dataclass
@@ -86,7 +90,25 @@ class DesignEvaluation:
     @cached_property
     def space(self) -> Space:
         """What is searched."""
-        return read_space(self.question.space)
+        space = read_space(self.question.space)
+        if self.question.fixed_heads:
+            space = replace(space, exits=space.exits.model_copy(update={"heads": space.exits.heads[:1]}))
+        return space
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What schedules minimise: what the space says, else the first cost of its front."""
+        told = self.space.mapping.objective
+        named = [told] if told else [name for name in self.space.objectives.front if name in _OF_SCHEDULES]
+        return objective_named((*named, "edp")[0])
+
+    @cached_property
+    def objectives(self) -> tuple[str, ...]:
+        """What designs are compared by while they are searched."""
+        front = self.space.objectives.front
+        if self.question.hardware:
+            return front
+        return tuple(dict.fromkeys("macs" if name in _BY_SCHEDULE else name for name in front))
 
     @cached_property
     def target(self) -> Target:
@@ -109,7 +131,7 @@ class DesignEvaluation:
     @cached_property
     def numbers(self) -> Numbers:
         """With which numbers networks compute."""
-        return Numbers(self.target, self.question.objective.for_schedules, self.question.quantized)
+        return Numbers(self.target, self.objective.for_schedules, self.question.quantized)
 
     @cached_property
     def supernets(self) -> Supernets:
@@ -149,7 +171,7 @@ class DesignEvaluation:
             self.images.dataset.val.y,
             costs,
             space.exits.confidence,
-            space.objectives.front,
+            self.objectives,
             space.constraints,
             space.exits.at_most,
         )
@@ -165,7 +187,7 @@ class DesignEvaluation:
             "form": FORM,
             "target": self.question.target,
             "at": "" if self.target.operating_point is None else self.target.operating_point.name,
-            "objective": self.question.objective.name,
+            "objective": self.objective.name,
             "design": design.text,
             "exits": [f"{item.name} {item.mount} {item.head}" for item in state_of(graph).exits[:-1]],
             "shape": list(self.images.shape),
@@ -178,7 +200,7 @@ class DesignEvaluation:
     def quick(self, graph: gs.Graph) -> CostReport:
         """Return the costs of a network by the schedule whose costs are sums."""
         mode = LAYERS if LAYERS in self.target.schedules else ""
-        return cost_of(graph, self.target, self.question.objective, wishes=Wishes(mode))
+        return cost_of(graph, self.target, self.objective, wishes=Wishes(mode))
 
     def answers(self, design: Design, rung: int) -> tuple[gs.Graph, tuple[Float32, ...]]:
         """Return the supernet of a design, trained up to a rung, and what it answers on val."""
@@ -186,7 +208,7 @@ class DesignEvaluation:
         parts = {
             "form": FORM,
             "supernet": self.supernets.key(design, rung).digest,
-            "numbers": self._numbers_text(design),
+            "numbers": self.numbers_text(design),
         }
         key = Key.of("answers", parts, f"{design.text}, rung {rung}")
         return graph, unpacked(self.cache.get(key, lambda: packed(self._answered(graph, design))))
@@ -198,13 +220,12 @@ class DesignEvaluation:
         calibrated = numbers.calibrated(copy_graph(graph), design.wish, self.images)
         return logits_of(numbers.lowered(calibrated), val, self.images)
 
-    def _numbers_text(self, design: Design) -> str:
+    def numbers_text(self, design: Design) -> str:
+        """Return what its answers depend on beside the weights of its supernet."""
         if not self.numbers.quantized:
             return "float"
-        return f"{self.question.target} {self.question.objective.name} {design.wish}"
+        return f"{self.question.target} {self.objective.name} {design.wish}"
 
 
 def _silent(text: str) -> None:
     """Drop a line of progress."""
-
-

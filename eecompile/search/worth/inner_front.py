@@ -99,7 +99,9 @@ def inner_front(
     ]
     images = len(labels)
     problem = FrontProblem(
-        np.array([told.rule.evaluate(logits[told.number], ()) for told in exits], np.float32).reshape(-1, images),
+        np.array([told.rule.evaluate(logits[told.number], ()) for told in exits], np.float32).reshape(
+            -1, images
+        ),
         np.array([right(logits[told.number], labels) for told in exits], bool).reshape(-1, images),
         tuple(costs.mounts[told.number] for told in exits),
         right(logits[-1], labels)[None],

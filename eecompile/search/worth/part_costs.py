@@ -68,9 +68,7 @@ class PartCosts:
             name: AdditiveCosts(*(np.array(part, np.float64) for part in parts))
             for name, parts in found["figures"].items()
         }
-        return PartCosts(
-            tuple(found["mounts"]), figures, Cost(**found["static"]), tuple(found["memory"])
-        )
+        return PartCosts(tuple(found["mounts"]), figures, Cost(**found["static"]), tuple(found["memory"]))
 
 
 def part_costs(graph: gs.Graph, cost: Callable[[gs.Graph], CostReport]) -> PartCosts:

@@ -97,8 +97,7 @@ class Supernets:
     def trained(self, design: Design, rung: int) -> gs.Graph:
         """Return the supernet of a design, trained up to a rung; from the cache if it is there."""
         key = self.key(design, rung)
-        data = self.cache.get(key, lambda: _bytes_of(self._train(design, rung, key)))
-        return from_model(onnx.load_model_from_string(data), design.backbone)
+        return graph_of_bytes(self.cache.get(key, lambda: bytes_of_graph(self._train(design, rung, key))))
 
     @property
     def _own(self) -> bool:
@@ -131,6 +130,12 @@ class Supernets:
         return trained
 
 
-def _bytes_of(graph: gs.Graph) -> bytes:
+def bytes_of_graph(graph: gs.Graph) -> bytes:
+    """Return a network as the cache keeps it: a model file."""
     data: bytes = to_model(graph).SerializeToString(deterministic=True)
     return data
+
+
+def graph_of_bytes(data: bytes) -> gs.Graph:
+    """Return the network that was kept."""
+    return from_model(onnx.load_model_from_string(data), "a network of the cache")

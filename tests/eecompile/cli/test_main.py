@@ -44,6 +44,9 @@ VERBS = (
     "passes",
     "doctor",
     "export",
+    "search",
+    "why",
+    "cache",
 )
 
 

@@ -46,6 +46,12 @@ ALWAYS = {
     "targets": {"as_json"},
     "passes": {"as_json"},
     "doctor": {"as_json"},
+    "search": {
+        "data", "target", "out", "trials", "seed", "workers", "storage", "resume", "preprocess", "cache",
+        "dry_run", "no_hardware", "no_quantization", "fixed_heads", "as_json",
+    },
+    "why": {"trial", "as_json"},
+    "cache": {"cache", "prune", "as_json"},
 }  # fmt: skip
 VALUES = {
     "max_drop": 1.0, "optimistic": True, "min_gain": 2.0, "preprocess": "auto", "seed": 0, "head": "auto",

@@ -1,0 +1,106 @@
+"""The verbs of a search: `search`, `why` and `cache`; registered in `eecompile.cli.main`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eecompile.cli.guard import timed_progress
+from eecompile.cli.options import DATA, JSON, PREPROCESS, SEED, TARGET
+
+CACHE = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        help="Folder of what is kept between searches. [default: $EECOMPILE_CACHE, or the user's cache]",
+    ),
+]
+
+
+def search(
+    space: Annotated[Path, typer.Argument(metavar="SPACE", help="The space, TOML; see docs/search.md.")],
+    data: DATA = None,
+    target: TARGET = "diana",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Folder of the search. [default: searches/SPACE-TARGET]"
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Designs in all, earlier runs included. [default: 20]")
+    ] = None,
+    seed: SEED = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes of this machine. [default: 1]")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where the study is kept: sqlite:///FILE, journal:FILE, grpc://HOST:PORT, or a database. "
+            "[default: a file in DIR]",
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the search that is in --out.")] = False,
+    preprocess: PREPROCESS = None,
+    cache: CACHE = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Train nothing: tell the space, costs of its corners, the time."),
+    ] = False,
+    no_hardware: Annotated[
+        bool, typer.Option("--no-hardware", help="Ablation: search by MACs; costs of the target come behind.")
+    ] = False,
+    no_quantization: Annotated[
+        bool, typer.Option("--no-quantization", help="Ablation: judge designs by what they answer in float.")
+    ] = False,
+    fixed_heads: Annotated[
+        bool, typer.Option("--fixed-heads", help="Ablation: use only the first head of the space.")
+    ] = False,
+    as_json: JSON = False,
+) -> None:
+    """Design early-exit networks for an accelerator.
+
+    Backbone, precision, exits, heads and thresholds are searched together; the front goes to --out.
+    """
+    from eecompile import api
+    from eecompile.cli import show_search, terminal
+
+    result = api.search(
+        space, data, target, out, trials, seed, workers, storage, resume, preprocess, cache, dry_run,
+        no_hardware, no_quantization, fixed_heads, progress=timed_progress(),
+    )  # fmt: skip
+    terminal.show(result, as_json, show_search.searched)
+    if not result.found:
+        raise typer.Exit(1)
+
+
+def why(
+    study: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a search.")],
+    trial: Annotated[int, typer.Option(metavar="N", help="Index of the design.")],
+    as_json: JSON = False,
+) -> None:
+    """Tell why a design of a search keeps not all constraints, and what would help."""
+    from eecompile import api
+    from eecompile.cli import show_search, terminal
+
+    terminal.show(api.why(study, trial), as_json, show_search.reason)
+
+
+def cache(
+    cache: CACHE = None,
+    prune: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Keep at most so much, the last used: 500MB, 2GiB, 0."),
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """List what is kept between searches, or keep less."""
+    from eecompile import api
+    from eecompile.cli import show_search, terminal
+
+    terminal.show(api.cache(cache, prune), as_json, show_search.cached)

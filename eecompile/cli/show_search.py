@@ -1,0 +1,121 @@
+"""What `search`, `why` and `cache` print when nobody asked for JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from eecompile.cli.terminal import bullets, line, table
+
+if TYPE_CHECKING:  # a verb loads only what it works with
+    from eecompile.search.dry_run import DryRun
+    from eecompile.search.searching import SearchResult
+    from eecompile.verbs.search import CacheList, TrialReason
+
+_SHOWN = 20  # entries of the cache
+
+
+def searched(out: Console, found: SearchResult | DryRun) -> None:
+    """Print the front of a search, or what it would do."""
+    if hasattr(found, "corners"):
+        _dry(out, found)
+        return
+    front = found.front
+    line(
+        out,
+        f"{front['trials_done']} designs on {front['target']}, {front['data']}, seed {front['seed']}; "
+        f"hypervolume {front['hypervolume']:.4f} on val",
+    )
+    out.print()
+    rows = [
+        (
+            f"{point['trial']}",
+            f"{100 * point['accuracy_val']:.1f}",
+            _interval(point),
+            f"{point['edp_j_cycles']:.3g}",
+            f"{point['latency_cycles']:,.0f}",
+            f"{point['energy_pj'] / 1e6:.3g}",
+            f"{len(point['exits'])}",
+        )
+        for point in front["points"]
+    ]
+    columns = ("trial", "val %", "test % [95 %]", "EDP J·cycles", "cycles", "µJ", "exits")
+    table(out, "Front: expected figures over the images", columns, rows, columns[1:])
+    if not rows:
+        line(out, "No network keeps all constraints.")
+        nearest = found.nearest
+        if nearest is not None:
+            line(out, f"The nearest is trial {nearest}: eecompile why {found.out} --trial {nearest}")
+    line(out, f"{found.seconds:.0f} s. Files: {found.out}")
+
+
+def reason(out: Console, found: TrialReason) -> None:
+    """Print what became of a design."""
+    line(out, f"Trial {found.trial} is {found.state}: {found.design}")
+    bullets(out, "What it breaks", [_broken(item) for item in found.reasons])
+    bullets(out, "What helps", [("", lever) for lever in found.levers])
+
+
+def cached(out: Console, found: CacheList) -> None:
+    """Print what is kept."""
+    if found.removed:
+        line(out, f"{found.removed} entries removed")
+    line(out, f"{found.folder}: {len(found.entries)} entries, {_size(found.bytes)}")
+    rows = [
+        (entry.kind, entry.title, _size(entry.bytes), _day(entry.used)) for entry in found.entries[:_SHOWN]
+    ]
+    if rows:
+        columns = ("kind", "what", "size", "used")
+        table(out, "The last used", columns, rows, ("size",))
+
+
+def _dry(out: Console, found: DryRun) -> None:
+    line(out, found.size)
+    out.print()
+    rows = [
+        (
+            corner.name,
+            f"{corner.figures['macs']:,.0f}",
+            f"{corner.figures['latency_cycles']:,.0f}",
+            f"{corner.figures['energy_pj'] / 1e6:.3g}",
+            f"{corner.exits}",
+            "" if corner.epoch_s is None else f"{corner.epoch_s:.2g}",
+        )
+        for corner in found.corners
+        if not corner.refusal
+    ]
+    columns = ("design", "MACs", "cycles", "µJ", "exits tried", "s per epoch")
+    table(out, "Corners of the space, without exits", columns, rows, columns[1:])
+    bullets(out, "Not on this target", [(c.name, c.refusal) for c in found.corners if c.refusal])
+    if found.seconds is not None:
+        low, high = (f"{seconds / 60:.1f}" for seconds in found.seconds)
+        line(out, f"Training {min(found.trials, found.designs)} designs takes {low} to {high} minutes here.")
+
+
+def _broken(item: Mapping[str, Any]) -> tuple[str, str]:
+    if item["what"]:
+        return "", str(item["what"])
+    if item["reached"] is None:
+        return str(item["constraint"]), "each can be kept, but not together"
+    return str(item["constraint"]), f"{item['reached']:.4g} at best, {item['asked']:.4g} asked"
+
+
+def _interval(point: Mapping[str, Any]) -> str:
+    low, high = point["accuracy_ci95"]
+    return f"{100 * point['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

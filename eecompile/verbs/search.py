@@ -1,0 +1,209 @@
+"""``search``, ``why`` and ``cache``: networks designed for an accelerator, what keeps a design out, what is kept.
+
+What they work with is loaded when they are called.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from passes.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from eecompile.cache.store import CacheEntry
+    from eecompile.search.dry_run import DryRun
+    from eecompile.search.searching import SearchResult
+
+Progress = Callable[[str], None]
+TRIALS = 20
+_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def _silent(text: str) -> None:
+    """Drop a line of progress."""
+
+
+def search(
+    space: Path | str,
+    data: str | None = None,
+    target: str = "diana",
+    out: Path | str | None = None,
+    trials: int | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    storage: str | None = None,
+    resume: bool = False,
+    preprocess: str | None = None,
+    cache: Path | str | None = None,
+    dry_run: bool = False,
+    no_hardware: bool = False,
+    no_quantization: bool = False,
+    fixed_heads: bool = False,
+    progress: Progress = _silent,
+) -> SearchResult | DryRun:
+    """Design early-exit networks for a target: backbone, precision, exits, heads and thresholds together.
+
+    Args:
+        space: File of the space that is searched, see docs/search.md.
+        data: Images, as `run` takes them.
+        target: Name of the accelerator.
+        out: Folder of the search; ``searches/<space>-<target>`` if absent.
+        trials: Designs in all, with those of earlier runs; 20 if absent.
+        seed: Seed of everything drawn at random; 0 if absent.
+        workers: Processes of this machine; 1 if absent. What is found depends on how many designs are asked
+            for at once, which is settled when a study is started, not on who works on them.
+        storage: Where the study is kept: ``sqlite:///FILE`` (in ``out`` if absent), ``journal:FILE``,
+            ``grpc://HOST:PORT`` or the URL of a database.
+        resume: Go on with the search that is in ``out``; the result is that of one that was not interrupted.
+        preprocess: ``auto`` (if absent) or a rule, as `run` has it.
+        cache: Folder of what is kept between searches; that of the user if absent.
+        dry_run: Nothing is trained: tell the space, what its corners cost, and how long it may take.
+        no_hardware: Search by MACs alone; what is found is then costed on the target.
+        no_quantization: Designs are judged by what they answer in float.
+        fixed_heads: Only the first head of the space is used.
+        progress: Called with one line of text per step.
+
+    Raises:
+        InputError: A space, data, storage or option that is wrong, or a search that is there already.
+    """
+    from eecompile.cache.store import MOST_BYTES, usual_folder
+    from eecompile.search.dry_run import tell_space
+    from eecompile.search.searching import SearchOptions
+    from eecompile.search.searching import search as run_search
+    from eecompile.search.worth.evaluation import Question
+
+    if data is None:
+        raise InputError("`data` is missing: designs are trained on images", "example: `data` digits")
+    for name, value in (("trials", trials), ("workers", workers)):
+        if value is not None and value < 1:
+            raise InputError(
+                f"`{name}` must be at least 1, not {value}", f"leave `{name}` away, or give more"
+            )
+    path = Path(space)
+    question = Question(
+        space=path,
+        target=target,
+        data=data,
+        preprocess="auto" if preprocess is None else preprocess,
+        seed=0 if seed is None else seed,
+        cache=usual_folder() if cache is None else Path(cache),
+        cache_bytes=MOST_BYTES,
+        quantized=not no_quantization,
+        hardware=not no_hardware,
+        fixed_heads=fixed_heads,
+    )
+    if dry_run:
+        return tell_space(question, TRIALS if trials is None else trials, progress)
+    folder = Path("searches") / f"{path.stem}-{target}" if out is None else Path(out)
+    options = SearchOptions(
+        question,
+        TRIALS if trials is None else trials,
+        folder,
+        1 if workers is None else workers,
+        storage or "",
+        resume,
+    )
+    return run_search(options, progress)
+
+
+@dataclass(frozen=True)
+class TrialReason:
+    """What became of a design, and what would have helped.
+
+    Attributes:
+        trial: Its index.
+        design: What it is.
+        state: ``feasible``, ``infeasible`` or ``failed``.
+        reasons: Constraints it breaks: name, what it reaches, what is asked; or what went wrong.
+        levers: What to change.
+    """
+
+    trial: int
+    design: str
+    state: str
+    reasons: list[dict[str, Any]]
+    levers: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer as one JSON document."""
+        return {"schema_version": 1, **vars(self)}
+
+
+def why(study: Path | str, trial: int) -> TrialReason:
+    """Return what became of a design of a search: why no network of it keeps the constraints.
+
+    Args:
+        study: Folder of the search.
+        trial: Index of the design.
+
+    Raises:
+        InputError: No such search, or no such trial.
+    """
+    from eecompile.search.reasons import reason_of
+
+    return TrialReason(**reason_of(Path(study), trial))
+
+
+@dataclass(frozen=True)
+class CacheList:
+    """What is kept.
+
+    Attributes:
+        folder: Where.
+        entries: The most recently used first.
+        removed: How many entries went.
+    """
+
+    folder: Path
+    entries: list[CacheEntry]
+    removed: int
+
+    @property
+    def bytes(self) -> int:
+        """Size of all."""
+        return sum(entry.bytes for entry in self.entries)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the list as one JSON document."""
+        return {
+            "schema_version": 1,
+            "folder": str(self.folder),
+            "bytes": self.bytes,
+            "removed": self.removed,
+            "entries": [vars(entry) for entry in self.entries],
+        }
+
+
+def cache(cache: Path | str | None = None, prune: str | None = None) -> CacheList:
+    """List what is kept between searches, or let less of it be kept.
+
+    Args:
+        cache: Folder; that of the user if absent.
+        prune: Remove the least recently used entries until there is at most so much: ``500MB``, ``0``.
+
+    Raises:
+        InputError: A size that is none, or a folder that is a file.
+    """
+    from eecompile.cache.store import CacheStore, usual_folder
+
+    store = CacheStore(usual_folder() if cache is None else Path(cache))
+    removed = 0 if prune is None else store.shrink(bytes_of(prune))
+    return CacheList(store.folder, store.entries(), removed)
+
+
+def bytes_of(text: str) -> int:
+    """Return a size in bytes, as it was written: ``500MB``, ``2GiB``, ``0``.
+
+    Raises:
+        InputError: It is no size.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    unit = found[2].lower() if found else ""
+    if found is None or unit not in _UNITS:
+        hint = did_you_mean(unit, [name for name in _UNITS if name]) if unit else "example: 500MB"
+        raise InputError(f"'{text}' is no size", hint)
+    return int(float(found[1]) * _UNITS[unit])
