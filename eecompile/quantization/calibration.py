@@ -87,7 +87,7 @@ def calibrate(
         raise ValueError(f"no node says which integers '{unknown[0]}' may take: assign precisions first")
     wanted &= levels.keys()
     sizes = {name for name in wanted if counts_sizes(calibration, levels[name])}
-    tapped = _tapped(graph, wanted, sizes)
+    tapped = tap(graph, wanted, sizes)
     seen = look(tapped, wanted, images, lambda low, high: bins_of(calibration, low, high))
     grids = {name: grid_of(calibration, found, levels[name]) for name, found in seen.items()}
     state.grids = grids
@@ -142,7 +142,7 @@ def _gridded(graph: gs.Graph) -> set[str]:
     return found
 
 
-def _tapped(graph: gs.Graph, wanted: Collection[str], sizes: Collection[str]) -> Tapped:
+def tap(graph: gs.Graph, wanted: Collection[str], sizes: Collection[str]) -> Tapped:
     """Return the network with all it computes of ``wanted`` as outputs."""
     entry = graph.inputs[0].name
     tapped = copy_graph(graph)
