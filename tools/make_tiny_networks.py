@@ -3,9 +3,11 @@
     python tools/make_tiny_networks.py [--out DIR] [NAME ...]
 
 Names: ds_cnn (keyword spotting), autoencoder (anomaly detection), resnet8 (images of 3 x 32 x 32), resnet8_28
-(the same on 1 x 28 x 28). What needs no weights takes such files: `eecompile cost` and `run --train scratch`,
-which draws new ones. Source of the layers: the reference networks of MLPerf Tiny v1.0, with
-batch normalization folded.
+(the same on 1 x 28 x 28), and two depthwise ones on 3 x 32 x 32: mobilenetv1 (the layers of MLPerf Tiny's
+visual wake words at width 1/4, the first one and that of 16 channels without a stride) and mobilenetv2
+(inverted residuals with ReLU6, seven of them). What needs no weights takes such files: `eecompile cost` and
+`run --train scratch`, which draws new ones. Source of the layers: the reference networks of MLPerf Tiny v1.0,
+with batch normalization folded; Sandler et al. 2018 for mobilenetv2.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from passes.model.graph import from_model
 from passes.model.writing import save
@@ -26,6 +29,10 @@ Shape = tuple[int, ...]
 DS_CNN_CHANNELS, DS_CNN_BLOCKS, KEYWORDS = 64, 4, 12
 SPECTROGRAM = (1, 1, 49, 10)
 RESNET8_CHANNELS, CLASSES = (16, 32, 64), 10
+# Channels and stride of each depthwise 3 x 3 and the 1 x 1 behind it.
+SEPARABLE = ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), *[(128, 1)] * 5, (256, 2), (256, 1))
+# Expansion, channels and stride of each inverted residual.
+INVERTED = ((1, 16, 2), (4, 24, 1), (4, 24, 1), (4, 32, 2), (4, 32, 1), (4, 64, 2), (4, 64, 1))
 FEATURES, HIDDEN, CODE, HIDDEN_LAYERS = 640, 128, 8, 4
 
 
@@ -62,6 +69,21 @@ class ShapeModel:
         self._append("Add", (read,), self.shape)
         self.relu()
 
+    def inverted_residual(self, expansion: int, channels: int, stride: int) -> None:
+        """Append a 1 x 1 that widens, a depthwise 3 x 3, both with ReLU6, and a 1 x 1 that narrows."""
+        read, shape = self._tensor, self.shape
+        if expansion > 1:
+            self.conv6(shape[1] * expansion, (1, 1))
+        self.conv6(shape[1] * expansion, (3, 3), stride, groups=shape[1] * expansion)
+        self._conv(channels, (1, 1))
+        if self.shape == shape:
+            self._append("Add", (read,), self.shape)
+
+    def conv6(self, channels: int, kernel: tuple[int, int], stride: int = 1, groups: int = 1) -> None:
+        """Append a SAME-padded convolution with bias and its ReLU6."""
+        self._conv(channels, kernel, stride, groups)
+        self._append("Clip", ("zero", "six"), self.shape)
+
     def _conv(self, channels: int, kernel: tuple[int, int], stride: int = 1, groups: int = 1) -> None:
         rows, columns = (-(-size // stride) for size in self.shape[2:])
         weights = (channels, self.shape[1] // groups, *kernel)
@@ -91,7 +113,15 @@ class ShapeModel:
     def model(self) -> onnx.ModelProto:
         """Return the network; its weights have shapes and nothing else."""
         output = helper.make_tensor_value_info(self._tensor, TensorProto.FLOAT, self.shape)
-        graph = helper.make_graph(self._nodes, self.name, [self._input], [output], value_info=self._declared)
+        read = {name for node in self._nodes for name in node.input}
+        ends = [
+            numpy_helper.from_array(np.array(value, np.float32), name)
+            for name, value in (("zero", 0), ("six", 6))
+            if name in read
+        ]
+        graph = helper.make_graph(
+            self._nodes, self.name, [self._input], [output], ends, value_info=self._declared
+        )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
 
     def _linear(self, op: str, weights: Shape, output: Shape, **attributes: Any) -> None:
@@ -137,6 +167,30 @@ def resnet8(name: str = "resnet8", image: Shape = (3, 32, 32)) -> onnx.ModelProt
     net.conv(RESNET8_CHANNELS[0], (3, 3))
     for number, channels in enumerate(RESNET8_CHANNELS):
         net.block(channels, stride=1 if number == 0 else 2)
+    return _classified(net)
+
+
+def mobilenetv1() -> onnx.ModelProto:
+    """Return MobileNetV1 at width 1/4 on small images: thirteen pairs of a depthwise 3 x 3 and a 1 x 1."""
+    net = ShapeModel("mobilenetv1", (1, 3, 32, 32))
+    net.conv(8, (3, 3))
+    for channels, stride in SEPARABLE:
+        net.conv(net.shape[1], (3, 3), stride, groups=net.shape[1])
+        net.conv(channels, (1, 1))
+    return _classified(net)
+
+
+def mobilenetv2() -> onnx.ModelProto:
+    """Return a small MobileNetV2 on small images, with ReLU6."""
+    net = ShapeModel("mobilenetv2", (1, 3, 32, 32))
+    net.conv6(16, (3, 3))
+    for expansion, channels, stride in INVERTED:
+        net.inverted_residual(expansion, channels, stride)
+    net.conv6(256, (1, 1))
+    return _classified(net)
+
+
+def _classified(net: ShapeModel) -> onnx.ModelProto:
     net.average()
     net.dense(CLASSES)
     net.softmax()
@@ -148,6 +202,8 @@ NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
     "autoencoder": autoencoder,
     "resnet8": resnet8,
     "resnet8_28": lambda: resnet8("resnet8_28", (1, 28, 28)),
+    "mobilenetv1": mobilenetv1,
+    "mobilenetv2": mobilenetv2,
 }
 
 

@@ -8,7 +8,7 @@ each layer have it. Grids come from histograms of what onnxruntime computes, by 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
 from eecompile.quantization.calibration_names import LEAST_SQUARES
-from eecompile.quantization.calibrators import Seen, bins_of, counts_sizes, grid_of
+from eecompile.quantization.calibrators import bins_of, counts_sizes, grid_of
+from eecompile.quantization.histograms import Tapped, look
 from eecompile.quantization.rounding import RoundingWalk, hand_on_grid
-from eecompile.runtime.sessions import Evaluator, batches
+from eecompile.runtime.sessions import Evaluator
 from passes.errors import InputError
 from passes.integers.quantize import fused_away
 from passes.model.writing import to_model
@@ -33,7 +34,6 @@ Float32 = NDArray[np.float32]
 
 IMAGES = 512
 _WALK_BYTES = 400 * 2**20
-_PIECE = 64
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,13 @@ def calibrate(
         raise ValueError(f"no node says which integers '{unknown[0]}' may take: assign precisions first")
     wanted &= levels.keys()
     sizes = {name for name in wanted if counts_sizes(calibration, levels[name])}
-    evaluator, seen = _histograms(graph, wanted, sizes, images, calibration)
+    tapped = tap(graph, wanted, sizes)
+    seen = look(tapped, wanted, images, lambda low, high: bins_of(calibration, low, high))
     grids = {name: grid_of(calibration, found, levels[name]) for name, found in seen.items()}
     state.grids = grids
     for node in graph.nodes:
         hand_on_grid(node, grids)
-    walk = RoundingWalk(graph, evenly(images, _walk_images(graph)), evaluator.batch)
+    walk = RoundingWalk(graph, evenly(images, _walk_images(graph)), tapped.evaluator.batch)
     rounding = walk.run()
     return Calibration(len(images), calibration, rounding, walk.shifts)
 
@@ -141,48 +142,18 @@ def _gridded(graph: gs.Graph) -> set[str]:
     return found
 
 
-def _histograms(
-    graph: gs.Graph, wanted: set[str], sizes: Collection[str], images: Float32, calibration: str
-) -> tuple[Evaluator, dict[str, Seen]]:
-    """Return what ran the graph, and what values ``wanted`` have; of those in ``sizes`` their sizes alone.
-
-    The network runs twice, for the ranges and for the counts: activations of few images exist at once.
-    """
+def tap(graph: gs.Graph, wanted: Collection[str], sizes: Collection[str]) -> Tapped:
+    """Return the network with all it computes of ``wanted`` as outputs."""
     entry = graph.inputs[0].name
     tapped = copy_graph(graph)
     tensors = tapped.tensors()
-    names = sorted(name for name in wanted - {entry} if tensors[name].dtype == np.float32)
+    names = sorted(name for name in wanted if name != entry and tensors[name].dtype == np.float32)
     tapped.outputs = [tensors[name] for name in names] or tapped.outputs
     state_of(tapped).exits = []
     tapped.cleanup(remove_unused_graph_inputs=False)
+    image_bytes = sum(4 * int(np.prod(tensors[name].shape)) for name in names)
     evaluator = Evaluator.of(lambda batch: to_model(tapped, batch))
-
-    def counted() -> Iterator[tuple[str, Array]]:
-        for piece in batches(len(images), _PIECE):
-            part = images[piece]
-            values = evaluator.run(part.__getitem__, len(part), names) if names else []
-            for name, value in zip((entry, *names), (part, *values), strict=True):
-                if name in wanted:  # the input need not be
-                    yield name, np.abs(value) if name in sizes else value
-
-    low: dict[str, float] = {}
-    high: dict[str, float] = {}
-    for name, value in counted():
-        low[name] = min(low.get(name, np.inf), float(value.min()))
-        high[name] = max(high.get(name, -np.inf), float(value.max()))
-        if not np.isfinite(value).all():
-            raise InputError(
-                f"'{name}' becomes NaN or infinite on training images",
-                "check the preprocessing of the images and the weights of the network",
-            )
-    bins = {name: bins_of(calibration, low[name], high[name]) for name in low}
-    counts = {name: np.zeros(count) for name, (count, _) in bins.items()}
-    edges: dict[str, Array] = {}
-    for name, value in counted():
-        # Edges between neighbouring float32, and the sum of two of them, need not be float32.
-        found, edges[name] = np.histogram(value.astype(np.float64), *bins[name])
-        counts[name] += found
-    return evaluator, {name: Seen(low[name], high[name], counts[name], edges[name]) for name in edges}
+    return Tapped(evaluator, entry, names, sizes, image_bytes)
 
 
 def _walk_images(graph: gs.Graph) -> int:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.quantization.calibration_names import ENTROPY, LEAST_SQUARES, MINMAX
+from eecompile.quantization.histograms import Bins, Seen
 from eecompile.quantization.least_squares import best_grid, covering_grid
 from passes.integers.schemes import ZERO_POINT
 from passes.number_formats import Levels
@@ -28,31 +28,18 @@ WITHIN = 99.999
 QUANTIZED_BINS = 128
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Values of a tensor on all images, or their sizes (see :func:`counts_sizes`).
-
-    Attributes:
-        low: Least.
-        high: Largest.
-        counts: How many lie in each bin, [bins].
-        edges: Where bins begin and end, [bins + 1], from ``low`` to ``high``; for ``entropy`` as far
-            below 0 as above it.
-    """
-
-    low: float
-    high: float
-    counts: Array
-    edges: Array
-
-
 def counts_sizes(calibration: str, levels: Levels) -> bool:
     """Return whether a calibrator looks at sizes of values alone, as the zero point is settled."""
     return levels.symmetric and calibration != ENTROPY
 
 
-def bins_of(calibration: str, low: float, high: float) -> tuple[int, tuple[float, float]]:
-    """Return the number of bins, and from where to where they go, for values from ``low`` to ``high``."""
+def bins_of(calibration: str, low: float, high: float) -> Bins | None:
+    """Return the bins a calibrator counts values from ``low`` to ``high`` in; ``None``: it asks for no more.
+
+    For ``entropy`` they reach as far below 0 as above it.
+    """
+    if calibration == MINMAX:
+        return None
     if calibration == ENTROPY:
         top = max(-low, high) or 1.0
         return 4 * QUANTIZED_BINS, (-top, top)

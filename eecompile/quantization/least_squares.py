@@ -14,6 +14,8 @@ Array = NDArray[Any]
 
 # Of the step that clips nothing; finer where the best step of eight bits lies.
 _SHARES = (*np.geomspace(1 / 64, 0.3, 32, endpoint=False), *np.linspace(0.3, 1.0, 36))
+# Values that are tried at once: they and what becomes of them stay in the cache of a processor.
+_BLOCK = 1 << 14
 # Zero points tried per step, evenly between those that clip nothing below and nothing above.
 _ZEROS = 9
 
@@ -24,14 +26,44 @@ def best_scale(values: Array, counts: Array, levels: Levels) -> float:
     The zero point is where ``levels`` are counted from. Steps are tried from the one that clips nothing down
     to 1/64 of it: where levels are few, or the largest values rare, most of the range is best given up.
     """
-    low, high = levels.low, levels.high
-    top = float(np.abs(values).max(initial=0.0)) or 1.0
-    candidates = _steps(top / high, levels)
-    errors = [
-        float((counts * (np.clip(np.rint(values / s), low, high) * s - values) ** 2).sum())
-        for s in candidates
-    ]
-    return float(candidates[int(np.argmin(errors))])
+    return best_scales(values.reshape(1, -1), counts.reshape(1, -1), levels)[0]
+
+
+def best_scales(values: Array, counts: Array | None, levels: Levels) -> list[float]:
+    """Return what :func:`best_scale` does, of each row of ``values`` [rows, values].
+
+    Args:
+        values: A set of values per row.
+        counts: How often each occurs, in the same shape; ``None``: once.
+        levels: The integers they may become.
+    """
+    found: list[float] = []
+    rows = max(1, _BLOCK // max(1, values.shape[1]))
+    for start in range(0, len(values), rows):
+        part = slice(start, start + rows)
+        found += _least_steps(values[part], None if counts is None else counts[part], levels)
+    return found
+
+
+def _least_steps(values: Array, counts: Array | None, levels: Levels) -> list[float]:
+    tops = np.abs(values).max(axis=1, initial=0.0)
+    steps = np.array([_steps(float(top or 1.0) / levels.high, levels) for top in tops])
+    errors = np.empty(steps.shape)
+    snapped = np.empty(values.shape)
+    for tried in range(steps.shape[1]):
+        step = steps[:, tried, None]
+        np.divide(values, step, out=snapped)
+        np.rint(snapped, out=snapped)
+        np.maximum(snapped, levels.low, out=snapped)
+        np.minimum(snapped, levels.high, out=snapped)
+        np.multiply(snapped, step, out=snapped)
+        np.subtract(snapped, values, out=snapped)
+        np.multiply(snapped, snapped, out=snapped)
+        if counts is not None:
+            np.multiply(snapped, counts, out=snapped)
+        errors[:, tried] = snapped.sum(axis=1)
+    best = errors.argmin(axis=1)
+    return [float(row[index]) for row, index in zip(steps, best, strict=True)]
 
 
 def best_grid(values: Array, counts: Array, levels: Levels) -> tuple[float, int]:

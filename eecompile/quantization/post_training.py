@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import Calibration, calibrate
+from eecompile.quantization.equalization import Equalization, equalize
 from eecompile.quantization.kept_float import keep_float
 from eecompile.quantization.wishes import SchemeWish
 from passes.errors import InputError
@@ -27,18 +28,22 @@ class PostTrained:
     """A quantized network.
 
     Attributes:
+        given: In float, with its channels equalized where that was taken: what was rounded.
         calibrated: In float, with grids in its state and weights on them.
         quantized: In Q/DQ form.
         lowered: With integer operators.
         schemes: Names of the schemes in use.
         calibration: How grids and weights were found.
+        equalization: What became of channels around depthwise layers; ``None``: there are none.
     """
 
+    given: gs.Graph
     calibrated: gs.Graph
     quantized: gs.Graph
     lowered: gs.Graph
     schemes: tuple[str, ...]
     calibration: Calibration
+    equalization: Equalization | None
 
 
 def post_train(
@@ -70,9 +75,11 @@ def post_train(
     keep_float(calibrated, kept)
     if not state_of(calibrated).precisions:
         raise InputError("`keep_float` names all layers: nothing is left", "name those that lose most")
+    equalization = equalize(calibrated, images, calibration, kept)
+    given = copy_graph(calibrated)
     done = calibrate(calibrated, images, calibration, kept)
     quantized = copy_graph(calibrated)
     parse_pipeline("quantize")(quantized)
     lowered = copy_graph(quantized)
     parse_pipeline("fold-qdq")(lowered)
-    return PostTrained(calibrated, quantized, lowered, schemes, done)
+    return PostTrained(given, calibrated, quantized, lowered, schemes, done, equalization)

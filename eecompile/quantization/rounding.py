@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
 from eecompile.quantization import gptq, ternary
-from eecompile.quantization.least_squares import best_scale
+from eecompile.quantization.least_squares import best_scales
 from eecompile.runtime.sessions import batches, session
 from passes.integers.analog import affine_key, in_array
 from passes.integers.quantize import to_integers
@@ -183,11 +183,11 @@ class RoundingWalk:
         largest = bias if levels.per_channel else bias.max(keepdims=True)
         least = largest / (max(self._steps([node.inputs[0].name]), default=1.0) * 2.0 ** (bias_bits - 2))
         scales = []
-        for part, floor in zip(parts, least, strict=True):
-            step = best_scale(part, np.ones(part.shape), levels)
+        for step, floor in zip(best_scales(parts, None, levels), least, strict=True):
             if floor > step:
-                step = 2.0 ** math.ceil(math.log2(floor)) if levels.power_of_two else float(floor)
-            scales.append(step)
+                scales.append(2.0 ** math.ceil(math.log2(floor)) if levels.power_of_two else float(floor))
+            else:
+                scales.append(step)
         return tuple(scales)
 
     def _columns(self, node: gs.Node, x: Array, groups: int) -> Array:

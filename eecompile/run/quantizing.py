@@ -10,6 +10,7 @@ import onnx_graphsurgeon as gs
 from eecompile.data.dataset import evenly
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
+from eecompile.quantization.equalization import equalize
 from eecompile.quantization.layer_schemes import weighted_layers
 from eecompile.quantization.placements import ANALOG, MIXED
 from eecompile.quantization.rounding import hand_on_grid
@@ -34,15 +35,15 @@ def quantize(evidence: Evidence) -> None:
     """
     graph, trains = evidence.prepared.graph, evidence.options.quantize == QAT
     wish, mapping = _wish(evidence)
-    calibrated, told = _calibrated(evidence, graph, wish)
+    calibrated, graph, told = _calibrated(evidence, graph, wish)
     told |= mapping
     evidence.baseline = None
     evidence.calibrated = _integer_forms(calibrated)[1] if trains else None
     whole = evidence.training["trainer"] in (JOINT, SCRATCH)
     if whole or evidence.pruned is not None:
-        static, told["static"] = _calibrated(evidence, evidence.given, wish)
+        static, given, told["static"] = _calibrated(evidence, evidence.given, wish)
         if trains:
-            told["static"]["training"] = _trained(evidence, static, evidence.given, "static")
+            told["static"]["training"] = _trained(evidence, static, given, "static")
         evidence.baseline = Baseline(*_integer_forms(static))
     if trains and whole:
         told["training"] = _trained(evidence, calibrated, graph, "exits")
@@ -76,8 +77,11 @@ def _wish(evidence: Evidence) -> tuple[SchemeWish, Told]:
     return replace(wish, chosen=taken.schemes), {"mapping": front_json(front, objective, taken)}
 
 
-def _calibrated(evidence: Evidence, graph: gs.Graph, wish: SchemeWish) -> tuple[gs.Graph, Told]:
-    """Return a copy with integer grids and weights on them, and how it was calibrated."""
+def _calibrated(evidence: Evidence, graph: gs.Graph, wish: SchemeWish) -> tuple[gs.Graph, gs.Graph, Told]:
+    """Return a copy with integer grids and weights on them, what it was in float, and how it was calibrated.
+
+    In float its answers are those of ``graph``, whose channels may have other scales.
+    """
     options = evidence.options
     images = evidence.preprocess.apply(evenly(evidence.dataset.train.x, IMAGES))
     calibrated = copy_graph(graph)
@@ -85,6 +89,8 @@ def _calibrated(evidence: Evidence, graph: gs.Graph, wish: SchemeWish) -> tuple[
     if wish and graph is not evidence.prepared.graph:
         wish = wish.of_part(weighted_layers(graph, target))  # the static network has no early heads
     schemes = assign_precisions(calibrated, target, objective, wish=wish)
+    equalization = equalize(calibrated, images, options.calibration)
+    given = copy_graph(calibrated)
     done = calibrate(calibrated, images, options.calibration)
     told = {
         "images": done.images,
@@ -92,13 +98,16 @@ def _calibrated(evidence: Evidence, graph: gs.Graph, wish: SchemeWish) -> tuple[
         "schemes": schemes,
         "rounding": done.rounding,
     }
+    if equalization is not None:
+        told["equalization"] = equalization.to_json()
+        evidence.clock.progress(equalization.note)
     if options.placement is not None:
         told["placement"] = options.placement
     if options.placement == ANALOG:
         told["not_analog"] = not_analog(weighted_layers(graph, target))
     if wish.bits:
         told["bits"] = dict(wish.bits)
-    return calibrated, told
+    return calibrated, given, told
 
 
 def _trained(

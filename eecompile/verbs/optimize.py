@@ -15,6 +15,8 @@ from eecompile.data.dataset import evenly
 from eecompile.data.for_network import open_data
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
+from eecompile.quantization.calibration_names import LEAST_SQUARES
+from eecompile.quantization.equalization import equalize
 from eecompile.run_files.directory import folders
 from eecompile.verbs.same_answers import FAULTS, Check, Verifier
 from passes.base import Observer, Pass, to_text
@@ -132,6 +134,9 @@ class _Calibrator:
     def before(self, step: Pass, graph: gs.Graph) -> None:
         if step.name == "quantize" and not state_of(graph).grids:
             schemes = ", ".join(assign_precisions(graph, self.target, allow_refused=True))
+            equalization = equalize(graph, self.images, LEAST_SQUARES)
+            if equalization is not None:
+                self.notes.append(equalization.note)
             done = calibrate(graph, self.images)
             self.notes.append(
                 f"calibrated on {done.images} training images, schemes of {self.target.name}: {schemes}"

@@ -18,6 +18,7 @@ from eecompile.exits.answers import Answers, answers
 from eecompile.exits.statistics import accuracy_interval, paired_drop
 from eecompile.quantization.calibration import IMAGES
 from eecompile.quantization.calibration_names import LEAST_SQUARES, check_calibration
+from eecompile.quantization.equalization import Equalization
 from eecompile.quantization.kept_float import layers_of, nodes_of
 from eecompile.quantization.placements import MIXED
 from eecompile.quantization.post_training import PostTrained, post_train
@@ -138,6 +139,7 @@ class QuantizeResult:
         schemes: Names of the schemes in use.
         images: How many training images it was calibrated on.
         rounding: Node name -> how its weights were rounded.
+        equalization: What became of channels around depthwise layers; ``None``: there are none.
         kept_float: Layers in float.
         exits: Accuracies, the final exit last.
         sensitivity: One entry per layer that is quantized; all of them before ``keep_float`` auto took some.
@@ -155,6 +157,7 @@ class QuantizeResult:
     schemes: tuple[str, ...]
     images: int
     rounding: dict[str, str]
+    equalization: Equalization | None
     kept_float: tuple[str, ...]
     exits: tuple[ExitAccuracy, ...]
     sensitivity: tuple[LayerSensitivity, ...]
@@ -182,6 +185,7 @@ class QuantizeResult:
                 "calibration": options.calibration,
                 "images": self.images,
                 "rounding": self.rounding,
+                "equalization": None if self.equalization is None else self.equalization.to_json(),
             },
             "keep_float": list(self.kept_float),
             "max_drop": options.max_drop,
@@ -224,7 +228,7 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
         done = job.quantized(named)
         progress("sensitivity of each layer")
         shifts = done.calibration.shifts
-        count, table = sensitivities(graph, done.calibrated, job.layers, shifts, job.images)
+        count, table = sensitivities(done.given, done.calibrated, job.layers, shifts, job.images)
         kept = named
         tried: list[tuple[tuple[str, ...], float]] = []
         if options.keep_float == AUTO:
@@ -232,6 +236,8 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
         progress("accuracy on val and test")
         exits, together, told = job.accuracies(done)
         notes += told
+        if done.equalization is not None:
+            notes.append(done.equalization.note)
         if kept:
             notes.append(_no_float_cores(kept, target))
         suggested, share = worst(table) if table else ((), 0.0)
@@ -240,7 +246,7 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
         save(done.lowered, work / "model.lowered.onnx", batch)
         result = QuantizeResult(
             options, choice.preprocess.name, done.schemes, done.calibration.images, done.calibration.rounding,
-            kept, exits, tuple(table), count, suggested, share, tuple(tried), tuple(notes),
+            done.equalization, kept, exits, tuple(table), count, suggested, share, tuple(tried), tuple(notes),
             job.front(work) if options.frontier else (), out,
         )  # fmt: skip
         directory.write_json(work / "quantize.json", result.to_json())

@@ -18,6 +18,7 @@ FOUND = QuantizeResult(
     schemes=("int8-channel",),
     images=512,
     rounding={"conv": "gptq"},
+    equalization=None,
     kept_float=(),
     exits=(ExitAccuracy("final", SPLIT, replace(SPLIT, images=1000, drop=-0.25)),),
     sensitivity=(LayerSensitivity("conv_0", Disturbance(31.25, 0.00123), Disturbance(40.0, 0.2)),),

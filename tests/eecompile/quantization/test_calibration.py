@@ -13,7 +13,7 @@ from eecompile.data.sources import load_data
 from eecompile.exits.answers import answers
 from eecompile.quantization.calibration import calibrate
 from eecompile.quantization.calibration_names import CALIBRATIONS
-from eecompile.quantization.calibrators import Seen, bins_of, grid_of
+from eecompile.quantization.calibrators import grid_of
 from eecompile.runtime.sessions import session
 from passes.errors import InputError
 from passes.integers.quantize import to_integers
@@ -22,6 +22,7 @@ from passes.model.writing import to_model
 from passes.number_formats import Levels
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
+from tests.eecompile.quantization.test_calibrators import counted
 from tests.eecompile.schemes import assign
 from tests.passes.net_builder import NetBuilder
 
@@ -246,9 +247,8 @@ def test_a_calibrator_gives_the_grid_of_its_definition(name: str) -> None:
     x = np.random.default_rng(3).laplace(0.5, 1, size=(40, 3, 8, 8)).astype(np.float32)
     done = calibrate(graph, x, name)
     assert done.calibration == name
-    low, high = float(x.min()), float(x.max())
-    seen = Seen(low, high, *np.histogram(x.astype(np.float64), *bins_of(name, low, high)))
-    assert state_of(graph).grids["x"] == grid_of(name, seen, Levels(-128, 127, 8, symmetric=False))
+    free = Levels(-128, 127, 8, symmetric=False)
+    assert state_of(graph).grids["x"] == grid_of(name, counted(name, free, x.astype(np.float64)), free)
 
 
 def degenerate(kind: str) -> tuple[gs.Graph, np.ndarray]:

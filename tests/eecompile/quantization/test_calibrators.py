@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from eecompile.quantization.calibration_names import CALIBRATIONS, ENTROPY, LEAST_SQUARES, MINMAX, PERCENTILE
-from eecompile.quantization.calibrators import Seen, bins_of, counts_sizes, grid_of
+from eecompile.quantization.calibrators import bins_of, counts_sizes, grid_of
+from eecompile.quantization.histograms import Seen
 from eecompile.quantization.least_squares import best_grid
 from passes.number_formats import Levels
 from passes.state import QuantGrid
@@ -21,10 +22,16 @@ ANYWHERE = Levels(-128, 127, 8, symmetric=False)
 VALUES = np.concatenate([np.random.default_rng(0).normal(1, 1, 500_000), [30.0, 40.0, -25.0, -22.0]])
 
 
+def counted(calibration: str, levels: Levels, values: Array) -> Seen:
+    """Count ``values`` in numpy, in the bins that a calibrator asks for."""
+    values = np.abs(values) if counts_sizes(calibration, levels) else values
+    low, high = float(values.min()), float(values.max())
+    bins = bins_of(calibration, low, high)
+    return Seen(low, high, *(np.histogram(values, *bins) if bins else (np.zeros(0), np.zeros(0))))
+
+
 def seen(calibration: str, levels: Levels) -> Seen:
-    counted = np.abs(VALUES) if counts_sizes(calibration, levels) else VALUES
-    low, high = float(counted.min()), float(counted.max())
-    return Seen(low, high, *np.histogram(counted, *bins_of(calibration, low, high)))
+    return counted(calibration, levels, VALUES)
 
 
 def grid(calibration: str, levels: Levels) -> QuantGrid:
@@ -93,14 +100,13 @@ def divergence(counts: Array, reach: int) -> float:
 
 
 def test_entropy_loses_least_information() -> None:
-    counted = seen(ENTROPY, SYMMETRIC)
-    middle, width = len(counted.counts) // 2, counted.edges[1] - counted.edges[0]
-    losses = {reach: divergence(counted.counts, reach) for reach in range(64, middle + 1)}
+    found = seen(ENTROPY, SYMMETRIC)
+    middle, width = len(found.counts) // 2, found.edges[1] - found.edges[0]
+    losses = {reach: divergence(found.counts, reach) for reach in range(64, middle + 1)}
     best = min(losses, key=lambda reach: losses[reach])
     assert 64 < best < middle, "neither all nor as little as possible is kept"
     for levels in (SYMMETRIC, ANYWHERE):
-        found = grid(ENTROPY, levels)
-        reach = found.scale[0] * (127 if levels.symmetric else 255 / 2)
+        reach = grid(ENTROPY, levels).scale[0] * (127 if levels.symmetric else 255 / 2)
         assert abs(reach - best * width) <= 1.01 * width
 
 
@@ -108,9 +114,7 @@ def test_entropy_loses_least_information() -> None:
 @pytest.mark.parametrize("value", [0.0, 1e-30, 3.0, -3.0, 3e38])
 @pytest.mark.parametrize("levels", [SYMMETRIC, ANYWHERE], ids=["symmetric", "asymmetric"])
 def test_what_is_one_number_has_a_grid_that_holds_it(name: str, value: float, levels: Levels) -> None:
-    counted = abs(value) if counts_sizes(name, levels) else value
-    histogram = np.histogram(np.full(9, counted), *bins_of(name, counted, counted))
-    found = grid_of(name, Seen(counted, counted, *histogram), levels)
+    found = grid_of(name, counted(name, levels, np.full(9, value)), levels)
     step = found.scale[0]
     integer = np.clip(np.rint(value / step) + found.zero_point, found.low, found.high)
     assert np.isfinite(np.float32(step)) and step > 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from eecompile.quantization.least_squares import best_grid, best_scale, covering_grid
+from eecompile.quantization.least_squares import best_grid, best_scale, best_scales, covering_grid
 from passes.number_formats import Levels
 
 Array = NDArray[Any]
@@ -56,6 +56,18 @@ def test_values_count_as_often_as_they_occur() -> None:
     often = best_scale(values, np.array([10**6, 1]), Levels(-1, 1, 2, power_of_two=True))
     rarely = best_scale(values, np.array([1, 10**6]), Levels(-1, 1, 2, power_of_two=True))
     assert (often, rarely) == (1.0, 64.0)
+
+
+@pytest.mark.parametrize("levels", [BYTES, Levels(-7, 7, 4, power_of_two=True)], ids=("byte", "4 bits"))
+def test_rows_have_each_the_step_it_has_alone(levels: Levels) -> None:
+    rows = np.random.default_rng(8).laplace(size=(40, 1500)) * np.geomspace(1e-3, 1e3, 40)[:, None]
+    rows[7] = 0
+    alone = [best_scale(row, np.ones(row.shape), levels) for row in rows]
+    assert best_scales(rows, None, levels) == alone and len(set(alone)) > 15
+    counts = np.random.default_rng(9).integers(1, 99, rows.shape)
+    assert best_scales(rows, counts, levels) == [
+        best_scale(row, count, levels) for row, count in zip(rows, counts, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("power_of_two", [True, False])

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import onnx_graphsurgeon as gs
 import pytest
 
+from eecompile.quantization.kept_float import layers_of
 from eecompile.quantization.post_training import post_train
+from eecompile.quantization.sensitivity import sensitivities
 from passes.errors import InputError
+from passes.exits.recognise import recognise_exits
 from passes.model.graph import from_model
 from passes.state import state_of
 from targets.contract.registry import load_target
 from targets.objective import EDP
+from tests.eecompile.quantization.test_equalization import images, logits, separable
 from tests.passes.net_builder import NetBuilder
 
 
@@ -28,3 +35,24 @@ def test_both_forms_come_of_one_calibration_by_the_schemes_of_the_cores() -> Non
     assert {"QLinearConv", "MatMulInteger"} <= {node.op for node in found.lowered.nodes}
     with pytest.raises(InputError, match="nothing is left"):
         post_train(graph, load_target("gap9"), EDP, x, "minmax", [node.name for node in graph.nodes])
+
+
+def test_equalized_channels_are_what_is_rounded_and_what_layers_are_told_against() -> None:
+    graph, target, x = separable(200.0), load_target("diana"), images(40, 1)
+    recognise_exits(graph)
+    given = {t.name: t.values.copy() for t in graph.tensors().values() if isinstance(t, gs.Constant)}
+    found = post_train(graph, target, EDP, x, "least-squares")
+    assert found.equalization is not None and found.equalization.taken
+    json.dumps(found.equalization.to_json())
+    now = {t.name: t.values for t in graph.tensors().values() if isinstance(t, gs.Constant)}
+    assert all(np.array_equal(given[name], now[name]) for name in given), "what was given stays"
+    real = logits(graph, x)
+    np.testing.assert_allclose(logits(found.given, x), real, atol=1e-4 * np.abs(real).max())
+    of_layer = layers_of(graph, target)
+    weights = {node.name: node.inputs[1].values for node in found.given.nodes if node.op == "Conv"}
+    for node in found.calibrated.nodes:
+        if node.op == "Conv":
+            step = state_of(found.calibrated).grids[node.inputs[1].name].scale[0]
+            assert np.abs(node.inputs[1].values - weights[node.name]).mean() < 2 * step
+    _, table = sensitivities(found.given, found.calibrated, of_layer, found.calibration.shifts, x)
+    assert min(entry.only.sqnr_db for entry in table) > 20, "no layer is mixed up with its other scale"

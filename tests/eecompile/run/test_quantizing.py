@@ -25,9 +25,13 @@ from eecompile.run.evidence import Evidence
 from eecompile.run.main import training_folder
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import prepare
+from eecompile.training.contract import TrainingLog
 from eecompile.training.graph_training import GraphTraining
+from eecompile.training.integers import quantized as quantized_training
 from eecompile.training.recipe import QUANTIZED, JointRecipe, Recipe
 from passes.errors import InputError
+from passes.model.writing import save
+from tests.eecompile.quantization.test_equalization import separable
 from tests.eecompile.small_models import write_images, write_skip_net
 
 
@@ -87,6 +91,33 @@ def test_grids_follow_from_images_by_the_calibrator_that_was_named(files: Path) 
         if t.name == "image_scale"
     ]
     assert steps_of == [2.0 ** np.ceil(np.log2(largest / 127))], "what is covered by a power of two"
+
+
+def test_channels_around_depthwise_layers_are_equalized_and_that_is_told(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training starts from the float weights that have the same scales."""
+    save(separable(100.0, shape=(1, 3, 16, 16)), files / "net.onnx", "N")
+    started: list[tuple[gs.Graph, gs.Graph]] = []
+
+    def spy(calibrated: gs.Graph, given: gs.Graph, *others: Any, **named: Any) -> TrainingLog:  # noqa: ARG001
+        started.append((calibrated, given))
+        return TrainingLog("qat", [], QUANTIZED, 0, "")
+
+    monkeypatch.setattr(quantized_training, "train_quantized", spy)
+    found = quantized(files, quantize="qat", qat_epochs=1)
+    told = found.calibration["equalization"]
+    assert told["taken"] and len(told["scaled"]) == 2
+    assert told["divergence"]["after"] < told["divergence"]["before"]
+    assert len(started) == 2, "static, and the heads"
+    for calibrated, given in started:
+        deep, real = (
+            next(node.inputs[1] for node in graph.nodes if node.attrs.get("group", 1) > 1)
+            for graph in (calibrated, given)
+        )
+        own = next(n.inputs[1] for n in found.prepared.graph.nodes if n.attrs.get("group", 1) > 1)
+        assert np.abs(real.values - own.values).max() > 0.1 * np.abs(own.values).max()
+        assert deep.values.shape == real.values.shape
 
 
 def test_frozen_heads_stand_on_the_backbone_of_the_static_network(files: Path) -> None:

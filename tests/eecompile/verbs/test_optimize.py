@@ -15,7 +15,10 @@ from eecompile.verbs.optimize import OptResult, StepResult, optimize
 from eecompile.verbs.same_answers import Check
 from passes.errors import InputError, PassError
 from passes.model.graph import load
+from passes.model.writing import save
 from passes.state import Decline, state_of
+from tests.eecompile.quantization.test_equalization import images as some_images
+from tests.eecompile.quantization.test_equalization import separable
 from tests.eecompile.small_models import SKIP_NET, skip_net, write_skip_net
 from tests.passes.model.test_writing import shape_only
 from tests.passes.net_builder import NetBuilder
@@ -129,6 +132,16 @@ def test_images_calibrate_by_the_schemes_of_the_target_just_before_the_first_qua
     assert [step.changed for step in found.steps] == [False, True, False]
     other = opt(tiny, "quantize", data=images, target="gap9")
     assert other.notes[-1] == "calibrated on 12 training images, schemes of gap9: int8-channel"
+
+
+def test_equalized_channels_are_told(tmp_path: Path) -> None:
+    save(separable(100.0), tmp_path / "net.onnx", "N")
+    arrays: dict[str, Any] = {}
+    for split in ("train", "val", "test"):
+        arrays |= {f"{split}_x": some_images(12, 1), f"{split}_y": np.arange(12) % 4}
+    np.savez(tmp_path / "images.npz", **arrays)
+    found = opt(tmp_path / "net.onnx", "quantize", data=str(tmp_path / "images.npz"))
+    assert "channels around depthwise layers are equalized" in found.notes[-2]
 
 
 def test_what_quantize_is_compared_with_are_the_weights_before_they_are_rounded(

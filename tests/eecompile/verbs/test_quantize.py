@@ -23,6 +23,7 @@ from passes.model.graph import load
 from passes.model.writing import save
 from passes.registry import parse_pipeline
 from passes.state import state_of
+from tests.eecompile.quantization.test_equalization import separable
 from tests.eecompile.small_models import write_skip_net
 
 ALL = ("conv_0", "conv_1", "add_0", "conv_2", "globalaveragepool_0", "gemm_0")
@@ -187,6 +188,18 @@ def test_what_is_printed_can_be_pasted(files: Path) -> None:
     assert again.exit_code == 0
     assert f"in float: {line.split()[1].replace(',', ', ')}" in " ".join(again.stdout.split())
     assert "100.0 [" in again.stdout
+
+
+def test_equalized_channels_are_told_and_recorded(files: Path, plain: QuantizeResult, tmp_path: Path) -> None:
+    assert plain.equalization is None
+    assert json.loads((plain.out / "quantize.json").read_text())["calibration"]["equalization"] is None
+    save(separable(100.0, shape=(1, 3, 16, 16)), tmp_path / "net.onnx", "N")
+    found = api.quantize(
+        tmp_path / "net.onnx", str(files / "images.npz"), out=tmp_path / "out", preprocess="raw"
+    )
+    assert any("channels around depthwise layers are equalized" in note for note in found.notes)
+    told = json.loads((found.out / "quantize.json").read_text())["calibration"]["equalization"]
+    assert told["taken"] and told["sqnr_db"]["after"] > told["sqnr_db"]["before"]
 
 
 def test_bits_and_placement_reach_the_layers(files: Path) -> None:
