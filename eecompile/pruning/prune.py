@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 from eecompile.pruning.branches import choose_branches
 from eecompile.pruning.goal import PruningGoal
 from eecompile.pruning.restore import with_biases
-from eecompile.pruning.round import NetworkCost, PruningRound
+from eecompile.pruning.round import NetworkCost, PruningRound, Reached
 from eecompile.training.contract import Course, TrainingImages
 from eecompile.training.joint import train_jointly
 from eecompile.training.recipe import JointRecipe
@@ -74,16 +74,12 @@ def prune(
     """
     if not find_branches(graph) and all(len(group) < 2 for group in find_groups(graph).groups):
         raise _nothing(graph)
-    before = goal.of(cost(graph).total)
-    now, told = with_biases(graph), list[dict[str, Any]]()
+    before, whole = goal.of(cost(graph).total), whole_way(graph, goal, images, cost, quick)
+    chosen = reach_goal(whole)
+    now, told = whole.now, list[dict[str, Any]]()
     for number in range(1, rounds + 1):
-        this = PruningRound(now, graph, goal, before * (1 - goal.less * number / rounds), images, cost, quick)
-        if number == 1:
-            whole = replace(this, most=before * (1 - goal.less))
-            chosen = choose_branches(now, before - whole.most, whole.saved, whole.loss, whole.reach)
-            reached = (chosen if rounds == 1 else this.reach(chosen.branches)).found
-        else:
-            reached = this.reach(()).found
+        this = replace(whole, now=now, most=before * (1 - goal.less * number / rounds))
+        reached = chosen if rounds == 1 else this.reach(chosen.branches if number == 1 else ()).found
         course.progress(f"round {number} of {rounds}: {reached.text(before)}")
         now = reached.graph
         part = replace(course, checkpoints=course.checkpoints.part(f"round-{number}"))
@@ -91,6 +87,28 @@ def prune(
         log = train_jointly(now, images, how, part, [], teacher=graph)
         told.append({**reached.to_json(), "training": log.to_json()})
     return PrunedNetwork(now, before, reached.cost, told)
+
+
+def whole_way(
+    graph: gs.Graph,
+    goal: PruningGoal,
+    images: TrainingImages,
+    cost: NetworkCost,
+    quick: NetworkCost | None = None,
+) -> PruningRound:
+    """Return the round that reaches the whole goal; arguments as those of :func:`prune`."""
+    most = goal.of(cost(graph).total) * (1 - goal.less)
+    return PruningRound(with_biases(graph), graph, goal, most, images, cost, quick)
+
+
+def reach_goal(whole: PruningRound) -> Reached:
+    """Return the network that reaches the goal in one round and is not yet trained, its branches chosen.
+
+    Raises:
+        NoSolutionError: The goal cannot be reached; says what can.
+    """
+    needed = whole.goal.of(whole.cost(whole.given).total) - whole.most
+    return choose_branches(whole.now, needed, whole.saved, whole.loss, whole.reach).found
 
 
 def _shorter(recipe: JointRecipe) -> JointRecipe:

@@ -19,7 +19,7 @@ from eecompile.pruning.sensitivity import loss_of, sensitivities
 from eecompile.training.contract import TrainingImages
 from passes.canonical.canonicalize import Canonicalize
 from passes.errors import NoSolutionError
-from passes.pruning.groups import find_groups
+from passes.pruning.groups import MAKERS, Dependencies, find_groups
 from passes.pruning.prune_branches import PruneBranches
 from passes.pruning.prune_channels import PruneChannels
 from passes.state import copy_graph
@@ -37,6 +37,8 @@ class Reached:
         graph: The network.
         measure: What the goal is about: ``cycles`` or ``energy``.
         branches: What ``prune-branches`` removed.
+        layers: Names of the layers with weights that went with them.
+        sizes: Name of a group of channels that is left -> how many there were.
         channels: What ``prune-channels`` removed, behind that and ``canonicalize``.
         plan: How many channels stay, and what that costs.
         loss: Of an image before training, against labels and the answers of the network as it was given.
@@ -45,6 +47,8 @@ class Reached:
     graph: gs.Graph
     measure: str
     branches: Branches
+    layers: tuple[str, ...]
+    sizes: Counts
     channels: tuple[str, ...]
     plan: PruningPlan
     loss: float
@@ -66,8 +70,10 @@ class Reached:
         """Return it as it stands in ``run.json``."""
         return {
             "branches": list(self.branches),
+            "layers": list(self.layers),
             "remove": list(self.channels),
             "channels": dict(self.plan.counts),
+            "channels_before": dict(self.sizes),
             self.measure: self.cost,
             "loss": self.loss,
             "schedules": self.plan.tried,
@@ -116,24 +122,32 @@ class PruningRound:
         """
         cut = self._without(branches)
         found, whole = find_groups(cut), self._of(cut, self.cost)
+        sizes = {group.name: len(group) for group in found.groups}
+        removed: tuple[str, ...] = ()
         if whole <= self.most:
-            loss = self.loss(branches)
-            plan = PruningPlan({group.name: len(group) for group in found.groups}, whole, 0.0, 1)
-            reached = Reached(copy_graph(cut), self.goal.measure, branches, (), plan, loss)
-            return Attempt(branches, loss, reached)
+            pruned, plan, loss = copy_graph(cut), PruningPlan(sizes, whole, 0.0, 1), self.loss(branches)
+        else:
+            pruned, removed, plan = self._without_channels(cut, found)
+            loss = self._loss(pruned)
+        stay = {node.name for node in cut.nodes}
+        layers = tuple(node.name for node in self.now.nodes if node.op in MAKERS and node.name not in stay)
+        reached = Reached(pruned, self.goal.measure, branches, layers, sizes, removed, plan, loss)
+        return Attempt(branches, loss, reached)
+
+    def _without_channels(
+        self, cut: gs.Graph, found: Dependencies
+    ) -> tuple[gs.Graph, tuple[str, ...], PruningPlan]:
+        """Return a network with so many channels that the goal is reached, what went, and the plan."""
         losses = sensitivities(cut, found, self.images.train, self.images.preprocess, self.given)
         ranking = Ranking(cut, found, losses)
         exact = None if self.quick is None else self._cost_of(ranking, self.cost)
         quick = self._cost_of(ranking, self.quick or self.cost)
-        before = self._of(self.given, self.cost)
-        plan = plan_counts(ranking.groups, quick, self.most, exact, before)
+        plan = plan_counts(ranking.groups, quick, self.most, exact, self._of(self.given, self.cost))
         step, pruned = PruneChannels(remove=ranking.texts(plan.counts)), copy_graph(cut)
         step(pruned)
         fitted, rule = self._half(0), self.images.preprocess
         restore_outputs(pruned, self.now, found, ranking.gone(plan.counts), fitted, rule)
-        loss = self._loss(pruned)
-        reached = Reached(pruned, self.goal.measure, branches, step.remove, plan, loss)
-        return Attempt(branches, loss, reached)
+        return pruned, step.remove, plan
 
     def _without(self, branches: Branches) -> gs.Graph:
         """Return the network without branches, fitted; not to be changed."""

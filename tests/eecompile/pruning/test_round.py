@@ -52,6 +52,9 @@ def test_channels_go_only_where_branches_do_not_save_enough() -> None:
     assert whole.plan.counts == {"conv_0": 8, "conv_1": 8}, "those of the network that is left"
     both = replace(this, most=0.4 * cycles(graph)).reach(BRANCH).found
     assert both.channels and both.cost == cycles(both.graph) <= 0.4 * cycles(graph)
+    told = both.to_json()
+    assert told["layers"] == [[node.name for node in graph.nodes if node.op == "Conv"][1]]
+    assert told["channels_before"] == {"conv_0": 8, "conv_1": 8} != told["channels"]
     assert both.text(cycles(graph)).startswith(
         f"cycles {100 * (both.cost / cycles(graph) - 1):+.1f} %, without "
     )
