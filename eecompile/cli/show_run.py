@@ -139,7 +139,7 @@ def _exits(out: Console, summary: Summary) -> None:
     rows.append(
         ("expected", "", *costs(summary.expected), "100 %", quantities.percent(summary.expected.accuracy))
     )
-    others = [("static", static)]
+    others = [("static" if summary.pruned is None else "static, as given", static)]
     if summary.static_trained is not None:
         others.append(("static, trained", summary.static_trained))
     if summary.pruned is not None:

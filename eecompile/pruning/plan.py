@@ -75,7 +75,11 @@ class PruningPlan:
 
 
 def plan_counts(
-    groups: Sequence[PrunableGroup], cost: CostOf, goal: float, exact: CostOf | None = None
+    groups: Sequence[PrunableGroup],
+    cost: CostOf,
+    goal: float,
+    exact: CostOf | None = None,
+    given: float | None = None,
 ) -> PruningPlan:
     """Return how many channels stay of each group, so that ``exact`` is ``goal`` at most.
 
@@ -89,20 +93,21 @@ def plan_counts(
         cost: A quick schedule of the network with so many channels; infinite where it cannot be run.
         goal: What ``exact`` may be at most.
         exact: The whole schedule, where that is another one: the goal of the quick one follows it.
+        given: Of what a goal that cannot be reached is told as a share; ``None``: of all channels.
 
     Raises:
         NoSolutionError: It costs more with the fewest channels; says how little can be reached.
     """
     quick = _Remembered(cost)
     if exact is None:
-        found = _Search(groups, quick).plan(goal)
+        found = _Search(groups, quick).plan(goal, given)
         return replace(found, tried=quick.made)
     whole = _Remembered(exact)
     start = {group.name: len(group) for group in groups}
     search, best = _Search(groups, quick), None
     least = whole(search.fewest)
     if least > goal * (1 + _SLACK):
-        raise unreachable(whole(start), least)
+        raise unreachable(given or whole(start), least)
     bound = goal * quick(start) / whole(start)
     for _ in range(_RETRIES):
         bound = max(bound, quick(search.fewest))
@@ -162,13 +167,13 @@ class _Search:
                 kept[count] = cost
         return kept
 
-    def plan(self, goal: float) -> PruningPlan:
+    def plan(self, goal: float, given: float | None = None) -> PruningPlan:
         """Return the counts of least loss that were found within ``goal`` by the quick schedule."""
         counts, now = dict(self._whole), self._cost(self._whole)
         while now > goal * (1 + _SLACK):
             found = self._step(counts, now, goal)
             if found is None:
-                raise unreachable(self._cost(self._whole), now)
+                raise unreachable(given or self._cost(self._whole), now)
             counts[found[0]] = found[1]
             now = self._cost(counts)
         self._give_back(counts, goal)

@@ -21,8 +21,9 @@ from eecompile.training.torch_graph import TorchGraph
 from eecompile.training.training_form import part
 from passes.operator_sets import QUANTIZED_LINEAR
 from passes.pruning.groups import Dependencies
-from passes.rewrite.rewriter import Rewriter
-from passes.rewrite.weights import set_constant, why_not_constant
+from passes.rewrite.rewriter import Rewriter, optional_input
+from passes.rewrite.weights import out_channels, set_constant, why_not_constant
+from passes.state import copy_graph
 
 Array = NDArray[Any]
 IMAGES = 256
@@ -49,26 +50,40 @@ def restore_outputs(
     those before it make by then. Those whose weights are no plain constants stay as they are.
 
     Args:
-        pruned: ``given`` without the units ``gone``; its weights and biases are changed.
+        pruned: ``given`` without some branches and the units ``gone``; its weights and biases are changed.
         given: The network before.
-        found: Its channels.
+        found: Channels of ``given``, or of it without those branches.
         gone: Roots of the channels that went.
         images: Of the training set.
         rule: From stored images to the model's input.
     """
     device = Device.choose(NO)
     rewriter = Rewriter(pruned, "prune-channels")
-    for node in [node for node in pruned.nodes if node.op in QUANTIZED_LINEAR and node.name in found.made]:
-        depth = math.prod(node.inputs[1].shape[1:])
-        plain = why_not_constant(node) is None and (node.op == "Conv" or node.attrs.get("transB", 0))
-        if not plain or depth > MAX_DEPTH:
-            continue
+    made_before = {node.name: node.outputs[0].name for node in given.nodes if node.outputs}
+    for node in [node for node in pruned.nodes if node.name in found.made and _is_fitted(node)]:
         places = math.prod(node.outputs[0].shape[2:])
         x = rule.apply(evenly(images.x, min(IMAGES, max(_BATCH, 4 * ROWS // places))))
         stays = ~np.isin(found.made[node.name], list(gone))
         read = _columns(node, _values(pruned, node.inputs[0].name, x, device))
-        made = _rows(_values(given, node.outputs[0].name, x, device)[:, stays], read.shape)
+        made = _rows(_values(given, made_before[node.name], x, device)[:, stays], read.shape)
         _fit(rewriter, node, read, made)
+
+
+def with_biases(graph: gs.Graph) -> gs.Graph:
+    """Return a copy whose layers have a bias wherever they can be fitted: it costs what it will then."""
+    copy = copy_graph(graph)
+    rewriter = Rewriter(copy, "prune-channels")
+    for node in [node for node in copy.nodes if _is_fitted(node)]:
+        if optional_input(node, 2) is None:
+            set_constant(rewriter, node, 2, np.zeros(out_channels(node), node.inputs[1].values.dtype))
+    return copy
+
+
+def _is_fitted(node: gs.Node) -> bool:
+    if node.op not in QUANTIZED_LINEAR or why_not_constant(node) is not None:
+        return False
+    plain = node.op == "Conv" or bool(node.attrs.get("transB", 0))
+    return plain and math.prod(node.inputs[1].shape[1:]) <= MAX_DEPTH
 
 
 def _values(graph: gs.Graph, name: str, x: Array, device: Device) -> Array:

@@ -76,6 +76,21 @@ def sensitivities(
     return {unit: sums[unit] / len(some) for group in found.groups for unit in group.units}
 
 
+def loss_of(graph: gs.Graph, images: Split, preprocess: Preprocess, teacher: gs.Graph) -> float:
+    """Return the mean loss of an image by labels, and by the softened answers of ``teacher``."""
+    device = Device.choose(NO)
+    module, taught = teacher_of(graph, device), teacher_of(teacher, device)
+    some = Split(evenly(images.x, IMAGES), evenly(images.y, IMAGES))
+    total = 0.0
+    for piece in batches(len(some), _BATCH):
+        x, labels = device.held(preprocess.apply(some.x[piece])), device.held(some.y[piece])
+        with torch.no_grad():
+            answer, known = module(x)[-1].float(), taught(x)[-1]
+            total += float(functional.cross_entropy(answer, labels, reduction="sum"))
+            total += float(distillation(answer, known, TEMPERATURE).sum())
+    return total / len(some)
+
+
 def _gated(graph: gs.Graph, found: Dependencies) -> tuple[gs.Graph, Mapping[str, tuple[int, ...]]]:
     """Return a copy whose further inputs multiply what layers make, and shapes of these without the batch."""
     form = copy_graph(graph)

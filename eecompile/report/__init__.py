@@ -7,7 +7,17 @@ from typing import Any
 
 import jinja2
 
-from eecompile.report import answers, charts, explore, gantt, images, provenance, training_curves, usage
+from eecompile.report import (
+    answers,
+    charts,
+    explore,
+    gantt,
+    images,
+    provenance,
+    pruned,
+    training_curves,
+    usage,
+)
 from eecompile.report.reading import RunFiles, read_run
 from eecompile.wording import by_form, error_bars, headline, quantities
 
@@ -86,6 +96,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "images": () if samples is None else images.exit_images(run.summary, samples),
         "answers": () if samples is None else answers.exit_answers(run.summary, samples),
         "training_curves": training_curves.training_curves(run.info),
+        "pruning": pruned.facts(run.info),
         "measured": provenance.measured(run),
         "agreement": provenance.agreement(run),
         "provenance": provenance.facts(run),

@@ -11,7 +11,7 @@ from eecompile.run_files.summary import Summary
 from eecompile.wording import quantities
 from targets.schedule.freedom import MODES
 
-_SHOWN_ELSEWHERE = ("measured", "agreement", "warnings")
+_SHOWN_ELSEWHERE = ("measured", "agreement", "warnings", "pruning")
 
 
 @dataclass(frozen=True)

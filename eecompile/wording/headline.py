@@ -67,8 +67,10 @@ def headline(summary: Summary) -> str:
     early = len(summary.exits) - 1
     what, saved = summary.objective.words, summary.saving.of(summary.objective)
     images = f" on {summary.dataset.test:,} test images" if summary.dataset else ""
+    pruned = _pruned(summary)
+    how, than = ("Pruned and with", "in the network as it was given") if pruned else ("With", "without")
     first = (
-        f"With {_exits(early)} an image takes {change(saved)} {what} on {summary.target} than without"
+        f"{how} {_exits(early)} an image takes {change(saved)} {what} on {summary.target} than {than}"
         f"{_spread(summary)}."
         if early
         else "No early exit pays off within the allowed drop: the files hold the final exit alone."
@@ -77,11 +79,27 @@ def headline(summary: Summary) -> str:
         first = f"{_never_taken(summary)} {first}"
     if summary.caution:
         first = summary.caution
+    elif pruned:
+        first = f"{first} {pruned}"
     return (
         f"{first} Accuracy is {percent(summary.expected.accuracy)} "
         f"(95 % interval {interval(summary.expected.accuracy_ci95, 100)}){images}, "
         f"a drop of {signed(summary.drop.points, 2)} points {interval(summary.drop.ci95, places=2)}."
         f"{_above(summary)}"
+    )
+
+
+def _pruned(summary: Summary) -> str:
+    """Say what pruning alone saved and lost, and what all other figures are held against."""
+    found, static = summary.pruned, summary.static
+    if found is None or found.accuracy_quant is None or static.accuracy_quant is None:
+        return ""
+    key = summary.objective.key
+    saved = change(1 - getattr(found, key) / getattr(static, key))
+    lost = signed(100 * (static.accuracy_quant - found.accuracy_quant), 2)
+    return (
+        f"Pruning alone: {saved} {summary.objective.words}, a drop of {lost} points; "
+        "every saving and drop is against the network as it was given."
     )
 
 

@@ -1,20 +1,23 @@
-"""Prune networks to a share of their latency on the schedule of targets, and by magnitude to the same MACs.
+"""Prune networks to a share of their latency on the schedule of targets, in three ways.
 
     python -m tools.experiments.pruning MODEL --data D --out FOLDER [--targets diana gap9 edge_tpu_quad]
-        [--goal cycles=-30%] [--samples N] [--rounds N] [--seed 0] [--threads 1] [--exact]
+        [--ways branches channels magnitude] [--goal cycles=-30%] [--epochs N] [--seed 0] [--threads 1]
+        [--exact]
 
-Pruned to the goal by what `eecompile.pruning` does: ranked by the loss on training images, planned on the
-schedule, fine-tuned with the answers of MODEL. Beside it, pruned by magnitude: units of all groups in one
-order, by the squares of their weights over the mean of their group, the smallest first, until there are no
-more MACs than in the other network; fine-tuned by the same recipe on as many images. Both are scheduled. With
-`--exact` plans are looked for by the whole schedule on all targets; else by one of whole layers, and checked.
-Accuracies are of the float networks in onnxruntime; nothing is chosen on val or test. A result that is in
-FOLDER is read.
+`branches` is what `--prune` does: whole branches and channels, planned on the schedule and ranked by the loss
+on training images. `channels` is the same without branches. `magnitude` takes the smallest channels of all
+groups in one order, by the squares of their weights over the mean of their group, until there are no more
+MACs than in the first of the other networks. All are fitted by least squares and trained by the same recipe
+on as many images, with the answers of MODEL as teacher, and scheduled. With `--exact` plans are looked for by
+the whole schedule on all targets; else by one of whole layers, and checked.
+Accuracies are of the float networks in onnxruntime; nothing is chosen on val or test. A row that is in FOLDER
+is read, a training that was interrupted goes on, a network that two targets have in common is trained once.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -30,12 +33,12 @@ from eecompile.data.for_network import open_data
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.statistics import accuracy_interval, paired_drop
 from eecompile.pruning.goal import PruningGoal
-from eecompile.pruning.prune import prune
+from eecompile.pruning.prune import reach_goal, whole_way
 from eecompile.pruning.restore import restore_outputs
 from eecompile.run.accelerator import open_target
 from eecompile.run.prepare import cost_of
 from eecompile.runtime.preprocess import Preprocess
-from eecompile.training.checkpoint import NOWHERE
+from eecompile.training.checkpoint import Checkpoints
 from eecompile.training.contract import Course, TrainingImages
 from eecompile.training.joint import train_jointly
 from eecompile.training.recipe import PRUNED, JointRecipe
@@ -44,7 +47,7 @@ from passes.exits.recognise import classifier_exits
 from passes.files import write_atomic
 from passes.macs import node_macs
 from passes.model.graph import load
-from passes.model.writing import save
+from passes.model.writing import save, to_model
 from passes.pruning.groups import Dependencies, find_groups
 from passes.pruning.prune_channels import magnitudes
 from passes.pruning.remove import remove_channels
@@ -60,6 +63,12 @@ HEADER = (
     "| target | pruned by | latency | MACs | weights | val | test [95 %] | drop on test [95 %] | seconds |\n"
     "|---|---|---|---|---|---|---|---|---|"
 )
+BRANCHES, MAGNITUDE = "branches", "magnitude"
+WAYS = {
+    BRANCHES: "loss and schedule",
+    "channels": "the same, channels alone",
+    MAGNITUDE: "magnitude, same MACs",
+}
 LEAST = 8
 """A group keeps one in so many channels, however small they are."""
 
@@ -111,7 +120,7 @@ class Experiment:
         self.data: Dataset = found
         self.preprocess: Preprocess = choice.preprocess
         self.images = TrainingImages(found.train, found.val, choice.preprocess)
-        self.recipe: JointRecipe = replace(PRUNED, samples=options.samples, least_epochs=1)
+        self.recipe: JointRecipe = replace(PRUNED, epochs=options.epochs)
         self.goal = PruningGoal.parse(options.goal)
         self.val, self.test = self._answers(self.graph)
 
@@ -119,15 +128,8 @@ class Experiment:
         val, test = (answers(graph, s, self.preprocess) for s in (self.data.val, self.data.test))
         return val, test
 
-    def _course(self, name: str) -> Course:
-        return Course(self.options.seed, lambda line: print(f"{name}: {line}", flush=True), NOWHERE)
-
     def rows(self, name: str) -> list[Row]:
-        """Return what both ways give on a target."""
-        path = self.options.out / f"{self.options.model.stem}-{name}-{self.options.seed}.json"
-        if path.exists():
-            known: list[Row] = json.loads(path.read_text())
-            return known
+        """Return what all ways give on a target."""
         target, _ = open_target(name, "", None)
 
         def cost(graph: gs.Graph) -> CostReport:
@@ -136,29 +138,52 @@ class Experiment:
         def quick(graph: gs.Graph) -> CostReport:
             return cost_of(graph, target, LATENCY, wishes=Wishes("layers"))
 
-        start = time.perf_counter()
         needs_no_quick = self.options.exact or _schedules_layers(target)
-        found = prune(
-            self.graph, self.goal, self.images, self.recipe, self._course(f"{name}, schedule"), cost,
-            None if needs_no_quick else quick, self.options.rounds,
-        )  # fmt: skip
-        rows = [self._row(name, "loss and schedule", found.graph, cost, start)]
-        rows[0]["rounds"] = list(found.rounds)
-        save(found.graph, path.with_suffix(".onnx"))
-        start = time.perf_counter()
-        pruned = copy_graph(self.graph)
-        channels = find_groups(self.graph)
-        gone = by_magnitude(self.graph, channels, macs_of(found.graph))
+        whole = whole_way(self.graph, self.goal, self.images, cost, None if needs_no_quick else quick)
+        rows: list[Row] = []
+        for way in self.options.ways:
+            stem = self.options.out / f"{self.options.model.stem}-{name}-{way}-{self.options.seed}"
+            path = stem.with_name(f"{stem.name}.json")
+            if not path.exists():
+                start = time.perf_counter()
+                told: Row = {}
+                if way == MAGNITUDE:
+                    graph = self._by_magnitude(rows[0]["all_macs"])
+                else:
+                    found = reach_goal(whole) if way == BRANCHES else whole.reach(()).found
+                    print(f"{name}, {way}: {found.text(whole.most / (1 - self.goal.less))}", flush=True)
+                    graph, told = found.graph, {"pruned": found.to_json()}
+                trained = self._trained(graph, f"{name}, {way}")
+                save(trained, stem.with_name(f"{stem.name}.onnx"))
+                row = self._row(name, WAYS[way], trained, cost, start) | told
+                write_atomic(path, json.dumps(row, indent=1).encode())
+            rows.append(json.loads(path.read_text()))
+        return rows
+
+    def _by_magnitude(self, macs: int) -> gs.Graph:
+        pruned, channels = copy_graph(self.graph), find_groups(self.graph)
+        gone = by_magnitude(self.graph, channels, macs)
         remove_channels(pruned, channels, gone)
         restore_outputs(pruned, self.graph, channels, gone, self.data.train, self.preprocess)
-        train_jointly(
-            pruned, self.images, self.recipe, self._course(f"{name}, magnitude"), [], teacher=self.graph
-        )
-        rows.append(
-            self._row(name, "magnitude, same MACs", pruned, cost, start) | {"channels": _left(channels, gone)}
-        )
-        write_atomic(path, json.dumps(rows, indent=1).encode())
-        return rows
+        return pruned
+
+    def _trained(self, graph: gs.Graph, name: str) -> gs.Graph:
+        """Return a network trained; one that was trained already, from the same weights, is read."""
+        start = hashlib.sha256(to_model(graph).SerializeToString() + repr(self.recipe).encode())
+        folder = self.options.out / f"trained-{start.hexdigest()[:12]}-{self.options.seed}"
+        done = folder / "network.onnx"
+        if not done.exists():
+            course = Course(
+                self.options.seed,
+                lambda line: print(f"{name}: {line}", flush=True),
+                Checkpoints(folder / "checkpoints", {}, resume=True),
+            )
+            log = train_jointly(graph, self.images, self.recipe, course, [], teacher=self.graph)
+            write_atomic(folder / "training.json", json.dumps(log.to_json(), indent=1).encode())
+            save(graph, done)
+        trained = load(done)
+        classifier_exits(trained)
+        return trained
 
     def _row(
         self, target: str, way: str, graph: gs.Graph, cost: Callable[[gs.Graph], CostReport], start: float
@@ -172,6 +197,7 @@ class Experiment:
             "way": way,
             "latency": cost(graph).total.latency_cycles / cost(self.graph).total.latency_cycles,
             "macs": macs_of(graph) / macs_of(self.graph),
+            "all_macs": macs_of(graph),
             "weights": weights_of(graph) / weights_of(self.graph),
             "val": float(val.correct[-1].mean()),
             "test": [right, low, high],
@@ -184,11 +210,6 @@ class Experiment:
         right, low, high = accuracy_interval(self.test.correct[-1])
         val = float(self.val.correct[-1].mean())
         return f"| | as given | 1 | 1 | 1 | {100 * val:.1f} | {_interval((right, low, high), 100)} | | |"
-
-
-def _left(found: Dependencies, gone: set[int]) -> dict[str, int]:
-    """Return name of a group -> channels that stay."""
-    return {group.name: len(group) - len(gone.intersection(group.units)) for group in found.groups}
 
 
 def _schedules_layers(target: Target) -> bool:
@@ -218,20 +239,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--targets", nargs="+", default=["diana", "gap9", "edge_tpu_quad"])
     parser.add_argument("--goal", default="cycles=-30%")
-    parser.add_argument("--samples", type=int, default=PRUNED.samples)
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--exact", action="store_true")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.ways[0] == MAGNITUDE:
+        parser.error("`magnitude` is pruned to the MACs of another way, which has to stand before it")
     options.out.mkdir(parents=True, exist_ok=True)
     experiment = Experiment(options)
     lines = [HEADER, experiment.given()]
     for target in options.targets:
-        lines += [line(row) for row in experiment.rows(target)]
-        print(lines[-2], lines[-1], sep="\n", flush=True)
+        found = [line(row) for row in experiment.rows(target)]
+        print("\n".join(found), flush=True)
+        lines += found
     print("\n".join(lines))
 
 

@@ -67,6 +67,13 @@ def test_exits_stand_above_what_is_expected_and_the_static_network() -> None:
     assert text.endswith("Files: runs/here\nReport: runs/here/report.html\n")
 
 
+def test_the_pruned_network_stands_beside_the_one_it_is_held_against() -> None:
+    pruned = {**summary()["static"], "accuracy_quant": 0.851}
+    rows = cells(shown(answer(pruned=pruned)), EXITS)
+    assert [row[0] for row in rows[-3:]] == ["expected", "static, as given", "static, pruned"]
+    assert rows[-1][-1] == "85.1 %"
+
+
 def test_the_trained_network_without_its_exits_stands_beside_static() -> None:
     trained = {**summary()["static"], "accuracy_quant": 0.882}
     rows = cells(shown(answer(static_trained=trained)), EXITS)

@@ -17,10 +17,10 @@ from eecompile.data.dataset import Split
 from eecompile.pruning import prune as pruning
 from eecompile.pruning.goal import PruningGoal
 from eecompile.pruning.prune import prune
-from eecompile.pruning.restore import restore_outputs
 from eecompile.run.prepare import cost_of
 from eecompile.training.checkpoint import NOWHERE, Checkpoints
-from eecompile.training.contract import Course, TrainingImages
+from eecompile.training.contract import Course, TrainingImages, TrainingLog
+from eecompile.training.joint import train_jointly
 from eecompile.training.recipe import PRUNED
 from passes.errors import InputError
 from passes.model.graph import from_model
@@ -28,7 +28,7 @@ from passes.registry import parse_pipeline
 from targets.contract.registry import load_target
 from targets.evaluation.report import CostReport
 from targets.objective import LATENCY
-from tests.eecompile.pruning.test_sensitivity import images, network
+from tests.eecompile.pruning.test_sensitivity import answered, images, network, whispering
 from tests.eecompile.training.small import RAW
 from tests.passes.net_builder import NetBuilder
 
@@ -74,7 +74,7 @@ def test_a_pruning_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pyt
         return Course(0, lines.append, Checkpoints(tmp_path / "kept", {}, resume))
 
     with monkeypatch.context() as broken:
-        broken.setattr(pruning, "restore_outputs", _fails_the_second_time())
+        broken.setattr(pruning, "train_jointly", _fails_the_second_time())
         with pytest.raises(RuntimeError, match="stopped"):
             prune(network(), goal, given(), BRIEF, course(resume=False), cost, rounds=2)
     lines.clear()
@@ -86,16 +86,36 @@ def test_a_pruning_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pyt
                 np.testing.assert_array_equal(mine.values, theirs.values)
 
 
-def _fails_the_second_time() -> Callable[..., None]:
+def _fails_the_second_time() -> Callable[..., TrainingLog]:
     calls: list[int] = []
 
-    def restore(*arguments: Any) -> None:
+    def train(*arguments: Any, **options: Any) -> TrainingLog:
         calls.append(1)
         if len(calls) > 1:
             raise RuntimeError("stopped")
-        restore_outputs(*arguments)
+        return train_jointly(*arguments, **options)
 
-    return restore
+    return train
+
+
+@pytest.mark.parametrize(("goal", "rounds"), [("cycles=-20%", 1), ("cycles=-60%", 2)])
+def test_a_branch_that_is_hardly_heard_goes_first(goal: str, rounds: int) -> None:
+    """What was removed, as texts of passes, gives the same network; channels go beside where they have to."""
+    graph = whispering()
+    split = answered(graph, images(96))
+    seen = TrainingImages(split, Split(split.x[:8], split.y[:8]), RAW)
+    found = prune(graph, PruningGoal.parse(goal), seen, BRIEF, COURSE, cost, rounds=rounds)
+    assert found.after == cost(found.graph).total.latency_cycles <= 0.8 * found.before
+    assert [told["branches"] for told in found.rounds] == [["add_0/1:1"], []][:rounds]
+    assert bool(found.rounds[-1]["remove"]) == (rounds == 2)
+    shapes = whispering()
+    for told in found.rounds:
+        texts = ("prune-branches", told["branches"]), ("prune-channels", told["remove"])
+        steps = [f"{name}{{remove={'+'.join(given)}}}" for name, given in texts if given]
+        parse_pipeline(",canonicalize,".join(steps))(shapes)
+    assert [(n.name, *n.outputs[0].shape) for n in shapes.nodes] == [
+        (n.name, *n.outputs[0].shape) for n in found.graph.nodes
+    ]
 
 
 def test_weights_that_are_zero_and_channels_that_are_constant_stay_numbers() -> None:
