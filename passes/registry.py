@@ -17,6 +17,7 @@ TABLE: dict[str, str] = {
     "canonicalize": "passes.canonical.canonicalize:Canonicalize",
     "fold-batchnorm": "passes.canonical.fold_batchnorm:FoldBatchnorm",
     "prune-channels": "passes.pruning.prune_channels:PruneChannels",
+    "split-channels": "passes.integers.split_channels:SplitChannels",
     "insert-exits": "passes.exits.insert_exits:InsertExits",
     "insert-batch-norm": "passes.exits.insert_batch_norm:InsertBatchNorm",
     "quantize": "passes.integers.quantize:Quantize",

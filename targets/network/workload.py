@@ -10,6 +10,7 @@ import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
 from passes.integers.analog import analog_forms
+from passes.integers.channel_parts import channel_parts
 from passes.integers.quantize import narrows
 from passes.macs import node_macs
 from passes.model.control_flow import way_out, why_no_exit
@@ -133,6 +134,7 @@ class _Builder:
             for t in n.outputs
         }
         self.analog = {form.convs[0].name: form for form in analog_forms(graph)}
+        self.joins = {found.join.name for found in channel_parts(graph)}
         self.alias: dict[str, str] = {}
         self.free: list[FreeLayer] = []
         self.constants: set[str] = set()
@@ -274,6 +276,7 @@ class _Builder:
             producers=tuple(sorted(position[p] for p in self._producers(name))),
             accumulator_bits=self.bits.accumulator if precision is None else precision.accumulator_bits,
             front=None if front is None else operators.loop_dims(front),
+            in_place=main.name in self.joins,
         )
         if layer.op_type in FLOAT_LINEAR:
             return self._with_weights(layer, nodes, chunks)
