@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnx_graphsurgeon as gs
@@ -71,8 +72,20 @@ def post_train(
     if not state_of(calibrated).precisions:
         raise InputError("`keep_float` names all layers: nothing is left", "name those that lose most")
     done = calibrate(calibrated, images, calibration, kept)
+    return PostTrained(calibrated, *integer_forms(calibrated), schemes, done)
+
+
+class IntegerForms(NamedTuple):
+    """A calibrated network in Q/DQ form, and with integer operators."""
+
+    quantized: gs.Graph
+    lowered: gs.Graph
+
+
+def integer_forms(calibrated: gs.Graph) -> IntegerForms:
+    """Return both forms of a calibrated network, which is not changed."""
     quantized = copy_graph(calibrated)
     parse_pipeline("quantize")(quantized)
     lowered = copy_graph(quantized)
     parse_pipeline("fold-qdq")(lowered)
-    return PostTrained(calibrated, quantized, lowered, schemes, done)
+    return IntegerForms(quantized, lowered)
