@@ -301,6 +301,8 @@ def quantize(
     placement: str | None = None,
     bits: Mapping[str, int] | None = None,
     frontier: bool = False,
+    quantize: str | None = None,
+    qat_epochs: int | None = None,
     progress: Progress = _silent,
 ) -> QuantizeResult:
     """Quantize a network, with or without exits, by the schemes of a target, and tell which layers lose most.
@@ -321,6 +323,9 @@ def quantize(
         placement: ``auto`` (if absent), ``digital`` or ``analog``, as in `run`.
         bits: Part of the network -> bits of its weights, as in `run`.
         frontier: Search the scheme of each layer, and tell what the mappings worth having cost and lose.
+        quantize: ``ptq`` (if absent): by calibration alone; ``qat``: trained for its integers behind it, and
+            so is each mapping of ``frontier`` before it is measured.
+        qat_epochs: How often each image is seen in that training; by its recipe if absent.
         progress: Called with one line of text per step.
 
     Raises:
@@ -352,6 +357,8 @@ def quantize(
         placement=placement,
         bits={} if bits is None else dict(bits),
         frontier=frontier,
+        quantize="ptq" if quantize is None else quantize,
+        qat_epochs=qat_epochs,
     )
     return quantize_network(options, progress)
 

@@ -11,6 +11,7 @@ import onnx_graphsurgeon as gs
 from passes.base import Pass
 from passes.exits.chain import head_nodes
 from passes.integers.analog import analog_forms
+from passes.integers.channel_parts import channel_parts
 from passes.integers.quantize import narrows
 from passes.operator_sets import (
     CLIPS,
@@ -49,7 +50,9 @@ class FuseLayers(Pass):
        without padding, all windows full, none and no stride above ``before``, strides alike. One that leaves
        a single position joins through views too. 0 joins none.
     8. All that a convolution of an analog array is written as (chunks, conversions, affine) is one layer.
-    9. Everything else is a layer of its own. Layers are named ``conv_0``, ``add_1`` … by main
+    9. The parts of a convolution that is split by channels are layers of their own, named after it:
+       ``conv_3.0``, ``conv_3.1``, and ``conv_3.join`` for what puts them side by side.
+    10. Everything else is a layer of its own. Layers are named ``conv_0``, ``add_1`` … by main
        operator and topological order, those of an inserted head by their node: ``exit_0/conv``.
     """
 
@@ -263,6 +266,7 @@ def _layer_names(graph: gs.Graph, leaders: dict[str, gs.Node]) -> dict[str, str]
     """Return name of the main node -> name of its layer."""
     exits = [item for item in state_of(graph).exits if item.head is not None]
     heads = {node.name for item in exits for node in head_nodes(graph, item)}
+    split = {node.name: found for found in channel_parts(graph) for node in found.parts}
     counts: dict[str, int] = {}
     names: dict[str, str] = {}
     for node in graph.nodes:
@@ -276,6 +280,12 @@ def _layer_names(graph: gs.Graph, leaders: dict[str, gs.Node]) -> dict[str, str]
             names[main.name] = main.name
             continue
         kind = FLOAT_NAMES.get(main.op, main.op).lower()
-        names[main.name] = f"{kind}_{counts.get(kind, 0)}"
+        name = f"{kind}_{counts.get(kind, 0)}"
         counts[kind] = counts.get(kind, 0) + 1
+        if main.name in split:
+            parts = split[main.name]
+            names |= {part.name: f"{name}.{number}" for number, part in enumerate(parts.parts)}
+            names[parts.join.name] = f"{name}.join"
+        else:
+            names[main.name] = name
     return names

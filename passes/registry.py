@@ -18,6 +18,7 @@ TABLE: dict[str, str] = {
     "fold-batchnorm": "passes.canonical.fold_batchnorm:FoldBatchnorm",
     "prune-channels": "passes.pruning.prune_channels:PruneChannels",
     "prune-branches": "passes.pruning.prune_branches:PruneBranches",
+    "split-channels": "passes.integers.split_channels:SplitChannels",
     "insert-exits": "passes.exits.insert_exits:InsertExits",
     "insert-batch-norm": "passes.exits.insert_batch_norm:InsertBatchNorm",
     "quantize": "passes.integers.quantize:Quantize",

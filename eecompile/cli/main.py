@@ -281,6 +281,8 @@ def quantize(
     placement: PLACEMENT = None,
     bits: PART_BITS = None,
     frontier: FRONTIER = False,
+    quantize: QUANTIZE = None,
+    qat_epochs: QAT_EPOCHS = None,
     as_json: JSON = False,
 ) -> None:
     """Quantize a network and tell which layers lose most.
@@ -292,7 +294,7 @@ def quantize(
 
     result = api.quantize(
         model, data, target, out, objective, preprocess, seed, calibration, keep_float, max_drop,
-        placement, values.parse_part_bits(bits), frontier,
+        placement, values.parse_part_bits(bits), frontier, quantize, qat_epochs,
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(result, as_json, show_quantize.quantized)

@@ -23,13 +23,18 @@ def quantized(out: Console, found: QuantizeResult) -> None:
         f"{found.images} training images{kept}",
     )
     out.print()
+    forms = (("ptq", found.calibrated), (options.quantize, found.exits))
     rows = [
-        (item.name, f"{split} ({seen.images:,})", *_accuracies(seen))
-        for item in found.exits
+        (item.name, form, f"{split} ({seen.images:,})", *_accuracies(seen))
+        for form, exits in forms
+        for item in exits
         for split, seen in (("val", item.val), ("test", item.test))
     ]
-    columns = ("exit", "images", "float", "quantized", "drop")
-    table(out, "Accuracy in %, drop in points, with 95 % intervals", columns, rows, columns[2:])
+    columns = ("exit", "integers by", "images", "float", "quantized", "drop")
+    table(out, "Accuracy in %, drop in points, with 95 % intervals", columns, rows, columns[3:])
+    if found.training.get("kept") == "calibrated":
+        line(out, "Training for integers raised the loss on val: the network stays as calibrated")
+        out.print()
     lost = [
         (
             entry.layer,

@@ -23,6 +23,7 @@ from eecompile.quantization.histograms import Tapped, look
 from eecompile.quantization.rounding import RoundingWalk, hand_on_grid
 from eecompile.runtime.sessions import Evaluator
 from passes.errors import InputError
+from passes.integers.channel_parts import channel_parts, in_one_place
 from passes.integers.quantize import fused_away
 from passes.model.writing import to_model
 from passes.operator_sets import SAME_GRID
@@ -83,6 +84,7 @@ def calibrate(
     images = evenly(images, IMAGES)
     wanted = _gridded(graph)
     levels = tensor_levels(graph)
+    in_one_place(graph, levels)
     if unknown := sorted(wanted - levels.keys() - _around(graph, kept)):
         raise ValueError(f"no node says which integers '{unknown[0]}' may take: assign precisions first")
     wanted &= levels.keys()
@@ -91,6 +93,8 @@ def calibrate(
     seen = look(tapped, wanted, images, lambda low, high: bins_of(calibration, low, high))
     grids = {name: grid_of(calibration, found, levels[name]) for name, found in seen.items()}
     state.grids = grids
+    for found in channel_parts(graph):
+        grids |= dict.fromkeys(found.results, grids[found.join.outputs[0].name])
     for node in graph.nodes:
         hand_on_grid(node, grids)
     walk = RoundingWalk(graph, evenly(images, _walk_images(graph)), tapped.evaluator.batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnx_graphsurgeon as gs
@@ -78,8 +79,20 @@ def post_train(
     equalization = equalize(calibrated, images, calibration, kept)
     given = copy_graph(calibrated)
     done = calibrate(calibrated, images, calibration, kept)
+    return PostTrained(given, calibrated, *integer_forms(calibrated), schemes, done, equalization)
+
+
+class IntegerForms(NamedTuple):
+    """A calibrated network in Q/DQ form, and with integer operators."""
+
+    quantized: gs.Graph
+    lowered: gs.Graph
+
+
+def integer_forms(calibrated: gs.Graph) -> IntegerForms:
+    """Return both forms of a calibrated network, which is not changed."""
     quantized = copy_graph(calibrated)
     parse_pipeline("quantize")(quantized)
     lowered = copy_graph(quantized)
     parse_pipeline("fold-qdq")(lowered)
-    return PostTrained(given, calibrated, quantized, lowered, schemes, done, equalization)
+    return IntegerForms(quantized, lowered)

@@ -19,6 +19,7 @@ from eecompile.quantization import gptq, ternary
 from eecompile.quantization.least_squares import best_scales
 from eecompile.runtime.sessions import batches, session
 from passes.integers.analog import affine_key, in_array
+from passes.integers.channel_parts import channel_parts, share_grid
 from passes.integers.quantize import to_integers
 from passes.integers.schemes import ZERO_POINT
 from passes.number_formats import Levels
@@ -63,6 +64,7 @@ class RoundingWalk:
         self._real: dict[str, Array] = {graph.inputs[0].name: images}
         self._quantized: dict[str, Array] = {graph.inputs[0].name: self._snap(graph.inputs[0].name, images)}
         self._readers = {t.name: len(t.outputs) for t in graph.tensors().values()}
+        self._joins = {found.join.name: found for found in channel_parts(graph)}
         self._rounding: dict[str, str] = {}
         self.shifts: dict[str, Array] = {}
 
@@ -77,6 +79,8 @@ class RoundingWalk:
             elif node.op in QUANTIZED_LINEAR and isinstance(node.inputs[1], gs.Constant):
                 self._round(node)
             hand_on_grid(node, self._grids)  # again: a layer may have coarsened the grid
+            if node.name in self._joins:
+                share_grid(self._joins[node.name], self._grids)
             if node.op == "Add" and self._shifts(node):
                 self._coarsen(node, min(self._steps(data), default=0.0))
             quantized = converted or _execute(node, [self._quantized[d] for d in data], self._alone)

@@ -18,6 +18,7 @@ from eecompile.data.dataset import evenly
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.quantization.calibration_names import LEAST_SQUARES
+from eecompile.quantization.channel_splits import divide, divisions
 from eecompile.quantization.layer_schemes import WeightedLayer, weighted_layers
 from eecompile.quantization.scheme_search import SchemeChoice, SchemeMapping, cheapest, spread
 from eecompile.quantization.wishes import SchemeWish, check_mixed
@@ -29,6 +30,7 @@ from passes.state import copy_graph, state_of
 from targets.contract.target import Target
 from targets.evaluation.paths import Cost
 from targets.evaluation.report import evaluate
+from targets.evaluation.scheduling import Wishes
 from targets.objective import ENERGY, LATENCY, Objective
 
 Float32 = NDArray[np.float32]
@@ -56,7 +58,7 @@ class SchemePoint:
 
     Attributes:
         name: What it is, if it is one by hand; else empty.
-        schemes: Layer -> scheme.
+        schemes: Layer -> scheme, or how its channels are divided among several.
         cost: Of the whole network by the schedule.
         loss: Divergence of its answers on val from those in float, in nats: mean over images and exits.
         accuracy: Of each exit on val, shares.
@@ -126,6 +128,10 @@ class SchemeSearch:
         fixed: Wishes that hold for all mappings; their layers are not searched.
         progress: Called with one line per step.
         calibration: One of ``CALIBRATIONS``.
+        schedule: A mode of the target in which mappings are costed; its default one if empty.
+        divides: Channels of a layer may be divided among schemes, where the target can do that.
+        trainer: Trains a calibrated network for its integers, in place, by what another answers in float:
+            whole mappings are measured behind that. ``None``: they are measured as calibrated.
     """
 
     graph: gs.Graph
@@ -136,6 +142,9 @@ class SchemeSearch:
     fixed: SchemeWish = field(default_factory=SchemeWish)
     progress: Callable[[str], None] = lambda _: None
     calibration: str = LEAST_SQUARES
+    schedule: str = ""
+    trainer: Callable[[gs.Graph, gs.Graph], object] | None = None
+    divides: bool = True
 
     def __post_init__(self) -> None:
         """Look at the network as it usually is.
@@ -151,7 +160,7 @@ class SchemeSearch:
         by_levels = {layer.name: _scheme_of(layer, state.precisions) for layer in self._layers}
         self._usual: dict[str, str] = {name: found for name, found in by_levels.items() if found}
         self._ladders = {
-            layer.name: _ladder(layer, self._usual[layer.name])
+            layer.name: self._ladder(layer)
             for layer in self._layers
             if layer.name in self._usual and bound.isdisjoint({*layer.names, layer.part})
         }
@@ -161,6 +170,7 @@ class SchemeSearch:
                 "leave `bits` of some away",
             )
         self._float = self._answers(self.graph, self.val.x)
+        self._made: dict[tuple[tuple[str, str], ...], gs.Graph] = {}
 
     def run(self, points: int | None = None) -> SchemeFront:
         """Search.
@@ -184,6 +194,14 @@ class SchemeSearch:
         front = tuple(_unbeaten(found, self.objective))
         return SchemeFront(usual, tuple(found), front, choices, accuracy, len(self.val.y))
 
+    def _ladder(self, layer: WeightedLayer) -> tuple[str, ...]:
+        """Return the schemes that are tried for a layer: its usual one, divisions, then ever fewer bits."""
+        usual = self._usual[layer.name]
+        rest = [s for s in layer.schemes() if s.name != usual and (s.array or s.weights.bits in LADDER)]
+        rest.sort(key=lambda s: -s.weights.bits)
+        shared = divisions(self.graph, layer, usual, self.target) if self.divides else ()
+        return (usual, *shared, *(s.name for s in rest))
+
     def _of(self, mapping: SchemeMapping, names: Sequence[str]) -> dict[str, str]:
         return self._usual | dict(zip(names, mapping.schemes, strict=True))
 
@@ -201,7 +219,8 @@ class SchemeSearch:
     def _measured(
         self, schemes: Schemes, name: str, cost: float | None = None, loss: float | None = None
     ) -> SchemePoint:
-        done, made = self._quantized(schemes, evenly(self.train, IMAGES))
+        done, made = self._quantized(schemes, evenly(self.train, IMAGES), self.trainer)
+        self._made[tuple(schemes.items())] = made
         answers = self._answers(made, self.val.x)
         point = SchemePoint(
             name, dict(schemes), done, divergence(self._float, answers),
@@ -214,22 +233,32 @@ class SchemeSearch:
         return point
 
     def quantized(self, schemes: Schemes) -> gs.Graph:
-        """Return the network in Q/DQ form, by a mapping."""
-        return self._quantized(schemes, evenly(self.train, IMAGES))[1]
+        """Return the network in Q/DQ form, by a mapping: as it was measured, if it was."""
+        made = self._made.get(tuple(schemes.items()))
+        if made is None:
+            _, made = self._quantized(schemes, evenly(self.train, IMAGES), self.trainer)
+        return made
 
-    def _quantized(self, schemes: Schemes, images: Float32) -> tuple[Cost, gs.Graph]:
-        made = copy_graph(self.graph)
-        wish = replace(self.fixed, chosen=schemes)
+    def _quantized(
+        self,
+        schemes: Schemes,
+        images: Float32,
+        trainer: Callable[[gs.Graph, gs.Graph], object] | None = None,
+    ) -> tuple[Cost, gs.Graph]:
+        divided, chosen = divide(self.graph, self._layers, schemes)
+        made, wish = copy_graph(divided), replace(self.fixed, chosen=chosen)
         assign_precisions(made, self.target, self.objective.for_schedules, wish=wish)
         calibrate(made, images, self.calibration)
         cost = self._cost(made)  # of all that runs: rounding gives layers biases
+        if trainer is not None:
+            trainer(made, divided)
         parse_pipeline("quantize")(made)
         return cost, made
 
     def _cost(self, assigned: gs.Graph) -> Cost:
         fused = copy_graph(assigned)
         parse_pipeline(self.target.pipeline(quantized=False))(fused)
-        return evaluate(fused, self.target, self.objective).total
+        return evaluate(fused, self.target, self.objective, wishes=Wishes(self.schedule)).total
 
     def _answers(self, graph: gs.Graph, images: Float32) -> list[Float32]:
         names = [item.output for item in state_of(graph).exits] or [graph.outputs[-1].name]
@@ -296,13 +325,6 @@ def _log_probabilities(logits: Float32) -> NDArray[np.float64]:
 
 def _accuracies(answers: Sequence[Float32], labels: Integers) -> list[float]:
     return [float((one.argmax(axis=1) == labels).mean()) for one in answers]
-
-
-def _ladder(layer: WeightedLayer, usual: str) -> tuple[str, ...]:
-    """Return the schemes that are tried for a layer, its usual one first, then with ever fewer bits."""
-    rest = [s for s in layer.schemes() if s.name != usual and (s.array or s.weights.bits in LADDER)]
-    rest.sort(key=lambda s: -s.weights.bits)
-    return (usual, *(s.name for s in rest))
 
 
 def _scheme_of(layer: WeightedLayer, precisions: Mapping[str, object]) -> str:

@@ -98,21 +98,7 @@ class RunOptions:
 
     def _check_quantization(self) -> None:
         check_calibration(self.calibration)
-        if self.quantize not in QUANTIZERS:
-            raise InputError(
-                f"`quantize` cannot be '{self.quantize}'", did_you_mean(self.quantize, QUANTIZERS)
-            )
-        if self.qat_epochs is None:
-            return
-        if self.qat_epochs < 1:
-            raise InputError(
-                f"`qat_epochs` is at least 1, not {self.qat_epochs}", "it is how often each image is seen"
-            )
-        if self.quantize != QAT:
-            raise InputError(
-                "`qat_epochs` says how long is trained for integers, and without `quantize` qat nothing is",
-                "say `quantize` qat, or leave `qat_epochs` away",
-            )
+        check_quantizer(self.quantize, self.qat_epochs)
 
     def _check_pruning(self) -> None:
         if self.prune_epochs is not None and self.prune_epochs < 1:
@@ -184,6 +170,27 @@ class RunOptions:
                 "no number of images can prove that nothing at all is lost",
                 "with `guarantee`, allow a `max_drop` above 0",
             )
+
+
+def check_quantizer(quantize: str, qat_epochs: int | None) -> None:
+    """Refuse an unknown way to find integers, and a length of a training that is not done.
+
+    Raises:
+        InputError: With what to do.
+    """
+    if quantize not in QUANTIZERS:
+        raise InputError(f"`quantize` cannot be '{quantize}'", did_you_mean(quantize, QUANTIZERS))
+    if qat_epochs is None:
+        return
+    if qat_epochs < 1:
+        raise InputError(
+            f"`qat_epochs` is at least 1, not {qat_epochs}", "it is how often each image is seen"
+        )
+    if quantize != QAT:
+        raise InputError(
+            "`qat_epochs` says how long is trained for integers, and without `quantize` qat nothing is",
+            "say `quantize` qat, or leave `qat_epochs` away",
+        )
 
 
 def check_seed(seed: int) -> int:

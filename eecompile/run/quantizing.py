@@ -10,9 +10,11 @@ import onnx_graphsurgeon as gs
 from eecompile.data.dataset import evenly
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
+from eecompile.quantization.channel_splits import divide
 from eecompile.quantization.equalization import equalize
 from eecompile.quantization.layer_schemes import weighted_layers
 from eecompile.quantization.placements import ANALOG, MIXED
+from eecompile.quantization.post_training import integer_forms
 from eecompile.quantization.rounding import hand_on_grid
 from eecompile.quantization.scheme_front import LabelledImages, SchemeSearch
 from eecompile.quantization.scheme_tables import front_json
@@ -20,7 +22,6 @@ from eecompile.quantization.wishes import SchemeWish, not_analog
 from eecompile.run.evidence import Baseline, Evidence
 from eecompile.training.recipe import JOINT, QAT, QUANTIZED, SCRATCH
 from passes.exits.chain import keep_exits
-from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 
 Told = dict[str, Any]
@@ -33,18 +34,20 @@ def quantize(evidence: Evidence) -> None:
     with its exits, all of the network is trained likewise; where not, it takes over that backbone, and only
     the heads are trained. A network that was pruned is another one than static, whatever was trained of it.
     """
-    graph, trains = evidence.prepared.graph, evidence.options.quantize == QAT
+    trains = evidence.options.quantize == QAT
     wish, mapping = _wish(evidence)
-    calibrated, graph, told = _calibrated(evidence, graph, wish)
+    graph, of_graph = _divided(evidence, evidence.prepared.graph, wish)
+    calibrated, graph, told = _calibrated(evidence, graph, of_graph)
     told |= mapping
     evidence.baseline = None
-    evidence.calibrated = _integer_forms(calibrated)[1] if trains else None
+    evidence.calibrated = integer_forms(calibrated).lowered if trains else None
     whole = evidence.training["trainer"] in (JOINT, SCRATCH)
     if whole or evidence.pruned is not None:
-        static, given, told["static"] = _calibrated(evidence, evidence.given, wish)
+        given, of_given = _divided(evidence, evidence.given, wish)
+        static, given, told["static"] = _calibrated(evidence, given, of_given)
         if trains:
             told["static"]["training"] = _trained(evidence, static, given, "static")
-        evidence.baseline = Baseline(*_integer_forms(static))
+        evidence.baseline = Baseline(*integer_forms(static))
     if trains and whole:
         told["training"] = _trained(evidence, calibrated, graph, "exits")
     elif trains:
@@ -53,7 +56,7 @@ def quantize(evidence: Evidence) -> None:
         _take_over(alone, calibrated)
         if len(state_of(graph).exits) > 1:
             told["training"] = _trained(evidence, calibrated, graph, "exits", heads_only=True)
-    evidence.quantized, evidence.lowered = _integer_forms(calibrated)
+    evidence.quantized, evidence.lowered = integer_forms(calibrated)
     evidence.calibration = told
 
 
@@ -71,10 +74,21 @@ def _wish(evidence: Evidence) -> tuple[SchemeWish, Told]:
     train = evidence.preprocess.apply(evenly(dataset.train.x, IMAGES))
     graph, target, objective = evidence.prepared.graph, evidence.prepared.target, options.objective
     detail, calibration = evidence.clock.detail, options.calibration
-    search = SchemeSearch(graph, target, objective, train, val, wish, detail, calibration)
+    search = SchemeSearch(
+        graph, target, objective, train, val, wish, detail, calibration, options.schedule or ""
+    )
     front = search.run()
     taken = front.within(options.max_drop, objective)
     return replace(wish, chosen=taken.schemes), {"mapping": front_json(front, objective, taken)}
+
+
+def _divided(evidence: Evidence, graph: gs.Graph, wish: SchemeWish) -> tuple[gs.Graph, SchemeWish]:
+    """Return a network with the layers in parts that several schemes share, and what is wished of it."""
+    layers = weighted_layers(graph, evidence.prepared.target)
+    if wish and graph is not evidence.prepared.graph:
+        wish = wish.of_part(layers)  # the static network has no early heads
+    made, chosen = divide(graph, layers, wish.chosen)
+    return made, replace(wish, chosen=chosen)
 
 
 def _calibrated(evidence: Evidence, graph: gs.Graph, wish: SchemeWish) -> tuple[gs.Graph, gs.Graph, Told]:
@@ -86,8 +100,6 @@ def _calibrated(evidence: Evidence, graph: gs.Graph, wish: SchemeWish) -> tuple[
     images = evidence.preprocess.apply(evenly(evidence.dataset.train.x, IMAGES))
     calibrated = copy_graph(graph)
     target, objective = evidence.prepared.target, options.objective.for_schedules
-    if wish and graph is not evidence.prepared.graph:
-        wish = wish.of_part(weighted_layers(graph, target))  # the static network has no early heads
     schemes = assign_precisions(calibrated, target, objective, wish=wish)
     equalization = equalize(calibrated, images, options.calibration)
     given = copy_graph(calibrated)
@@ -139,12 +151,3 @@ def _take_over(source: gs.Graph, graph: gs.Graph) -> None:
             state_of(graph).grids[name] = grid
     for node in graph.nodes:
         hand_on_grid(node, state_of(graph).grids)
-
-
-def _integer_forms(calibrated: gs.Graph) -> tuple[gs.Graph, gs.Graph]:
-    """Return a calibrated network in Q/DQ form and with integer operators."""
-    quantized = copy_graph(calibrated)
-    parse_pipeline("quantize")(quantized)
-    lowered = copy_graph(quantized)
-    parse_pipeline("fold-qdq")(lowered)
-    return quantized, lowered

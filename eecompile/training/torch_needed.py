@@ -13,6 +13,6 @@ def import_torch() -> Any:
         import torch
     except ImportError as error:
         raise InputError(
-            "training exit heads needs PyTorch, which is not installed", "pip install 'eecompile[train]'"
+            "training needs PyTorch, which is not installed", "pip install 'eecompile[train]'"
         ) from error
     return torch

@@ -1,10 +1,10 @@
-"""``quantize``: post-training quantization, what it costs in accuracy, and which layers are why."""
+"""``quantize``: a network in integers, what they cost in accuracy, and which layers are why."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,23 @@ from eecompile.quantization.calibration_names import LEAST_SQUARES, check_calibr
 from eecompile.quantization.equalization import Equalization
 from eecompile.quantization.kept_float import layers_of, nodes_of
 from eecompile.quantization.placements import MIXED
-from eecompile.quantization.post_training import PostTrained, post_train
+from eecompile.quantization.post_training import PostTrained, integer_forms, post_train
 from eecompile.quantization.scheme_front import LabelledImages, SchemeSearch
 from eecompile.quantization.scheme_picture import front_picture
 from eecompile.quantization.scheme_tables import front_json, front_rows
 from eecompile.quantization.sensitivity import LayerSensitivity, ranked, sensitivities, worst
 from eecompile.quantization.wishes import SchemeWish
 from eecompile.run.accelerator import open_target
-from eecompile.run.options import MAX_DROP, check_seed
+from eecompile.run.options import MAX_DROP, check_quantizer, check_seed
 from eecompile.run.prepare import prepare
 from eecompile.run_files import directory
 from eecompile.runtime.preprocess import Preprocess
+from eecompile.training.recipe import PTQ, QAT, QUANTIZED
+from eecompile.training.torch_needed import import_torch
 from passes.errors import InputError, NoSolutionError
 from passes.files import write_atomic
 from passes.model.writing import save
-from passes.state import state_of
+from passes.state import copy_graph, state_of
 from targets.contract.target import Target
 from targets.objective import EDP, Objective
 
@@ -68,9 +70,12 @@ class QuantizeOptions:
     placement: str | None = None
     bits: Mapping[str, int] = field(default_factory=dict)
     frontier: bool = False
+    quantize: str = PTQ
+    qat_epochs: int | None = None
 
     def __post_init__(self) -> None:
         check_calibration(self.calibration)
+        check_quantizer(self.quantize, self.qat_epochs)
         check_seed(self.seed)
         if self.placement == MIXED:
             raise InputError(
@@ -141,7 +146,9 @@ class QuantizeResult:
         rounding: Node name -> how its weights were rounded.
         equalization: What became of channels around depthwise layers; ``None``: there are none.
         kept_float: Layers in float.
-        exits: Accuracies, the final exit last.
+        exits: Accuracies of what is written, the final exit last.
+        calibrated: With ``quantize`` qat, those before it was trained; else empty.
+        training: With ``quantize`` qat, what is told of the training; else empty.
         sensitivity: One entry per layer that is quantized; all of them before ``keep_float`` auto took some.
         sensitivity_images: How many training images that is from.
         suggested: The layers to keep in float first.
@@ -160,6 +167,8 @@ class QuantizeResult:
     equalization: Equalization | None
     kept_float: tuple[str, ...]
     exits: tuple[ExitAccuracy, ...]
+    calibrated: tuple[ExitAccuracy, ...]
+    training: Mapping[str, Any]
     sensitivity: tuple[LayerSensitivity, ...]
     sensitivity_images: int
     suggested: tuple[str, ...]
@@ -189,7 +198,11 @@ class QuantizeResult:
             },
             "keep_float": list(self.kept_float),
             "max_drop": options.max_drop,
+            "quantize": options.quantize,
+            "qat_epochs": options.qat_epochs,
             "exits": [asdict(item) for item in self.exits],
+            "exits_calibrated": [asdict(item) for item in self.calibrated],
+            "training": dict(self.training),
             "sensitivity": [asdict(entry) for entry in self.sensitivity],
             "sensitivity_images": self.sensitivity_images,
             "suggested": {"keep_float": list(self.suggested), "share_of_noise": self.share},
@@ -215,6 +228,8 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
             f"{options.target} does not say with which numbers cores compute: nothing is quantized for it",
             "make a target of it, whose class names `schemes`",
         )
+    if options.quantize == QAT:
+        import_torch()
     out = options.out or Path("runs") / f"{options.model.stem}-{target.title}-quantized"
     prepared = prepare(options.model, target, options.objective, None, AUTO)
     graph = prepared.graph
@@ -233,6 +248,11 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
         tried: list[tuple[tuple[str, ...], float]] = []
         if options.keep_float == AUTO:
             kept, done, tried = job.fewest([entry.layer for entry in ranked(table)], done)
+        calibrated: tuple[ExitAccuracy, ...] = ()
+        training: Mapping[str, Any] = {}
+        if options.quantize == QAT:
+            calibrated, _, _ = job.accuracies(done)
+            done, training = job.trained(done)
         progress("accuracy on val and test")
         exits, together, told = job.accuracies(done)
         notes += told
@@ -246,8 +266,8 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
         save(done.lowered, work / "model.lowered.onnx", batch)
         result = QuantizeResult(
             options, choice.preprocess.name, done.schemes, done.calibration.images, done.calibration.rounding,
-            done.equalization, kept, exits, tuple(table), count, suggested, share, tuple(tried), tuple(notes),
-            job.front(work) if options.frontier else (), out,
+            done.equalization, kept, exits, calibrated, training, tuple(table), count, suggested, share,
+            tuple(tried), tuple(notes), job.front(work) if options.frontier else (), out,
         )  # fmt: skip
         directory.write_json(work / "quantize.json", result.to_json())
     return result
@@ -296,6 +316,25 @@ class _Job:
             options.wish,
         )  # fmt: skip
 
+    def trained(self, done: PostTrained) -> tuple[PostTrained, Mapping[str, Any]]:
+        """Return the network trained for its integers, and what is told of that."""
+        calibrated = copy_graph(done.calibrated)
+        told = self._train(calibrated, self.graph)
+        return replace(done, calibrated=calibrated, **integer_forms(calibrated)._asdict()), told
+
+    def _train(self, calibrated: gs.Graph, graph: gs.Graph) -> Mapping[str, Any]:
+        """Train a calibrated network in place, by what ``graph`` answers; return the log."""
+        from eecompile.training.checkpoint import Checkpoints
+        from eecompile.training.contract import Course, TrainingImages
+        from eecompile.training.integers.quantized import train_quantized
+
+        options = self.options
+        epochs = options.qat_epochs
+        recipe = QUANTIZED if epochs is None else replace(QUANTIZED, epochs=epochs)
+        course = Course(options.seed, self.progress, Checkpoints(None, {}))
+        images = TrainingImages(self.dataset.train, self.dataset.val, self.preprocess)
+        return train_quantized(calibrated, graph, images, recipe, course).to_json()
+
     def fewest(
         self, order: Sequence[str], whole: PostTrained
     ) -> tuple[tuple[str, ...], PostTrained, list[tuple[tuple[str, ...], float]]]:
@@ -340,7 +379,7 @@ class _Job:
         val = LabelledImages(self.preprocess.apply(self.dataset.val.x), self.dataset.val.y)
         search = SchemeSearch(
             self.graph, self.target, options.objective, self.images, val, options.wish, self.progress,
-            options.calibration,
+            options.calibration, trainer=self._train if options.quantize == QAT else None,
         )  # fmt: skip
         found = search.run()
         shown = [n for n, point in enumerate(found.points) if point.name or point in found.front]

@@ -115,6 +115,8 @@ class Target(ABC):
     Attributes:
         schemes: Core -> quantization schemes (:mod:`passes.integers.schemes`) of the numbers it can compute
             with, the usual one first, of all cores; empty where nothing is quantized for the target.
+        channel_block: A convolution may be divided among cores in parts of so many output channels, which are
+            put side by side without a copy; 0 where it may not.
         fusion: Text form of the pass that makes layers, the last of :meth:`pipeline`.
         cost_model: One of ``cost_models``; empty takes the first.
         host_scale: Factor on the placeholder cost of host work, at least 0.
@@ -125,6 +127,7 @@ class Target(ABC):
     name: ClassVar[str]
     cost_models: ClassVar[Mapping[str, CostModel]]
     schemes: ClassVar[Mapping[str, tuple[str, ...]]]
+    channel_block: ClassVar[int] = 0
     fusion: ClassVar[str] = "fuse-layers"
 
     cost_model: str = ""

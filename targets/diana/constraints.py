@@ -81,6 +81,11 @@ def adds_equal_shapes(layer: Layer, _arch: Architecture) -> bool:
     return len(layer.inputs) == 2 and layer.inputs[0].shape == layer.inputs[1].shape
 
 
+def is_in_place(layer: Layer, _arch: Architecture) -> bool:
+    """It puts parts of one convolution side by side, which are written there already."""
+    return layer.in_place
+
+
 def row_fits_l1(layer: Layer, arch: Architecture) -> bool:
     """One output row and the inputs it needs fit L1."""
     if layer.dims is None or not has_one_group_or_is_depthwise(layer, arch):
@@ -122,7 +127,13 @@ SUPPORT: dict[str, dict[str, tuple[Constraint, ...]]] = {
     "digital": {"Conv": _DIGITAL_CONV, "Gemm": _PRODUCT, "MatMul": _PRODUCT, "Add": _ADD},
     "analog": {"Conv": _ANALOG_CONV},
     "pooling": dict.fromkeys(("MaxPool", "GlobalMaxPool"), (has_loops, *_LANES)),
-    "simd": {"Add": _ADD, "Relu": _LANES, "Clip": _LANES, "BatchNormalization": _LANES},
+    "simd": {
+        "Add": _ADD,
+        "Concat": (is_in_place, tensors_fit_l2),
+        "Relu": _LANES,
+        "Clip": _LANES,
+        "BatchNormalization": _LANES,
+    },
     "host": dict.fromkeys(sorted(SIMPLE | EXPONENTIAL), (tensors_fit_l2,)),
 }
 
@@ -138,6 +149,7 @@ HINTS: dict[Constraint, str] = {
     row_fits_l1: "make the input narrower or use fewer channels",
     tensors_fit_l2: "use a smaller input image or fewer channels in the first layers",
     adds_equal_shapes: "expand the smaller operand when exporting",
+    is_in_place: "other Concats are copied by the host",
 }
 DEMANDS: dict[Constraint, Demand] = {
     tensors_fit_l2: lambda layer, arch: (largest_tensor_bytes(layer), arch.size_bytes("l2"), "bytes"),

@@ -188,6 +188,8 @@ class FusedCosts:
         """
         if held != ALL_HELD or _is_depthwise(tile):
             return None
+        if tile.in_place:
+            return Option(RowCost(0, 0, 0, 0, 0.0, 0.0, 0, "placeholder"))
         target = self._target
         compute_cycles, ideal_cycles = self._cycles(tile, core)
         job_cycles = scaled(target.arch.core("host").rate("cycles_per_job"), target.host_scale)

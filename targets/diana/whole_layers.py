@@ -19,6 +19,7 @@ from targets.description.mapping import NoMappingError
 from targets.diana import constraints, match, odimo
 from targets.diana.searched import Searched
 from targets.diana.tiling import (
+    CHANNEL_BLOCK,
     WORD_BYTES,
     Traffic,
     elementwise_traffic,
@@ -41,6 +42,9 @@ _PLACEHOLDERS = (
 )
 
 
+# Parts of a convolution write where they lie in the whole. That they can is assumed: parts of whole blocks of
+# channels are tensors of their own in L2, one behind the other.
+NOTHING_TO_DO = LayerCost(0, 0, 0, 0, 0.0, 0.0, 0, "placeholder")
 # So many padded tensors are named.
 SHOWN = 4
 
@@ -93,6 +97,7 @@ class WholeLayers(ClosedFormTarget):
     rules: ClassVar[Mapping[str, Support]] = constraints.SUPPORT
     hints: ClassVar[Mapping[Constraint, str]] = constraints.HINTS
     demands: ClassVar[Mapping[Constraint, Demand]] = constraints.DEMANDS
+    channel_block: ClassVar[int] = CHANNEL_BLOCK
     outer_memory: ClassVar[str] = "l2"
     word_bits: ClassVar[int] = 8 * WORD_BYTES
 
@@ -119,6 +124,8 @@ class WholeLayers(ClosedFormTarget):
         """Return cycles and energy of ``layer`` on ``core``; see README.md for the formulas' sources."""
         if core == "host":
             cost = self._host_cost(layer)
+        elif layer.in_place:
+            return NOTHING_TO_DO
         elif self._is_searched(layer):
             cost = self._engine_cost(layer, core)
         else:

@@ -100,6 +100,8 @@ class Layer:
         accumulator_bits: Precision of its partial sums.
         front: Loops of a pooling that the core does while it reads, in front of the main operator; ``dims``
             are then of what is left.
+        in_place: It computes nothing, and what it reads are parts that can be written where they lie in what
+            it writes: output channels of one convolution.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Layer:
     accumulator_bits: int = 32
     constant: Operand | None = None
     front: LoopDims | None = None
+    in_place: bool = False
 
     def __hash__(self) -> int:
         """Hash what mostly tells layers apart: searches look them up all the time."""

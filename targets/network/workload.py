@@ -10,6 +10,7 @@ import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
 from passes.integers.analog import analog_forms
+from passes.integers.channel_parts import channel_parts
 from passes.integers.quantize import narrows
 from passes.macs import node_macs
 from passes.model.control_flow import way_out, why_no_exit
@@ -89,7 +90,8 @@ def build_workload(graph: gs.Graph, bits: Bits | None = None) -> Workload:
         graph: Batch 1, static shapes; float or lowered to integers. Nodes without a layer
             annotation are layers of their own.
         bits: Precision of float tensors; integer tensors keep that of their type, and nodes with a precision
-            of their own are costed at its weights and results, in float too; partial sums are those here.
+            of their own are costed at its weights, biases, partial sums and results, in float too. Logits are
+            as wide as partial sums, but where ``bits.logits`` says otherwise.
 
     Raises:
         InputError: Control flow; or the layer annotation puts a layer before one it depends on and after
@@ -124,14 +126,15 @@ class _Builder:
             t.name: name for name, nodes in self.groups.items() for n in nodes for t in n.outputs
         }
         self.by_name = graph.tensors()
-        self.written_bits = {
-            t.name: precision.output.bits
+        self.written_by = {
+            t.name: precision
             for nodes in self.groups.values()
             if (precision := self._precision(nodes)) is not None
             for n in nodes
             for t in n.outputs
         }
         self.analog = {form.convs[0].name: form for form in analog_forms(graph)}
+        self.joins = {found.join.name for found in channel_parts(graph)}
         self.alias: dict[str, str] = {}
         self.free: list[FreeLayer] = []
         self.constants: set[str] = set()
@@ -233,12 +236,14 @@ class _Builder:
 
     def _operand(self, tensor: gs.Tensor, logits: set[str]) -> Operand:
         stored = operators.integer_bits(tensor)
+        precision = self.written_by.get(tensor.name)
         if tensor.name in logits:
-            bits = self.bits.accumulator if self.bits.logits is None else self.bits.logits
+            sums = self.bits.accumulator if precision is None else precision.accumulator_bits
+            bits = sums if self.bits.logits is None else self.bits.logits
         elif stored is None:
-            bits = self.written_bits.get(tensor.name, self.bits.activation)
+            bits = self.bits.activation if precision is None else precision.output.bits
         else:
-            bits = min(stored, self.written_bits.get(tensor.name, stored))
+            bits = stored if precision is None else min(stored, precision.output.bits)
         return Operand(tensor.name, tuple(int(d) for d in tensor.shape), bits)
 
     def _precision(self, nodes: Iterable[gs.Node]) -> Precision | None:
@@ -249,6 +254,7 @@ class _Builder:
     def _layer(self, name: str, position: dict[str, int], logits: set[str]) -> Layer:
         nodes = self.groups[name]
         main, front = _main_and_front(nodes)
+        precision = self._precision(nodes)
         names = dict.fromkeys(self._resolve(t.name) for t in self._outside_inputs(nodes, name))
         inputs = [self.by_name[n] for n in names if n not in self.group_of or not self._constant(n)]
         form = self.analog.get(main.name)
@@ -268,8 +274,9 @@ class _Builder:
                 if n is not main
             ),
             producers=tuple(sorted(position[p] for p in self._producers(name))),
-            accumulator_bits=self.bits.accumulator,
+            accumulator_bits=self.bits.accumulator if precision is None else precision.accumulator_bits,
             front=None if front is None else operators.loop_dims(front),
+            in_place=main.name in self.joins,
         )
         if layer.op_type in FLOAT_LINEAR:
             return self._with_weights(layer, nodes, chunks)
@@ -299,7 +306,8 @@ class _Builder:
         bias = None
         if main.name in self.analog or operators.has_bias(nodes, main):
             channels = layer.dims.g * layer.dims.k if layer.dims else shape[0]
-            bias = Operand(f"{layer.name}.bias", (channels,), self.bits.accumulator)
+            wide = self.bits.accumulator if precision is None else precision.bias_bits
+            bias = Operand(f"{layer.name}.bias", (channels,), wide)
         return replace(layer, weight=weight, bias=bias)
 
     def _group_outputs(self, group: str, nodes: list[gs.Node], main: gs.Node) -> list[gs.Tensor]:

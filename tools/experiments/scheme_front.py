@@ -1,20 +1,27 @@
 """Print, write and draw which mappings of layers to schemes are best on a target, from usual to all changed.
 
     python -m tools.experiments.scheme_front MODEL --data D --targets diana gap9 [--objective edp]
-        [--points 9] [--out DIR]
+        [--points 9] [--schedule rows] [--whole] [--epochs N] [--seed 0] [--out DIR]
 
 Mappings are searched and measured as `eecompile run --placement mixed` does: calibration on 512 training
 images, losses and accuracies on val, costs by the scheduler. Test accuracy, with its 95 % interval, is
-printed once per point of the front and chooses nothing. ODiMO's mappings by hand are marked: all layers
+printed once per point of the front and chooses nothing. With `--epochs` each mapping is trained for its
+integers for so many epochs of the training images before it is measured, single changes are not. `--whole`
+divides no layer between two cores. ODiMO's mappings by hand are marked: all layers
 changed, first and last layer usual, least cost. DIR gets front.csv, front.json and front.svg per target.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import onnx_graphsurgeon as gs
+import torch
 
 from eecompile.data.dataset import evenly
 from eecompile.data.for_network import open_data
@@ -27,6 +34,10 @@ from eecompile.quantization.scheme_tables import front_json, front_rows
 from eecompile.run.accelerator import open_target
 from eecompile.run.prepare import prepare
 from eecompile.run_files.directory import write_csv, write_json
+from eecompile.training.checkpoint import Checkpoints
+from eecompile.training.contract import Course, TrainingImages
+from eecompile.training.integers.quantized import train_quantized
+from eecompile.training.recipe import QUANTIZED
 from passes.exits.chain import keep_exits
 from targets.objective import Objective, objective_named
 
@@ -37,19 +48,38 @@ HEADER = (
 
 
 def searched(
-    model: Path, data: str, target: str, objective: Objective, points: int | None
+    model: Path,
+    data: str,
+    target: str,
+    objective: Objective,
+    points: int | None,
+    schedule: str = "",
+    epochs: int = 0,
+    seed: int = 0,
+    divides: bool = True,
 ) -> tuple[SchemeFront, dict[int, tuple[float, float, float]]]:
     """Return the front of a network, and test accuracy with its interval by position of points."""
     accelerator, _ = open_target(target, "", None)
     graph = keep_exits(prepare(model, accelerator, objective, None, "auto", 1).plain, [])
     dataset, tried = open_data(graph, data, "auto", 0, str(model), False)
     images = tried.preprocess.apply
+    recipe = replace(QUANTIZED, epochs=max(1, epochs))
+    seen = TrainingImages(dataset.train, dataset.val, tried.preprocess)
+
+    def train(calibrated: gs.Graph, real: gs.Graph) -> object:
+        course = Course(seed, lambda _: None, Checkpoints(None, {}))
+        return train_quantized(calibrated, real, seen, recipe, course)
+
     search = SchemeSearch(
         graph,
         accelerator,
         objective,
         images(evenly(dataset.train.x, IMAGES)),
         LabelledImages(images(dataset.val.x), dataset.val.y),
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+        schedule=schedule,
+        trainer=train if epochs else None,
+        divides=divides,
     )
     front = search.run(points)
     test = {
@@ -90,12 +120,22 @@ def main() -> None:
     parser.add_argument("--targets", nargs="+", default=["diana", "gap9"])
     parser.add_argument("--objective", default="edp")
     parser.add_argument("--points", type=int)
+    parser.add_argument("--schedule", default="")
+    parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--epochs", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     objective = objective_named(given.objective)
+    if given.threads:
+        torch.set_num_threads(given.threads)
     for target in given.targets:
         begun = time.monotonic()
-        front, test = searched(given.model, given.data, target, objective, given.points)
+        front, test = searched(
+            given.model, given.data, target, objective, given.points, given.schedule, given.epochs,
+            given.seed, not given.whole,
+        )  # fmt: skip
         real = 100 * front.float_accuracy[-1]
         title = f"{given.model.name} on {target}, {objective}"
         print(f"\n{title}; in float {real:.1f} % of {front.images} val images")

@@ -114,6 +114,25 @@ def test_layers_with_bits_of_their_own_are_not_searched(network: gs.Graph) -> No
         search(network, "max78000")
 
 
+def test_whole_mappings_are_measured_as_they_were_trained(network: gs.Graph) -> None:
+    first = next(node.name for node in network.nodes if node.op == "Conv")
+    others = {node.name: 8 for node in network.nodes if node.op in ("Conv", "Gemm") and node.name != first}
+    searched, taught = search(network, "gap9", SchemeWish(bits=others)), []
+
+    def always_the_third(calibrated: gs.Graph, real: gs.Graph) -> None:
+        taught.append(real)
+        bias = next(node for node in calibrated.nodes if node.op == "Gemm").inputs[2]
+        bias.values = np.where(np.arange(bias.values.size) == 2, 100, 0).astype(np.float32)
+
+    searched.trainer = always_the_third
+    front = searched.run(2)
+    share = float((searched.val.y == 2).mean())
+    assert {point.accuracy for point in front.points} == {(share,)} != {front.float_accuracy}
+    assert len(taught) == len(front.points), "single changes are not trained, and none twice"
+    searched.quantized(front.points[0].schemes)
+    assert len(taught) == len(front.points)
+
+
 def test_divergence_is_of_probabilities() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.normal(size=(2, 5, 3)).astype(np.float32)

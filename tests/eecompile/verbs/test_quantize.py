@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,8 @@ from typer.testing import CliRunner
 from eecompile import api
 from eecompile.cli import main as cli
 from eecompile.runtime.sessions import session
+from eecompile.training.recipe import QUANTIZED
+from eecompile.verbs import quantize as verb
 from eecompile.verbs.quantize import QuantizeResult
 from passes.errors import InputError
 from passes.exits.recognise import recognise_exits
@@ -148,6 +153,9 @@ def test_a_network_with_exits_has_accuracies_of_each(files: Path) -> None:
         ({"keep_float": "conv_0", "max_drop": 1.0}, "`max_drop` says how many layers"),
         ({"keep_float": "auto", "max_drop": -1.0}, "`max_drop` -1.0 is not a number of points"),
         ({"calibration": "best"}, "`calibration` cannot be 'best'"),
+        ({"quantize": "best"}, "`quantize` cannot be 'best'"),
+        ({"qat_epochs": 2}, "`qat_epochs` says how long is trained for integers, and without `quantize` qat"),
+        ({"quantize": "qat", "qat_epochs": 0}, "`qat_epochs` is at least 1, not 0"),
         (
             {"keep_float": ALL},
             "`keep_float` names all layers: nothing is left",
@@ -223,3 +231,34 @@ def test_the_front_is_measured_written_and_told(files: Path) -> None:
     assert not any("conv_0=" in row["changed"] for row in found.front), "what is told by name is not searched"
     plain = quantize(files, "no_front", target="gap9")
     assert plain.front == () and not (plain.out / "front.csv").exists()
+
+
+def test_it_is_trained_for_its_integers_and_both_forms_are_told(
+    files: Path, plain: QuantizeResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="training needs the extra 'train'")
+    from eecompile.training.graph_training import GraphTraining
+
+    falling = itertools.count(0, -1)  # calibration leaves nothing to win here: what was trained is kept still
+    monkeypatch.setattr(GraphTraining, "loss", lambda _: float(next(falling)))
+    monkeypatch.setattr(verb, "QUANTIZED", replace(QUANTIZED, batch=16, rate=0.05, average=0.0))
+    found = quantize(files, "qat", quantize="qat", qat_epochs=1)
+    assert (found.training["kept"], len(found.training["epochs"])) == ("trained", 1)
+    assert found.calibrated == plain.exits, "what it was before"
+    assert right(found.out / "model.lowered.onnx", files, "val").mean() == found.exits[0].val.accuracy_quant
+    files_of = (onnx.load(result.out / "model.quant.onnx") for result in (plain, found))
+    before, after = ({t.name: numpy_helper.to_array(t) for t in m.graph.initializer} for m in files_of)
+    moved = [name for name in before if not np.array_equal(before[name], after[name])]
+    assert {"w0_quantized", "w1_quantized"} <= {*moved}
+    told = json.loads((found.out / "quantize.json").read_text())
+    assert (told["quantize"], told["qat_epochs"], told["training"]["trainer"]) == ("qat", 1, "qat")
+    assert told["exits_calibrated"][0]["val"]["accuracy_quant"] == plain.exits[0].val.accuracy_quant
+
+
+def test_without_torch_training_for_integers_ends_before_anything_is_written(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(InputError, match="training needs PyTorch, which is not installed"):
+        quantize(files, "no_torch", quantize="qat")
+    assert not (files / "no_torch").exists()

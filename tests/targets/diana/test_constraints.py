@@ -160,7 +160,7 @@ def test_cores_run_what_they_are_built_for() -> None:
         "digital": {"Conv", "Gemm", "MatMul", "Add"},
         "analog": {"Conv"},
         "pooling": {"MaxPool", "GlobalMaxPool"},
-        "simd": {"Add", "Relu", "Clip", "BatchNormalization"},
+        "simd": {"Add", "Concat", "Relu", "Clip", "BatchNormalization"},
     }
     assert set(rules.SUPPORT["host"]) == SIMPLE | EXPONENTIAL
     assert {core.name for core in DIANA.arch.cores} == set(rules.SUPPORT)

@@ -76,6 +76,18 @@ def test_adds_of_equal_shape_run_on_simd_others_on_the_host() -> None:
     assert {r.rule for r in placed(wide).declined} == {"It adds two computed tensors of equal shape"}
 
 
+@pytest.mark.parametrize("model", ["match", "odimo", "engine"])
+def test_parts_are_put_side_by_side_for_nothing_and_other_tensors_copied(model: str) -> None:
+    parts = (Operand("a", (1, 16, 8, 8), 8), Operand("b", (1, 16, 8, 8), 8))
+    layer = Layer("join", "Concat", (), 0, None, parts, (Operand("c", (1, 32, 8, 8), 8),), in_place=True)
+    found = DianaTarget(model).place(layer)
+    assert isinstance(found, Placement)
+    assert (found.core, found.cost.latency_cycles, found.cost.energy_pj) == ("simd", 0, 0.0)
+    copied = DianaTarget(model).place(replace(layer, in_place=False))
+    assert isinstance(copied, Placement)
+    assert (copied.core, copied.cost.latency_cycles) == ("host", 4 * 32 * 64)
+
+
 def test_a_free_host_attracts_no_layers() -> None:
     layer = sample_layer("Add", channels=64, size=16)
     free_host = DianaTarget(host_scale=0.0).place(layer)

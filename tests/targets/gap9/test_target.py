@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passes.errors import InputError
+from passes.integers.schemes import scheme
+from passes.state import state_of
 from targets.contract.placement import Placement, Refusal
 from targets.contract.support import support_table
 from targets.evaluation.report import evaluate
@@ -16,7 +18,7 @@ from targets.gap9.target import Gap9Target
 from targets.network.layer import Layer, LoopDims
 from targets.network.workload import ExitPath, Workload
 from targets.testing.conformance import TargetConformance, sample_layer
-from tests.targets.graphs import residual
+from tests.targets.graphs import graph_of, residual
 from tests.targets.networks import linear_layer, loops, square
 
 GAP9 = Gap9Target()
@@ -102,6 +104,30 @@ def test_wide_weights_are_for_the_cluster_and_narrow_ones_are_faster() -> None:
     assert placed(by_bits[16]).core == "cluster"
     assert placed(by_bits[4]).cost.compute_cycles == 121 * 147, "PLiNIO, worked out by hand"
     assert placed(by_bits[4]).cost.latency_cycles < placed(by_bits[8]).cost.latency_cycles
+
+
+@pytest.mark.parametrize(
+    ("bits", "cycles"),
+    [
+        # PLiNIO's formula by hand: 2 x 2 blocks of 3 x 3 pixels; 16 input channels are one pass of
+        # 31 + 6 + (6 + 32 x bits) + 2, then 9 + 32 + 13 for 32 output channels
+        # (of 8 bits in two tiles of 16, as the weights of the second come beside the work on the first)
+        (8, 2 * 4 * (31 + 6 + (6 + 128) + 2 + 9 + 16 + 13)),
+        (4, 4 * (31 + 6 + (6 + 128) + 2 + 54)),
+        (2, 4 * (31 + 6 + (6 + 64) + 2 + 54)),
+    ],
+)
+def test_a_layer_costs_what_the_formula_says_for_the_bits_of_its_node(bits: int, cycles: int) -> None:
+    graph = graph_of(
+        """
+        net (float[1,16,6,6] image) => (float[1,32,6,6] logits) <float[32,16,3,3] w> {
+          [conv] logits = Conv<pads=[1,1,1,1]>(image, w)
+        }
+        """
+    )
+    state_of(graph).precisions["conv"] = scheme(f"int{bits}-channel").precision(weighted=True)
+    (layer,) = evaluate(graph, Gap9Target()).layers
+    assert (layer.core, layer.cost.compute_cycles) == ("ne16", cycles)
 
 
 def test_what_does_not_fit_l2_is_refused_with_demand_and_remedy() -> None:

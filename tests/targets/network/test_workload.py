@@ -77,6 +77,39 @@ def test_logits_leave_as_accumulators_and_bits_are_given() -> None:
     assert by_name["conv_1"].weight is not None and by_name["conv_1"].weight.bits == 2
 
 
+@pytest.mark.parametrize("form", ["float", "Q/DQ", "integers"])
+def test_nodes_with_a_precision_are_costed_at_its_numbers(form: str) -> None:
+    plain = graph_of(
+        """
+        net (float[1,4,4,4] image) => (float[1,5] logits)
+        <float[8,4,1,1] w, float[8] b, float[5,128] v, float[5] d> {
+          [conv] c = Conv(image, w, b)
+          [flat] f = Flatten(c)
+          [fc] logits = Gemm<transB=1>(f, v, d)
+        }
+        """
+    )
+    state = state_of(plain)
+    narrow = replace(scheme("int4-channel"), bias_bits=16, accumulator_bits=24)
+    five = replace(narrow, activations=replace(narrow.activations, bits=5))
+    state.precisions = {
+        "conv": five.precision(True),
+        "flat": five.precision(False),
+        "fc": narrow.precision(True),
+    }
+    state.grids = {name: QuantGrid((0.125,), 128, 0, 255, "uint8") for name in ("image", "c", "f", "w", "v")}
+    if form != "float":
+        Quantize()(plain)
+    if form == "integers":
+        FoldQdq()(plain)
+    FuseLayers()(plain)
+    conv, dense = (x for x in build_workload(plain, Bits(8, 8, 40)).layers if x.weight is not None)
+    for layer in (conv, dense):
+        assert layer.weight and layer.bias
+        assert (layer.weight.bits, layer.bias.bits, layer.accumulator_bits) == (4, 16, 24)
+    assert (conv.outputs[0].bits, dense.inputs[0].bits, dense.outputs[0].bits) == (5, 5, 24)
+
+
 def test_what_leaves_the_accelerator_is_known() -> None:
     assert build_workload(residual()).outputs == {"early", "logits"}
 
