@@ -25,7 +25,7 @@ _BLOCK = re.compile(r"(?:.*\.)?block_\d+")
 
 @dataclass(frozen=True)
 class BackboneGene:
-    """What may be chosen of a backbone: a number. Of two values the larger one costs no less.
+    """What may be chosen of a backbone: a number. Of two values the larger one costs no less, or it falls.
 
     Attributes:
         name: As it is written.
@@ -35,6 +35,7 @@ class BackboneGene:
         words: What it says, to complete "it is …".
         values: All there are, rising, where not every number from ``low`` to ``high`` is one.
         makes_blocks: With another value there are other blocks, and so other mounts.
+        falls: Of two values the larger one costs no more.
     """
 
     name: str
@@ -44,6 +45,7 @@ class BackboneGene:
     words: str
     values: tuple[Number, ...] = ()
     makes_blocks: bool = False
+    falls: bool = False
 
     @property
     def range(self) -> str:

@@ -66,6 +66,7 @@ MOBILENET_V1 = BackboneFamily(
             2,
             "stride of the first layer; 2 keeps a quarter of the places",
             values=(1, 2),
+            falls=True,
         ),
     ),
     build_mobilenet_v1,

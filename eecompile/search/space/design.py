@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import onnx_graphsurgeon as gs
+
 from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.layer_schemes import BACKBONE, HEAD
 from eecompile.quantization.wishes import SchemeWish
 from eecompile.search.backbones.family import Number
+from eecompile.search.space.bits import BackboneBits, BitsByPart, bits_text
 from passes.option_text import print_named
 
 Value = Number | str
@@ -23,12 +26,14 @@ class SpaceGene:
         choices: What there is; the order of what is ``ordered``.
         of: The family that has it; empty if all have.
         ordered: Choices are numbers that rise.
+        falls: The last of them is the one that costs least, not most.
     """
 
     name: str
     choices: tuple[Value, ...]
     of: str = ""
     ordered: bool = False
+    falls: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,8 @@ class Design:
         family: Name of the family; ``file`` for a network of the user.
         genes: Values of the genes of the family; none for a file.
         backbone: Canonical text of the backbone.
-        backbone_bits: Bits of its weights; ``None``: the usual ones.
-        head_bits: Likewise of heads.
+        backbone_bits: Bits of its weights, all alike or by part; ``None``: the usual ones.
+        head_bits: Of the weights of heads.
         placement: ``auto``, ``analog`` or ``digital``.
         goal: What pruning shall save; ``None``: the backbone stays whole.
     """
@@ -48,7 +53,7 @@ class Design:
     family: str
     genes: Mapping[str, Number] = field(hash=False)
     backbone: str
-    backbone_bits: int | None
+    backbone_bits: BackboneBits
     head_bits: int | None
     placement: str
     goal: PruningGoal | None
@@ -58,15 +63,20 @@ class Design:
         """The design as one text, the same for equal designs alone."""
         said = {
             "backbone": self.backbone,
-            "bits": self.backbone_bits or "usual",
-            "head_bits": self.head_bits or "usual",
+            "bits": bits_text(self.backbone_bits),
+            "head_bits": bits_text(self.head_bits),
             "placement": self.placement,
             "prune": "none" if self.goal is None else str(self.goal),
         }
         return print_named("design", said)
 
-    @property
-    def wish(self) -> SchemeWish:
-        """What it asks of the numbers of layers."""
-        bits = {BACKBONE: self.backbone_bits, HEAD: self.head_bits}
-        return SchemeWish(self.placement, {part: width for part, width in bits.items() if width is not None})
+    def wish(self, graph: gs.Graph) -> SchemeWish:
+        """Return what it asks of the numbers of layers of its backbone, ``graph``, and of heads."""
+        bits: dict[str, int] = {}
+        if isinstance(self.backbone_bits, BitsByPart):
+            bits |= self.backbone_bits.of_layers(graph)
+        elif self.backbone_bits is not None:
+            bits[BACKBONE] = self.backbone_bits
+        if self.head_bits is not None:
+            bits[HEAD] = self.head_bits
+        return SchemeWish(self.placement, bits)

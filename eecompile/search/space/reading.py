@@ -25,7 +25,7 @@ from eecompile.search.space.tables import (
 )
 from passes.errors import InputError, did_you_mean
 
-_TABLES: Mapping[str, type[Table]] = {
+TABLES: Mapping[str, type[Table]] = {
     "exits": ExitsTable,
     "precision": PrecisionTable,
     "pruning": PruningTable,
@@ -60,14 +60,14 @@ def read_space(path: Path) -> Space:
 
 def _space(data: Mapping[str, Any], path: Path) -> Space:
     for key in data:
-        if key not in (TABLE, *_TABLES):
-            raise InputError(f"{key}: unknown table", did_you_mean(key, (TABLE, *_TABLES)))
+        if key not in (TABLE, *TABLES):
+            raise InputError(f"{key}: unknown table", did_you_mean(key, (TABLE, *TABLES)))
     if TABLE not in data:
         raise InputError(
             f"{TABLE}: is missing", f'add [{TABLE}] with family = "resnet", or file = "model.onnx"'
         )
     backbones = read_backbones(data[TABLE], path.parent)
-    tables = {name: _table(kind, data.get(name, {}), name) for name, kind in _TABLES.items()}
+    tables = {name: _table(kind, data.get(name, {}), name) for name, kind in TABLES.items()}
     space = Space(path.name, backbones, **tables)  # type: ignore[arg-type]
     _check_together(space)
     return space

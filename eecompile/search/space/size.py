@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import onnx_graphsurgeon as gs
 
 from eecompile.search.backbones.family import Shape
+from eecompile.search.backbones.final_head import last_block
 from eecompile.search.space.searched_backbones import OwnBackbone
 from eecompile.search.space.space import Space
 from eecompile.search.space.tables import GLOBAL
@@ -65,6 +66,8 @@ class _Wiring:
     exits: int
     mounts: tuple[str, ...]
     missing: frozenset[str | int]
+    missing_parts: frozenset[str]
+    heads: frozenset[str]
 
 
 def size_of(space: Space, input_shape: Shape, classes: int) -> SpaceSize:
@@ -86,6 +89,7 @@ def size_of(space: Space, input_shape: Shape, classes: int) -> SpaceSize:
     wirings = [_wiring(space, graph, backbones) for graph, backbones in graphs]
     most = max(wirings, key=lambda wiring: wiring.exits)
     _check_mounts(space, wirings)
+    _check_heads_and_parts(space, wirings)
     per_backbone, points = space.designs_of_backbone, max(1, len(space.mapping.points))
     choices = space.designs * most.exits
     if exact:
@@ -118,8 +122,16 @@ def _graphs(space: Space, shape: Shape, classes: int, exact: bool) -> list[tuple
 def _wiring(space: Space, graph: gs.Graph, backbones: int) -> _Wiring:
     classes = int(graph.outputs[0].shape[1])
     mounts, tensors = space.mounts(graph), graph.tensors()
-    heads = [len(space.heads_on(tuple(tensors[name].shape[1:]), classes)) for name in mounts]
-    return _Wiring(backbones, _choices(space, heads), mounts, space.missing_mounts(graph))
+    heads = [space.heads_on(tuple(tensors[name].shape[1:]), classes) for name in mounts]
+    _check_final_heads(space, graph, classes)
+    return _Wiring(
+        backbones,
+        _choices(space, [len(found) for found in heads]),
+        mounts,
+        space.missing_mounts(graph),
+        space.missing_parts(graph),
+        frozenset(head.name for found in heads for head in found),
+    )
 
 
 def _choices(space: Space, heads: Sequence[int]) -> int:
@@ -160,3 +172,29 @@ def _check_mounts(space: Space, wirings: Sequence[_Wiring]) -> None:
             "exits.mounts: no backbone of this space has a place for an exit",
             "give it more blocks, or say at_most = 0 to search without exits",
         )
+
+
+def _check_heads_and_parts(space: Space, wirings: Sequence[_Wiring]) -> None:
+    for number, head in enumerate(space.exits.heads if space.exits.at_most != 0 else ()):
+        if all(head.name not in wiring.heads for wiring in wirings):
+            axes = ", ".join(map(str, head.family.spatial))
+            raise InputError(
+                f"exits.heads[{number}]: head '{head.name}' reads features with {axes} spatial axes, and no "
+                "mount of this space has such",
+                "leave it away",
+            )
+    for part in sorted(frozenset.intersection(*(wiring.missing_parts for wiring in wirings))):
+        raise InputError(
+            f"precision.backbone: no backbone has a layer or part '{part}'",
+            "parts are beginnings of names: stem, stage_1, stage_1.block_0, classifier",
+        )
+
+
+def _check_final_heads(space: Space, graph: gs.Graph, classes: int) -> None:
+    for number, head in enumerate(space.exits.final_heads):
+        if head is None:
+            continue
+        try:
+            head.on(tuple(int(d) for d in last_block(graph).shape[1:]), classes)
+        except InputError as error:
+            raise InputError(f"exits.final_heads[{number}]: {error.message}", error.hint) from None

@@ -6,17 +6,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 import onnx_graphsurgeon as gs
 
 from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.layer_schemes import has_array
 from eecompile.search.backbones.family import Shape, mounts_of_blocks
+from eecompile.search.space.bits import BackboneBits, BitsByPart, bits_size, bits_text
 from eecompile.search.space.design import Design, SpaceGene, Value
 from eecompile.search.space.searched_backbones import FAMILY, TABLE, OwnBackbone, SearchedFamily
 from eecompile.search.space.tables import (
     NO_PRUNING,
-    USUAL,
     ConstraintsTable,
     ExitsTable,
     MappingTable,
@@ -31,6 +32,7 @@ from passes.exits.mounts import find_mounts, resolve_mounts
 from passes.heads.designs import HeadDesign
 from targets.contract.target import Target
 
+Bits = TypeVar("Bits", bound=BackboneBits)
 SMALLEST, LARGEST = "smallest", "largest"
 
 
@@ -74,11 +76,14 @@ class Space:
             for item in self.backbones:
                 stem = f"{TABLE}.{item.name}" if several else TABLE
                 of = item.name if several else ""
-                found += [SpaceGene(f"{stem}.{g}", v, of, ordered=True) for g, v in item.choices.items()]
+                found += [
+                    SpaceGene(f"{stem}.{gene.name}", item.choices[gene.name], of, True, gene.falls)
+                    for gene in item.family.genes
+                ]
         goals = tuple(NO_PRUNING if goal is None else str(goal) for goal in self.pruning.goal)
         found += [
-            SpaceGene("precision.backbone", _bit_choices(self.precision.backbone)),
-            SpaceGene("precision.heads", _bit_choices(self.precision.heads)),
+            SpaceGene("precision.backbone", tuple(map(bits_text, self.precision.backbone))),
+            SpaceGene("precision.heads", tuple(map(bits_text, self.precision.heads))),
             SpaceGene("precision.placement", self.precision.placement),
             SpaceGene("pruning.goal", goals),
         ]
@@ -117,8 +122,8 @@ class Space:
             stem = f"{TABLE}.{item.name}" if len(self._families) > 1 else TABLE
             chosen = {g: item.family.gene(g).check(self._value(f"{stem}.{g}", values)) for g in item.choices}
             text = item.family.text(chosen)
-        bits = [self._value(f"precision.{part}", values) for part in ("backbone", "heads")]
-        backbone_bits, head_bits = (None if width == USUAL else int(width) for width in bits)
+        backbone_bits = self._bits("precision.backbone", values, self.precision.backbone)
+        head_bits = self._bits("precision.heads", values, self.precision.heads)
         goal = str(self._value("pruning.goal", values))
         return Design(
             item.name,
@@ -141,6 +146,10 @@ class Space:
             return self.backbones[0]
         name = self._value(f"{TABLE}.{FAMILY}", values)
         return next(item for item in self.backbones if item.name == name)
+
+    def _bits(self, name: str, values: Mapping[str, Value], choices: tuple[Bits, ...]) -> Bits:
+        text = self._value(name, values)
+        return next(bits for bits in choices if bits_text(bits) == text)
 
     def _value(self, name: str, values: Mapping[str, Value]) -> Value:
         gene = next(gene for gene in self.genes if gene.name == name)
@@ -169,19 +178,20 @@ class Space:
                 found |= {f"{SMALLEST} {item.name}": ends[0], f"{LARGEST} {item.name}": ends[1]}
         return found
 
-    def _corner(self, item: SearchedFamily | OwnBackbone, end: Callable[..., Value]) -> dict[str, Value]:
+    def _corner(self, item: SearchedFamily | OwnBackbone, end: Callable[..., Any]) -> dict[str, Value]:
         values: dict[str, Value] = {}
         for gene in self.genes:
             if gene.name == f"{TABLE}.{FAMILY}":
                 values[gene.name] = item.name
             elif gene.name.startswith(f"{TABLE}."):
-                values[gene.name] = end(gene.choices)
+                rising = gene.choices[::-1] if gene.falls else gene.choices
+                values[gene.name] = rising[end(0, len(rising) - 1)]
             elif gene.name == "pruning.goal":
                 values[gene.name] = end(gene.choices, key=_left)
             elif gene.name == "precision.placement":
                 values[gene.name] = gene.choices[0]
-            else:
-                values[gene.name] = end(gene.choices, key=lambda width: 8 if width == USUAL else width)
+        for key in ("backbone", "heads"):
+            values[f"precision.{key}"] = bits_text(end(getattr(self.precision, key), key=bits_size))
         return values
 
     def graph(self, design: Design, input_shape: Shape, classes: int) -> gs.Graph:
@@ -227,6 +237,11 @@ class Space:
         there = mounts_of_blocks(graph)
         return frozenset(item for item in self.exits.mounts if _mount_of(graph, there, item) is None)
 
+    def missing_parts(self, graph: gs.Graph) -> frozenset[str]:
+        """Return the parts whose bits are chosen that this backbone does not have."""
+        found = (bits for bits in self.precision.backbone if isinstance(bits, BitsByPart))
+        return frozenset(part for bits in found for part in bits.missing(graph))
+
     def heads_on(self, shape: Shape, classes: int) -> tuple[HeadDesign, ...]:
         """Return the heads that an exit on features of ``shape`` (channels first, no batch) chooses among.
 
@@ -253,9 +268,9 @@ class Space:
                 raise InputError(f"mapping.points[{number}]: {error.message}", error.hint) from None
         schemes = [scheme for core in target.schemes for scheme in target.schemes_of(core)]
         known = sorted({scheme.weights.bits for scheme in schemes})
-        for key, widths in (("backbone", self.precision.backbone), ("heads", self.precision.heads)):
-            for width in widths:
-                if width is not None and width not in known:
+        for key, found in (("backbone", self.precision.backbone), ("heads", self.precision.heads)):
+            for width in (width for bits in found for width in _widths(bits)):
+                if width not in known:
                     raise InputError(
                         f"precision.{key}: no core of {target.title} computes with weights of {width} bits",
                         f"it has {', '.join(map(str, known))}" if known else "it computes with no integers",
@@ -266,8 +281,10 @@ class Space:
             )
 
 
-def _bit_choices(widths: tuple[int | None, ...]) -> tuple[Value, ...]:
-    return tuple(USUAL if width is None else width for width in widths)
+def _widths(bits: BackboneBits) -> tuple[int, ...]:
+    if isinstance(bits, BitsByPart):
+        return tuple(width for _, width in bits.parts)
+    return () if bits is None else (bits,)
 
 
 def _left(goal: Value) -> float:

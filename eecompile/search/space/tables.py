@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.placements import AUTO, PLAIN_PLACEMENTS
+from eecompile.search.space.bits import USUAL, BitsByPart
 from eecompile.search.space.choices import Table, by, choices, distinct, shown, text_of, told
 from eecompile.training.recipe import QAT
 from passes.confidence import MAX_SOFTMAX, ConfidenceRule, confidence_rule
@@ -18,7 +19,7 @@ from passes.heads.designs import RIVALS, HeadDesign, parse_head
 from passes.heads.families import FAMILIES, NO_REUSE
 from passes.option_text import print_named
 
-ALL, OWN, USUAL, NO_PRUNING = "all", "own", "usual", "none"
+ALL, OWN, NO_PRUNING = "all", "own", "none"
 GLOBAL, INDIVIDUAL = "global", "individual"
 ACCURACY = "accuracy"
 COSTS = ("edp", "latency", "energy", "macs", "memory", "worst_latency")
@@ -102,6 +103,23 @@ def _bits(value: object) -> int | None:
     return value
 
 
+def _backbone_bits(value: object) -> int | BitsByPart | None:
+    if not isinstance(value, dict):
+        return _bits(value)
+    if not value:
+        raise InputError("says nothing", "example: { stem = 8, stage_2 = 4 }")
+    found = {}
+    for part, width in value.items():
+        try:
+            bits = _bits(width)
+        except InputError as error:
+            raise InputError(f"'{part}' {error.message}", error.hint) from None
+        if bits is None:
+            raise InputError(f"'{part}' has the usual bits anyway", "leave it away")
+        found[part] = bits
+    return BitsByPart(tuple(sorted(found.items())))
+
+
 def _rule(value: object) -> ConfidenceRule:
     return confidence_rule(text_of(value))
 
@@ -165,12 +183,13 @@ class PrecisionTable(Table):
     """``[precision]``: with which numbers the network is computed.
 
     Attributes:
-        backbone: Bits of the weights of the backbone; ``None``: those that are usual where a layer runs.
+        backbone: Bits of the weights of the backbone, all alike or by part; ``None``: those that are usual
+            where a layer runs.
         heads: Likewise of the heads of early exits.
         placement: Whether layers run in an analog array: ``auto``, ``analog`` or ``digital``.
     """
 
-    backbone: Annotated[tuple[int | None, ...], choices(_bits)] = (None,)
+    backbone: Annotated[tuple[int | InstanceOf[BitsByPart] | None, ...], choices(_backbone_bits)] = (None,)
     heads: Annotated[tuple[int | None, ...], choices(_bits)] = (None,)
     placement: Annotated[tuple[str, ...], choices(_placement)] = (AUTO,)
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from eecompile.pruning.goal import PruningGoal
+from eecompile.quantization.layer_schemes import weighted_layers
 from eecompile.quantization.wishes import SchemeWish
+from eecompile.search.space.bits import BitsByPart
 from eecompile.search.space.design import Design
 from passes.option_text import parse_list
+from targets.contract.registry import load_target
+from tests.eecompile.search.backbones.networks import backbone
 
 DESIGN = Design("resnet8", {"width": 8}, "resnet8{width=8}", 4, None, "analog", PruningGoal("cycles", 0.15))
 
@@ -26,5 +30,27 @@ def test_text_says_all_and_differs_with_each() -> None:
 
 
 def test_usual_bits_ask_for_nothing() -> None:
-    assert DESIGN.wish == SchemeWish("analog", {"backbone": 4})
-    assert not replace(DESIGN, backbone_bits=None, placement="auto").wish
+    graph = backbone("resnet8")
+    assert DESIGN.wish(graph) == SchemeWish("analog", {"backbone": 4})
+    assert not replace(DESIGN, backbone_bits=None, placement="auto").wish(graph)
+
+
+def test_bits_of_parts_and_of_heads() -> None:
+    design = replace(DESIGN, backbone_bits=BitsByPart((("stage_2", 4), ("stem", 2))), head_bits=2)
+    wish = design.wish(backbone("resnet8"))
+    layers = {f"stage_2.block_0.{name}": 4 for name in ("conv_1", "conv_2", "shortcut")}
+    assert wish == SchemeWish("analog", {**layers, "stem": 2, "head": 2})
+    assert "bits=stage_2:4/stem:2," in design.text
+
+
+def test_layers_of_a_target_get_the_bits_of_their_part() -> None:
+    graph, target = backbone("resnet8"), load_target("gap9")
+    design = replace(DESIGN, backbone_bits=BitsByPart((("stage_2", 4),)), placement="auto")
+    wish = design.wish(graph)
+    layers = weighted_layers(graph, target)
+    schemes = wish.schemes(layers, {layer.name: layer.options[0].scheme for layer in layers}, target)
+    found = {node: schemes[layer.name].weights.bits for layer in layers for node in layer.nodes}
+    assert {node for node, bits in found.items() if bits == 4 and "conv" in node} == {
+        "stage_2.block_0.conv_1", "stage_2.block_0.conv_2",
+    }  # fmt: skip
+    assert set(found.values()) == {4, 8}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from eecompile.search.space.reading import read_space
+from eecompile.search.backbones.family import mounts_of_blocks
+from eecompile.search.backbones.registry import BUILTIN, backbone_family
+from eecompile.search.space.reading import TABLES, read_space
 from passes.errors import InputError
 from tests.eecompile.search.space.files import EXAMPLES, SMALL, space_of
 
@@ -71,6 +75,14 @@ ALONE = '[backbone]\nfamily = "resnet"\n'
             "individual",
         ),
         ("[precision]\nbackbone = [8, 16]", "precision.backbone[1]: cannot be 16", "2 to 8"),
+        ("[precision]\nbackbone = {stem = 9}", "precision.backbone: 'stem' cannot be 9", "2 to 8"),
+        (
+            "[precision]\nbackbone = [8, {stem = 'usual'}]",
+            "precision.backbone[1]: 'stem' has the usual",
+            "leave",
+        ),
+        ("[precision]\nbackbone = [8, {}]", "precision.backbone[1]: says nothing", "stem = 8"),
+        ("[precision]\nheads = {stem = 8}", "precision.heads: cannot be a table", "2 to 8"),
         ("[precision]\nheads = '8'", "precision.heads: cannot be '8'", "usual"),
         ("[precision]\nplacement = ['auto', 'mixed']", "precision.placement[1]: cannot be 'mixed'", "auto"),
         ("[pruning]\ngoal = ['none', 'cycles=30%']", "pruning.goal[1]: cannot be 'cycles=30%'", "-30%"),
@@ -154,3 +166,19 @@ def test_what_is_no_space(content: bytes | None, message: str, tmp_path: Path) -
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("search_*.toml")), ids=lambda path: path.stem)
 def test_examples_are_read(path: Path) -> None:
     assert read_space(path).where == path.name
+
+
+def test_the_page_has_every_key_and_gene() -> None:
+    page = (EXAMPLES.parent / "docs" / "search.md").read_text(encoding="utf-8")
+    keys = [f"`{key}`" for table in TABLES.values() for key in table.model_fields]
+    assert len(keys) == 33 and [key for key in keys if key not in page] == []
+    for name in BUILTIN:
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        assert [gene.name for gene in backbone_family(name).genes if f"`{gene.name}`" not in row] in (
+            [],
+            ["depth_2", "depth_3", "depth_4"],
+        )
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    made: dict[str, Any] = {}
+    exec(code, made)  # what the page shows of families of others
+    assert mounts_of_blocks(made["PLAIN"].graph((1, 3, 16, 16), 4, {"width": 8})) == ("block_0", "block_1")

@@ -85,6 +85,22 @@ def test_mounts_that_no_backbone_has(mounts: str, message: str, tmp_path: Path) 
         size.size_of(space_of(tmp_path, f"[exits]\nmounts = {mounts}\n"), IMAGE, 5)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[exits]\nheads = ["linear", "feature"]', r"exits.heads\[1\]: head 'feature' reads features with 0"),
+        (
+            '[exits]\nfinal_heads = ["own", "feature"]',
+            r"exits.final_heads\[1\]: head 'feature' reads no features",
+        ),
+        ("[precision]\nbackbone = [8, {stage_3 = 4, stem = 8}]", "no backbone has a layer or part 'stage_3'"),
+    ],
+)
+def test_what_is_in_no_network(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        size.size_of(space_of(tmp_path, text), IMAGE, 5)
+
+
 def test_a_space_without_any_place_for_an_exit(tmp_path: Path) -> None:
     before = '[backbone]\nfamily = "resnet"\nblocks = 1\nstages = 1\n'
     with pytest.raises(InputError, match="no backbone of this space has a place for an exit"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from eecompile.pruning.goal import PruningGoal
+from eecompile.search.space.bits import BitsByPart
 from passes.confidence import MARGIN, MAX_SOFTMAX
 from passes.heads.designs import RIVALS, parse_head
 from tests.eecompile.search.space.files import space_of
@@ -31,7 +32,7 @@ def test_all_that_is_written_is_read(tmp_path: Path) -> None:
         confidence = ["margin", "max_softmax{temperature=1.5}"]
         thresholds = "global"
         [precision]
-        backbone = ["usual", 4]
+        backbone = ["usual", 4, { stem = 8, "stage_1.block_0" = 2 }]
         heads = 2
         placement = ["auto", "analog"]
         [pruning]
@@ -72,7 +73,9 @@ def test_all_that_is_written_is_read(tmp_path: Path) -> None:
     )
     assert exits.final_heads == (None, parse_head("mlp"))
     assert exits.confidence[0] == MARGIN and exits.confidence[1].parameters == {"temperature": 1.5}
-    assert space.precision.backbone == (None, 4) and space.precision.heads == (2,)
+    assert space.precision.backbone[:2] == (None, 4)
+    assert space.precision.backbone[2] == BitsByPart((("stage_1.block_0", 2), ("stem", 8)))
+    assert space.precision.heads == (2,)
     assert space.precision.placement == ("auto", "analog")
     assert space.pruning.goal == (None, PruningGoal("energy", 0.2))
     assert space.mapping.points == ("fast",) and space.mapping.objective == "latency"
