@@ -3,8 +3,9 @@
 An entry is one file: a line that says what it is, a line of JSON with the checksum of the rest, and the rest.
 It is written beside its place and moved there, so that a process that is killed leaves no half; one that was
 cut short or changed later is found by its checksum, removed, and made again. Processes share the folder:
-while one makes an entry, others that want it wait (:meth:`Store.making`); a lock is the operating system's and
-ends with the process that holds it. The least recently used entries go once there are more bytes than allowed.
+while one makes an entry, others that want it wait (:meth:`Store.making`); a lock is the operating system's
+and ends with the process that holds it. The least recently used entries go once there are more bytes than
+allowed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Finalists: points of the front whose networks are trained on by themselves, scheduled in full, measured on test."""
+"""Finalists: networks of the front, trained on by themselves, scheduled in full and measured on test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from passes.state import copy_graph, state_of
 from targets.evaluation.paths import Cost
 from targets.evaluation.report import CostReport
 
-
 FORM = 1
 """Of how finalists are trained: another one makes other networks."""
 
@@ -54,7 +53,7 @@ def finish(
     point: Mapping[str, Any],
     progress: Callable[[str], None],
 ) -> Finalist:
-    """Train the network of a point on, quantize it, choose thresholds anew on val, and measure it on test, once.
+    """Train the network of a point on, quantize it, choose thresholds on val, and measure it once on test.
 
     Args:
         evaluation: Of the search.
@@ -108,7 +107,7 @@ def _networks(
     names: Sequence[str],
     progress: Callable[[str], None],
 ) -> tuple[gs.Graph, gs.Graph]:
-    """Return a network with some exits of a supernet, trained on, in float and as it answers; kept in the cache."""
+    """Return a network with some exits of a supernet, trained on, in float and as it answers."""
     numbers, training = evaluation.numbers, evaluation.space.training
     parts = {
         "form": FORM,

@@ -9,7 +9,7 @@ from typing import Any
 from passes.errors import InputError
 
 _LEVERS = {
-    "max_worst_latency_cycles": "a smaller backbone, fewer bits, or more pruning; heads count, too: `at_most`",
+    "max_worst_latency_cycles": "a smaller backbone, fewer bits, more pruning, or fewer heads (`at_most`)",
     "max_memory_bytes": "a narrower backbone, or fewer bits of weights",
     "max_final_ratio": "more mounts or wider heads, so that more images leave early; longer training",
     "max_cost_ratio": "mounts that lie earlier, cheaper heads, or a larger `max_drop`",

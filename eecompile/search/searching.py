@@ -134,8 +134,8 @@ def _check_supported(space: Space) -> None:
     for rule in space.exits.confidence:
         if rule.reads_before or rule.unfitted:
             raise InputError(
-                f"exits.confidence: '{rule}' is fitted to its exit, or reads the exits before it, which are other "
-                "ones in each network",
+                f"exits.confidence: '{rule}' is fitted to its exit, or reads those before it, which differ "
+                "from network to network",
                 "search with max_softmax, margin or entropy, and give the rule to `run` afterwards",
             )
 
@@ -175,7 +175,7 @@ def _record(
 
 
 def _reference(evaluation: DesignEvaluation) -> Any:
-    """Return what each objective is worst at: no right answer, and the costs of the largest designs' static."""
+    """Return what each objective is worst at: no right answer, the costs of the largest designs."""
     corners = evaluation.space.corners().values()
     worst: dict[str, float] = {KEYS[ACCURACY]: 0.0}
     for design in corners:

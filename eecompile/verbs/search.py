@@ -1,4 +1,4 @@
-"""``search``, ``why`` and ``cache``: networks designed for an accelerator, what keeps a design out, what is kept.
+"""``search``, ``why`` and ``cache``: networks designed for an accelerator, and what is kept of that.
 
 What they work with is loaded when they are called.
 """

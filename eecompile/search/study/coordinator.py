@@ -1,8 +1,8 @@
-"""The search itself: candidates are asked for in batches, worked on wherever, and told in the order of their index.
+"""The search itself: candidates are asked for in batches, worked on wherever, and told in order.
 
-What a batch is does not depend on who works on it nor on who is faster. A search that was interrupted, or whose
-workers died, therefore ends with what one that was not ends with: candidates of earlier batches are told again
-as they were, those of the last one go on.
+What a batch is does not depend on who works on it nor on who is faster. A search that was interrupted, or
+whose workers died, therefore ends with what one that was not ends with: candidates of earlier batches are
+told again as they were, those of the last one go on.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ class Coordinator:
         front: GrowingFront,
         evaluate: Evaluate,
         course: SearchCourse,
-        watch: Watch = lambda outcomes, front: None,
-        progress: Callable[[str], None] = lambda text: None,
+        watch: Watch | None = None,
+        progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._record, self._proposals, self._front = record, proposals, front
         self._evaluate, self._course, self._watch, self._progress = evaluate, course, watch, progress
@@ -143,7 +143,7 @@ class Coordinator:
         return bool(asked)
 
     def _best(self, going: Sequence[int], rung: int) -> list[int]:
-        """Return the candidates of a batch that go on: those that add most to the front, one after the other."""
+        """Return the candidates of a batch that go on: those that add most to the front, one by one."""
         count = max(1, round(len(going) * self._course.keep))
         results = {trial.number: self._record.result(trial, rung) or {} for trial in self._of(going)}
         left = {number: result["points"] for number, result in results.items() if result.get("points")}
@@ -210,4 +210,5 @@ class Coordinator:
         self._front.take(trial.number, outcome.points)
         self._record.complete(trial, values)
         self.outcomes.append(outcome)
-        self._watch(self.outcomes, self._front)
+        if self._watch is not None:
+            self._watch(self.outcomes, self._front)

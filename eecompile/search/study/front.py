@@ -72,7 +72,7 @@ class GrowingFront:
 
     @property
     def share(self) -> float:
-        """Hypervolume up to the reference, as a share of the box between that and what nothing is better than.
+        """Hypervolume, as a share of the box between the reference and what nothing is better than.
 
         That is no cost at all, and all answers right.
         """

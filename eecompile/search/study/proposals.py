@@ -1,15 +1,15 @@
 """What is tried next: a function of the seed, of the index of the candidate and of the results before it.
 
-Optuna's samplers choose (ask and tell). Each candidate has a sampler of its own, seeded from seed and index, on a
-study in memory that holds what was told so far, so that a search that was interrupted proposes the same again
-once it was told the same.
+Optuna's samplers choose (ask and tell). Each candidate has a sampler of its own, seeded from seed and index,
+on a study in memory that holds what was told so far, so that a search that was interrupted proposes the same
+again once it was told the same.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -89,7 +89,8 @@ class Proposals:
         Args:
             index: Which one.
             values: Of the objectives; ``None`` if nothing was found out, or it breaks a constraint.
-            violation: By how much it breaks constraints; candidates that break none come first, then those that
+            violation: By how much it breaks constraints; candidates that break none come first, then those
+            that
                 break them least.
         """
         trial = self._trials[index]

@@ -1,9 +1,9 @@
-"""The record of a search in its storage: one Optuna trial per candidate, whose number is that of the candidate.
+"""The record of a search in its storage: one Optuna trial per candidate, with the number of the candidate.
 
-A candidate waits, is claimed by one worker, and carries what the worker found out. The coordinator puts it back
-if the worker died, sends it on to more training, or completes it with the values its sampler is told. Claims are
-the compare-and-set of the storage, so that no two workers have the same candidate, wherever they run.
-"""
+A candidate waits, is claimed by one worker, and carries what the worker found out. The coordinator puts it
+back if the worker died, sends it on to more training, or completes it with the values its sampler is told.
+Claims are the compare-and-set of the storage, so that no two workers have the same candidate, wherever they
+run."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Record:
         for key, value in identity.items():
             if record.identity.get(key) != value:
                 raise InputError(
-                    f"the study '{name}' in {url} is of another {key}: {record.identity.get(key)}, not {value}",
+                    f"the study '{name}' is of another {key}: {record.identity.get(key)}, not {value}",
                     "go on with what it was started with, or start another in another folder",
                 )
         return record

@@ -16,7 +16,7 @@ SQLITE, JOURNAL, GRPC = "sqlite:///", "journal:", "grpc://"
 # How long a database may take to answer, and a file to be free of other writers.
 _ANSWER_SECONDS, _BUSY_SECONDS = 10, 120
 _HELP = (
-    "`storage` is sqlite:///FILE, journal:FILE, grpc://HOST:PORT of an Optuna proxy, or the URL of a database "
+    "`storage` is sqlite:///FILE, journal:FILE, grpc://HOST:PORT of a proxy, or the URL of a database "
     "(postgresql+psycopg://USER@HOST/NAME)"
 )
 

@@ -1,4 +1,4 @@
-"""A worker: claims candidates of a study, finds out what they are worth, and says so, until the search is over."""
+"""A worker: claims candidates of a study and finds out what they are worth, until the search is over."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a design is worth: its supernet, its answers, its costs, and the front over all its exits and thresholds."""
+"""What a design is worth: its supernet, its answers, its costs, its front over exits and thresholds."""

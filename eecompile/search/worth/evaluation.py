@@ -145,6 +145,7 @@ class DesignEvaluation:
             EecompileError: It cannot be built, placed or trained.
         """
         design = self.space.design(params)
+        self.progress(f"trial {candidate}: {design.text}")
         costs = self.costs(design)
         graph, logits = self.answers(design, rung)
         found = self._front(graph, logits, costs)

@@ -113,7 +113,7 @@ def inner_front(
     )
     front = global_front(problem)
     points = [
-        _point(item, exits, problem, costs)
+        _point(item, exits, problem)
         for item in front.points
         if most_exits is None or len(item.kept) <= most_exits
     ]
@@ -148,9 +148,7 @@ def _limits(constraints: ConstraintsTable, objectives: Sequence[str], images: in
     )
 
 
-def _point(
-    item: FrontPoint, exits: Sequence[TriedExit], problem: FrontProblem, costs: PartCosts
-) -> dict[str, Any]:
+def _point(item: FrontPoint, exits: Sequence[TriedExit], problem: FrontProblem) -> dict[str, Any]:
     """Return a point as it stands in files."""
     found: dict[str, Any] = {KEYS[ACCURACY]: item.accuracy}
     found |= {key: float(item.figures[name]) for name, key in KEYS.items() if name in item.figures}

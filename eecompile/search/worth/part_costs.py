@@ -1,8 +1,8 @@
 """What stages and heads of a supernet cost, so that the cost of every network in it is a sum.
 
-Schedules of networks with one exit each say it: the way to a mount, and what a head adds. On targets whose layers
-run whole and one after the other the sums are exact; elsewhere layers of a network win or lose from each other,
-and what is found is scheduled again.
+Schedules of networks with one exit each say it: the way to a mount, and what a head adds. On targets whose
+layers run whole and one after the other the sums are exact; elsewhere layers of a network win or lose from
+each other, and what is found is scheduled again.
 """
 
 from __future__ import annotations

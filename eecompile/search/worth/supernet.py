@@ -1,7 +1,7 @@
 """The supernet of a design: its backbone with every head that may be there on every mount, trained together.
 
-What was trained is kept in the cache, by all that it depends on; a training that was interrupted goes on from its
-last epoch.
+What was trained is kept in the cache, by all that it depends on; a training that was interrupted goes on from
+its last epoch.
 """
 
 from __future__ import annotations

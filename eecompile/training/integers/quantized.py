@@ -9,10 +9,10 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
+from eecompile.cache.content import hash_of
 from eecompile.data.dataset import evenly
 from eecompile.quantization.calibration import IMAGES
 from eecompile.training.augment import Augmentation
-from eecompile.cache.content import hash_of
 from eecompile.training.contract import Course, TrainingImages, TrainingLog, watched
 from eecompile.training.device import Device
 from eecompile.training.fresh_weights import relative_rates

@@ -68,7 +68,7 @@ def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
     assert store.read(key(1)) is not None  # used just now
     store.write(key(3), bytes(700))
     assert [store.read(key(n)) is not None for n in range(4)] == [True, True, False, True]
-    assert [entry.title for entry in store.entries()][0] == "number 3"
+    assert store.entries()[0].title == "number 3"
     assert store.shrink(0) == 3 and store.entries() == []
 
 

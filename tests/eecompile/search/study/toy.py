@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eecompile.search.study.coordinator import Coordinator, SearchCourse, Outcome
+from eecompile.search.study.coordinator import Coordinator, Outcome, SearchCourse
 from eecompile.search.study.front import GrowingFront
 from eecompile.search.study.proposals import Params, Proposals, Value
 from eecompile.search.study.record import Record
