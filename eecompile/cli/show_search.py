@@ -20,7 +20,9 @@ _SHOWN = 20  # entries of the cache
 
 def searched(out: Console, found: SearchResult | DryRun) -> None:
     """Print the front of a search, or what it would do."""
-    if hasattr(found, "corners"):
+    from eecompile.search.dry_run import DryRun
+
+    if isinstance(found, DryRun):
         _dry(out, found)
         return
     front = found.front

@@ -24,7 +24,7 @@ from eecompile.search.worth.supernet import bytes_of_graph, graph_of_bytes
 from passes.confidence import confidence_rule
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.model.writing import save
-from passes.state import copy_graph, state_of
+from passes.state import state_of
 from targets.evaluation.paths import Cost
 from targets.evaluation.report import CostReport
 
@@ -67,8 +67,8 @@ def finish(
     names = [item["name"] for item in point["exits"]]
     network, answering = _networks(evaluation, design, rung, names, progress)
     told = [confidence_rule(item["confidence"]) for item in point["exits"]]
-    numbers, images = evaluation.numbers, evaluation.images
-    costed = numbers.assigned(network, design.wish)
+    images = evaluation.images
+    costed = evaluation.assigned(network, design)
     val = logits_of(answering, images.dataset.val, images)
     chosen = _chosen(evaluation, costed, val, told, point)
     kept = [item["name"] for item in chosen["exits"]]
@@ -133,7 +133,7 @@ def _networks(
     }
 
     def lower() -> bytes:
-        calibrated = numbers.calibrated(copy_graph(network), design.wish, evaluation.images)
+        calibrated = evaluation.calibrated(network, design)
         _train_integers(evaluation, calibrated, network, progress)
         return bytes_of_graph(numbers.lowered(calibrated))
 
@@ -190,7 +190,7 @@ def _chosen(
     Where none is as accurate it is the most accurate one.
     """
     space = evaluation.space
-    costs = part_costs(network, lambda graph: cost_of(graph, evaluation.target, evaluation.objective))
+    costs = part_costs(network, evaluation.whole)
     found: list[dict[str, Any]] = []
     for rule in dict.fromkeys(rules) or space.exits.confidence[:1]:
         found += inner_front(

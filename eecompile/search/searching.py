@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from eecompile.exits.front_problem import ACCURACY
 from eecompile.run_files.directory import write_json
 from eecompile.search.finalists import Finalist, finish, write_network
 from eecompile.search.space.space import Space
@@ -20,7 +21,7 @@ from eecompile.search.study.front import GrowingFront
 from eecompile.search.study.proposals import Params, Proposals
 from eecompile.search.study.record import Record
 from eecompile.search.worth.evaluation import DesignEvaluation, Question
-from eecompile.search.worth.inner_front import ACCURACY, KEYS
+from eecompile.search.worth.inner_front import KEYS
 from passes.errors import InputError
 from passes.files import write_atomic
 

@@ -64,7 +64,8 @@ class Outcome:
     @property
     def points(self) -> Sequence[Mapping[str, Any]]:
         """Its points, that keep all constraints."""
-        return self.result.get("points", ())
+        points: Sequence[Mapping[str, Any]] = self.result.get("points", ())
+        return points
 
 
 class Watch(Protocol):

@@ -131,10 +131,13 @@ class Proposals:
         seed = int(np.random.SeedSequence([self._seed, index, attempt]).generate_state(1)[0])
         samplers = self._optuna.samplers
         if self._sampler == RANDOM:
-            return samplers.RandomSampler(seed=seed)
-        if self._sampler == TPE:
-            return samplers.TPESampler(seed=seed, n_startup_trials=self._population, multivariate=True)
-        return samplers.NSGAIISampler(population_size=self._population, seed=seed)
+            chosen = samplers.RandomSampler(seed=seed)
+        elif self._sampler == TPE:
+            chosen = samplers.TPESampler(seed=seed, n_startup_trials=self._population, multivariate=True)
+        else:
+            chosen = samplers.NSGAIISampler(population_size=self._population, seed=seed)
+        found: optuna.samplers.BaseSampler = chosen
+        return found
 
 
 def _key(params: Params) -> tuple[tuple[str, Value], ...]:

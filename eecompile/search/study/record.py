@@ -3,7 +3,8 @@
 A candidate waits, is claimed by one worker, and carries what the worker found out. The coordinator puts it
 back if the worker died, sends it on to more training, or completes it with the values its sampler is told.
 Claims are the compare-and-set of the storage, so that no two workers have the same candidate, wherever they
-run."""
+run.
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ from eecompile.search.worth.inner_front import InnerFront, inner_front
 from eecompile.search.worth.integers import Float32, Numbers, logits_of, packed, unpacked
 from eecompile.search.worth.part_costs import PartCosts, part_costs
 from eecompile.search.worth.supernet import Supernets
-from passes.state import copy_graph, state_of
+from passes.exits.chain import keep_exits
+from passes.state import state_of
 from targets.contract.registry import load_target
 from targets.contract.target import Target
 from targets.evaluation.report import CostReport
@@ -136,7 +137,16 @@ class DesignEvaluation:
     @cached_property
     def supernets(self) -> Supernets:
         """Trains supernets."""
-        return Supernets(self.space, self.images, self.cache, self.question.seed, self.progress)
+        return Supernets(
+            self.space,
+            self.images,
+            self.cache,
+            self.question.seed,
+            self.whole,
+            self.quick,
+            f"{self.question.target} {self.objective.name}",
+            self.progress,
+        )
 
     def __call__(self, candidate: int, params: Params, rung: int) -> dict[str, Any]:
         """Return what a candidate is worth, trained up to a rung.
@@ -183,7 +193,7 @@ class DesignEvaluation:
         Raises:
             NoSolutionError: The target cannot run it.
         """
-        graph = self.numbers.assigned(self.supernets.untrained(design), design.wish)
+        graph = self.assigned(self.supernets.untrained(design), design)
         parts = {
             "form": FORM,
             "target": self.question.target,
@@ -197,6 +207,10 @@ class DesignEvaluation:
         key = Key.of("costs", parts, f"{design.backbone} on {self.question.target}")
         data = self.cache.get(key, lambda: json.dumps(part_costs(graph, self.quick).to_json()).encode())
         return PartCosts.from_json(json.loads(data))
+
+    def whole(self, graph: gs.Graph) -> CostReport:
+        """Return the costs of a network by the usual schedule of the target."""
+        return cost_of(graph, self.target, self.objective)
 
     def quick(self, graph: gs.Graph) -> CostReport:
         """Return the costs of a network by the schedule whose costs are sums."""
@@ -218,14 +232,21 @@ class DesignEvaluation:
         numbers, val = self.numbers, self.images.dataset.val
         if not numbers.quantized:
             return logits_of(graph, val, self.images)
-        calibrated = numbers.calibrated(copy_graph(graph), design.wish, self.images)
-        return logits_of(numbers.lowered(calibrated), val, self.images)
+        return logits_of(numbers.lowered(self.calibrated(graph, design)), val, self.images)
 
     def numbers_text(self, design: Design) -> str:
         """Return what its answers depend on beside the weights of its supernet."""
         if not self.numbers.quantized:
             return "float"
-        return f"{self.question.target} {self.objective.name} {design.wish}"
+        return f"{self.question.target} {self.objective.name} {design.text}"
+
+    def assigned(self, graph: gs.Graph, design: Design) -> gs.Graph:
+        """Return a copy of a network of a design that knows its numbers; see :meth:`Numbers.assigned`."""
+        return self.numbers.assigned(graph, design.wish(keep_exits(graph, [])))
+
+    def calibrated(self, graph: gs.Graph, design: Design) -> gs.Graph:
+        """Return a copy of a network of a design with integer grids, and weights on them."""
+        return self.numbers.calibrated(graph, design.wish(keep_exits(graph, [])), self.images)
 
 
 def _silent(text: str) -> None:

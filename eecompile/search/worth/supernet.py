@@ -6,8 +6,9 @@ its last epoch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import onnx
 import onnx_graphsurgeon as gs
@@ -15,6 +16,7 @@ import onnx_graphsurgeon as gs
 from eecompile.cache.content import network_hash
 from eecompile.cache.key import Key
 from eecompile.cache.store import CacheStore
+from eecompile.pruning.goal import PruningGoal
 from eecompile.search.backbones.final_head import close_with
 from eecompile.search.space.design import Design
 from eecompile.search.space.searched_backbones import OwnBackbone
@@ -26,7 +28,14 @@ from passes.exits.recognise import classifier_exits
 from passes.model.graph import from_model
 from passes.model.writing import to_model
 from passes.state import copy_graph, state_of
+from targets.evaluation.report import CostReport
 
+if TYPE_CHECKING:  # training is an extra
+    from eecompile.training.checkpoint import Checkpoints
+    from eecompile.training.contract import Course, TrainingImages
+    from eecompile.training.recipe import JointRecipe
+
+NetworkCost = Callable[[gs.Graph], CostReport]
 FORM = 1
 """Of how supernets are trained: another one makes other networks."""
 
@@ -40,6 +49,9 @@ class Supernets:
         images: What they are trained on.
         cache: Where they are kept.
         seed: Of all that is drawn.
+        cost: The whole schedule of a network, for pruning.
+        quick: One that is found sooner.
+        costs_text: What these depend on.
         progress: Told a line now and then.
     """
 
@@ -47,6 +59,9 @@ class Supernets:
     images: SearchImages
     cache: CacheStore
     seed: int
+    cost: NetworkCost
+    quick: NetworkCost
+    costs_text: str
     progress: Callable[[str], None] = lambda _: None
 
     @property
@@ -58,41 +73,82 @@ class Supernets:
         ends = (*training.rungs, training.epochs)
         return tuple(end - start for start, end in zip((0, *ends[:-1]), ends, strict=True))
 
-    def untrained(self, design: Design) -> gs.Graph:
-        """Return the supernet of a design before it is trained; weights of a family are absent.
+    def backbone(self, design: Design) -> gs.Graph:
+        """Return the backbone of a design without exits; weights are absent where it is drawn later.
+
+        One that is pruned was trained alone first, and then to answer as before.
 
         Raises:
             InputError: The images do not fit it.
+            NoSolutionError: The goal of pruning cannot be reached.
         """
-        images = self.images
-        graph = self.space.graph(design, images.shape, images.classes)
+        graph = self.space.graph(design, self.images.shape, self.images.classes)
         final = self.space.exits.final_heads[0]
         if final is not None:
             close_with(graph, final, self.seed)
         classifier_exits(graph)
+        if design.goal is None:
+            return graph
+        parts = self._parts(graph) | {"goal": str(design.goal), "costs": self.costs_text}
+        key = Key.of("pruned", parts, f"{design.backbone}, {design.goal}")
+        return graph_of_bytes(
+            self.cache.get(key, lambda: bytes_of_graph(self._pruned(graph, design.goal, key)))
+        )
+
+    def untrained(self, design: Design) -> gs.Graph:
+        """Return the supernet of a design before it is trained, with all heads on all mounts.
+
+        Raises:
+            InputError: The images do not fit it.
+            NoSolutionError: The goal of pruning cannot be reached.
+        """
+        graph = self.backbone(design)
         mounts = self.space.mounts(graph)
         if not mounts:
             return graph
         tensors = graph.tensors()
         heads = {
-            mount: self.space.heads_on(reading_on(tensors[mount], graph).shape, images.classes)
+            mount: self.space.heads_on(reading_on(tensors[mount], graph).shape, self.images.classes)
             for mount in mounts
         }
         InsertExits(mounts, ",".join(heads[mount][0].name for mount in mounts), self.seed)(graph)
         add_rival_heads(graph, {mount: found[1:] for mount, found in heads.items()}, self.seed)
         return graph
 
-    def key(self, design: Design, rung: int) -> Key:
-        """Return the key of a supernet that was trained up to a rung."""
-        parts = {
+    def _parts(self, graph: gs.Graph) -> dict[str, object]:
+        """Return what all trainings of a network depend on."""
+        return {
             "form": FORM,
-            "network": network_hash(self.untrained(design)),
+            "network": network_hash(graph),
             "images": self.images.hash,
-            "epochs": self.epochs[: rung + 1],
+            "epochs": self.space.training.epochs,
             "seed": self.seed,
             "own": self._own,
         }
-        return Key.of("supernet", parts, f"{design.backbone}, rung {rung}")
+
+    def _pruned(self, graph: gs.Graph, goal: PruningGoal, key: Key) -> gs.Graph:
+        """Return a backbone that was trained alone, if it was not, and pruned."""
+        from eecompile.pruning.prune import prune
+        from eecompile.training.recipe import PRUNED
+
+        checkpoints = self._checkpoints(key)
+        plain = copy_graph(graph)
+        if not self._own:
+            self._train_jointly(
+                plain, self._recipe(self.space.training.epochs), checkpoints.part("alone"), []
+            )
+        recipe = PRUNED
+        if (epochs := self.space.training.epochs) is not None:
+            recipe = replace(PRUNED, epochs=epochs)
+        course = self._course(checkpoints.part("pruned"))
+        found = prune(plain, goal, self._training_images, recipe, course, self.cost, self.quick)
+        checkpoints.clear()
+        return found.graph
+
+    def key(self, design: Design, rung: int) -> Key:
+        """Return the key of a supernet that was trained up to a rung."""
+        parts = self._parts(self.untrained(design)) | {"epochs": self.epochs[: rung + 1]}
+        return Key.of("supernet", parts, f"{design.text}, rung {rung}")
 
     def trained(self, design: Design, rung: int) -> gs.Graph:
         """Return the supernet of a design, trained up to a rung; from the cache if it is there."""
@@ -104,30 +160,54 @@ class Supernets:
         return isinstance(self.space.backbones, OwnBackbone)
 
     def _train(self, design: Design, rung: int, key: Key) -> gs.Graph:
-        from eecompile.training.checkpoint import Checkpoints
-        from eecompile.training.contract import Course, TrainingImages
-        from eecompile.training.joint import train_jointly
+        graph = self.trained(design, rung - 1) if rung else self.untrained(design)
+        drawn = [item.name for item in state_of(graph).exits[:-1]] if rung == 0 else []
+        checkpoints = self._checkpoints(key)
+        has_weights = rung > 0 or self._own or design.goal is not None
+        recipe = self._recipe(self.epochs[rung], teaches=rung == 0 and has_weights)
+        self._train_jointly(graph, recipe, checkpoints, drawn, scratch=not has_weights)
+        checkpoints.clear()
+        return graph
+
+    def _recipe(self, epochs: int | None, *, teaches: bool = False) -> JointRecipe:
+        """Return how a network is trained; ``teaches``: it knows how to answer, and its exits learn that."""
         from eecompile.training.recipe import FRESH, JointRecipe
 
-        graph = self.trained(design, rung - 1) if rung else self.untrained(design)
-        recipe = JointRecipe() if self._own else FRESH
-        if (epochs := self.epochs[rung]) is not None:
-            recipe = replace(recipe, epochs=epochs)
-        scratch = rung == 0 and not self._own
-        if scratch:
-            from eecompile.training.fresh_weights import draw_network
+        recipe = JointRecipe() if teaches or self._own else FRESH
+        return recipe if epochs is None else replace(recipe, epochs=epochs)
 
+    def _train_jointly(
+        self,
+        graph: gs.Graph,
+        recipe: JointRecipe,
+        checkpoints: Checkpoints,
+        drawn: Sequence[str],
+        *,
+        scratch: bool = True,
+    ) -> None:
+        from eecompile.training.fresh_weights import draw_network
+        from eecompile.training.joint import train_jointly
+
+        if scratch:
             draw_network(graph, self.seed)
-        drawn = [item.name for item in state_of(graph).exits[:-1]] if rung == 0 else []
+        train_jointly(graph, self._training_images, recipe, self._course(checkpoints), drawn, scratch=scratch)
+
+    @property
+    def _training_images(self) -> TrainingImages:
+        from eecompile.training.contract import TrainingImages
+
         dataset = self.images.dataset
-        images = TrainingImages(dataset.train, dataset.val, self.images.preprocess)
-        folder = self.cache.folder / "training" / key.digest
-        checkpoints = Checkpoints(folder, {}, resume=True)
-        course = Course(self.seed, self.progress, checkpoints)
-        trained = copy_graph(graph)
-        train_jointly(trained, images, recipe, course, drawn, scratch=scratch)
-        checkpoints.clear()
-        return trained
+        return TrainingImages(dataset.train, dataset.val, self.images.preprocess)
+
+    def _checkpoints(self, key: Key) -> Checkpoints:
+        from eecompile.training.checkpoint import Checkpoints
+
+        return Checkpoints(self.cache.folder / "training" / key.digest, {}, resume=True)
+
+    def _course(self, checkpoints: Checkpoints) -> Course:
+        from eecompile.training.contract import Course
+
+        return Course(self.seed, self.progress, checkpoints)
 
 
 def bytes_of_graph(graph: gs.Graph) -> bytes:

@@ -82,7 +82,7 @@ def test_a_gene_that_does_not_count_makes_no_other_candidate() -> None:
         return {name: v for name, v in params.items() if name != "bits" or params["family"] == "resnet"}
 
     proposals = Proposals(GENES, ("maximize", "minimize"), active=active, size=12)
-    found = []
+    found: list[Params] = []
     while (params := proposals.propose()) is not None:
         proposals.tell(len(found), (0.0, float(params["width"])))
         found.append(params)
