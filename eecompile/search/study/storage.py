@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,9 @@ def _proxy(optuna: Any, url: str) -> BaseStorage:
         ) from None
     finally:
         channel.close()
-    return _storage(optuna.storages.GrpcStorageProxy(host=host, port=int(port)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return _storage(optuna.storages.GrpcStorageProxy(host=host, port=int(port)))
 
 
 @contextmanager

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from eecompile.exits.answers import answers
+from eecompile.exits.thresholds import leaves_at
+from eecompile.search.worth.evaluation import DesignEvaluation
+from passes.exits.chain import keep_exits
+from tests.eecompile.search.small import GENES, SPACE, question
+
+MORE = SPACE.replace("stages = 2", "stages = 3")
+THREE = {**GENES, "backbone.stages": 3}
+
+
+def test_figures_of_subsets_are_those_of_networks_that_are_cut(tmp_path: Path) -> None:
+    """What cached answers say of each point is what its network answers in onnxruntime, by itself."""
+    evaluation = DesignEvaluation(question(tmp_path, MORE))
+    design = evaluation.space.design(THREE)
+    result = evaluation(0, THREE, 0)
+    supernet, _ = evaluation.answers(design, 0)
+    lowered = evaluation.numbers.lowered(evaluation.calibrated(supernet, design))
+    val, rng = evaluation.images.dataset.val, np.random.default_rng(0)
+    points = result["points"]
+    for number in rng.permutation(len(points))[:10].tolist():
+        point = points[number]
+        cut = keep_exits(lowered, [item["name"] for item in point["exits"]])
+        seen = answers(cut, val, evaluation.images.preprocess)
+        confidence = seen.confidence
+        where = leaves_at(confidence, [np.float32(item["threshold"]) for item in point["exits"]])
+        right = seen.correct[where, np.arange(len(val))]
+        assert float(right.mean()) == pytest.approx(point["accuracy_val"])
+        report = evaluation.quick(keep_exits(evaluation.assigned(supernet, design), [e["name"] for e in point["exits"]]))
+        ratios = np.bincount(where, minlength=len(report.exits)) / len(val)
+        expected = sum(r * path.cost.edp_j_cycles for r, path in zip(ratios, report.exits, strict=True))
+        assert expected == pytest.approx(point["edp_j_cycles"])
+
+
+def test_another_process_finds_the_same(tmp_path: Path) -> None:
+    told: list[str] = []
+    evaluation = DesignEvaluation(question(tmp_path), told.append)
+    again = pickle.loads(pickle.dumps(evaluation))
+    assert evaluation(3, GENES, 0) == again(3, GENES, 0)
+    assert told[0].startswith("trial 3: design{backbone=resnet{width=4")
+
+
+def test_options_of_the_question_change_what_is_found(tmp_path: Path) -> None:
+    def found(**options: bool) -> dict[str, object]:
+        return DesignEvaluation(question(tmp_path, **options))(0, GENES, 0)
+
+    usual = found()
+    assert found(quantized=False)["points"] != usual["points"]
+    one = DesignEvaluation(question(tmp_path, fixed_heads=True))
+    assert [head.name for head in one.space.exits.heads] == ["linear"]
+    macs = DesignEvaluation(question(tmp_path, hardware=False))
+    assert macs.objectives == ("accuracy", "macs")
+
+
+def test_the_objective_of_schedules_is_the_first_cost_of_the_front(tmp_path: Path) -> None:
+    def objective(space: str) -> str:
+        return DesignEvaluation(question(tmp_path, space)).objective.name
+
+    latency = SPACE + '[objectives]\nfront = ["accuracy", "latency", "energy"]\n'
+    assert objective(SPACE) == "edp" and objective(latency) == "latency"
+    assert objective(latency + '[mapping]\nobjective = "energy"\n') == "energy"

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from eecompile.exits.thresholds import leaves_at
+from eecompile.run.prepare import cost_of
+from eecompile.search.space.tables import ConstraintsTable
+from eecompile.search.worth.inner_front import InnerFront, inner_front
+from eecompile.search.worth.part_costs import PartCosts, part_costs
+from passes.confidence import confidence_rule
+from passes.state import state_of
+from targets.contract.registry import load_target
+from targets.objective import EDP
+from tests.eecompile.training.small import network
+
+IMAGES = 60
+RULES = [confidence_rule("max_softmax"), confidence_rule("margin")]
+GRAPH = network(rivals=True)
+NAMES = [item.name for item in state_of(GRAPH).exits[:-1]]
+LABELS = np.arange(IMAGES) % 3
+
+
+def logits() -> tuple[NDArray[np.float32], ...]:
+    """Answers of exits, the deeper the better."""
+    rng = np.random.default_rng(5)
+    right = np.eye(3)[LABELS]
+    return tuple(
+        (right * k + rng.normal(0, 1, (IMAGES, 3))).astype(np.float32) for k in (0.7, 1.0, 1.3, 1.6, 2.0)
+    )
+
+
+@pytest.fixture(scope="module")
+def costs() -> PartCosts:
+    target = load_target("diana")
+    return part_costs(GRAPH, lambda graph: cost_of(graph, target, EDP))
+
+
+def front(costs: PartCosts, most: int | None = None, **constraints: float) -> InnerFront:
+    return inner_front(
+        GRAPH, logits(), LABELS, costs, RULES, ("accuracy", "edp"), ConstraintsTable(**constraints), most
+    )
+
+
+def test_no_network_and_threshold_beats_it(costs: PartCosts) -> None:
+    """All subsets, rules and thresholds one by one."""
+    found = {(point["accuracy_val"], round(point["edp_j_cycles"], 12)) for point in front(costs).points}
+    answers = logits()
+    for kept in itertools.product((None, 0, 1), (None, 2, 3)):
+        chosen = [k for k in kept if k is not None]
+        paths = costs.figures["edp"].paths(chosen, costs.mounts, 0)
+        for rules in itertools.product(RULES, repeat=len(chosen)):
+            sure = [rule.evaluate(answers[k]) for rule, k in zip(rules, chosen, strict=True)]
+            confidence = np.stack(sure) if sure else np.zeros((0, IMAGES), np.float32)
+            for threshold in np.unique(confidence):
+                where = leaves_at(confidence, [threshold] * len(chosen))
+                right = np.stack([answers[k].argmax(1) == LABELS for k in (*chosen, 4)])
+                accuracy = float(right[where, np.arange(IMAGES)].mean())
+                cost = float(paths[where].mean())
+                assert any(a >= accuracy and c <= cost + 1e-9 for a, c in found)
+
+
+def test_a_point_says_what_its_network_does(costs: PartCosts) -> None:
+    answers = logits()
+    for point in front(costs).points:
+        kept = [NAMES.index(item["name"]) for item in point["exits"]]
+        sure = [
+            confidence_rule(item["confidence"]).evaluate(answers[k])
+            for item, k in zip(point["exits"], kept, strict=True)
+        ]
+        confidence = np.stack(sure) if sure else np.zeros((0, IMAGES), np.float32)
+        where = leaves_at(confidence, [np.float32(item["threshold"]) for item in point["exits"]])
+        right = np.stack([answers[k].argmax(1) == LABELS for k in (*kept, 4)])
+        assert point["accuracy_val"] == pytest.approx(right[where, np.arange(IMAGES)].mean())
+        ratios = np.bincount(where, minlength=len(kept) + 1) / IMAGES
+        assert [item["ratio"] for item in point["exits"]] == pytest.approx(ratios[:-1].tolist())
+        for key, name in (("edp_j_cycles", "edp"), ("macs", "macs"), ("latency_cycles", "latency")):
+            paths = costs.figures[name].paths(kept, costs.mounts, 0)
+            assert point[key] == pytest.approx(float(ratios @ paths))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "value", "of"),
+    [
+        ("max_final_ratio", 0.3, lambda p: p["final_ratio"] <= 0.3),
+        ("max_cost_ratio", 0.8, lambda p: p["cost_ratio"] <= 0.8),
+        ("max_drop", 1.0, lambda p: p["accuracy_val"] >= p["static_accuracy_val"] - 0.01),
+        ("min_accuracy", 0.7, lambda p: p["accuracy_val"] >= 0.7),
+    ],
+)
+def test_constraints_are_kept(costs: PartCosts, constraint: str, value: float, of: Any) -> None:
+    free, found = front(costs), front(costs, **{constraint: value})
+    assert found.points and all(of(point) for point in found.points)
+    assert not all(of(point) for point in free.points)
+
+
+def test_fewer_exits_may_be_asked_for(costs: PartCosts) -> None:
+    assert max(len(point["exits"]) for point in front(costs).points) > 0
+    assert all(not point["exits"] for point in front(costs, 0).points)
+
+
+@pytest.mark.parametrize(
+    ("constraints", "named"),
+    [
+        ({"min_accuracy": 0.999}, "min_accuracy"),
+        ({"max_macs": 1.0}, "max_macs"),
+        ({"max_worst_latency_cycles": 1.0}, "max_worst_latency_cycles"),
+        ({"max_cost_ratio": 0.01}, "max_cost_ratio"),
+    ],
+)
+def test_what_cannot_be_kept_is_named_with_what_can(
+    costs: PartCosts, constraints: dict[str, float], named: str
+) -> None:
+    found = front(costs, **constraints)
+    assert not found.points and found.violation > 0
+    (reason,) = found.why
+    asked = constraints[named]
+    assert reason["constraint"] == named and reason["asked"] == asked
+    assert reason["reached"] < asked if named == "min_accuracy" else reason["reached"] > asked

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from eecompile.cache.content import network_hash
+from eecompile.search.worth.evaluation import DesignEvaluation
+from eecompile.search.worth.supernet import bytes_of_graph, graph_of_bytes
+from passes.state import state_of
+from tests.eecompile.search.small import GENES, SPACE, question
+
+RUNGS = SPACE.replace("epochs = 3\n", "epochs = 3\nrungs = [1]\n")
+
+
+def test_all_heads_are_on_all_mounts(tmp_path: Path) -> None:
+    evaluation = DesignEvaluation(question(tmp_path))
+    graph = evaluation.supernets.untrained(evaluation.space.design(GENES))
+    exits = state_of(graph).exits
+    assert [item.head.name for item in exits[:-1] if item.head] == ["linear", "mlp"]
+    assert len({item.mount for item in exits[:-1]}) == 1 and exits[-1].name == "final"
+
+
+def test_a_supernet_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    evaluation = DesignEvaluation(question(tmp_path), told.append)
+    design = evaluation.space.design(GENES)
+    first = evaluation.supernets.trained(design, 0)
+    again = DesignEvaluation(question(tmp_path))
+    monkeypatch.setattr(type(again.supernets), "_train", lambda *_: pytest.fail("it is there"))
+    assert network_hash(again.supernets.trained(design, 0)) == network_hash(first)
+    assert any("epoch 3 of 3" in line for line in told)
+    assert not (tmp_path / "cache" / "training").exists() or not any(
+        (tmp_path / "cache" / "training").iterdir()
+    )
+
+
+def test_rungs_add_epochs(tmp_path: Path) -> None:
+    told: list[str] = []
+    evaluation = DesignEvaluation(question(tmp_path, RUNGS), told.append)
+    assert evaluation.supernets.epochs == (1, 2)
+    design = evaluation.space.design(GENES)
+    low, high = (evaluation.supernets.trained(design, rung) for rung in (0, 1))
+    assert network_hash(low) != network_hash(high)
+    assert [line.partition(",")[0] for line in told] == [
+        "training: epoch 1 of 1", "training: epoch 1 of 2", "training: epoch 2 of 2",
+    ]  # fmt: skip
+
+
+def test_what_it_depends_on_makes_another_one(tmp_path: Path) -> None:
+    def digest(space: str = SPACE, width: int = 4, seed: int = 0) -> str:
+        asked = dataclasses.replace(question(tmp_path, space), seed=seed)
+        evaluation = DesignEvaluation(asked)
+        design = evaluation.space.design({**GENES, "backbone.width": width})
+        return evaluation.supernets.key(design, 0).digest
+
+    others = [
+        digest(width=2),
+        digest(seed=1),
+        digest(SPACE.replace("epochs = 3", "epochs = 4")),
+        digest(SPACE.replace('"mlp"', '"conv"')),
+        digest(RUNGS),
+    ]
+    assert len({digest(), *others}) == 6
+    assert digest(SPACE.replace("finalists = 2", "finalists = 3")) == digest()
+
+
+def test_a_pruned_backbone_is_smaller_and_its_supernet_too(tmp_path: Path) -> None:
+    space = SPACE + '[pruning]\ngoal = ["none", "cycles=-10%"]\n'
+    evaluation = DesignEvaluation(question(tmp_path, space))
+    whole, pruned = (
+        evaluation.space.design({**GENES, "pruning.goal": goal}) for goal in ("none", "cycles=-10%")
+    )
+    costs = [evaluation.costs(design).static.latency_cycles for design in (whole, pruned)]
+    assert costs[1] <= 0.9 * costs[0]
+    sizes = [
+        sum(t.values.size for t in evaluation.supernets.trained(design, 0).tensors().values() if hasattr(t, "values"))
+        for design in (whole, pruned)
+    ]
+    assert sizes[1] < sizes[0]
+
+
+def test_networks_come_back_with_their_exits(tmp_path: Path) -> None:
+    evaluation = DesignEvaluation(question(tmp_path))
+    graph = evaluation.supernets.trained(evaluation.space.design(GENES), 0)
+    again = graph_of_bytes(bytes_of_graph(graph))
+    assert state_of(again).exits == state_of(graph).exits
+    mine, theirs = (
+        {n: t.values for n, t in g.tensors().items() if hasattr(t, "values")} for g in (graph, again)
+    )
+    assert mine.keys() == theirs.keys() and all(np.array_equal(v, theirs[n]) for n, v in mine.items())
