@@ -319,7 +319,7 @@ class _Job:
     def trained(self, done: PostTrained) -> tuple[PostTrained, Mapping[str, Any]]:
         """Return the network trained for its integers, and what is told of that."""
         calibrated = copy_graph(done.calibrated)
-        told = self._train(calibrated, self.graph)
+        told = self._train(calibrated, done.given)
         return replace(done, calibrated=calibrated, **integer_forms(calibrated)._asdict()), told
 
     def _train(self, calibrated: gs.Graph, graph: gs.Graph) -> Mapping[str, Any]:

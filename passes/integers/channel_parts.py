@@ -12,7 +12,7 @@ import onnx_graphsurgeon as gs
 from passes.integers.analog import AnalogForm, analog_forms
 from passes.number_formats import Levels
 from passes.operator_sets import CLIPS, FLOAT_NAMES, QUANTIZATION, WEIGHT_INPUT
-from passes.state import QuantGrid, state_of
+from passes.state import QuantGrid
 
 _HOW = ("auto_pad", "dilations", "group", "pads", "strides")
 _USUAL = {"auto_pad": "NOTSET", "group": 1}
@@ -56,8 +56,8 @@ def channel_parts(graph: gs.Graph) -> list[ChannelParts]:
         alike = len({_how(part) for part in parts}) == 1 and all(_data(p) is _data(parts[0]) for p in parts)
         if len(parts) < len(made) or not alike or int(join.attrs.get("axis", 0)) != 1:
             continue
-        # on several grids the Concat rescales
-        if len({_grid(graph, tensor) for tensor in join.inputs}) == 1:
+        # of several grids the Concat rescales; in float they have one, as calibration gives it to them
+        if len({_grid(tensor) for tensor in join.inputs}) == 1:
             found.append(ChannelParts(join, parts, tuple(name for _, name in filter(None, made))))
     return found
 
@@ -121,9 +121,10 @@ def _data(node: gs.Node) -> gs.Tensor:
     return tensor
 
 
-def _grid(graph: gs.Graph, tensor: gs.Tensor) -> str:
-    """Return the grid of what a Concat reads, as text: by its DequantizeLinear, or by calibration."""
-    if tensor.inputs and tensor.inputs[0].op == "DequantizeLinear":
-        constants = [t for t in tensor.inputs[0].inputs[1:] if isinstance(t, gs.Constant)]
-        return repr([np.asarray(t.values).tolist() for t in constants])
-    return repr(state_of(graph).grids.get(tensor.name))
+def _grid(tensor: gs.Tensor) -> str:
+    """Return the grid of what a Concat reads in Q/DQ form, as text."""
+    if not tensor.inputs or tensor.inputs[0].op != "DequantizeLinear":
+        return ""
+    return repr(
+        [np.asarray(t.values).tolist() for t in tensor.inputs[0].inputs[1:] if isinstance(t, gs.Constant)]
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +28,19 @@ SKIP_NET = """<ir_version: 10, opset_import: ["": 21]>
 WEIGHTS = {"w0": (8, 3, 3, 3), "w1": (8, 8, 3, 3), "w2": (8, 8, 3, 3), "v": (4, 8)}
 
 
-def skip_net(text: str = SKIP_NET) -> onnx.ModelProto:
+def skip_net(text: str = SKIP_NET, shapes: Mapping[str, tuple[int, ...]] = WEIGHTS) -> onnx.ModelProto:
     """Return a classifier of three convolutions with a skip connection around the second."""
     model = parser.parse_model(text)
     rng = np.random.default_rng(0)
-    for name, shape in WEIGHTS.items():
+    for name, shape in shapes.items():
         values = rng.normal(0, 0.3, shape).astype(np.float32)
         model.graph.initializer.append(numpy_helper.from_array(values, name))
     return model
 
 
-def write_skip_net(path: Path, text: str = SKIP_NET) -> Path:
+def write_skip_net(path: Path, text: str = SKIP_NET, shapes: Mapping[str, tuple[int, ...]] = WEIGHTS) -> Path:
     """Write the classifier to ``path``."""
-    onnx.save(skip_net(text), str(path))
+    onnx.save(skip_net(text, shapes), str(path))
     return path
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import onnx_graphsurgeon as gs
 import torch
 
+from eecompile.data.dataset import evenly
 from eecompile.exits.answers import answers
 from eecompile.run import quantizing, steps
 from eecompile.run.accelerator import open_target
@@ -60,10 +61,12 @@ def summaries(
     quiet: bool = False,
     optimistic: Sequence[bool] = (False, True),
     keep_all: bool = False,
+    images: int | None = None,
 ) -> Iterator[tuple[str, Summary | None]]:
     """Yield what a run finds out behind its training, for each drop by its bound, then by its estimate.
 
     ``None`` where no thresholds keep the limit. ``keep_all``: with the exits of TRAINED, none is left out.
+    ``images``: only so many train images are seen, evenly chosen.
     """
     target, _ = open_target(options.target, "", None)
     found = prepare(options.model, target, options.objective, None, options.head, DEFAULT_EXITS)
@@ -74,6 +77,10 @@ def summaries(
     prepared = replace(found, plain=plain, graph=graph, mount_names=names, asked=keep_all)
     evidence = Evidence(options, prepared, Clock(lambda _: None), work)
     steps.open_images(evidence)
+    train = evidence.dataset.train
+    if images is not None and images < len(train):
+        fewer = replace(train, x=evenly(train.x, images), y=evenly(train.y, images))
+        evidence.dataset = replace(evidence.dataset, train=fewer)
     evidence.training = {"trainer": JOINT, "trained": [], "epochs": []}
     quantizing.quantize(evidence)
     steps.answer(evidence)

@@ -14,6 +14,7 @@ from eecompile.training.operators.step import STEP
 from eecompile.training.torch_graph import TorchGraph
 from eecompile.training.training_form import diverged
 from passes.integers.analog import in_array
+from passes.integers.channel_parts import channel_parts
 from passes.integers.quantize import fused_away
 from passes.model.graph import tidy
 from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
@@ -64,9 +65,10 @@ def learn_steps(form: gs.Graph, graph: gs.Graph) -> LearntSteps:
     """Let the nodes of ``form`` read steps that can be learnt, in place.
 
     QuantizeLinear and all DequantizeLinear of a tensor, of weights too, read one step; what moves values
-    reads that of what it moves; biases are on input step x weight step. Where a core requantizes by right
-    shifts, the step of a result is held at no less than that of its sums. A network with a layer in an analog
-    array keeps all its steps: its converters and affines were calibrated for them.
+    reads that of what it moves, parts of a convolution that of the whole; biases are on input step x weight
+    step. Where a core requantizes by right shifts, the step of a result is held at no less than that of its
+    sums. A network with a layer in an analog array keeps all its steps: its converters and affines were
+    calibrated for them.
 
     Args:
         form: Q/DQ form of ``graph`` of which weights and biases are quantized in it.
@@ -119,6 +121,7 @@ class _Steps:
         self.octaves: dict[str, str] = {}
         self.steps: dict[str, gs.Variable] = {}
         self._form, self._names = form, Names(form)
+        self._places = {name: found.tensors for found in channel_parts(graph) for name in found.tensors}
         state = state_of(graph)
         self._grids, self._precisions = state.grids, state.precisions
         levels = tensor_levels(graph)
@@ -133,6 +136,7 @@ class _Steps:
 
     def add(self, name: str) -> None:
         """Make the step of a tensor that has a grid."""
+        name = self._places.get(name, (name,))[-1]
         if name not in self._grids or name in self.steps:
             return
         grid = self._grids[name]
@@ -140,7 +144,11 @@ class _Steps:
         octaves = gs.Constant(self._names.fresh(f"{name}/octaves"), np.zeros(shape, np.float32))
         self.octaves[name] = octaves.name
         attributes = {"first": list(grid.scale), "power_of_two": int(name in self.powers)}
-        self.steps[name] = self._node(STEP, f"{name}/step", [octaves], shape, attributes, DOMAIN)
+        self._set(name, self._node(STEP, f"{name}/step", [octaves], shape, attributes, DOMAIN))
+
+    def _set(self, name: str, step: gs.Variable) -> None:
+        """Let all that lies where a tensor does have this step."""
+        self.steps |= dict.fromkeys(self._places.get(name, (name,)), step)
 
     def add_results(self, node: gs.Node) -> None:
         """Make the steps of what ``node`` writes."""
@@ -170,7 +178,7 @@ class _Steps:
         else:
             return
         held = [self.steps[output.name], finest]
-        self.steps[output.name] = self._node("Max", f"{output.name}/coarsened", held, [])
+        self._set(output.name, self._node("Max", f"{output.name}/coarsened", held, []))
 
     def product(self, data: gs.Tensor, weight: gs.Tensor) -> gs.Variable:
         """Return the step of sums of products."""

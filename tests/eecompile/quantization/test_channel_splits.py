@@ -113,6 +113,19 @@ def test_what_is_written_computes_near_the_network_and_alike_in_both_forms(netwo
         assert len(channel_parts(graph)) == 3, "parts and whole are on one grid"
 
 
+def test_parts_that_would_be_calibrated_apart_get_the_grid_of_the_whole(network: gs.Graph) -> None:
+    uneven = copy_graph(network)
+    node = next(n for n in uneven.nodes if n.op == "Conv" and n.outputs[0].shape[1] == 64)
+    node.inputs[1].values = node.inputs[1].values * np.where(np.arange(64) < 16, 8, 1)[:, None, None, None]
+    node.inputs[1].values = node.inputs[1].values.astype(np.float32)
+    calibrated = made(uneven, MIXED)
+    (found,) = (f for f in channel_parts(calibrated) if f.join.name.startswith(node.name))
+    grids = {state_of(calibrated).grids[name] for name in found.tensors}
+    assert len(grids) == 1
+    for form in integer_forms(calibrated):
+        assert len(channel_parts(form)) == 3
+
+
 @pytest.mark.parametrize(("mode", "at_once"), [("rows", True), ("layers", False)])
 def test_both_cores_work_at_once_where_the_host_does_not_wait(
     network: gs.Graph, mode: str, at_once: bool

@@ -18,6 +18,7 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile import api
 from eecompile.quantization import scheme_front
+from eecompile.quantization.scheme_front import SchemeFront, SchemeSearch
 from eecompile.run import quantizing, steps
 from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
@@ -30,9 +31,11 @@ from eecompile.training.graph_training import GraphTraining
 from eecompile.training.integers import quantized as quantized_training
 from eecompile.training.recipe import QUANTIZED, JointRecipe, Recipe
 from passes.errors import InputError
+from passes.integers.channel_parts import channel_parts
 from passes.model.writing import save
+from passes.state import state_of
 from tests.eecompile.quantization.test_equalization import separable
-from tests.eecompile.small_models import write_images, write_skip_net
+from tests.eecompile.small_models import SKIP_NET, WEIGHTS, write_images, write_skip_net
 
 
 @pytest.fixture
@@ -236,6 +239,33 @@ def test_mixed_takes_the_cheapest_mapping_within_the_drop(
     assert result.summary.placement == told["calibration"]["placement"] == "mixed"
     with pytest.raises(InputError, match="max78000 has one scheme for each layer"):
         run(files, "other", target="max78000", placement="mixed")
+
+
+def test_a_layer_that_two_cores_share_is_in_parts_in_all_networks(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SKIP_NET.replace("float[8,8,3,3] w2, float[4,8] v", "float[32,8,3,3] w2, float[4,32] v")
+    write_skip_net(files / "net.onnx", text, {**WEIGHTS, "w2": (32, 8, 3, 3), "v": (4, 32)})
+    seen: dict[str, Any] = {}
+
+    class Taken(SchemeSearch):
+        def run(self, points: int | None = None) -> SchemeFront:  # noqa: ARG002, as its base has it
+            seen.update(schedule=self.schedule, ladder=self._ladders["conv_2"])
+            half = self._measured({**self._usual, "conv_2": seen["ladder"][1]}, "half")
+            return SchemeFront(half, (half,), (half,), {}, (1.0,), len(self.val.y))
+
+    monkeypatch.setattr(quantizing, "SchemeSearch", Taken)
+    made = quantized(files, target="diana", placement="mixed", schedule="rows", train="joint")
+    assert seen == {
+        "schedule": "rows",
+        "ladder": ("int8-pow2", "int8-pow2:16+ternary-analog:16", "ternary-analog"),
+    }
+    assert made.baseline is not None
+    for graph in (made.quantized, made.lowered, made.baseline.quantized, made.baseline.lowered):
+        (found,) = channel_parts(graph)
+        arrays = [state_of(graph).precisions[part.name].array for part in found.parts]
+        assert [array is None for array in arrays] == [True, False]
+    assert made.calibration["mapping"]["points"][0]["schemes"]["conv_2"] == seen["ladder"][1]
 
 
 def test_a_wish_that_cannot_be_met_ends_before_any_training(

@@ -10,6 +10,7 @@ from eecompile.training.contract import TrainingImages
 from eecompile.training.torch_graph import learnt_constants
 from passes.exits.insert_exits import InsertExits
 from passes.integers.schemes import scheme
+from passes.integers.split_channels import SplitChannels, why_whole
 from passes.model.graph import from_model
 from passes.operator_sets import QUANTIZED_LINEAR
 from passes.registry import parse_pipeline
@@ -49,7 +50,16 @@ def shared() -> gs.Graph:
     return graph
 
 
+def parts() -> gs.Graph:
+    """Return the one with a skip, its last convolution in parts."""
+    graph = skip()
+    last = next(node for node in reversed(graph.nodes) if node.op == "Conv" and not why_whole(graph, node))
+    SplitChannels((f"{last.name}/{last.outputs[0].shape[1]}:3",))(graph)
+    return graph
+
+
 NETWORKS = {
+    "parts": parts,
     "chain": lambda: network("conv"),
     "reuse": lambda: network("linear,linear{reuse=logits}"),
     "skip": skip,

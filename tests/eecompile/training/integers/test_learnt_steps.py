@@ -18,6 +18,7 @@ from eecompile.training.integers.learnt_steps import LearntSteps, learn_steps
 from eecompile.training.integers.quantized_form import quantized_form
 from eecompile.training.torch_graph import TorchGraph
 from passes.errors import InputError
+from passes.integers.channel_parts import channel_parts
 from passes.integers.quantize import Quantize
 from passes.number_formats import Levels
 from passes.operator_sets import SAME_GRID
@@ -45,7 +46,7 @@ def learn(form: gs.Graph, steps: LearntSteps, most: float) -> None:
     ("kind", "name"),
     [
         ("skip", "int8-pow2"), ("shared", "int8-pow2"), ("skip", "int8-channel"), ("reuse", "int4-channel"),
-        ("shared", "int2-channel"),
+        ("shared", "int2-channel"), ("parts", "int8-pow2"), ("parts", "int8-channel"),
     ],
 )  # fmt: skip
 def test_the_file_has_the_steps_that_were_learnt(kind: str, name: str) -> None:
@@ -106,6 +107,17 @@ def test_where_a_core_only_shifts_a_result_is_no_finer_than_its_sums() -> None:
     }
     held = {name for name, scale in asked.items() if grids[name].scale[0] > scale}
     assert held and held < asked.keys() and all(grids[name].scale[0] >= asked[name] for name in asked)
+
+
+@pytest.mark.parametrize("name", ["int8-pow2", "int8-channel"])
+def test_parts_of_a_convolution_stay_on_the_grid_of_the_whole(name: str) -> None:
+    graph, form, steps = formed("parts", name)
+    (found,) = channel_parts(graph)
+    assert [tensor in steps.octaves for tensor in found.tensors] == [False, False, True]
+    learn(form, steps, 6.0)
+    grids = steps.grids(form, graph)
+    assert len({grids[tensor] for tensor in found.tensors}) == 1
+    assert grids[found.tensors[0]] != state_of(graph).grids[found.tensors[0]]
 
 
 def test_zero_points_stay_and_levels_too() -> None:
