@@ -32,7 +32,7 @@ def imported() -> set[str]:
 
 
 def distribution(module: str) -> str:
-    shared = {"google": "protobuf"}  # many distributions put modules there
+    shared = {"google": "protobuf", "pydantic_core": "pydantic"}  # many distributions put modules there
     return normal(shared.get(module) or packages_distributions().get(module, [module])[0])
 
 

@@ -76,7 +76,7 @@ def search(
     )  # fmt: skip
     terminal.show(result, as_json, show_search.searched)
     if not result.found:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 def why(
@@ -93,7 +93,7 @@ def why(
 
 def cache(
     cache: CACHE = None,
-    prune: Annotated[
+    keep: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="Keep at most so much, the last used: 500MB, 2GiB, 0."),
     ] = None,
@@ -103,4 +103,4 @@ def cache(
     from eecompile import api
     from eecompile.cli import show_search, terminal
 
-    terminal.show(api.cache(cache, prune), as_json, show_search.cached)
+    terminal.show(api.cache(cache, keep), as_json, show_search.cached)

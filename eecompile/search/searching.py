@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eecompile.exits.front_problem import ACCURACY
+from eecompile.exits.front_problem import ACCURACY, MEMORY
 from eecompile.run_files.directory import write_json
 from eecompile.search.finalists import Finalist, finish, write_network
 from eecompile.search.space.space import Space
@@ -93,7 +93,7 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
     evaluation = DesignEvaluation(options.question, progress)
     space = evaluation.space
     space.check_on(evaluation.target)
-    _check_supported(space)
+    _check_supported(evaluation)
     objectives = evaluation.objectives
     directions = ["maximize" if name == ACCURACY else "minimize" for name in objectives]
     url = options.storage or f"sqlite:///{(options.out / STUDY).absolute()}"
@@ -130,8 +130,9 @@ def active_genes(space: Space, params: Params) -> Params:
     return {gene.name: params[gene.name] for gene in space.genes if gene.of in ("", chosen)}
 
 
-def _check_supported(space: Space) -> None:
-    """Refuse what the cached answers of a supernet cannot say."""
+def _check_supported(evaluation: DesignEvaluation) -> None:
+    """Refuse what the cached answers of a supernet cannot say, or what the target does not know."""
+    space = evaluation.space
     for rule in space.exits.confidence:
         if rule.reads_before or rule.unfitted:
             raise InputError(
@@ -139,6 +140,17 @@ def _check_supported(space: Space) -> None:
                 "from network to network",
                 "search with max_softmax, margin or entropy, and give the rule to `run` afterwards",
             )
+    asked = MEMORY in space.objectives.front or space.constraints.max_memory_bytes is not None
+    if asked and not evaluation.target.freedom("").hold:
+        raise InputError(
+            f"{evaluation.target.title} does not say what lies in its memories: nothing is known of `memory`",
+            "leave it out of the front and of the constraints, or take a target whose mappings are searched",
+        )
+    if len(space.exits.final_heads) > 1:
+        raise InputError(
+            "exits.final_heads: a search tries one final head",
+            "give one, and search once for each",
+        )
 
 
 def _record(

@@ -178,12 +178,12 @@ class CacheList:
         }
 
 
-def cache(cache: Path | str | None = None, prune: str | None = None) -> CacheList:
+def cache(cache: Path | str | None = None, keep: str | None = None) -> CacheList:
     """List what is kept between searches, or let less of it be kept.
 
     Args:
         cache: Folder; that of the user if absent.
-        prune: Remove the least recently used entries until there is at most so much: ``500MB``, ``0``.
+        keep: Remove the least recently used entries until there is at most so much: ``500MB``, ``0``.
 
     Raises:
         InputError: A size that is none, or a folder that is a file.
@@ -191,7 +191,7 @@ def cache(cache: Path | str | None = None, prune: str | None = None) -> CacheLis
     from eecompile.cache.store import CacheStore, usual_folder
 
     store = CacheStore(usual_folder() if cache is None else Path(cache))
-    removed = 0 if prune is None else store.shrink(bytes_of(prune))
+    removed = 0 if keep is None else store.shrink(bytes_of(keep))
     return CacheList(store.folder, store.entries(), removed)
 
 

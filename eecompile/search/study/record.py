@@ -39,7 +39,7 @@ def worker_name() -> str:
 
 
 @dataclass(frozen=True)
-class Task:
+class SearchTask:
     """A candidate that a worker works on.
 
     Attributes:
@@ -143,7 +143,7 @@ class Record:
                 "let one search run at a time; others join it as workers",
             )
 
-    def claim(self) -> Task | None:
+    def claim(self) -> SearchTask | None:
         """Return the first candidate that waits, which is this process's then; ``None`` if none does."""
         with told_if_silent(self.url):
             waiting = self._storage.get_all_trials(self._id, deepcopy=False, states=(self._state.WAITING,))
@@ -156,14 +156,14 @@ class Record:
                     self.beat(trial._trial_id)
                     self._storage.set_trial_user_attr(trial._trial_id, WORKER, worker_name())
                     rung = int(trial.user_attrs[RUNG])
-                    return Task(trial.number, dict(trial.params), rung, trial._trial_id)
+                    return SearchTask(trial.number, dict(trial.params), rung, trial._trial_id)
         return None
 
     def beat(self, trial_id: int) -> None:
         """Say that the worker of a candidate lives."""
         self._storage.set_trial_user_attr(trial_id, BEAT, time.time())
 
-    def report(self, task: Task, result: Mapping[str, Any]) -> None:
+    def report(self, task: SearchTask, result: Mapping[str, Any]) -> None:
         """Write what a worker found out of its candidate."""
         with told_if_silent(self.url):
             self._storage.set_trial_user_attr(task.trial_id, _result_on(task.rung), dict(result))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from eecompile.search.study.proposals import Params
-from eecompile.search.study.record import BEAT_SECONDS, Record, Task
+from eecompile.search.study.record import BEAT_SECONDS, Record, SearchTask
 from passes.errors import EecompileError
 
 _POLL_SECONDS = 0.2
@@ -27,7 +27,7 @@ class Evaluate(Protocol):
         """
 
 
-def work_on(record: Record, task: Task, evaluate: Evaluate) -> None:
+def work_on(record: Record, task: SearchTask, evaluate: Evaluate) -> None:
     """Evaluate a claimed candidate and report it; a candidate that fails is reported with its reason."""
     with beating(record, task.trial_id):
         began = time.perf_counter()

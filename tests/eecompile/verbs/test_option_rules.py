@@ -38,7 +38,7 @@ ALWAYS = {
     },
     "quantize": {
         "target", "data", "out", "objective", "preprocess", "seed", "calibration", "keep_float",
-        "placement", "bits", "frontier", "as_json",
+        "placement", "bits", "frontier", "quantize", "qat_epochs", "as_json",
     },
     "report": {"out", "as_json"},
     "export": {"c", "out", "as_json"},
@@ -51,7 +51,7 @@ ALWAYS = {
         "dry_run", "no_hardware", "no_quantization", "fixed_heads", "as_json",
     },
     "why": {"trial", "as_json"},
-    "cache": {"cache", "prune", "as_json"},
+    "cache": {"cache", "keep", "as_json"},
 }  # fmt: skip
 VALUES = {
     "max_drop": 1.0, "optimistic": True, "min_gain": 2.0, "preprocess": "auto", "seed": 0, "head": "auto",

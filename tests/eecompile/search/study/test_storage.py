@@ -94,7 +94,10 @@ def test_two_workers_find_what_one_finds_wherever_the_study_is(
         ("oracle9://x", "is no storage of a study"),
         ("grpc://localhost", "names no host and port"),
         ("sqlite:////nowhere/at/all/study.db", "does not answer: unable to open database file"),
-        ("postgresql+psycopg://me:secret@127.0.0.1:1/x", r"storage postgresql\+psycopg://me@127.0.0.1:1/x does not"),
+        (
+            "postgresql+psycopg://me:secret@127.0.0.1:1/x",
+            r"storage postgresql\+psycopg://me@127.0.0.1:1/x does not",
+        ),
         ("journal:/nowhere/at/all/study.log", "cannot be opened"),
     ],
 )
@@ -107,5 +110,5 @@ def test_what_is_no_storage_or_does_not_answer(url: str, said: str) -> None:
 def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("grpc", reason="gRPC is not installed")
     monkeypatch.setattr("eecompile.search.study.storage._ANSWER_SECONDS", 0.2)
-    with pytest.raises(InputError, match="nothing answers at grpc://127.0.0.1:1"):
+    with pytest.raises(InputError, match=r"nothing answers at grpc://127\.0\.0\.1:1"):
         open_storage("grpc://127.0.0.1:1")

@@ -34,7 +34,7 @@ def test_what_fails_is_reported_with_its_reason(tmp_path: Path) -> None:
 
 def test_errors_of_ours_are_not_hidden(tmp_path: Path) -> None:
     def broken(candidate: int, params: Params, rung: int) -> dict[str, Any]:
-        raise ZeroDivisionError
+        return {"share": candidate / rung, **params}
 
     record = record_of(tmp_path)
     task = record.claim()
@@ -56,6 +56,6 @@ def test_a_worker_lives_while_it_works(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_worker_goes_when_the_search_is_over(tmp_path: Path) -> None:
     record = record_of(tmp_path)
     record.end()
-    work(record.url, "study", lambda candidate, params, rung: {"points": [], "of": candidate})
+    work(record.url, "study", lambda candidate, *_: {"points": [], "of": candidate})
     found = record.result(record.trials()[0])
     assert found is not None and found["of"] == 0, "what waits is worked on first"

@@ -35,7 +35,9 @@ def test_figures_of_subsets_are_those_of_networks_that_are_cut(tmp_path: Path) -
         where = leaves_at(confidence, [np.float32(item["threshold"]) for item in point["exits"]])
         right = seen.correct[where, np.arange(len(val))]
         assert float(right.mean()) == pytest.approx(point["accuracy_val"])
-        report = evaluation.quick(keep_exits(evaluation.assigned(supernet, design), [e["name"] for e in point["exits"]]))
+        report = evaluation.quick(
+            keep_exits(evaluation.assigned(supernet, design), [e["name"] for e in point["exits"]])
+        )
         ratios = np.bincount(where, minlength=len(report.exits)) / len(val)
         expected = sum(r * path.cost.edp_j_cycles for r, path in zip(ratios, report.exits, strict=True))
         assert expected == pytest.approx(point["edp_j_cycles"])

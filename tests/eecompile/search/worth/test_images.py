@@ -16,7 +16,7 @@ def test_images_say_what_their_networks_read(tmp_path: Path) -> None:
     read = found.preprocess.apply(found.dataset.train.x)
     assert read.shape == (256, 1, 8, 8) and abs(read.mean()) < 1e-3 and abs(read.std() - 1) < 1e-3
     unit = for_families(str(tmp_path / "images.npz"), "unit", 0)
-    assert 0 <= unit.preprocess.apply(unit.dataset.train.x).min() and unit.hash != found.hash
+    assert unit.preprocess.apply(unit.dataset.train.x).min() >= 0 and unit.hash != found.hash
 
 
 @pytest.mark.parametrize(

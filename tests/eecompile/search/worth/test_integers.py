@@ -22,7 +22,7 @@ def test_answers_are_kept_to_the_bit() -> None:
     assert len(again) == 12 and all(np.array_equal(a, b) for a, b in zip(logits, again, strict=True))
 
 
-def test_bits_that_are_wished_for_are_those_it_computes_with(tmp_path: Path) -> None:
+def test_bits_that_are_wished_for_are_those_it_computes_with() -> None:
     graph = from_model(chain(2, 3))
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     numbers = Numbers(load_target("gap9"), EDP)
@@ -43,7 +43,9 @@ def test_integers_answer_nearly_as_floats_do(tmp_path: Path) -> None:
     from eecompile.training.fresh_weights import draw_network
     from passes.exits.recognise import classifier_exits
 
-    graph = backbone_family("resnet").graph(images.shape, 3, {"width": 4, "blocks": 1, "stages": 2, "kernel": 3})
+    graph = backbone_family("resnet").graph(
+        images.shape, 3, {"width": 4, "blocks": 1, "stages": 2, "kernel": 3}
+    )
     classifier_exits(graph)
     draw_network(graph, 0)
     numbers = Numbers(load_target("diana"), EDP)

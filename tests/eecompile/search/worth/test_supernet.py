@@ -78,7 +78,11 @@ def test_a_pruned_backbone_is_smaller_and_its_supernet_too(tmp_path: Path) -> No
     costs = [evaluation.costs(design).static.latency_cycles for design in (whole, pruned)]
     assert costs[1] <= 0.9 * costs[0]
     sizes = [
-        sum(t.values.size for t in evaluation.supernets.trained(design, 0).tensors().values() if hasattr(t, "values"))
+        sum(
+            t.values.size
+            for t in evaluation.supernets.trained(design, 0).tensors().values()
+            if hasattr(t, "values")
+        )
         for design in (whole, pruned)
     ]
     assert sizes[1] < sizes[0]

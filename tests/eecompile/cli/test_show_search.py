@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from eecompile.cache.store import CacheEntry
+from eecompile.cli.show_search import cached, reason, searched
+from eecompile.search.dry_run import Corner, DryRun
+from eecompile.search.searching import SearchResult
+from eecompile.verbs.search import CacheList, TrialReason
+
+
+def printed(show: Any, found: object, width: int = 80) -> str:
+    stream = io.StringIO()
+    show(Console(file=stream, width=width), found)
+    return stream.getvalue()
+
+
+def point(trial: int, exits: int) -> dict[str, Any]:
+    return {
+        "trial": trial, "accuracy_val": 0.912, "accuracy": 0.9, "accuracy_ci95": [0.88, 0.92],
+        "edp_j_cycles": 0.0354, "latency_cycles": 16983.0, "energy_pj": 1.63e6, "exits": [{}] * exits,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_a_front(width: int) -> None:
+    front = {
+        "trials_done": 8, "target": "diana", "data": "digits", "seed": 0, "hypervolume": 0.96,
+        "points": [point(17, 2), point(3, 0)],
+    }  # fmt: skip
+    text = printed(searched, SearchResult(Path("out"), front, [], 12.0), width)
+    assert "8 designs on diana, digits, seed 0" in text and "12 s. Files: out" in text
+    if width >= 80:
+        row = next(line for line in text.splitlines() if "16,983" in line).split()
+        assert row == ["17", "91.2", "90.0", "[88.0,", "92.0]", "0.0354", "16,983", "1.63", "2"]
+
+
+def test_what_a_search_would_do() -> None:
+    figures = {"macs": 1000.0, "latency_cycles": 2000.0, "energy_pj": 3e6, "edp_j_cycles": 0.1}
+    corners = (
+        Corner("smallest resnet", "d", figures, 4, "", 1.5),
+        Corner("largest resnet", "e", {}, 0, "conv_3 fits no core", None),
+    )
+    text = printed(searched, DryRun("12 designs", 12, ("accuracy", "edp"), corners, 20, (120.0, 240.0)))
+    assert "12 designs" in text and "1,000" in text and "1.5" in text
+    assert "conv_3 fits no core" in text
+    assert "Training 12 designs takes 2.0 to 4.0 minutes here." in text
+
+
+def test_why() -> None:
+    told = TrialReason(
+        4, "d4", "infeasible",
+        [{"constraint": "max_macs", "reached": 2e6, "asked": 1e6, "what": ""},
+         {"constraint": "a with b", "reached": None, "asked": None, "what": ""},
+         {"constraint": "", "reached": None, "asked": None, "what": "training diverged"}],
+        ["max_macs: smaller"],
+    )  # fmt: skip
+    text = printed(reason, told)
+    assert "Trial 4 is infeasible: d4" in text and "2e+06 at best, 1e+06 asked" in text
+    assert "not together" in text and "training diverged" in text and "max_macs: smaller" in text
+
+
+def test_what_is_kept() -> None:
+    entries = [CacheEntry("costs", "ab", "costs on diana", size, 0.0) for size in (512, 4096, 3 * 2**30)]
+    text = printed(cached, CacheList(Path("kept"), entries, 2), 120)
+    assert "2 entries removed" in text and "kept: 3 entries, 3.0 GiB" in text
+    assert "512 B" in text and "4.0 KiB" in text and "1970-01-01" in text

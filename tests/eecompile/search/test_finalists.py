@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from eecompile.exits.answers import answers
+from eecompile.exits.thresholds import leaves_at
+from eecompile.run.prepare import cost_of
+from eecompile.search.finalists import Finalist, finish, write_network
+from eecompile.search.worth.evaluation import DesignEvaluation
+from passes.exits.chain import keep_exits
+from passes.state import state_of
+from tests.eecompile.search.small import GENES, SPACE, question
+
+
+def finished(evaluation: DesignEvaluation, told: list[str]) -> tuple[dict[str, Any], Finalist]:
+    result = evaluation(0, GENES, 0)
+    point = next(point for point in result["points"] if point["exits"])
+    return point, finish(evaluation, 7, GENES, 0, point, told.append)
+
+
+def test_figures_are_those_of_the_network_scheduled_and_run_by_itself(tmp_path: Path) -> None:
+    evaluation, told = DesignEvaluation(question(tmp_path)), list[str]()
+    point, finalist = finished(evaluation, told)
+    found, network = finalist.point, finalist.network
+    design = evaluation.space.design(GENES)
+    names = [item["name"] for item in found["exits"]]
+    assert found["trial"] == 7 and [e.mount for e in state_of(network).exits[:-1]] == [
+        item["mount"] for item in found["exits"]
+    ]
+    # What it answers on test, from the network that is written: quantized anew, as it was.
+    lowered = evaluation.numbers.lowered(evaluation.calibrated(network, design))
+    seen = answers(lowered, evaluation.images.dataset.test, evaluation.images.preprocess)
+    thresholds = [np.float32(item["threshold"]) for item in found["exits"]]
+    where = leaves_at(seen.confidence, thresholds)
+    right = seen.correct[where, np.arange(len(where))]
+    assert abs(float(right.mean()) - found["accuracy"]) < 0.05
+    assert found["accuracy_ci95"][0] <= found["accuracy"] <= found["accuracy_ci95"][1]
+    ratios = [*(item["ratio"] for item in found["exits"]), found["final_ratio"]]
+    report = cost_of(
+        evaluation.assigned(network, design), evaluation.target, evaluation.objective, ratios=ratios
+    )
+    expected = sum(r * path.cost.edp_j_cycles for r, path in zip(ratios, report.exits, strict=True))
+    assert expected == pytest.approx(found["edp_j_cycles"]) and len(names) >= 1
+    assert found["before"]["accuracy_val"] == point["accuracy_val"]
+    path = write_network(Finalist({**found, "point": 3}, network), tmp_path / "networks")
+    assert path.name == "trial_7_3.onnx" and path.exists()
+
+
+def test_it_is_trained_on_once(tmp_path: Path) -> None:
+    evaluation, told = DesignEvaluation(question(tmp_path)), list[str]()
+    _, first = finished(evaluation, told)
+    assert any("epoch 1 of 1" in line for line in told)
+    told.clear()
+    _, again = finished(evaluation, told)
+    assert not told and again.point == first.point
+
+
+def test_without_fine_tuning_it_is_cut_from_its_supernet(tmp_path: Path) -> None:
+    evaluation, told = (
+        DesignEvaluation(question(tmp_path, SPACE.replace("final_epochs = 1", "final_epochs = 0"))),
+        list[str](),
+    )
+    point, finalist = finished(evaluation, told)
+    assert not told
+    assert finalist.point["accuracy_val"] >= point["accuracy_val"]
+    supernet = evaluation.supernets.trained(evaluation.space.design(GENES), 0)
+    cut = keep_exits(supernet, [item["name"] for item in point["exits"]])
+    kept = {n: t.values for n, t in finalist.network.tensors().items() if hasattr(t, "values")}
+    given = {n: t.values for n, t in cut.tensors().items() if hasattr(t, "values")}
+    assert all(np.array_equal(value, given[name]) for name, value in kept.items() if name in given)
+
+
+def test_trained_for_integers_where_the_space_asks_for_it(tmp_path: Path) -> None:
+    space = SPACE.replace('quantize = "ptq"', 'quantize = "qat"\nqat_epochs = 1')
+    told: list[str] = []
+    finished(DesignEvaluation(question(tmp_path, space)), told)
+    assert any("integers" in line for line in told)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eecompile import api
+from eecompile.cache.key import Key
+from eecompile.cache.store import CacheStore
+from eecompile.verbs.search import bytes_of
+from passes.errors import InputError
+from tests.eecompile.search.small import SPACE, question
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("0", 0), ("500MB", 500_000_000), ("2 GiB", 2**31), ("1.5kb", 1500), ("7", 7)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert bytes_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "5 apples", "", "MB"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(InputError, match="is no size"):
+        bytes_of(text)
+
+
+def test_the_cache_is_listed_and_shrunk(tmp_path: Path) -> None:
+    store = CacheStore(tmp_path)
+    for number in range(3):
+        store.write(Key.of("costs", {"number": number}, f"entry {number}"), bytes(1000))
+    found = api.cache(tmp_path)
+    assert len(found.entries) == 3 and found.removed == 0 and found.bytes > 3000
+    assert found.to_json()["entries"][0]["title"] == "entry 2"
+    assert api.cache(tmp_path, "1.5kB").removed == 2
+    assert [entry.title for entry in api.cache(tmp_path).entries] == ["entry 2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "`data` is missing"),
+        ({"data": "digits", "trials": 0}, "`trials` must be at least 1"),
+        ({"data": "digits", "workers": -1}, "`workers` must be at least 1"),
+        ({"data": "digits", "target": "dianna"}, "unknown target 'dianna'"),
+        ({"data": "nowhere.npz"}, "nowhere.npz"),
+    ],
+)
+def test_wrong_options(tmp_path: Path, options: dict[str, object], said: str) -> None:
+    path = tmp_path / "space.toml"
+    path.write_text(SPACE)
+    with pytest.raises(InputError, match=said):
+        api.search(path, cache=tmp_path / "cache", out=tmp_path / "out", **options)  # type: ignore[arg-type]
+
+
+def test_options_reach_the_search(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="training needs the extra 'train'")
+    pytest.importorskip("optuna", reason="a search needs the extra 'search'")
+    asked = question(tmp_path)
+    result = api.search(
+        asked.space, asked.data, "gap9", tmp_path / "out", 1, 3, preprocess="unit", cache=asked.cache,
+        no_quantization=True, fixed_heads=True, no_hardware=True,
+    )  # fmt: skip
+    document = result.to_json()
+    assert (document["target"], document["seed"], document["trials_done"]) == ("gap9", 3, 1)
+    heads = {item["head"] for point in document["points"] for item in point["exits"]}
+    assert heads <= {"linear"}
+    kinds = {entry.kind for entry in api.cache(asked.cache).entries}
+    assert {"supernet", "answers", "costs", "finalist"} == kinds, "no finalist was made of integers"
+    told = api.why(tmp_path / "out", 0)
+    assert told.state == "feasible" and told.to_json()["trial"] == 0
