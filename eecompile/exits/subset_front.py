@@ -27,6 +27,8 @@ Bools = NDArray[np.bool_]
 BLOCKS = 256
 # Levels of an objective that is not counted in images, in the screen of the archive.
 _LEVELS = 64
+# Networks that are looked at first, as a share of all.
+_FIRST_SHARE = 20
 _EPSILON = 1e-9
 
 
@@ -123,6 +125,7 @@ class _Search:
         self._least: dict[str, float] = {}
 
     def run(self) -> SubsetFront:
+        self._begin()
         for node in self._walk.nodes():
             for final in range(len(self._problem.finals)):
                 self._look(self._walk.network(node, final))
@@ -161,45 +164,69 @@ class _Search:
         change = (gained - most)[most >= 0]
         return right + int(change.min()) if len(change) else len(static) + 1
 
+    def _begin(self) -> None:
+        """Look at some networks at edges alone, so that most others need no more than that.
+
+        They differ by one exit from those that are on the front so far.
+        """
+        problem, seen = self._problem, set[tuple[int, ...]]()
+        new = [()]
+        while new and len(seen) < problem.subsets // _FIRST_SHARE:
+            for kept in new:
+                seen.add(kept)
+                node = self._walk.of(kept)
+                for final in range(len(problem.finals)):
+                    self._at_edges(self._walk.network(node, final))
+            near = {kept for spot in self._archive.front()[1] for kept in self._neighbours(spot.kept)}
+            new = sorted(near - seen)
+
+    def _neighbours(self, kept: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Return the networks with one exit more, less or another one at its mount."""
+        mounts, reads = self._problem.mounts, self._problem.reads
+        found = [tuple(k for k in kept if k != one) for one in kept]
+        for k, mount in enumerate(mounts):
+            if k not in kept:
+                found.append(tuple(sorted((k, *(other for other in kept if mounts[other] != mount)))))
+        if reads is None:
+            return found
+        return [some for some in found if all(reads[k] in (None, *some) for k in some)]
+
     def _look(self, network: SubsetNetwork) -> None:
         """Take what a network has at edges, and sweep blocks that may have more."""
-        node, problem = network.node, self._problem
         self._subsets += 1
-        fixed = self._fixed(network)
-        self._note_least(network, fixed)
-        if any(
-            limit is not None and fixed[name] > limit * (1 + _EPSILON)
-            for name, limit in (
-                (WORST_LATENCY, problem.limits.worst_latency),
-                (MEMORY, problem.limits.memory),
-            )
-        ):
+        fixed = self._at_edges(network)
+        node, cheapest = network.node, network.costs[:, 1:]
+        if fixed is None or not node.kept:
             return
-        edges = np.zeros(len(network.left), bool)
-        if node.kept:
-            # Where none leaves at the last exit, the network without it is as good.
-            edges[:] = True if problem.memory is not None else node.leaving[-1] > 0
-        else:
-            edges[0] = True
-        self._evaluations += int(edges.sum())
-        edges &= self._keeps(network.left, network.costs)
-        points = self._vectors(network.right, network.costs, fixed)
-        self._offer(network, edges, points, network.right, network.lost, self._answers.edges - 1)
-        if not node.kept:
-            return
-        cheapest = network.costs[:, 1:]
-        open_ = (
-            ~self._answers.narrow
-            & self._keeps(network.left[1:], cheapest)
-            & (network.most_right >= self._least_right)
-        )
-        if problem.memory is None:
+        open_ = self._answers.wide & (network.most_right >= self._least_right)
+        open_ &= self._keeps(network.left[1:], cheapest)
+        if self._problem.memory is None:
             open_ &= node.used
         places = np.flatnonzero(open_)
         bounds = self._vectors(network.most_right[places], cheapest[:, places], fixed)
         open_[places] = self._archive.is_open(bounds)
         if open_.any():
             self._sweep(network, open_, fixed)
+
+    def _at_edges(self, network: SubsetNetwork) -> dict[str, float] | None:
+        """Take what a network has at edges; return what is fixed of it, ``None`` where that is too much."""
+        node, limits = network.node, self._problem.limits
+        fixed = self._fixed(network)
+        self._note_least(network, fixed)
+        for name, limit in ((WORST_LATENCY, limits.worst_latency), (MEMORY, limits.memory)):
+            if limit is not None and fixed[name] > limit * (1 + _EPSILON):
+                return None
+        edges = np.zeros(len(network.left), bool)
+        if node.kept:
+            # Where none leaves at the last exit, the network without it is as good.
+            edges[:] = True if self._problem.memory is not None else node.leaving[-1] > 0
+        else:
+            edges[0] = True
+        self._evaluations += int(edges.sum())
+        edges &= self._keeps(network.left, network.costs)
+        points = self._vectors(network.right, network.costs, fixed)
+        self._offer(network, edges, points, network.right, network.lost, self._answers.edges - 1)
+        return fixed
 
     def _sweep(self, network: SubsetNetwork, blocks: Bools, fixed: Mapping[str, float]) -> None:
         swept = sweep(network, self._answers, blocks)
