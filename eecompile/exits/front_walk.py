@@ -147,12 +147,12 @@ class SubsetWalk:
 
     def _next(self, node: SubsetNode) -> list[int]:
         """Return the exits that may be the next deeper one."""
-        mounts, reads = self._problem.mounts, self._problem.reads
+        mounts = self._problem.mounts
         deepest = mounts[node.kept[-1]] if node.kept else -1
         return [
             k
             for k, mount in enumerate(mounts)
-            if mount > deepest and (reads is None or reads[k] is None or reads[k] in node.kept)
+            if mount > deepest and self._problem.is_network((*node.kept, k))
         ]
 
     def _grown(self, node: SubsetNode, k: int) -> SubsetNode:
