@@ -43,6 +43,7 @@ def individual_front(
     boxes: int = 0,
     networks: Sequence[tuple[Kept, int]] | None = None,
     levels: int = LEVELS,
+    start: SubsetFront | None = None,
 ) -> SubsetFront:
     """Return a front with a threshold for each exit of a network, none of it worse than with one for all.
 
@@ -53,6 +54,7 @@ def individual_front(
         networks: Kept exits and final head of those to look at; if not given, all where they are few, else
             those on the front with one threshold. Gaps are against all there are.
         levels: So many counts of right answers are looked at by branch and bound.
+        start: The front with one threshold, where that is known.
 
     Raises:
         InputError: The objectives have no mean cost, or several.
@@ -65,7 +67,7 @@ def individual_front(
             + ", ".join(problem.costs)
             + ", or take one threshold for all exits (`thresholds` global)",
         )
-    return _Individual(problem, means[0]).run(boxes, networks, levels)
+    return _Individual(problem, means[0]).run(boxes, networks, levels, start)
 
 
 @dataclass
@@ -101,8 +103,14 @@ class _Individual:
         self._static = int(problem.static.sum())
         self._evaluations = self._boxes = 0
 
-    def run(self, boxes: int, networks: Sequence[tuple[Kept, int]] | None, levels: int) -> SubsetFront:
-        shared = global_front(self._problem)
+    def run(
+        self,
+        boxes: int,
+        networks: Sequence[tuple[Kept, int]] | None,
+        levels: int,
+        start: SubsetFront | None,
+    ) -> SubsetFront:
+        shared = start or global_front(self._problem)
         self._evaluations = shared.evaluations
         starts: dict[tuple[Kept, int], list[tuple[np.float32 | None, ...]]] = {}
         for point in shared.points:

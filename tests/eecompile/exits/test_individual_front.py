@@ -68,6 +68,9 @@ def test_gaps_hold_and_nothing_is_worse_than_one_threshold(asked: list[tuple[Kep
     problem = replace(small(14, "accuracy edp"), reads=(None, None, 0))
     front, everything = individual_front(problem, networks=asked), brute_force(problem)
     assert not front.exact
+    assert individual_front(problem, networks=asked, start=global_front(problem)) == front
+    begun = individual_front(problem, networks=[((), 0)], start=replace(global_front(problem), points=()))
+    assert len(begun.points) == 1  # from nothing, and with no exits to look at, there is static
     for accuracy, cost in global_front(problem).values:
         assert ((front.values[:, 0] <= accuracy + 1e-9) & (front.values[:, 1] <= cost + 1e-9)).any()
     for point in front.points:
