@@ -65,6 +65,7 @@ def solve(
     box: Box | None = None,
     gap: float = 0.0,
     max_nodes: int = 2000,
+    below: float = float("inf"),
 ) -> ThresholdSolution:
     """Return the cheapest allowed point.
 
@@ -74,18 +75,19 @@ def solve(
         box: First and last step per exit; all if absent.
         gap: Stop where no point can be better by more than this share of the cost.
         max_nodes: Stop after so many boxes; the gap of the solution then says what is left.
+        below: Only points that cost less are sought; without one the bound is this at most.
     """
     box = box or tuple((0, last) for last in problem.steps)
-    return _Search(problem, gap, box).run(box, seeds, max_nodes)
+    return _Search(problem, gap, box, below).run(box, seeds, max_nodes)
 
 
 class _Search:
-    def __init__(self, problem: ThresholdProblem, gap: float, box: Box) -> None:
+    def __init__(self, problem: ThresholdProblem, gap: float, box: Box, below: float) -> None:
         self._problem = problem
         self._gap = gap
         self._box = box
         self._best: tuple[int, ...] | None = None
-        self._total = float("inf")
+        self._total = below
         self._most_lost = problem.most_lost()
         self._largest_drop = float((self._most_lost - np.arange(len(self._most_lost))).max())
         self._costs = np.broadcast_to(problem.cost[:, None], problem.change.shape)
@@ -131,7 +133,8 @@ class _Search:
                 child = (*looked.box[:number], part, *looked.box[number + 1 :])
                 heapq.heappush(queue, (looked.bound, next(count), child, prices))
         bound = min(self._total, pruned, *(item[0] for item in queue), np.inf)
-        return ThresholdSolution(self._best, self._total, float(bound), nodes)
+        total = self._total if self._best is not None else float("inf")
+        return ThresholdSolution(self._best, total, float(bound), nodes)
 
     def _offer(self, point: tuple[int, ...]) -> bool:
         if not all(low <= step <= high for step, (low, high) in zip(point, self._box, strict=True)):
@@ -245,25 +248,11 @@ class _Search:
         self._offer(point)
         self._within_limits(point)
 
-    def _lines(self, point: tuple[int, ...], number: int, values: Sequence[Float64]) -> list[Float64]:
-        """Return sums over images of each of ``values`` [exits, n], for all steps of one exit."""
-        problem = self._problem
-        where = problem.where((*point[:number], 0, *point[number + 1 :]))
-        images, last = np.arange(len(where)), problem.steps[number]
-        reached = np.flatnonzero((where > number) & (problem.rank[number] < last))
-        ranks = problem.rank[number, reached]
-        lines = []
-        for value in values:
-            stays = value[where, images]
-            extra = np.bincount(ranks, value[number, reached] - stays[reached], minlength=last)
-            lines.append(stays.sum() + np.concatenate([[0.0], np.cumsum(extra)]))
-        return lines
-
     def _descend(self, point: tuple[int, ...], box: Box, value: Float64) -> tuple[int, ...]:
         for _ in range(10):
             before = point
             for number, (low, high) in enumerate(box):
-                line = self._lines(point, number, [value])[0][low : high + 1]
+                line = self._problem.lines(point, number, [value])[0][low : high + 1]
                 point = (*point[:number], low + int(line.argmin()), *point[number + 1 :])
             if point == before:
                 break
@@ -282,7 +271,7 @@ class _Search:
     def _best_on_line(self, point: tuple[int, ...], number: int) -> bool:
         """Offer the cheapest steps of one exit, the others held; True if one of them was better."""
         problem = self._problem
-        totals, lost, gained = self._lines(point, number, [self._costs, self._lost, self._gained])
+        totals, lost, gained = self._problem.lines(point, number, [self._costs, self._lost, self._gained])
         order = np.flatnonzero(
             (totals < self._total * (1 - 1e-12)) & (lost - gained <= self._largest_drop + 0.5)
         )

@@ -7,7 +7,7 @@ more than it: what the screen discards is dominated for certain, what it lets th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,12 +32,12 @@ class FrontSpot:
     Attributes:
         kept: Early exits of the network.
         final: Its final head.
-        rank: All confidences up to this rank have left; -1: none.
+        ranks: At each exit all confidences up to this rank have left; -1: none.
     """
 
     kept: tuple[int, ...]
     final: int
-    rank: int
+    ranks: tuple[int, ...]
 
 
 class FrontArchive:
@@ -69,14 +69,13 @@ class FrontArchive:
             known = np.where(place < 0, np.inf, known)
         return np.asarray(points[:, -1] < known)
 
-    def add(self, points: Float64, kept: tuple[int, ...], final: int, ranks: Ints) -> None:
-        """Take points [n, objectives] of a network, at thresholds behind ``ranks``."""
-        if len(points) > 1:
-            front = nondominated(points)
-            points, ranks = points[front], ranks[front]
+    def add(self, points: Float64, spot: Callable[[int], FrontSpot]) -> None:
+        """Take points [n, objectives], each with the spot that its number has."""
+        front = nondominated(points)
+        points = points[front]
         self._waiting.append(points)
         self._points.append(points)
-        self._spots.extend(FrontSpot(kept, final, rank) for rank in ranks.tolist())
+        self._spots.extend(spot(number) for number in front.tolist())
         if len(self._spots) > 2 * max(_MOST_POINTS, self._taken):
             self.front()
 

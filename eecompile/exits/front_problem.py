@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -36,6 +35,9 @@ class FrontLimits:
         memory: The network needs no more.
         allows: From (lost, gained) against static, arrays of counts of images, to which are within the limit
             on the drop. More lost images are never allowed where fewer are not.
+        means: Largest mean over the images of costs, by their names.
+        accuracy: Smallest share of right answers.
+        exits: Largest number of early exits.
     """
 
     final_ratio: float | None = None
@@ -44,6 +46,9 @@ class FrontLimits:
     worst_latency: float | None = None
     memory: float | None = None
     allows: Allows | None = None
+    means: Mapping[str, float] = field(default_factory=dict)
+    accuracy: float | None = None
+    exits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,7 @@ class FrontProblem:
             *([WORST_LATENCY] if limits.worst_latency is not None else []),
             *([MEMORY] if limits.memory is not None else []),
             *([limits.figure] if limits.cost_ratio is not None else []),
+            *limits.means,
         ]
         for name in asked:
             if not known.get(name, False):
@@ -140,10 +146,20 @@ class FrontProblem:
             for mount in sorted(set(self.mounts))
         )
 
+    def is_network(self, kept: Kept) -> bool:
+        """Return whether there are no more exits than may be, each together with the one it reads."""
+        if self.limits.exits is not None and len(kept) > self.limits.exits:
+            return False
+        return self.reads is None or all(self.reads[k] in (None, *kept) for k in kept)
+
     @property
     def subsets(self) -> int:
         """How many networks there are, those included that lack an exit another reads."""
-        return math.prod(len(o) for o in self.options) * len(self.finals)
+        counts = np.ones(1, dtype=object)  # by the number of exits, of any size
+        for options in self.options:
+            counts = np.convolve(counts, np.array([1, len(options) - 1], dtype=object))
+        most = self.limits.exits
+        return int(sum(counts[: None if most is None else most + 1])) * len(self.finals)
 
     @property
     def static_costs(self) -> dict[str, float]:

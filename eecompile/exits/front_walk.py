@@ -9,7 +9,7 @@ that could gain by moving inside of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,17 +112,25 @@ class SubsetWalk:
             yield node
             stack.extend(self._grown(node, k) for k in reversed(self._next(node)))
 
+    def of(self, kept: Sequence[int]) -> SubsetNode:
+        """Return the node of some exits, shallow to deep."""
+        node = self._root()
+        for k in kept:
+            node = self._grown(node, k)
+        return node
+
     def network(self, node: SubsetNode, final: int) -> SubsetNetwork:
         """Return a subset with a final head."""
         blocks, images = self._answers.blocks, self._problem.images
         kinds = self._answers.final(node.kept[-1] if node.kept else None, final)
         moves = _counted(node.block, kinds, node.lands_right, blocks)
-        left = np.bincount(kinds, minlength=_KINDS) - moves.sum(axis=2).cumsum(axis=0)[: blocks + 1]
-        count = left.sum(axis=1)
+        everyone = np.bincount(kinds, minlength=_KINDS)[:, None]
+        left = everyone - (moves[:, 0] + moves[:, 1])[:, : blocks + 1].cumsum(axis=1)
+        count = left[0] + left[1] + left[2] + left[3]
         path = self._path(node.heads, self._finals, final, -1)[1]
-        right, lost = node.right + left[:, 2] + left[:, 3], node.lost + left[:, 1]
-        inside = moves[1 : blocks + 1]
-        up, down = node.up + inside[:, :2, 1].sum(axis=1), node.down + inside[:, 2:, 0].sum(axis=1)
+        right, lost = node.right + left[2] + left[3], node.lost + left[1]
+        inside = moves[:, :, 1 : blocks + 1]
+        up, down = node.up + inside[0, 1] + inside[1, 1], node.down + inside[2, 0] + inside[3, 0]
         most = np.minimum(np.minimum(right[:-1] + up, right[1:] + down), images)
         costs = node.costs + np.multiply.outer(path, count)
         return SubsetNetwork(node, final, kinds, path, count, costs, right, lost, most)
@@ -139,12 +147,12 @@ class SubsetWalk:
 
     def _next(self, node: SubsetNode) -> list[int]:
         """Return the exits that may be the next deeper one."""
-        mounts, reads = self._problem.mounts, self._problem.reads
+        mounts = self._problem.mounts
         deepest = mounts[node.kept[-1]] if node.kept else -1
         return [
             k
             for k, mount in enumerate(mounts)
-            if mount > deepest and (reads is None or reads[k] is None or reads[k] in node.kept)
+            if mount > deepest and self._problem.is_network((*node.kept, k))
         ]
 
     def _grown(self, node: SubsetNode, k: int) -> SubsetNode:
@@ -154,14 +162,15 @@ class SubsetWalk:
         here = np.flatnonzero(seen.block < node.block)
         kinds, until, lands = seen.kind[here], node.block[here], node.lands_right[here]
         moves = _counted(until, kinds, lands, blocks)
-        coming = np.bincount(_KINDS * seen.block[here] + kinds, minlength=_KINDS * (blocks + 2))
-        leaving = (coming.reshape(-1, _KINDS) - moves.sum(axis=2))[: blocks + 1].cumsum(axis=0)
-        count = leaving.sum(axis=1)
+        coming = np.bincount(kinds * (blocks + 2) + seen.block[here], minlength=_KINDS * (blocks + 2))
+        coming = coming.reshape(_KINDS, -1) - moves[:, 0] - moves[:, 1]
+        leaving = coming[:, : blocks + 1].cumsum(axis=1)
+        count = leaving[0] + leaving[1] + leaving[2] + leaving[3]
         # Those that come and go within one block are at no edge, and may be right in between.
         within = np.flatnonzero(seen.block == node.block)
-        passing = np.bincount(2 * node.block[within] + (seen.kind[within] > 1), minlength=2 * (blocks + 2))
-        passing = passing.reshape(-1, 2)[1 : blocks + 1]
-        inside = moves[1 : blocks + 1]
+        keys = (seen.kind[within] >> 1) * (blocks + 2) + node.block[within]
+        passing = np.bincount(keys, minlength=2 * (blocks + 2)).reshape(2, -1)[:, 1 : blocks + 1]
+        inside = moves[:, :, 1 : blocks + 1]
         heads, path = self._path(node.heads, self._heads, k, self._problem.mounts[k])
         lands_right = node.lands_right.copy()
         lands_right[here] = kinds >> 1
@@ -174,11 +183,11 @@ class SubsetWalk:
             heads,
             (*node.paths, path),
             node.costs + np.multiply.outer(path, count),
-            node.right + leaving[:, 2] + leaving[:, 3],
-            node.lost + leaving[:, 1],
-            node.up + inside[:, :2, 1].sum(axis=1) + passing[:, 1],
-            node.down + inside[:, 2:, 0].sum(axis=1) + passing[:, 1],
-            (count[:-1] > 0) | (count[1:] > 0) | (passing.sum(axis=1) > 0),
+            node.right + leaving[2] + leaving[3],
+            node.lost + leaving[1],
+            node.up + inside[0, 1] + inside[1, 1] + passing[1],
+            node.down + inside[2, 0] + inside[3, 0] + passing[1],
+            (count[:-1] > 0) | (count[1:] > 0) | (passing[0] + passing[1] > 0),
         )
 
     def _path(
@@ -199,7 +208,7 @@ class SubsetWalk:
 def _counted(until: Ints, kinds: Ints, lands_right: Ints, blocks: int) -> Ints:
     """Return how many images move on at each edge, by their kind and whether they are right from then on.
 
-    [edges + 1, kinds, 2].
+    [kinds, 2, edges + 1].
     """
-    keys = 2 * (_KINDS * until + kinds) + lands_right
-    return np.bincount(keys, minlength=2 * _KINDS * (blocks + 2)).reshape(-1, _KINDS, 2)
+    keys = (2 * kinds + lands_right) * (blocks + 2) + until
+    return np.bincount(keys, minlength=2 * _KINDS * (blocks + 2)).reshape(_KINDS, 2, -1)

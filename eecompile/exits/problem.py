@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,19 @@ class ThresholdProblem:
     def total(self, point: tuple[int, ...]) -> float:
         """Return the cost of all images."""
         return float(self.cost[self.where(point)].sum())
+
+    def lines(self, point: tuple[int, ...], number: int, values: Sequence[Float64]) -> list[Float64]:
+        """Return sums over images of each of ``values`` [exits, n], for all steps of one exit."""
+        where = self.where((*point[:number], 0, *point[number + 1 :]))
+        images, last = np.arange(len(where)), self.steps[number]
+        reached = np.flatnonzero((where > number) & (self.rank[number] < last))
+        ranks = self.rank[number, reached]
+        lines = []
+        for value in values:
+            stays = value[where, images]
+            extra = np.bincount(ranks, value[number, reached] - stays[reached], minlength=last)
+            lines.append(stays.sum() + np.concatenate([[0.0], np.cumsum(extra)]))
+        return lines
 
     def neighbour_drop(self, point: tuple[int, ...]) -> float:
         """Return lost - gained, the mean over all neighbouring steps of the exits that are taken.

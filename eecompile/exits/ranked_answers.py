@@ -35,6 +35,7 @@ class RankedAnswers:
     Attributes:
         values: Distinct confidences, falling, then minus infinity if some never leave.
         count: How many of these are reached by a threshold.
+        wide: Which blocks have more than one rank, so that thresholds lie between their ends.
         edges: Edge ``j`` lies behind so many ranks: all confidences of these ranks have left there.
     """
 
@@ -47,6 +48,7 @@ class RankedAnswers:
         self.values: Float32 = -falling.astype(np.float32)
         self.count = int(np.count_nonzero(self.values > -np.inf))
         self.edges: Ints = self._even(ranks, blocks)
+        self.wide: Bools = np.diff(self.edges) > 1
         self._ranked = {
             pair: self._as_ranked(rank, self._correct(*pair))
             for pair, rank in zip(self._pairs(), ranks.reshape(-1, problem.images), strict=True)
@@ -71,12 +73,6 @@ class RankedAnswers:
                 right = self._problem.after(key[0], self._exits + final)[1]
             self._finals[key] = 2 * right.astype(np.int64) + self._static
         return self._finals[key]
-
-    @property
-    def narrow(self) -> Bools:
-        """Which blocks have but one rank, so that nothing lies between their ends."""
-        narrow = np.diff(self.edges) == 1
-        return np.asarray(narrow, bool)
 
     def _even(self, ranks: Ints, blocks: int) -> Ints:
         """Return edges with about as many answers in each block; many of one confidence have their own."""

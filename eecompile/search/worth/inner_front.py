@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from eecompile.exits.additive_costs import AdditiveCosts
 from eecompile.exits.answers import right
+from eecompile.exits.front_points import FrontPoint, SubsetFront
 from eecompile.exits.front_problem import ACCURACY, FrontLimits, FrontProblem
 from eecompile.exits.statistics import DropBound
-from eecompile.exits.subset_front import FrontPoint, SubsetFront, global_front
+from eecompile.exits.subset_front import global_front
 from eecompile.exits.thresholds import Limit
 from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.worth.part_costs import EDP, ENERGY, LATENCY, MACS, PartCosts

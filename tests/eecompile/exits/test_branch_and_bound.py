@@ -119,3 +119,13 @@ def test_no_two_thresholds_of_what_is_found_first_can_be_moved_for_the_better() 
             moved[first], moved[second] = steps
             cheaper = searched.total(tuple(moved)) < found.total * (1 - 1e-9)
             assert not (cheaper and searched.is_allowed(tuple(moved)))
+
+
+def test_only_what_is_cheaper_is_sought_where_that_is_asked() -> None:
+    searched = problem(5)
+    best = brute_force(searched)
+    found = solve(searched, below=best * 1.01)
+    assert found.total == pytest.approx(best) == pytest.approx(found.bound)
+    none = solve(searched, below=best * 0.99)
+    assert none.point is None and np.isinf(none.total)
+    assert none.bound == pytest.approx(best * 0.99)

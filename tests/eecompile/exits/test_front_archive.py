@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from eecompile.exits import front_archive
 from eecompile.exits.front_archive import FrontArchive, FrontSpot
 from eecompile.exits.pareto import nondominated
+
+
+def spots_of(start: int, places: np.ndarray) -> Callable[[int], FrontSpot]:
+    return lambda number: FrontSpot((start,), 1, (int(places[number]),))
 
 
 @pytest.mark.parametrize("most", [100_000, 20], ids=["at the end", "on the way"])
@@ -21,21 +27,21 @@ def test_nothing_of_the_front_is_lost(monkeypatch: pytest.MonkeyPatch, most: int
         open_ = archive.is_open(some)
         refused += int((~open_).sum())
         if open_.any():
-            archive.add(some[open_], (start,), 1, np.flatnonzero(open_))
+            archive.add(some[open_], spots_of(start, np.flatnonzero(open_)))
     values, spots = archive.front()
     np.testing.assert_array_equal(values, points[nondominated(points)])
-    assert [points[spot.kept[0] + spot.rank].tolist() for spot in spots] == values.tolist()
+    assert [points[spot.kept[0] + spot.ranks[0]].tolist() for spot in spots] == values.tolist()
     assert {spot.final for spot in spots} == {1}
     assert refused > 300
 
 
 def test_only_what_something_known_is_better_than_is_closed() -> None:
     archive = FrontArchive([np.array([1.0, 2.0, 3.0])])
-    archive.add(np.array([[1.5, 4.0]]), (0,), 0, np.array([7]))
-    archive.add(np.array([[9.0, 0.1]]), (1,), 0, np.array([8]))  # behind all levels: not on the screen
+    archive.add(np.array([[1.5, 4.0]]), spots_of(0, np.array([7])))
+    archive.add(np.array([[9.0, 0.1]]), spots_of(1, np.array([8])))  # behind all levels: not on the screen
     asked = np.array([[2.0, 5.0], [2.0, 3.9], [1.9, 5.0], [0.5, 5.0], [99.0, 4.1]])
     assert archive.is_open(asked).tolist() == [False, True, True, True, False]
-    assert archive.front()[1] == (FrontSpot((0,), 0, 7), FrontSpot((1,), 0, 8))
+    assert archive.front()[1] == (FrontSpot((0,), 1, (7,)), FrontSpot((1,), 1, (8,)))
 
 
 def test_an_empty_archive_has_no_front() -> None:

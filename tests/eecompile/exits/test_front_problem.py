@@ -15,6 +15,9 @@ def test_what_may_be_at_each_mount_and_what_static_costs() -> None:
     problem = replace(drawn(0), static_final=1)
     assert problem.options == ((None, 0, 1), (None, 2), (None, 3, 4))
     assert problem.subsets == 36
+    few = replace(problem, limits=FrontLimits(exits=1), reads=(None, None, 0, None, None))
+    assert few.subsets == 12
+    assert few.is_network((0,)) and not few.is_network((0, 3)) and not few.is_network((2,))
     costs = problem.costs["edp"]
     total = costs.stages.sum(axis=0) + costs.finals[1]
     assert problem.static_costs["edp"] == pytest.approx(total.prod())
@@ -29,6 +32,7 @@ def test_what_may_be_at_each_mount_and_what_static_costs() -> None:
         ({"objectives": ("accuracy", "memory"), "memory": None}, "'memory' of networks"),
         ({"memory": None, "limits": FrontLimits(memory=3.0)}, "'memory' of networks"),
         ({"limits": FrontLimits(cost_ratio=0.5, figure="macs")}, "'macs' of networks"),
+        ({"limits": FrontLimits(means={"macs": 1.0})}, "'macs' of networks"),
         ({"objectives": ("accuracy", "worst_latency"), "costs": {}}, "'worst_latency' of networks"),
     ],
 )

@@ -73,3 +73,14 @@ def test_each_limit_counts() -> None:
     kept = [point for point in points if few.is_allowed(point)]
     assert kept and all(np.sum(problem.where(point) == 3) <= 3 for point in kept)
     assert kept == [p for p in points if problem.is_allowed(p) and np.sum(problem.where(p) == 3) <= 3]
+
+
+def test_a_line_is_what_all_steps_of_one_exit_give() -> None:
+    problem = small(3)
+    value = np.random.default_rng(0).random(problem.change.shape)
+    for number, last in enumerate(problem.steps):
+        found, costs = problem.lines((2, 3, 1), number, [value, np.tile(problem.cost[:, None], (1, 12))])
+        for step in range(last + 1):
+            point = tuple(step if k == number else at for k, at in enumerate((2, 3, 1)))
+            assert found[step] == pytest.approx(value[problem.where(point), np.arange(12)].sum())
+            assert costs[step] == pytest.approx(problem.total(point))

@@ -31,7 +31,7 @@ def test_a_frequent_confidence_has_a_block_of_its_own() -> None:
     answers = RankedAnswers(problem, 6)
     rank = int(np.flatnonzero(answers.values == np.float32(0.95))[0])
     assert rank in answers.edges and rank + 1 in answers.edges
-    assert answers.narrow[answers.edges.tolist().index(rank)]
+    assert not answers.wide[answers.edges.tolist().index(rank)]
 
 
 def test_without_any_confidence_there_is_one_edge() -> None:

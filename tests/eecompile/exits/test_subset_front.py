@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from eecompile.exits.additive_costs import AdditiveCosts
+from eecompile.exits.front_points import FrontPoint
 from eecompile.exits.front_problem import FrontLimits, FrontProblem
 from eecompile.exits.pareto import nondominated
-from eecompile.exits.subset_front import FrontPoint, global_front
+from eecompile.exits.subset_front import global_front
 from eecompile.exits.thresholds import leaves_at
 
 MOUNTS = (0, 0, 1, 2, 2)
@@ -38,8 +39,8 @@ def behind(problem: FrontProblem) -> FrontProblem:
     """Return the problem with answers that depend on the exit that is kept before."""
     rng = np.random.default_rng(7)
     table = {}
-    for k in range(len(MOUNTS) + 2):
-        for before in range(len(MOUNTS)):
+    for k in range(len(problem.mounts) + 2):
+        for before in range(len(problem.mounts)):
             confidence = np.round(rng.random(problem.images), 1).astype(np.float32)
             table[before, k] = confidence, rng.random(problem.images) < 0.8
     return replace(problem, after=lambda before, k: table[before, k])
@@ -48,6 +49,8 @@ def behind(problem: FrontProblem) -> FrontProblem:
 def networks(problem: FrontProblem) -> Iterator[tuple[tuple[int, ...], int]]:
     for chosen in itertools.product(*problem.options):
         kept = tuple(k for k in chosen if k is not None)
+        if len(kept) > (len(MOUNTS) if problem.limits.exits is None else problem.limits.exits):
+            continue
         if problem.reads is None or all(problem.reads[k] in (None, *kept) for k in kept):
             yield from ((kept, final) for final in range(len(problem.finals)))
 
@@ -66,7 +69,7 @@ def seen_by(
         before = k
     last = problem.finals[final]
     if before is not None and problem.after is not None:
-        last = problem.after(before, len(MOUNTS) + final)[1]
+        last = problem.after(before, len(problem.mounts) + final)[1]
     return confidences, [*right, last]
 
 
@@ -93,6 +96,8 @@ def tried(
         limits.memory is not None and found["memory"] > limits.memory,
         limits.allows is not None and not limits.allows(np.array([lost]), np.array([gained]))[0],
     ]
+    broken += [found[name] > most + 1e-9 for name, most in limits.means.items()]
+    broken += [found["accuracy"] < (limits.accuracy or 0) - 1e-9]
     return None if any(broken) else found
 
 
@@ -132,6 +137,7 @@ LIMITS = {
     "none": FrontLimits(),
     "ratios": FrontLimits(final_ratio=0.5, cost_ratio=0.7, figure="energy"),
     "sizes": FrontLimits(worst_latency=3.0, memory=11.0),
+    "means": FrontLimits(means={"latency": 1.9, "energy": 2.5}, accuracy=0.6, exits=2),
     "drop": FrontLimits(allows=lambda lost, gained: lost - gained + np.sqrt(lost + gained) <= 3),
 }
 
@@ -147,6 +153,7 @@ LIMITS = {
         ("accuracy worst_latency edp", "ratios", 3),
         ("worst_latency edp memory", "drop", 2),
         ("worst_latency accuracy", "ratios", 1000),
+        ("edp memory", "means", 4),
     ],
 )
 def test_the_front_is_that_of_everything_tried(objectives: str, limits: str, blocks: int) -> None:
@@ -169,7 +176,9 @@ def test_answers_may_depend_on_the_exit_before() -> None:
 
 
 def test_where_nothing_is_allowed_the_nearest_is_told() -> None:
-    limits = FrontLimits(final_ratio=0.1, cost_ratio=0.01, figure="energy", worst_latency=0.1, memory=1.0)
+    limits = FrontLimits(
+        final_ratio=0.1, cost_ratio=0.01, figure="energy", worst_latency=0.1, memory=1.0, means={"edp": 0.1}
+    )
     problem = replace(drawn(5), limits=limits)
     front = global_front(problem, 3)
     assert not front.points
@@ -178,6 +187,7 @@ def test_where_nothing_is_allowed_the_nearest_is_told() -> None:
     seen = [tried(free, kept, final, (-10.0,) * len(kept)) for kept, final in networks(free)]
     for name in ("final_ratio", "worst_latency", "memory"):
         assert front.least[name] == pytest.approx(min(one[name] for one in seen if one))
+    assert front.least["edp"] == pytest.approx(min(one["edp"] for one in seen if one))
     least = min(one["energy"] for one in seen if one) / problem.static_costs["energy"]
     assert front.least["cost_ratio"] == pytest.approx(least)
 
@@ -194,3 +204,18 @@ def test_most_blocks_are_never_swept() -> None:
     front = global_front(problem, 64)
     assert front.subsets == problem.subsets == 3 * 2 * 3 * 2
     assert front.swept < front.subsets * 64 / 4
+
+
+@pytest.mark.parametrize("objectives", [("accuracy", "edp"), ("accuracy", "edp", "energy")])
+def test_of_too_many_networks_some_are_looked_at_and_the_gap_is_told(objectives: tuple[str, ...]) -> None:
+    problem = drawn(9, 30, objectives)
+    front, whole = global_front(problem, 4, most_networks=6), global_front(problem, 4)
+    assert whole.exact and not front.exact
+    assert front.subsets == 6 and whole.subsets == problem.subsets
+    for point in front.points:
+        as_accurate = [one for one in whole.points if one.accuracy >= point.accuracy - 1e-9]
+        least = min(one.figures["edp"] for one in as_accurate)
+        assert point.figures["edp"] * (1 - point.gap) <= least <= point.figures["edp"] + 1e-9
+    assert max(point.gap for point in front.points) > 0.01
+    # Neighbours of neighbours lead to all of the front.
+    np.testing.assert_allclose(global_front(problem, 4, most_networks=35).values, whole.values)
