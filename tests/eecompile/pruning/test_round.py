@@ -14,22 +14,14 @@ from eecompile.data.dataset import Split
 from eecompile.pruning.goal import PruningGoal
 from eecompile.pruning.round import PruningRound
 from eecompile.pruning.sensitivity import loss_of
-from eecompile.run.prepare import cost_of
 from eecompile.training.contract import TrainingImages
 from passes.errors import NoSolutionError
 from passes.state import copy_graph
-from targets.contract.registry import load_target
-from targets.evaluation.report import CostReport
-from targets.objective import LATENCY
+from tests.eecompile.pruning.test_prune import cost
 from tests.eecompile.pruning.test_sensitivity import answered, images, network, whispering
 from tests.eecompile.training.small import RAW
 
-GAP9 = load_target("gap9", "", 1.0)
 BRANCH = ("add_0/1:1",)
-
-
-def cost(graph: gs.Graph) -> CostReport:
-    return cost_of(graph, GAP9, LATENCY)
 
 
 def cycles(graph: gs.Graph) -> float:
