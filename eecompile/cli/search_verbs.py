@@ -61,6 +61,9 @@ def search(
     fixed_heads: Annotated[
         bool, typer.Option("--fixed-heads", help="Ablation: use only the first head of the space.")
     ] = False,
+    one_threshold: Annotated[
+        bool, typer.Option("--one-threshold", help="Ablation: all exits of a network have one threshold.")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Design early-exit networks for an accelerator.
@@ -72,7 +75,7 @@ def search(
 
     result = api.search(
         space, data, target, out, trials, seed, workers, storage, resume, preprocess, cache, dry_run,
-        no_hardware, no_quantization, fixed_heads, progress=timed_progress(),
+        no_hardware, no_quantization, fixed_heads, one_threshold, progress=timed_progress(),
     )  # fmt: skip
     terminal.show(result, as_json, show_search.searched)
     if not result.found:

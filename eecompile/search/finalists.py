@@ -201,6 +201,7 @@ def _chosen(
             [rule],
             space.objectives.front,
             space.constraints,
+            joint=_joint(evaluation),
         ).points
     if not found:
         return dict(point)
@@ -209,6 +210,12 @@ def _chosen(
     if enough:
         return min(enough, key=lambda item: (item[costly], -item["accuracy_val"]))
     return max(found, key=lambda item: (item["accuracy_val"], -item[costly]))
+
+
+def _joint(evaluation: DesignEvaluation) -> bool:
+    """Return whether finalists have one threshold: also where their front is over several costs."""
+    front = evaluation.space.objectives.front
+    return evaluation.joint or sum(name in ("edp", "latency", "energy", "macs") for name in front) != 1
 
 
 def _correct_on_test(

@@ -168,6 +168,7 @@ def _record(
         "quantized": question.quantized,
         "hardware": question.hardware,
         "fixed_heads": question.fixed_heads,
+        "one_threshold": question.one_threshold,
     }
     name = f"{question.space.stem}-{question.target}"
     begun = (out / SPACE).exists()

@@ -43,6 +43,7 @@ def search(
     no_hardware: bool = False,
     no_quantization: bool = False,
     fixed_heads: bool = False,
+    one_threshold: bool = False,
     progress: Progress = _silent,
 ) -> SearchResult | DryRun:
     """Design early-exit networks for a target: backbone, precision, exits, heads and thresholds together.
@@ -65,6 +66,7 @@ def search(
         no_hardware: Search by MACs alone; what is found is then costed on the target.
         no_quantization: Designs are judged by what they answer in float.
         fixed_heads: Only the first head of the space is used.
+        one_threshold: All exits of a network have one threshold.
         progress: Called with one line of text per step.
 
     Raises:
@@ -95,6 +97,7 @@ def search(
         quantized=not no_quantization,
         hardware=not no_hardware,
         fixed_heads=fixed_heads,
+        one_threshold=one_threshold,
     )
     if dry_run:
         return tell_space(question, TRIALS if trials is None else trials, progress)

@@ -18,6 +18,7 @@ from eecompile.search.space.design import Design
 from eecompile.search.space.reading import read_space
 from eecompile.search.space.searched_backbones import OwnBackbone
 from eecompile.search.space.space import Space
+from eecompile.search.space.tables import INDIVIDUAL
 from eecompile.search.study.proposals import Params
 from eecompile.search.worth.images import SearchImages, for_families, for_network
 from eecompile.search.worth.inner_front import InnerFront, inner_front
@@ -35,6 +36,7 @@ from targets.objective import Objective, objective_named
 FORM = 1
 """Of how answers and costs are found out: another one finds others."""
 _OF_SCHEDULES = ("edp", "latency", "energy")
+_MEANS = (*_OF_SCHEDULES, "macs")
 _BY_SCHEDULE = (*_OF_SCHEDULES, "worst_latency", "memory")
 LAYERS = "layers"
 """The schedule whose costs are sums, where a target has it."""
@@ -55,6 +57,7 @@ class Question:
         quantized: Networks are quantized; else they answer in float.
         hardware: Costs are those of the target; else MACs stand for them while designs are compared.
         fixed_heads: Only the first head of the space is used.
+        one_threshold: All exits of a network have one threshold.
     """
 
     space: Path
@@ -67,6 +70,7 @@ class Question:
     quantized: bool = True
     hardware: bool = True
     fixed_heads: bool = False
+    one_threshold: bool = False
 
 
 @dataclass
@@ -102,6 +106,13 @@ class DesignEvaluation:
         told = self.space.mapping.objective
         named = [told] if told else [name for name in self.space.objectives.front if name in _OF_SCHEDULES]
         return objective_named((*named, "edp")[0])
+
+    @property
+    def joint(self) -> bool:
+        """Whether all exits of a network have one threshold: asked for, or where several costs are sought."""
+        exits, means = self.space.exits, [name for name in self.objectives if name in _MEANS]
+        own = exits.thresholds == INDIVIDUAL and not self.question.one_threshold
+        return not own or (len(means) != 1 and "thresholds" not in exits.model_fields_set)
 
     @cached_property
     def objectives(self) -> tuple[str, ...]:
@@ -185,6 +196,7 @@ class DesignEvaluation:
             self.objectives,
             space.constraints,
             space.exits.at_most,
+            joint=self.joint,
         )
 
     def costs(self, design: Design) -> PartCosts:

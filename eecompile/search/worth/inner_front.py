@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from eecompile.exits.additive_costs import AdditiveCosts
 from eecompile.exits.answers import right
 from eecompile.exits.front_points import FrontPoint, SubsetFront
-from eecompile.exits.front_problem import ACCURACY, FrontLimits, FrontProblem
+from eecompile.exits.front_problem import (
+    ACCURACY,
+    FINAL_RATIO,
+    MEMORY,
+    WORST_LATENCY,
+    FrontLimits,
+    FrontProblem,
+)
+from eecompile.exits.individual_front import individual_front
 from eecompile.exits.statistics import DropBound
 from eecompile.exits.subset_front import global_front
 from eecompile.exits.thresholds import Limit
@@ -31,12 +39,12 @@ KEYS = {
     LATENCY: "latency_cycles",
     ENERGY: "energy_pj",
     MACS: "macs",
-    "worst_latency": "worst_latency_cycles",
-    "memory": "memory_bytes",
+    WORST_LATENCY: "worst_latency_cycles",
+    MEMORY: "memory_bytes",
 }
 """What an objective is called in files."""
 # Largest expected figures that can be asked for, by the key of the constraint.
-_MOST = {
+_MEANS = {
     "max_edp_j_cycles": EDP,
     "max_latency_cycles": LATENCY,
     "max_energy_pj": ENERGY,
@@ -80,6 +88,8 @@ def inner_front(
     objectives: tuple[str, ...],
     constraints: ConstraintsTable,
     most_exits: int | None = None,
+    *,
+    joint: bool = True,
 ) -> InnerFront:
     """Return the front of a supernet on the images it answered.
 
@@ -92,6 +102,8 @@ def inner_front(
         objectives: Two or three.
         constraints: What all points keep.
         most_exits: Early exits of a network; ``None``: as many as there are mounts.
+        joint: One threshold for all exits of a network: the front is exact. Else one for each, begun at that
+            front; of ``objectives`` exactly one is then a mean cost.
     """
     exits = [
         TriedExit(item, number, rule)
@@ -109,19 +121,13 @@ def inner_front(
         right(logits[-1], labels),
         {name: _of_rules(figure, exits) for name, figure in costs.figures.items()},
         objectives,
-        _limits(constraints, objectives, images),
+        _limits(constraints, objectives, images, most_exits),
         memory=lambda kept, _final: costs.memory_of([exits[k].number for k in kept]),
     )
-    front = global_front(problem)
-    points = [
-        _point(item, exits, problem)
-        for item in front.points
-        if most_exits is None or len(item.kept) <= most_exits
-    ]
-    broken = list(_broken(points, constraints))
-    kept = [point for point in points if not list(_broken([point], constraints))]
-    why = [] if kept else [*_out_of_reach(front, problem), *broken]
-    return InnerFront(_thinned(kept), why, sum(item["excess"] for item in why), front.subsets)
+    front = (global_front if joint else individual_front)(problem)
+    points = [_point(item, exits, problem) for item in front.points]
+    why = [] if points else list(_out_of_reach(front, problem))
+    return InnerFront(_thinned(points), why, sum(item["excess"] for item in why), front.subsets)
 
 
 def _of_rules(costs: AdditiveCosts, exits: Sequence[TriedExit]) -> AdditiveCosts:
@@ -130,7 +136,9 @@ def _of_rules(costs: AdditiveCosts, exits: Sequence[TriedExit]) -> AdditiveCosts
     return AdditiveCosts(costs.stages, heads.reshape(len(exits), costs.stages.shape[1]), costs.finals)
 
 
-def _limits(constraints: ConstraintsTable, objectives: Sequence[str], images: int) -> FrontLimits:
+def _limits(
+    constraints: ConstraintsTable, objectives: Sequence[str], images: int, most_exits: int | None
+) -> FrontLimits:
     allows = None
     if constraints.max_drop is not None:
         limit, bound = Limit(constraints.max_drop, optimistic=True), DropBound(images)
@@ -139,6 +147,7 @@ def _limits(constraints: ConstraintsTable, objectives: Sequence[str], images: in
             return limit.allows(bound, lost, gained)
 
     figure = next((name for name in objectives if name in (EDP, LATENCY, ENERGY, MACS)), EDP)
+    asked = {name: getattr(constraints, key) for key, name in _MEANS.items()}
     return FrontLimits(
         constraints.max_final_ratio,
         constraints.max_cost_ratio,
@@ -146,6 +155,9 @@ def _limits(constraints: ConstraintsTable, objectives: Sequence[str], images: in
         constraints.max_worst_latency_cycles,
         constraints.max_memory_bytes,
         allows,
+        {name: most for name, most in asked.items() if most is not None},
+        constraints.min_accuracy,
+        most_exits,
     )
 
 
@@ -175,38 +187,30 @@ def _point(item: FrontPoint, exits: Sequence[TriedExit], problem: FrontProblem) 
     return found
 
 
-def _broken(points: Sequence[Mapping[str, Any]], constraints: ConstraintsTable) -> Iterator[dict[str, Any]]:
-    """Yield the constraints on expected figures that none of the points keeps."""
-    if not points:
-        return
-    for key, name in _MOST.items():
-        asked = getattr(constraints, key)
-        least = min(float(point[KEYS[name]]) for point in points)
-        if asked is not None and least > asked:
-            yield {"constraint": key, "reached": least, "asked": asked, "excess": least / asked - 1}
-    asked = constraints.min_accuracy
-    best = max(float(point[KEYS[ACCURACY]]) for point in points)
-    if asked is not None and best < asked:
-        yield {"constraint": "min_accuracy", "reached": best, "asked": asked, "excess": 1 - best / asked}
-
-
 def _out_of_reach(front: SubsetFront, problem: FrontProblem) -> Iterator[dict[str, Any]]:
     """Yield the limits that no network keeps at whatever threshold, each on its own."""
-    if front.points:
-        return
     limits = problem.limits
     asked = {
-        "max_final_ratio": ("final_ratio", limits.final_ratio),
+        "max_final_ratio": (FINAL_RATIO, limits.final_ratio),
         "max_cost_ratio": ("cost_ratio", limits.cost_ratio),
-        "max_worst_latency_cycles": ("worst_latency", limits.worst_latency),
-        "max_memory_bytes": ("memory", limits.memory),
+        "max_worst_latency_cycles": (WORST_LATENCY, limits.worst_latency),
+        "max_memory_bytes": (MEMORY, limits.memory),
+        **{key: (name, limits.means.get(name)) for key, name in _MEANS.items()},
+        "min_accuracy": (ACCURACY, limits.accuracy),
     }
+    least = dict(front.least)
+    if limits.accuracy is not None:
+        free = global_front(replace(problem, limits=FrontLimits()))
+        least[ACCURACY] = max(point.accuracy for point in free.points)
     alone = False
-    for key, (name, most) in asked.items():
-        least = front.least.get(name)
-        if most is not None and least is not None and least > most * (1 + 1e-9):
+    for key, (name, wanted) in asked.items():
+        reached = least.get(name)
+        if wanted is None or reached is None:
+            continue
+        excess = 1 - reached / wanted if name == ACCURACY else reached / wanted - 1
+        if excess > 1e-9:
             alone = True
-            yield {"constraint": key, "reached": float(least), "asked": most, "excess": least / most - 1}
+            yield {"constraint": key, "reached": float(reached), "asked": wanted, "excess": excess}
     if not alone:
         kept = [key for key, (_, most) in asked.items() if most is not None]
         kept += ["max_drop"] if limits.allows is not None else []

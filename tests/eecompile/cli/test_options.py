@@ -35,7 +35,7 @@ from targets.schedule.freedom import MODES
 
 # What these name differs by verb: a file or a folder; whether a file of an accelerator will do; bits of float
 # networks, or of parts of the network that is quantized.
-BY_VERB = {"--out", "--target", "--bits"}
+BY_VERB = {"--out", "--target", "--bits", "--resume"}
 
 
 def declared() -> Iterator[tuple[str, Any]]:

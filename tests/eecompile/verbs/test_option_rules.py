@@ -48,7 +48,8 @@ ALWAYS = {
     "doctor": {"as_json"},
     "search": {
         "data", "target", "out", "trials", "seed", "workers", "storage", "resume", "preprocess", "cache",
-        "dry_run", "no_hardware", "no_quantization", "fixed_heads", "as_json",
+        "dry_run", "no_hardware", "no_quantization", "fixed_heads", "one_threshold",
+        "as_json",
     },
     "why": {"trial", "as_json"},
     "cache": {"cache", "keep", "as_json"},

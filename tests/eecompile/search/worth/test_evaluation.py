@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from pathlib import Path
 
@@ -11,6 +12,7 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 from eecompile.exits.answers import answers
 from eecompile.exits.thresholds import leaves_at
 from eecompile.search.worth.evaluation import DesignEvaluation
+from passes.errors import InputError
 from passes.exits.chain import keep_exits
 from tests.eecompile.search.small import GENES, SPACE, question
 
@@ -61,6 +63,24 @@ def test_options_of_the_question_change_what_is_found(tmp_path: Path) -> None:
     assert [head.name for head in one.space.exits.heads] == ["linear"]
     macs = DesignEvaluation(question(tmp_path, hardware=False))
     assert macs.objectives == ("accuracy", "macs")
+    more = question(tmp_path, MORE)
+    own, shared = (
+        DesignEvaluation(dataclasses.replace(more, one_threshold=one))(0, THREE, 0) for one in (False, True)
+    )
+    told = [
+        [{e["threshold"] for e in p["exits"]} for p in found["points"] if len(p["exits"]) > 1]
+        for found in (own, shared)
+    ]
+    assert any(len(values) > 1 for values in told[0]) and all(len(values) == 1 for values in told[1])
+
+
+def test_several_costs_have_one_threshold_unless_asked_for(tmp_path: Path) -> None:
+    several = SPACE + '[objectives]\nfront = ["accuracy", "latency", "energy"]\n'
+    assert DesignEvaluation(question(tmp_path, several)).joint
+    assert not DesignEvaluation(question(tmp_path)).joint
+    asked = several.replace("[training]", 'thresholds = "individual"\n[training]')
+    with pytest.raises(InputError, match="thresholds of their own are sought for one mean cost"):
+        DesignEvaluation(question(tmp_path, asked))(0, GENES, 0)
 
 
 def test_the_objective_of_schedules_is_the_first_cost_of_the_front(tmp_path: Path) -> None:
