@@ -20,7 +20,7 @@ from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.inner_front import KEYS, inner_front
 from eecompile.search.worth.integers import Float32, logits_of
 from eecompile.search.worth.part_costs import part_costs
-from eecompile.search.worth.supernet import bytes_of_graph, graph_of_bytes
+from eecompile.search.worth.supernet import Reach, bytes_of_graph, graph_of_bytes
 from passes.confidence import confidence_rule
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.model.writing import save
@@ -49,7 +49,7 @@ def finish(
     evaluation: DesignEvaluation,
     trial: int,
     params: Params,
-    rung: int,
+    reach: Reach,
     point: Mapping[str, Any],
     progress: Callable[[str], None],
 ) -> Finalist:
@@ -59,13 +59,13 @@ def finish(
         evaluation: Of the search.
         trial: Index of the candidate.
         params: Its genes.
-        rung: How far its supernet was trained.
+        reach: How far its supernet was trained, and from where.
         point: Of its inner front.
         progress: Told a line now and then.
     """
     design = evaluation.space.design(params)
     names = [item["name"] for item in point["exits"]]
-    network, answering = _networks(evaluation, design, rung, names, progress)
+    network, answering = _networks(evaluation, design, reach, names, progress)
     told = [confidence_rule(item["confidence"]) for item in point["exits"]]
     images = evaluation.images
     costed = evaluation.assigned(network, design)
@@ -103,7 +103,7 @@ def finish(
 def _networks(
     evaluation: DesignEvaluation,
     design: Design,
-    rung: int,
+    reach: Reach,
     names: Sequence[str],
     progress: Callable[[str], None],
 ) -> tuple[gs.Graph, gs.Graph]:
@@ -111,14 +111,14 @@ def _networks(
     numbers, training = evaluation.numbers, evaluation.space.training
     parts = {
         "form": FORM,
-        "supernet": evaluation.supernets.key(design, rung).digest,
+        "supernet": evaluation.supernets.key(design, reach).digest,
         "exits": list(names),
         "epochs": training.final_epochs,
         "seed": evaluation.question.seed,
     }
 
     def train() -> bytes:
-        network = keep_exits(evaluation.supernets.trained(design, rung), names)
+        network = keep_exits(evaluation.supernets.trained(design, reach), names)
         _train_on(evaluation, network, progress)
         return bytes_of_graph(network)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from eecompile.exits.front_problem import ACCURACY, MEMORY
 from eecompile.run_files.directory import write_json
+from eecompile.search.backbones.inherit import nearest
 from eecompile.search.finalists import Finalist, finish, write_network
 from eecompile.search.space.space import Space
 from eecompile.search.study.coordinator import Coordinator, Outcome, SearchCourse
@@ -22,6 +23,7 @@ from eecompile.search.study.proposals import Params, Proposals
 from eecompile.search.study.record import Record
 from eecompile.search.worth.evaluation import DesignEvaluation, Question
 from eecompile.search.worth.inner_front import KEYS
+from eecompile.search.worth.supernet import Reach
 from passes.errors import InputError
 from passes.files import write_atomic
 
@@ -117,7 +119,8 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
         options.trials, int(record.identity["batch"]), options.workers, rungs, space.training.keep
     )
     watch = _Watch(options.trials, space, progress)
-    outcomes = Coordinator(record, proposals, front, evaluation, course, watch, progress).run()
+    start = _nearest_of(space) if space.training.inherit else None
+    outcomes = Coordinator(record, proposals, front, evaluation, course, watch, progress, start).run()
     record.close()
     finalists = _finalists(evaluation, outcomes, front, progress)
     found = _written(options, space, outcomes, finalists, front)
@@ -128,6 +131,21 @@ def active_genes(space: Space, params: Params) -> Params:
     """Return the genes that count: those of families that were not chosen do not."""
     chosen = params.get("backbone.family")
     return {gene.name: params[gene.name] for gene in space.genes if gene.of in ("", chosen)}
+
+
+def _nearest_of(space: Space) -> Callable[[Params, Sequence[Outcome]], str]:
+    """Return what says from which supernet a candidate starts: that of the nearest sibling told before."""
+
+    def start(params: Params, outcomes: Sequence[Outcome]) -> str:
+        design = space.design(params)
+        known = [(o, space.design(o.params)) for o in outcomes if "supernet" in o.result]
+        siblings = [(o, d) for o, d in known if d.family == design.family and d.goal is None and d.genes]
+        if not siblings or not design.genes or design.goal is not None:
+            return ""
+        chosen = nearest(design.genes, [d.genes for _, d in siblings])
+        return str(siblings[chosen][0].result["supernet"])
+
+    return start
 
 
 def _check_supported(evaluation: DesignEvaluation) -> None:
@@ -256,8 +274,8 @@ def _finalists(
         trial, point = front.points[number]
         progress(f"finalist {place + 1} of {len(chosen)}: trial {trial}")
         outcome = outcomes[trial]
-        rung = int(outcome.result.get("rung", 0))
-        finalist = finish(evaluation, trial, outcome.params, rung, point, progress)
+        reach = Reach(int(outcome.result["rung"]), str(outcome.result["start"]))
+        finalist = finish(evaluation, trial, outcome.params, reach, point, progress)
         finalist.point["point"] = place
         found.append(finalist)
     return found

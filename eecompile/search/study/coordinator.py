@@ -86,6 +86,7 @@ class Coordinator:
         course: How.
         watch: Told after each candidate that is told.
         progress: Told a line now and then.
+        start: From a candidate and what was told before its batch to what it starts from; ``None``: nothing.
     """
 
     def __init__(
@@ -97,9 +98,11 @@ class Coordinator:
         course: SearchCourse,
         watch: Watch | None = None,
         progress: Callable[[str], None] = lambda _: None,
+        start: Callable[[Params, Sequence[Outcome]], str] | None = None,
     ) -> None:
         self._record, self._proposals, self._front = record, proposals, front
         self._evaluate, self._course, self._watch, self._progress = evaluate, course, watch, progress
+        self._start = start
         self._workers: list[SpawnProcess] = []
         self.outcomes: list[Outcome] = []
 
@@ -130,7 +133,8 @@ class Coordinator:
         known = len(self._record.trials())
         for number, params in enumerate(asked, first):
             if number >= known:
-                self._record.add(number, params, self._proposals.genes)
+                start = "" if self._start is None else self._start(params, self.outcomes)
+                self._record.add(number, params, self._proposals.genes, start)
         going = list(range(first, first + len(asked)))
         for rung in range(self._course.rungs):
             if rung:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FORM = 1
 """Of what is written into a study; another one is refused."""
 # What is written beside parameters and values of a trial.
-RUNG, WORKER, BEAT, ATTEMPT = "rung", "worker", "beat", "attempt"
+RUNG, WORKER, BEAT, ATTEMPT, START = "rung", "worker", "beat", "attempt", "start"
 _IDENTITY, _OVER, _FORM_OF = "identity", "over", "form"
 # A worker says that it lives every so many seconds; one that was silent for so long is dead.
 BEAT_SECONDS, GRACE_SECONDS = 4.0, 60.0
@@ -46,12 +46,14 @@ class SearchTask:
         candidate: Its index.
         params: Its genes.
         rung: How far it is to be trained: 0 first.
+        start: What it starts from; empty: from nothing.
         trial_id: What the storage calls it.
     """
 
     candidate: int
     params: Params
     rung: int
+    start: str
     trial_id: int
 
 
@@ -125,14 +127,23 @@ class Record:
                 )
         return record
 
-    def add(self, candidate: int, params: Params, genes: Mapping[str, Sequence[Value]]) -> None:
-        """Let a candidate wait for a worker; ``genes`` are all choices there are."""
+    def add(
+        self, candidate: int, params: Params, genes: Mapping[str, Sequence[Value]], start: str = ""
+    ) -> None:
+        """Let a candidate wait for a worker.
+
+        Args:
+            candidate: Its index.
+            params: Its genes.
+            genes: All choices there are.
+            start: What it starts from; empty: from nothing.
+        """
         categorical = self._optuna.distributions.CategoricalDistribution
         template = self._optuna.trial.create_trial(
             state=self._state.WAITING,
             params=dict(params),
             distributions={name: categorical(tuple(genes[name])) for name in params},
-            user_attrs={RUNG: 0, ATTEMPT: 1, WORKER: ""},
+            user_attrs={RUNG: 0, ATTEMPT: 1, WORKER: "", START: start},
         )
         with told_if_silent(self.url):
             made = self._storage.create_new_trial(self._id, template)
@@ -156,7 +167,8 @@ class Record:
                     self.beat(trial._trial_id)
                     self._storage.set_trial_user_attr(trial._trial_id, WORKER, worker_name())
                     rung = int(trial.user_attrs[RUNG])
-                    return SearchTask(trial.number, dict(trial.params), rung, trial._trial_id)
+                    start = str(trial.user_attrs[START])
+                    return SearchTask(trial.number, dict(trial.params), rung, start, trial._trial_id)
         return None
 
     def beat(self, trial_id: int) -> None:

@@ -19,8 +19,14 @@ _POLL_SECONDS = 0.2
 class Evaluate(Protocol):
     """Finds out what a candidate is worth; the same is found wherever and whenever it is asked."""
 
-    def __call__(self, candidate: int, params: Params, rung: int) -> dict[str, Any]:
+    def __call__(self, candidate: int, params: Params, rung: int, start: str) -> dict[str, Any]:
         """Return what is written into the record, as JSON has it.
+
+        Args:
+            candidate: Its index.
+            params: Its genes.
+            rung: How far it is trained.
+            start: What it starts from, as the search told it; empty: from nothing.
 
         Raises:
             EecompileError: There is nothing to be found out of this candidate; it is told why.
@@ -32,7 +38,7 @@ def work_on(record: Record, task: SearchTask, evaluate: Evaluate) -> None:
     with beating(record, task.trial_id):
         began = time.perf_counter()
         try:
-            result = evaluate(task.candidate, task.params, task.rung)
+            result = evaluate(task.candidate, task.params, task.rung, task.start)
         except EecompileError as error:
             result = {"error": str(error), "hint": error.hint}
     record.report(task, {**result, "seconds": round(time.perf_counter() - began, 2)})

@@ -24,7 +24,7 @@ from eecompile.search.worth.images import SearchImages, for_families, for_networ
 from eecompile.search.worth.inner_front import InnerFront, inner_front
 from eecompile.search.worth.integers import Float32, Numbers, logits_of, packed, unpacked
 from eecompile.search.worth.part_costs import PartCosts, part_costs
-from eecompile.search.worth.supernet import Supernets
+from eecompile.search.worth.supernet import Reach, Supernets
 from passes.exits.chain import keep_exits
 from passes.state import state_of
 from targets.contract.registry import load_target
@@ -159,7 +159,7 @@ class DesignEvaluation:
             self.progress,
         )
 
-    def __call__(self, candidate: int, params: Params, rung: int) -> dict[str, Any]:
+    def __call__(self, candidate: int, params: Params, rung: int, start: str) -> dict[str, Any]:
         """Return what a candidate is worth, trained up to a rung.
 
         Raises:
@@ -168,10 +168,13 @@ class DesignEvaluation:
         design = self.space.design(params)
         self.progress(f"trial {candidate}: {design.text}")
         costs = self.costs(design)
-        graph, logits = self.answers(design, rung)
+        reach = Reach(rung, start)
+        graph, logits = self.answers(design, reach)
         found = self._front(graph, logits, costs)
         return {
             "design": design.text,
+            "supernet": self.supernets.key(design, reach).digest,
+            "start": start,
             "points": found.points,
             "why": found.why,
             "violation": found.violation,
@@ -229,15 +232,15 @@ class DesignEvaluation:
         mode = LAYERS if LAYERS in self.target.schedules else ""
         return cost_of(graph, self.target, self.objective, wishes=Wishes(mode))
 
-    def answers(self, design: Design, rung: int) -> tuple[gs.Graph, tuple[Float32, ...]]:
-        """Return the supernet of a design, trained up to a rung, and what it answers on val."""
-        graph = self.supernets.trained(design, rung)
+    def answers(self, design: Design, reach: Reach) -> tuple[gs.Graph, tuple[Float32, ...]]:
+        """Return the trained supernet of a design, and what it answers on val."""
+        graph = self.supernets.trained(design, reach)
         parts = {
             "form": FORM,
-            "supernet": self.supernets.key(design, rung).digest,
+            "supernet": self.supernets.key(design, reach).digest,
             "numbers": self.numbers_text(design),
         }
-        key = Key.of("answers", parts, f"{design.text}, rung {rung}")
+        key = Key.of("answers", parts, f"{design.text}, rung {reach.rung}")
         return graph, unpacked(self.cache.get(key, lambda: packed(self._answered(graph, design))))
 
     def _answered(self, graph: gs.Graph, design: Design) -> tuple[Float32, ...]:

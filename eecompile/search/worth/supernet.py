@@ -18,11 +18,14 @@ from eecompile.cache.key import Key
 from eecompile.cache.store import CacheStore
 from eecompile.pruning.goal import PruningGoal
 from eecompile.search.backbones.final_head import close_with
+from eecompile.search.backbones.inherit import inherit
 from eecompile.search.space.design import Design
 from eecompile.search.space.searched_backbones import OwnBackbone
 from eecompile.search.space.space import Space
 from eecompile.search.worth.images import SearchImages
+from passes.errors import InputError
 from passes.exits.added_head import reading_on
+from passes.exits.chain import head_nodes
 from passes.exits.insert_exits import InsertExits, add_rival_heads
 from passes.exits.recognise import classifier_exits
 from passes.model.graph import from_model
@@ -38,6 +41,20 @@ if TYPE_CHECKING:  # training is an extra
 NetworkCost = Callable[[gs.Graph], CostReport]
 FORM = 1
 """Of how supernets are trained: another one makes other networks."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far a supernet is trained, and from where.
+
+    Attributes:
+        rung: The rung it has reached, 0 first.
+        start: Digest of the trained supernet of a sibling that it started from; empty: from fresh weights, or
+            those of the user's network.
+    """
+
+    rung: int
+    start: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,29 +162,56 @@ class Supernets:
         checkpoints.clear()
         return found.graph
 
-    def key(self, design: Design, rung: int) -> Key:
-        """Return the key of a supernet that was trained up to a rung."""
-        parts = self._parts(self.untrained(design)) | {"epochs": self.epochs[: rung + 1]}
-        return Key.of("supernet", parts, f"{design.text}, rung {rung}")
+    def key(self, design: Design, reach: Reach) -> Key:
+        """Return the key of a supernet."""
+        epochs = {"epochs": self.epochs[: reach.rung + 1], "start": reach.start}
+        parts = self._parts(self.untrained(design)) | epochs
+        return Key.of("supernet", parts, f"{design.text}, rung {reach.rung}")
 
-    def trained(self, design: Design, rung: int) -> gs.Graph:
-        """Return the supernet of a design, trained up to a rung; from the cache if it is there."""
-        key = self.key(design, rung)
-        return graph_of_bytes(self.cache.get(key, lambda: bytes_of_graph(self._train(design, rung, key))))
+    def trained(self, design: Design, reach: Reach) -> gs.Graph:
+        """Return the trained supernet of a design; from the cache if it is there.
+
+        Raises:
+            InputError: The sibling that it starts from is not in the cache any more.
+        """
+        key = self.key(design, reach)
+        return graph_of_bytes(self.cache.get(key, lambda: bytes_of_graph(self._train(design, reach, key))))
 
     @property
     def _own(self) -> bool:
         return isinstance(self.space.backbones, OwnBackbone)
 
-    def _train(self, design: Design, rung: int, key: Key) -> gs.Graph:
-        graph = self.trained(design, rung - 1) if rung else self.untrained(design)
+    def _train(self, design: Design, reach: Reach, key: Key) -> gs.Graph:
+        rung = reach.rung
+        graph = self.trained(design, replace(reach, rung=rung - 1)) if rung else self.untrained(design)
         drawn = [item.name for item in state_of(graph).exits[:-1]] if rung == 0 else []
+        if rung == 0 and reach.start:
+            drawn = self._inherit(graph, reach.start)
         checkpoints = self._checkpoints(key)
-        has_weights = rung > 0 or self._own or design.goal is not None
-        recipe = self._recipe(self.epochs[rung], teaches=rung == 0 and has_weights)
+        has_weights = rung > 0 or self._own or design.goal is not None or bool(reach.start)
+        teaches = rung == 0 and has_weights and not reach.start
+        recipe = self._recipe(self.epochs[rung], teaches=teaches)
         self._train_jointly(graph, recipe, checkpoints, drawn, scratch=not has_weights)
         checkpoints.clear()
         return graph
+
+    def _inherit(self, graph: gs.Graph, start: str) -> list[str]:
+        """Give a supernet the weights of a sibling; return the exits whose heads got none."""
+        from eecompile.training.fresh_weights import draw_network
+
+        data = self.cache.read(Key("supernet", start, ""))
+        if data is None:
+            raise InputError(
+                "the supernet of the sibling that a design starts from is not in the cache any more",
+                "let the cache be larger, or search without `inherit`",
+            )
+        draw_network(graph, self.seed)
+        inherited = set(inherit(graph, graph_of_bytes(data)))
+        return [
+            item.name
+            for item in state_of(graph).exits[:-1]
+            if not any(node.name in inherited for node in head_nodes(graph, item))
+        ]
 
     def _recipe(self, epochs: int | None, *, teaches: bool = False) -> JointRecipe:
         """Return how a network is trained; ``teaches``: it knows how to answer, and its exits learn that."""

@@ -13,15 +13,16 @@ from eecompile.exits.thresholds import leaves_at
 from eecompile.run.prepare import cost_of
 from eecompile.search.finalists import Finalist, finish, write_network
 from eecompile.search.worth.evaluation import DesignEvaluation
+from eecompile.search.worth.supernet import Reach
 from passes.exits.chain import keep_exits
 from passes.state import state_of
 from tests.eecompile.search.small import GENES, SPACE, question
 
 
 def finished(evaluation: DesignEvaluation, told: list[str]) -> tuple[dict[str, Any], Finalist]:
-    result = evaluation(0, GENES, 0)
+    result = evaluation(0, GENES, 0, "")
     point = next(point for point in result["points"] if point["exits"])
-    return point, finish(evaluation, 7, GENES, 0, point, told.append)
+    return point, finish(evaluation, 7, GENES, Reach(0), point, told.append)
 
 
 def test_figures_are_those_of_the_network_scheduled_and_run_by_itself(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_without_fine_tuning_it_is_cut_from_its_supernet(tmp_path: Path) -> None
     point, finalist = finished(evaluation, told)
     assert not told
     assert finalist.point["accuracy_val"] >= point["accuracy_val"]
-    supernet = evaluation.supernets.trained(evaluation.space.design(GENES), 0)
+    supernet = evaluation.supernets.trained(evaluation.space.design(GENES), Reach(0))
     cut = keep_exits(supernet, [item["name"] for item in point["exits"]])
     kept = {n: t.values for n, t in finalist.network.tensors().items() if hasattr(t, "values")}
     given = {n: t.values for n, t in cut.tensors().items() if hasattr(t, "values")}

@@ -128,6 +128,18 @@ def test_a_front_that_is_not_there_or_broken(tmp_path: Path) -> None:
         read_front(tmp_path)
 
 
+def test_siblings_are_those_told_before(folder: Path) -> None:
+    space = SPACE.replace("finalists", "inherit = true\nfinalists").replace("[2, 4]", "[2, 3, 4, 5]")
+    outcomes = found(folder, space, "inherit", trials=3).outcomes
+    starts = [outcome.result["start"] for outcome in outcomes]
+    made = [outcome.result["supernet"] for outcome in outcomes]
+    widths = [int(outcome.params["backbone.width"]) for outcome in outcomes]
+    nearer = min((0, 1), key=lambda k: abs(np.log(widths[2] / widths[k])))
+    assert starts == ["", made[0], made[nearer]]
+    again = found(folder, space, "inherit", trials=3, resume=True).outcomes
+    assert [outcome.result["supernet"] for outcome in again] == made
+
+
 def test_seeds_make_other_searches(folder: Path) -> None:
     def order(seed: int) -> list[Any]:
         asked = dataclasses.replace(question(folder, SPACE.replace("[2, 4]", "[2, 3, 4, 5]")), seed=seed)

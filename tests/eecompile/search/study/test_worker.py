@@ -20,8 +20,8 @@ def record_of(folder: Path) -> Record:
 
 
 def test_what_fails_is_reported_with_its_reason(tmp_path: Path) -> None:
-    def fail(candidate: int, params: Params, rung: int) -> dict[str, Any]:
-        raise NoSolutionError(f"candidate {candidate} with {params} on {rung}", "another")
+    def fail(candidate: int, params: Params, rung: int, start: str) -> dict[str, Any]:
+        raise NoSolutionError(f"candidate {candidate} with {params} on {rung}{start}", "another")
 
     record = record_of(tmp_path)
     task = record.claim()
@@ -33,8 +33,8 @@ def test_what_fails_is_reported_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_errors_of_ours_are_not_hidden(tmp_path: Path) -> None:
-    def broken(candidate: int, params: Params, rung: int) -> dict[str, Any]:
-        return {"share": candidate / rung, **params}
+    def broken(candidate: int, params: Params, rung: int, start: str) -> dict[str, Any]:
+        return {"share": candidate / rung, "start": start, **params}
 
     record = record_of(tmp_path)
     task = record.claim()

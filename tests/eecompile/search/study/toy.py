@@ -35,7 +35,8 @@ class Toy:
     seconds: float = 0.0
     deadly: int = -1
 
-    def __call__(self, candidate: int, params: Params, rung: int) -> dict[str, Any]:
+    def __call__(self, candidate: int, params: Params, rung: int, start: str) -> dict[str, Any]:
+        assert start == ""
         x, y = float(params["x"]), float(params["y"])
         time.sleep(self.seconds)
         marker = self.log.with_suffix(f".{candidate}")

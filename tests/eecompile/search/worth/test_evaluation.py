@@ -12,6 +12,7 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 from eecompile.exits.answers import answers
 from eecompile.exits.thresholds import leaves_at
 from eecompile.search.worth.evaluation import DesignEvaluation
+from eecompile.search.worth.supernet import Reach
 from passes.errors import InputError
 from passes.exits.chain import keep_exits
 from tests.eecompile.search.small import GENES, SPACE, question
@@ -24,8 +25,8 @@ def test_figures_of_subsets_are_those_of_networks_that_are_cut(tmp_path: Path) -
     """What cached answers say of each point is what its network answers in onnxruntime, by itself."""
     evaluation = DesignEvaluation(question(tmp_path, MORE))
     design = evaluation.space.design(THREE)
-    result = evaluation(0, THREE, 0)
-    supernet, _ = evaluation.answers(design, 0)
+    result = evaluation(0, THREE, 0, "")
+    supernet, _ = evaluation.answers(design, Reach(0))
     lowered = evaluation.numbers.lowered(evaluation.calibrated(supernet, design))
     val, rng = evaluation.images.dataset.val, np.random.default_rng(0)
     points = result["points"]
@@ -49,13 +50,13 @@ def test_another_process_finds_the_same(tmp_path: Path) -> None:
     told: list[str] = []
     evaluation = DesignEvaluation(question(tmp_path), told.append)
     again = pickle.loads(pickle.dumps(evaluation))
-    assert evaluation(3, GENES, 0) == again(3, GENES, 0)
+    assert evaluation(3, GENES, 0, "") == again(3, GENES, 0, "")
     assert told[0].startswith("trial 3: design{backbone=resnet{width=4")
 
 
 def test_options_of_the_question_change_what_is_found(tmp_path: Path) -> None:
     def found(**options: bool) -> dict[str, object]:
-        return DesignEvaluation(question(tmp_path, **options))(0, GENES, 0)
+        return DesignEvaluation(question(tmp_path, **options))(0, GENES, 0, "")
 
     usual = found()
     assert found(quantized=False)["points"] != usual["points"]
@@ -65,7 +66,8 @@ def test_options_of_the_question_change_what_is_found(tmp_path: Path) -> None:
     assert macs.objectives == ("accuracy", "macs")
     more = question(tmp_path, MORE)
     own, shared = (
-        DesignEvaluation(dataclasses.replace(more, one_threshold=one))(0, THREE, 0) for one in (False, True)
+        DesignEvaluation(dataclasses.replace(more, one_threshold=one))(0, THREE, 0, "")
+        for one in (False, True)
     )
     told = [
         [{e["threshold"] for e in p["exits"]} for p in found["points"] if len(p["exits"]) > 1]
@@ -80,7 +82,7 @@ def test_several_costs_have_one_threshold_unless_asked_for(tmp_path: Path) -> No
     assert not DesignEvaluation(question(tmp_path)).joint
     asked = several.replace("[training]", 'thresholds = "individual"\n[training]')
     with pytest.raises(InputError, match="thresholds of their own are sought for one mean cost"):
-        DesignEvaluation(question(tmp_path, asked))(0, GENES, 0)
+        DesignEvaluation(question(tmp_path, asked))(0, GENES, 0, "")
 
 
 def test_the_objective_of_schedules_is_the_first_cost_of_the_front(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile.cache.content import network_hash
 from eecompile.search.worth.evaluation import DesignEvaluation
-from eecompile.search.worth.supernet import bytes_of_graph, graph_of_bytes
+from eecompile.search.worth.supernet import Reach, bytes_of_graph, graph_of_bytes
+from passes.errors import InputError
 from passes.state import state_of
 from tests.eecompile.search.small import GENES, SPACE, question
 
@@ -29,10 +30,10 @@ def test_a_supernet_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     told: list[str] = []
     evaluation = DesignEvaluation(question(tmp_path), told.append)
     design = evaluation.space.design(GENES)
-    first = evaluation.supernets.trained(design, 0)
+    first = evaluation.supernets.trained(design, Reach(0))
     again = DesignEvaluation(question(tmp_path))
     monkeypatch.setattr(type(again.supernets), "_train", lambda *_: pytest.fail("it is there"))
-    assert network_hash(again.supernets.trained(design, 0)) == network_hash(first)
+    assert network_hash(again.supernets.trained(design, Reach(0))) == network_hash(first)
     assert any("epoch 3 of 3" in line for line in told)
     assert not (tmp_path / "cache" / "training").exists() or not any(
         (tmp_path / "cache" / "training").iterdir()
@@ -44,7 +45,7 @@ def test_rungs_add_epochs(tmp_path: Path) -> None:
     evaluation = DesignEvaluation(question(tmp_path, RUNGS), told.append)
     assert evaluation.supernets.epochs == (1, 2)
     design = evaluation.space.design(GENES)
-    low, high = (evaluation.supernets.trained(design, rung) for rung in (0, 1))
+    low, high = (evaluation.supernets.trained(design, Reach(rung)) for rung in (0, 1))
     assert network_hash(low) != network_hash(high)
     assert [line.partition(",")[0] for line in told] == [
         "training: epoch 1 of 1", "training: epoch 1 of 2", "training: epoch 2 of 2",
@@ -56,7 +57,7 @@ def test_what_it_depends_on_makes_another_one(tmp_path: Path) -> None:
         asked = dataclasses.replace(question(tmp_path, space), seed=seed)
         evaluation = DesignEvaluation(asked)
         design = evaluation.space.design({**GENES, "backbone.width": width})
-        return evaluation.supernets.key(design, 0).digest
+        return evaluation.supernets.key(design, Reach(0)).digest
 
     others = [
         digest(width=2),
@@ -67,6 +68,28 @@ def test_what_it_depends_on_makes_another_one(tmp_path: Path) -> None:
     ]
     assert len({digest(), *others}) == 6
     assert digest(SPACE.replace("finalists = 2", "finalists = 3")) == digest()
+
+
+def test_a_design_may_start_from_a_sibling(tmp_path: Path) -> None:
+    told: list[str] = []
+    evaluation = DesignEvaluation(question(tmp_path), told.append)
+    small, large = (evaluation.space.design({**GENES, "backbone.width": width}) for width in (2, 4))
+    evaluation.supernets.trained(small, Reach(0))
+    digest = evaluation.supernets.key(small, Reach(0)).digest
+    told.clear()
+    inherited = evaluation.supernets.trained(large, Reach(0, digest))
+    after = told[0]
+    told.clear()
+    fresh = evaluation.supernets.trained(large, Reach(0))
+    assert network_hash(inherited) != network_hash(fresh)
+
+    def loss(line: str) -> float:
+        return float(line.partition("loss ")[2].partition(",")[0])
+
+    assert loss(after) < loss(told[0]), "it goes on from where its sibling was"
+    evaluation.cache.shrink(0)
+    with pytest.raises(InputError, match="not in the cache any more"):
+        evaluation.supernets.trained(large, Reach(0, digest))
 
 
 def test_a_pruned_backbone_is_smaller_and_its_supernet_too(tmp_path: Path) -> None:
@@ -80,7 +103,7 @@ def test_a_pruned_backbone_is_smaller_and_its_supernet_too(tmp_path: Path) -> No
     sizes = [
         sum(
             t.values.size
-            for t in evaluation.supernets.trained(design, 0).tensors().values()
+            for t in evaluation.supernets.trained(design, Reach(0)).tensors().values()
             if hasattr(t, "values")
         )
         for design in (whole, pruned)
@@ -90,7 +113,7 @@ def test_a_pruned_backbone_is_smaller_and_its_supernet_too(tmp_path: Path) -> No
 
 def test_networks_come_back_with_their_exits(tmp_path: Path) -> None:
     evaluation = DesignEvaluation(question(tmp_path))
-    graph = evaluation.supernets.trained(evaluation.space.design(GENES), 0)
+    graph = evaluation.supernets.trained(evaluation.space.design(GENES), Reach(0))
     again = graph_of_bytes(bytes_of_graph(graph))
     assert state_of(again).exits == state_of(graph).exits
     mine, theirs = (
