@@ -266,6 +266,13 @@ class Space:
                 target.at_point(point)
             except InputError as error:
                 raise InputError(f"mapping.points[{number}]: {error.message}", error.hint) from None
+            first = target.arch.operating_points[0].name
+            if point != first:
+                raise InputError(
+                    f"mapping.points[{number}]: a search costs networks at '{first}' alone, the first of "
+                    f"{target.title}, not at '{point}'",
+                    "leave it away; `eecompile run` takes another `point` for a network that was found",
+                )
         schemes = [scheme for core in target.schemes for scheme in target.schemes_of(core)]
         known = sorted({scheme.weights.bits for scheme in schemes})
         for key, found in (("backbone", self.precision.backbone), ("heads", self.precision.heads)):

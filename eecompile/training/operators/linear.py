@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx_graphsurgeon as gs
 import torch
 from torch.nn import functional
@@ -16,7 +18,7 @@ from eecompile.training.operators.step import (
     text,
     untrainable,
 )
-from eecompile.training.operators.windows import padded, window_of
+from eecompile.training.operators.windows import SlidingWindow, padded, window_of
 
 Tensor = torch.Tensor
 _CONVS = (functional.conv1d, functional.conv2d, functional.conv3d)
@@ -34,18 +36,44 @@ def conv(node: gs.Node) -> TorchStep:
         int(node.attrs.get("group", 1)),
     )
     strides, dilations = window.strides, window.dilations
-    if window.begin == window.end:
-        padding = window.begin
+    seen, begin, end = _places_that_see(window, shape_of(node.inputs[0])[2:], shape_of(node.outputs[0])[2:])
+    cut = (slice(None), slice(None), *seen)
+    inside = begin if begin == end else (0,) * len(begin)
 
-        def run(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-            return function(x, weight, bias, strides, padding, dilations, groups)
-    else:
-
-        def run(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-            x = padded(x, window.begin, window.end)
-            return function(x, weight, bias, strides, 0, dilations, groups)
+    def run(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        x = x if begin == end else padded(x, begin, end)
+        return function(x, weight[cut], bias, strides, inside, dilations, groups)
 
     return TorchStep(run, present(node, 3))
+
+
+def _places_that_see(
+    window: SlidingWindow, sizes: Sequence[int], outputs: Sequence[int]
+) -> tuple[tuple[slice, ...], tuple[int, ...], tuple[int, ...]]:
+    """Return per axis the places of a kernel that lie on data somewhere, and what is padded for them alone.
+
+    On a map of one place a padded kernel of three has two places that never do. The result is the same
+    without them; with them torch 2.13 gives their weights gradients of no meaning (of what lay in memory, NaN
+    too) in bfloat16 on processors.
+    """
+    seen, begin, end = [], [], []
+    axes = zip(
+        window.kernel, sizes, outputs, window.strides, window.dilations, window.begin, window.end, strict=True
+    )
+    for kernel, size, output, stride, dilation, front, behind in axes:
+        on_data = [
+            place
+            for place in range(kernel)
+            if any(0 <= o * stride + place * dilation - front < size for o in range(output))
+        ]
+        first, last = (on_data[0], on_data[-1]) if on_data else (0, kernel - 1)
+        left = front - first * dilation, behind - (kernel - 1 - last) * dilation
+        if min(left) < 0:  # a gap of a dilated kernel: what is cut away would be data
+            first, last, left = 0, kernel - 1, (front, behind)
+        seen.append(slice(first, last + 1))
+        begin.append(left[0])
+        end.append(left[1])
+    return tuple(seen), tuple(begin), tuple(end)
 
 
 def conv_transpose(node: gs.Node) -> TorchStep:

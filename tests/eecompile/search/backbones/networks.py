@@ -31,11 +31,11 @@ def counts(graph: gs.Graph) -> tuple[int, int]:
     return sum(node_macs(node) or 0 for node in graph.nodes), sum(int(np.prod(t.shape)) for t in weights)
 
 
-def answers(graph: gs.Graph, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return the logits of all images at once, [N, classes]."""
+def answers(graph: gs.Graph, images: np.ndarray[Any, Any], output: int = 0) -> np.ndarray[Any, Any]:
+    """Return an output of all images at once, [N, classes]."""
     model = gs.export_onnx(graph, ir_version=10)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "images"
     del model.graph.value_info[:]
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {graph.inputs[0].name: images.astype(np.float32)})[0])
+    return np.asarray(session.run(None, {graph.inputs[0].name: images.astype(np.float32)})[output])

@@ -8,7 +8,9 @@ import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
 
+from eecompile.search.backbones.family import mounts_of_blocks
 from eecompile.search.backbones.inherit import inherit, nearest
+from passes.exits.insert_exits import InsertExits
 from passes.operator_sets import FLOAT_LINEAR
 from tests.eecompile.search.backbones.networks import answers, backbone
 from tests.needs import needs_torch
@@ -56,6 +58,20 @@ def test_what_only_grew_answers_as_before(name: str, before: Genes, after: Genes
     np.testing.assert_allclose(
         answers(target, images), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max()
     )
+
+
+def test_heads_of_exits_are_inherited_with_their_backbone() -> None:
+    images = np.random.default_rng(2).normal(0, 1, (2, 2, 16, 16))
+    made = []
+    for genes, seed in (({"width": 6, "blocks": 1}, 0), ({"width": 9, "blocks": 1, "kernel": 5}, 1)):
+        graph = drawn("resnet", genes, seed)
+        InsertExits(mounts_of_blocks(graph), "linear", seed)(graph)
+        made.append(graph)
+    source, target = made
+    before = [answers(source, images, output) for output in range(3)]
+    assert {"exit_0/gemm", "exit_1/gemm", "classifier"} <= set(inherit(target, source))
+    for output, expected in enumerate(before):
+        np.testing.assert_allclose(answers(target, images, output), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_channels_that_do_nothing_are_those_that_go() -> None:

@@ -136,6 +136,11 @@ def test_a_network_of_the_user_wants_its_own_images(tmp_path: Path) -> None:
     ("text", "target", "message"),
     [
         ("[mapping]\npoints = ['fast', 'warp']", "gap9", r"mapping.points\[0\]"),
+        (
+            "[mapping]\npoints = ['0.8V', '0.65V']",
+            "gap9",
+            r"points\[1\]: a search costs networks at '0.8V' alone",
+        ),
         ("[precision]\nbackbone = 5", "diana", "precision.backbone: no core of .* weights of 5 bits"),
         (
             "[precision]\nbackbone = {stem = 5}",
