@@ -6,6 +6,8 @@ allowed, is a bound for any price (Geoffrion 1974).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,16 +59,20 @@ def free_choice_of_all(problem: FrontProblem, answers: RankedAnswers, figure: st
     return free_choice(np.array(paths), np.stack(right).astype(np.int64))
 
 
-def gap_of(value: Float64, bound: Float64, problem: FrontProblem, measures: FrontMeasures) -> float:
-    """Return by which share less than a point others may cost that are as accurate.
+def gap_of(
+    value: Float64, bounds: Mapping[str, Float64], problem: FrontProblem, measures: FrontMeasures
+) -> float:
+    """Return by which share less than a point others may cost, in all costs, that are as accurate.
 
     Args:
         value: Its objectives, as ``measures`` gives them.
-        bound: [images + 1] of the cost of all images, so many right at least.
+        bounds: [images + 1] of each objective that is a mean cost, over all images, so many right at least.
         problem: What is searched.
-        measures: How its points are measured; the last objective is the cost.
+        measures: How its points are measured.
     """
     right = measures.fewest_right
     if ACCURACY in measures.names:
         right = problem.images - round(value[measures.names.index(ACCURACY)])
-    return max(0.0, 1 - float(bound[right]) / float(value[-1])) if value[-1] else 0.0
+    costs = {name: float(value[measures.names.index(name)]) for name in bounds}
+    gaps = [1 - float(bounds[name][right]) / cost if cost else 0.0 for name, cost in costs.items()]
+    return max(0.0, min(gaps, default=1.0))

@@ -30,7 +30,8 @@ class FrontPoint:
         ratios: Share of images that leave at each exit, the final one last.
         figures: Mean of each cost over the images; ``worst_latency``, ``final_ratio`` and ``memory`` where
             they are known.
-        gap: No thresholds of any network that are as accurate cost less by more than this share; 0: none do.
+        gap: No thresholds of any network that are as accurate cost less by more than this share, in all costs
+            that are objectives; 0: none do.
     """
 
     kept: tuple[int, ...]

@@ -48,26 +48,25 @@ def individual_front(
     """Return a front with a threshold for each exit of a network, none of it worse than with one for all.
 
     Args:
-        problem: What is searched; of its objectives exactly one is a mean cost.
+        problem: What is searched; of its objectives at least one is a mean cost.
         boxes: Boxes of thresholds that branch and bound looks at, for each network and level; none: it is
-            left out, and gaps are wide.
+            left out, and gaps are wide. Only for one mean cost.
         networks: Kept exits and final head of those to look at; if not given, all where they are few, else
             those on the front with one threshold. Gaps are against all there are.
         levels: So many counts of right answers are looked at by branch and bound.
         start: The front with one threshold, where that is known.
 
     Raises:
-        InputError: The objectives have no mean cost, or several.
+        InputError: The objectives have no mean cost, or several and ``boxes`` are asked for.
     """
-    means = [name for name in problem.objectives if name in problem.costs]
-    if len(means) != 1:
+    means = tuple(name for name in problem.objectives if name in problem.costs)
+    if not means or (boxes and len(means) > 1):
         raise InputError(
-            f"thresholds of their own are sought for one mean cost, not for {' and '.join(means) or 'none'}",
-            "leave one objective of "
-            + ", ".join(problem.costs)
-            + ", or take one threshold for all exits (`thresholds` global)",
+            f"a threshold for each exit is {'proven best' if means else 'sought'} for one mean cost, not for "
+            f"{' and '.join(means) or 'none'}",
+            f"choose one objective of {', '.join(problem.costs)}, or take one threshold for all exits",
         )
-    return _Individual(problem, means[0]).run(boxes, networks, levels, start)
+    return _Individual(problem, means).run(boxes, networks, levels, start)
 
 
 @dataclass
@@ -94,9 +93,9 @@ class _Own:
 
 
 class _Individual:
-    def __init__(self, problem: FrontProblem, figure: str) -> None:
+    def __init__(self, problem: FrontProblem, figures: tuple[str, ...]) -> None:
         self._problem = problem
-        self._figure = figure
+        self._figures, self._figure = figures, figures[0]
         self._measures = FrontMeasures(problem)
         self._answers = RankedAnswers(problem, 1)
         self._archive = FrontArchive(self._measures.levels())
@@ -188,14 +187,18 @@ class _Individual:
 
     def _descend(self, own: _Own) -> None:
         """Move one threshold after the other to where cost and the price of wrong answers are least."""
-        point = (0,) * len(own.kept)
-        self._offer_lines(own, point, 0)
-        for price in PRICES * float(np.abs(own.thresholds.cost).mean()):
+        self._offer_lines(own, (0,) * len(own.kept), 0)
+        for figure in self._figures:
+            self._descend_for(own, self._measures.figures.index(figure))
+
+    def _descend_for(self, own: _Own, figure: int) -> None:
+        point, paths = (0,) * len(own.kept), own.values[figure, :, 0]
+        for price in PRICES * float(paths.mean()):
             for _ in range(_ROUNDS):
                 before = point
                 for number in range(len(point)):
-                    cost, right = self._offer_lines(own, point, number)
-                    step = int((cost - price * right).argmin())
+                    costs, right = self._offer_lines(own, point, number)
+                    step = int((costs[figure] - price * right).argmin())
                     point = (*point[:number], step, *point[number + 1 :])
                 if point == before:
                     break
@@ -220,7 +223,7 @@ class _Individual:
         places = places[self._measures.allowed(right[places], np.rint(lost[places]).astype(np.int64))]
         if len(places):
             self._archive.add(vectors[places], lambda n: self._spot(own, point, number, int(places[n])))
-        return table[self._measures.figures.index(self._figure)], right.astype(np.float64)
+        return table, right.astype(np.float64)
 
     def _spot(self, own: _Own, point: tuple[int, ...], number: int, step: int) -> FrontSpot:
         steps = (*point[:number], step, *point[number + 1 :]) if point else ()
@@ -281,19 +284,19 @@ class _Individual:
     def _result(self, shared: SubsetFront, known: Sequence[_Own], complete: bool) -> SubsetFront:
         problem, measures, images = self._problem, self._measures, self._problem.images
         values, spots = self._archive.front()
-        bound = (
-            np.min([own.bound for own in known], axis=0)
-            if complete
-            else free_choice_of_all(problem, self._answers, self._figure)
-        )
+        bounds = {name: free_choice_of_all(problem, self._answers, name) for name in self._figures}
+        if complete:
+            bounds[self._figure] = np.min([own.bound for own in known], axis=0)
         first = measures.fewest_right
         counts = slice(first, images + 1) if ACCURACY in problem.objectives else slice(first, first + 1)
-        exact = complete and all(
-            (own.bound[counts] >= self._known(own)[counts] * (1 - _EPSILON)).all() for own in known
+        exact = (
+            complete
+            and len(self._figures) == 1
+            and all((own.bound[counts] >= self._known(own)[counts] * (1 - _EPSILON)).all() for own in known)
         )
         points = []
         for value, spot in zip(values, spots, strict=True):
-            gap = 0.0 if exact else gap_of(value, bound, self._problem, measures)
+            gap = 0.0 if exact else gap_of(value, bounds, problem, measures)
             points.append(point_at(problem, self._answers, spot, joint=False, gap=gap))
         front = undominated(points, problem.objectives)
         return SubsetFront(

@@ -80,10 +80,10 @@ class _Search:
         """Return for each point found how much less others may cost; all of it where that is not bounded."""
         values = self._archive.front()[0]
         means = [name for name in self._measures.names if name in self._problem.costs]
-        if exact or len(means) != 1:
-            return [float(not exact)] * len(values)
-        bound = free_choice_of_all(self._problem, self._answers, means[0])
-        return [gap_of(value, bound, self._problem, self._measures) for value in values]
+        if exact:
+            return [0.0] * len(values)
+        bounds = {name: free_choice_of_all(self._problem, self._answers, name) for name in means}
+        return [gap_of(value, bounds, self._problem, self._measures) for value in values]
 
     def _climb(self, look: Callable[[SubsetNetwork], object], most: int) -> None:
         """Look at networks that differ by one exit from those that are on the front so far.

@@ -5,8 +5,8 @@
 
 Answers are drawn as in `bench_thresholds.py` (seed 0), with two heads at each mount and two final heads: the
 space of arXiv 2512.04705 has ten mounts. Costs are of stages of equal size and heads of a 20th and an eighth
-of one; EDP is the square of that. Volumes count up to the EDP of static, and 10 points less than its
-accuracy. Seconds are of the processor, in this process.
+of one; EDP is the square of that. Volumes count up to the EDP of static, and 10 points below its accuracy.
+Seconds are of the processor, in this process.
 
 * global: the whole front, every distinct threshold. An evaluation is a network at a threshold whose accuracy
   and cost were counted over all images.

@@ -32,5 +32,14 @@ def test_nothing_that_can_be_tried_costs_less_than_the_bound_of_all(paired: bool
 def test_a_gap_is_to_the_bound_at_its_own_accuracy(objectives: str, place: int) -> None:
     problem = small(1, objectives)
     bound = np.linspace(1, 2, problem.images + 1)
-    gap = gap_of(np.array([3.0, 4.0]), bound, problem, FrontMeasures(problem))
+    measures = FrontMeasures(problem)
+    gap = gap_of(np.array([3.0, 4.0]), {"edp": bound}, problem, measures)
     assert gap == pytest.approx(1 - bound[place] / 4)
+    assert gap_of(np.array([3.0, 0.5]), {"edp": bound}, problem, measures) == 0
+
+
+def test_with_two_costs_the_smaller_gap_holds() -> None:
+    problem = small(1, "accuracy edp energy")
+    bounds = {"edp": np.full(10, 3.0), "energy": np.full(10, 1.0)}
+    assert gap_of(np.array([2.0, 4.0, 4.0]), bounds, problem, FrontMeasures(problem)) == 0.25
+    assert gap_of(np.array([2.0, 4.0, 4.0]), {}, problem, FrontMeasures(problem)) == 1

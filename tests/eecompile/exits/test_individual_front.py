@@ -105,7 +105,22 @@ def test_answers_may_depend_on_the_exit_before() -> None:
     assert individual_front(paired).points != individual_front(problem).points
 
 
-def test_more_or_fewer_than_one_mean_cost_is_refused() -> None:
-    for objectives, message in [("edp energy", "edp and energy"), ("accuracy memory", "none")]:
-        with pytest.raises(InputError, match=f"not for {message}"):
-            individual_front(small(0, objectives))
+def test_several_costs_are_descended_in_turn() -> None:
+    problem = small(6, "energy latency accuracy")
+    front, everything = individual_front(problem), brute_force(problem)
+    assert not front.exact
+    for point, value in zip(front.points, front.values, strict=True):
+        as_accurate = everything[everything[:, 2] <= value[2] + 1e-9]
+        assert (as_accurate[:, :2] / value[:2]).max(axis=1).min() >= 1 - point.gap - 1e-6
+    for cost in ("energy", "latency"):
+        alone = individual_front(replace(problem, objectives=("accuracy", cost)))
+        column = problem.objectives.index(cost)
+        for accuracy, least in alone.values:
+            assert front.values[front.values[:, 2] <= accuracy + 1e-9, column].min() <= least + 1e-9
+
+
+def test_what_has_no_one_mean_cost_is_refused() -> None:
+    with pytest.raises(InputError, match="sought for one mean cost, not for none"):
+        individual_front(small(0, "accuracy memory"))
+    with pytest.raises(InputError, match="proven best for one mean cost, not for edp and energy"):
+        individual_front(small(0, "edp energy"), boxes=5)
