@@ -114,9 +114,8 @@ def equalize(
     sizes = _sizes(graph, groups, some)
     scales = _scales(graph, groups, sizes)
     scaled = _scaled(graph, groups, scales)
-    taken = np.linspace(0, len(images) - 1, len(some)).round().astype(int)
-    others = evenly(np.delete(images, taken, axis=0), IMAGES)
-    others = others if len(others) else some
+    left = np.setdiff1d(np.arange(len(images)), evenly(np.arange(len(images)), IMAGES))
+    others = images[evenly(left, IMAGES)] if len(left) else some
     names = [t.name for t in graph.outputs]
     real = _answers(graph, others, names)
     before, after = (

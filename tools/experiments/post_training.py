@@ -4,11 +4,11 @@
         [--calibrations least-squares minmax percentile entropy] [--preprocess R] [--seed 0]
         [--train mobilenetv1:16 mobilenetv2:6 --out FOLDER] [--threads 1]
 
-MODEL is a float network. `--train NAME:EPOCHS` first trains one of `tools/make_tiny_networks.py` on train, from
-fresh weights by the recipe of `run --train scratch`, into FOLDER; one that is there is not trained again, one
-that was interrupted goes on. Calibration sees 512 train images. Accuracy is that of the integer file in
-onnxruntime, with 95 % Wilson intervals; the drop against float is paired, over val and test. Signal over noise,
-and the share of images answered as in float, are on 512 train images that calibrated nothing.
+MODEL is a float network. `--train NAME:EPOCHS` first trains one of `tools/make_tiny_networks.py` from fresh
+weights, on train, by the recipe of `run --train scratch`, into FOLDER; one that is there is not trained
+again, one that was interrupted goes on. Calibration sees 512 train images. Accuracy is that of the integer
+file in onnxruntime, with 95 % Wilson intervals; the drop against float is paired, over val and test. Signal
+over noise, and the share of images answered as in float, are on 512 train images that calibrated nothing.
 """
 
 from __future__ import annotations
