@@ -27,6 +27,7 @@ from eecompile.quantization.scalable import (
 from eecompile.quantization.sensitivity import Disturbance, disturbance
 from eecompile.runtime.sessions import Evaluator
 from passes.integers.quantize import Quantize, fused_away
+from passes.macs import node_macs
 from passes.model.writing import to_model
 from passes.state import copy_graph
 
@@ -34,7 +35,9 @@ Array = NDArray[Any]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-IMAGES = 128
+IMAGES, _LEAST_IMAGES = 128, 32
+# Multiply-accumulates that the float network may take on the images that calibrate it once for the decision.
+_WORK = 1e10
 _SWEEPS = 20
 # Ranges differ by no more octaves than that: what is smaller still is as good as nothing.
 _LEAST, _MOST = 1e-8, 2.0**12
@@ -91,7 +94,7 @@ def equalize(
     """Scale the channels around depthwise layers of ``graph`` if its answers in integers are better for it.
 
     Some of the images calibrate the network both ways, others say which way the probabilities of its exits
-    are nearer to those in float (Kullback-Leibler).
+    are nearer to those in float (Kullback-Leibler). Large networks see fewer, by their work.
 
     Args:
         graph: Float graph with ``state.precisions``; its weights are changed in place, its answers are not.
@@ -110,13 +113,14 @@ def equalize(
     groups = [group for group in found if not deep.isdisjoint((*group.makers, *group.readers))]
     if not groups:
         return None
-    some = evenly(images, IMAGES)
+    work = max(1, sum(node_macs(node) for node in graph.nodes))
+    count = int(np.clip(_WORK // work, _LEAST_IMAGES, IMAGES))
+    some = evenly(images, count)
     sizes = _sizes(graph, groups, some)
     scales = _scales(graph, groups, sizes)
     scaled = _scaled(graph, groups, scales)
-    taken = np.linspace(0, len(images) - 1, len(some)).round().astype(int)
-    others = evenly(np.delete(images, taken, axis=0), IMAGES)
-    others = others if len(others) else some
+    left = np.setdiff1d(np.arange(len(images)), evenly(np.arange(len(images)), count))
+    others = images[evenly(left, count)] if len(left) else some
     names = [t.name for t in graph.outputs]
     real = _answers(graph, others, names)
     before, after = (

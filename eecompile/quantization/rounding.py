@@ -66,13 +66,14 @@ class RoundingWalk:
         self._readers = {t.name: len(t.outputs) for t in graph.tensors().values()}
         self._joins = {found.join.name: found for found in channel_parts(graph)}
         self._rounding: dict[str, str] = {}
+        self._given: dict[str, Array] = {}
         self.shifts: dict[str, Array] = {}
 
     def run(self) -> dict[str, str]:
         """Walk all nodes; returns node name -> kind of rounding."""
         for node in self._graph.nodes:
             data = [t.name for t in node.inputs if isinstance(t, gs.Variable) and not t.is_empty()]
-            real = _execute(node, [self._real[d] for d in data], self._alone)
+            real = self._in_float(node, [self._real[d] for d in data])
             converted: dict[str, Array] | None = None
             if in_array(node, self._precisions.get(node.name)) and data[0] in self._grids:
                 converted = self._fit_analog(node, real)
@@ -88,6 +89,11 @@ class RoundingWalk:
                 self._real[name], self._quantized[name] = value, self._snap(name, quantized[name])
             self._release(data)
         return self._rounding
+
+    def _in_float(self, node: gs.Node, data: list[Array]) -> dict[str, Array]:
+        """Run a node as it was given, though an earlier layer rounded weights that both read."""
+        given = self._given.get(node.inputs[1].name) if len(node.inputs) > 1 else None
+        return _execute(node, data, self._alone, given)
 
     def _release(self, names: list[str]) -> None:
         for name in names:
@@ -107,40 +113,49 @@ class RoundingWalk:
         return snapped
 
     def _round(self, node: gs.Node) -> None:
-        weight = node.inputs[1]
-        if weight.name in self._grids:  # shared by an earlier layer, which rounded it
-            return
-        if node.op == "Gemm" and not node.attrs.get("transB", 0):
-            return
-        name = node.inputs[0].name
-        values = weight.values.astype(np.float64)
-        groups = int(node.attrs.get("group", 1)) if node.op == "Conv" else 1
+        weight, name = node.inputs[1], node.inputs[0].name
         precision = self._precisions.get(node.name)
         if precision is None or precision.weights is None:  # stays float, which quantize tells
             return
-        levels = precision.weights
-        scales = self._weight_scales(node, values, levels, precision.bias_bits)
-        shaped = values.reshape(groups, values.shape[0] // groups, -1)
-        steps = np.broadcast_to(np.array(scales), values.shape[:1]).reshape(groups, -1)
+        if node.op == "Gemm" and not node.attrs.get("transB", 0):
+            return
+        if weight.name in self._grids and weight.name not in self._given:  # on the grid that it keeps
+            return
+        groups = int(node.attrs.get("group", 1)) if node.op == "Conv" else 1
+        real = self._given.get(weight.name, weight.values).astype(np.float64)
+        shaped = real.reshape(groups, real.shape[0] // groups, -1)
         mean_quantized, covariance = gptq.moments(self._columns(node, self._quantized[name], groups))
         mean_real = self._columns(node, self._real[name], groups).mean(axis=1, dtype=np.float64)
-        low, high = levels.low, levels.high
+        if weight.name in self._grids:  # an earlier layer, which reads it too, rounded it
+            rounded = weight.values.astype(np.float64).reshape(shaped.shape)
+        else:
+            rounded = self._put_on_grid(node, shaped, covariance, precision.weights, precision.bias_bits)
+        change = np.einsum("gkd,gd->gk", shaped, mean_real) - np.einsum("gkd,gd->gk", rounded, mean_quantized)
+        self.shifts[node.name] = np.einsum("gkd,gd->gk", shaped - rounded, mean_real).reshape(-1)
+        _shift_bias(self._names, node, change.reshape(-1))
+        if self._shifts(node):
+            self._coarsen(node, max(self._steps([name]), default=0.0) * max(self._grids[weight.name].scale))
+
+    def _put_on_grid(
+        self, node: gs.Node, shaped: Array, covariance: Array, levels: Levels, bias_bits: int
+    ) -> Array:
+        """Round the weights of a layer, [groups, outputs of a group, products]; record and return them."""
+        weight, low, high = node.inputs[1], levels.low, levels.high
+        self._given[weight.name] = values = weight.values
+        scales = self._weight_scales(node, values.astype(np.float64), levels, bias_bits)
+        steps = np.broadcast_to(np.array(scales), values.shape[:1]).reshape(shaped.shape[:2])
         if shaped.shape[2] <= MAX_DEPTH:
             rounded = gptq.round_weights(shaped, covariance, steps, low, high)
             self._rounding[node.name] = "gptq"
         else:
             rounded = gptq.nearest_weights(shaped, steps, low, high)
             self._rounding[node.name] = "nearest"
-        change = np.einsum("gkd,gd->gk", shaped, mean_real) - np.einsum("gkd,gd->gk", rounded, mean_quantized)
-        self.shifts[node.name] = np.einsum("gkd,gd->gk", shaped - rounded, mean_real).reshape(-1)
         weight.values = rounded.reshape(values.shape).astype(np.float32)
         axis = 0 if len(scales) > 1 else None
         self._grids[weight.name] = QuantGrid(
             scales, ZERO_POINT, ZERO_POINT + low, ZERO_POINT + high, "uint8", axis
         )
-        _shift_bias(self._names, node, change.reshape(-1))
-        if self._shifts(node):
-            self._coarsen(node, max(self._steps([name]), default=0.0) * max(scales))
+        return rounded
 
     def _fit_analog(self, node: gs.Node, real: dict[str, Array]) -> dict[str, Array]:
         """Put a convolution into the analog array; return what it writes there."""
@@ -154,7 +169,9 @@ class RoundingWalk:
                 self._columns(node, self._real[name], 1)[0],
                 self._columns(node, self._quantized[name], 1)[0],
             )
-        shared = node.inputs[1].name in self._grids  # by an earlier layer, which rounded them
+        weight = node.inputs[1]
+        shared = weight.name in self._grids  # by an earlier layer, which rounded them
+        self._given.setdefault(weight.name, weight.values.copy())
         seen = ternary.SeenByLayer(self._quantized[name], outputs, columns)
         found = ternary.fit(
             state_of(self._graph),
@@ -224,7 +241,7 @@ def _shift_bias(names: Names, node: gs.Node, change: Array) -> None:
         node.inputs.append(gs.Constant(names.fresh(f"{node.name}/bias"), change.astype(np.float32)))
 
 
-def _execute(node: gs.Node, data: list[Array], alone: int) -> dict[str, Array]:
+def _execute(node: gs.Node, data: list[Array], alone: int, weights: Array | None = None) -> dict[str, Array]:
     """Run one node in onnxruntime on float arrays; returns its outputs by name.
 
     Args:
@@ -232,6 +249,7 @@ def _execute(node: gs.Node, data: list[Array], alone: int) -> dict[str, Array]:
         data: Its inputs that are no constants, those of all images joined along the first axis.
         alone: How many images there are if each is to be run alone, as the first axis of some tensor may
             not be the batch; else 0, and the first axis is cut into pieces.
+        weights: What its second input is, if not what it holds.
     """
     inputs: list[gs.Tensor] = []
     fed: list[gs.Variable] = []
@@ -239,8 +257,10 @@ def _execute(node: gs.Node, data: list[Array], alone: int) -> dict[str, Array]:
     def shape_of(tensor: gs.Tensor) -> list[int | str]:
         return list(tensor.shape) if alone else ["N", *tensor.shape[1:]]
 
-    for tensor in node.inputs:
-        if isinstance(tensor, gs.Constant):
+    for index, tensor in enumerate(node.inputs):
+        if index == 1 and weights is not None:
+            inputs.append(gs.Constant(tensor.name, weights))
+        elif isinstance(tensor, gs.Constant):
             inputs.append(gs.Constant(tensor.name, tensor.values))
         elif tensor.is_empty():
             inputs.append(gs.Variable.empty())

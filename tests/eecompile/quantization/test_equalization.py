@@ -9,6 +9,7 @@ import onnx_graphsurgeon as gs
 import pytest
 from numpy.typing import NDArray
 
+from eecompile.quantization import equalization
 from eecompile.quantization.calibration import calibrate
 from eecompile.quantization.equalization import equalize
 from eecompile.quantization.sensitivity import disturbance
@@ -156,6 +157,16 @@ def test_few_images_do(count: int) -> None:
     graph = separable(200.0)
     assign(graph)
     found = equalize(graph, images(count, 1), "minmax")
+    assert found is not None and found.images == (count, count)
+
+
+@pytest.mark.parametrize(("runs", "count"), [(1000, 128), (50, 50), (1, 32)])
+def test_large_networks_see_fewer_images(runs: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = separable(200.0)
+    assign(graph)
+    macs = 64 * CHANNELS * (3 + 9 + 8) + 8 * 4
+    monkeypatch.setattr(equalization, "_WORK", float(runs * macs))
+    found = equalize(graph, images(300, 1), "minmax")
     assert found is not None and found.images == (count, count)
 
 
