@@ -33,9 +33,9 @@ _INTEGER = frozenset({"ConvInteger", "MatMulInteger"})
 
 
 def is_quantized(graph: gs.Graph) -> bool:
-    """Whether ``graph`` rounds or multiplies integers anywhere."""
+    """Whether ``graph`` rounds, widens or multiplies integers anywhere."""
     found = {node.op for node in graph.nodes}
-    return not found.isdisjoint(_INTEGER | _LINEAR.keys() | {"QuantizeLinear", "DynamicQuantizeLinear"})
+    return not found.isdisjoint(_INTEGER | _LINEAR.keys() | QUANTIZATION | {"DynamicQuantizeLinear"})
 
 
 def describe(graph: gs.Graph) -> str:
@@ -43,7 +43,7 @@ def describe(graph: gs.Graph) -> str:
     if any(node.op == "DynamicQuantizeLinear" for node in graph.nodes):
         return "dynamically, with scales found image by image"
     kinds: dict[str, None] = {}
-    centred = True
+    centred: bool | None = None
     for node in graph.nodes:
         place = {"QLinearConv": 3, "QLinearMatMul": 3, "DequantizeLinear": 0}.get(node.op)
         if place is not None and isinstance(node.inputs[place], gs.Constant):
@@ -53,10 +53,14 @@ def describe(graph: gs.Graph) -> str:
                 each = "channel" if several else "tensor"
                 kinds[f"{weight.values.dtype} weights with one scale per {each}"] = None
         zero = {"QuantizeLinear": 2, "QLinearConv": 7, "QLinearMatMul": 7}.get(node.op)
+        if zero is not None:
+            centred = centred is not False
         if zero is not None and len(node.inputs) > zero and isinstance(node.inputs[zero], gs.Constant):
             values = node.inputs[zero].values
             middle = 128 if values.dtype == np.uint8 else 0
-            centred &= bool((values == middle).all())
+            centred = bool(centred) and bool((values == middle).all())
+    if centred is None:
+        return ", ".join([*kinds, "activations in float"])
     return ", ".join([*kinds, "symmetric activations" if centred else "activations with zero points"])
 
 

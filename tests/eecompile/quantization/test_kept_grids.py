@@ -71,6 +71,7 @@ def test_what_a_target_computes_with_is_kept(
         ("edge_tpu_quad", {"grids": {"second": None}}, "'conv_1'", "its result has no grid"),
         ("edge_tpu_quad", {"biases": {"last": "float"}}, "'gemm_0'", "its bias has no grid"),
         ("edge_tpu_quad", {"grids": {"image": None}}, "the input", "it has no grid"),
+        ("gap9", {"grids": dict.fromkeys(GRIDS)}, "'conv_0', 'conv_1', 'add_0'", "its result has no grid"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_said_with_its_layers_and_its_rule(
