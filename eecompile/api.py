@@ -145,7 +145,7 @@ def run(
             where ``train`` is not ``frozen`` and no rule of confidence is fitted to the logits of one exit.
         quantize: How integers are found: ``ptq`` by calibration and rounding (if absent), ``qat`` by training
             behind that, of the network with its exits and of the static one on its own
-            (`docs/quantization.md`).
+            (`docs/quantization.md`); ``none``: not at all: accuracies of float32, costs of integers.
         qat_epochs: How often each image is seen in that training; as its recipe has it if absent.
         placement: What runs in an analog array: ``auto`` (if absent) what the schedule at the usual numbers
             of the cores has there, ``digital`` nothing, ``analog`` all that it takes. ``mixed`` takes one of
@@ -303,6 +303,7 @@ def quantize(
     frontier: bool = False,
     quantize: str | None = None,
     qat_epochs: int | None = None,
+    requantize: bool = False,
     progress: Progress = _silent,
 ) -> QuantizeResult:
     """Quantize a network, with or without exits, by the schemes of a target, and tell which layers lose most.
@@ -326,6 +327,8 @@ def quantize(
         quantize: ``ptq`` (if absent): by calibration alone; ``qat``: trained for its integers behind it, and
             so is each mapping of ``frontier`` before it is measured.
         qat_epochs: How often each image is seen in that training; by its recipe if absent.
+        requantize: The network is quantized already, and its integers are given up, as in `run`; else they
+            are kept, and only measured and lowered.
         progress: Called with one line of text per step.
 
     Raises:
@@ -359,6 +362,7 @@ def quantize(
         frontier=frontier,
         quantize="ptq" if quantize is None else quantize,
         qat_epochs=qat_epochs,
+        requantize=requantize,
     )
     return quantize_network(options, progress)
 

@@ -102,3 +102,12 @@ class Precision:
     accumulator_bits: int = 32
     requantization: Requantization = MULTIPLIED
     array: InMemoryArray | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse weights with zero points of their own: calibration and training take 0 for all of them.
+
+        Raises:
+            ValueError: They are declared so.
+        """
+        if self.weights is not None and not self.weights.symmetric:
+            raise ValueError("weights have the zero point 0: declare their levels symmetric")

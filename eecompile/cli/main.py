@@ -283,6 +283,7 @@ def quantize(
     frontier: FRONTIER = False,
     quantize: QUANTIZE = None,
     qat_epochs: QAT_EPOCHS = None,
+    requantize: REQUANTIZE = False,
     as_json: JSON = False,
 ) -> None:
     """Quantize a network and tell which layers lose most.
@@ -294,7 +295,7 @@ def quantize(
 
     result = api.quantize(
         model, data, target, out, objective, preprocess, seed, calibration, keep_float, max_drop,
-        placement, values.parse_part_bits(bits), frontier, quantize, qat_epochs,
+        placement, values.parse_part_bits(bits), frontier, quantize, qat_epochs, requantize,
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(result, as_json, show_quantize.quantized)

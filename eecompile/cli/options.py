@@ -271,8 +271,9 @@ RECYCLE = Annotated[
 QUANTIZE = Annotated[
     str | None,
     typer.Option(
-        metavar="ptq|qat",
-        help="How integers are found: by calibration alone, or by training behind it. [default: ptq]",
+        metavar="ptq|qat|none",
+        help="How integers are found: by calibration alone, or by training behind it; `run` also takes none: "
+        "accuracy in float beside the costs of integers. [default: ptq]",
     ),
 ]
 CALIBRATION = Annotated[

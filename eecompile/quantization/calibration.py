@@ -8,8 +8,9 @@ each layer have it. Grids come from histograms of what onnxruntime computes, by 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from passes.integers.quantize import fused_away
 from passes.model.writing import to_model
 from passes.operator_sets import SAME_GRID
 from passes.precision import tensor_levels
-from passes.state import copy_graph, state_of
+from passes.state import QuantGrid, copy_graph, state_of
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
@@ -59,6 +60,7 @@ def calibrate(
     images: Float32,
     calibration: str = LEAST_SQUARES,
     kept: Collection[str] = (),
+    given: Mapping[str, QuantGrid] = MappingProxyType({}),
 ) -> Calibration:
     """Fill ``state.grids`` of ``graph`` and put its weights onto their grids.
 
@@ -68,6 +70,8 @@ def calibrate(
         calibration: One of ``CALIBRATIONS``.
         kept: Names of nodes that stay in float; they have no precision. What only they read and write has no
             grid.
+        given: Grids that are kept as they are, of activations and of weights: those of a network that came
+            quantized, to which layers in float were added.
 
     Returns:
         What was done.
@@ -82,7 +86,7 @@ def calibrate(
     if len(images) == 0:
         raise InputError("calibration needs at least one image")
     images = evenly(images, IMAGES)
-    wanted = _gridded(graph)
+    wanted = gridded(graph) - given.keys()
     levels = tensor_levels(graph)
     in_one_place(graph, levels)
     if unknown := sorted(wanted - levels.keys() - _around(graph, kept)):
@@ -92,12 +96,12 @@ def calibrate(
     tapped = tap(graph, wanted, sizes)
     seen = look(tapped, wanted, images, lambda low, high: bins_of(calibration, low, high))
     grids = {name: grid_of(calibration, found, levels[name]) for name, found in seen.items()}
-    state.grids = grids
+    state.grids = grids = {**grids, **given}
     for found in channel_parts(graph):
         grids |= dict.fromkeys(found.results, grids[found.join.outputs[0].name])
     for node in graph.nodes:
         hand_on_grid(node, grids)
-    walk = RoundingWalk(graph, evenly(images, _walk_images(graph)), tapped.evaluator.batch)
+    walk = RoundingWalk(graph, evenly(images, _walk_images(graph)), tapped.evaluator.batch, given)
     rounding = walk.run()
     return Calibration(len(images), calibration, rounding, walk.shifts)
 
@@ -130,7 +134,7 @@ def round_anew(graph: gs.Graph, images: Float32, weights: Collection[str]) -> No
     RoundingWalk(graph, evenly(images, min(IMAGES, _walk_images(graph))), batch).run()
 
 
-def _gridded(graph: gs.Graph) -> set[str]:
+def gridded(graph: gs.Graph) -> set[str]:
     """Return the tensors that get a grid of their own.
 
     Not a linear result that only its activation reads (it stays in the accumulator), not logits (they

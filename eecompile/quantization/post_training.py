@@ -14,6 +14,7 @@ from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import Calibration, calibrate
 from eecompile.quantization.equalization import Equalization, equalize
 from eecompile.quantization.kept_float import keep_float
+from eecompile.quantization.kept_grids import calibrate_added, is_kept
 from eecompile.quantization.wishes import SchemeWish
 from passes.errors import InputError
 from passes.registry import parse_pipeline
@@ -58,8 +59,10 @@ def post_train(
 ) -> PostTrained:
     """Quantize a copy of ``graph`` by the schemes of the cores that its layers run on.
 
+    A network that came quantized keeps its integers.
+
     Args:
-        graph: A float network in canonical form.
+        graph: A float network in canonical form, with its grids where it came quantized.
         target: The accelerator.
         objective: What layers are placed for.
         images: Preprocessed training images.
@@ -72,6 +75,9 @@ def post_train(
         NoSolutionError: A layer no core takes.
     """
     calibrated = copy_graph(graph)
+    if is_kept(graph):
+        schemes, done = calibrate_added(calibrated, target, objective, images, calibration, wish)
+        return PostTrained(copy_graph(graph), calibrated, *integer_forms(calibrated), schemes, done, None)
     schemes = assign_precisions(calibrated, target, objective, wish=wish)
     keep_float(calibrated, kept)
     if not state_of(calibrated).precisions:

@@ -7,6 +7,7 @@ bias takes up the change of the channel means.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -50,13 +51,16 @@ class RoundingWalk:
             changed in place.
         images: Preprocessed images, [N, …].
         batch: Images a node is run on at once; 1 for a graph with its batch built in.
+        given: Tensors whose grids stay as they are.
 
     Attributes:
         shifts: Node name -> what its bias would take up for its rounding alone, [channels].
     """
 
-    def __init__(self, graph: gs.Graph, images: Float32, batch: int = BATCH) -> None:
-        self._graph = graph
+    def __init__(
+        self, graph: gs.Graph, images: Float32, batch: int = BATCH, given: Collection[str] = ()
+    ) -> None:
+        self._graph, self._given = graph, given
         self._alone = len(images) if batch == 1 else 0
         self._names = Names(graph)
         self._precisions = state_of(graph).precisions
@@ -227,7 +231,7 @@ class RoundingWalk:
         if output.name not in self._grids and len(output.outputs) == 1:
             output = output.outputs[0].outputs[0]
         grid = self._grids.get(output.name)
-        if grid is not None and grid.scale[0] < finest:
+        if grid is not None and output.name not in self._given and grid.scale[0] < finest:
             self._grids[output.name] = replace(grid, scale=(finest,))
 
 

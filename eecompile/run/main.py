@@ -16,7 +16,7 @@ from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.layer_schemes import weighted_layers
 from eecompile.quantization.placements import MIXED
 from eecompile.quantization.wishes import check_mixed
-from eecompile.run import provenance
+from eecompile.run import kept_integers, provenance
 from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
@@ -33,7 +33,6 @@ from passes.confidence import confidence_rule
 from passes.errors import InputError
 from passes.exits.chain import set_rules
 from passes.exits.stages import cut
-from passes.integers.to_float import describe, is_quantized
 from passes.model.control_flow import check_thresholds_replaceable
 from passes.state import copy_graph, state_of
 from targets.evaluation.points import at_point, choose_point
@@ -107,7 +106,10 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         DEFAULT_EXITS if options.train == FROZEN else JOINT_EXITS,
         wishes=wishes,
         requantize=options.requantize,
+        keep=options.data is not None,
     )
+    if prepared.kept:
+        kept_integers.check_options(options, prepared)
     _check_told(options, prepared)
     if options.data is not None:
         _check_trainable(prepared.graph, options.model, fresh=options.train == SCRATCH)
@@ -246,12 +248,6 @@ def _check_trainable(graph: gs.Graph, model: Path, fresh: bool = False) -> None:
         raise InputError(
             f"{model} has no weights",
             "without `data` its costs can be reported; `train` scratch draws new ones",
-        )
-    if is_quantized(graph):
-        raise InputError(
-            f"{model} is quantized already: {describe(graph)}",
-            "give the float network, or say `requantize`: it is quantized by the rules of the target; "
-            "without `data` costs can be reported",
         )
     check_thresholds_replaceable(graph, str(model))
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.calibration_names import LEAST_SQUARES, check_calibration
 from eecompile.quantization.placements import AUTO, MIXED, PLACEMENTS
 from eecompile.quantization.wishes import SchemeWish
-from eecompile.training.recipe import FROZEN, PTQ, QAT, QUANTIZERS, SCRATCH, TRAINERS
+from eecompile.training.recipe import FROZEN, NONE, PTQ, QAT, QUANTIZERS, SCRATCH, TRAINERS
 from passes.confidence import confidence_rule
 from passes.errors import InputError, did_you_mean
 from passes.heads.designs import check_heads
@@ -98,7 +98,21 @@ class RunOptions:
 
     def _check_quantization(self) -> None:
         check_calibration(self.calibration)
-        check_quantizer(self.quantize, self.qat_epochs)
+        check_quantizer(self.quantize, self.qat_epochs, (*QUANTIZERS, NONE))
+        self._check_float()
+
+    def _check_float(self) -> None:
+        """Refuse what says which integers there shall be, where there are none."""
+        asked = {
+            "placement": self.placement is not None,
+            "bits": bool(self.bits),
+            "calibration": self.calibration != LEAST_SQUARES,
+        }
+        for name in (name for name, told in asked.items() if told and self.quantize == NONE):
+            raise InputError(
+                f"`{name}` is for integers, and with `quantize` none there are none",
+                f"leave `{name}` away, or say `quantize` ptq",
+            )
 
     def _check_pruning(self) -> None:
         if self.prune_epochs is not None and self.prune_epochs < 1:
@@ -172,14 +186,14 @@ class RunOptions:
             )
 
 
-def check_quantizer(quantize: str, qat_epochs: int | None) -> None:
-    """Refuse an unknown way to find integers, and a length of a training that is not done.
+def check_quantizer(quantize: str, qat_epochs: int | None, known: Sequence[str] = QUANTIZERS) -> None:
+    """Refuse a way to find integers that is none of ``known``, and a length of a training that is not done.
 
     Raises:
         InputError: With what to do.
     """
-    if quantize not in QUANTIZERS:
-        raise InputError(f"`quantize` cannot be '{quantize}'", did_you_mean(quantize, QUANTIZERS))
+    if quantize not in known:
+        raise InputError(f"`quantize` cannot be '{quantize}'", did_you_mean(quantize, known))
     if qat_epochs is None:
         return
     if qat_epochs < 1:

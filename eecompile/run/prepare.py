@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx_graphsurgeon as gs
 
+from eecompile.quantization.kept_grids import check_kept, check_mounts, is_kept
 from eecompile.run.exits_by_cost import choose_exits, with_exits
 from passes.errors import EecompileError, InputError
 from passes.exits.chain import keep_exits
@@ -17,7 +18,8 @@ from passes.exits.nest_exits import OUTPUTS
 from passes.exits.recognise import check_recorded, classifier_exits, doubt, recognise_exits
 from passes.fuse_layers import FuseLayers
 from passes.heads.designs import parse_heads
-from passes.integers.to_float import is_quantized, to_float
+from passes.integers.file_grids import FileGrids, keep_grids
+from passes.integers.to_float import describe, is_quantized, to_float
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
@@ -59,6 +61,11 @@ class Prepared:
     asked: bool
     doubt: str = ""
 
+    @property
+    def kept(self) -> bool:
+        """Whether the network came quantized, and its integers are kept: its grids are in both graphs."""
+        return is_kept(self.plain)
+
 
 def prepare(
     model: Path,
@@ -74,6 +81,7 @@ def prepare(
     wishes: Wishes | None = None,
     choose_on: Target | None = None,
     requantize: bool = False,
+    keep: bool = False,
 ) -> Prepared:
     """Load a network, bring it into canonical form, insert exits, and cost it.
 
@@ -93,9 +101,11 @@ def prepare(
         choose_on: A number of exits gets the mounts and heads whose paths save something here; those of the
             ranking of mounts alone if not given.
         requantize: The network is quantized, and is brought into float first.
+        keep: A network that is quantized already gets its float form, with its grids in its state; else it
+            stays as it is.
 
     Raises:
-        InputError: A model or option that is wrong.
+        InputError: A model or option that is wrong, or with ``keep`` integers the target cannot compute with.
         NoSolutionError: A layer that no core takes.
     """
     graph = load(model)
@@ -107,11 +117,30 @@ def prepare(
                 f"{model} is not quantized: `requantize` would change nothing", "leave `requantize` away"
             )
         to_float(graph)
+    written = _read_integers(graph, model) if keep and is_quantized(graph) else None
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
-    return prepare_graph(
+    if written is not None:
+        misfits = keep_grids(graph, written)
+        classifier_exits(graph)  # a network of another kind is refused for that
+        check_kept(graph, str(model), target, objective, misfits)
+    prepared = prepare_graph(
         graph, model, target, objective, exits, head, default_exits,
         bits=bits, fusion=fusion, ratios=ratios, wishes=wishes, choose_on=choose_on,
     )  # fmt: skip
+    if written is not None and prepared.inserted:
+        check_mounts(prepared.graph)
+    return prepared
+
+
+def _read_integers(graph: gs.Graph, model: Path) -> FileGrids:
+    """Bring a quantized network into float, and return the grids that its integers had."""
+    if state_of(graph).symbolic:
+        raise InputError(f"{model} has no weights", "without `data` its costs can be reported")
+    words = describe(graph)
+    try:
+        return to_float(graph)
+    except InputError as error:
+        raise InputError(f"{model} is quantized already, {words}: {error.message}", error.hint) from None
 
 
 def prepare_graph(

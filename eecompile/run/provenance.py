@@ -89,3 +89,12 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def in_float(target: str) -> str:
+    """Return what a run says first whose network was not quantized."""
+    return (
+        f"nothing is quantized: accuracies, also where they are called quantized, and all files are those "
+        f"of float32. No core of {target} computes in float: costs are those of its integers, as if these "
+        "answered alike"
+    )

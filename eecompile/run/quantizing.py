@@ -19,8 +19,9 @@ from eecompile.quantization.rounding import hand_on_grid
 from eecompile.quantization.scheme_front import LabelledImages, SchemeSearch
 from eecompile.quantization.scheme_tables import front_json
 from eecompile.quantization.wishes import SchemeWish, not_analog
+from eecompile.run import kept_integers
 from eecompile.run.evidence import Baseline, Evidence
-from eecompile.training.recipe import JOINT, QAT, QUANTIZED, SCRATCH
+from eecompile.training.recipe import JOINT, NONE, QAT, QUANTIZED, SCRATCH
 from passes.exits.chain import keep_exits
 from passes.state import copy_graph, state_of
 
@@ -34,6 +35,14 @@ def quantize(evidence: Evidence) -> None:
     with its exits, all of the network is trained likewise; where not, it takes over that backbone, and only
     the heads are trained. A network that was pruned is another one than static, whatever was trained of it.
     """
+    if evidence.prepared.kept:
+        kept, evidence.calibration = kept_integers.calibrated(evidence)
+        evidence.baseline = evidence.calibrated = None
+        evidence.quantized, evidence.lowered = integer_forms(kept)
+        return
+    if evidence.options.quantize == NONE:
+        _stay_float(evidence)
+        return
     trains = evidence.options.quantize == QAT
     wish, mapping = _wish(evidence)
     graph, of_graph = _divided(evidence, evidence.prepared.graph, wish)
@@ -58,6 +67,15 @@ def quantize(evidence: Evidence) -> None:
             told["training"] = _trained(evidence, calibrated, graph, "exits", heads_only=True)
     evidence.quantized, evidence.lowered = integer_forms(calibrated)
     evidence.calibration = told
+
+
+def _stay_float(evidence: Evidence) -> None:
+    """Let the network answer in float; its costs are those of the target's usual integers."""
+    evidence.calibrated, evidence.calibration = None, {}
+    evidence.quantized = evidence.lowered = copy_graph(evidence.prepared.graph)
+    trained = evidence.training["trainer"] in (JOINT, SCRATCH)
+    given = copy_graph(evidence.given)
+    evidence.baseline = Baseline(given, given) if trained or evidence.pruned is not None else None
 
 
 def _wish(evidence: Evidence) -> tuple[SchemeWish, Told]:

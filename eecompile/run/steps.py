@@ -19,6 +19,7 @@ from eecompile.exits.choice import oversized
 from eecompile.exits.confidence_fits import fitted
 from eecompile.exits.recycling import Carried, carried_on, network_with
 from eecompile.exits.reliability import reliability
+from eecompile.quantization.kept_grids import NOTE as KEPT_NOTE
 from eecompile.run import provenance, summarize
 from eecompile.run.accelerator import is_file
 from eecompile.run.by_form import FLOAT
@@ -31,7 +32,7 @@ from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.run.quantizing import quantize
 from eecompile.run_files import directory, tables
 from eecompile.run_files.samples import write_samples
-from eecompile.training.recipe import FRESH, FROZEN, PTQ, SCRATCH, JointRecipe, Recipe
+from eecompile.training.recipe import FRESH, FROZEN, NONE, PTQ, SCRATCH, JointRecipe, Recipe
 from passes.exits.added_head import reading_on
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.exits.insert_exits import add_rival_heads
@@ -164,7 +165,8 @@ def answer(evidence: Evidence) -> None:
     if evidence.calibrated is not None:
         on_val, on_test = (replace(seen(evidence.calibrated, s, None), carried=carried) for s in (val, test))
         evidence.seen[PTQ] = on_val, on_test
-    evidence.seen[evidence.options.quantize] = evidence.val, evidence.lowered_test
+    if evidence.options.quantize != NONE:
+        evidence.seen[evidence.options.quantize] = evidence.val, evidence.lowered_test
 
 
 def _carried(evidence: Evidence, val: Answers) -> Carried:
@@ -225,6 +227,10 @@ def conclude(evidence: Evidence) -> None:
     """Put the figures of the files together; every accuracy is on test images."""
     options, tried, dataset = evidence.options, evidence.tried, evidence.dataset
     warnings = [*filter(None, (evidence.prepared.doubt, tried.warning)), *evidence.notes]
+    if options.quantize == NONE:
+        warnings.insert(0, provenance.in_float(evidence.prepared.target.title))
+    if evidence.prepared.kept:
+        warnings.append(KEPT_NOTE)
     if different := provenance.disagreement(evidence.agreement):
         warnings.append(f"early-exit files and flat model disagree: {different}")
     warnings += provenance.few_images(len(dataset.val), options.max_drop)

@@ -25,6 +25,7 @@ from eecompile.run_files.summary import (
     StaticResult,
     Summary,
 )
+from eecompile.training.recipe import NONE
 from passes.state import state_of
 from targets.evaluation.document import cost_json
 from targets.evaluation.intervals import ErrorBars
@@ -117,7 +118,7 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
         quantize=evidence.options.quantize,
         placement=evidence.options.placement,
         bits=dict(evidence.options.bits),
-        quantization=quantization_of(evidence),
+        quantization=None if evidence.options.quantize == NONE else quantization_of(evidence),
         exits=tuple(_exit_results(evidence, where, dynamic)),
         expected=Expected(
             **cost_json(expected, costs.error_bars),

@@ -8,7 +8,7 @@ from passes.errors import InputError
 
 FROZEN, JOINT, SCRATCH = "frozen", "joint", "scratch"
 TRAINERS = (FROZEN, JOINT, SCRATCH)
-PTQ, QAT = "ptq", "qat"
+PTQ, QAT, NONE = "ptq", "qat", "none"
 QUANTIZERS = (PTQ, QAT)
 AUTO, YES, NO = "auto", "yes", "no"
 ADAMW, SGD = "adamw", "sgd"

@@ -20,6 +20,7 @@ from eecompile.quantization.calibration import IMAGES
 from eecompile.quantization.calibration_names import LEAST_SQUARES, check_calibration
 from eecompile.quantization.equalization import Equalization
 from eecompile.quantization.kept_float import layers_of, nodes_of
+from eecompile.quantization.kept_grids import NOTE as KEPT_NOTE
 from eecompile.quantization.placements import MIXED
 from eecompile.quantization.post_training import PostTrained, integer_forms, post_train
 from eecompile.quantization.scheme_front import LabelledImages, SchemeSearch
@@ -29,7 +30,7 @@ from eecompile.quantization.sensitivity import LayerSensitivity, ranked, sensiti
 from eecompile.quantization.wishes import SchemeWish
 from eecompile.run.accelerator import open_target
 from eecompile.run.options import MAX_DROP, check_quantizer, check_seed
-from eecompile.run.prepare import prepare
+from eecompile.run.prepare import Prepared, prepare
 from eecompile.run_files import directory
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.training.recipe import PTQ, QAT, QUANTIZED
@@ -72,6 +73,7 @@ class QuantizeOptions:
     frontier: bool = False
     quantize: str = PTQ
     qat_epochs: int | None = None
+    requantize: bool = False
 
     def __post_init__(self) -> None:
         check_calibration(self.calibration)
@@ -199,6 +201,7 @@ class QuantizeResult:
             "keep_float": list(self.kept_float),
             "max_drop": options.max_drop,
             "quantize": options.quantize,
+            "requantize": options.requantize,
             "qat_epochs": options.qat_epochs,
             "exits": [asdict(item) for item in self.exits],
             "exits_calibrated": [asdict(item) for item in self.calibrated],
@@ -231,9 +234,11 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
     if options.quantize == QAT:
         import_torch()
     out = options.out or Path("runs") / f"{options.model.stem}-{target.title}-quantized"
-    prepared = prepare(options.model, target, options.objective, None, AUTO)
+    prepared = prepare(
+        options.model, target, options.objective, None, AUTO, requantize=options.requantize, keep=True
+    )
     graph = prepared.graph
-    _check(graph, options.model)
+    _check(options, prepared)
     progress(f"reading {options.data}")
     dataset, choice = open_data(graph, options.data, options.preprocess, options.seed, str(options.model))
     notes = [*([choice.warning] if choice.warning else []), *dataset.notes]
@@ -256,6 +261,8 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
         progress("accuracy on val and test")
         exits, together, told = job.accuracies(done)
         notes += told
+        if prepared.kept:
+            notes.append(KEPT_NOTE)
         if done.equalization is not None:
             notes.append(done.equalization.note)
         if kept:
@@ -273,14 +280,24 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
     return result
 
 
-def _check(graph: gs.Graph, model: Path) -> None:
-    if state_of(graph).symbolic:
-        raise InputError(f"{model} has no weights", "`eecompile cost` needs none")
-    if any(node.op in ("QuantizeLinear", "DynamicQuantizeLinear") for node in graph.nodes):
-        raise InputError(
-            f"{model} is quantized already",
-            "give the float network: it is quantized by the rules of the target",
-        )
+def _check(options: QuantizeOptions, prepared: Prepared) -> None:
+    """Refuse what cannot be quantized, and what would change integers that are kept."""
+    if state_of(prepared.graph).symbolic:
+        raise InputError(f"{options.model} has no weights", "`eecompile cost` needs none")
+    changes = {
+        "keep_float": bool(options.keep_float),
+        "placement": options.placement is not None,
+        "bits": bool(options.bits),
+        "frontier": options.frontier,
+        "quantize": options.quantize != PTQ,
+        "calibration": options.calibration != LEAST_SQUARES,
+    }
+    for name in changes if prepared.kept else ():
+        if changes[name]:
+            raise InputError(
+                f"{options.model} came quantized, and its integers are kept: with `{name}` they would not be",
+                f"leave `{name}` away, or say `requantize`",
+            )
 
 
 def _no_float_cores(kept: Sequence[str], target: Target) -> str:

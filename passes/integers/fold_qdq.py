@@ -33,7 +33,7 @@ class FoldQdq(Pass):
     1. DQ-Conv-Q becomes QLinearConv. A Relu or Clip in between becomes an integer Clip behind it,
        which is exact because quantization is monotone; a Clip of the integers behind the Q joins it.
     2. DQ-Gemm becomes MatMulInteger, an int32 bias Add, Cast and one scale; an activation and Q
-       behind it stay behind it.
+       behind it stay behind it. Where the logits of a file are integers, DQ-Gemm-Q stays as it is.
     3. DQ-move-Q with one grid on both sides (max pooling, views) works on the integers directly.
     4. What has no integer form in ONNX keeps its Q/DQ, and is declined with the reason. A Relu or Clip
        between it and its Q moves behind the Q as an integer Clip, so that runtimes see DQ-op-Q.
@@ -129,6 +129,8 @@ def _operands(node: gs.Node) -> list[_Grid] | str:
         return "its scales are neither per tensor nor per output channel"
     if data.dtype not in _BYTES or weight.dtype not in _BYTES:
         return "its operands are not 8-bit integers"
+    if data.dtype == np.int8 and weight.dtype == np.uint8:
+        return "onnxruntime multiplies int8 by int8 alone"
     if len(known) > 2:
         bias = known[2]
         expected = data.scale.reshape(()) * weight.scale
@@ -147,6 +149,10 @@ def _fold_conv(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
     result = _grid(_only_reader(last.outputs[0], ("QuantizeLinear",), graph.outputs))
     if result is None or not result.one_scale or result.dtype not in _BYTES:
         decline(graph, FoldQdq.name, node.name, _READ_AS_FLOAT)
+        return False
+    if result.dtype != operands[0].dtype:
+        reason = f"onnxruntime has no convolution from {operands[0].dtype} to {result.dtype}"
+        decline(graph, FoldQdq.name, node.name, reason)
         return False
     bounds = _bounds(activation, result)
     if bounds is None:
@@ -250,6 +256,10 @@ def _clip_bounds(clip: gs.Node) -> tuple[float, float] | None:
 def _fold_gemm(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
     operands = _operands(node)
     reason = operands if isinstance(operands, str) else _gemm_misfit(node, operands)
+    if not reason and _leaves_rounded(graph, node.outputs[0]):
+        reason = (
+            "its result leaves rounded: onnxruntime fuses DQ-Gemm-Q itself, and rounds otherwise than apart"
+        )
     if isinstance(operands, str) or reason:
         decline(graph, FoldQdq.name, node.name, reason)
         return False
@@ -278,6 +288,15 @@ def _fold_gemm(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
     _adopt(graph, node, gs.Node("Cast", cast, {"to": 1}, [current], [real]))
     _adopt(graph, node, gs.Node("Mul", product, {}, [real, factor], [output]))
     return True
+
+
+def _leaves_rounded(graph: gs.Graph, result: gs.Tensor) -> bool:
+    """Whether ``result`` is rounded and leaves the network: logits of a file that has them in integers."""
+    rounding = _only_reader(result, ("QuantizeLinear",), graph.outputs)
+    if rounding is None:
+        return False
+    widened = [reader.outputs[0] for reader in rounding.outputs[0].outputs if reader.outputs]
+    return any(tensor is output for tensor in widened for output in graph.outputs)
 
 
 def _gemm_misfit(node: gs.Node, operands: list[_Grid]) -> str:

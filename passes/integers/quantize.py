@@ -30,7 +30,8 @@ class Quantize(Pass):
     3. Biases become int32 on the grid input scale x weight scale, within the bits the core has for them.
     4. Tensors of operators that move values but compute none (max pooling, views) keep their
        producer's grid.
-    5. Logits stay float: they leave as accumulators times their scale.
+    5. Logits stay float: they leave as accumulators times their scale. Only those of a network that came
+       quantized may have a grid, which they keep.
     6. What runs in an analog array becomes chunks, conversions, their sum and its affine.
 
     Grids come from calibration (``state.grids``); a tensor without one is declined.
@@ -62,16 +63,11 @@ class Quantize(Pass):
                 analog.append(node)
             else:
                 _quantize_parameters(graph, names, node, stored)
-        outputs = {t.name for t in graph.outputs}
-        activations = [*graph.inputs, *(t for n in graph.nodes for t in n.outputs)]
-        for tensor in activations:
-            written_by_us = tensor.inputs and tensor.inputs[0].op == "DequantizeLinear"
-            if written_by_us or tensor.is_empty() or tensor.name in outputs:
-                continue
-            if tensor.name in grids:
-                _quantize_tensor(graph, names, tensor, grids[tensor.name])
-            elif not fused_away(tensor):
-                decline(graph, self.name, tensor.name, "calibration gave it no range")
+        for node in graph.nodes:
+            if node.op == "Clip" and (grid := grids.get(node.outputs[0].name)) is not None:
+                _leave_to_saturation(node, grid)
+        for tensor in [*graph.inputs, *(t for n in graph.nodes for t in n.outputs)]:
+            self._round(graph, names, tensor)
         for node in analog:
             weight = node.inputs[1]
             write_analog(graph, names, node, to_integers(weight.values, grids[weight.name]))
@@ -79,6 +75,19 @@ class Quantize(Pass):
         if changed:
             tidy(graph)
         return changed
+
+    def _round(self, graph: gs.Graph, names: Names, tensor: gs.Tensor) -> None:
+        """Put a tensor onto its grid, where it has one; says where it should."""
+        grid, writer = state_of(graph).grids.get(tensor.name), tensor.inputs[0].op if tensor.inputs else ""
+        if writer == "DequantizeLinear" or tensor.is_empty():  # written by us
+            return
+        if any(tensor is output for output in graph.outputs):
+            if grid is not None and writer and writer not in SAME_GRID:
+                _quantize_output(graph, names, tensor, grid)
+        elif grid is not None:
+            _quantize_tensor(graph, names, tensor, grid)
+        elif not fused_away(tensor):
+            decline(graph, self.name, tensor.name, "calibration gave it no range")
 
 
 def _is_quantized(graph: gs.Graph) -> bool:
@@ -96,6 +105,30 @@ def narrows(graph: gs.Graph, node: gs.Node) -> bool:
 def fused_away(tensor: gs.Tensor) -> bool:
     """A linear result that only its activation reads lives in the accumulator."""
     return len(tensor.outputs) == 1 and tensor.outputs[0].op in CLIPS
+
+
+def ends_of(grid: QuantGrid) -> tuple[np.float32, np.float32]:
+    """Return between which values a tensor on ``grid`` lies."""
+    ends = ((integer - grid.zero_point) * max(grid.scale) for integer in (grid.low, grid.high))
+    low, high = (np.float32(end) for end in ends)
+    return low, high
+
+
+def _leave_to_saturation(clip: gs.Node, grid: QuantGrid) -> None:
+    """Take a Clip out that does nothing but what rounding its result to ``grid`` does by itself.
+
+    Runtimes see DQ-op-Q then, as they do in the file of a quantizer that had left it out.
+    """
+    source, bounds = clip.inputs[0], clip.inputs[1:]
+    if len(bounds) != 2 or not all(isinstance(end, gs.Constant) for end in bounds):
+        return
+    if not source.inputs or not fused_away(source):
+        return
+    if all(np.array_equal(end.values, own) for end, own in zip(bounds, ends_of(grid), strict=True)):
+        writer, result = source.inputs[0], clip.outputs[0]
+        clip.inputs.clear()
+        clip.outputs.clear()
+        writer.outputs[next(i for i, tensor in enumerate(writer.outputs) if tensor is source)] = result
 
 
 def _scalars(names: Names, stem: str, grid: QuantGrid) -> tuple[gs.Constant, gs.Constant]:
@@ -227,6 +260,23 @@ def _quantize_tensor(graph: gs.Graph, names: Names, tensor: gs.Tensor, grid: Qua
         first = next(i for reader, i in readers if reader is node)
         slot = 0 if index == first else index
         node.inputs[index] = _dequantize(graph, names, node, integers, tensor, grid, slot)
+
+
+def _quantize_output(graph: gs.Graph, names: Names, output: gs.Tensor, grid: QuantGrid) -> None:
+    """Round what an output of the network holds; it keeps its name, and whoever reads it reads it rounded."""
+    writer = output.inputs[0]
+    slot = next(place for place, tensor in enumerate(writer.outputs) if tensor is output)
+    real = gs.Variable(names.fresh(f"{output.name}/real"), np.float32, list(output.shape))
+    writer.outputs[slot] = real
+    integers = gs.Variable(names.fresh(f"{output.name}_quantized"), np.dtype(grid.dtype), list(output.shape))
+    scale, zero = _scalars(names, output.name, grid)
+    _add(graph, "QuantizeLinear", names.fresh(f"{output.name}/quantize"), [real, scale, zero], integers)
+    widen = names.fresh(f"{output.name}/dequantize")
+    graph.nodes.append(gs.Node("DequantizeLinear", widen, {}, [integers, scale, zero], [output]))
+    state = state_of(graph)
+    state.origins[widen] = ()
+    if writer.name in state.layers:
+        state.layers[widen] = state.layers[writer.name]
 
 
 def _add(graph: gs.Graph, op: str, name: str, inputs: list[gs.Tensor], output: gs.Tensor) -> None:

@@ -31,6 +31,14 @@ class Scheme:
     requantization: Requantization = MULTIPLIED
     array: InMemoryArray | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that no node can have, where they are declared.
+
+        Raises:
+            ValueError: As `Precision` has it.
+        """
+        self.precision(weighted=True)
+
     def precision(self, weighted: bool) -> Precision:
         """Return the precision of a node that runs on such a core."""
         return Precision(

@@ -8,27 +8,34 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
+from passes.integers.file_grids import (
+    INTEGER_MOVES,
+    FileGrids,
+    clips_at_zero,
+    grid_of,
+    narrowing,
+    read_grids,
+    zeros_of,
+)
+from passes.integers.quantize import ends_of
 from passes.model.constants import is_symbolic
 from passes.model.graph import tidy
-from passes.operator_sets import QUANTIZATION, RESHAPES
+from passes.operator_sets import QUANTIZATION
 from passes.rewrite.names import Names
 from passes.state import set_origin, state_of
 
 Array = np.ndarray[Any, Any]
 
-# Results of these are below zero where nothing clips them; of others a grid from 0 on cuts nothing off.
-_SIGNED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "BatchNormalization"})
 _LINEAR = {"QLinearConv": "Conv", "QLinearMatMul": "MatMul"}
 _HINT = "export it from float again, or quantize it with constant scales (quantize_static)"
 _WHOLE = tuple(np.dtype(kind) for kind in (np.int8, np.uint8, np.int16, np.uint16))
-_MOVED = RESHAPES | {"MaxPool", "Transpose", "Identity"}
 _INTEGER = frozenset({"ConvInteger", "MatMulInteger"})
 
 
 def is_quantized(graph: gs.Graph) -> bool:
-    """Whether ``graph`` rounds or multiplies integers anywhere."""
+    """Whether ``graph`` rounds, widens or multiplies integers anywhere."""
     found = {node.op for node in graph.nodes}
-    return not found.isdisjoint(_INTEGER | _LINEAR.keys() | {"QuantizeLinear", "DynamicQuantizeLinear"})
+    return not found.isdisjoint(_INTEGER | _LINEAR.keys() | QUANTIZATION | {"DynamicQuantizeLinear"})
 
 
 def describe(graph: gs.Graph) -> str:
@@ -36,7 +43,7 @@ def describe(graph: gs.Graph) -> str:
     if any(node.op == "DynamicQuantizeLinear" for node in graph.nodes):
         return "dynamically, with scales found image by image"
     kinds: dict[str, None] = {}
-    centred = True
+    centred: bool | None = None
     for node in graph.nodes:
         place = {"QLinearConv": 3, "QLinearMatMul": 3, "DequantizeLinear": 0}.get(node.op)
         if place is not None and isinstance(node.inputs[place], gs.Constant):
@@ -46,22 +53,30 @@ def describe(graph: gs.Graph) -> str:
                 each = "channel" if several else "tensor"
                 kinds[f"{weight.values.dtype} weights with one scale per {each}"] = None
         zero = {"QuantizeLinear": 2, "QLinearConv": 7, "QLinearMatMul": 7}.get(node.op)
+        if zero is not None:
+            centred = centred is not False
         if zero is not None and len(node.inputs) > zero and isinstance(node.inputs[zero], gs.Constant):
             values = node.inputs[zero].values
             middle = 128 if values.dtype == np.uint8 else 0
-            centred &= bool((values == middle).all())
+            centred = bool(centred) and bool((values == middle).all())
+    if centred is None:
+        return ", ".join([*kinds, "activations in float"])
     return ", ".join([*kinds, "symmetric activations" if centred else "activations with zero points"])
 
 
-def to_float(graph: gs.Graph) -> None:
+def to_float(graph: gs.Graph) -> FileGrids:
     """Bring a quantized network into float, in place: integers of weights become the values they stand for.
 
     Activations are not rounded any more. Where the lowest integer of a grid stands for zero and what is
     written to it may be negative, the quantizer has dropped a Relu or Clip, as saturation does the same: a
-    Clip to the values of that grid takes its place.
+    Clip to the values of that grid takes its place. An input of integers that are widened at once takes the
+    values they stand for.
 
     Args:
         graph: As loaded, before passes that expect float.
+
+    Returns:
+        The grids it had, for :func:`passes.integers.file_grids.keep_grids`.
 
     Raises:
         InputError: Scales or zero points that are no constants or impossible, an axis that does not match,
@@ -80,7 +95,12 @@ def to_float(graph: gs.Graph) -> None:
     for node in list(graph.nodes):
         if node.op in QUANTIZATION:
             _check(node)
-    _check_moves(graph)
+    given = [entry for entry in graph.inputs if any(r.op == "DequantizeLinear" for r in entry.outputs)]
+    for integers in [*given, *(node.outputs[0] for node in graph.nodes if node.op == "QuantizeLinear")]:
+        _check_moves(graph, integers)
+    found = read_grids(graph)
+    for entry in given:
+        _retype(entry)
     for node in list(graph.nodes):
         if node.op == "QuantizeLinear":
             _release(names, node)
@@ -88,6 +108,7 @@ def to_float(graph: gs.Graph) -> None:
             _widen(names, node)
     state_of(graph).grids, state_of(graph).precisions = {}, {}
     tidy(graph)
+    return found
 
 
 def _split(graph: gs.Graph, names: Names, node: gs.Node) -> None:
@@ -133,7 +154,7 @@ def _check(node: gs.Node) -> None:
         raise InputError(f"{where} writes numbers that are neither 8 nor 16 bit integers", _HINT)
     if node.attrs.get("block_size", 0):
         raise InputError(f"{where} has a scale per block, which is not read", _HINT)
-    if _has_zero(node):
+    if len(node.inputs) > 2 and not node.inputs[2].is_empty():
         zero = _values(node, node.inputs[2], "zero point")
         if zero.size not in (1, scale.size):
             raise InputError(f"{where} has {scale.size} scales and {zero.size} zero points", _HINT)
@@ -144,51 +165,45 @@ def _check(node: gs.Node) -> None:
         raise InputError(f"{where} has {scale.size} scales along axis {axis} of a tensor {shape}", _HINT)
 
 
-def _check_moves(graph: gs.Graph) -> None:
-    """Refuse integers that are computed with: only moved, they are the same values in float."""
-    for node in graph.nodes:
-        if node.op != "QuantizeLinear":
-            continue
-        waiting = [node.outputs[0]]
-        while waiting:
-            tensor = waiting.pop()
-            for reader in tensor.outputs:
-                if reader.op in _MOVED:
-                    waiting += reader.outputs
-                elif reader.op != "DequantizeLinear":
-                    raise InputError(f"{reader.op} '{reader.name}' computes with integers of a grid", _HINT)
-            if any(tensor is output for output in graph.outputs):
-                raise InputError(f"the output '{tensor.name}' is integers of a grid", _HINT)
-
-
-def _has_zero(node: gs.Node) -> bool:
-    return len(node.inputs) > 2 and not node.inputs[2].is_empty()
+def _check_moves(graph: gs.Graph, integers: gs.Variable) -> None:
+    """Refuse integers that are computed with: only moved or clipped, they are the same values in float."""
+    waiting = [integers]
+    while waiting:
+        tensor = waiting.pop()
+        for reader in tensor.outputs:
+            clips = tensor is integers and integers.inputs and narrowing(tensor) is not None
+            if clips or reader.op in INTEGER_MOVES:
+                waiting += reader.outputs
+            elif reader.op != "DequantizeLinear":
+                raise InputError(f"{reader.op} '{reader.name}' computes with integers of a grid", _HINT)
+        if any(tensor is output for output in graph.outputs):
+            raise InputError(f"the output '{tensor.name}' is integers of a grid", _HINT)
 
 
 def _release(names: Names, node: gs.Node) -> None:
     """Turn a QuantizeLinear into what it does beside rounding: nothing, or a Clip from zero on."""
     source, integers = node.inputs[0], node.outputs[0]
-    bounds = np.iinfo(integers.dtype)  # held by _check
-    scale = np.max(node.inputs[1].values)
-    zero = int(np.max(node.inputs[2].values)) if _has_zero(node) else 0
-    producer = source.inputs[0].op if source.inputs else ""
+    clip = narrowing(integers)
+    grid = grid_of(node, None if clip is None else clip[1])
+    _retype(integers)
     node.op = "Identity"
     node.attrs.clear()
     node.inputs = [source]
-    if zero == bounds.min and producer in _SIGNED:
+    if clip is not None:
+        clip[0].op = "Identity"
+        clip[0].inputs = [integers]
+    if clips_at_zero(node, grid):
         node.op = "Clip"
-        ends = (0.0, float(scale) * (int(bounds.max) - zero))
-        sides = zip(("lowest", "highest"), ends, strict=True)
-        clips = [gs.Constant(names.fresh(f"{integers.name}_{s}"), np.array(v, np.float32)) for s, v in sides]
+        sides = zip(("lowest", "highest"), ends_of(grid), strict=True)
+        clips = [gs.Constant(names.fresh(f"{integers.name}_{s}"), np.array(v)) for s, v in sides]
         node.inputs = [source, *clips]
-    _retype(integers)
 
 
 def _retype(tensor: gs.Variable) -> None:
     """Give what only moves integers the type of the values they stand for."""
     tensor.dtype = np.dtype(np.float32)
     for reader in tensor.outputs:
-        if reader.op in _MOVED:
+        if reader.op in INTEGER_MOVES | {"Clip"}:
             for output in reader.outputs:
                 _retype(output)
 
@@ -201,13 +216,12 @@ def _widen(names: Names, node: gs.Node) -> None:
         node.attrs.clear()
         node.inputs = [integers]
         return
-    scale = node.inputs[1].values
-    zero = node.inputs[2].values if _has_zero(node) else np.zeros((), np.int32)
+    scale, zero = node.inputs[1].values, zeros_of(node)
     along = [1] * integers.values.ndim
     if scale.size > 1:
         along[int(node.attrs.get("axis", 1))] = -1
     factors = scale.reshape(along) if scale.size > 1 else scale.reshape(())
-    shift = zero.astype(np.float64).reshape(along) if zero.size > 1 else float(zero.reshape(()))
+    shift = zero.astype(np.float64).reshape(along) if zero.size > 1 else float(zero[0])
     wide = (integers.values.astype(np.float64) - shift) * factors.astype(np.float64)
     constant = gs.Constant(names.fresh(f"{output.name}_values"), wide.astype(np.float32))
     node.op = "Identity"

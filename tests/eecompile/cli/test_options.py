@@ -185,11 +185,12 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
     (
         "quantize",
         "-t gap9 -d digits -o out --objective energy --preprocess raw --seed 3 --calibration minmax "
-        "--keep-float auto --max-drop 0.5 --bits conv_0=4 --placement auto --frontier",
+        "--keep-float auto --max-drop 0.5 --bits conv_0=4 --placement auto --frontier --requantize",
         {
             "target": "gap9", "data": "digits", "out": Path("out"), "objective": "energy",
             "preprocess": "raw", "seed": 3, "calibration": "minmax", "keep_float": "auto", "max_drop": 0.5,
             "bits": {"conv_0": 4}, "placement": "auto", "frontier": True,
+            "requantize": True,
         },
     ),
     ("cost", "", {"target": "diana", "fusion": True, "locality": None, "speculate": False, "ratios": None}),

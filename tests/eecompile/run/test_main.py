@@ -345,13 +345,20 @@ def test_stages_are_refused_as_input(run: Run, tmp_path: Path, name: str) -> Non
     assert "Not found out" in call("inspect", run.out / name)
 
 
-@pytest.mark.parametrize("name", ["model.quant.onnx", "model.lowered.onnx", "model.dynamic.onnx"])
-def test_quantized_files_are_refused_with_data(run: Run, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("model.lowered.onnx", "multiplies integers without naming their scales"),
+        ("model.dynamic.onnx", "multiplies integers"),
+    ],
+)
+def test_integers_without_grids_are_refused_with_data(
+    run: Run, tmp_path: Path, name: str, reason: str
+) -> None:
     options = ["--data", "digits", "--out", tmp_path / "out"]
     result = CliRunner().invoke(cli.app, ["run", str(run.out / name), *map(str, options)])
     assert result.exit_code == 2
-    assert f"{name} is quantized already: " in result.stderr
-    assert "give the float network, or say --requantize" in result.stderr
+    assert f"{name} is quantized already, " in result.stderr and reason in result.stderr
     assert not list(tmp_path.iterdir())
 
 

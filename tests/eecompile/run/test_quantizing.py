@@ -274,3 +274,28 @@ def test_a_wish_that_cannot_be_met_ends_before_any_training(
     monkeypatch.setattr(steps, "Recipe", None)
     with pytest.raises(InputError, match="ne16 has 2, 3, 4, 5, 6, 7, 8 bits"):
         run(files, "out", target="gap9", bits={"head": 12})
+
+
+@pytest.mark.parametrize("trainer", ["frozen", "joint"])
+def test_without_integers_accuracy_is_that_of_float_and_costs_are_those_of_integers(
+    files: Path, trainer: str
+) -> None:
+    found = run(files, "float", quantize="none", train=trainer, epochs=1)
+    summary = found.summary
+    assert summary.quantize == "none" and summary.quantization is None
+    assert [e.accuracy_quant for e in summary.exits] == [e.accuracy_float for e in summary.exits]
+    assert summary.static.accuracy_quant == summary.static.accuracy_float
+    expected = api.cost(files / "net.onnx").total.latency_cycles
+    assert summary.static.latency_cycles == pytest.approx(expected, rel=0.01), "in integers, as `cost` has it"
+    assert "nothing is quantized" in summary.warnings[0] and "No core of diana" in summary.warnings[0]
+    rounding = {"QuantizeLinear", "QLinearConv"}
+    ops = {node.op_type for node in onnx.load(files / "float" / "model.lowered.onnx").graph.node}
+    assert found.passed and not ops & rounding
+
+
+@pytest.mark.parametrize(
+    "option", [{"placement": "analog"}, {"bits": {"head": 4}}, {"calibration": "minmax"}, {"qat_epochs": 2}]
+)
+def test_what_says_which_integers_is_refused_without_any(option: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"`{next(iter(option))}`"):
+        RunOptions(Path("net.onnx"), quantize="none", **option)

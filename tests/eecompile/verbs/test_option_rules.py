@@ -38,7 +38,7 @@ ALWAYS = {
     },
     "quantize": {
         "target", "data", "out", "objective", "preprocess", "seed", "calibration", "keep_float",
-        "placement", "bits", "frontier", "quantize", "qat_epochs", "as_json",
+        "placement", "bits", "frontier", "quantize", "qat_epochs", "requantize", "as_json",
     },
     "report": {"out", "as_json"},
     "export": {"c", "out", "as_json"},

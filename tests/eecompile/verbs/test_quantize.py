@@ -169,11 +169,9 @@ def test_what_cannot_be_is_refused(files: Path, options: dict[str, Any], message
     assert not (files / "refused").exists()
 
 
-def test_networks_that_are_integers_already_and_no_images_are_refused(
-    files: Path, plain: QuantizeResult
-) -> None:
-    with pytest.raises(InputError, match="is quantized already"):
-        api.quantize(plain.out / "model.quant.onnx", str(files / "images.npz"), out=files / "refused")
+def test_integers_without_grids_and_no_images_are_refused(files: Path, plain: QuantizeResult) -> None:
+    with pytest.raises(InputError, match=r"is quantized already, .* without naming their scales"):
+        api.quantize(plain.out / "model.lowered.onnx", str(files / "images.npz"), out=files / "refused")
     with pytest.raises(InputError, match="`data` is missing"):
         api.quantize(files / "net.onnx")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from passes.errors import InputError
@@ -15,6 +17,13 @@ def test_levels_fit_their_bits(name: str) -> None:
     for levels in (found.weights, found.activations):
         assert (levels.high - levels.low).bit_length() <= levels.bits
         assert levels.low < 0 < levels.high
+
+
+def test_weights_with_zero_points_of_their_own_are_refused_where_they_are_declared() -> None:
+    usual = SCHEMES["uint8-channel"]
+    with pytest.raises(ValueError, match="weights have the zero point 0"):
+        replace(usual, weights=replace(usual.weights, symmetric=False))
+    assert not usual.activations.symmetric, "activations may"
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMES))

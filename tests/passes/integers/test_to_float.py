@@ -122,6 +122,8 @@ def test_scales_that_are_computed_are_refused() -> None:
          "int8 weights with one scale per tensor, symmetric activations"),
         (QOPERATOR, f"{PER_CHANNEL}, {BIAS}", "int8 weights with one scale per channel, activations with"),
         (DYNAMIC, PER_TENSOR, "dynamically"),
+        ("w = DequantizeLinear<axis=0>(k, ks, kz) c = Conv(x, w) y = MaxPool<kernel_shape=[2,2]>(c)",
+         PER_CHANNEL, "int8 weights with one scale per channel, activations in float"),
     ],
 )  # fmt: skip
 def test_how_it_is_quantized_is_told(body: str, constants: str, words: str) -> None:
