@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import math
 
-from passes.integers.program import FullyConnected, IntegerProgram, View
+from passes.integers.program import ChannelPart, FullyConnected, IntegerProgram, View
 
 
 def is_alias(operation: object) -> bool:
     """Return whether an operation leaves all integers where they are."""
-    return isinstance(operation, View) and not operation.axes
+    return isinstance(operation, ChannelPart) or (isinstance(operation, View) and not operation.axes)
+
+
+def offsets(program: IntegerProgram) -> dict[str, int]:
+    """Return where tensors that are parts of their owner begin in it, in bytes; others are left out."""
+    found: dict[str, int] = {}
+    for op in program.operations:
+        begin = 0
+        if isinstance(op, ChannelPart):
+            begin = op.begin * math.prod(program.shapes[op.reads[0]][2:])
+        if is_alias(op) and (begin or op.reads[0] in found):
+            found[op.writes] = begin + found.get(op.reads[0], 0)
+    return found
 
 
 def owners(program: IntegerProgram) -> dict[str, str]:

@@ -83,9 +83,12 @@ class Constants:
             InputError: A rescaling that the core or 64 bits cannot do.
         """
         divisors: list[int] = []
+        quotient, power = 0, 0
         if rounding == ONNXRUNTIME:
             kind, found = "EMULATED", [parts(f) for f in rule.factors]
-            multipliers, shifts = [m for m, _ in found], [-e for _, e in found]
+            if rule.divisor is not None:
+                quotient, power = parts(rule.divisor)
+            multipliers, shifts = [m for m, _ in found], [power - e for _, e in found]
         else:
             kind = ROUNDING_NAMES[rule.requantization.rounding]
             multipliers, divisors = fixed_point(name, rule.ratios, rule.requantization)
@@ -99,7 +102,7 @@ class Constants:
         else:
             exact = self.array(f"{stem}_divisors", "int64_t", 8, divisors)
         count, bounds = len(multipliers), f"{rule.zero}, {rule.low}, {rule.high}"
-        return f"{{{kind}, {count}, {held}, {places}, {exact}, {bounds}}}"
+        return f"{{{kind}, {count}, {held}, {places}, {exact}, {quotient}, {bounds}}}"
 
     def addition(self, stem: str, op: Addition, size: int, rounding: str) -> str:
         """Return the initializer of an ``addition_t`` of ``size`` sums; else as :meth:`rescale`."""

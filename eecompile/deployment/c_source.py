@@ -10,21 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from eecompile.deployment.c_arena import arena, is_alias, owners
+from eecompile.deployment.c_arena import arena, is_alias, offsets, owners
 from eecompile.deployment.c_constants import Constants, comment, floating
 from passes.confidence import MARGIN, MAX_SOFTMAX
 from passes.errors import InputError
 from passes.integers.program import (
     Addition,
+    Affine,
     Average,
+    Concatenation,
     Convolution,
     FullyConnected,
     IntegerExit,
     IntegerProgram,
     Maximum,
     Operation,
+    Rescale,
     View,
+    WindowAverage,
 )
+from passes.integers.rescaling import concatenation_tables, window_tables
 from passes.number_formats import EXACT_ROUNDINGS
 
 FIXED = ("kernels.h", "kernels.c", "main.c")
@@ -40,11 +45,13 @@ class CSource:
         files: Name -> text; all of them are compiled together.
         constant_bytes: Weights, biases and numbers of rescaling.
         buffer_bytes: Static buffers: tensors that share one, and the logits.
+        logits: Names of the buffers of logits in ``network.c``, one per exit.
     """
 
     files: dict[str, str]
     constant_bytes: int
     buffer_bytes: int
+    logits: tuple[str, ...]
 
 
 def c_source(program: IntegerProgram, rounding: str, origin: str) -> CSource:
@@ -74,7 +81,7 @@ class _Writer:
     def __init__(self, program: IntegerProgram, rounding: str, origin: str) -> None:
         self.program, self.rounding, self.origin = program, rounding, origin
         self.constants = Constants()
-        self.owner = owners(program)
+        self.owner, self.offsets = owners(program), offsets(program)
         self.places, self.size = arena(program)
         self.sums: dict[str, str] = {}  # tensor of logits -> its buffer
         self.declared: list[str] = []
@@ -92,7 +99,8 @@ class _Writer:
         files["network.c"] = self._network(body)
         files["weights.h"], files["weights.c"] = self.constants.header(), self.constants.source()
         buffers = self.size + sum(4 * math.prod(program.shapes[name]) for name in self.sums)
-        return CSource(files, self.constants.size, buffers)
+        logits = tuple(self.sums[item.logits] for item in program.exits)
+        return CSource(files, self.constants.size, buffers, logits)
 
     # Operations
 
@@ -100,8 +108,7 @@ class _Writer:
         """Declare an operation; return its call, empty for a view."""
         if is_alias(op):
             return ""
-        rescale = getattr(op, "rescale", None)
-        if rescale is not None:
+        for rescale in _rescales(op):
             _check_bytes(op.name, rescale.low, rescale.high)
         writers: dict[type[Operation], Callable[[str, Any], tuple[str, str, str]]] = {
             Convolution: self._convolution,
@@ -110,18 +117,26 @@ class _Writer:
             Average: self._average,
             Maximum: self._maximum,
             View: self._transposition,
+            WindowAverage: self._window_average,
+            Affine: self._affine,
+            Concatenation: self._concatenation,
         }
         stem = f"op_{number}"
         call, kind, values = writers[type(op)](stem, op)
         self.declared.append(f"/* {comment(op.name)} */\nstatic const {kind} {stem} = {values};")
         reads = ", ".join(self._pointer(name) for name in op.reads)
+        if isinstance(op, Affine | Concatenation):
+            reads = f"(const uint8_t *const[]){{{reads}}}"
         return f"    {call}, {reads}, {self._pointer(op.writes)});"
 
     def _pointer(self, tensor: str) -> str:
         if tensor in self.sums:
             return self.sums[tensor]
         owner = self.owner[tensor]
-        return "input" if owner == self.program.source else f"arena + {self.places[owner]}"
+        begin = self.offsets.get(tensor, 0)
+        if owner != self.program.source:
+            return f"arena + {self.places[owner] + begin}"
+        return f"input + {begin}" if begin else "input"
 
     def _shape(self, tensor: str) -> tuple[int, ...]:
         return self.program.shapes[tensor]
@@ -172,6 +187,35 @@ class _Writer:
             f"{{{channels}, {math.prod(spatial)}, {op.zero}, {rescale}}}",
         )
 
+    def _window_average(self, stem: str, op: WindowAverage) -> tuple[str, str, str]:
+        rows = []
+        for count, values in window_tables(op, self.rounding).items():
+            rows.append(f"{{{count}, {self.constants.array(f'{stem}_of_{count}', 'uint8_t', 1, values)}}}")
+        tables = f"static const window_table_t {stem}_tables[{len(rows)}] = {_list(rows)};"
+        self.declared.append(tables)
+        numbers = f"{self._shape(op.reads[0])[1]}, {op.zero}, {int(op.padding_counts)}, {stem}_tables"
+        return (
+            f"average_windows(&{stem}",
+            "window_average_t",
+            f"{{{self._window(op, op.kernel)}, {numbers}}}",
+        )
+
+    def _affine(self, stem: str, op: Affine) -> tuple[str, str, str]:
+        channels, *spatial = self._shape(op.writes)[1:]
+        multipliers = self.constants.array(f"{stem}_scales", "int32_t", 4, op.multipliers)
+        shifts = self.constants.array(f"{stem}_offsets", "int32_t", 4, op.offsets)
+        rescale = self.constants.rescale(stem, op.name, op.rescale, self.rounding)
+        sizes = f"{len(op.reads)}, {channels}, {math.prod(spatial)}, {op.zero}"
+        return f"transform(&{stem}", "affine_t", f"{{{sizes}, {multipliers}, {shifts}, {rescale}}}"
+
+    def _concatenation(self, stem: str, op: Concatenation) -> tuple[str, str, str]:
+        sizes = [math.prod(self._shape(name)[op.axis :]) for name in op.reads]
+        tables = np.concatenate(concatenation_tables(op, self.rounding))
+        held = self.constants.array(f"{stem}_sizes", "int32_t", 4, sizes)
+        values = self.constants.array(f"{stem}_tables", "uint8_t", 1, tables)
+        outer = math.prod(self._shape(op.writes)[: op.axis])
+        return f"concatenate(&{stem}", "concatenation_t", f"{{{len(sizes)}, {outer}, {held}, {values}}}"
+
     def _maximum(self, stem: str, op: Maximum) -> tuple[str, str, str]:
         values = f"{{{self._window(op, op.kernel)}, {self._shape(op.reads[0])[1]}}}"
         return f"maximum(&{stem}", "maximum_t", values
@@ -186,7 +230,7 @@ class _Writer:
         values = f"{{{math.prod(shape)}, {sizes}, {_list([*[0] * missing, *steps])}}}"
         return f"transpose(&{stem}", "transposition_t", values
 
-    def _window(self, op: Convolution | Maximum, kernel: Sequence[int]) -> str:
+    def _window(self, op: Convolution | Maximum | WindowAverage, kernel: Sequence[int]) -> str:
         """Return the initializer of a ``window_t``; one spatial axis is a row."""
         if len(kernel) > 2:
             raise _refuse(op.name, f"it has {len(kernel)} spatial axes")
@@ -211,9 +255,17 @@ class _Writer:
         stem, values = f"exit_{number}", ", ".join(floating(s) for s in scales)
         margin = int(item.confidence.name == MARGIN.name)
         temperature = floating(getattr(item.confidence, "temperature"))  # noqa: B009 - of both rules
+        taken, recycled = "", "NULL, NULL, 0.0f"
+        if item.recycled is not None:
+            other = np.broadcast_to(np.asarray(item.recycled.scales, np.float32).reshape(-1), (classes,))
+            texts = ", ".join(floating(s) for s in other)
+            taken = f"static const float {stem}_taken[{classes}] = {{{texts}}};\n"
+            weight = floating(item.recycled.weight)
+            recycled = f"{self.sums[item.recycled.logits]}, {stem}_taken, {weight}"
         self.declared.append(
             f"/* {comment(item.name)} */\nstatic const float {stem}_scales[{classes}] = {{{values}}};\n"
-            f"static const exit_t {stem} = {{{classes}, {stem}_scales, {temperature}, {margin}}};"
+            f"{taken}static const exit_t {stem} = "
+            f"{{{classes}, {stem}_scales, {temperature}, {margin}, {recycled}}};"
         )
         call = f"    *label = answer(&{stem}, {self.sums[item.logits]}, logits, confidence);"
         if final:
@@ -270,6 +322,9 @@ typedef struct {{
     const float *scales; /* of the logits */
     float temperature;
     int margin; /* the confidence is the largest probability less the second, not the largest */
+    const int32_t *taken; /* sums of an exit before, whose logits are added; NULL: none are */
+    const float *taken_scales;
+    float weight;
 }} exit_t;
 
 const int network_classes[NETWORK_EXITS] = {{{classes}}};
@@ -282,6 +337,11 @@ static int answer(const exit_t *rule, const int32_t *sums, int32_t *logits, floa
     for (k = 0; k < rule->classes; k++) {{
         logits[k] = sums[k];
         values[k] = (float)sums[k] * rule->scales[k];
+        if (rule->taken != NULL) {{
+            float other = (float)rule->taken[k] * rule->taken_scales[k];
+            other = other * rule->weight;
+            values[k] = values[k] + other;
+        }}
         label = values[k] > values[label] ? k : label;
     }}
     largest = values[label] / rule->temperature;
@@ -309,7 +369,16 @@ int network_run(const uint8_t *input, int32_t *logits, float *confidence, int *l
 """
 
 
-def _list(values: Sequence[int]) -> str:
+def _rescales(op: Operation) -> Sequence[Rescale]:
+    if isinstance(op, WindowAverage):
+        return tuple(op.rescales.values())
+    if isinstance(op, Concatenation):
+        return op.rescales
+    found = getattr(op, "rescale", None)
+    return () if found is None else (found,)
+
+
+def _list(values: Sequence[int] | Sequence[str]) -> str:
     return f"{{{', '.join(map(str, values))}}}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,14 +11,19 @@ import numpy as np
 
 from passes.integers.program import (
     Addition,
+    Affine,
     Average,
+    ChannelPart,
+    Concatenation,
     Convolution,
     FullyConnected,
+    IntegerExit,
     IntegerProgram,
     Maximum,
     Operation,
     Rescale,
     View,
+    WindowAverage,
 )
 from passes.integers.rescaling import (
     addition_tables,
@@ -25,9 +31,11 @@ from passes.integers.rescaling import (
     as_target,
     bounded,
     common_divisor,
+    concatenation_tables,
     divided,
     to_integers,
     to_significand,
+    window_tables,
 )
 from passes.number_formats import EXACT_ROUNDINGS, ONNXRUNTIME
 
@@ -58,9 +66,15 @@ def interpret(program: IntegerProgram, inputs: Array, rounding: str = ONNXRUNTIM
 
 def logits(program: IntegerProgram, tensors: dict[str, Array]) -> list[Array]:
     """Return the logits of each exit, float32 [N, classes]: the only floats, behind all integers."""
-    return [
-        (tensors[item.logits].astype(np.float32) * item.scales).astype(np.float32) for item in program.exits
-    ]
+    return [_answer(item, tensors) for item in program.exits]
+
+
+def _answer(item: IntegerExit, tensors: dict[str, Array]) -> Array:
+    found: Array = tensors[item.logits].astype(np.float32) * item.scales
+    if item.recycled is not None:
+        other = item.recycled
+        found = found + (tensors[other.logits].astype(np.float32) * other.scales) * other.weight
+    return found.astype(np.float32)
 
 
 def _rescaled(operation: Operation, sums: Array, rescale: Rescale, rounding: str) -> Array:
@@ -71,37 +85,33 @@ def _rescaled(operation: Operation, sums: Array, rescale: Rescale, rounding: str
 
 
 def _convolve(op: Convolution, read: list[Array], rounding: str) -> Array:
-    data = np.pad(read[0] - op.zero, [(0, 0), (0, 0), *op.pads])
+    """Add up products in float64.
+
+    numpy has no fast product of integers. All products and sums here are whole numbers below 2^53, so that
+    float64 rounds nothing.
+    """
+    data = np.pad((read[0] - op.zero).astype(np.float64), [(0, 0), (0, 0), *op.pads])
     count, kernel = len(data), op.weights.shape[2:]
     sizes = _sizes(data.shape[2:], kernel, op.strides, op.dilations)
     per_group = len(op.weights) // op.groups
     channels = op.weights.shape[1]
-    sums = np.zeros((count, op.groups, per_group, *sizes), np.int64)
-    weights = op.weights.reshape(op.groups, per_group, channels, *kernel)
+    wide = np.zeros((count, op.groups, per_group, math.prod(sizes)))
+    weights = op.weights.reshape(op.groups, per_group, channels, *kernel).astype(np.float64)
     for place in itertools.product(*map(range, kernel)):
         window = _window(data, place, sizes, op.strides, op.dilations)
-        window = window.reshape(count, op.groups, channels, -1)
         index: Any = (slice(None), slice(None), slice(None), *place)
-        part = _matmul(weights[index], window)
-        sums += part.reshape(sums.shape)
-    sums = sums.reshape(count, len(op.weights), *sizes)
+        wide += np.matmul(weights[index], window.reshape(count, op.groups, channels, -1))
+    sums = wide.astype(np.int64).reshape(count, len(op.weights), *sizes)
     sums += op.bias.reshape(-1, *([1] * len(sizes)))
     return _rescaled(op, sums, op.rescale, rounding)
 
 
-def _matmul(weights: Array, data: Array) -> Array:
-    """Return the integer product; each sum of 8-bit products fits into the 53 bits of a float64.
-
-    numpy has no fast product of integers. In float64 all products and partial sums here are whole numbers
-    below 2^53, so that nothing is ever rounded.
-    """
-    return np.matmul(weights.astype(np.float64), data.astype(np.float64)).astype(np.int64)  # type: ignore[no-any-return]
-
-
 def _product(op: FullyConnected, read: list[Array], rounding: str) -> Array:
-    sums = _matmul(read[0] - op.zero, op.weights.T) + op.bias
+    wide = np.matmul((read[0] - op.zero).astype(np.float64), op.weights.T.astype(np.float64))
+    sums = wide.astype(np.int64) + op.bias
     if op.rescale is None:
-        return (sums + 2**31) % 2**32 - 2**31
+        wrapped: Array = (sums + 2**31) % 2**32 - 2**31
+        return wrapped
     return _rescaled(op, sums, op.rescale, rounding)
 
 
@@ -109,8 +119,8 @@ def _add(op: Addition, read: list[Array], rounding: str) -> Array:
     a, b = read
     rule = op.rescale
     if rounding == ONNXRUNTIME:
-        step, table, power = addition_tables(op.name, op.zeros, rule)
-        total = to_significand(a * step + table[b])
+        step, table, power = addition_tables(op.name, op.zeros, rule, op.lowest)
+        total = to_significand(a * step + table[b - op.lowest])
         found: Array = np.clip(to_integers(total, np.array(power)), rule.low, rule.high)
         return found
     multipliers, divisor = common_divisor(op.name, rule.ratios, rule.requantization)
@@ -122,6 +132,41 @@ def _average(op: Average, read: list[Array], rounding: str) -> Array:
     data = read[0] - op.zero
     sums = data.sum(axis=tuple(range(2, data.ndim)), keepdims=True)
     return _rescaled(op, sums, op.rescale, rounding)
+
+
+def _average_windows(op: WindowAverage, read: list[Array], rounding: str) -> Array:
+    data = np.pad(read[0] - op.zero, [(0, 0), (0, 0), *op.pads])
+    there = np.ones(read[0].shape[2:], np.int64)
+    there = np.pad(there, op.pads, constant_values=int(op.padding_counts))[None, None]
+    sizes = _sizes(data.shape[2:], op.kernel, op.strides, op.dilations)
+    places = list(itertools.product(*map(range, op.kernel)))
+    sums, counts = (
+        np.add.reduce([_window(values, place, sizes, op.strides, op.dilations) for place in places])
+        for values in (data, there)
+    )
+    counts = np.broadcast_to(counts, sums.shape)
+    found: Array = np.zeros(sums.shape, np.int64)
+    for count, table in window_tables(op, rounding).items():
+        chosen = counts == count
+        found[chosen] = table[sums[chosen] + 255 * count]
+    return found
+
+
+def _affine(op: Affine, read: list[Array], rounding: str) -> Array:
+    sums = np.sum(read, axis=0) - len(read) * op.zero
+    shape = (-1, *[1] * (sums.ndim - 2))
+    return _rescaled(
+        op, sums * op.multipliers.reshape(shape) + op.offsets.reshape(shape), op.rescale, rounding
+    )
+
+
+def _concatenate(op: Concatenation, read: list[Array], rounding: str) -> Array:
+    tables = concatenation_tables(op, rounding)
+    return np.concatenate([t[data - op.lowest] for t, data in zip(tables, read, strict=True)], op.axis)
+
+
+def _part(op: ChannelPart, read: list[Array], rounding: str) -> Array:  # noqa: ARG001
+    return read[0][:, op.begin : op.begin + op.channels]
 
 
 def _largest(op: Maximum, read: list[Array], rounding: str) -> Array:  # noqa: ARG001
@@ -164,4 +209,8 @@ _RUN: dict[type[Operation], Callable[[Any, list[Array], str], Array]] = {
     Average: _average,
     Maximum: _largest,
     View: _view,
+    WindowAverage: _average_windows,
+    Affine: _affine,
+    Concatenation: _concatenate,
+    ChannelPart: _part,
 }

@@ -26,6 +26,7 @@ class Rescale:
         low: Smallest integer written.
         high: Largest integer written.
         requantization: What the core does instead.
+        divisor: What onnxruntime divides its product by, rounding once more; ``None`` if it only multiplies.
     """
 
     factors: Array
@@ -34,6 +35,7 @@ class Rescale:
     low: int
     high: int
     requantization: Requantization
+    divisor: np.float32 | None = None
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,13 @@ class FullyConnected(Operation):
 class Addition(Operation):
     """The sum of two tensors, each counted from its zero point and times its own ratio.
 
-    ``factors`` are onnxruntime's, one per tensor; ``rescale.ratios`` are exact, likewise.
+    ``factors`` are onnxruntime's, one per tensor; ``rescale.ratios`` are exact, likewise. ``lowest`` is the
+    smallest integer that the type of both can hold.
     """
 
     zeros: tuple[int, int]
     rescale: Rescale
+    lowest: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,67 @@ class Average(Operation):
 
     zero: int
     rescale: Rescale
+
+
+@dataclass(frozen=True)
+class WindowAverage(Operation):
+    """The sum of each window of ``reads - zero``, over as many positions as count.
+
+    Attributes:
+        padding_counts: What is padded counts as positions; else it does not.
+        rescales: Per number of positions that occurs, how sums become integers.
+        tables: Likewise what onnxruntime makes of each sum from ``-255 * positions`` to ``255 * positions``.
+    """
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+    zero: int
+    padding_counts: bool
+    rescales: dict[int, Rescale]
+    tables: dict[int, Array]
+
+
+@dataclass(frozen=True)
+class Affine(Operation):
+    """Conversions of an analog array, counted from ``zero`` and added up, times m plus b per channel.
+
+    Attributes:
+        multipliers: m per channel.
+        offsets: b per channel.
+    """
+
+    zero: int
+    multipliers: Array
+    offsets: Array
+    rescale: Rescale
+
+
+@dataclass(frozen=True)
+class Concatenation(Operation):
+    """Tensors behind each other along ``axis``, each brought from its grid onto the one written.
+
+    Attributes:
+        lowest: Smallest integer that the type of all can hold.
+        zeros: Zero point per tensor.
+        rescales: Per tensor, how what is counted from its zero point becomes integers.
+        tables: Per tensor, what onnxruntime makes of each of the 256 integers from ``lowest`` on.
+    """
+
+    axis: int
+    lowest: int
+    zeros: tuple[int, ...]
+    rescales: tuple[Rescale, ...]
+    tables: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class ChannelPart(Operation):
+    """As many ``channels`` as it says, from ``begin`` on."""
+
+    begin: int
+    channels: int
 
 
 @dataclass(frozen=True)
@@ -112,6 +177,21 @@ class View(Operation):
 
 
 @dataclass(frozen=True)
+class Recycled:
+    """What an exit adds to its logits: those of an exit before it, weighted.
+
+    Attributes:
+        logits: Tensor of the int32 sums of that exit.
+        scales: float32 [1] or one per class, of those sums.
+        weight: float32; what is added is sum times scale, rounded, times this.
+    """
+
+    logits: str
+    scales: Array
+    weight: np.float32
+
+
+@dataclass(frozen=True)
 class IntegerExit:
     """One exit: which sums are its logits, and how it decides.
 
@@ -121,6 +201,7 @@ class IntegerExit:
         scales: float32 [1] or one per class: logits are sums times these.
         threshold: An input leaves from this confidence on; ``None`` at the final exit.
         confidence: Its rule.
+        recycled: What is added to its logits; ``None`` where nothing is.
     """
 
     name: str
@@ -128,6 +209,7 @@ class IntegerExit:
     scales: Array
     threshold: float | None
     confidence: ConfidenceRule
+    recycled: Recycled | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +250,8 @@ class IntegerProgram:
         return [op for op in self._needed(number) if op.writes not in done]
 
     def _needed(self, number: int) -> list[Operation]:
-        wanted, kept = {self.exits[number].logits}, []
+        item, kept = self.exits[number], []
+        wanted = {item.logits} if item.recycled is None else {item.logits, item.recycled.logits}
         for op in reversed(self.operations):
             if op.writes in wanted:
                 wanted.update(op.reads)

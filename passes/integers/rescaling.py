@@ -3,7 +3,8 @@
 `float32` numbers are integers times a power of two here. onnxruntime (MLAS) multiplies the sum, rounded to
 float32, by a float32 and rounds the product to float32, then to an integer, half to even each time. Found by
 experiment on x86 (AVX2 and AVX-512): QLinearConv, QGemm and QLinearGlobalAveragePool by that, QLinearAdd by
-two fused multiply-adds: fma(a, ratio_a, fma(b, ratio_b, rest)).
+two fused multiply-adds: fma(a, ratio_a, fma(b, ratio_b, rest)). Products that `fold-qdq` writes as
+MatMulInteger are multiplied by a float32, rounded, and divided by another.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from passes.errors import InputError
-from passes.integers.program import Rescale
-from passes.number_formats import DOWN, HALF_AWAY, HALF_EVEN, HALF_UP, Requantization
+from passes.integers.program import Concatenation, Rescale, WindowAverage
+from passes.number_formats import DOWN, HALF_AWAY, HALF_EVEN, HALF_UP, ONNXRUNTIME, Requantization
 
 Array = np.ndarray[Any, Any]
 SIGNIFICAND = 24
@@ -34,6 +35,8 @@ def parts(value: float | np.float32) -> tuple[int, int]:
 
 def to_significand(values: Array) -> Array:
     """Return int64 values rounded to 24 significant bits, half to even: what float32 makes of them."""
+    if not values.size or np.abs(values).max() < 2**SIGNIFICAND:
+        return values
     surplus = np.maximum(_bit_length(np.abs(values)) - SIGNIFICAND, 0)
     rounded: Array = _half_even(values, surplus) << surplus
     return rounded
@@ -66,7 +69,27 @@ def as_onnxruntime(sums: Array, rescale: Rescale, axis: int = 1) -> Array:
     shape = [-1 if k == axis else 1 for k in range(sums.ndim)]
     significands = np.array([m for m, _ in found], np.int64).reshape(shape)
     powers = np.array([e for _, e in found], np.int64).reshape(shape)
-    return bounded(to_integers(to_significand(to_significand(sums) * significands), powers), rescale)
+    products = to_significand(to_significand(sums) * significands)
+    if rescale.divisor is None:
+        return bounded(to_integers(products, powers), rescale)
+    divisor, power = parts(rescale.divisor)
+    quotient, places = quotients(products, divisor)
+    return bounded(to_integers(quotient, powers - power - places), rescale)
+
+
+def quotients(products: Array, divisor: int) -> tuple[Array, Array]:
+    """Return products / divisor times 2^places, rounded to 24 bits as float32 is, and the places.
+
+    Dividends are shifted to 62 bits, so that quotients have more than 24 significant ones. What is lost below
+    is kept as the lowest bit: it only decides ties.
+    """
+    sizes = np.abs(products)
+    places = _ROOM - _bit_length(sizes)
+    wide = sizes << places
+    found = wide // divisor
+    found |= found * divisor != wide
+    rounded = to_significand(found)
+    return np.where(products < 0, -rounded, rounded), places
 
 
 def to_integers(products: Array, powers: Array) -> Array:
@@ -93,10 +116,13 @@ def float32(value: Fraction) -> Fraction:
     return round(value / Fraction(2) ** power) * Fraction(2) ** power
 
 
-def addition_tables(name: str, zeros: tuple[int, int], rescale: Rescale) -> tuple[int, Array, int]:
-    """Return (step of a, table of b [256], power): onnxruntime's sum is a·step + table[b], times 2^power.
+def addition_tables(
+    name: str, zeros: tuple[int, int], rescale: Rescale, lowest: int = 0
+) -> tuple[int, Array, int]:
+    """Return (step of a, table of b [256], power).
 
-    Both are exact; what is left to do is to round the sum to 24 bits, then to an integer.
+    onnxruntime's sum is a·step + table[b - lowest], times 2^power. Both are exact; what is left to do is to
+    round the sum to 24 bits, then to an integer.
 
     Raises:
         InputError: The ratios lie so far apart that sums do not fit into 62 bits.
@@ -104,7 +130,7 @@ def addition_tables(name: str, zeros: tuple[int, int], rescale: Rescale) -> tupl
     a, b = (Fraction(float(f)) for f in rescale.factors)
     inner = float32(a * zeros[0] + float32(b * zeros[1]))
     rest = float32(rescale.zero - inner)
-    table = [float32(value * b + rest) for value in range(256)]
+    table = [float32(value * b + rest) for value in range(lowest, lowest + 256)]
     depth = max(t.denominator.bit_length() - 1 for t in (a, *table))
     step, entries = int(a * 2**depth), [int(t * 2**depth) for t in table]
     if (255 * step + max(map(abs, entries))).bit_length() > _ROOM:
@@ -122,7 +148,8 @@ def fixed_point(name: str, ratios: tuple[Fraction, ...], rule: Requantization) -
     are not, which is a division.
 
     Raises:
-        InputError: A step the core cannot reach by shifting.
+        InputError: A step the core cannot reach by shifting: it is no power of two, or needs more places than
+            there are, or its multiplier would be 0 where sums of 32 bits are not.
     """
     multipliers, divisors = [], []
     for ratio in ratios:
@@ -138,7 +165,8 @@ def fixed_point(name: str, ratios: tuple[Fraction, ...], rule: Requantization) -
                     f"'{name}' only shifts on its core, and its steps are no powers of two apart",
                     "quantize with a scheme whose steps are powers of two",
                 )
-        if multiplier.bit_length() > 31 or divisor.bit_length() > rule.shift_bits + 16:
+        lost = not multiplier and ratio * 2**31 >= Fraction(1, 2)
+        if multiplier.bit_length() > 31 or _shift(divisor) > rule.shift_bits or lost:
             raise InputError(
                 f"'{name}' cannot be requantized: its ratio of steps is {float(ratio):.3g}",
                 "calibrate on more images",
@@ -148,12 +176,26 @@ def fixed_point(name: str, ratios: tuple[Fraction, ...], rule: Requantization) -
     return multipliers, divisors
 
 
+def _shift(divisor: int) -> int:
+    """Return by how many places a core shifts for ``divisor``; what is left of it divides."""
+    return (divisor & -divisor).bit_length() - 1
+
+
 def common_divisor(name: str, ratios: tuple[Fraction, ...], rule: Requantization) -> tuple[list[int], int]:
-    """Return a multiplier per ratio and one divisor of all, for sums of several grids."""
+    """Return a multiplier per ratio and one divisor of all, for sums of several grids.
+
+    Raises:
+        InputError: As :func:`fixed_point`, or the ratios lie so far apart that sums do not fit into 62 bits.
+    """
     largest = max(ratios)
     _, divisors = fixed_point(name, ratios if not rule.multiplier_bits else (largest,), rule)
     divisor = max(divisors)
     found = [round(ratio * divisor) for ratio in ratios]
+    if (255 * sum(found)).bit_length() > _ROOM:
+        raise InputError(
+            f"'{name}' cannot be requantized: its inputs have steps too far apart",
+            "calibrate on more images",
+        )
     return found, divisor
 
 
@@ -181,3 +223,22 @@ def as_target(name: str, sums: Array, rescale: Rescale, axis: int = 1) -> Array:
         for v in fixed_point(name, rescale.ratios, rescale.requantization)
     )
     return bounded(divided(sums * multipliers, divisors, rescale.requantization.rounding), rescale)
+
+
+def concatenation_tables(op: Concatenation, rounding: str) -> list[Array]:
+    """Return per tensor of a Concat what becomes of each of the 256 integers from ``op.lowest`` on."""
+    if rounding == ONNXRUNTIME:
+        return list(op.tables)
+    every = np.arange(op.lowest, op.lowest + 256, dtype=np.int64)
+    pairs = zip(op.zeros, op.rescales, strict=True)
+    return [as_target(op.name, every - zero, rescale, axis=0) for zero, rescale in pairs]
+
+
+def window_tables(op: WindowAverage, rounding: str) -> dict[int, Array]:
+    """Return per number of positions what becomes of each sum from ``-255 * positions`` on."""
+    if rounding == ONNXRUNTIME:
+        return op.tables
+    return {
+        count: as_target(op.name, np.arange(-255 * count, 255 * count + 1, dtype=np.int64), rescale, axis=0)
+        for count, rescale in op.rescales.items()
+    }

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from passes.errors import InputError, did_you_mean
-from passes.number_formats import MULTIPLIED, InMemoryArray, Levels, Precision, Requantization
+from passes.number_formats import HALF_UP, MULTIPLIED, InMemoryArray, Levels, Precision, Requantization
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,10 @@ def _signed(bits: int) -> Levels:
 
 _BYTES_POW2 = Levels(-128, 127, 8, power_of_two=True)
 _BYTES = Levels(-128, 127, 8)
-_SHIFTS = Requantization(multiplier_bits=0, shift_bits=31)
+# DIANA's public compiler (HTVM of KU Leuven, `onnx_transform.py`: div, floor, max, min become right_shift and
+# clip, behind the converter of the array too) cuts the places off that it shifts out. With half of what the
+# shift divides by added to the bias, which costs nothing, that is half up: the declaration here.
+_SHIFTS = Requantization(multiplier_bits=0, shift_bits=31, rounding=HALF_UP)
 
 # Rows, converter and widths: Ueyoshi et al., "DIANA", ISSCC 2022, and its public compiler. The noise of a
 # conversion is drawn by KU Leuven's quantization tool with 1/25 of the value: 20 log10(25) = 28 dB.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passes.integers.program import Convolution
+from passes.integers.program import Affine, Convolution
 from passes.integers.read_program import integer_program
 from passes.model.graph import from_model
 from passes.number_formats import ONNXRUNTIME, TARGET
@@ -40,7 +40,34 @@ def test_each_bit_sum_and_answer_that_differs_is_counted() -> None:
     )
     found = difference([same, same], [same, other], [step, step])
     assert found == Difference(2, 8, bits, 3, (0, 1)) and bits > 2
-    assert "2 of 8 (25.00 %)" in line("way", TARGET, found, "0 of 8", 1.0)
+    assert "2 of 8 (25.00 %)" in line("way", TARGET, found, "0 of 8", "1")
+
+
+def test_on_powers_of_two_both_roundings_agree_in_all_bits_if_ties_go_to_even() -> None:
+    images = np.random.default_rng(1).normal(size=(60, 3, 16, 16)).astype(np.float32)
+    graph = from_model(skip_net())
+    parse_pipeline("canonicalize,insert-exits{at=1}")(graph)
+    found = {}
+    for name in ("diana", "half-even"):
+        program = integer_program(lowered(graph, WAYS[name], images[:16]))
+        integers = program.quantized(images)
+        ours, theirs = (of_interpreter(program, integers, r)[1] for r in (TARGET, ONNXRUNTIME))
+        found[name] = [sums_that_differ([a], [b]) for a, b in zip(ours, theirs, strict=True)]
+    assert found["half-even"] == [0, 0] and min(found["diana"]) > 0
+
+
+def test_analog_layers_are_those_of_onnxruntime_and_both_ends_digital_where_mixed() -> None:
+    graph = from_model(skip_net(SKIP_NET.replace("16,16", "14,14")))
+    parse_pipeline("canonicalize,insert-exits{at=1}")(graph)
+    counts = []
+    for name in ("analog", "mixed"):
+        network = lowered(graph, WAYS[name], IMAGES[:16])
+        program = integer_program(network)
+        counts.append(sum(isinstance(op, Affine) for op in program.operations))
+        floats, _ = of_interpreter(program, program.quantized(IMAGES), ONNXRUNTIME)
+        scales = [item.scales for item in program.exits]
+        assert difference(of_onnxruntime(network, IMAGES), floats, scales).logits == 0
+    assert counts[0] == counts[1] + 2 and counts[1] > 0
 
 
 @pytest.mark.parametrize("name", ["diana", "w4a8"])

@@ -54,6 +54,27 @@ static int64_t emulated(int64_t product, int shift)
     return shift > ROOM ? 0 : half_even(product, shift);
 }
 
+/* Divides as float32 does; adds to shift the places of what it returns. What is lost only decides ties. */
+static int64_t quotient(int64_t product, int64_t divisor, int *shift)
+{
+    int64_t size = product < 0 ? -product : product, found;
+    int places = 0;
+    if (size == 0) {
+        return 0;
+    }
+    while (size < (int64_t)1 << (ROOM - 1)) {
+        size *= 2;
+        places++;
+    }
+    *shift += places;
+    found = size / divisor;
+    if (found * divisor != size) {
+        found |= 1;
+    }
+    found = to_significand(found);
+    return product < 0 ? -found : found;
+}
+
 static int64_t rounded_up(int64_t quotient, int64_t rest, int64_t divisor, int positive, enum rounding rounding)
 {
     int64_t missing = divisor - rest;
@@ -91,8 +112,12 @@ static uint8_t rescaled(const rescale_t *rule, int32_t channel, uint32_t sum)
     int32_t k = rule->count == 1 ? 0 : channel;
     int64_t value = wrapped(sum);
     if (rule->rounding == EMULATED) {
+        int shift = rule->shifts[k];
         value = to_significand(to_significand(value) * rule->multipliers[k]);
-        value = emulated(value, rule->shifts[k]);
+        if (rule->quotient != 0) {
+            value = quotient(value, rule->quotient, &shift);
+        }
+        value = emulated(value, shift);
     } else {
         value *= rule->multipliers[k];
         value = rule->divisors == NULL ? shifted(value, rule->shifts[k], rule->rounding)
@@ -101,20 +126,33 @@ static uint8_t rescaled(const rescale_t *rule, int32_t channel, uint32_t sum)
     return (uint8_t)clipped(value + rule->zero, rule->low, rule->high);
 }
 
+/* The first tap of a window that lies within an axis of so many positions, and the one behind the last. */
+static int32_t first_tap(int32_t start, int32_t dilation)
+{
+    return start >= 0 ? 0 : (dilation - 1 - start) / dilation;
+}
+
+static int32_t end_tap(int32_t start, int32_t dilation, int32_t taps, int32_t size)
+{
+    int32_t end = start < size ? (size - 1 - start) / dilation + 1 : 0;
+    return end < taps ? end : taps;
+}
+
 static uint32_t window_sum(const convolution_t *op, const uint8_t *x, const weight_t *weights, int32_t row,
                            int32_t column)
 {
     const window_t *w = &op->window;
+    int32_t y = row * w->strides[0] - w->pads[0], z = column * w->strides[1] - w->pads[1];
+    int32_t top = first_tap(y, w->dilations[0]), bottom = end_tap(y, w->dilations[0], w->kernel[0], w->in[0]);
+    int32_t left = first_tap(z, w->dilations[1]), right = end_tap(z, w->dilations[1], w->kernel[1], w->in[1]);
     uint32_t sum = 0;
     int32_t c, i, j;
     for (c = 0; c < op->group_in; c++) {
-        for (i = 0; i < w->kernel[0]; i++) {
-            int32_t y = row * w->strides[0] + i * w->dilations[0] - w->pads[0];
-            for (j = 0; j < w->kernel[1]; j++, weights++) {
-                int32_t z = column * w->strides[1] + j * w->dilations[1] - w->pads[1];
-                if (y >= 0 && y < w->in[0] && z >= 0 && z < w->in[1]) {
-                    sum += (uint32_t)((x[(c * w->in[0] + y) * w->in[1] + z] - op->zero) * *weights);
-                }
+        for (i = top; i < bottom; i++) {
+            const weight_t *taps = weights + (c * w->kernel[0] + i) * w->kernel[1];
+            int32_t line = (c * w->in[0] + y + i * w->dilations[0]) * w->in[1] + z;
+            for (j = left; j < right; j++) {
+                sum += (uint32_t)((x[line + j * w->dilations[1]] - op->zero) * taps[j]);
             }
         }
     }
@@ -187,6 +225,62 @@ void average(const average_t *op, const uint8_t *x, uint8_t *y)
             sum += (uint32_t)(*x++ - op->zero);
         }
         y[channel] = rescaled(&op->rescale, channel, sum);
+    }
+}
+
+void average_windows(const window_average_t *op, const uint8_t *x, uint8_t *y)
+{
+    const window_t *w = &op->window;
+    int32_t channel, row, column, i, j, all = w->kernel[0] * w->kernel[1];
+    for (channel = 0; channel < op->channels; channel++, x += w->in[0] * w->in[1]) {
+        for (row = 0; row < w->out[0]; row++) {
+            for (column = 0; column < w->out[1]; column++) {
+                const window_table_t *table = op->tables;
+                int32_t sum = 0, positions = 0;
+                for (i = 0; i < w->kernel[0]; i++) {
+                    int32_t r = row * w->strides[0] + i * w->dilations[0] - w->pads[0];
+                    for (j = 0; j < w->kernel[1]; j++) {
+                        int32_t c = column * w->strides[1] + j * w->dilations[1] - w->pads[1];
+                        if (r >= 0 && r < w->in[0] && c >= 0 && c < w->in[1]) {
+                            sum += x[r * w->in[1] + c] - op->zero;
+                            positions++;
+                        }
+                    }
+                }
+                positions = op->padding_counts ? all : positions;
+                while (table->positions != positions) {
+                    table++;
+                }
+                *y++ = table->values[sum + 255 * positions];
+            }
+        }
+    }
+}
+
+void transform(const affine_t *op, const uint8_t *const *x, uint8_t *y)
+{
+    int32_t channel, k, chunk, place = 0;
+    for (channel = 0; channel < op->channels; channel++) {
+        for (k = 0; k < op->positions; k++, place++) {
+            int32_t sum = 0;
+            for (chunk = 0; chunk < op->chunks; chunk++) {
+                sum += x[chunk][place] - op->zero;
+            }
+            sum = sum * op->multipliers[channel] + op->offsets[channel];
+            y[place] = rescaled(&op->rescale, channel, (uint32_t)sum);
+        }
+    }
+}
+
+void concatenate(const concatenation_t *op, const uint8_t *const *x, uint8_t *y)
+{
+    int32_t row, part, k;
+    for (row = 0; row < op->outer; row++) {
+        for (part = 0; part < op->parts; part++) {
+            for (k = 0; k < op->sizes[part]; k++) {
+                *y++ = op->tables[256 * part + x[part][row * op->sizes[part] + k]];
+            }
+        }
     }
 }
 

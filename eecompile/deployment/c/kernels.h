@@ -11,6 +11,7 @@ enum rounding { EMULATED, HALF_EVEN, HALF_UP, HALF_AWAY, DOWN };
 
 /*
  * From sums to integers of a grid. EMULATED: float32 factors are multiplier * 2^-shift.
+ * With a quotient, the float32 product is divided by quotient * 2^power, which is in the shifts already.
  * Else: sum * multiplier / 2^shift, or / divisor where divisors are no powers of two.
  */
 typedef struct {
@@ -19,6 +20,7 @@ typedef struct {
     const int32_t *multipliers;
     const int16_t *shifts;
     const int64_t *divisors; /* NULL: shifts */
+    int32_t quotient; /* EMULATED alone; 0: nothing is divided */
     int32_t zero, low, high;
 } rescale_t;
 
@@ -63,6 +65,32 @@ typedef struct {
     int32_t channels;
 } maximum_t;
 
+/* Per number of positions: what becomes of each sum, from -255 * positions on. */
+typedef struct {
+    int32_t positions;
+    const uint8_t *values;
+} window_table_t;
+
+typedef struct {
+    window_t window;
+    int32_t channels, zero, padding_counts;
+    const window_table_t *tables; /* one for each number that occurs */
+} window_average_t;
+
+/* Conversions of the chunks of an analog layer, each counted from zero, times multipliers plus offsets. */
+typedef struct {
+    int32_t chunks, channels, positions, zero;
+    const int32_t *multipliers, *offsets;
+    rescale_t rescale;
+} affine_t;
+
+/* Tensors behind each other along one axis: of each, outer times, so many bytes, through a table. */
+typedef struct {
+    int32_t parts, outer;
+    const int32_t *sizes;
+    const uint8_t *tables; /* [parts, 256] */
+} concatenation_t;
+
 #define TRANSPOSED_AXES 6
 typedef struct {
     int32_t size, sizes[TRANSPOSED_AXES], steps[TRANSPOSED_AXES]; /* of what is written; read by steps */
@@ -73,6 +101,9 @@ void multiply(const product_t *op, const uint8_t *x, int32_t *sums);
 void multiply_rescaled(const product_t *op, const rescale_t *rescale, const uint8_t *x, uint8_t *y);
 void add(const addition_t *op, const uint8_t *a, const uint8_t *b, uint8_t *y);
 void average(const average_t *op, const uint8_t *x, uint8_t *y);
+void average_windows(const window_average_t *op, const uint8_t *x, uint8_t *y);
+void transform(const affine_t *op, const uint8_t *const *x, uint8_t *y);
+void concatenate(const concatenation_t *op, const uint8_t *const *x, uint8_t *y);
 void maximum(const maximum_t *op, const uint8_t *x, uint8_t *y);
 void transpose(const transposition_t *op, const uint8_t *x, uint8_t *y);
 

@@ -21,6 +21,8 @@ from passes.registry import parse_pipeline
 from passes.state import copy_graph
 from tests.eecompile.schemes import assign
 from tests.eecompile.small_models import SKIP_NET, skip_net
+from tests.passes.integers.analog_nets import classifier
+from tests.passes.integers.joined_nets import joined_network
 from tests.passes.integers.test_interpreter import Quantized, network
 
 Array = np.ndarray[Any, Any]
@@ -77,6 +79,19 @@ def windows(linear: str = "grouped") -> IntegerProgram:
         changed.append(replace(op, **fields))
         number += 1
     return replace(program, operations=tuple(changed))
+
+
+def joins() -> IntegerProgram:
+    """Return averages of windows, padding that counts and does not, a Concat, a hidden product, two exits.
+
+    The second exit adds a share of the logits of the first.
+    """
+    return integer_program(joined_network())
+
+
+def analog() -> IntegerProgram:
+    """Return convolutions of an analog array, one of them in two chunks."""
+    return integer_program(classifier())
 
 
 def line() -> IntegerProgram:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_a_rescaling_in_both_roundings() -> None:
     constants = Constants()
     rule = rescale(0.75, 2.0)
     emulated = constants.rescale("op_0", "conv", rule, ONNXRUNTIME)
-    assert emulated == "{EMULATED, 2, op_0_multipliers, op_0_shifts, NULL, 128, 0, 255}"
+    assert emulated == "{EMULATED, 2, op_0_multipliers, op_0_shifts, NULL, 0, 128, 0, 255}"
     assert "op_0_multipliers[2] = {\n    3, 1}" in constants.source()
     assert "op_0_shifts[2] = {\n    2, -1}" in constants.source()
     assert constants.size == 2 * 4 + 2 * 2
@@ -48,7 +49,15 @@ def test_a_rescaling_in_both_roundings() -> None:
     shifts = Requantization(0, 31)
     third = Rescale(np.ones(1, np.float32), (Fraction(1, 3),), 0, 0, 255, shifts)
     found = Constants().rescale("op_1", "average", third, TARGET)
-    assert found == "{HALF_UP, 1, op_1_multipliers, NULL, op_1_divisors, 0, 0, 255}", "it divides"
+    assert found == "{HALF_UP, 1, op_1_multipliers, NULL, op_1_divisors, 0, 0, 0, 255}", "it divides"
+
+
+def test_what_is_divided_too_names_the_divisor_and_shifts_by_its_power() -> None:
+    constants = Constants()
+    rule = replace(rescale(0.75), divisor=np.float32(0.375))
+    found = constants.rescale("op_0", "hidden", rule, ONNXRUNTIME)
+    assert found == "{EMULATED, 1, op_0_multipliers, op_0_shifts, NULL, 3, 128, 0, 255}"
+    assert "op_0_shifts[1] = {\n    -1}" in constants.source(), "3 * 2^-2 over 3 * 2^-3"
 
 
 def test_steps_too_far_apart_are_refused_by_name() -> None:

@@ -20,7 +20,9 @@ from passes.integers.program import IntegerProgram
 from passes.integers.read_program import integer_program
 from passes.number_formats import EXACT_ROUNDINGS, ONNXRUNTIME, TARGET
 from tests.eecompile.deployment.c_networks import (
+    analog,
     images_of,
+    joins,
     line,
     two_exits,
     windows,
@@ -83,7 +85,7 @@ def test_all_bits_and_exits_are_those_of_the_interpreter(
 
 @needs_compiler
 @pytest.mark.parametrize("rounding", EXACT_ROUNDINGS)
-@pytest.mark.parametrize("build", [windows, lambda: windows("depthwise"), line])
+@pytest.mark.parametrize("build", [windows, lambda: windows("depthwise"), line, joins, analog])
 def test_windows_groups_axes_and_roundings(
     build: Callable[[], IntegerProgram], rounding: str, tmp_path: Path
 ) -> None:

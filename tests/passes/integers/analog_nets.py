@@ -14,6 +14,7 @@ from passes.integers.quantize import fused_away
 from passes.integers.schemes import scheme
 from passes.model.graph import from_model
 from passes.operator_sets import QUANTIZED_LINEAR
+from passes.registry import parse_pipeline
 from passes.state import QuantGrid, state_of
 from tests.passes.net_builder import NetBuilder
 
@@ -49,6 +50,23 @@ def case_graph(case: Case, seed: int = 0) -> gs.Graph:
         x = net.op("Add", x, net.op("MaxPool", x, kernel_shape=[3, 3], pads=[1] * 4))
     graph = from_model(net.model(net.op("Flatten", x)))
     draw_grids(graph, seed)
+    return graph
+
+
+def classifier(channels: int = 130) -> gs.Graph:
+    """Return a lowered classifier whose second convolution takes two chunks; one of its inputs is a sum."""
+    net = NetBuilder((1, 6, 7, 6))
+    a = net.op("Relu", net.conv("x", 6, channels, kernel=1, pads=[0] * 4))
+    b = net.op("Relu", net.conv(a, channels, 5, kernel=3, pads=[1] * 4, strides=[2, 2]))
+    c = net.op("Add", b, net.op("MaxPool", b, kernel_shape=[3, 3], pads=[1] * 4))
+    d = net.op("Flatten", c)
+    graph = from_model(net.model(net.op("Gemm", d, net.normal(4, 60, scale=0.1), net.normal(4), transB=1)))
+    draw_grids(graph, 3)
+    state = state_of(graph)
+    gemm = next(node for node in graph.nodes if node.op == "Gemm")
+    state.precisions[gemm.name] = scheme("int8-pow2").precision(True)
+    state.grids[gemm.inputs[1].name] = QuantGrid((2.0**-7,), 128, 0, 255, "uint8")
+    parse_pipeline("quantize,fold-qdq")(graph)
     return graph
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -18,6 +19,7 @@ from passes.integers.rescaling import (
     fixed_point,
     float32,
     parts,
+    quotients,
     to_significand,
 )
 from passes.number_formats import Requantization
@@ -92,3 +94,56 @@ def test_a_core_has_its_own_multiplier() -> None:
         fixed_point("c", (Fraction(3, 4),), SHIFTS)
     found = as_target("c", np.array([[300]]), rescale([1 / 3], [Fraction(1, 3)], rule))
     assert found.tolist() == [[200]]
+
+
+@pytest.mark.parametrize("step", [0.3, 0.25, 1.7e-5])
+def test_products_that_are_divided_are_rounded_twice(step: float) -> None:
+    rng = np.random.default_rng(2)
+    factors = np.exp(rng.normal(np.log(step) - 5, 3, 64)).astype(np.float32)
+    factors[:8] = np.float32(step) * 2.0 ** np.arange(-8, 0)  # ties
+    sums = np.concatenate([rng.integers(-(2**31), 2**31, (500, 64)), rng.integers(-300, 300, (500, 64))])
+    wanted = sums.astype(np.float32) * factors / np.float32(step)
+    rule = replace(rescale(list(factors)), divisor=np.float32(step))
+    np.testing.assert_array_equal(as_onnxruntime(sums, rule), np.clip(np.rint(wanted) + 100, 0, 255))
+    once = as_onnxruntime(sums, rescale(list(factors / np.float32(step))))
+    assert (as_onnxruntime(sums, rule) != once).any() or step == 0.25
+
+
+def test_a_quotient_is_that_of_float32_in_all_its_bits() -> None:
+    rng = np.random.default_rng(3)
+    products = rng.integers(-(2**24), 2**24, 4000) << rng.integers(0, 31, 4000)
+    products[:2] = (0, 1)
+    found, places = quotients(products, 10485761)
+    real = [float(Fraction(int(f), 2 ** int(p))) for f, p in zip(found, places, strict=True)]
+    want = products.astype(np.float32) / np.float32(10485761)
+    np.testing.assert_array_equal(np.array(real, np.float32), want)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "rule"),
+    [
+        (Fraction(1, 2**32), SHIFTS),
+        (Fraction(1, 2**31 * 98), Requantization(0, 31)),
+        (Fraction(1, 2**22), Requantization(8, 20)),
+        (Fraction(2**31), Requantization(31, 20)),
+        (Fraction(2**32), SHIFTS),
+    ],
+)
+def test_shifts_and_multipliers_stay_within_what_the_core_has(ratio: Fraction, rule: Requantization) -> None:
+    with pytest.raises(InputError, match="'c' cannot be requantized: its ratio of steps is"):
+        fixed_point("c", (ratio,), rule)
+
+
+def test_what_the_core_just_reaches_is_taken() -> None:
+    assert fixed_point("c", (Fraction(1, 2**31),), SHIFTS) == ([1], [2**31])
+    assert fixed_point("c", (Fraction(1, 2**30 * 49),), SHIFTS) == ([1], [2**30 * 49])
+    assert fixed_point("c", (Fraction(1, 2**40),), Requantization(8, 20)) == ([0], [2**20])
+    with pytest.raises(InputError, match="'a' cannot be requantized: its inputs have steps too far apart"):
+        common_divisor("a", (Fraction(2**30), Fraction(1, 2**31)), SHIFTS)
+
+
+def test_a_table_begins_at_the_lowest_byte() -> None:
+    rule = rescale([0.37, 1.21])
+    signed, unsigned = (addition_tables("add", (3, 3), rule, lowest) for lowest in (-128, 0))
+    scale = Fraction(2) ** signed[2], Fraction(2) ** unsigned[2]
+    assert [int(v) * scale[0] for v in signed[1][128:]] == [int(v) * scale[1] for v in unsigned[1][:128]]
