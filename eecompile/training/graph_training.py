@@ -182,6 +182,8 @@ class GraphTraining:
         masks = torch.Generator().manual_seed(
             int(np.random.default_rng([self._course.seed, epoch, 1]).integers(2**63))
         )
+        drawn = np.random.default_rng([self._course.seed, self._before + epoch, 2]).integers(2**63)
+        torch.manual_seed(int(drawn))  # for operators that draw noise themselves
         for x, labels in self._batches(epoch):
             given = dropout_masks(shapes, len(x), recipe.dropout, masks, self.device.name)
             with self.device.numbers():

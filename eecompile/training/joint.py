@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
@@ -15,7 +14,7 @@ from eecompile.training.contract import Course, TrainingImages, TrainingLog, wat
 from eecompile.training.device import Device
 from eecompile.training.fresh_weights import draw_heads, draw_network, first_layers, relative_rates
 from eecompile.training.graph_training import GraphTraining, Start, answers_of, teacher_of
-from eecompile.training.observed import IMAGES, moments
+from eecompile.training.observed import IMAGES, fit_normalizations, moments
 from eecompile.training.recipe import ALL, BACKBONE, JOINT, NOWHERE, SCRATCH, JointRecipe
 from eecompile.training.torch_graph import TorchGraph
 from eecompile.training.training_form import give_back, normalized
@@ -126,15 +125,7 @@ def _formed(
         backbone = ancestors([t for t in form.outputs if t.name == state_of(form).exits[-1].output])
         norms = [n for n in form.nodes if n.op == "BatchNormalization" and n.name in backbone]
         stats = moments(form, [n.inputs[0].name for n in norms], shown, len(some), device)
-        for node in norms:
-            found, epsilon = stats[node.inputs[0].name], float(node.attrs["epsilon"])
-            gamma, beta, mean, variance = node.inputs[1:5]
-            beta.values = (beta.values + gamma.values * found.mean).astype(np.float32)
-            gamma.values = (gamma.values * np.sqrt(found.variance + epsilon)).astype(np.float32)
-            mean.values, variance.values = (
-                found.mean.astype(np.float32),
-                found.variance.astype(np.float32),
-            )
+        fit_normalizations(norms, stats)
     return form, scales
 
 

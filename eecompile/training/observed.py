@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,3 +74,18 @@ def moments(
         mean = first / number
         found[name] = Moments(mean, np.maximum(second / number - mean**2, 0.0))
     return found
+
+
+def fit_normalizations(nodes: Iterable[gs.Node], seen: Mapping[str, Moments]) -> None:
+    """Let normalizations start from the statistics of images, in place, so that they compute what they did.
+
+    Args:
+        nodes: BatchNormalizations with mean 0 and variance 1 - epsilon.
+        seen: Moments of what they read, by name.
+    """
+    for node in nodes:
+        found, epsilon = seen[node.inputs[0].name], float(node.attrs["epsilon"])
+        gamma, beta, mean, variance = node.inputs[1:5]
+        beta.values = (beta.values + gamma.values * found.mean).astype(np.float32)
+        gamma.values = (gamma.values * np.sqrt(found.variance + epsilon)).astype(np.float32)
+        mean.values, variance.values = found.mean.astype(np.float32), found.variance.astype(np.float32)

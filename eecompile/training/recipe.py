@@ -47,6 +47,7 @@ def _check(recipe: object) -> None:
         "final_share",
         "smoothing",
         "warm_up",
+        "live",
     ):
         if name in values and not 0 <= values[name] <= 1:
             raise InputError(f"`{name}` of a recipe is a share between 0 and 1, not {values[name]}")
@@ -220,6 +221,10 @@ class QuantizedRecipe(JointRecipe):
             ``STAGED_BITS``.
         low_rate: Peak learning rate of stages of less than ``LOW_BITS``.
         low_samples: Images seen in all where weights have less than ``LOW_BITS`` in the end.
+        live: Share of the epochs in which layers of an analog array have a live normalization in place of
+            their affine, before what the file computes is trained; 0 for none.
+        live_rate: Peak learning rate of that.
+        live_stages: Bits that ternary weights have first, one after the other, with that.
     """
 
     step_rate: float = 1.0
@@ -227,14 +232,16 @@ class QuantizedRecipe(JointRecipe):
     stages: tuple[int, ...] = (8, 4)
     low_rate: float = 1e-3
     low_samples: int = 150_000
+    live: float = 0.8
+    live_rate: float = 2e-3
+    live_stages: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        falling = list(self.stages) == sorted(set(self.stages), reverse=True)
-        if not falling or min(self.stages, default=2) < 2:
-            raise InputError(
-                f"`stages` of a recipe are fewer and fewer bits, 2 at least, not {list(self.stages)}"
-            )
+        for name in ("stages", "live_stages"):
+            bits = list(getattr(self, name))
+            if bits != sorted(set(bits), reverse=True) or min(bits, default=2) < 2:
+                raise InputError(f"`{name}` of a recipe are fewer and fewer bits, 2 at least, not {bits}")
 
     def for_bits(self, bits: int) -> QuantizedRecipe:
         """Return the recipe for a training, or a stage of it, to so few bits of weights."""

@@ -1,16 +1,18 @@
 """Tell how accurate a network is whose convolutions run in DIANA's analog array.
 
-    python -m tools.experiments.analog MODEL --data D [--rows …] [--epochs N] [--rate R] [--seed S]
+    python -m tools.experiments.analog MODEL --data D [--rows …] [--epochs N …] [--live-rate R] [--seed S]
 
 Rows: `digital` (all int8), `analog` (all convolutions the array takes), `first-digital` (all of these but the
 first; what is behind the convolutions is digital anyway). Calibration is on train, training for the integers
 too, with noise in the converters; accuracies are those of onnxruntime on the written form, val and test, with
-95 % intervals. `no converter` is the same network with its converters taken out, nothing fitted anew.
+95 % intervals. `no converter` is the same network with its converters taken out, nothing fitted anew. A
+training leaves checkpoints in `--work`, and goes on from those that are there.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -92,8 +94,11 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--data", required=True)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--epochs", type=int, default=0, help="of training for the integers; 0 for none")
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--epochs", type=int, nargs="+", default=[0], help="of training, one or one per row")
+    parser.add_argument("--live-rate", type=float, default=QUANTIZED.live_rate)
+    parser.add_argument("--live", type=float, default=QUANTIZED.live, help="share of the epochs")
+    parser.add_argument("--stages", type=int, nargs="*", default=list(QUANTIZED.live_stages))
+    parser.add_argument("--work", type=Path, help="folder of checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     graph = load(given.model)
@@ -102,7 +107,8 @@ def main() -> None:
     preprocess = chosen.preprocess
     print(f"| | val ({len(data.val)}) | test ({len(data.test)}) |\n|---|---|---|", flush=True)
     print(line("float", graph, data, preprocess), flush=True)
-    for row in given.rows:
+    many = given.epochs * len(given.rows) if len(given.epochs) == 1 else given.epochs
+    for row, epochs in zip(given.rows, many, strict=True):
         calibrated = copy_graph(graph)
         count, start = place(calibrated, row), time.perf_counter()
         calibrate(calibrated, preprocess.apply(evenly(data.train.x, IMAGES)))
@@ -111,15 +117,24 @@ def main() -> None:
         print(line(name, form, data, preprocess), flush=True)
         if count:
             print(line(f"{row}, ptq, no converter", without_converters(form), data, preprocess), flush=True)
-        if not given.epochs:
+        if not epochs:
             continue
         start = time.perf_counter()
-        recipe = replace(QUANTIZED, epochs=given.epochs, rate=given.rate)
+        recipe = replace(
+            QUANTIZED,
+            epochs=epochs,
+            live=given.live,
+            live_rate=given.live_rate,
+            live_stages=tuple(given.stages),
+        )
         images = TrainingImages(data.train, data.val, preprocess)
         with tempfile.TemporaryDirectory() as work:
-            course = Course(given.seed, lambda _: None, Checkpoints(Path(work), {}, resume=False))
-            train_quantized(calibrated, graph, images, recipe, course)
-        seen, seconds = given.epochs * len(data.train), time.perf_counter() - start
+            folder = Path(work) if given.work is None else given.work / row
+            checkpoints = Checkpoints(folder, {}, resume=given.work is not None)
+            course = Course(given.seed, lambda told: print(told, file=sys.stderr, flush=True), checkpoints)
+            log = train_quantized(calibrated, graph, images, recipe, course)
+            print(log.details, file=sys.stderr, flush=True)
+        seen, seconds = epochs * len(data.train), time.perf_counter() - start
         form = quantized(calibrated)
         print(line(f"{row}, qat, {seen} images, {seconds:.0f} s", form, data, preprocess), flush=True)
         if count:

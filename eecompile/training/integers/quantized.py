@@ -18,9 +18,11 @@ from eecompile.training.device import Device
 from eecompile.training.fresh_weights import relative_rates
 from eecompile.training.graph_training import GraphTraining, Start, answers_of, teacher_of
 from eecompile.training.integers.learnt_steps import LearntSteps, learn_steps
+from eecompile.training.integers.live_form import freeze, in_arrays, live_form, with_bits
 from eecompile.training.integers.low_bits import fewest_bits, from_float, round_to
 from eecompile.training.integers.quantized_form import quantized_form
-from eecompile.training.recipe import NO, NONE, NOWHERE, QAT, QuantizedRecipe
+from eecompile.training.observed import fit_normalizations, moments
+from eecompile.training.recipe import AUTO, NO, NONE, NOWHERE, QAT, QuantizedRecipe
 from eecompile.training.torch_graph import TorchGraph, learnt_constants
 from eecompile.training.training_form import diverged
 from passes.errors import InputError
@@ -44,7 +46,9 @@ def train_quantized(
 ) -> TrainingLog:
     """Train weights, biases and steps of a calibrated network, in place, for the integers they become.
 
-    Weights of few bits start from those in float and are trained in stages of fewer and fewer bits. Each exit
+    Weights of few bits start from those in float and are trained in stages of fewer and fewer bits. Layers of
+    an analog array have a live normalization first (:mod:`.live_form`), where their weights are learnt, each
+    by one layer; it is folded into their affine before what the file computes is trained. Each exit
     learns from its own answers in float, and from labels. What has a larger loss on validation images in the
     end than calibration alone is thrown away.
 
@@ -73,10 +77,14 @@ def train_quantized(
     work = _Training(graph, given, images, recipe, course, heads_only)
     log = TrainingLog(QAT, work.trained, work.recipe, course.seed, watched(images.val))
     start, before = _held(graph), work.loss()
-    stages = work.recipe.stages_for(work.bits, work.recipe.epochs_on(len(images.train)))
+    epochs = work.recipe.epochs_on(len(images.train))
+    live = round(recipe.live * epochs) if work.can_be_live else 0
+    if live:
+        log.epochs += work.train_live(live)
+    stages = [(work.bits, epochs - live)] if live else work.recipe.stages_for(work.bits, epochs)
     if len(stages) > 1:
         from_float(graph, given, work.learnt)
-    for bits, epochs in stages:
+    for bits, epochs in (stage for stage in stages if stage[1]):
         if len(stages) > 1:
             round_to(graph, work.learnt, bits, images.preprocess.apply(evenly(images.train.x, IMAGES)))
         part = f"{bits} bit" if len(stages) > 1 else ""
@@ -118,8 +126,14 @@ class _Training:
         self._fixed = _of_backbone(graph) if heads_only else set()
         self.learnt = [name for name in learnt_constants(graph) if name not in self._fixed]
         self.bits = fewest_bits(graph, self.learnt)
-        self.recipe = recipe.for_bits(self.bits)
-        self._teacher = teacher_of(given, self.device)
+        arrays = [node.inputs[1].name for node in in_arrays(graph)]
+        self.recipe = recipe.for_bits(2 if set(arrays) & set(self.learnt) else self.bits)
+        self._given, self._teacher = given, teacher_of(given, self.device)
+        # a normalization follows its own weights: not those that are shared, or stay
+        self.can_be_live = (
+            bool(arrays) and set(arrays) <= set(self.learnt) and len(arrays) == len(set(arrays))
+        )
+        self.can_be_live &= not self._teacher.mapped
         answers = answers_of(self._teacher, images, self.device)
         self.augmentation = Augmentation.of(self.recipe, images.train, answers)
 
@@ -131,6 +145,48 @@ class _Training:
         grids = steps.grids(training.form, self._graph)
         _give_back(training.module, self._graph)
         state_of(self._graph).grids = grids
+        return log
+
+    def train_live(self, epochs: int) -> list[dict[str, Any]]:
+        """Train the graph with live normalizations behind its arrays, in place; return the log."""
+        graph, images, recipe = self._graph, self._images, self.recipe
+        form, layers = live_form(graph, self._given)
+        device = Device.choose(AUTO)
+        norms = [node for node in form.nodes if node.op == "BatchNormalization"]
+        some = evenly(images.train.x, IMAGES)
+        read = [node.inputs[0].name for node in norms]
+        fit_normalizations(
+            norms, moments(form, read, lambda s: (images.preprocess.apply(some[s]),), len(some), device)
+        )
+        of_layers = {
+            name: 1.0
+            for layer in layers.values()
+            for name in (layer.weights, layer.octaves, *layer.affine[:2])
+        }
+        others = [name for name in self.learnt if name in form.tensors()]
+        own = relative_rates(graph, others) if recipe.relative else {}
+        rates = {**of_layers, **{name: recipe.backbone_rate * own.get(name, 1.0) for name in others}}
+        checkpoints = self._course.checkpoints_of(graph, images, recipe, self.trained, QAT)
+        log: list[dict[str, Any]] = []
+        shares = len(recipe.live_stages) + 2
+        stages = [(bits, epochs // shares) for bits in recipe.live_stages if epochs // shares]
+        for bits, count in [*stages, (2, epochs - sum(count for _, count in stages))]:
+            staged = with_bits(form, layers, bits)
+            part = f"live-{bits}-bit"
+            start = Start(
+                staged, self.augmentation, device, checkpoints.part(part),
+                self._teacher if recipe.teacher_share or recipe.final_teacher_share else None,
+                rates, list(rates), len(log),
+            )  # fmt: skip
+            how = replace(recipe, epochs=count, rate=recipe.live_rate)
+            done = GraphTraining(
+                start, images, how, self._course, f"training for the array, {bits} bit"
+            ).run()
+            log += [
+                {**line, "epoch": len(log) + k, "bits": bits, "live": True} for k, line in enumerate(done, 1)
+            ]
+            form = staged
+        freeze(form, graph, layers)
         return log
 
     def loss(self) -> float:

@@ -17,10 +17,10 @@ from passes.operator_sets import CARRIERS, COPIES
 Array = NDArray[Any]
 Tensor = torch.Tensor
 # Operators of forms that are only trained: whole numbers around 0 of stored integers, the step of products,
-# and that of a grid.
-WHOLE, SUMS_STEP, STEP = "WholeNumbers", "SumsStep", "GridStep"
+# and that of a grid; values on their grid.
+WHOLE, SUMS_STEP, STEP, SNAP = "WholeNumbers", "SumsStep", "GridStep", "SnapToGrid"
 # What of constants alone is again one: rearranged, quantized, and what is computed of steps.
-_HANDED_ON = CARRIERS | COPIES | {WHOLE, SUMS_STEP, "Slice", STEP, "Mul", "Max", "Min", "ReduceMax"}
+_HANDED_ON = CARRIERS | COPIES | {WHOLE, SUMS_STEP, SNAP, "Slice", STEP, "Mul", "Max", "Min", "ReduceMax"}
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,12 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
+import torch
+
 from eecompile.training.device import Device
-from eecompile.training.observed import moments
+from eecompile.training.observed import fit_normalizations, moments
+from eecompile.training.torch_graph import TorchGraph
+from eecompile.training.training_form import normalized
 from passes.model.writing import to_model
 from passes.state import copy_graph, state_of
 from tests.eecompile.training.small import network, split
@@ -32,3 +36,16 @@ def test_they_are_those_that_onnxruntime_computes() -> None:
 
 def test_nothing_is_run_for_nothing() -> None:
     assert moments(network(), [], lambda _: 1 / 0, 5, Device("cpu", False)) == {}  # type: ignore[arg-type,return-value]
+
+
+def test_normalizations_that_are_fitted_compute_what_they_did_and_normalize_by_the_images() -> None:
+    form, x = normalized(network(), "all", 0.9), split(150, 3).x
+    shown = torch.from_numpy(x)
+    with torch.no_grad():
+        before = TorchGraph(form).eval()(shown)[-1]
+    norms = [node for node in form.nodes if node.op == "BatchNormalization"]
+    seen = moments(form, [n.inputs[0].name for n in norms], lambda s: [x[s]], len(x), Device("cpu", False))
+    fit_normalizations(norms, seen)
+    with torch.no_grad():
+        torch.testing.assert_close(TorchGraph(form).eval()(shown)[-1], before, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(TorchGraph(form).train()(shown)[-1], before, rtol=1e-3, atol=1e-3)

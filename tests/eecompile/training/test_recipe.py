@@ -69,5 +69,11 @@ def test_few_bits_have_a_rate_and_a_length_of_their_own() -> None:
 
 @pytest.mark.parametrize("stages", [(4, 8), (8, 8), (1,)])
 def test_stages_of_other_than_fewer_and_fewer_bits_are_refused(stages: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="`stages` of a recipe"):
-        replace(QUANTIZED, stages=stages)
+    for name in ("stages", "live_stages"):
+        with pytest.raises(InputError, match=f"`{name}` of a recipe"):
+            replace(QUANTIZED, **{name: stages})  # type: ignore[arg-type]
+
+
+def test_a_share_of_live_epochs_beyond_all_is_refused() -> None:
+    with pytest.raises(InputError, match="`live` of a recipe is a share"):
+        replace(QUANTIZED, live=1.1)

@@ -14,15 +14,19 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 import onnx_graphsurgeon as gs
 
 from eecompile.exits.answers import answers
+from eecompile.quantization.calibration import calibrate
 from eecompile.training.graph_training import GraphTraining
 from eecompile.training.integers import quantized
+from eecompile.training.integers.live_form import in_arrays
 from eecompile.training.integers.quantized import train_quantized
 from eecompile.training.recipe import QUANTIZED, QuantizedRecipe
 from eecompile.training.torch_graph import learnt_constants
 from passes.errors import InputError
 from passes.exits.chain import ancestors, keep_exits
-from passes.integers.quantize import Quantize
+from passes.integers.analog import converter_key
+from passes.integers.quantize import Quantize, to_integers
 from passes.state import copy_graph, state_of
+from tests.eecompile.schemes import assign
 from tests.eecompile.training.quantized_nets import NETWORKS, calibrated, shaken
 from tests.eecompile.training.small import RAW, constants, course, images, same
 
@@ -120,9 +124,62 @@ def test_a_training_that_only_harms_is_thrown_away_and_told() -> None:
     assert "the network stays as calibrated" in said[-1]
 
 
-def test_an_interrupted_training_ends_with_the_same_bits(tmp_path: Path) -> None:
+def in_array() -> tuple[gs.Graph, gs.Graph]:
+    """Return a network whose convolutions are calibrated for an analog array, and the same in float."""
     given = NETWORKS["chain"]()
-    start = shaken(calibrated(given, "int2-channel"))
+    graph = copy_graph(given)
+    assign(graph, "int8-pow2", {node.name: "ternary-analog" for node in graph.nodes if node.op == "Conv"})
+    calibrate(graph, images().train.x)
+    return graph, given
+
+
+LIVE = replace(TAUGHT, epochs=8, rate=2e-4, live=0.75, live_rate=1e-3)
+
+
+def test_what_an_array_learnt_with_a_live_normalization_is_written() -> None:
+    graph, given = in_array()
+    before, grids = constants(graph), dict(state_of(graph).grids)
+    told = train_quantized(graph, given, images(), LIVE, course()).to_json()
+    assert [bool(line.get("live")) for line in told["epochs"]] == [True] * 6 + [False] * 2
+    assert [line["epoch"] for line in told["epochs"]] == list(range(1, 9))
+    losses = told["loss_on_val"]
+    assert told["kept"] == "trained" and losses["trained"] < losses["calibrated"]
+    after = state_of(graph).grids
+    for node in in_arrays(graph):
+        weight = node.inputs[1]
+        moved = np.array(after[weight.name].scale) / np.array(grids[weight.name].scale)
+        assert np.abs(moved - 1).max() > 1e-3, "the affine was live"
+        assert float(np.log2(after[converter_key(node)].scale[0])).is_integer()
+        assert len(np.unique(to_integers(weight.values, after[weight.name]))) == 3
+        assert not np.array_equal(constants(graph)[node.inputs[2].name], before[node.inputs[2].name])
+
+
+@pytest.mark.parametrize(
+    ("changed", "bits", "live"),
+    [
+        ({"live": 1.0, "live_stages": (8, 4)}, [8, 4, 2, 2], [True] * 4),
+        ({"live": 0.0}, [8] * 4, [False] * 4),
+        ({"live": 0.5, "live_stages": (8, 4)}, [2, 2, 8, 8], [True] * 2 + [False] * 2),
+    ],
+)
+def test_stages_of_arrays_are_those_of_the_recipe(
+    changed: dict[str, Any], bits: list[int], live: list[bool]
+) -> None:
+    """Behind them the narrowest weights beside arrays have 8 bits."""
+    graph, given = in_array()
+    recipe = replace(LIVE, epochs=4, **changed)
+    told = train_quantized(graph, given, images(24), recipe, course()).to_json()
+    assert [line["bits"] for line in told["epochs"]] == bits
+    assert [bool(line.get("live")) for line in told["epochs"]] == live
+
+
+@pytest.mark.parametrize(
+    ("scheme", "where"),
+    [("int2-channel", "2 bit: epoch 1 of 2"), ("ternary-analog", "array, 2 bit: epoch 2")],
+)
+def test_an_interrupted_training_ends_with_the_same_bits(tmp_path: Path, scheme: str, where: str) -> None:
+    given = NETWORKS["chain"]()
+    start = shaken(calibrated(given, scheme))
 
     def trained(folder: Path | None, **how: Any) -> gs.Graph:
         graph = copy_graph(start)
@@ -130,7 +187,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(tmp_path: Path) -> None
         return graph
 
     def stop(line: str) -> None:
-        if "2 bit: epoch 1 of 2" in line:
+        if where in line:
             raise KeyboardInterrupt
 
     whole, folder = trained(None), tmp_path / "kept"
