@@ -10,14 +10,14 @@ import onnx_graphsurgeon as gs
 from eecompile.data.dataset import evenly
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
-from eecompile.quantization.channel_splits import divide
 from eecompile.quantization.equalization import equalize
 from eecompile.quantization.layer_schemes import weighted_layers
+from eecompile.quantization.mapping.channel_splits import divide
+from eecompile.quantization.mapping.scheme_front import LabelledImages, SchemeSearch
+from eecompile.quantization.mapping.scheme_tables import front_json
 from eecompile.quantization.placements import ANALOG, MIXED
 from eecompile.quantization.post_training import integer_forms
 from eecompile.quantization.rounding import hand_on_grid
-from eecompile.quantization.scheme_front import LabelledImages, SchemeSearch
-from eecompile.quantization.scheme_tables import front_json
 from eecompile.quantization.wishes import SchemeWish, not_analog
 from eecompile.run import kept_integers
 from eecompile.run.evidence import Baseline, Evidence

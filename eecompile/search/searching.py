@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eecompile.exits.front_problem import ACCURACY, MEMORY
+from eecompile.exits.fronts.front_problem import ACCURACY, MEMORY
 from eecompile.run_files.directory import write_json
 from eecompile.search.backbones.inherit import nearest
 from eecompile.search.finalists import Finalist, finish, write_network

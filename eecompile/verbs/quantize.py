@@ -21,11 +21,11 @@ from eecompile.quantization.calibration_names import LEAST_SQUARES, check_calibr
 from eecompile.quantization.equalization import Equalization
 from eecompile.quantization.kept_float import layers_of, nodes_of
 from eecompile.quantization.kept_grids import NOTE as KEPT_NOTE
+from eecompile.quantization.mapping.scheme_front import LabelledImages, SchemeSearch
+from eecompile.quantization.mapping.scheme_picture import front_picture
+from eecompile.quantization.mapping.scheme_tables import front_json, front_rows
 from eecompile.quantization.placements import MIXED
 from eecompile.quantization.post_training import PostTrained, integer_forms, post_train
-from eecompile.quantization.scheme_front import LabelledImages, SchemeSearch
-from eecompile.quantization.scheme_picture import front_picture
-from eecompile.quantization.scheme_tables import front_json, front_rows
 from eecompile.quantization.sensitivity import LayerSensitivity, ranked, sensitivities, worst
 from eecompile.quantization.wishes import SchemeWish
 from eecompile.run.accelerator import open_target

@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.exits.additive_costs import AdditiveCosts
-from eecompile.exits.front_points import SubsetFront
-from eecompile.exits.front_problem import FrontProblem
-from eecompile.exits.individual_front import individual_front
-from eecompile.exits.pareto import hypervolume, nondominated
-from eecompile.exits.subset_front import global_front
+from eecompile.exits.fronts.front_points import SubsetFront
+from eecompile.exits.fronts.front_problem import FrontProblem
+from eecompile.exits.fronts.individual_front import individual_front
+from eecompile.exits.fronts.pareto import hypervolume, nondominated
+from eecompile.exits.fronts.subset_front import global_front
 from eecompile.exits.thresholds import leaves_at
 from tools.bench.bench_thresholds import drawn
 

@@ -28,9 +28,9 @@ from eecompile.data.for_network import open_data
 from eecompile.exits.answers import answers
 from eecompile.exits.statistics import accuracy_interval
 from eecompile.quantization.calibration import IMAGES
-from eecompile.quantization.scheme_front import LabelledImages, SchemeFront, SchemeSearch
-from eecompile.quantization.scheme_picture import front_picture
-from eecompile.quantization.scheme_tables import front_json, front_rows
+from eecompile.quantization.mapping.scheme_front import LabelledImages, SchemeFront, SchemeSearch
+from eecompile.quantization.mapping.scheme_picture import front_picture
+from eecompile.quantization.mapping.scheme_tables import front_json, front_rows
 from eecompile.run.accelerator import open_target
 from eecompile.run.prepare import prepare
 from eecompile.run_files.directory import write_csv, write_json

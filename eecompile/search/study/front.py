@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.exits.pareto import best_addition, hypervolume, nondominated
+from eecompile.exits.fronts.pareto import best_addition, hypervolume, nondominated
 
 Float64 = NDArray[np.float64]
 Point = Mapping[str, Any]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from eecompile.exits.additive_costs import AdditiveCosts
 from eecompile.exits.answers import right
-from eecompile.exits.front_points import FrontPoint, SubsetFront
-from eecompile.exits.front_problem import (
+from eecompile.exits.fronts.front_points import FrontPoint, SubsetFront
+from eecompile.exits.fronts.front_problem import (
     ACCURACY,
     FINAL_RATIO,
     MEMORY,
@@ -21,9 +21,9 @@ from eecompile.exits.front_problem import (
     FrontLimits,
     FrontProblem,
 )
-from eecompile.exits.individual_front import individual_front
+from eecompile.exits.fronts.individual_front import individual_front
+from eecompile.exits.fronts.subset_front import global_front
 from eecompile.exits.statistics import DropBound
-from eecompile.exits.subset_front import global_front
 from eecompile.exits.thresholds import Limit
 from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.worth.part_costs import EDP, ENERGY, LATENCY, MACS, PartCosts

@@ -18,7 +18,7 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile import api
 from eecompile.quantization import scheme_front
-from eecompile.quantization.scheme_front import SchemeFront, SchemeSearch
+from eecompile.quantization.mapping.scheme_front import SchemeFront, SchemeSearch
 from eecompile.run import quantizing, steps
 from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 pytest.importorskip("optuna", reason="a search needs the extra 'search'")
 
-from eecompile.exits.pareto import nondominated
+from eecompile.exits.fronts.pareto import nondominated
 from eecompile.search.searching import SearchOptions, SearchResult, read_front, search
 from passes.errors import InputError
 from passes.model.graph import load

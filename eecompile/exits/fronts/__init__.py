@@ -1,0 +1,1 @@
+"""Fronts over all networks that a supernet holds: exits, heads and thresholds, with what bounds them."""

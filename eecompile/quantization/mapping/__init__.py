@@ -1,0 +1,1 @@
+"""Which layer, or part of one, computes in which numbers: searched, costed and measured."""
