@@ -22,14 +22,14 @@ from eecompile.exits.reliability import reliability
 from eecompile.quantization.kept_grids import NOTE as KEPT_NOTE
 from eecompile.run import provenance, summarize
 from eecompile.run.accelerator import is_file
-from eecompile.run.by_form import FLOAT
 from eecompile.run.choosing import choose_on_val
 from eecompile.run.curve import front
 from eecompile.run.evidence import Evidence
+from eecompile.run.integers.by_form import FLOAT
+from eecompile.run.integers.quantizing import quantize
 from eecompile.run.other_models import recost
 from eecompile.run.per_image import samples_of
 from eecompile.run.prepare import cost_of, cycles_by_model
-from eecompile.run.quantizing import quantize
 from eecompile.run_files import directory, tables
 from eecompile.run_files.samples import write_samples
 from eecompile.training.recipe import FRESH, FROZEN, NONE, PTQ, SCRATCH, JointRecipe, Recipe

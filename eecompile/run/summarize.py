@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from eecompile.exits.proxies import ProxyChoice
 from eecompile.exits.statistics import accuracy_interval, paired_drop
 from eecompile.run.accelerator import assumed_bits, is_file
-from eecompile.run.by_form import quantization_of
 from eecompile.run.curve import curve
 from eecompile.run.evidence import Evidence
 from eecompile.run.figures import expected_of, ratios_of, saving_of
+from eecompile.run.integers.by_form import quantization_of
 from eecompile.run.other_models import causes_of, host_rows, interval_of
 from eecompile.run_files.summary import (
     DatasetInfo,

@@ -28,9 +28,9 @@ from eecompile.exits.thresholds import Limit, Observed, choose, leaves_at
 from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
+from eecompile.run.integers.quantizing import quantize
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import cost_of, prepare
-from eecompile.run.quantizing import quantize
 from eecompile.run.steps import open_images, train
 from passes.confidence import GATE, MAX_SOFTMAX, ConfidenceRule, confidence_rule
 from passes.exits.chain import keep_exits

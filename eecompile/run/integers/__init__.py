@@ -1,0 +1,1 @@
+"""How a run gets its integers, and what they do to exits."""
