@@ -60,7 +60,7 @@ class RoundingWalk:
     def __init__(
         self, graph: gs.Graph, images: Float32, batch: int = BATCH, given: Collection[str] = ()
     ) -> None:
-        self._graph, self._given = graph, given
+        self._graph, self._kept = graph, given
         self._alone = len(images) if batch == 1 else 0
         self._names = Names(graph)
         self._precisions = state_of(graph).precisions
@@ -231,7 +231,7 @@ class RoundingWalk:
         if output.name not in self._grids and len(output.outputs) == 1:
             output = output.outputs[0].outputs[0]
         grid = self._grids.get(output.name)
-        if grid is not None and output.name not in self._given and grid.scale[0] < finest:
+        if grid is not None and output.name not in self._kept and grid.scale[0] < finest:
             self._grids[output.name] = replace(grid, scale=(finest,))
 
 

@@ -16,10 +16,11 @@ from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.layer_schemes import weighted_layers
 from eecompile.quantization.placements import MIXED
 from eecompile.quantization.wishes import check_mixed
-from eecompile.run import kept_integers, provenance
+from eecompile.run import provenance
 from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
+from eecompile.run.integers import kept_integers
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS, JOINT_EXITS, Prepared, cost_of, prepare
 from eecompile.run.pruning import prune_network

@@ -26,9 +26,10 @@ from eecompile.exits.answers import Answers
 from eecompile.exits.guarantee import TESTS, differences, fixed_sequence, path_through
 from eecompile.exits.statistics import DropBound
 from eecompile.exits.thresholds import Limit, Observed, choose, leaves_at
-from eecompile.run import quantizing, steps
+from eecompile.run import steps
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
+from eecompile.run.integers import quantizing
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import cost_of, prepare
 from passes.confidence import confidence_rule

@@ -24,10 +24,11 @@ import torch
 
 from eecompile.data.dataset import evenly
 from eecompile.exits.answers import answers
-from eecompile.run import quantizing, steps
+from eecompile.run import steps
 from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
+from eecompile.run.integers import quantizing
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS, prepare
 from eecompile.run_files.summary import Summary

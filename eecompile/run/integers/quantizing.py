@@ -19,8 +19,8 @@ from eecompile.quantization.placements import ANALOG, MIXED
 from eecompile.quantization.post_training import integer_forms
 from eecompile.quantization.rounding import hand_on_grid
 from eecompile.quantization.wishes import SchemeWish, not_analog
-from eecompile.run import kept_integers
 from eecompile.run.evidence import Baseline, Evidence
+from eecompile.run.integers import kept_integers
 from eecompile.training.recipe import JOINT, NONE, QAT, QUANTIZED, SCRATCH
 from passes.exits.chain import keep_exits
 from passes.state import copy_graph, state_of

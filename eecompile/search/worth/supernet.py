@@ -104,13 +104,12 @@ class Supernets:
         if final is not None:
             close_with(graph, final, self.seed)
         classifier_exits(graph)
-        if design.goal is None:
+        goal = design.goal
+        if goal is None:
             return graph
-        parts = self._parts(graph) | {"goal": str(design.goal), "costs": self.costs_text}
-        key = Key.of("pruned", parts, f"{design.backbone}, {design.goal}")
-        return graph_of_bytes(
-            self.cache.get(key, lambda: bytes_of_graph(self._pruned(graph, design.goal, key)))
-        )
+        parts = self._parts(graph) | {"goal": str(goal), "costs": self.costs_text}
+        key = Key.of("pruned", parts, f"{design.backbone}, {goal}")
+        return graph_of_bytes(self.cache.get(key, lambda: bytes_of_graph(self._pruned(graph, goal, key))))
 
     def untrained(self, design: Design) -> gs.Graph:
         """Return the supernet of a design before it is trained, with all heads on all mounts.

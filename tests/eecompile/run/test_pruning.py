@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile import api
-from eecompile.run import pruning, quantizing, steps
+from eecompile.run import pruning, steps
+from eecompile.run.integers import quantizing
 from eecompile.training.recipe import PRUNED, QUANTIZED, JointRecipe, Recipe
 from passes.errors import InputError, NoSolutionError
 from passes.model.graph import load

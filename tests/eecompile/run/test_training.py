@@ -17,9 +17,10 @@ import pytest
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile import api
-from eecompile.run import quantizing, steps
+from eecompile.run import steps
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
+from eecompile.run.integers import quantizing
 from eecompile.run.main import training_folder
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import prepare

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ final_epochs = 1
 finalists = 2
 quantize = "ptq"
 """
-GENES = {
+GENES: dict[str, str | int | float | bool] = {
     "backbone.width": 4, "backbone.blocks": 1, "backbone.stages": 2, "backbone.kernel": 3,
     "precision.backbone": "usual", "precision.heads": "usual", "precision.placement": "auto",
     "pruning.goal": "none",
@@ -32,7 +33,7 @@ GENES = {
 def write_images(folder: Path, train: int = 256, held: int = 96) -> Path:
     """Write grey images [8, 8] of three classes, which are where they are bright."""
     rng = np.random.default_rng(0)
-    found = {}
+    found: dict[str, Any] = {}
     for name, count in (("train", train), ("val", held), ("test", held)):
         y = np.arange(count) % 3
         x = rng.integers(0, 140, (count, 8, 8))

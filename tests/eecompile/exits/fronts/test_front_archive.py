@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from eecompile.exits import front_archive
+from eecompile.exits.fronts import front_archive
 from eecompile.exits.fronts.front_archive import FrontArchive, FrontSpot
 from eecompile.exits.fronts.pareto import nondominated
 

@@ -16,7 +16,8 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 from eecompile import api
 from eecompile.data.sources import load_data
 from eecompile.exits.answers import answers
-from eecompile.run import quantizing, steps
+from eecompile.run import steps
+from eecompile.run.integers import quantizing
 from eecompile.run_files.summary import load_summary
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.training.recipe import QUANTIZED, Recipe

@@ -17,12 +17,13 @@ import pytest
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile import api
-from eecompile.quantization import scheme_front
+from eecompile.quantization.mapping import scheme_front
 from eecompile.quantization.mapping.scheme_front import SchemeFront, SchemeSearch
-from eecompile.run import quantizing, steps
+from eecompile.run import steps
 from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
+from eecompile.run.integers import quantizing
 from eecompile.run.main import training_folder
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import prepare

@@ -53,9 +53,9 @@ def test_lost_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GRACE_SECONDS", -1.0)
     assert record.is_lost(record.trials()[0]), "it was silent for too long"
     monkeypatch.undo()
-    monkeypatch.setattr(module.os, "kill", lambda *_: (_ for _ in ()).throw(ProcessLookupError))
+    monkeypatch.setattr("os.kill", lambda *_: (_ for _ in ()).throw(ProcessLookupError))
     assert record.is_lost(record.trials()[0]), "its process is gone"
-    monkeypatch.setattr(module.socket, "gethostname", lambda: "elsewhere")
+    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
     assert not record.is_lost(record.trials()[0]), "who knows of other machines"
     record.report(task, {"points": []})
     monkeypatch.setattr(module, "GRACE_SECONDS", -1.0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_another_process_finds_the_same(tmp_path: Path) -> None:
 
 
 def test_options_of_the_question_change_what_is_found(tmp_path: Path) -> None:
-    def found(**options: bool) -> dict[str, object]:
+    def found(**options: Any) -> dict[str, object]:
         return DesignEvaluation(question(tmp_path, **options))(0, GENES, 0, "")
 
     usual = found()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,9 @@ def test_images_say_what_their_networks_read(tmp_path: Path) -> None:
 )
 def test_channels_come_first(tmp_path: Path, stored: tuple[int, ...], shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
-    arrays = {f"{name}_x": rng.integers(0, 255, stored, np.uint8) for name in ("train", "val", "test")}
+    arrays: dict[str, Any] = {
+        f"{name}_x": rng.integers(0, 255, stored, np.uint8) for name in ("train", "val", "test")
+    }
     arrays |= {f"{name}_y": np.arange(10) % 2 for name in ("train", "val", "test")}
     np.savez(tmp_path / "a.npz", **arrays)
     found = for_families(str(tmp_path / "a.npz"), "unit", 0)
@@ -34,7 +37,7 @@ def test_channels_come_first(tmp_path: Path, stored: tuple[int, ...], shape: tup
 
 
 def test_vectors_are_no_images(tmp_path: Path) -> None:
-    arrays = {f"{name}_x": np.zeros((10, 7), np.float32) for name in ("train", "val", "test")}
+    arrays: dict[str, Any] = {f"{name}_x": np.zeros((10, 7), np.float32) for name in ("train", "val", "test")}
     arrays |= {f"{name}_y": np.arange(10) % 2 for name in ("train", "val", "test")}
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(InputError, match="families of backbones read images"):

@@ -40,7 +40,7 @@ def costs() -> PartCosts:
     return part_costs(GRAPH, lambda graph: cost_of(graph, target, EDP))
 
 
-def front(costs: PartCosts, most: int | None = None, **constraints: float) -> InnerFront:
+def front(costs: PartCosts, most: int | None = None, **constraints: Any) -> InnerFront:
     return inner_front(
         GRAPH, logits(), LABELS, costs, RULES, ("accuracy", "edp"), ConstraintsTable(**constraints), most
     )
@@ -92,7 +92,7 @@ def test_a_point_says_what_its_network_does(costs: PartCosts) -> None:
         ("min_accuracy", 0.7, lambda p: p["accuracy_val"] >= 0.7),
     ],
 )
-def test_constraints_are_kept(costs: PartCosts, constraint: str, value: float, of: Any) -> None:
+def test_constraints_are_kept(costs: PartCosts, constraint: str, value: Any, of: Any) -> None:
     free, found = front(costs), front(costs, **{constraint: value})
     assert found.points and all(of(point) for point in found.points)
     assert not all(of(point) for point in free.points)
@@ -113,7 +113,7 @@ def test_fewer_exits_may_be_asked_for(costs: PartCosts) -> None:
     ],
 )
 def test_what_cannot_be_kept_is_named_with_what_can(
-    costs: PartCosts, constraints: dict[str, float], named: str
+    costs: PartCosts, constraints: dict[str, Any], named: str
 ) -> None:
     found = front(costs, **constraints)
     assert not found.points and found.violation > 0

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx_graphsurgeon as gs
 
 from eecompile.quantization.wishes import SchemeWish
 from eecompile.search.worth.images import for_families
@@ -29,8 +30,8 @@ def test_bits_that_are_wished_for_are_those_it_computes_with() -> None:
     few = numbers.assigned(graph, SchemeWish("auto", {"backbone": 4}))
     usual = numbers.assigned(graph, SchemeWish("auto", {}))
 
-    def widths(made: object) -> set[int]:
-        found = state_of(made).precisions.values()  # type: ignore[arg-type]
+    def widths(made: gs.Graph) -> set[int]:
+        found = state_of(made).precisions.values()
         return {precision.weights.bits for precision in found if precision.weights is not None}
 
     assert widths(usual) == {8} and 4 in widths(few)
