@@ -22,6 +22,7 @@ from eecompile.exits.fronts.front_problem import (
     FrontProblem,
 )
 from eecompile.exits.fronts.individual_front import individual_front
+from eecompile.exits.fronts.pareto import nondominated
 from eecompile.exits.fronts.subset_front import global_front
 from eecompile.exits.statistics import DropBound
 from eecompile.exits.thresholds import Limit
@@ -102,9 +103,37 @@ def inner_front(
         objectives: Two or three.
         constraints: What all points keep.
         most_exits: Early exits of a network; ``None``: as many as there are mounts.
-        joint: One threshold for all exits of a network: the front is exact. Else one for each, begun at that
-            front; of ``objectives`` exactly one is then a mean cost.
+        joint: One threshold and rule for all exits of a network: the front is exact. Else one for each, begun
+            at that front; of ``objectives`` exactly one is then a mean cost.
     """
+    together = [[rule] for rule in rules] if joint else [list(rules)]  # one threshold compares one thing
+    found = [
+        _front_of(graph, logits, labels, costs, some, objectives, constraints, most_exits, joint=joint)
+        for some in together
+    ]
+    points = [point for front in found for point in front.points]
+    networks = sum(front.networks for front in found)
+    if not points:
+        nearest = min(found, key=lambda front: front.violation)
+        return replace(nearest, networks=networks)
+    rows = [[-p[KEYS[n]] if n == ACCURACY else p[KEYS[n]] for n in objectives] for p in points]
+    kept = nondominated(np.array(rows, np.float64))
+    return InnerFront(_thinned([points[k] for k in kept.tolist()]), [], 0.0, networks)
+
+
+def _front_of(
+    graph: gs.Graph,
+    logits: Sequence[Float32],
+    labels: NDArray[np.int64],
+    costs: PartCosts,
+    rules: Sequence[ConfidenceRule],
+    objectives: tuple[str, ...],
+    constraints: ConstraintsTable,
+    most_exits: int | None,
+    *,
+    joint: bool,
+) -> InnerFront:
+    """Return the front where each exit may decide by any of the rules."""
     exits = [
         TriedExit(item, number, rule)
         for number, item in enumerate(state_of(graph).exits[:-1])
@@ -127,7 +156,7 @@ def inner_front(
     front = (global_front if joint else individual_front)(problem)
     points = [_point(item, exits, problem) for item in front.points]
     why = [] if points else list(_out_of_reach(front, problem))
-    return InnerFront(_thinned(points), why, sum(item["excess"] for item in why), front.subsets)
+    return InnerFront(points, why, sum(item["excess"] for item in why), front.subsets)
 
 
 def _of_rules(costs: AdditiveCosts, exits: Sequence[TriedExit]) -> AdditiveCosts:

@@ -47,14 +47,14 @@ def front(costs: PartCosts, most: int | None = None, **constraints: Any) -> Inne
 
 
 def test_no_network_and_threshold_beats_it(costs: PartCosts) -> None:
-    """All subsets, rules and thresholds one by one."""
+    """All subsets, rules and thresholds, one by one."""
     found = {(point["accuracy_val"], round(point["edp_j_cycles"], 12)) for point in front(costs).points}
     answers = logits()
     for kept in itertools.product((None, 0, 1), (None, 2, 3)):
         chosen = [k for k in kept if k is not None]
         paths = costs.figures["edp"].paths(chosen, costs.mounts, 0)
-        for rules in itertools.product(RULES, repeat=len(chosen)):
-            sure = [rule.evaluate(answers[k]) for rule, k in zip(rules, chosen, strict=True)]
+        for rule in RULES:
+            sure = [rule.evaluate(answers[k]) for k in chosen]
             confidence = np.stack(sure) if sure else np.zeros((0, IMAGES), np.float32)
             for threshold in np.unique(confidence):
                 where = leaves_at(confidence, [threshold] * len(chosen))
@@ -96,6 +96,22 @@ def test_constraints_are_kept(costs: PartCosts, constraint: str, value: Any, of:
     free, found = front(costs), front(costs, **{constraint: value})
     assert found.points and all(of(point) for point in found.points)
     assert not all(of(point) for point in free.points)
+
+
+def test_one_threshold_has_one_rule_and_own_ones_cost_no_more(costs: PartCosts) -> None:
+    def found(joint: bool) -> InnerFront:
+        objectives = ("accuracy", "edp")
+        return inner_front(GRAPH, logits(), LABELS, costs, RULES, objectives, ConstraintsTable(), joint=joint)
+
+    shared, own = found(joint=True), found(joint=False)
+    assert all(len({item["confidence"] for item in point["exits"]}) <= 1 for point in shared.points)
+    assert {item["confidence"] for p in shared.points for item in p["exits"]} == {str(rule) for rule in RULES}
+    for point in shared.points:
+        assert any(
+            other["accuracy_val"] >= point["accuracy_val"]
+            and other["edp_j_cycles"] <= point["edp_j_cycles"] * (1 + 1e-9)
+            for other in own.points
+        )
 
 
 def test_fewer_exits_may_be_asked_for(costs: PartCosts) -> None:
