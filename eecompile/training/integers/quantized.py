@@ -22,7 +22,7 @@ from eecompile.training.integers.live_form import freeze, in_arrays, live_form, 
 from eecompile.training.integers.low_bits import fewest_bits, from_float, round_to
 from eecompile.training.integers.quantized_form import quantized_form
 from eecompile.training.observed import fit_normalizations, moments
-from eecompile.training.recipe import AUTO, NO, NONE, NOWHERE, QAT, QuantizedRecipe
+from eecompile.training.recipe import AUTO, ESTIMATED, NO, NONE, NOWHERE, QAT, QuantizedRecipe
 from eecompile.training.torch_graph import TorchGraph, learnt_constants
 from eecompile.training.training_form import diverged
 from passes.errors import InputError
@@ -178,7 +178,8 @@ class _Training:
                 self._teacher if recipe.teacher_share or recipe.final_teacher_share else None,
                 rates, list(rates), len(log),
             )  # fmt: skip
-            how = replace(recipe, epochs=count, rate=recipe.live_rate)
+            # averaged weights are rounded to others than the averaged statistics are of
+            how = replace(recipe, epochs=count, rate=recipe.live_rate, statistics=ESTIMATED)
             done = GraphTraining(
                 start, images, how, self._course, f"training for the array, {bits} bit"
             ).run()

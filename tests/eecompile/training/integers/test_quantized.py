@@ -19,6 +19,7 @@ from eecompile.training.graph_training import GraphTraining
 from eecompile.training.integers import quantized
 from eecompile.training.integers.live_form import in_arrays
 from eecompile.training.integers.quantized import train_quantized
+from eecompile.training.observed import moments
 from eecompile.training.recipe import QUANTIZED, QuantizedRecipe
 from eecompile.training.torch_graph import learnt_constants
 from passes.errors import InputError
@@ -207,3 +208,27 @@ def test_a_recipe_that_asks_for_what_no_file_has_is_refused(changed: dict[str, A
     given = NETWORKS["chain"]()
     with pytest.raises(InputError, match="of a recipe for a quantized network"):
         train_quantized(copy_graph(given), given, images(), recipe, course())
+
+
+def test_statistics_that_are_folded_are_those_of_the_weights_that_are_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Averaged weights are rounded to others than those whose statistics were averaged."""
+    kept: list[GraphTraining] = []
+
+    class Kept(GraphTraining):
+        def run(self) -> list[dict[str, Any]]:
+            kept.append(self)
+            return super().run()
+
+    monkeypatch.setattr(quantized, "GraphTraining", Kept)
+    graph, given = in_array()
+    recipe = replace(LIVE, epochs=4, live=1.0, live_rate=3e-2, average=0.9)
+    train_quantized(graph, given, images(), recipe, course())
+    form, device, x = kept[0].form, kept[0].device, images().train.x
+    norms = [node for node in form.nodes if node.op == "BatchNormalization"]
+    seen = moments(form, [node.inputs[0].name for node in norms], lambda s: [x[s]], len(x), device)
+    for node in norms:
+        found = seen[node.inputs[0].name]
+        off = (node.inputs[3].values - found.mean) / np.sqrt(found.variance + 1e-3)
+        assert np.abs(off).max() < 0.15
