@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @needs_torch
 def test_blocks_run_in_order(folder: Path) -> None:
     blocks = BLOCK.findall((ROOT / "README.md").read_text())
-    assert [kind for kind, _ in blocks] == ["sh", "sh", "python", "python", "python"]
+    assert [kind for kind, _ in blocks] == ["sh", "sh", "sh", "python", "python", "python"]
     for kind, text in blocks:
         commands = [[sys.executable, "-c", text]]
         if kind == "sh":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
 from eecompile.quantization.assignment import assign_precisions
-from eecompile.quantization.calibration import Calibration, calibrate, gridded
 from eecompile.quantization.kept_float import layers_of
 from eecompile.quantization.layer_schemes import WeightedLayer, has_array, weighted_layers
 from eecompile.quantization.placements import AUTO, DIGITAL
@@ -25,6 +25,9 @@ from passes.precision import tensor_levels
 from passes.state import QuantGrid, copy_graph, state_of
 from targets.contract.target import Target
 from targets.objective import Objective
+
+if TYPE_CHECKING:  # a verb loads only what it works with
+    from eecompile.quantization.calibration import Calibration
 
 NOTE = (
     "the network came quantized and its integers are kept; in float it is the same values without rounding "
@@ -76,6 +79,8 @@ def calibrate_added(
         Names of the schemes in use, and what calibration did.
     """
     given = dict(state_of(graph).grids)
+    from eecompile.quantization.calibration import calibrate  # costs need no onnxruntime
+
     schemes = assign_precisions(graph, target, objective, wish=kept_wish(graph, target, wish))
     return schemes, calibrate(graph, images, calibration, given=given)
 
@@ -121,6 +126,8 @@ def check_mounts(graph: gs.Graph) -> None:
     """
     state = state_of(graph)
     ours = {t.name for e in state.exits[:-1] for node in head_nodes(graph, e) for t in node.outputs}
+    from eecompile.quantization.calibration import gridded
+
     unknown = gridded(graph) - state.grids.keys() - ours
     for item in state.exits[:-1]:
         if item.mount in unknown:
@@ -156,6 +163,8 @@ def _scheme_of(graph: gs.Graph, nodes: Sequence[gs.Node], layer: WeightedLayer) 
 
 def _misfits(graph: gs.Graph) -> Iterator[Misfit]:
     """Yield what does not fit the precisions of ``graph``, in its order."""
+    from eecompile.quantization.calibration import gridded
+
     state, levels, wanted = state_of(graph), tensor_levels(graph), gridded(graph)
     entry = graph.inputs[0].name
     yield from (Misfit("", rule) for rule in _tensor_rules(graph, entry, levels, wanted))

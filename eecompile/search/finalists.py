@@ -213,9 +213,9 @@ def _chosen(
 
 
 def _joint(evaluation: DesignEvaluation) -> bool:
-    """Return whether finalists have one threshold: also where their front is over several costs."""
+    """Return whether finalists have one threshold: also where their front is over no mean cost."""
     front = evaluation.space.objectives.front
-    return evaluation.joint or sum(name in ("edp", "latency", "energy", "macs") for name in front) != 1
+    return evaluation.joint or not any(name in ("edp", "latency", "energy", "macs") for name in front)
 
 
 def _correct_on_test(

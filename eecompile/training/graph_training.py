@@ -183,16 +183,17 @@ class GraphTraining:
             int(np.random.default_rng([self._course.seed, epoch, 1]).integers(2**63))
         )
         drawn = np.random.default_rng([self._course.seed, self._before + epoch, 2]).integers(2**63)
-        torch.manual_seed(int(drawn))  # for operators that draw noise themselves
-        for x, labels in self._batches(epoch):
-            given = dropout_masks(shapes, len(x), recipe.dropout, masks, self.device.name)
-            with self.device.numbers():
-                answers = module(x, *given)
-                taught: tuple[Tensor, ...] = ()
-                if self.teacher is not None:
-                    with torch.no_grad():
-                        taught = self.teacher(x)[-len(answers) :]
-            yield losses(answers, labels, taught)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(drawn))  # for operators that draw noise themselves
+            for x, labels in self._batches(epoch):
+                given = dropout_masks(shapes, len(x), recipe.dropout, masks, self.device.name)
+                with self.device.numbers():
+                    answers = module(x, *given)
+                    taught: tuple[Tensor, ...] = ()
+                    if self.teacher is not None:
+                        with torch.no_grad():
+                            taught = self.teacher(x)[-len(answers) :]
+                yield losses(answers, labels, taught)
 
     def accuracies(self) -> dict[str, float]:
         """Return the accuracy of each exit on validation images, the module as it is."""

@@ -76,7 +76,7 @@ def lowered(graph: gs.Graph) -> gs.Graph:
         zero = 0 if name in weights else 128
         dtype = "int8" if name in weights else "uint8"
         state.grids[name] = QuantGrid((2.0**-4,), zero, -128 + zero, 127 + zero, dtype)
-    for fused_away in ("c0", "a"):
+    for fused_away in ("c0", "a", *(t.name for t in graph.outputs)):  # and logits, which are sums
         state.grids.pop(fused_away, None)
     for step in (Quantize(), FoldQdq(), FuseLayers()):
         step(graph)

@@ -29,6 +29,7 @@ def test_what_the_project_needs_is_old_and_what_tests_it_is_pinned() -> None:
             "optional-dependencies": {
                 "images": ["pillow>=10"],
                 "solver": [],
+                "search": [],
                 "train": ["torch>=2.6"],
                 "test": ["pytest>=8.3"],
             },

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 
 from eecompile.exits.additive_costs import AdditiveCosts
 from eecompile.exits.fronts.front_points import SubsetFront
-from eecompile.exits.fronts.front_problem import FrontProblem
+from eecompile.exits.fronts.front_problem import ACCURACY, FrontProblem
 from eecompile.exits.fronts.individual_front import individual_front
 from eecompile.exits.fronts.pareto import hypervolume, nondominated
 from eecompile.exits.fronts.subset_front import global_front
 from eecompile.exits.thresholds import leaves_at
+from targets.objective import EDP
 from tools.bench.bench_thresholds import drawn
 
 Genes = tuple[int, ...]
@@ -188,16 +189,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=("global", "genetic", "individual"))
     parser.add_argument("--mounts", type=int, default=10, metavar="N")
     parser.add_argument("--images", type=int, default=5000, metavar="N")
-    parser.add_argument("--objectives", nargs="+", default=["accuracy", "edp"], metavar="NAME")
+    parser.add_argument("--objectives", nargs="+", default=[ACCURACY, EDP.name], metavar="NAME")
     parser.add_argument("--population", type=int, default=100, metavar="N")
     parser.add_argument("--generations", type=int, default=50, metavar="N")
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     options = parser.parse_args()
     asked = options.only or ("global", "genetic", "individual")
-    if "global" in asked and options.objectives != ["accuracy", "edp"]:
+    if "global" in asked and options.objectives != [ACCURACY, EDP.name]:
         whole(space(options.mounts, options.images, tuple(options.objectives)))
         return
-    problem = space(options.mounts, options.images, ("accuracy", "edp"))
+    problem = space(options.mounts, options.images, (ACCURACY, EDP.name))
     front = whole(problem)
     if "genetic" in asked:
         genetic(problem, front, options.population, options.generations, options.seeds)

@@ -109,10 +109,10 @@ class DesignEvaluation:
 
     @property
     def joint(self) -> bool:
-        """Whether all exits of a network have one threshold: asked for, or where several costs are sought."""
+        """Whether all exits of a network have one threshold: asked for, or where no mean cost is sought."""
         exits, means = self.space.exits, [name for name in self.objectives if name in _MEANS]
         own = exits.thresholds == INDIVIDUAL and not self.question.one_threshold
-        return not own or (len(means) != 1 and "thresholds" not in exits.model_fields_set)
+        return not own or (not means and "thresholds" not in exits.model_fields_set)
 
     @cached_property
     def objectives(self) -> tuple[str, ...]:

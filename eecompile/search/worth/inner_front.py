@@ -104,7 +104,7 @@ def inner_front(
         constraints: What all points keep.
         most_exits: Early exits of a network; ``None``: as many as there are mounts.
         joint: One threshold and rule for all exits of a network: the front is exact. Else one for each, begun
-            at that front; of ``objectives`` exactly one is then a mean cost.
+            at that front; of ``objectives`` one at least is then a mean cost.
     """
     together = [[rule] for rule in rules] if joint else [list(rules)]  # one threshold compares one thing
     found = [

@@ -77,12 +77,13 @@ def test_options_of_the_question_change_what_is_found(tmp_path: Path) -> None:
     assert any(len(values) > 1 for values in told[0]) and all(len(values) == 1 for values in told[1])
 
 
-def test_several_costs_have_one_threshold_unless_asked_for(tmp_path: Path) -> None:
-    several = SPACE + '[objectives]\nfront = ["accuracy", "latency", "energy"]\n'
-    assert DesignEvaluation(question(tmp_path, several)).joint
+def test_without_a_mean_cost_there_is_one_threshold_unless_asked_for(tmp_path: Path) -> None:
+    none = SPACE + '[objectives]\nfront = ["accuracy", "worst_latency"]\n'
+    assert DesignEvaluation(question(tmp_path, none)).joint
     assert not DesignEvaluation(question(tmp_path)).joint
-    asked = several.replace("[training]", 'thresholds = "individual"\n[training]')
-    with pytest.raises(InputError, match="thresholds of their own are sought for one mean cost"):
+    assert DesignEvaluation(question(tmp_path, none))(0, GENES, 0, "")["points"]
+    asked = none.replace("[training]", 'thresholds = "individual"\n[training]')
+    with pytest.raises(InputError, match="threshold for each exit"):
         DesignEvaluation(question(tmp_path, asked))(0, GENES, 0, "")
 
 
