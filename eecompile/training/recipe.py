@@ -232,7 +232,7 @@ class QuantizedRecipe(JointRecipe):
     stages: tuple[int, ...] = (8, 4)
     low_rate: float = 1e-3
     low_samples: int = 150_000
-    live: float = 0.8
+    live: float = 1.0
     live_rate: float = 2e-3
     live_stages: tuple[int, ...] = ()
 
