@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -182,9 +183,7 @@ class GraphTraining:
         masks = torch.Generator().manual_seed(
             int(np.random.default_rng([self._course.seed, epoch, 1]).integers(2**63))
         )
-        drawn = np.random.default_rng([self._course.seed, self._before + epoch, 2]).integers(2**63)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(drawn))  # for operators that draw noise themselves
+        with self._noise(epoch):
             for x, labels in self._batches(epoch):
                 given = dropout_masks(shapes, len(x), recipe.dropout, masks, self.device.name)
                 with self.device.numbers():
@@ -194,6 +193,14 @@ class GraphTraining:
                         with torch.no_grad():
                             taught = self.teacher(x)[-len(answers) :]
                 yield losses(answers, labels, taught)
+
+    @contextmanager
+    def _noise(self, epoch: int) -> Iterator[None]:
+        """Let operators draw the noise of an epoch; leave the generator of torch as it was."""
+        drawn = np.random.default_rng([self._course.seed, self._before + epoch, 2]).integers(2**63)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(drawn))
+            yield
 
     def accuracies(self) -> dict[str, float]:
         """Return the accuracy of each exit on validation images, the module as it is."""
@@ -236,7 +243,7 @@ class GraphTraining:
         sums = {name: torch.zeros_like(self.module.value(name)) for name in held}
         self.module.train()
         steps = 0
-        with torch.no_grad(), self.device.numbers():
+        with torch.no_grad(), self.device.numbers(), self._noise(self._epochs):
             for x, _ in self._batches(self._epochs):
                 for name in held:
                     self.module.value(name).zero_()
