@@ -13,6 +13,7 @@ from eecompile.cache.content import hash_of
 from eecompile.data.dataset import evenly
 from eecompile.quantization.calibration import IMAGES
 from eecompile.training.augment import Augmentation
+from eecompile.training.checkpoint import Checkpoints
 from eecompile.training.contract import Course, TrainingImages, TrainingLog, watched
 from eecompile.training.device import Device
 from eecompile.training.fresh_weights import relative_rates
@@ -147,6 +148,12 @@ class _Training:
         state_of(self._graph).grids = grids
         return log
 
+    def _checkpoints(self, recipe: QuantizedRecipe) -> Checkpoints:
+        """Return those of a training of the graph as it is, on the grids it has."""
+        found = self._course.checkpoints_of(self._graph, self._images, recipe, self.trained, QAT)
+        grids = hash_of(sorted(state_of(self._graph).grids.items()))
+        return replace(found, identity={**found.identity, "calibration": grids})
+
     def train_live(self, epochs: int) -> list[dict[str, Any]]:
         """Train the graph with live normalizations behind its arrays, in place; return the log."""
         graph, images, recipe = self._graph, self._images, self.recipe
@@ -166,7 +173,7 @@ class _Training:
         others = [name for name in self.learnt if name in form.tensors()]
         own = relative_rates(graph, others) if recipe.relative else {}
         rates = {**of_layers, **{name: recipe.backbone_rate * own.get(name, 1.0) for name in others}}
-        checkpoints = self._course.checkpoints_of(graph, images, recipe, self.trained, QAT)
+        checkpoints = self._checkpoints(recipe)
         log: list[dict[str, Any]] = []
         shares = len(recipe.live_stages) + 2
         stages = [(bits, epochs // shares) for bits in recipe.live_stages if epochs // shares]
@@ -205,9 +212,7 @@ class _Training:
         }
         own = relative_rates(graph, learnt) if recipe.relative else {}
         rates = {name: recipe.backbone_rate * own.get(name, 1.0) for name in learnt}
-        checkpoints = self._course.checkpoints_of(graph, self._images, recipe, self.trained, QAT)
-        grids = hash_of(sorted(state_of(graph).grids.items()))
-        checkpoints = replace(checkpoints, identity={**checkpoints.identity, "calibration": grids})
+        checkpoints = self._checkpoints(recipe)
         start = Start(
             form,
             self.augmentation,
