@@ -102,13 +102,7 @@ class CacheStore:
             InputError: The folder cannot be written.
         """
         path = self._path(key)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"cannot write to the cache {self.folder}: {error.strerror}",
-                "name another folder with `cache`",
-            ) from None
+        self._make_folder(path.parent)
         head = {
             "kind": key.kind,
             "digest": key.digest,
@@ -138,13 +132,7 @@ class CacheStore:
     def making(self, key: Key) -> Iterator[None]:
         """Be the only process that makes an entry; wait for another one that does."""
         lock = self._path(key).with_suffix(".lock")
-        try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"cannot write to the cache {self.folder}: {error.strerror}",
-                "name another folder with `cache`",
-            ) from None
+        self._make_folder(lock.parent)
         with FileLock(lock):
             yield
 
@@ -207,6 +195,15 @@ class CacheStore:
             with suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                     path.unlink(missing_ok=True)
+
+    def _make_folder(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"cannot write to the cache {self.folder}: {error.strerror}",
+                "name another folder with `cache`",
+            ) from None
 
     def _path(self, key: Key) -> Path:
         return self.folder / key.kind / key.digest[:2] / f"{key.digest}{_SUFFIX}"

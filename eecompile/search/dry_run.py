@@ -10,6 +10,7 @@ from typing import Any
 from eecompile.search.space.design import Design
 from eecompile.search.space.size import size_of
 from eecompile.search.worth.evaluation import DesignEvaluation, Question
+from eecompile.search.worth.part_costs import cost_figures
 from passes.errors import EecompileError
 
 # A few steps are trained of each corner to see how long an epoch takes.
@@ -91,13 +92,7 @@ def _corner(evaluation: DesignEvaluation, name: str, design: Design) -> Corner:
         costs = evaluation.costs(design)
     except EecompileError as error:
         return Corner(name, design.text, {}, 0, str(error), None)
-    static = costs.static
-    figures = {
-        "macs": static.macs,
-        "latency_cycles": static.latency_cycles,
-        "energy_pj": static.energy_pj,
-        "edp_j_cycles": static.edp_j_cycles,
-    }
+    figures = cost_figures(costs.static)
     return Corner(name, design.text, figures, len(costs.mounts), "", _epoch_seconds(evaluation, design))
 
 

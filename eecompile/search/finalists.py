@@ -11,22 +11,21 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from eecompile.cache.key import Key
+from eecompile.exits.answers import answers
 from eecompile.exits.statistics import wilson_interval
-from eecompile.exits.thresholds import leaves_at
 from eecompile.run.prepare import cost_of
 from eecompile.search.space.design import Design
 from eecompile.search.study.proposals import Params
 from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.inner_front import KEYS, inner_front
 from eecompile.search.worth.integers import Float32, logits_of
-from eecompile.search.worth.part_costs import part_costs
+from eecompile.search.worth.part_costs import cost_figures, part_costs
 from eecompile.search.worth.supernet import Reach, bytes_of_graph, graph_of_bytes
 from passes.confidence import confidence_rule
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.model.writing import save
 from passes.state import state_of
 from targets.evaluation.paths import Cost
-from targets.evaluation.report import CostReport
 
 FORM = 1
 """Of how finalists are trained: another one makes other networks."""
@@ -79,8 +78,10 @@ def finish(
     set_thresholds(final, [float(value) for value in thresholds])
     ratios = [*(item["ratio"] for item in chosen["exits"]), chosen["final_ratio"]]
     report = cost_of(keep_exits(costed, kept), evaluation.target, evaluation.objective, ratios=ratios)
-    correct = _correct_on_test(evaluation, answering, rules, thresholds)
-    figures = _figures(report, ratios)
+    on_test = answers(answering, images.dataset.test, images.preprocess)
+    _, correct = replace(on_test, rules=tuple(rules)).leaving(thresholds)  # measured once
+    figures = cost_figures(Cost.mean([path.cost for path in report.exits], ratios))
+    figures["worst_latency_cycles"] = float(report.total.latency_cycles)
     summed = {key: chosen[key] for key in figures if key in chosen}
     found = {
         "trial": trial,
@@ -147,15 +148,14 @@ def _train_on(evaluation: DesignEvaluation, network: gs.Graph, progress: Callabl
     if epochs == 0:
         return
     from eecompile.training.checkpoint import NOWHERE
-    from eecompile.training.contract import Course, TrainingImages
+    from eecompile.training.contract import Course
     from eecompile.training.joint import train_jointly
     from eecompile.training.recipe import FRESH
 
-    images = evaluation.images
     recipe = replace(FRESH, rate=FRESH.rate / 4, samples=FRESH.samples // 4)
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
-    given = TrainingImages(images.dataset.train, images.dataset.val, images.preprocess)
+    given = evaluation.supernets.training_images
     train_jointly(network, given, recipe, Course(evaluation.question.seed, progress, NOWHERE), [])
 
 
@@ -165,15 +165,15 @@ def _train_integers(
     """Train a calibrated network for its integers, in place, where the space asks for it."""
     from eecompile.training.recipe import QAT, QUANTIZED
 
-    training, images = evaluation.space.training, evaluation.images
+    training = evaluation.space.training
     if training.quantize != QAT:
         return
     from eecompile.training.checkpoint import NOWHERE
-    from eecompile.training.contract import Course, TrainingImages
+    from eecompile.training.contract import Course
     from eecompile.training.integers.quantized import train_quantized
 
     recipe = QUANTIZED if training.qat_epochs is None else replace(QUANTIZED, epochs=training.qat_epochs)
-    given = TrainingImages(images.dataset.train, images.dataset.val, images.preprocess)
+    given = evaluation.supernets.training_images
     course = Course(evaluation.question.seed, progress, NOWHERE)
     train_quantized(calibrated, network, given, recipe, course)
 
@@ -191,18 +191,16 @@ def _chosen(
     """
     space = evaluation.space
     costs = part_costs(network, evaluation.whole)
-    found: list[dict[str, Any]] = []
-    for rule in dict.fromkeys(rules) or space.exits.confidence[:1]:
-        found += inner_front(
-            network,
-            val,
-            evaluation.images.dataset.val.y,
-            costs,
-            [rule],
-            space.objectives.front,
-            space.constraints,
-            joint=_joint(evaluation),
-        ).points
+    found = inner_front(
+        network,
+        val,
+        evaluation.images.dataset.val.y,
+        costs,
+        list(dict.fromkeys(rules)) or space.exits.confidence[:1],
+        space.objectives.front,
+        space.constraints,
+        joint=_joint(evaluation),
+    ).points
     if not found:
         return dict(point)
     costly = next(KEYS[name] for name in space.objectives.front if name != "accuracy")
@@ -216,31 +214,6 @@ def _joint(evaluation: DesignEvaluation) -> bool:
     """Return whether finalists have one threshold: also where their front is over no mean cost."""
     front = evaluation.space.objectives.front
     return evaluation.joint or not any(name in ("edp", "latency", "energy", "macs") for name in front)
-
-
-def _correct_on_test(
-    evaluation: DesignEvaluation, network: gs.Graph, rules: Sequence[Any], thresholds: Sequence[np.float32]
-) -> Any:
-    """Return whether each test image is answered rightly where it leaves, [n]."""
-    test = evaluation.images.dataset.test
-    logits = logits_of(network, test, evaluation.images)
-    sure = [rule.evaluate(z, logits[:k]) for k, (rule, z) in enumerate(zip(rules, logits[:-1], strict=True))]
-    confidence = np.stack(sure) if sure else np.zeros((0, len(test)), np.float32)
-    where = leaves_at(confidence, thresholds)
-    answers = np.stack([z.argmax(axis=1) for z in logits])
-    return answers[where, np.arange(len(where))] == test.y
-
-
-def _figures(report: CostReport, ratios: Sequence[float]) -> dict[str, float]:
-    """Return the figures of a schedule, expected over the images."""
-    mean = Cost.mean([path.cost for path in report.exits], ratios)
-    return {
-        "edp_j_cycles": mean.edp_j_cycles,
-        "energy_pj": mean.energy_pj,
-        "latency_cycles": mean.latency_cycles,
-        "macs": mean.macs,
-        "worst_latency_cycles": float(report.total.latency_cycles),
-    }
 
 
 def write_network(finalist: Finalist, folder: Path) -> Path:

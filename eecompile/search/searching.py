@@ -23,6 +23,7 @@ from eecompile.search.study.proposals import Params, Proposals
 from eecompile.search.study.record import Record
 from eecompile.search.worth.evaluation import DesignEvaluation, Question
 from eecompile.search.worth.inner_front import KEYS
+from eecompile.search.worth.part_costs import cost_figures
 from eecompile.search.worth.supernet import Reach
 from passes.errors import InputError
 from passes.files import write_atomic
@@ -212,18 +213,12 @@ def _reference(evaluation: DesignEvaluation) -> Any:
     worst: dict[str, float] = {KEYS[ACCURACY]: 0.0}
     for design in corners:
         costs = evaluation.costs(design)
-        static = costs.static
         figures = {
-            "edp_j_cycles": static.edp_j_cycles,
-            "latency_cycles": static.latency_cycles,
-            "energy_pj": static.energy_pj,
-            "macs": static.macs,
-            "worst_latency_cycles": 2 * static.latency_cycles,
+            **cost_figures(costs.static),
+            "worst_latency_cycles": 2 * costs.static.latency_cycles,
             "memory_bytes": 2 * max(costs.memory),
         }
-        worst = {key: max(value, worst.get(key, 0.0)) for key, value in figures.items()} | {
-            KEYS[ACCURACY]: 0.0
-        }
+        worst |= {key: max(value, worst.get(key, 0.0)) for key, value in figures.items()}
     return np.array([worst[KEYS[name]] for name in evaluation.objectives])
 
 

@@ -23,7 +23,7 @@ from eecompile.search.study.proposals import Params
 from eecompile.search.worth.images import SearchImages, for_families, for_network
 from eecompile.search.worth.inner_front import InnerFront, inner_front
 from eecompile.search.worth.integers import Float32, Numbers, logits_of, packed, unpacked
-from eecompile.search.worth.part_costs import PartCosts, part_costs
+from eecompile.search.worth.part_costs import PartCosts, cost_figures, part_costs
 from eecompile.search.worth.supernet import Reach, Supernets
 from passes.exits.chain import keep_exits
 from passes.state import state_of
@@ -181,10 +181,7 @@ class DesignEvaluation:
             "networks": found.networks,
             "static": {
                 "accuracy_val": float((logits[-1].argmax(axis=1) == self.images.dataset.val.y).mean()),
-                "macs": costs.static.macs,
-                "latency_cycles": costs.static.latency_cycles,
-                "energy_pj": costs.static.energy_pj,
-                "edp_j_cycles": costs.static.edp_j_cycles,
+                **cost_figures(costs.static),
             },
         }
 

@@ -71,6 +71,16 @@ class PartCosts:
         return PartCosts(tuple(found["mounts"]), figures, Cost(**found["static"]), tuple(found["memory"]))
 
 
+def cost_figures(cost: Cost) -> dict[str, float]:
+    """Return a cost as it stands in files."""
+    return {
+        "edp_j_cycles": cost.edp_j_cycles,
+        "energy_pj": cost.energy_pj,
+        "latency_cycles": cost.latency_cycles,
+        "macs": cost.macs,
+    }
+
+
 def part_costs(graph: gs.Graph, cost: Callable[[gs.Graph], CostReport]) -> PartCosts:
     """Return what the parts of a supernet cost.
 

@@ -157,7 +157,7 @@ class Supernets:
         if (epochs := self.space.training.epochs) is not None:
             recipe = replace(PRUNED, epochs=epochs)
         course = self._course(checkpoints.part("pruned"))
-        found = prune(plain, goal, self._training_images, recipe, course, self.cost, self.quick)
+        found = prune(plain, goal, self.training_images, recipe, course, self.cost, self.quick)
         checkpoints.clear()
         return found.graph
 
@@ -233,10 +233,11 @@ class Supernets:
 
         if scratch:
             draw_network(graph, self.seed)
-        train_jointly(graph, self._training_images, recipe, self._course(checkpoints), drawn, scratch=scratch)
+        train_jointly(graph, self.training_images, recipe, self._course(checkpoints), drawn, scratch=scratch)
 
     @property
-    def _training_images(self) -> TrainingImages:
+    def training_images(self) -> TrainingImages:
+        """What networks are trained on, and the images to see how far they are."""
         from eecompile.training.contract import TrainingImages
 
         dataset = self.images.dataset
