@@ -15,6 +15,7 @@ from eecompile.exits.answers import answers
 from eecompile.exits.statistics import wilson_interval
 from eecompile.run.prepare import cost_of
 from eecompile.search.space.design import Design
+from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.study.proposals import Params
 from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.inner_front import KEYS, inner_front
@@ -96,7 +97,7 @@ def finish(
         "params": dict(params),
         "before": {key: point[key] for key in ("accuracy_val", *figures)},
         "summed": summed,
-        "feasible": True,
+        "feasible": chosen["feasible"],
     }
     return Finalist(found, final)
 
@@ -187,27 +188,33 @@ def _chosen(
 ) -> dict[str, Any]:
     """Return the point of the trained network that is as accurate on val as its plan and costs least.
 
-    Where none is as accurate it is the most accurate one.
+    Where none is as accurate it is the most accurate one; where none keeps the constraints any more, one that
+    does not, which says so.
     """
     space = evaluation.space
     costs = part_costs(network, evaluation.whole)
-    found = inner_front(
-        network,
-        val,
-        evaluation.images.dataset.val.y,
-        costs,
-        list(dict.fromkeys(rules)) or space.exits.confidence[:1],
-        space.objectives.front,
-        space.constraints,
-        joint=_joint(evaluation),
-    ).points
-    if not found:
-        return dict(point)
+
+    def points(constraints: ConstraintsTable) -> list[dict[str, Any]]:
+        return inner_front(
+            network,
+            val,
+            evaluation.images.dataset.val.y,
+            costs,
+            list(dict.fromkeys(rules)) or space.exits.confidence[:1],
+            space.objectives.front,
+            constraints,
+            joint=_joint(evaluation),
+        ).points
+
+    feasible = points(space.constraints)
+    found = feasible or points(ConstraintsTable())
     costly = next(KEYS[name] for name in space.objectives.front if name != "accuracy")
     enough = [item for item in found if item["accuracy_val"] >= point["accuracy_val"] - 1e-12]
     if enough:
-        return min(enough, key=lambda item: (item[costly], -item["accuracy_val"]))
-    return max(found, key=lambda item: (item["accuracy_val"], -item[costly]))
+        chosen = min(enough, key=lambda item: (item[costly], -item["accuracy_val"]))
+    else:
+        chosen = max(found, key=lambda item: (item["accuracy_val"], -item[costly]))
+    return {**chosen, "feasible": bool(feasible)}
 
 
 def _joint(evaluation: DesignEvaluation) -> bool:

@@ -286,7 +286,7 @@ def _written(
     """Write ``front.json``, ``trials.json`` and the networks of the front; return the first."""
     names = tuple(KEYS[name] for name in space.objectives.front)
     last = GrowingFront(names, front.maximised)
-    for finalist in finalists:
+    for finalist in (one for one in finalists if one.point["feasible"]):
         last.take(finalist.point["trial"], [finalist.point])
     kept = [point for _, point in last.points]
     document = {

@@ -53,6 +53,14 @@ def test_figures_are_those_of_the_network_scheduled_and_run_by_itself(tmp_path: 
     assert path.name == "trial_7_3.onnx" and path.exists()
 
 
+def test_one_that_keeps_the_constraints_no_more_says_so(tmp_path: Path) -> None:
+    point = DesignEvaluation(question(tmp_path))(0, GENES, 0, "")["points"][0]
+    asked = DesignEvaluation(question(tmp_path, SPACE + "[constraints]\nmax_macs = 1\n"))
+    assert finish(asked, 7, GENES, Reach(0), point, lambda _: None).point["feasible"] is False
+    free = DesignEvaluation(question(tmp_path))
+    assert finish(free, 7, GENES, Reach(0), point, lambda _: None).point["feasible"] is True
+
+
 def test_it_is_trained_on_once(tmp_path: Path) -> None:
     evaluation, told = DesignEvaluation(question(tmp_path)), list[str]()
     _, first = finished(evaluation, told)

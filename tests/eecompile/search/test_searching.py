@@ -13,6 +13,8 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 pytest.importorskip("optuna", reason="a search needs the extra 'search'")
 
 from eecompile.exits.fronts.pareto import nondominated
+from eecompile.search import searching
+from eecompile.search.finalists import Finalist, finish
 from eecompile.search.searching import SearchOptions, SearchResult, read_front, search
 from passes.errors import InputError
 from passes.model.graph import load
@@ -87,6 +89,18 @@ def test_without_a_feasible_network_the_nearest_is_named(folder: Path) -> None:
     assert result.nearest in (0, 1)
     costs = {o.candidate: o.result["static"]["macs"] for o in result.outcomes}
     assert result.nearest == min(costs, key=lambda number: costs[number])
+
+
+def test_finalists_that_keep_constraints_no_more_are_on_no_front(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: Any) -> Finalist:
+        finalist = finish(*given)
+        finalist.point["feasible"] = False
+        return finalist
+
+    monkeypatch.setattr(searching, "finish", broken)
+    assert found(folder, out="broken").front["points"] == []
 
 
 def test_by_macs_the_front_still_tells_what_the_target_takes(folder: Path) -> None:
