@@ -15,42 +15,29 @@ chosen on val; accuracy on test is told beside.
 from __future__ import annotations
 
 import argparse
-import itertools
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from eecompile.cache.store import MOST_BYTES, usual_folder
-from eecompile.exits.answers import answers
-from eecompile.exits.fronts.pareto import hypervolume, nondominated
-from eecompile.run.prepare import cost_of
-from eecompile.search.study.proposals import Params
+from eecompile.exits.fronts.pareto import hypervolume
 from eecompile.search.worth.evaluation import DesignEvaluation, Question
-from eecompile.search.worth.supernet import Reach
-from passes.confidence import confidence_rule
-from passes.exits.chain import keep_exits
-from targets.evaluation.paths import Cost
+from tools.experiments.all_designs import (
+    PlannedNetwork,
+    designs,
+    front,
+    gene,
+    right_on_test,
+    rows,
+    scheduled_edp,
+)
 
 LOSSES = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Points below the best accuracy that both searches reach."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """A network of a front.
-
-    Attributes:
-        params: Of its design.
-        point: As planned.
-    """
-
-    params: Params
-    point: Mapping[str, Any]
 
 
 def space_text(given: argparse.Namespace) -> str:
@@ -70,35 +57,6 @@ def space_text(given: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def gene(text: str) -> tuple[str, str]:
-    """Return the name and the choices of ``width=8,12``."""
-    name, _, values = text.partition("=")
-    return name, values
-
-
-def designs(evaluation: DesignEvaluation) -> list[Params]:
-    """Return all designs of a space, each once."""
-    space = evaluation.space
-    genes = space.genes
-    choices = itertools.product(*(gene.choices for gene in genes))
-    every = [dict(zip((gene.name for gene in genes), values, strict=True)) for values in choices]
-    return list({space.design(params).text: params for params in every}.values())
-
-
-def front(evaluation: DesignEvaluation, cost: str) -> list[Found]:
-    """Return the front of a search that tries all designs."""
-    found = []
-    for number, params in enumerate(designs(evaluation)):
-        result = evaluation(number, params, len(evaluation.supernets.epochs) - 1, "")
-        found += [Found(params, point) for point in result["points"]]
-    kept = nondominated(_rows(found, cost))
-    return [found[k] for k in kept.tolist()]
-
-
-def _rows(found: Sequence[Found], cost: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array([[-one.point["accuracy_val"], one.point[cost]] for one in found], np.float64)
-
-
 class Measured:
     """What a network of a front turns out to be: scheduled in full, and answering on test."""
 
@@ -106,29 +64,13 @@ class Measured:
         self._evaluation = evaluation
         self._known: dict[str, tuple[float, float]] = {}
 
-    def __call__(self, one: Found) -> tuple[float, float]:
+    def __call__(self, one: PlannedNetwork) -> tuple[float, float]:
         """Return expected EDP (J·cycles) at the shares of val, and accuracy on test."""
         text = repr((sorted(one.params.items()), one.point["exits"]))
         if text not in self._known:
-            self._known[text] = self._measure(one)
+            right = right_on_test(self._evaluation, one)
+            self._known[text] = scheduled_edp(self._evaluation, one), float(right.mean())
         return self._known[text]
-
-    def _measure(self, one: Found) -> tuple[float, float]:
-        evaluation, images = self._evaluation, self._evaluation.images
-        design = evaluation.space.design(one.params)
-        reach = Reach(len(evaluation.supernets.epochs) - 1)
-        trained = evaluation.supernets.trained(design, reach)
-        kept = [item["name"] for item in one.point["exits"]]
-        ratios = [*(item["ratio"] for item in one.point["exits"]), one.point["final_ratio"]]
-        network = keep_exits(evaluation.assigned(trained, design), kept)
-        report = cost_of(network, evaluation.target, evaluation.objective, ratios=ratios)
-        cost = Cost.mean([path.cost for path in report.exits], ratios)
-        lowered = evaluation.numbers.lowered(evaluation.calibrated(trained, design))
-        rules = tuple(confidence_rule(item["confidence"]) for item in one.point["exits"])
-        on_test = answers(keep_exits(lowered, kept), images.dataset.test, images.preprocess)
-        thresholds = [np.float32(item["threshold"]) for item in one.point["exits"]]
-        _, correct = replace(on_test, rules=rules).leaving(thresholds)
-        return cost.edp_j_cycles, float(correct.mean())
 
 
 def compare(aware: DesignEvaluation, blind: DesignEvaluation, target: str) -> None:
@@ -140,7 +82,7 @@ def compare(aware: DesignEvaluation, blind: DesignEvaluation, target: str) -> No
         f"front of {len(by_edp)} by EDP, {len(by_macs)} by MACs"
     )
     corner = np.array([0.0, max(one.point["edp_j_cycles"] for one in (*by_edp, *by_macs))])
-    volumes = [hypervolume(_rows(some, "edp_j_cycles"), corner) for some in (by_macs, by_edp)]
+    volumes = [hypervolume(rows(some, "edp_j_cycles"), corner) for some in (by_macs, by_edp)]
     print(
         f"hypervolume of accuracy and EDP, as planned: by MACs {volumes[0] / volumes[1]:.4f} of that by EDP"
     )
@@ -162,7 +104,7 @@ def compare(aware: DesignEvaluation, blind: DesignEvaluation, target: str) -> No
         )
 
 
-def _from(found: Sequence[Found], least: float) -> list[Found]:
+def _from(found: Sequence[PlannedNetwork], least: float) -> list[PlannedNetwork]:
     return [one for one in found if one.point["accuracy_val"] >= least]
 
 
