@@ -225,6 +225,7 @@ class QuantizedRecipe(JointRecipe):
             their affine, before what the file computes is trained; 0 for none.
         live_rate: Peak learning rate of that.
         live_stages: Bits that ternary weights have first, one after the other, with that.
+        live_held: Share of the epochs of their last stage in which converters keep the step they have learnt.
     """
 
     step_rate: float = 1.0
@@ -235,6 +236,7 @@ class QuantizedRecipe(JointRecipe):
     live: float = 1.0
     live_rate: float = 2e-3
     live_stages: tuple[int, ...] = ()
+    live_held: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, nargs="+", default=[0], help="of training, one or one per row")
     parser.add_argument("--live-rate", type=float, default=QUANTIZED.live_rate)
     parser.add_argument("--live", type=float, default=QUANTIZED.live, help="share of the epochs")
+    parser.add_argument("--held", type=float, default=QUANTIZED.live_held, help="share of these")
     parser.add_argument("--stages", type=int, nargs="*", default=list(QUANTIZED.live_stages))
     parser.add_argument("--work", type=Path, help="folder of checkpoints")
     parser.add_argument("--seed", type=int, default=0)
@@ -126,6 +127,7 @@ def main() -> None:
             live=given.live,
             live_rate=given.live_rate,
             live_stages=tuple(given.stages),
+            live_held=given.held,
         )
         images = TrainingImages(data.train, data.val, preprocess)
         with tempfile.TemporaryDirectory() as work:

@@ -92,6 +92,13 @@ def with_bits(form: gs.Graph, layers: dict[str, LiveLayer], bits: int) -> gs.Gra
     return found
 
 
+def hold_converters(form: gs.Graph, layers: dict[str, LiveLayer]) -> None:
+    """Let each converter of a live form have the step, a power of two, that it is nearest to, in place."""
+    learnt = form.tensors()
+    for layer in layers.values():
+        learnt[layer.octaves].values = np.array(np.rint(learnt[layer.octaves].values))
+
+
 def _bits(bits: int) -> dict[str, Any]:
     """Return the grid of weights in ternary steps, with more bits up to where these saturate."""
     top = 2 ** (bits - 1) - 1

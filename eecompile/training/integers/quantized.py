@@ -19,7 +19,13 @@ from eecompile.training.device import Device
 from eecompile.training.fresh_weights import relative_rates
 from eecompile.training.graph_training import GraphTraining, Start, answers_of, teacher_of
 from eecompile.training.integers.learnt_steps import LearntSteps, learn_steps
-from eecompile.training.integers.live_form import freeze, in_arrays, live_form, with_bits
+from eecompile.training.integers.live_form import (
+    freeze,
+    hold_converters,
+    in_arrays,
+    live_form,
+    with_bits,
+)
 from eecompile.training.integers.low_bits import fewest_bits, from_float, round_to
 from eecompile.training.integers.quantized_form import quantized_form
 from eecompile.training.observed import fit_normalizations, moments
@@ -175,11 +181,13 @@ class _Training:
         rates = {**of_layers, **{name: recipe.backbone_rate * own.get(name, 1.0) for name in others}}
         checkpoints = self._checkpoints(recipe)
         log: list[dict[str, Any]] = []
-        shares = len(recipe.live_stages) + 2
-        stages = [(bits, epochs // shares) for bits in recipe.live_stages if epochs // shares]
-        for bits, count in [*stages, (2, epochs - sum(count for _, count in stages))]:
+        for bits, count, held in _live_stages(recipe, epochs):
             staged = with_bits(form, layers, bits)
-            part = f"live-{bits}-bit"
+            part = f"live-{bits}-bit{'-held' if held else ''}"
+            if held:
+                for layer in layers.values():
+                    rates.pop(layer.octaves)
+                hold_converters(staged, layers)
             start = Start(
                 staged, self.augmentation, device, checkpoints.part(part),
                 self._teacher if recipe.teacher_share or recipe.final_teacher_share else None,
@@ -239,6 +247,19 @@ def _restore(graph: gs.Graph, held: tuple[dict[str, Array], dict[str, QuantGrid]
     for name, values in held[0].items():
         tensors[name].values = values
     state_of(graph).grids = held[1]
+
+
+def _live_stages(recipe: QuantizedRecipe, epochs: int) -> list[tuple[int, int, bool]]:
+    """Return bits and epochs of the stages with a live normalization, and whether converters are held."""
+    share = epochs // (len(recipe.live_stages) + 2)
+    stages = [(bits, share, False) for bits in recipe.live_stages if share]
+    last = epochs - share * len(stages)
+    held = round(recipe.live_held * last)
+    return [
+        (bits, count, is_held)
+        for bits, count, is_held in (*stages, (2, last - held, False), (2, held, True))
+        if count
+    ]
 
 
 def _of_backbone(graph: gs.Graph) -> set[str]:

@@ -10,7 +10,14 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 import torch
 
-from eecompile.training.integers.live_form import LiveLayer, freeze, in_arrays, live_form, with_bits
+from eecompile.training.integers.live_form import (
+    LiveLayer,
+    freeze,
+    hold_converters,
+    in_arrays,
+    live_form,
+    with_bits,
+)
 from eecompile.training.operators.step import SNAP
 from eecompile.training.torch_graph import TorchGraph
 from passes.errors import InputError
@@ -79,6 +86,17 @@ def test_trained_values_are_those_of_the_file() -> None:
         key = converter_key(node)
         assert after[key].scale == (2 * before[key].scale[0],), ".7 octaves are one: a power of two is kept"
         assert np.log2(after[affine_key(node)].scale[0]) % 1 == 0
+
+
+def test_a_converter_that_is_held_has_the_power_of_two_it_was_nearest_to() -> None:
+    _, form, layers = formed()
+    constants = form.tensors()
+    for layer in layers.values():
+        constants[layer.octaves].values = np.array(-0.7, np.float32)
+    before = answers(form)
+    hold_converters(form, layers)
+    assert {float(constants[layer.octaves].values) for layer in layers.values()} == {-1.0}
+    np.testing.assert_array_equal(answers(form), before)
 
 
 def test_a_channel_that_is_turned_around_turns_its_weights() -> None:

@@ -17,7 +17,7 @@ from eecompile.exits.answers import answers
 from eecompile.quantization.calibration import calibrate
 from eecompile.training.graph_training import GraphTraining
 from eecompile.training.integers import quantized
-from eecompile.training.integers.live_form import in_arrays
+from eecompile.training.integers.live_form import LiveLayer, in_arrays
 from eecompile.training.integers.quantized import train_quantized
 from eecompile.training.observed import moments
 from eecompile.training.recipe import QUANTIZED, QuantizedRecipe
@@ -161,6 +161,7 @@ def test_what_an_array_learnt_with_a_live_normalization_is_written() -> None:
         ({"live": 1.0, "live_stages": (8, 4)}, [8, 4, 2, 2], [True] * 4),
         ({"live": 0.0}, [8] * 4, [False] * 4),
         ({"live": 0.5, "live_stages": (8, 4)}, [2, 2, 8, 8], [True] * 2 + [False] * 2),
+        ({"live": 1.0, "live_stages": (8,), "live_held": 0.5}, [8, 2, 2, 2], [True] * 4),
     ],
 )
 def test_stages_of_arrays_are_those_of_the_recipe(
@@ -172,6 +173,22 @@ def test_stages_of_arrays_are_those_of_the_recipe(
     told = train_quantized(graph, given, images(24), recipe, course()).to_json()
     assert [line["bits"] for line in told["epochs"]] == bits
     assert [bool(line.get("live")) for line in told["epochs"]] == live
+
+
+@pytest.mark.parametrize("held", [0.0, 0.5])
+def test_converters_keep_their_step_in_the_share_of_the_epochs_that_is_asked_for(
+    held: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, given = in_array()
+    written: list[float] = []
+
+    def freeze(form: gs.Graph, _: gs.Graph, layers: dict[str, LiveLayer]) -> None:
+        written.extend(float(form.tensors()[layer.octaves].values) for layer in layers.values())
+
+    monkeypatch.setattr(quantized, "freeze", freeze)
+    recipe = replace(LIVE, epochs=4, live=1.0, live_rate=3e-2, live_held=held)
+    train_quantized(graph, given, images(), recipe, course())
+    assert written and all(value.is_integer() for value in written) == (held > 0)
 
 
 @pytest.mark.parametrize(
