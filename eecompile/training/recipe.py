@@ -236,7 +236,7 @@ class QuantizedRecipe(JointRecipe):
     live: float = 1.0
     live_rate: float = 2e-3
     live_stages: tuple[int, ...] = ()
-    live_held: float = 0.0
+    live_held: float = 0.6
 
     def __post_init__(self) -> None:
         super().__post_init__()

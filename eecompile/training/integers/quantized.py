@@ -254,7 +254,7 @@ def _live_stages(recipe: QuantizedRecipe, epochs: int) -> list[tuple[int, int, b
     share = epochs // (len(recipe.live_stages) + 2)
     stages = [(bits, share, False) for bits in recipe.live_stages if share]
     last = epochs - share * len(stages)
-    held = round(recipe.live_held * last)
+    held = int(recipe.live_held * last)
     return [
         (bits, count, is_held)
         for bits, count, is_held in (*stages, (2, last - held, False), (2, held, True))
