@@ -65,13 +65,13 @@ class FrontMeasures:
         """Return the levels of all objectives but the last, for the screen of the archive."""
         return [self._levels(name) for name in self.names[:-1]]
 
-    def vectors(self, right: Ints, costs: Float64, fixed: Mapping[str, float]) -> Float64:
+    def vectors(self, right: Ints, costs: Float64, fixed: Mapping[str, float | Float64]) -> Float64:
         """Return all objectives as they are minimised, sums over the images, [points, objectives].
 
         Args:
             right: [points] right answers.
             costs: [figures, points].
-            fixed: What thresholds do not change.
+            fixed: What thresholds do not change: of one network, or [points] of as many.
         """
         rows = []
         for name in self.names:
