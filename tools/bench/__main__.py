@@ -23,6 +23,7 @@ TRACKED: dict[str, tuple[str, ...]] = {
     "runtime": ("bench_runtime",),
     "torch_graph": ("bench_torch_graph", "--batch", "32", "--seconds", "10"),
     "schedule": ("bench_schedule", "--only", "resnet8", "--seconds", "15"),
+    "candidates": ("bench_candidates",),
 }
 
 
