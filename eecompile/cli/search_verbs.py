@@ -64,6 +64,14 @@ def search(
     one_threshold: Annotated[
         bool, typer.Option("--one-threshold", help="Ablation: all exits of a network have one threshold.")
     ] = False,
+    ga_only: Annotated[
+        bool,
+        typer.Option("--ga-only", help="Ablation: a genetic algorithm searches inside designs; see docs."),
+    ] = False,
+    ga_evaluations: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Networks that --ga-only looks at in each design. [default: 1000]"),
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """Design early-exit networks for an accelerator.
@@ -75,7 +83,8 @@ def search(
 
     result = api.search(
         space, data, target, out, trials, seed, workers, storage, resume, preprocess, cache, dry_run,
-        no_hardware, no_quantization, fixed_heads, one_threshold, progress=timed_progress(),
+        no_hardware, no_quantization, fixed_heads, one_threshold, ga_only, ga_evaluations,
+        progress=timed_progress(),
     )  # fmt: skip
     terminal.show(result, as_json, show_search.searched)
     if not result.found:

@@ -204,6 +204,7 @@ def _chosen(
             space.objectives.front,
             constraints,
             joint=_joint(evaluation),
+            genetic=evaluation.genetic,
         ).points
 
     feasible = points(space.constraints)

@@ -188,6 +188,7 @@ def _record(
         "hardware": question.hardware,
         "fixed_heads": question.fixed_heads,
         "one_threshold": question.one_threshold,
+        "genetic": question.genetic,
     }
     name = f"{question.space.stem}-{question.target}"
     begun = (out / SPACE).exists()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eecompile.verbs.option_rules import check_given
 from passes.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from eecompile.search.searching import SearchResult
 
 Progress = Callable[[str], None]
-TRIALS = 20
+TRIALS, GA_EVALUATIONS = 20, 1000
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -44,6 +45,8 @@ def search(
     no_quantization: bool = False,
     fixed_heads: bool = False,
     one_threshold: bool = False,
+    ga_only: bool = False,
+    ga_evaluations: int | None = None,
     progress: Progress = _silent,
 ) -> SearchResult | DryRun:
     """Design early-exit networks for a target: backbone, precision, exits, heads and thresholds together.
@@ -67,6 +70,8 @@ def search(
         no_quantization: Designs are judged by what they answer in float.
         fixed_heads: Only the first head of the space is used.
         one_threshold: All exits of a network have one threshold.
+        ga_only: Networks inside a design are searched by a genetic algorithm, not solved.
+        ga_evaluations: Networks at thresholds that it looks at in each design; 1,000 if absent.
         progress: Called with one line of text per step.
 
     Raises:
@@ -78,9 +83,10 @@ def search(
     from eecompile.search.searching import search as run_search
     from eecompile.search.worth.evaluation import Question
 
+    check_given("search", {"ga_only": ga_only, "ga_evaluations": ga_evaluations})
     if data is None:
         raise InputError("`data` is missing: designs are trained on images", "example: `data` digits")
-    for name, value in (("trials", trials), ("workers", workers)):
+    for name, value in (("trials", trials), ("workers", workers), ("ga_evaluations", ga_evaluations)):
         if value is not None and value < 1:
             raise InputError(
                 f"`{name}` must be at least 1, not {value}", f"leave `{name}` away, or give more"
@@ -98,6 +104,7 @@ def search(
         hardware=not no_hardware,
         fixed_heads=fixed_heads,
         one_threshold=one_threshold,
+        genetic=(GA_EVALUATIONS if ga_evaluations is None else ga_evaluations) if ga_only else 0,
     )
     if dry_run:
         return tell_space(question, TRIALS if trials is None else trials, progress)

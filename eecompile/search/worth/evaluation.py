@@ -20,6 +20,7 @@ from eecompile.search.space.searched_backbones import OwnBackbone
 from eecompile.search.space.space import Space
 from eecompile.search.space.tables import INDIVIDUAL
 from eecompile.search.study.proposals import Params
+from eecompile.search.worth.genetic_front import GeneticSearch
 from eecompile.search.worth.images import SearchImages, for_families, for_network
 from eecompile.search.worth.inner_front import InnerFront, inner_front
 from eecompile.search.worth.integers import Float32, Numbers, logits_of, packed, unpacked
@@ -58,6 +59,8 @@ class Question:
         hardware: Costs are those of the target; else MACs stand for them while designs are compared.
         fixed_heads: Only the first head of the space is used.
         one_threshold: All exits of a network have one threshold.
+        genetic: Networks inside a design are searched by a genetic algorithm of so many evaluations; 0: the
+            front is solved.
     """
 
     space: Path
@@ -71,6 +74,7 @@ class Question:
     hardware: bool = True
     fixed_heads: bool = False
     one_threshold: bool = False
+    genetic: int = 0
 
 
 @dataclass
@@ -113,6 +117,12 @@ class DesignEvaluation:
         exits, means = self.space.exits, [name for name in self.objectives if name in _MEANS]
         own = exits.thresholds == INDIVIDUAL and not self.question.one_threshold
         return not own or (not means and "thresholds" not in exits.model_fields_set)
+
+    @property
+    def genetic(self) -> GeneticSearch | None:
+        """How networks inside a design are searched, where their front is not solved."""
+        budget = self.question.genetic
+        return GeneticSearch(budget, seed=self.question.seed) if budget else None
 
     @cached_property
     def objectives(self) -> tuple[str, ...]:
@@ -197,6 +207,7 @@ class DesignEvaluation:
             space.constraints,
             space.exits.at_most,
             joint=self.joint,
+            genetic=self.genetic,
         )
 
     def costs(self, design: Design) -> PartCosts:

@@ -27,6 +27,7 @@ from eecompile.exits.fronts.subset_front import global_front
 from eecompile.exits.statistics import DropBound
 from eecompile.exits.thresholds import Limit
 from eecompile.search.space.tables import ConstraintsTable
+from eecompile.search.worth.genetic_front import GeneticSearch, genetic_front
 from eecompile.search.worth.part_costs import EDP, ENERGY, LATENCY, MACS, PartCosts
 from passes.confidence import ConfidenceRule
 from passes.state import Exit, state_of
@@ -91,6 +92,7 @@ def inner_front(
     most_exits: int | None = None,
     *,
     joint: bool = True,
+    genetic: GeneticSearch | None = None,
 ) -> InnerFront:
     """Return the front of a supernet on the images it answered.
 
@@ -105,10 +107,13 @@ def inner_front(
         most_exits: Early exits of a network; ``None``: as many as there are mounts.
         joint: One threshold and rule for all exits of a network: the front is exact. Else one for each, begun
             at that front; of ``objectives`` one at least is then a mean cost.
+        genetic: It is not solved but searched by a genetic algorithm, with so many evaluations in all.
     """
     together = [[rule] for rule in rules] if joint else [list(rules)]  # one threshold compares one thing
+    if genetic is not None:
+        genetic = replace(genetic, evaluations=max(1, genetic.evaluations // len(together)))
     found = [
-        _front_of(graph, logits, labels, costs, some, objectives, constraints, most_exits, joint=joint)
+        _front_of(graph, logits, labels, costs, some, objectives, constraints, most_exits, joint, genetic)
         for some in together
     ]
     points = [point for front in found for point in front.points]
@@ -130,8 +135,8 @@ def _front_of(
     objectives: tuple[str, ...],
     constraints: ConstraintsTable,
     most_exits: int | None,
-    *,
     joint: bool,
+    genetic: GeneticSearch | None,
 ) -> InnerFront:
     """Return the front where each exit may decide by any of the rules."""
     exits = [
@@ -153,7 +158,10 @@ def _front_of(
         _limits(constraints, objectives, images, most_exits),
         memory=lambda kept, _final: costs.memory_of([exits[k].number for k in kept]),
     )
-    front = (global_front if joint else individual_front)(problem)
+    if genetic is not None:
+        front = genetic_front(problem, genetic, joint=joint)
+    else:
+        front = (global_front if joint else individual_front)(problem)
     points = [_point(item, exits, problem) for item in front.points]
     why = [] if points else list(_out_of_reach(front, problem))
     return InnerFront(points, why, sum(item["excess"] for item in why), front.subsets)
@@ -228,7 +236,7 @@ def _out_of_reach(front: SubsetFront, problem: FrontProblem) -> Iterator[dict[st
         "min_accuracy": (ACCURACY, limits.accuracy),
     }
     least = dict(front.least)
-    if limits.accuracy is not None:
+    if limits.accuracy is not None and ACCURACY not in least:
         free = global_front(replace(problem, limits=FrontLimits()))
         least[ACCURACY] = max(point.accuracy for point in free.points)
     alone = False

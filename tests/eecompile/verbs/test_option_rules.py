@@ -48,7 +48,7 @@ ALWAYS = {
     "doctor": {"as_json"},
     "search": {
         "data", "target", "out", "trials", "seed", "workers", "storage", "resume", "preprocess", "cache",
-        "dry_run", "no_hardware", "no_quantization", "fixed_heads", "one_threshold",
+        "dry_run", "no_hardware", "no_quantization", "fixed_heads", "one_threshold", "ga_only",
         "as_json",
     },
     "why": {"trial", "as_json"},
@@ -62,6 +62,7 @@ VALUES = {
     "calibration": "minmax",
     "placement": "auto", "bits": "backbone=8",
     "prune": "cycles=-10%", "prune_epochs": 1, "rounding": "target", "requantize": True,
+    "ga_evaluations": 9,
 }  # fmt: skip
 ARGUMENTS = {"opt": ["-p", "canonicalize,quantize"]}
 

@@ -41,6 +41,8 @@ def test_the_cache_is_listed_and_shrunk(tmp_path: Path) -> None:
     [
         ({}, "`data` is missing"),
         ({"data": "digits", "trials": 0}, "`trials` must be at least 1"),
+        ({"data": "digits", "ga_only": True, "ga_evaluations": 0}, "`ga_evaluations` must be at least 1"),
+        ({"data": "digits", "ga_evaluations": 9}, "`ga_evaluations` says how far"),
         ({"data": "digits", "workers": -1}, "`workers` must be at least 1"),
         ({"data": "digits", "target": "dianna"}, "unknown target 'dianna'"),
         ({"data": "nowhere.npz"}, "nowhere.npz"),

@@ -60,6 +60,9 @@ def test_options_of_the_question_change_what_is_found(tmp_path: Path) -> None:
         return DesignEvaluation(question(tmp_path, **options))(0, GENES, 0, "")
 
     usual = found()
+    asked = dataclasses.replace(question(tmp_path), genetic=30)
+    genetic = DesignEvaluation(asked)(0, GENES, 0, "")
+    assert genetic["networks"] <= 30 and genetic["points"] != usual["points"]
     assert found(quantized=False)["points"] != usual["points"]
     one = DesignEvaluation(question(tmp_path, fixed_heads=True))
     assert [head.name for head in one.space.exits.heads] == ["linear"]

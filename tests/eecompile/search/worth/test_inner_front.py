@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from eecompile.exits.thresholds import leaves_at
 from eecompile.run.prepare import cost_of
 from eecompile.search.space.tables import ConstraintsTable
+from eecompile.search.worth.genetic_front import GeneticSearch
 from eecompile.search.worth.inner_front import InnerFront, inner_front
 from eecompile.search.worth.part_costs import PartCosts, part_costs
 from passes.confidence import confidence_rule
@@ -112,6 +113,28 @@ def test_one_threshold_has_one_rule_and_own_ones_cost_no_more(costs: PartCosts) 
             and other["edp_j_cycles"] <= point["edp_j_cycles"] * (1 + 1e-9)
             for other in own.points
         )
+
+
+def test_a_genetic_algorithm_may_search_it(costs: PartCosts) -> None:
+    def found(evaluations: int, joint: bool = True) -> InnerFront:
+        search = GeneticSearch(evaluations, 10)
+        objectives, none = ("accuracy", "edp"), ConstraintsTable()
+        return inner_front(
+            GRAPH, logits(), LABELS, costs, RULES, objectives, none, joint=joint, genetic=search
+        )
+
+    few, many, own, solved = found(40), found(200), found(200, joint=False), front(costs)
+    assert few.networks <= 40, "the budget is of all rules together"
+    assert few.points != many.points != own.points
+    rules = {item["confidence"] for point in many.points for item in point["exits"]}
+    assert rules == {str(rule) for rule in RULES}
+    for point in many.points:
+        assert any(
+            other["accuracy_val"] >= point["accuracy_val"]
+            and other["edp_j_cycles"] <= point["edp_j_cycles"] * (1 + 1e-9)
+            for other in solved.points
+        )
+    assert any(len({item["threshold"] for item in point["exits"]}) > 1 for point in own.points)
 
 
 def test_fewer_exits_may_be_asked_for(costs: PartCosts) -> None:
