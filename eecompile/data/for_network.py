@@ -14,6 +14,7 @@ from eecompile.data.fit import fit_to_model
 from eecompile.data.preprocess import standardizing
 from eecompile.data.preprocess_choice import AUTO, PreprocessChoice, choose_preprocess
 from eecompile.data.sources import load_data
+from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.sessions import CANNOT_RUN, OUT_OF_MEMORY, Array, Evaluator, Float32, said
 from passes.errors import InputError
 from passes.exits.recognise import classifier_exits
@@ -37,14 +38,20 @@ def users_network(where: str) -> Iterator[None]:
 
 
 def open_data(
-    graph: gs.Graph, spec: str, rule: str, seed: int, where: str, held: bool = False, fresh: bool = False
+    graph: gs.Graph,
+    spec: str,
+    rule: str | Preprocess,
+    seed: int,
+    where: str,
+    held: bool = False,
+    fresh: bool = False,
 ) -> tuple[Dataset, PreprocessChoice]:
     """Load images and choose how they become the network's input, on validation images.
 
     Args:
         graph: A classifier with weights; its last output is the final one.
         spec: What `eecompile.data.sources.load_data` takes.
-        rule: ``auto`` or a preprocessing rule.
+        rule: ``auto``, a preprocessing rule, or the preprocessing that is known to be right.
         seed: Of a validation split that has to be carved.
         where: Name of the network in messages.
         held: Only the first of two halves of val chooses; the other has to stay unseen by all choices.

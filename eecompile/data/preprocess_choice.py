@@ -43,7 +43,7 @@ class PreprocessChoice:
 
 
 def choose_preprocess(
-    spec: str, predict: Predict, x_val: Images, y_val: Labels, input_shape: tuple[int, ...]
+    spec: str | Preprocess, predict: Predict, x_val: Images, y_val: Labels, input_shape: tuple[int, ...]
 ) -> PreprocessChoice:
     """Return the preprocessing a user named, or the most accurate of the usual ones.
 
@@ -52,7 +52,7 @@ def choose_preprocess(
     evenly spread over the validation set: some, and more while the best cannot be told apart from others.
 
     Args:
-        spec: ``auto`` or a rule, see `eecompile.data.preprocess.parse_rule`.
+        spec: ``auto``, a rule, see `eecompile.data.preprocess.parse_rule`, or the one there is.
         predict: Model: float32 batch [N, …] → logits or probabilities [N, classes].
         x_val: Validation images as stored, [N, …].
         y_val: Their labels, [N].
@@ -168,7 +168,9 @@ def _alike(one: _Trial, other: _Trial) -> bool:
     return bool(lost + gained and abs(lost - gained) <= half)
 
 
-def _candidates(spec: str, x: Images, input_shape: tuple[int, ...]) -> list[Preprocess]:
+def _candidates(spec: str | Preprocess, x: Images, input_shape: tuple[int, ...]) -> list[Preprocess]:
+    if isinstance(spec, Preprocess):
+        return [spec]
     if spec != AUTO:
         found = preprocesses(spec, x, input_shape)
         if not found:
@@ -194,7 +196,7 @@ def _candidates(spec: str, x: Images, input_shape: tuple[int, ...]) -> list[Prep
     return found
 
 
-def _warning(spec: str, found: _Trial) -> str | None:
+def _warning(spec: str | Preprocess, found: _Trial) -> str | None:
     """Return the likely cause if the accuracy is near that of always answering the most common class."""
     accuracy, labels = found.accuracy, found.labels
     chance = float(np.bincount(labels).max() / len(labels))
@@ -207,7 +209,7 @@ def _warning(spec: str, found: _Trial) -> str | None:
     return f"{text}; likely cause: {_likely_cause(spec, found.logits, labels)}"
 
 
-def _likely_cause(spec: str, logits: NDArray[Any], labels: Labels) -> str:
+def _likely_cause(spec: str | Preprocess, logits: NDArray[Any], labels: Labels) -> str:
     predictions = logits.argmax(axis=1)
     if not np.isfinite(logits).all():
         return "the model gives NaN or infinite values on these images"
@@ -218,6 +220,8 @@ def _likely_cause(spec: str, logits: NDArray[Any], labels: Labels) -> str:
     enough = len(labels) >= 10 * logits.shape[1]
     if enough and purity >= 0.6 and np.count_nonzero(counts.any(axis=1)) > 1:
         return "the labels number the classes in another order than the model"
+    if isinstance(spec, Preprocess):
+        return "it has learnt little of these images"
     if spec != AUTO:
         return "these images need another preprocessing (try `preprocess` auto)"
     if len(np.unique(predictions)) == 1:

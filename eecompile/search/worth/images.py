@@ -7,10 +7,10 @@ from functools import cached_property
 
 import onnx_graphsurgeon as gs
 
-from eecompile.cache.content import hash_of
 from eecompile.data.dataset import Dataset, Images
 from eecompile.data.fit import fit_to_model
 from eecompile.data.for_network import open_data
+from eecompile.data.images_hash import images_hash
 from eecompile.data.preprocess import preprocesses, standardizing
 from eecompile.data.sources import load_data
 from eecompile.runtime.preprocess import Preprocess
@@ -41,8 +41,7 @@ class SearchImages:
     @cached_property
     def hash(self) -> str:
         """What tells them from other images."""
-        splits = (self.dataset.train, self.dataset.val, self.dataset.test)
-        return hash_of([self.preprocess, *(part for split in splits for part in (split.x, split.y))])
+        return images_hash(self.dataset, self.preprocess)
 
 
 def for_families(spec: str, rule: str, seed: int) -> SearchImages:
