@@ -191,12 +191,13 @@ def _why_removed(evaluation: Evaluation, item: CandidateExit, kept: Candidate, m
     return f"{compared}: an exit more saves {saves}, less than the {min_gain:g} asked for (`min_gain`)"
 
 
-def oversized(val: Answers, thresholds: Sequence[np.float32]) -> list[str]:
-    """Return a warning if nothing ever reaches the final exit."""
+def oversized(val: Answers, thresholds: Sequence[np.float32], *, given: bool = False) -> list[str]:
+    """Return a warning if nothing ever reaches the final exit; ``given``: thresholds were not chosen."""
     deepest = int(leaves_at(val.confidence, thresholds).max())
     if deepest == len(thresholds):
         return []
-    return [f"no val image gets past exit_{deepest}: within the allowed drop this task needs nothing deeper"]
+    within = "with these thresholds" if given else "within the allowed drop"
+    return [f"no val image gets past exit_{deepest}: {within} this task needs nothing deeper"]
 
 
 def unacceptable(evaluation: Evaluation, chosen: ExitChoice) -> list[str]:

@@ -18,6 +18,10 @@ from passes.heads.designs import check_heads
 from targets.objective import EDP, Objective
 
 MAX_DROP = 1.0
+_CHOOSE_THRESHOLDS = (
+    "max_drop", "optimistic", "guarantee", "max_latency_p95", "max_worst_latency", "max_final_ratio",
+    "max_cost_ratio", "min_gain", "confidence",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,10 @@ class RunOptions:
     prune_epochs: int | None = None
     calibration: str = LEAST_SQUARES
     requantize: bool = False
+    keep_thresholds: bool = False
+    from_study: Path | None = None
+    trial: int | None = None
+    front_point: int | None = None
 
     def __post_init__(self) -> None:
         check_heads(self.head)
@@ -94,6 +102,7 @@ class RunOptions:
         self._check_quantization()
         _ = self.wish
         self._check_pruning()
+        self._check_kept_thresholds()
         check_seed(self.seed)
 
     def _check_quantization(self) -> None:
@@ -131,6 +140,24 @@ class RunOptions:
             raise InputError(
                 "`prune` takes what trained weights hardly need, and `train` scratch draws new ones",
                 "say `train` joint, or leave `prune` away",
+            )
+
+    def _check_kept_thresholds(self) -> None:
+        """Refuse what chooses other thresholds, or changes what the kept ones are compared with."""
+        if not self.keep_thresholds:
+            return
+        chooses = {*_CHOOSE_THRESHOLDS} - ({"max_drop"} if self.placement == MIXED else set())
+        if told := sorted(self.told & chooses):
+            raise InputError(
+                f"`keep_thresholds` keeps what the network brings, and `{told[0]}` chooses anew",
+                "leave one of them away",
+            )
+        changes = {"train": self.train != FROZEN, "recycle": bool(self.recycle)}
+        for name in (name for name, told in changes.items() if told):
+            raise InputError(
+                f"`{name}` changes the logits that thresholds are compared with, and `keep_thresholds` keeps "
+                "these",
+                f"leave `{name}` away, or let thresholds be chosen",
             )
 
     @property

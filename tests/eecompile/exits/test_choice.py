@@ -249,3 +249,5 @@ def test_a_network_that_nothing_needs_to_the_end_is_called_oversized() -> None:
         "no val image gets past exit_0: within the allowed drop this task needs nothing deeper"
     ]
     assert oversized(answers(0, 0), [np.float32(2)]) == []
+    (kept,) = oversized(answers(0, 0), [np.float32(0)], given=True)
+    assert kept == "no val image gets past exit_0: with these thresholds this task needs nothing deeper"

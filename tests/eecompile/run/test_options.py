@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,30 @@ def test_values_outside_their_range_are_refused_by_name(values: dict[str, object
     with pytest.raises(InputError) as caught:
         RunOptions(Path("net.onnx"), **values)  # type: ignore[arg-type]
     assert caught.value.message.startswith(told) and caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("values", "told", "said"),
+    [
+        ({}, {"max_drop"}, "and `max_drop` chooses anew"),
+        ({"guarantee": 0.1}, {"guarantee"}, "and `guarantee` chooses anew"),
+        ({"confidence": "margin"}, {"confidence"}, "and `confidence` chooses anew"),
+        ({"placement": "mixed"}, {"optimistic", "placement"}, "and `optimistic` chooses anew"),
+        ({"train": "joint"}, {"train"}, "`train` changes the logits"),
+        ({"recycle": True}, {"recycle"}, "`recycle` changes the logits"),
+    ],
+)
+def test_kept_thresholds_go_with_nothing_that_chooses_others(
+    values: dict[str, Any], told: set[str], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        RunOptions(Path("net.onnx"), keep_thresholds=True, told=frozenset(told), **values)
+    RunOptions(Path("net.onnx"), told=frozenset(told), **values)
+
+
+def test_where_max_drop_says_which_schemes_are_taken_thresholds_may_be_kept() -> None:
+    told = frozenset({"max_drop", "placement"})
+    assert RunOptions(Path("net.onnx"), keep_thresholds=True, placement="mixed", told=told).keep_thresholds
 
 
 @pytest.mark.parametrize(
