@@ -11,9 +11,15 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from eecompile.cache.key import Key
+from eecompile.data.dataset import evenly
 from eecompile.exits.answers import answers
 from eecompile.exits.statistics import wilson_interval
+from eecompile.quantization.calibration import IMAGES
+from eecompile.quantization.calibration_names import LEAST_SQUARES
+from eecompile.quantization.post_training import integer_forms
+from eecompile.run.figures import ratios_of
 from eecompile.run.prepare import cost_of
+from eecompile.run_files.directory import sha256
 from eecompile.search.space.design import Design
 from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.study.proposals import Params
@@ -22,10 +28,12 @@ from eecompile.search.worth.inner_front import KEYS, inner_front
 from eecompile.search.worth.integers import Float32, logits_of
 from eecompile.search.worth.part_costs import cost_figures, part_costs
 from eecompile.search.worth.supernet import Reach, bytes_of_graph, graph_of_bytes
+from eecompile.training.recipe import NONE, QAT, QUANTIZED
 from passes.confidence import confidence_rule
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.model.writing import save
-from passes.state import state_of
+from passes.registry import parse_pipeline
+from passes.state import copy_graph, state_of
 from targets.evaluation.paths import Cost
 
 FORM = 1
@@ -38,11 +46,14 @@ class Finalist:
 
     Attributes:
         point: As it stands in ``front.json``.
-        network: The float network with its exits, thresholds and rules.
+        network: The float network with its exits, thresholds and rules; where networks answer in float it
+            says with which numbers it is costed.
+        quantized: The same in Q/DQ form, as it was measured; ``None`` where networks answer in float.
     """
 
     point: dict[str, Any]
     network: gs.Graph
+    quantized: gs.Graph | None
 
 
 def finish(
@@ -65,22 +76,27 @@ def finish(
     """
     design = evaluation.space.design(params)
     names = [item["name"] for item in point["exits"]]
-    network, answering = _networks(evaluation, design, reach, names, progress)
+    network, quantized = _networks(evaluation, design, reach, names, progress)
+    answering = _answering(network, quantized)
     told = [confidence_rule(item["confidence"]) for item in point["exits"]]
     images = evaluation.images
     costed = evaluation.assigned(network, design)
     val = logits_of(answering, images.dataset.val, images)
     chosen = _chosen(evaluation, costed, val, told, point)
     kept = [item["name"] for item in chosen["exits"]]
-    final, answering = keep_exits(network, kept), keep_exits(answering, kept)
+    costed = keep_exits(costed, kept)
+    final = keep_exits(network if quantized is not None else costed, kept)
+    delivered = None if quantized is None else keep_exits(quantized, kept)
     rules = [confidence_rule(item["confidence"]) for item in chosen["exits"]]
-    set_rules(final, [*rules, state_of(final).exits[-1].confidence])
     thresholds = [np.float32(item["threshold"]) for item in chosen["exits"]]
-    set_thresholds(final, [float(value) for value in thresholds])
+    for graph in filter(None, (final, delivered)):
+        set_rules(graph, [*rules, state_of(graph).exits[-1].confidence])
+        set_thresholds(graph, [float(value) for value in thresholds])
     ratios = [*(item["ratio"] for item in chosen["exits"]), chosen["final_ratio"]]
-    report = cost_of(keep_exits(costed, kept), evaluation.target, evaluation.objective, ratios=ratios)
-    on_test = answers(answering, images.dataset.test, images.preprocess)
-    _, correct = replace(on_test, rules=tuple(rules)).leaving(thresholds)  # measured once
+    report = cost_of(costed, evaluation.target, evaluation.objective, ratios=ratios)
+    on_test = answers(_answering(final, delivered), images.dataset.test, images.preprocess)
+    where, correct = replace(on_test, rules=tuple(rules)).leaving(thresholds)  # measured once
+    shares = [float(ratio) for ratio in ratios_of(where, len(ratios))]
     figures = cost_figures(Cost.mean([path.cost for path in report.exits], ratios))
     figures["worst_latency_cycles"] = float(report.total.latency_cycles)
     summed = {key: chosen[key] for key in figures if key in chosen}
@@ -93,13 +109,45 @@ def finish(
         "memory_bytes": chosen["memory_bytes"],
         "exits": chosen["exits"],
         "final_ratio": chosen["final_ratio"],
+        "on_test": {
+            "ratios": shares,
+            **cost_figures(Cost.mean([path.cost for path in report.exits], shares)),
+        },
+        "integers": _integers(evaluation, design, network),
         "design": design.text,
         "params": dict(params),
         "before": {key: point[key] for key in ("accuracy_val", *figures)},
         "summed": summed,
         "feasible": chosen["feasible"],
     }
-    return Finalist(found, final)
+    return Finalist(found, final, delivered)
+
+
+def _answering(network: gs.Graph, quantized: gs.Graph | None) -> gs.Graph:
+    """Return what answers: a network with integer operators, or in float where nothing is quantized."""
+    if quantized is None:
+        return network
+    lowered = copy_graph(quantized)
+    parse_pipeline("fold-qdq")(lowered)
+    return lowered
+
+
+def _integers(evaluation: DesignEvaluation, design: Design, network: gs.Graph) -> dict[str, Any]:
+    """Return with which integers a network computes, and how they were found."""
+    numbers, training = evaluation.numbers, evaluation.space.training
+    if not numbers.quantized:
+        return {"quantize": NONE}
+    wish = design.wish(keep_exits(network, []))
+    epochs = QUANTIZED.epochs if training.qat_epochs is None else training.qat_epochs
+    return {
+        "quantize": training.quantize,
+        "qat_epochs": epochs if training.quantize == QAT else None,
+        "schemes": list(numbers.schemes(network, wish)),
+        "images": len(evenly(evaluation.images.dataset.train.y, IMAGES)),
+        "calibration": LEAST_SQUARES,
+        "placement": design.placement,
+        "bits": dict(wish.bits),
+    }
 
 
 def _networks(
@@ -108,8 +156,8 @@ def _networks(
     reach: Reach,
     names: Sequence[str],
     progress: Callable[[str], None],
-) -> tuple[gs.Graph, gs.Graph]:
-    """Return a network with some exits of a supernet, trained on, in float and as it answers."""
+) -> tuple[gs.Graph, gs.Graph | None]:
+    """Return a network with some exits of a supernet, trained on, in float and in Q/DQ form."""
     numbers, training = evaluation.numbers, evaluation.space.training
     parts = {
         "form": FORM,
@@ -127,20 +175,20 @@ def _networks(
     title = f"{design.text} with {len(names)} exits"
     network = graph_of_bytes(evaluation.cache.get(Key.of("finalist", parts, title), train))
     if not numbers.quantized:
-        return network, network
+        return network, None
     parts |= {
         "numbers": evaluation.numbers_text(design),
         "quantize": training.quantize,
         "qat_epochs": training.qat_epochs,
     }
 
-    def lower() -> bytes:
+    def quantize() -> bytes:
         calibrated = evaluation.calibrated(network, design)
         _train_integers(evaluation, calibrated, network, progress)
-        return bytes_of_graph(numbers.lowered(calibrated))
+        return bytes_of_graph(integer_forms(calibrated).quantized)
 
-    lowered = graph_of_bytes(evaluation.cache.get(Key.of("finalist-integers", parts, title), lower))
-    return network, lowered
+    quantized = evaluation.cache.get(Key.of("finalist-quantized", parts, title), quantize)
+    return network, graph_of_bytes(quantized)
 
 
 def _train_on(evaluation: DesignEvaluation, network: gs.Graph, progress: Callable[[str], None]) -> None:
@@ -164,8 +212,6 @@ def _train_integers(
     evaluation: DesignEvaluation, calibrated: gs.Graph, network: gs.Graph, progress: Callable[[str], None]
 ) -> None:
     """Train a calibrated network for its integers, in place, where the space asks for it."""
-    from eecompile.training.recipe import QAT, QUANTIZED
-
     training = evaluation.space.training
     if training.quantize != QAT:
         return
@@ -224,8 +270,15 @@ def _joint(evaluation: DesignEvaluation) -> bool:
     return evaluation.joint or not any(name in ("edp", "latency", "energy", "macs") for name in front)
 
 
-def write_network(finalist: Finalist, folder: Path) -> Path:
-    """Write the float network of a finalist, with its exits, thresholds and rules; return where."""
+def write_networks(finalist: Finalist, folder: Path) -> dict[str, str]:
+    """Write a finalist with its exits, thresholds and rules, in float and in Q/DQ form.
+
+    Returns:
+        File -> its SHA-256, the float network first.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    point = finalist.point
-    return save(finalist.network, folder / f"trial_{point['trial']}_{point['point']}.onnx", "N")
+    stem = f"trial_{finalist.point['trial']}_{finalist.point['point']}"
+    paths = [save(finalist.network, folder / f"{stem}.onnx", "N")]
+    if finalist.quantized is not None:
+        paths.append(save(finalist.quantized, folder / f"{stem}.quant.onnx", "N"))
+    return {path.name: sha256(path) for path in paths}

@@ -15,7 +15,7 @@ import numpy as np
 from eecompile.exits.fronts.front_problem import ACCURACY, MEMORY
 from eecompile.run_files.directory import write_json
 from eecompile.search.backbones.inherit import nearest
-from eecompile.search.finalists import Finalist, finish, write_network
+from eecompile.search.finalists import Finalist, finish, write_networks
 from eecompile.search.space.space import Space
 from eecompile.search.study.coordinator import Coordinator, Outcome, SearchCourse
 from eecompile.search.study.front import GrowingFront
@@ -31,6 +31,7 @@ from passes.files import write_atomic
 SCHEMA_VERSION = 1
 STUDY = "study.db"
 SPACE = "space.toml"
+NETWORKS = "networks"
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
     outcomes = Coordinator(record, proposals, front, evaluation, course, watch, progress, start).run()
     record.close()
     finalists = _finalists(evaluation, outcomes, front, progress)
-    found = _written(options, space, outcomes, finalists, front)
+    found = _written(options, evaluation, outcomes, finalists, front)
     return SearchResult(options.out, found, outcomes, time.perf_counter() - began)
 
 
@@ -279,12 +280,13 @@ def _finalists(
 
 def _written(
     options: SearchOptions,
-    space: Space,
+    evaluation: DesignEvaluation,
     outcomes: Sequence[Outcome],
     finalists: Sequence[Finalist],
     front: GrowingFront,
 ) -> dict[str, Any]:
     """Write ``front.json``, ``trials.json`` and the networks of the front; return the first."""
+    space, point = evaluation.space, evaluation.target.operating_point
     names = tuple(KEYS[name] for name in space.objectives.front)
     last = GrowingFront(names, front.maximised)
     for finalist in (one for one in finalists if one.point["feasible"]):
@@ -296,13 +298,18 @@ def _written(
         "target": options.question.target,
         "data": options.question.data,
         "seed": options.question.seed,
+        "preprocess": evaluation.images.preprocess.to_json(),
+        "preprocess_asked": options.question.preprocess,
+        "images_hash": evaluation.images.hash,
+        "objective": evaluation.objective.name,
+        "operating_point": None if point is None else point.name,
         "trials_done": len(outcomes),
         "hypervolume": front.share,
         "points": sorted(kept, key=lambda point: (-point["accuracy_val"], point["trial"])),
     }
     for finalist in finalists:
         if finalist.point in kept:
-            write_network(finalist, options.out / "networks")
+            finalist.point["networks"] = write_networks(finalist, options.out / NETWORKS)
     trials = [{"trial": o.candidate, "params": dict(o.params), **o.result} for o in outcomes]
     write_json(options.out / "trials.json", {"schema_version": SCHEMA_VERSION, "trials": trials})
     write_json(options.out / "front.json", document)

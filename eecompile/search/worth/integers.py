@@ -46,9 +46,16 @@ class Numbers:
             NoSolutionError: No core takes a layer.
         """
         found = copy_graph(graph)
-        part = wish.of_part(weighted_layers(found, self.target)) if wish else wish
-        assign_precisions(found, self.target, self.objective, wish=part)
+        self._assign(found, wish)
         return found
+
+    def schemes(self, graph: gs.Graph, wish: SchemeWish) -> tuple[str, ...]:
+        """Return the names of the schemes that :meth:`assigned` gives the nodes of a network."""
+        return self._assign(copy_graph(graph), wish)
+
+    def _assign(self, graph: gs.Graph, wish: SchemeWish) -> tuple[str, ...]:
+        part = wish.of_part(weighted_layers(graph, self.target)) if wish else wish
+        return assign_precisions(graph, self.target, self.objective, wish=part)
 
     def calibrated(self, graph: gs.Graph, wish: SchemeWish, images: SearchImages) -> gs.Graph:
         """Return a copy with integer grids, and weights on them."""

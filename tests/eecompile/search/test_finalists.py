@@ -11,7 +11,8 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 from eecompile.exits.answers import answers
 from eecompile.exits.thresholds import leaves_at
 from eecompile.run.prepare import cost_of
-from eecompile.search.finalists import Finalist, finish, write_network
+from eecompile.run_files.directory import sha256
+from eecompile.search.finalists import Finalist, finish, write_networks
 from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.supernet import Reach
 from passes.exits.chain import keep_exits
@@ -49,8 +50,11 @@ def test_figures_are_those_of_the_network_scheduled_and_run_by_itself(tmp_path: 
     expected = sum(r * path.cost.edp_j_cycles for r, path in zip(ratios, report.exits, strict=True))
     assert expected == pytest.approx(found["edp_j_cycles"]) and len(names) >= 1
     assert found["before"]["accuracy_val"] == point["accuracy_val"]
-    path = write_network(Finalist({**found, "point": 3}, network), tmp_path / "networks")
-    assert path.name == "trial_7_3.onnx" and path.exists()
+    written = write_networks(
+        Finalist({**found, "point": 3}, network, finalist.quantized), tmp_path / "networks"
+    )
+    assert list(written) == ["trial_7_3.onnx", "trial_7_3.quant.onnx"]
+    assert written == {path.name: sha256(path) for path in sorted((tmp_path / "networks").iterdir())}
 
 
 def test_one_that_keeps_the_constraints_no_more_says_so(tmp_path: Path) -> None:
