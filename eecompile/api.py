@@ -59,13 +59,13 @@ def _silent(text: str) -> None:
 
 
 def run(
-    model: Path | str,
-    target: str = "diana",
+    model: Path | str | None = None,
+    target: str | None = None,
     data: str | None = None,
     out: Path | str | None = None,
     exits: Exits | None = None,
     head: str | None = None,
-    objective: str = "edp",
+    objective: str | None = None,
     max_drop: float | None = None,
     optimistic: bool = False,
     preprocess: str | None = None,
@@ -95,13 +95,17 @@ def run(
     prune_epochs: int | None = None,
     calibration: str | None = None,
     requantize: bool = False,
+    keep_thresholds: bool = False,
+    from_study: Path | str | None = None,
+    trial: int | None = None,
+    front_point: int | None = None,
     progress: Progress = _silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
 
     Args:
-        model: Trained classifier, an ONNX file.
-        target: Name of the accelerator, or, without data, the file of its description.
+        model: Trained classifier, an ONNX file; absent where a search has it (``from_study``).
+        target: Name of the accelerator, or, without data, the file of its description; ``diana`` if absent.
         data: Images, see `eecompile.data.sources.load_data`; without, costs are reported and nothing is
             trained.
         out: Run directory; ``runs/<model>-<target>`` if absent.
@@ -110,7 +114,7 @@ def run(
         head: Head of inserted exits: ``auto`` (if absent: ``conv`` or ``linear``, whatever suits), or one of
             ``linear``, ``mlp``, ``conv``, ``separable`` and ``feature`` with genes,
             ``conv{kernel=5,reuse=logits}``; or several, separated by commas: one for each of ``exits``.
-        objective: What to minimize: ``edp``, ``latency``, ``energy`` or ``macs``.
+        objective: What to minimize: ``edp`` (if absent), ``latency``, ``energy`` or ``macs``.
         max_drop: Allowed accuracy drop against the static network, in points; 1 if absent.
         optimistic: Hold the plain estimate of the drop to ``max_drop``, not its upper 90 % bound; the mean
             drop over neighbouring thresholds is held to it in both cases.
@@ -161,6 +165,13 @@ def run(
             ``least-squares`` if absent.
         requantize: The network is quantized already, and its integers are given up: it is brought into float
             and quantized anew by the rules of the target.
+        keep_thresholds: Exits of the network keep the thresholds that it records; none are chosen.
+        from_study: Folder of a search: a point of its front is delivered as it was found, instead of a model
+            (`docs/search.md`). Beside may be given ``out``, ``data`` (where the images lie now), and what
+            says the same as the search.
+        trial: The design of that point.
+        front_point: Its number in ``front.json``, where a trial has several; the most accurate on val if
+            absent.
         progress: Called with one line of text per step.
 
     Returns:
@@ -184,15 +195,28 @@ def run(
         "recycle": recycle, "quantize": quantize, "qat_epochs": qat_epochs,
         "placement": placement, "bits": bits,
         "prune": prune, "prune_epochs": prune_epochs, "calibration": calibration, "requantize": requantize,
+        "keep_thresholds": keep_thresholds,
     }  # fmt: skip
+    study = {"from_study": from_study, "trial": trial, "front_point": front_point}
+    if from_study is not None:
+        from eecompile.verbs.study_point import run_study_point
+
+        given |= {"model": model, "target": target, "objective": objective}
+        return run_study_point(study, given, progress)
+    told = check_given("run", given | study)
+    if model is None:
+        raise InputError(
+            "there is no network to compile",
+            "give an ONNX file, or a point of a search: `from_study`, `trial`",
+        )
     options = RunOptions(
         model=Path(model),
-        target=target,
+        target="diana" if target is None else target,
         data=data,
         out=None if out is None else Path(out),
         exits=exits_given(exits),
         head=AUTO if head is None else head,
-        objective=objective_named(objective),
+        objective=objective_named("edp" if objective is None else objective),
         max_drop=MAX_DROP if max_drop is None else max_drop,
         optimistic=optimistic,
         preprocess=AUTO if preprocess is None else preprocess,
@@ -203,7 +227,7 @@ def run(
         min_gain=min_gain,
         rules=rules,
         schedule=schedule,
-        told=check_given("run", given),
+        told=told,
         max_latency=max_latency,
         guarantee=guarantee,
         max_latency_p95=max_latency_p95,
@@ -223,6 +247,7 @@ def run(
         prune_epochs=prune_epochs,
         calibration=LEAST_SQUARES if calibration is None else calibration,
         requantize=requantize,
+        keep_thresholds=keep_thresholds,
     )
     return run_pipeline(options, progress)
 

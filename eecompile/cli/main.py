@@ -25,6 +25,8 @@ from eecompile.cli.options import (
     EPOCHS,
     EXACT_ROUNDING,
     EXITS,
+    FROM_STUDY,
+    FRONT_POINT,
     FRONTIER,
     FUSION,
     GUARANTEE,
@@ -32,6 +34,7 @@ from eecompile.cli.options import (
     HOST_SCALE,
     JSON,
     KEEP_FLOAT,
+    KEEP_THRESHOLDS,
     LOCALITY,
     LPF_LIMIT,
     MAPPING,
@@ -43,7 +46,9 @@ from eecompile.cli.options import (
     MAX_WORST_LATENCY,
     MIN_GAIN,
     MODEL,
+    MODEL_OR_STUDY,
     OBJECTIVE,
+    OBJECTIVE_OF_RUN,
     OPTIMISTIC,
     PART_BITS,
     PLACEMENT,
@@ -66,10 +71,12 @@ from eecompile.cli.options import (
     SOLVER,
     SPECULATE,
     TARGET,
+    TARGET_OF_RUN,
     TARGET_OR_FILE,
     TIME_LIMIT,
     TRACE,
     TRAIN,
+    TRIAL_OF_RUN,
     WEIGHTS,
 )
 from eecompile.version import version as installed_version
@@ -133,8 +140,8 @@ def _common(
 
 @_verb
 def run(
-    model: MODEL,
-    target: TARGET_OR_FILE = "diana",
+    model: MODEL_OR_STUDY = None,
+    target: TARGET_OF_RUN = None,
     data: DATA = None,
     out: Annotated[
         Path | None,
@@ -142,7 +149,7 @@ def run(
     ] = None,
     exits: EXITS = None,
     head: HEAD = None,
-    objective: OBJECTIVE = "edp",
+    objective: OBJECTIVE_OF_RUN = None,
     max_drop: MAX_DROP = None,
     optimistic: OPTIMISTIC = False,
     preprocess: PREPROCESS = None,
@@ -172,9 +179,13 @@ def run(
     prune_epochs: PRUNE_EPOCHS = None,
     calibration: CALIBRATION = None,
     requantize: REQUANTIZE = False,
+    keep_thresholds: KEEP_THRESHOLDS = False,
+    from_study: FROM_STUDY = None,
+    trial: TRIAL_OF_RUN = None,
+    front_point: FRONT_POINT = None,
     as_json: JSON = False,
 ) -> None:
-    """Put exits into a network and compile it.
+    """Put exits into a network and compile it, or deliver a point of a search.
 
     Without --data nothing is trained: costs are reported, no accuracy is claimed. Exits with 1 if an
     early-exit file and the flat model disagree on any test image, or no operating point meets --max-latency.
@@ -188,6 +199,7 @@ def run(
          max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs, resume,
          confidence, values.parse_switch("--recycle", recycle), quantize, qat_epochs, placement,
          values.parse_part_bits(bits), prune, prune_epochs, calibration, requantize,
+         keep_thresholds, from_study, trial, front_point,
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)

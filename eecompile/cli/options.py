@@ -15,6 +15,14 @@ from targets.schedule.freedom import MODES
 MODEL = Annotated[
     Path, typer.Argument(metavar="MODEL", help="Trained classifier, an .onnx file.", show_default=False)
 ]
+MODEL_OR_STUDY = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="Trained classifier, an .onnx file; none with --from-study.",
+        show_default=False,
+    ),
+]
 RUN = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run directory, the --out of a run.", show_default=False)
 ]
@@ -25,14 +33,11 @@ SCHEMES_OF = Annotated[
     str | None,
     typer.Option("--target", "-t", metavar="NAME", help="Its schemes calibrate `quantize`. [default: diana]"),
 ]
-TARGET_OR_FILE = Annotated[
-    str,
-    typer.Option(
-        "--target",
-        "-t",
-        metavar="NAME|FILE",
-        help="Accelerator; see `eecompile targets`, or the .yaml of one: ours, ZigZag's or Stream's.",
-    ),
+_TARGET_OR_FILE = "Accelerator; see `eecompile targets`, or the .yaml of one: ours, ZigZag's or Stream's."
+TARGET_OR_FILE = Annotated[str, typer.Option("--target", "-t", metavar="NAME|FILE", help=_TARGET_OR_FILE)]
+TARGET_OF_RUN = Annotated[
+    str | None,
+    typer.Option("--target", "-t", metavar="NAME|FILE", help=f"{_TARGET_OR_FILE} [default: diana]"),
 ]
 MAPPING = Annotated[
     Path | None,
@@ -160,8 +165,10 @@ HEAD = Annotated[
         "insert-exits`. [default: auto]",
     ),
 ]
-OBJECTIVE = Annotated[
-    str, typer.Option(metavar="NAME", help="What to minimize: edp, latency, energy or macs.")
+_OBJECTIVE = "What to minimize: edp, latency, energy or macs."
+OBJECTIVE = Annotated[str, typer.Option(metavar="NAME", help=_OBJECTIVE)]
+OBJECTIVE_OF_RUN = Annotated[
+    str | None, typer.Option("--objective", metavar="NAME", help=f"{_OBJECTIVE} [default: edp]")
 ]
 CONFIDENCE = Annotated[
     str | None,
@@ -320,6 +327,23 @@ PRUNE_EPOCHS = Annotated[
 RESUME = Annotated[
     bool,
     typer.Option("--resume", help="Go on with the training of a run into --out that was interrupted."),
+]
+KEEP_THRESHOLDS = Annotated[
+    bool,
+    typer.Option("--keep-thresholds", help="Exits of the network keep the thresholds that it records."),
+]
+FROM_STUDY = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Deliver a point of the front of this search as it was found."),
+]
+TRIAL = Annotated[int, typer.Option("--trial", metavar="N", help="Index of the design.")]
+TRIAL_OF_RUN = Annotated[int | None, typer.Option("--trial", metavar="N", help="Index of the design.")]
+FRONT_POINT = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K",
+        help="Number of the point, where a trial has several. [default: the most accurate on val]",
+    ),
 ]
 C_SOURCE = Annotated[
     bool, typer.Option("--c", help="Write C99 that needs no allocation; so far the only form.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from eecompile.cli.guard import timed_progress
-from eecompile.cli.options import DATA, JSON, PREPROCESS, SEED, TARGET
+from eecompile.cli.options import DATA, JSON, PREPROCESS, SEED, TARGET, TRIAL
 
 CACHE = Annotated[
     Path | None,
@@ -93,7 +93,7 @@ def search(
 
 def why(
     study: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a search.")],
-    trial: Annotated[int, typer.Option(metavar="N", help="Index of the design.")],
+    trial: TRIAL,
     as_json: JSON = False,
 ) -> None:
     """Tell why a design of a search keeps not all constraints, and what would help."""

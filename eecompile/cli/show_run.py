@@ -42,6 +42,8 @@ def run_result(out: Console, answer: RunAnswer) -> None:
     """Print the headline, the exits and where the files are."""
     result, summary = answer.result, answer.result.summary
     line(out, headline.headline(summary))
+    if summary.study is not None:
+        line(out, headline.from_study(summary))
     out.print()
     _exits(out, summary)
     for sentence in error_bars.of_run(summary):

@@ -76,6 +76,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "run": run,
         "summary": run.summary,
         "headline": headline.headline(run.summary),
+        "from_study": headline.from_study(run.summary),
         "power_note": headline.power_note(run.summary),
         "error_bars": error_bars.of_run(run.summary),
         "static": run.summary.static,

@@ -130,6 +130,8 @@ def _chosen(summary: Summary) -> int | None:
         return point.thresholds in (thresholds, thresholds[:-1])
 
     matching = [i for i, p in enumerate(summary.curve) if fits(p)]
+    if summary.kept_thresholds:
+        return matching[0] if matching else None
     matching += [i for i, p in enumerate(summary.curve) if math.isclose(p.max_drop, summary.max_drop)]
     return matching[0] if matching else None
 

@@ -110,13 +110,11 @@ def facts(run: RunFiles) -> tuple[Fact, ...]:
         sizes = f"{data.train:,} train, {data.val:,} validation, {data.test:,} test"
         lines.append(Fact("data", f"{data.name} ({sizes})"))
         rule = "plain estimate" if summary.optimistic else "upper 90 % bootstrap bound"
-        lines.append(
-            Fact(
-                "allowed accuracy drop",
-                f"{summary.max_drop:g} points ({rule} and mean over neighbouring thresholds, "
-                "on validation images)",
-            )
-        )
+        held = f"{rule} and mean over neighbouring thresholds, on validation images"
+        if summary.kept_thresholds:
+            lines.append(Fact("thresholds", "kept as the network brought them"))
+        else:
+            lines.append(Fact("allowed accuracy drop", f"{summary.max_drop:g} points ({held})"))
     named = {line.label for line in lines}
     rest = {key: value for key, value in run.info.items() if key not in _SHOWN_ELSEWHERE}
     lines += [Fact(label, value) for key, value in _flat(rest) if (label := words(key)) not in named]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,6 +78,8 @@ def choose_on_val(evidence: Evidence, cost: NetworkCost) -> OnVal:
         cost,
         constraints_of(options, prepared.target),
     )
+    if options.keep_thresholds:
+        return _kept(evaluation, [e.threshold for e in state_of(prepared.graph).exits[:-1]], options)
     if not prepared.asked:
         gain = MIN_GAIN if options.min_gain is None else options.min_gain
         chosen = choose_exits(evaluation, options.speculate, gain)
@@ -87,6 +90,15 @@ def choose_on_val(evidence: Evidence, cost: NetworkCost) -> OnVal:
         return OnVal(chosen, None, unacceptable(evaluation, chosen), proxies)
     held = evidence.val.part(tests)
     return OnVal(*_promised(evaluation, chosen, val, held, options, prepared.asked), proxies)
+
+
+def _kept(evaluation: Evaluation, thresholds: Sequence[float | None], options: RunOptions) -> OnVal:
+    """Return all exits with the thresholds that the network brought."""
+    candidate = Candidate(evaluation.tried)
+    given = tuple(np.float32(value) for value in thresholds if value is not None)
+    figures = evaluation.with_thresholds(candidate, given, options.speculate)
+    static = evaluation.evaluate(Candidate()).costs
+    return OnVal(ExitChoice(candidate, figures, static, ()), None, [], ())
 
 
 def constraints_of(options: RunOptions, target: Target) -> Constraints:

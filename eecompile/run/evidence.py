@@ -16,6 +16,7 @@ from eecompile.exits.answers import Answers
 from eecompile.exits.choice import ExitChoice
 from eecompile.exits.proxies import ProxyChoice
 from eecompile.run.clock import Clock
+from eecompile.run.finished import Finished
 from eecompile.run.options import RunOptions
 from eecompile.run.other_models import Recosted
 from eecompile.run.prepare import Prepared
@@ -62,6 +63,7 @@ class Evidence:
         clock: Wall time, and who is told of progress.
         work: Where files are written.
         checkpoints: Where a training is kept while the run is not over; ``None``: nowhere.
+        finished: What a search found of the network, which is delivered so; ``None`` where there was none.
         pruned: How the network was pruned, and the static one as it was given; ``None`` where it was not.
         dataset: The images.
         tried: Preprocessing rules that were tried, and the one taken.
@@ -95,6 +97,7 @@ class Evidence:
     clock: Clock
     work: Path
     checkpoints: Path | None = None
+    finished: Finished | None = None
     pruned: Pruned | None = None
     dataset: Dataset = field(init=False)
     tried: PreprocessChoice = field(init=False)

@@ -20,6 +20,7 @@ from eecompile.run import provenance
 from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
+from eecompile.run.finished import Finished
 from eecompile.run.integers import kept_integers
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS, JOINT_EXITS, Prepared, cost_of, prepare
@@ -70,8 +71,17 @@ class RunResult:
         return provenance.disagreement(Agreement(**counts)) if counts else ""
 
 
-def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -> RunResult:
+def run(
+    options: RunOptions,
+    progress: Callable[[str], None] = lambda _: None,
+    finished: Finished | None = None,
+) -> RunResult:
     """Run the main job and write the run directory.
+
+    Args:
+        options: What was asked for.
+        progress: Told of each step.
+        finished: What a search found of the network: all of that is kept.
 
     Raises:
         InputError: Wrong input; nothing is written.
@@ -96,7 +106,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         )
     wishes = wishes_of(ScheduleOptions(options.schedule, speculate=options.speculate), target)
     clock.step("load and cost")
-    if options.data is not None:
+    if options.data is not None and finished is None:
         import_torch()
     prepared = prepare(
         options.model,
@@ -104,7 +114,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
         options.objective,
         options.exits,
         options.head,
-        DEFAULT_EXITS if options.train == FROZEN else JOINT_EXITS,
+        _tried(options) if finished is None else 0,
         wishes=wishes,
         requantize=options.requantize,
         keep=options.data is not None,
@@ -128,7 +138,7 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
     if options.prune is None:  # else it may be in time once it is pruned
         _check_in_time(prepared, options)
     with directory.run_directory(out) as work, _told_where_it_is_kept(kept, progress):
-        evidence = Evidence(options, prepared, clock, work, None if options.data is None else kept)
+        evidence = Evidence(options, prepared, clock, work, None if options.data is None else kept, finished)
         for step in _steps_of(options):
             clock.step(step.name)
             step.run(evidence)
@@ -138,8 +148,15 @@ def run(options: RunOptions, progress: Callable[[str], None] = lambda _: None) -
     return result
 
 
+def _tried(options: RunOptions) -> int:
+    """Return how many exits a network without gets if that was not told."""
+    return DEFAULT_EXITS if options.train == FROZEN else JOINT_EXITS
+
+
 def _check_wish(prepared: Prepared, options: RunOptions) -> None:
     """Find out before anything is trained whether layers can have the numbers that are asked for."""
+    if options.from_study is not None:
+        return  # layers have theirs
     graph, target = prepared.graph, prepared.target
     if options.placement == MIXED:
         check_mixed(weighted_layers(graph, target), target)
@@ -187,6 +204,17 @@ def _check_told(options: RunOptions, prepared: Prepared) -> None:
             f"`prune` is for a network before exits are put in, and {options.model} brings exits of its own",
             "give the network without exits, or leave `prune` away",
         )
+    if options.keep_thresholds:
+        exits = state_of(prepared.graph).exits[:-1]
+        lacking = [item.name for item in exits if item.threshold is None]
+        if prepared.inserted or lacking:
+            whose = (
+                f"{lacking[0]} of {options.model}" if exits and not prepared.inserted else str(options.model)
+            )
+            raise InputError(
+                f"`keep_thresholds` keeps thresholds that the network brings, and {whose} has none",
+                "leave `keep_thresholds` away: they are chosen on images",
+            )
     if options.min_gain is not None and prepared.asked:
         raise InputError(
             "`min_gain` says which exits that were tried are kept, and exits given by name or by the network "

@@ -65,11 +65,13 @@ def disagreement(agreement: Agreement) -> str:
 
 
 def command(options: RunOptions) -> str:
-    """Return the command line of a run: target, objective, and all that was told."""
-    words = ["eecompile", "run", str(options.model)]
+    """Return the command line of a run: all that was told; target and objective if no search says them."""
+    words = ["eecompile", "run"]
+    words += [str(options.model)] if options.from_study is None else []
+    usual = ("target", "objective") if options.from_study is None else ()
     fields = {item.name: item for item in dataclasses.fields(options)}
     for name, value in vars(options).items():
-        if name in ("target", "objective") or name in options.told:
+        if name in usual or name in options.told:
             text = ",".join(value) if isinstance(value, tuple) else str(value)
             if isinstance(value, Mapping):
                 text = ",".join(f"{part}={of_part}" for part, of_part in value.items())

@@ -25,6 +25,7 @@ from eecompile.run.accelerator import is_file
 from eecompile.run.choosing import choose_on_val
 from eecompile.run.curve import front
 from eecompile.run.evidence import Evidence
+from eecompile.run.finished import differences
 from eecompile.run.integers.by_form import FLOAT
 from eecompile.run.integers.quantizing import quantize
 from eecompile.run.other_models import recost
@@ -69,12 +70,14 @@ def open_images(evidence: Evidence) -> None:
     evidence.dataset, evidence.tried = open_data(
         evidence.prepared.plain,
         options.data,
-        options.preprocess,
+        options.preprocess if evidence.finished is None else evidence.finished.preprocess,
         options.seed,
         str(options.model),
         options.guarantee is not None,
         fresh=options.train == SCRATCH,
     )
+    if evidence.finished is not None:
+        evidence.finished.check_images(evidence.dataset, options.data)
     choice = evidence.tried
     for note in evidence.dataset.notes:  # before the work that they make longer
         evidence.clock.progress(note)
@@ -233,13 +236,19 @@ def conclude(evidence: Evidence) -> None:
         warnings.append(KEPT_NOTE)
     if different := provenance.disagreement(evidence.agreement):
         warnings.append(f"early-exit files and flat model disagree: {different}")
-    warnings += provenance.few_images(len(dataset.val), options.max_drop)
+    warnings += [] if options.keep_thresholds else provenance.few_images(len(dataset.val), options.max_drop)
     warnings += provenance.no_answers(evidence.lowered_test.select(evidence.kept))
     kept_val = evidence.val.select(evidence.kept)
-    warnings += [*dataset.notes, *oversized(kept_val, evidence.chosen.figures.thresholds)]
+    thresholds, given = evidence.chosen.figures.thresholds, options.keep_thresholds
+    warnings += [*dataset.notes, *oversized(kept_val, thresholds, given=given)]
+    study = None
+    if evidence.finished is not None:
+        lowered_test = evidence.lowered_test.select(evidence.kept)
+        study = evidence.finished.compared(kept_val, lowered_test, thresholds, evidence.costs)
+        warnings += differences(study)
     if not evidence.float_test.note:  # else the notes of the data have it
         warnings += [note for note in [evidence.quant_test.note or evidence.lowered_test.note] if note]
-    evidence.summary = summarize.summarize(evidence, warnings, provenance.caution(tried))
+    evidence.summary = summarize.summarize(evidence, warnings, provenance.caution(tried), study)
     evidence.info = {
         **_origin(evidence),
         "data_sha256": dict(dataset.hashes),

@@ -23,6 +23,7 @@ from eecompile.run_files.summary import (
     ProxyInfo,
     SpeculativeResult,
     StaticResult,
+    StudyPoint,
     Summary,
 )
 from eecompile.training.recipe import NONE
@@ -87,13 +88,19 @@ def _common(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None = None) -> Summary:
+def summarize(
+    evidence: Evidence,
+    warnings: Sequence[str],
+    caution: str | None = None,
+    study: StudyPoint | None = None,
+) -> Summary:
     """Return the summary of a run with data; every accuracy is on test images.
 
     Args:
         evidence: What was chosen on val, and what was then seen on test.
         warnings: What the user should be told.
         caution: Why the savings mean nothing, if they do.
+        study: What a search told of the network beside what was found, where there was one.
     """
     costs, static = evidence.costs, evidence.static
     test, data = evidence.lowered_test.select(evidence.kept), evidence.dataset
@@ -138,6 +145,8 @@ def summarize(evidence: Evidence, warnings: Sequence[str], caution: str | None =
         never_taken=tuple(f"exit_{number}" for number in evidence.chosen.never_taken),
         guarantee=evidence.guarantee,
         proxies=tuple(_proxy(evidence, choice) for choice in evidence.proxies),
+        kept_thresholds=evidence.options.keep_thresholds,
+        study=study,
         caution=caution,
         warnings=(*warnings, *costs.warnings),
     )

@@ -296,6 +296,29 @@ class QuantizationInfo(_Frozen):
     exits: tuple[ExitInForm, ...]
 
 
+class StudyFigures(_Frozen):
+    """Accuracies as fractions, costs expected over val; ``worst_latency_cycles`` of the deepest path."""
+
+    accuracy_val: float
+    accuracy: float
+    edp_j_cycles: float
+    energy_pj: float
+    latency_cycles: float
+    macs: float
+    worst_latency_cycles: float
+
+
+class StudyPoint(_Frozen):
+    """The point of a search that a run delivers: what its ``front.json`` told, and what was found again."""
+
+    study: str
+    trial: int
+    point: int
+    design: str
+    told: StudyFigures
+    found: StudyFigures
+
+
 class Summary(_Frozen):
     """``summary.json``; without data only costs are present.
 
@@ -321,6 +344,8 @@ class Summary(_Frozen):
     allowed; ``None`` where there is no other.
     ``point`` is the operating point of all figures but those of ``operating_points`` (``None`` where no clock
     is known).
+    ``kept_thresholds``: thresholds are those the network brought; nothing was chosen within ``max_drop``.
+    ``study`` is the point of a search whose network this is (``None`` where there was no search).
     ``caution`` says why the savings of this run mean nothing, and stands before them; usually ``None``.
     """
 
@@ -357,6 +382,8 @@ class Summary(_Frozen):
     never_taken: tuple[str, ...] = ()
     guarantee: GuaranteeInfo | None = None
     proxies: tuple[ProxyInfo, ...] = ()
+    kept_thresholds: bool = False
+    study: StudyPoint | None = None
     caution: str | None = None
     rules: str | None = None
     schedule: str | None = None

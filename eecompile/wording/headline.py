@@ -73,6 +73,8 @@ def headline(summary: Summary) -> str:
         f"{how} {_exits(early)} an image takes {change(saved)} {what} on {summary.target} than {than}"
         f"{_spread(summary)}."
         if early
+        else "The network has no early exit."
+        if summary.kept_thresholds
         else "No early exit pays off within the allowed drop: the files hold the final exit alone."
     )
     if summary.never_taken:
@@ -112,6 +114,20 @@ def by_macs(summary: Summary) -> str:
     ]
     own = percent(0.0 if summary.saving is None else summary.saving.of(summary.objective))
     return f"Saved {summary.objective.words}, chosen by the cost model {own}, {', '.join(rows)}."
+
+
+def from_study(summary: Summary) -> str:
+    """Say which point of a search this is, and what that told of it; empty where there was no search."""
+    point = summary.study
+    if point is None:
+        return ""
+    told = point.told
+    return (
+        f"Point {point.point} of trial {point.trial} of the search '{point.study}', kept as it was found, "
+        f"{point.design}: {percent(told.accuracy)} on test and {percent(told.accuracy_val)} on val; expected "
+        f"over val images {product(None, told.edp_j_cycles)}, {energy(told.energy_pj)}, "
+        f"{cycles(told.latency_cycles)} cycles, {quantity(told.macs)} MACs."
+    )
 
 
 def promise(found: GuaranteeInfo) -> str:
@@ -163,7 +179,7 @@ def power_note(summary: Summary) -> str:
 
 def _above(summary: Summary) -> str:
     """Say it where test images show a larger drop than was allowed on validation images."""
-    if summary.drop is None or summary.drop.points <= summary.max_drop:
+    if summary.drop is None or summary.kept_thresholds or summary.drop.points <= summary.max_drop:
         return ""
     return f" That is above the {summary.max_drop} points allowed, which validation images kept to."
 

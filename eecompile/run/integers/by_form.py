@@ -27,7 +27,7 @@ def quantization_of(evidence: Evidence) -> QuantizationInfo:
         schemes=tuple(told["schemes"]),
         calibration_images=told["images"],
         calibration=told["calibration"],
-        epochs=len(epochs) or None,
+        epochs=len(epochs) or told.get("qat_epochs"),
         exits=tuple(_rows(evidence)),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from eecompile.run.evidence import Baseline, Evidence
 from eecompile.run.integers import kept_integers
 from eecompile.training.recipe import JOINT, NONE, QAT, QUANTIZED, SCRATCH
 from passes.exits.chain import keep_exits
+from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 
 Told = dict[str, Any]
@@ -35,6 +37,9 @@ def quantize(evidence: Evidence) -> None:
     with its exits, all of the network is trained likewise; where not, it takes over that backbone, and only
     the heads are trained. A network that was pruned is another one than static, whatever was trained of it.
     """
+    if evidence.finished is not None and evidence.finished.quantized is not None:
+        _deliver(evidence, evidence.finished.quantized, evidence.finished.integers)
+        return
     if evidence.prepared.kept:
         kept, evidence.calibration = kept_integers.calibrated(evidence)
         evidence.baseline = evidence.calibrated = None
@@ -67,6 +72,14 @@ def quantize(evidence: Evidence) -> None:
             told["training"] = _trained(evidence, calibrated, graph, "exits", heads_only=True)
     evidence.quantized, evidence.lowered = integer_forms(calibrated)
     evidence.calibration = told
+
+
+def _deliver(evidence: Evidence, quantized: gs.Graph, integers: Mapping[str, Any]) -> None:
+    """Take the integers that a search has found; static is the same network without its exits."""
+    evidence.baseline = evidence.calibrated = None
+    evidence.quantized, evidence.lowered = quantized, copy_graph(quantized)
+    parse_pipeline("fold-qdq")(evidence.lowered)
+    evidence.calibration = {"kept": True, **integers}
 
 
 def _stay_float(evidence: Evidence) -> None:

@@ -34,8 +34,8 @@ from targets.objective import CHOICES
 from targets.schedule.freedom import MODES
 
 # What these name differs by verb: a file or a folder; whether a file of an accelerator will do; bits of float
-# networks, or of parts of the network that is quantized.
-BY_VERB = {"--out", "--target", "--bits", "--resume"}
+# networks, or of parts of the network that is quantized; a default that a search may say otherwise.
+BY_VERB = {"--out", "--target", "--bits", "--resume", "--objective"}
 
 
 def declared() -> Iterator[tuple[str, Any]]:
@@ -103,6 +103,8 @@ def test_a_switch_can_only_be_turned_on() -> None:
         ("cost", "--locality", "on"),
         ("cost", "--rules", EngineTarget.counting),
         ("run", "--rules", EngineTarget.counting),
+        ("run", "--target", inspect.signature(api.cost).parameters["target"].default),
+        ("run", "--objective", inspect.signature(api.cost).parameters["objective"].default),
         ("quantize", "--max-drop", MAX_DROP),
         ("quantize", "--calibration", QuantizeOptions(Path(), "").calibration),
         ("opt", "--target", inspect.signature(api.cost).parameters["target"].default),
@@ -152,7 +154,8 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
         "--preprocess raw --cost-model m --seed 7 --point p --speculate --min-gain 1 --rules zigzag "
         "--schedule layers --max-latency 0.5 --guarantee 0.1 --max-latency-p95 0.1 "
         "--max-worst-latency 0.2 --max-final-ratio 0.5 --max-cost-ratio 0.6 "
-        "--confidence margin{temperature=2} --calibration minmax --requantize",
+        "--confidence margin{temperature=2} --calibration minmax --requantize --keep-thresholds "
+        "--from-study found --trial 3 --front-point 2",
         {
             "target": "gap9", "data": "digits", "out": Path("out"), "exits": "3", "head": "conv",
             "objective": "energy", "max_drop": 0.5, "optimistic": True, "preprocess": "raw",
@@ -160,7 +163,8 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
             "rules": "zigzag", "schedule": "layers", "max_latency": 0.5, "guarantee": 0.1,
             "max_latency_p95": 0.1, "max_worst_latency": 0.2, "max_final_ratio": 0.5, "max_cost_ratio": 0.6,
             "confidence": "margin{temperature=2}", "calibration": "minmax",
-            "requantize": True,
+            "requantize": True, "keep_thresholds": True, "from_study": Path("found"), "trial": 3,
+            "front_point": 2,
         },
     ),
     (

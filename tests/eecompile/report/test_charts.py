@@ -64,6 +64,12 @@ def test_ticks_span_any_range_in_few_equal_round_steps(low: float, span: float, 
     assert step >= 0.998 * span / count, "no more steps than asked for"
 
 
+def test_kept_thresholds_are_marked_only_where_they_are_on_the_curve() -> None:
+    exits = [{**item, "threshold": 0.123} for item in summary()["exits"]]
+    assert all(line.chosen is not None for line in curve(exits=exits).series), "that of the allowed drop"
+    assert all(line.chosen is None for line in curve(exits=exits, kept_thresholds=True).series)
+
+
 def test_without_a_curve_there_is_no_chart() -> None:
     assert curve_chart(made(curve=[])) is None
 

@@ -115,6 +115,11 @@ def test_the_allowed_drop_says_what_is_held_to_it(optimistic: bool, rule: str) -
     assert said.startswith(f"1.5 points ({rule} and mean over neighbouring thresholds")
 
 
+def test_of_kept_thresholds_no_drop_is_told() -> None:
+    said = lines(facts(run({}, kept_thresholds=True)))
+    assert said["thresholds"] == "kept as the network brought them" and "allowed accuracy drop" not in said
+
+
 def test_without_data_no_drop_is_told() -> None:
     assert not {"data", "allowed accuracy drop"} & lines(facts(run({}, dataset=None))).keys()
 

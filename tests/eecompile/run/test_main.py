@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,11 @@ from eecompile.run import steps
 from eecompile.runtime.early_exit_session import EarlyExitSession
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.wording import headline
+from passes.errors import InputError
+from passes.exits.chain import set_thresholds
+from passes.model.graph import load
+from passes.model.writing import save
+from passes.state import state_of
 from tests.eecompile.run.brief_run import BRIEF, DIGITS, OPTIONS, ROOT, call
 from tests.needs import WHY_TORCH, needs_torch
 
@@ -300,6 +305,43 @@ def test_exits_of_the_network_are_kept_with_their_heads(run: Run, tmp_path: Path
     assert again == weights
     lenient = api.run(given, data="digits", out=tmp_path, max_drop=20.0, objective="latency", optimistic=True)
     assert lenient.summary.exits[0].threshold != run.summary["exits"][0]["threshold"]
+
+
+def test_thresholds_of_the_network_may_be_kept(run: Run, tmp_path: Path) -> None:
+    """Also those that would not be chosen: with the drop that is allowed without being told."""
+    given = load(run.out / "model.exits.onnx")
+    set_thresholds(given, [0.25] * (len(state_of(given).exits) - 1))
+    model = save(given, tmp_path / "net.onnx", "N")
+    result = api.run(model, data="digits", out=tmp_path / "kept", keep_thresholds=True)
+    summary = result.summary
+    assert {e.threshold for e in summary.exits[:-1]} == {0.25} and summary.kept_thresholds
+    assert summary.never_taken == () and summary.proxies == ()
+    assert "allowed accuracy drop" not in (tmp_path / "kept" / "report.html").read_text()
+    where = [e.ratio for e in summary.exits]
+    assert where == pytest.approx(leaving_by_hand(tmp_path / "kept" / "model.quant.onnx", run.images))
+    assert result.passed
+
+
+def leaving_by_hand(model: Path, images: Array) -> list[float]:
+    """Return the share of images that leave at each exit where the largest probability is .25 or more."""
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    logits = session.run(None, {session.get_inputs()[0].name: images})
+    sure = np.stack([softmax_top(found) >= 0.25 for found in logits])
+    sure[-1] = True
+    counts = np.bincount(sure.argmax(axis=0), minlength=len(logits))
+    return [float(count) / len(images) for count in counts]
+
+
+@needs_torch
+def test_thresholds_that_are_not_there_are_not_kept(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"brings, and .*digits_resnet.onnx has none"):
+        api.run(DIGITS, data="digits", out=tmp_path / "out", keep_thresholds=True)
+    given = load(run.out / "model.exits.onnx")
+    exits = state_of(given).exits
+    state_of(given).exits = [replace(exits[0], threshold=None), *exits[1:]]
+    with pytest.raises(InputError, match=r"brings, and exit_0 of .*net.onnx has none"):
+        api.run(save(given, tmp_path / "net.onnx"), data="digits", out=tmp_path / "out", keep_thresholds=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_files_that_disagree_fail_the_run_but_stay(

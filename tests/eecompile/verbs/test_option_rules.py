@@ -27,7 +27,7 @@ VERBS = {
 ALWAYS = {
     "run": {
         "target", "data", "out", "exits", "head", "objective", "cost_model", "point", "max_latency",
-        "speculate", "rules", "schedule", "as_json",
+        "speculate", "rules", "schedule", "from_study", "as_json",
     },
     "inspect": {"target", "cost_model", "as_json"},
     "opt": {"pipeline", "out", "data", "verify_each", "save_stages", "as_json"},
@@ -61,6 +61,7 @@ VALUES = {
     "train": "joint", "epochs": 3, "resume": True, "recycle": "on", "quantize": "ptq", "qat_epochs": 2,
     "calibration": "minmax",
     "placement": "auto", "bits": "backbone=8",
+    "keep_thresholds": True, "trial": 3, "front_point": 1,
     "prune": "cycles=-10%", "prune_epochs": 1, "rounding": "target", "requantize": True,
     "ga_evaluations": 9,
 }  # fmt: skip

@@ -43,6 +43,28 @@ def test_of_a_pruned_network_it_says_what_savings_are_against() -> None:
     ) in found
 
 
+def test_kept_thresholds_are_held_to_no_drop() -> None:
+    lost = {"points": 3.0, "ci95": [2.0, 4.0]}
+    chosen, kept = made(drop=lost), made(drop=lost, kept_thresholds=True)
+    assert "That is above the 1.0 points allowed" in headline.headline(chosen)
+    assert "allowed" not in headline.headline(kept)
+    none = headline.headline(made(exits=summary()["exits"][-1:], kept_thresholds=True))
+    assert none.startswith("The network has no early exit. Accuracy is")
+
+
+def test_a_point_of_a_search_is_told_with_its_figures() -> None:
+    told = {
+        "accuracy_val": 0.9, "accuracy": 0.875, "edp_j_cycles": 0.0021, "energy_pj": 2e6,
+        "latency_cycles": 1234, "macs": 5e6, "worst_latency_cycles": 2000,
+    }  # fmt: skip
+    point = {"study": "found", "trial": 3, "point": 5, "design": "design{x=1}", "told": told, "found": told}
+    assert headline.from_study(made()) == ""
+    assert headline.from_study(made(study=point)) == (
+        "Point 5 of trial 3 of the search 'found', kept as it was found, design{x=1}: 87.5 % on test and "
+        "90.0 % on val; expected over val images 2.10 mJ·cycles, 2.00 µJ, 1,234 cycles, 5.00 M MACs."
+    )
+
+
 def test_without_other_models_the_saving_stands_alone() -> None:
     assert "than without. Accuracy" in headline.headline(made(saving_interval=None))
 
