@@ -36,8 +36,10 @@ class _Writer:
     def conv(self, read: str, name: str, weight: Float32, bias: Float32, stride: int) -> str:
         pad, size = weight.shape[2] // 2, weight.shape[2]
         constants = [self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)]
+        node = helper.make_node("Conv", [read, *constants], [name], name)
         attributes = {"kernel_shape": [size, size], "pads": [pad] * 4, "strides": [stride, stride]}
-        self.nodes.append(helper.make_node("Conv", [read, *constants], [name], name, **attributes))
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+        self.nodes.append(node)
         return name
 
     def folded(self, read: str, conv: str, norm: str, stride: int = 1) -> str:
