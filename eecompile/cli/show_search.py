@@ -41,11 +41,12 @@ def searched(out: Console, found: SearchResult | DryRun) -> None:
             f"{point['latency_cycles']:,.0f}",
             f"{point['energy_pj'] / 1e6:.3g}",
             f"{len(point['exits'])}",
+            point["final_head"],
         )
         for point in front["points"]
     ]
-    columns = ("trial", "val %", "test % [95 %]", "EDP J·cycles", "cycles", "µJ", "exits")
-    table(out, "Front: expected figures over the images", columns, rows, columns[1:])
+    columns = ("trial", "val %", "test % [95 %]", "EDP J·cycles", "cycles", "µJ", "exits", "closed by")
+    table(out, "Front: expected figures over the images", columns, rows, columns[1:-1])
     if not rows:
         line(out, "No network keeps all constraints.")
         nearest = found.nearest

@@ -20,11 +20,12 @@ from eecompile.quantization.post_training import integer_forms
 from eecompile.run.figures import ratios_of
 from eecompile.run.prepare import cost_of
 from eecompile.run_files.directory import sha256
+from eecompile.search.backbones.final_head import final_name, split_finals
 from eecompile.search.space.design import Design
 from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.study.proposals import Params
 from eecompile.search.worth.evaluation import DesignEvaluation
-from eecompile.search.worth.inner_front import KEYS, inner_front
+from eecompile.search.worth.inner_front import KEYS, inner_front, ratio_figure
 from eecompile.search.worth.integers import Float32, logits_of
 from eecompile.search.worth.part_costs import cost_figures, part_costs
 from eecompile.search.worth.supernet import Reach, bytes_of_graph, graph_of_bytes
@@ -76,13 +77,15 @@ def finish(
     """
     design = evaluation.space.design(params)
     names = [item["name"] for item in point["exits"]]
-    network, quantized = _networks(evaluation, design, reach, names, progress)
+    closed = [final_name(head) for head in evaluation.finals].index(point["final_head"])
+    network, quantized = _networks(evaluation, design, reach, names, closed, progress)
     answering = _answering(network, quantized)
     told = [confidence_rule(item["confidence"]) for item in point["exits"]]
     images = evaluation.images
     costed = evaluation.assigned(network, design)
     val = logits_of(answering, images.dataset.val, images)
-    chosen = _chosen(evaluation, costed, val, told, point)
+    reference = evaluation.reference(design) if closed else None
+    chosen = _chosen(evaluation, costed, val, told, point, reference)
     kept = [item["name"] for item in chosen["exits"]]
     costed = keep_exits(costed, kept)
     final = keep_exits(network if quantized is not None else costed, kept)
@@ -108,6 +111,7 @@ def finish(
         **figures,
         "memory_bytes": chosen["memory_bytes"],
         "exits": chosen["exits"],
+        "final_head": point["final_head"],
         "final_ratio": chosen["final_ratio"],
         "on_test": {
             "ratios": shares,
@@ -155,20 +159,27 @@ def _networks(
     design: Design,
     reach: Reach,
     names: Sequence[str],
+    closed: int,
     progress: Callable[[str], None],
 ) -> tuple[gs.Graph, gs.Graph | None]:
-    """Return a network with some exits of a supernet, trained on, in float and in Q/DQ form."""
+    """Return a network with some exits of a supernet, trained on, in float and in Q/DQ form.
+
+    It is closed with the final head of number ``closed``.
+    """
     numbers, training = evaluation.numbers, evaluation.space.training
     parts = {
         "form": FORM,
         "supernet": evaluation.supernets.key(design, reach).digest,
         "exits": list(names),
+        "final_head": final_name(evaluation.finals[closed]),
         "epochs": training.final_epochs,
         "seed": evaluation.question.seed,
     }
 
     def train() -> bytes:
-        network = keep_exits(evaluation.supernets.trained(design, reach), names)
+        supernet = evaluation.supernets.trained(design, reach)
+        final = split_finals(state_of(supernet).exits, evaluation.finals)[1][closed]
+        network = keep_exits(supernet, names, final.name)
         _train_on(evaluation, network, progress)
         return bytes_of_graph(network)
 
@@ -231,14 +242,20 @@ def _chosen(
     val: tuple[Float32, ...],
     rules: Sequence[Any],
     point: Mapping[str, Any],
+    reference: Cost | None,
 ) -> dict[str, Any]:
     """Return the point of the trained network that is as accurate on val as its plan and costs least.
 
     Where none is as accurate it is the most accurate one; where none keeps the constraints any more, one that
-    does not, which says so.
+    does not, which says so. The ratio of costs is against ``reference``, if that is not the network's own.
     """
     space = evaluation.space
     costs = part_costs(network, evaluation.whole)
+    kept = space.constraints
+    if reference is not None and kept.max_cost_ratio is not None:
+        key = KEYS[ratio_figure(space.objectives.front)]
+        more = cost_figures(reference)[key] / cost_figures(costs.static)[key]
+        kept = kept.model_copy(update={"max_cost_ratio": kept.max_cost_ratio * more})
 
     def points(constraints: ConstraintsTable) -> list[dict[str, Any]]:
         return inner_front(
@@ -253,7 +270,7 @@ def _chosen(
             genetic=evaluation.genetic,
         ).points
 
-    feasible = points(space.constraints)
+    feasible = points(kept)
     found = feasible or points(ConstraintsTable())
     costly = next(KEYS[name] for name in space.objectives.front if name != "accuracy")
     enough = [item for item in found if item["accuracy_val"] >= point["accuracy_val"] - 1e-12]

@@ -118,16 +118,21 @@ def own_names(graph: gs.Graph, item: Exit) -> set[str]:
     return {node.name for one in (item, *readers_of(graph, item)) for node in head_nodes(graph, one)}
 
 
-def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
+def keep_exits(graph: gs.Graph, names: Sequence[str], final: str = "") -> gs.Graph:
     """Return a copy of ``graph`` with only the early exits ``names`` and the final one, numbered anew.
 
-    With no names it is the static network: the backbone with its own final head.
+    With no names it is the static network: the backbone with its final head.
+
+    Args:
+        graph: A network with exits.
+        names: Early exits.
+        final: An early exit whose head closes the network, and which is ``final`` then; empty: its own.
 
     Raises:
         InputError: There is no exit of such a name, or one reads another that is not kept.
     """
     known = [item.name for item in state_of(graph).exits]
-    for name in names:
+    for name in (*names, final or known[-1]):
         if name not in known:
             raise InputError(f"the network has no exit '{name}'", did_you_mean(name, known))
     for item in state_of(graph).exits:
@@ -138,7 +143,10 @@ def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
             )
     clone = copy_graph(graph)
     state = state_of(clone)
-    state.exits = [e for e in state.exits if e.name in names or e is state.exits[-1]]
+    last = state.exits[-1]
+    if final not in ("", last.name):
+        last = _as_final(clone, known.index(final))
+    state.exits = [*(e for e in state.exits[:-1] if e.name in names), last]
     order_outputs(clone)
     clone.cleanup(remove_unused_graph_inputs=False)
     left, tensors = {n.name for n in clone.nodes}, clone.tensors()
@@ -149,6 +157,14 @@ def keep_exits(graph: gs.Graph, names: Sequence[str]) -> gs.Graph:
     state.grids = {n: grid for n, grid in state.grids.items() if n in held}
     number_exits(clone)
     return clone
+
+
+def _as_final(graph: gs.Graph, number: int) -> Exit:
+    """Return the final exit that an early one becomes; what runs for it is called by that name."""
+    _rename_exit(graph, number, FINAL)
+    item = state_of(graph).exits[number]
+    logits = next(t for t in graph.outputs if t.name == item.output)
+    return replace(final_exit(logits), confidence=item.confidence)
 
 
 def number_exits(graph: gs.Graph) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx_graphsurgeon as gs
@@ -11,8 +11,12 @@ from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.layer_schemes import BACKBONE, HEAD
 from eecompile.quantization.wishes import SchemeWish
 from eecompile.search.backbones.family import Number
+from eecompile.search.backbones.final_head import FinalHead, split_finals
 from eecompile.search.space.bits import BackboneBits, BitsByPart, bits_text
+from passes.exits.chain import head_nodes, keep_exits
+from passes.operator_sets import FLOAT_LINEAR
 from passes.option_text import print_named
+from passes.state import Exit, state_of
 
 Value = Number | str
 
@@ -70,13 +74,35 @@ class Design:
         }
         return print_named("design", said)
 
-    def wish(self, graph: gs.Graph) -> SchemeWish:
-        """Return what it asks of the numbers of layers of its backbone, ``graph``, and of heads."""
-        bits: dict[str, int] = {}
+    def wish(self, graph: gs.Graph, finals: Sequence[FinalHead] = (None,)) -> SchemeWish:
+        """Return what it asks of the numbers of layers.
+
+        Final heads count as the backbone: also those of a supernet that stand beside the one that closes it.
+
+        Args:
+            graph: A network of the design, or its supernet.
+            finals: Final heads among its exits.
+        """
+        exits, bits = state_of(graph).exits, dict[str, int]()
         if isinstance(self.backbone_bits, BitsByPart):
-            bits |= self.backbone_bits.of_layers(graph)
+            bits |= self.backbone_bits.of_layers(keep_exits(graph, []) if exits else graph)
         elif self.backbone_bits is not None:
             bits[BACKBONE] = self.backbone_bits
         if self.head_bits is not None:
             bits[HEAD] = self.head_bits
+        if len(finals) == 1:
+            return SchemeWish(self.placement, bits)
+        # What is no early exit is among the heads here, so that each layer is told by its name.
+        early, closing = split_finals(exits, finals)
+        for part, key in ((early, HEAD), (closing, BACKBONE)):
+            if key in bits:
+                bits |= dict.fromkeys(_head_layers(graph, part), bits[key])
+        bits.pop(HEAD, None)
         return SchemeWish(self.placement, bits)
+
+
+def _head_layers(graph: gs.Graph, exits: Sequence[Exit]) -> list[str]:
+    """Return the names of the layers with weights that run for some exits alone, but for the last one."""
+    last = state_of(graph).exits[-1]
+    nodes = (node for item in exits if item is not last for node in head_nodes(graph, item))
+    return [node.name for node in nodes if node.op in FLOAT_LINEAR]

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.placements import AUTO, PLAIN_PLACEMENTS
+from eecompile.search.backbones.final_head import OWN, FinalHead
 from eecompile.search.space.bits import USUAL, BitsByPart
 from eecompile.search.space.choices import Table, by, choices, distinct, shown, text_of, told
 from eecompile.training.recipe import QAT
@@ -19,7 +20,7 @@ from passes.heads.designs import RIVALS, HeadDesign, parse_head
 from passes.heads.families import FAMILIES, NO_REUSE
 from passes.option_text import print_named
 
-ALL, OWN, NO_PRUNING = "all", "own", "none"
+ALL, NO_PRUNING = "all", "none"
 GLOBAL, INDIVIDUAL = "global", "individual"
 ACCURACY = "accuracy"
 COSTS = ("edp", "latency", "energy", "macs", "memory", "worst_latency")
@@ -58,7 +59,7 @@ def _heads(value: object) -> tuple[HeadDesign, ...]:
     )
 
 
-def _final_head(value: object) -> HeadDesign | None:
+def _final_head(value: object) -> FinalHead:
     return None if value == OWN else _head(value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,9 @@ import onnx_graphsurgeon as gs
 
 from eecompile.cache.key import Key
 from eecompile.cache.store import CacheStore
+from eecompile.exits.answers import right
 from eecompile.run.prepare import cost_of
+from eecompile.search.backbones.final_head import FinalHead, final_name, split_finals
 from eecompile.search.space.design import Design
 from eecompile.search.space.reading import read_space
 from eecompile.search.space.searched_backbones import OwnBackbone
@@ -30,6 +32,7 @@ from passes.exits.chain import keep_exits
 from passes.state import state_of
 from targets.contract.registry import load_target
 from targets.contract.target import Target
+from targets.evaluation.paths import Cost
 from targets.evaluation.report import CostReport
 from targets.evaluation.scheduling import Wishes
 from targets.objective import Objective, objective_named
@@ -57,7 +60,7 @@ class Question:
         cache_bytes: How large it may be.
         quantized: Networks are quantized; else they answer in float.
         hardware: Costs are those of the target; else MACs stand for them while designs are compared.
-        fixed_heads: Only the first head of the space is used.
+        fixed_heads: Only the first head of the space is used, and the first final head.
         one_threshold: All exits of a network have one threshold.
         genetic: Networks inside a design are searched by a genetic algorithm of so many evaluations; 0: the
             front is solved.
@@ -101,8 +104,14 @@ class DesignEvaluation:
         """What is searched."""
         space = read_space(self.question.space)
         if self.question.fixed_heads:
-            space = replace(space, exits=space.exits.model_copy(update={"heads": space.exits.heads[:1]}))
+            first = {"heads": space.exits.heads[:1], "final_heads": space.exits.final_heads[:1]}
+            space = replace(space, exits=space.exits.model_copy(update=first))
         return space
+
+    @property
+    def finals(self) -> tuple[FinalHead, ...]:
+        """What may close networks; the first one closes those that others are compared with."""
+        return self.space.exits.final_heads
 
     @cached_property
     def objective(self) -> Objective:
@@ -181,6 +190,7 @@ class DesignEvaluation:
         reach = Reach(rung, start)
         graph, logits = self.answers(design, reach)
         found = self._front(graph, logits, costs)
+        final = split_finals(logits, self.finals)[1][0]
         return {
             "design": design.text,
             "supernet": self.supernets.key(design, reach).digest,
@@ -190,7 +200,7 @@ class DesignEvaluation:
             "violation": found.violation,
             "networks": found.networks,
             "static": {
-                "accuracy_val": float((logits[-1].argmax(axis=1) == self.images.dataset.val.y).mean()),
+                "accuracy_val": float(right(final, self.images.dataset.val.y).mean()),
                 **cost_figures(costs.static),
             },
         }
@@ -208,6 +218,7 @@ class DesignEvaluation:
             space.exits.at_most,
             joint=self.joint,
             genetic=self.genetic,
+            finals=self.finals,
         )
 
     def costs(self, design: Design) -> PartCosts:
@@ -216,7 +227,7 @@ class DesignEvaluation:
         Raises:
             NoSolutionError: The target cannot run it.
         """
-        graph = self.assigned(self.supernets.untrained(design), design)
+        graph = self.assigned(self.supernets.untrained(design), design, self.finals)
         parts = {
             "form": FORM,
             "target": self.question.target,
@@ -224,12 +235,23 @@ class DesignEvaluation:
             "objective": self.objective.name,
             "design": design.text,
             "exits": [f"{item.name} {item.mount} {item.head}" for item in state_of(graph).exits[:-1]],
+            "finals": [final_name(head) for head in self.finals],
             "shape": list(self.images.shape),
             "classes": self.images.classes,
         }
         key = Key.of("costs", parts, f"{design.backbone} on {self.question.target}")
-        data = self.cache.get(key, lambda: json.dumps(part_costs(graph, self.quick).to_json()).encode())
+
+        def found() -> bytes:
+            return json.dumps(part_costs(graph, self.quick, self.finals).to_json()).encode()
+
+        data = self.cache.get(key, found)
         return PartCosts.from_json(json.loads(data))
+
+    def reference(self, design: Design) -> Cost:
+        """Return what the network of a design costs without early exits and with the first final head."""
+        graph = self.supernets.untrained(design)
+        first = split_finals(state_of(graph).exits, self.finals)[1][0]
+        return self.whole(self.assigned(keep_exits(graph, [], first.name), design)).total
 
     def whole(self, graph: gs.Graph) -> CostReport:
         """Return the costs of a network by the usual schedule of the target."""
@@ -255,7 +277,7 @@ class DesignEvaluation:
         numbers, val = self.numbers, self.images.dataset.val
         if not numbers.quantized:
             return logits_of(graph, val, self.images)
-        return logits_of(numbers.lowered(self.calibrated(graph, design)), val, self.images)
+        return logits_of(numbers.lowered(self.calibrated(graph, design, self.finals)), val, self.images)
 
     def numbers_text(self, design: Design) -> str:
         """Return what its answers depend on beside the weights of its supernet."""
@@ -263,13 +285,19 @@ class DesignEvaluation:
             return "float"
         return f"{self.question.target} {self.objective.name} {design.text}"
 
-    def assigned(self, graph: gs.Graph, design: Design) -> gs.Graph:
-        """Return a copy of a network of a design that knows its numbers; see :meth:`Numbers.assigned`."""
-        return self.numbers.assigned(graph, design.wish(keep_exits(graph, [])))
+    def assigned(self, graph: gs.Graph, design: Design, finals: Sequence[FinalHead] = (None,)) -> gs.Graph:
+        """Return a copy of a network of a design that knows its numbers; see :meth:`Numbers.assigned`.
 
-    def calibrated(self, graph: gs.Graph, design: Design) -> gs.Graph:
-        """Return a copy of a network of a design with integer grids, and weights on them."""
-        return self.numbers.calibrated(graph, design.wish(keep_exits(graph, [])), self.images)
+        Args:
+            graph: The network, or a supernet.
+            design: What it is.
+            finals: Final heads among its exits: of a supernet those of the space.
+        """
+        return self.numbers.assigned(graph, design.wish(graph, finals))
+
+    def calibrated(self, graph: gs.Graph, design: Design, finals: Sequence[FinalHead] = (None,)) -> gs.Graph:
+        """Return a copy with integer grids, and weights on them; as :meth:`assigned`."""
+        return self.numbers.calibrated(graph, design.wish(graph, finals), self.images)
 
 
 def _silent(text: str) -> None:

@@ -26,6 +26,7 @@ from eecompile.exits.fronts.pareto import nondominated
 from eecompile.exits.fronts.subset_front import global_front
 from eecompile.exits.statistics import DropBound
 from eecompile.exits.thresholds import Limit
+from eecompile.search.backbones.final_head import FinalHead, final_name, split_finals
 from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.worth.genetic_front import GeneticSearch, genetic_front
 from eecompile.search.worth.part_costs import EDP, ENERGY, LATENCY, MACS, PartCosts
@@ -93,6 +94,7 @@ def inner_front(
     *,
     joint: bool = True,
     genetic: GeneticSearch | None = None,
+    finals: Sequence[FinalHead] = (None,),
 ) -> InnerFront:
     """Return the front of a supernet on the images it answered.
 
@@ -108,12 +110,16 @@ def inner_front(
         joint: One threshold and rule for all exits of a network: the front is exact. Else one for each, begun
             at that front; of ``objectives`` one at least is then a mean cost.
         genetic: It is not solved but searched by a genetic algorithm, with so many evaluations in all.
+        finals: Final heads among the exits of the supernet. Drops and ratios of costs are against the network
+            without early exits and with the first of them.
     """
     together = [[rule] for rule in rules] if joint else [list(rules)]  # one threshold compares one thing
     if genetic is not None:
         genetic = replace(genetic, evaluations=max(1, genetic.evaluations // len(together)))
     found = [
-        _front_of(graph, logits, labels, costs, some, objectives, constraints, most_exits, joint, genetic)
+        _front_of(
+            graph, logits, labels, costs, some, objectives, constraints, most_exits, joint, genetic, finals
+        )
         for some in together
     ]
     points = [point for front in found for point in front.points]
@@ -137,32 +143,34 @@ def _front_of(
     most_exits: int | None,
     joint: bool,
     genetic: GeneticSearch | None,
+    finals: Sequence[FinalHead],
 ) -> InnerFront:
     """Return the front where each exit may decide by any of the rules."""
-    exits = [
-        TriedExit(item, number, rule)
-        for number, item in enumerate(state_of(graph).exits[:-1])
-        for rule in rules
-    ]
+    early, _ = split_finals(state_of(graph).exits, finals)
+    exits = [TriedExit(item, number, rule) for number, item in enumerate(early) for rule in rules]
     images = len(labels)
+    closing = np.array([right(found, labels) for found in split_finals(logits, finals)[1]], bool)
     problem = FrontProblem(
         np.array([told.rule.evaluate(logits[told.number], ()) for told in exits], np.float32).reshape(
             -1, images
         ),
         np.array([right(logits[told.number], labels) for told in exits], bool).reshape(-1, images),
         tuple(costs.mounts[told.number] for told in exits),
-        right(logits[-1], labels)[None],
-        right(logits[-1], labels),
+        closing,
+        closing[0],
         {name: _of_rules(figure, exits) for name, figure in costs.figures.items()},
         objectives,
         _limits(constraints, objectives, images, most_exits),
-        memory=lambda kept, _final: costs.memory_of([exits[k].number for k in kept]),
+        memory=lambda kept, final: costs.memory_of([exits[k].number for k in kept], final),
     )
     if genetic is not None:
         front = genetic_front(problem, genetic, joint=joint)
     else:
         front = (global_front if joint else individual_front)(problem)
-    points = [_point(item, exits, problem) for item in front.points]
+    points = [
+        {**_point(item, exits, problem), "final_head": final_name(finals[item.final])}
+        for item in front.points
+    ]
     why = [] if points else list(_out_of_reach(front, problem))
     return InnerFront(points, why, sum(item["excess"] for item in why), front.subsets)
 
@@ -171,6 +179,11 @@ def _of_rules(costs: AdditiveCosts, exits: Sequence[TriedExit]) -> AdditiveCosts
     """Return costs where a head is there once for each rule."""
     heads = costs.heads[[told.number for told in exits]]
     return AdditiveCosts(costs.stages, heads.reshape(len(exits), costs.stages.shape[1]), costs.finals)
+
+
+def ratio_figure(objectives: Sequence[str]) -> str:
+    """Return which cost the ratio of costs is of: the first mean cost that is sought."""
+    return next((name for name in objectives if name in (EDP, LATENCY, ENERGY, MACS)), EDP)
 
 
 def _limits(
@@ -183,12 +196,11 @@ def _limits(
         def allows(lost: NDArray[Any], gained: NDArray[Any]) -> NDArray[np.bool_]:
             return limit.allows(bound, lost, gained)
 
-    figure = next((name for name in objectives if name in (EDP, LATENCY, ENERGY, MACS)), EDP)
     asked = {name: getattr(constraints, key) for key, name in _MEANS.items()}
     return FrontLimits(
         constraints.max_final_ratio,
         constraints.max_cost_ratio,
-        figure,
+        ratio_figure(objectives),
         constraints.max_worst_latency_cycles,
         constraints.max_memory_bytes,
         allows,

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from eecompile.exits.additive_costs import AdditiveCosts
 from eecompile.exits.subset_costs import SubsetCosts
+from eecompile.search.backbones.final_head import FinalHead, split_finals
+from passes.exits.chain import keep_exits
 from passes.state import state_of
 from targets.evaluation.paths import Cost
 from targets.evaluation.report import CostReport
@@ -34,19 +36,32 @@ class PartCosts:
     Attributes:
         mounts: Of each early exit the number of its mount, not falling.
         figures: edp (J·cycles), latency (cycles), energy (pJ) and macs, as sums over the parts.
-        static: Of the network without early exits.
-        memory: Bytes that lie in all stores of the chip together at most: of the network without early exits,
-            and of that with each exit alone. Of several exits it is taken to be the largest of theirs.
+        statics: Of the network without early exits, with each final head.
+        memory: Bytes that lie in all stores of the chip together at most: of the network with each exit alone
+            and the final head that needs least. Of several exits it is taken to be the largest of theirs.
+        final_memory: The same of the network without early exits, with each final head.
     """
 
     mounts: tuple[int, ...]
     figures: dict[str, AdditiveCosts]
-    static: Cost
+    statics: tuple[Cost, ...]
     memory: tuple[float, ...]
+    final_memory: tuple[float, ...]
 
-    def memory_of(self, kept: Sequence[int]) -> float:
+    @property
+    def static(self) -> Cost:
+        """Of the network without early exits, with the first final head."""
+        return self.statics[0]
+
+    def memory_of(self, kept: Sequence[int], final: int = 0) -> float:
         """Return the bytes that a network with some of the exits needs."""
-        return max(self.memory[0], *(self.memory[1 + k] for k in kept)) if kept else self.memory[0]
+        return max((self.final_memory[final], *(self.memory[k] for k in kept)))
+
+    @property
+    def worst(self) -> dict[str, float]:
+        """What of each figure the networks without early exits cost at most, as it stands in files."""
+        figures = [cost_figures(cost) for cost in self.statics]
+        return {key: max(found[key] for found in figures) for key in figures[0]}
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the cache keeps it."""
@@ -57,8 +72,9 @@ class PartCosts:
         return {
             "mounts": list(self.mounts),
             "figures": parts,
-            "static": asdict(self.static),
+            "statics": [asdict(cost) for cost in self.statics],
             "memory": list(self.memory),
+            "final_memory": list(self.final_memory),
         }
 
     @staticmethod
@@ -68,7 +84,9 @@ class PartCosts:
             name: AdditiveCosts(*(np.array(part, np.float64) for part in parts))
             for name, parts in found["figures"].items()
         }
-        return PartCosts(tuple(found["mounts"]), figures, Cost(**found["static"]), tuple(found["memory"]))
+        statics = tuple(Cost(**cost) for cost in found["statics"])
+        memory, final_memory = tuple(found["memory"]), tuple(found["final_memory"])
+        return PartCosts(tuple(found["mounts"]), figures, statics, memory, final_memory)
 
 
 def cost_figures(cost: Cost) -> dict[str, float]:
@@ -81,23 +99,30 @@ def cost_figures(cost: Cost) -> dict[str, float]:
     }
 
 
-def part_costs(graph: gs.Graph, cost: Callable[[gs.Graph], CostReport]) -> PartCosts:
+def part_costs(
+    graph: gs.Graph, cost: Callable[[gs.Graph], CostReport], final_heads: Sequence[FinalHead] = (None,)
+) -> PartCosts:
     """Return what the parts of a supernet cost.
 
     Args:
         graph: The network with all exits.
         cost: Schedules a network.
+        final_heads: Those among its exits.
 
     Raises:
         NoSolutionError: The target cannot run one of them.
     """
-    exits = state_of(graph).exits[:-1]
+    exits, closing = split_finals(state_of(graph).exits, final_heads)
     tensors = list(dict.fromkeys(item.mount for item in exits))
     mounts = tuple(tensors.index(item.mount) for item in exits)
-    costs = SubsetCosts(graph, [None] * len(exits), lambda network, _ratios, _speculate: cost(network))
-    static = costs.of(()).total
-    memory = [_peak(costs.of(()))]
-    whole = _amounts(static)
+    closed = [cost(keep_exits(graph, [], item.name)) for item in closing]
+    final_memory, statics = [_peak(report) for report in closed], [report.total for report in closed]
+    least = closing[int(np.argmin(final_memory))]
+    network = keep_exits(graph, [item.name for item in exits], least.name)
+    costs = SubsetCosts(network, [None] * len(exits), lambda some, _ratios, _speculate: cost(some))
+    memory = []
+    wholes = np.array([_amounts(total) for total in statics])
+    whole = _amounts(costs.of(()).total)
     heads, ways = np.zeros((len(exits), 3)), np.zeros((len(exits), 3))
     for k in range(len(exits)):
         alone, total = (_amounts(path.cost) for path in costs.of((k,)).exits)
@@ -107,10 +132,10 @@ def part_costs(graph: gs.Graph, cost: Callable[[gs.Graph], CostReport]) -> PartC
     reached = np.zeros((len(tensors) + 1, 3))
     for number in range(len(tensors)):
         reached[number] = ways[[k for k, at in enumerate(mounts) if at == number]].min(axis=0)
-    reached[-1] = whole
-    reached = np.minimum(np.maximum.accumulate(reached, axis=0), whole)
+    reached[-1] = wholes.min(axis=0)  # with as much of a final head as all have
+    reached = np.minimum(np.maximum.accumulate(reached, axis=0), reached[-1])
     stages = np.diff(reached, axis=0, prepend=0.0)
-    finals = np.zeros((1, 3))
+    finals = wholes - reached[-1]
 
     def summed(*columns: int, scale: float = 1.0) -> AdditiveCosts:
         scales = np.array([scale] + [1.0] * (len(columns) - 1))
@@ -125,8 +150,9 @@ def part_costs(graph: gs.Graph, cost: Callable[[gs.Graph], CostReport]) -> PartC
             ENERGY: summed(2),
             EDP: summed(2, 1, scale=_J_PER_PJ),
         },
-        static,
+        tuple(statics),
         tuple(memory),
+        tuple(final_memory),
     )
 
 

@@ -17,7 +17,7 @@ from eecompile.cache.content import network_hash
 from eecompile.cache.key import Key
 from eecompile.cache.store import CacheStore
 from eecompile.pruning.goal import PruningGoal
-from eecompile.search.backbones.final_head import close_with
+from eecompile.search.backbones.final_head import add_final_heads, close_with, closing_of
 from eecompile.search.backbones.inherit import inherit
 from eecompile.search.space.design import Design
 from eecompile.search.space.searched_backbones import OwnBackbone
@@ -100,7 +100,8 @@ class Supernets:
             NoSolutionError: The goal of pruning cannot be reached.
         """
         graph = self.space.graph(design, self.images.shape, self.images.classes)
-        final = self.space.exits.final_heads[0]
+        finals = self.space.exits.final_heads
+        final = finals[closing_of(finals)]
         if final is not None:
             close_with(graph, final, self.seed)
         classifier_exits(graph)
@@ -114,21 +115,23 @@ class Supernets:
     def untrained(self, design: Design) -> gs.Graph:
         """Return the supernet of a design before it is trained, with all heads on all mounts.
 
+        Of several final heads all but one are exits on the last block, behind the early ones.
+
         Raises:
             InputError: The images do not fit it.
             NoSolutionError: The goal of pruning cannot be reached.
         """
         graph = self.backbone(design)
         mounts = self.space.mounts(graph)
-        if not mounts:
-            return graph
-        tensors = graph.tensors()
-        heads = {
-            mount: self.space.heads_on(reading_on(tensors[mount], graph).shape, self.images.classes)
-            for mount in mounts
-        }
-        InsertExits(mounts, ",".join(heads[mount][0].name for mount in mounts), self.seed)(graph)
-        add_rival_heads(graph, {mount: found[1:] for mount, found in heads.items()}, self.seed)
+        if mounts:
+            tensors = graph.tensors()
+            heads = {
+                mount: self.space.heads_on(reading_on(tensors[mount], graph).shape, self.images.classes)
+                for mount in mounts
+            }
+            InsertExits(mounts, ",".join(heads[mount][0].name for mount in mounts), self.seed)(graph)
+            add_rival_heads(graph, {mount: found[1:] for mount, found in heads.items()}, self.seed)
+        add_final_heads(graph, self.space.exits.final_heads, self.seed)
         return graph
 
     def _parts(self, graph: gs.Graph) -> dict[str, object]:

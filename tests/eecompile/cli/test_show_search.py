@@ -24,6 +24,7 @@ def point(trial: int, exits: int) -> dict[str, Any]:
     return {
         "trial": trial, "accuracy_val": 0.912, "accuracy": 0.9, "accuracy_ci95": [0.88, 0.92],
         "edp_j_cycles": 0.0354, "latency_cycles": 16983.0, "energy_pj": 1.63e6, "exits": [{}] * exits,
+        "final_head": "own" if exits else "mlp",
     }  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def test_a_front(width: int) -> None:
     assert "8 designs on diana, digits, seed 0" in text and "12 s. Files: out" in text
     if width >= 80:
         row = next(line for line in text.splitlines() if "16,983" in line).split()
-        assert row == ["17", "91.2", "90.0", "[88.0,", "92.0]", "0.0354", "16,983", "1.63", "2"]
+        assert row == ["17", "91.2", "90.0", "[88.0,", "92.0]", "0.0354", "16,983", "1.63", "2", "own"]
 
 
 def test_what_a_search_would_do() -> None:

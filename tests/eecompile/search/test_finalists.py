@@ -65,6 +65,21 @@ def test_one_that_keeps_the_constraints_no_more_says_so(tmp_path: Path) -> None:
     assert finish(free, 7, GENES, Reach(0), point, lambda _: None).point["feasible"] is True
 
 
+def test_the_ratio_of_costs_is_against_the_first_final_head(tmp_path: Path) -> None:
+    """A network without exits and with a dearer final head costs more than what it is compared with."""
+    finals = SPACE.replace("[training]", 'final_heads = ["linear", "mlp"]\n[training]')
+    point = DesignEvaluation(question(tmp_path, finals))(0, GENES, 0, "")["points"][0]
+    asked = DesignEvaluation(question(tmp_path, finals + "[constraints]\nmax_cost_ratio = 1.0\n"))
+    linear, mlp = asked.costs(asked.space.design(GENES)).statics
+    assert linear.edp_j_cycles < mlp.edp_j_cycles
+    for name, feasible in (("linear", True), ("mlp", False)):
+        alone = {**point, "exits": [], "final_head": name}
+        found = finish(asked, 7, GENES, Reach(0), alone, lambda _: None)
+        assert found.point["final_head"] == name and found.point["feasible"] is feasible
+        gemms = [node.name for node in found.network.nodes if node.op == "Gemm"]
+        assert gemms == {"linear": ["logits/gemm"], "mlp": ["final/gemm", "final/gemm_1"]}[name]
+
+
 def test_it_is_trained_on_once(tmp_path: Path) -> None:
     evaluation, told = DesignEvaluation(question(tmp_path)), list[str]()
     _, first = finished(evaluation, told)

@@ -114,7 +114,6 @@ def test_by_macs_the_front_still_tells_what_the_target_takes(folder: Path) -> No
     [
         ('[exits]\nconfidence = "patience"\n', "reads those before it"),
         ('[exits]\nconfidence = "gate"\n', "reads those before it"),
-        ('[exits]\nfinal_heads = ["own", "linear"]\n', "tries one final head"),
         ('[objectives]\nfront = ["accuracy", "memory"]\n', "nothing is known of `memory`"),
         ("[constraints]\nmax_memory_bytes = 5\n", "nothing is known of `memory`"),
         ("[precision]\nbackbone = 3\n", "no core of diana computes with weights of 3 bits"),
@@ -139,6 +138,22 @@ def test_a_front_that_is_not_there_or_broken(tmp_path: Path) -> None:
     (tmp_path / "front.json").write_text("{")
     with pytest.raises(InputError, match="is no JSON"):
         read_front(tmp_path)
+
+
+def test_final_heads_are_chosen_among(folder: Path) -> None:
+    """The chosen one closes the network that is written, and it alone."""
+    space = SPACE.replace("[training]", 'final_heads = ["own", "mlp", "linear"]\n[training]')
+    result = found(folder, space.replace("finalists = 2", "finalists = 12"), "finals", trials=1)
+    chosen = {point["final_head"] for o in result.outcomes for point in o.points}
+    assert len(chosen) > 1 and chosen <= {"own", "mlp", "linear"}
+    assert {point["final_head"] for point in result.front["points"]} <= chosen
+    layers = {"own": ["classifier"], "mlp": ["final/gemm", "final/gemm_1"], "linear": ["final/gemm"]}
+    for point in result.front["points"]:
+        network = load(folder / "finals" / "networks" / f"trial_0_{point['point']}.onnx")
+        assert state_of(network).exits[-1].name == "final"
+        names = [node.name for node in network.nodes if node.op == "Gemm" and "exit" not in node.name]
+        assert names == layers[point["final_head"]]
+        assert len(state_of(network).exits) == len(point["exits"]) + 1
 
 
 def test_siblings_are_those_told_before(folder: Path) -> None:

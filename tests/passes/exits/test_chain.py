@@ -66,6 +66,36 @@ def test_kept_exits_are_numbered_anew_and_compute_the_same(form: str, kept: list
     assert printed(graph) == before, "the graph itself stays as it is"
 
 
+@pytest.mark.parametrize("form", ["", "quantize", "quantize,fold-qdq"])
+@pytest.mark.parametrize("kept", [[], [0], [0, 1]])
+def test_the_head_of_an_early_exit_may_close_the_network(form: str, kept: list[int]) -> None:
+    model = chain(4)
+    images = batch_of(model, 2)
+    graph = from_model(model)
+    InsertExits(at=("3",), head="conv", confidence="margin")(graph)
+    set_thresholds(graph, [0.1, 0.2, 0.3])
+    if form:
+        add_grids(graph, images)
+        parse_pipeline(form + ",fuse-layers")(graph)
+    before, names = printed(graph), [f"exit_{k}" for k in kept]
+    few = keep_exits(graph, names, "exit_2")
+    last = state_of(few).exits[-1]
+    assert (
+        [e.name for e in state_of(few).exits] == [*names, "final"] == [e.output for e in state_of(few).exits]
+    )
+    assert (last.threshold, last.head, last.confidence.name) == (None, None, "margin")
+    assert not any(n.name.startswith("exit_2/") for n in few.nodes)
+    assert sum(n.name.startswith("final/") for n in few.nodes) >= 3
+    assert set(state_of(few).origins) == {n.name for n in few.nodes}
+    every = run_model(to_model(graph), images[:1])
+    for a, b in zip(run_model(to_model(few), images[:1]), [every[k] for k in [*kept, 2]], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert printed(graph) == before
+    assert printed(keep_exits(graph, names, "final")) == printed(keep_exits(graph, names))
+    with pytest.raises(InputError, match="no exit 'exit_7'"):
+        keep_exits(graph, names, "exit_7")
+
+
 @pytest.mark.parametrize("names", [["exit_3"], ["exit_0", "exit0"], [""]])
 def test_an_exit_that_is_not_there_cannot_be_kept(names: list[str]) -> None:
     with pytest.raises(InputError, match=f"the network has no exit '{names[-1]}'"):

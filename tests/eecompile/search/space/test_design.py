@@ -7,8 +7,12 @@ from dataclasses import replace
 from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.layer_schemes import weighted_layers
 from eecompile.quantization.wishes import SchemeWish
+from eecompile.search.backbones.family import mounts_of_blocks
+from eecompile.search.backbones.final_head import add_final_heads
 from eecompile.search.space.bits import BitsByPart
 from eecompile.search.space.design import Design
+from passes.exits.insert_exits import InsertExits
+from passes.heads.designs import parse_head
 from passes.option_text import parse_list
 from targets.contract.registry import load_target
 from tests.eecompile.search.backbones.networks import backbone
@@ -41,6 +45,29 @@ def test_bits_of_parts_and_of_heads() -> None:
     layers = {f"stage_2.block_0.{name}": 4 for name in ("conv_1", "conv_2", "shortcut")}
     assert wish == SchemeWish("analog", {**layers, "stem": 2, "head": 2})
     assert "bits=stage_2:4/stem:2," in design.text
+
+
+def test_final_heads_have_the_bits_of_the_backbone() -> None:
+    finals = (None, parse_head("mlp"))
+    graph, target = backbone("resnet8"), load_target("gap9")
+    InsertExits(mounts_of_blocks(graph)[:1], "linear")(graph)
+    add_final_heads(graph, finals)
+    design = replace(DESIGN, backbone_bits=8, head_bits=4, placement="auto")
+
+    def found(design: Design) -> dict[str, int]:
+        layers = weighted_layers(graph, target)
+        usual = {layer.name: layer.options[0].scheme for layer in layers}
+        schemes = design.wish(graph, finals).of_part(layers).schemes(layers, usual, target)
+        return {node: schemes[layer.name].weights.bits for layer in layers for node in layer.nodes}
+
+    bits = found(design)
+    assert bits["exit_0/gemm"] == 4 and {
+        bits[name] for name in ("exit_1/gemm", "exit_1/gemm_1", "classifier")
+    } == {8}
+    bits = found(replace(design, backbone_bits=4, head_bits=8))
+    assert bits["exit_0/gemm"] == 8 and {
+        bits[name] for name in ("exit_1/gemm", "exit_1/gemm_1", "classifier")
+    } == {4}
 
 
 def test_layers_of_a_target_get_the_bits_of_their_part() -> None:

@@ -12,10 +12,12 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile.exits.answers import answers
 from eecompile.exits.thresholds import leaves_at
+from eecompile.search.backbones.final_head import final_name, split_finals
 from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.supernet import Reach
 from passes.errors import InputError
 from passes.exits.chain import keep_exits
+from passes.state import state_of
 from tests.eecompile.search.small import GENES, SPACE, question
 
 MORE = SPACE.replace("stages = 2", "stages = 3")
@@ -47,6 +49,49 @@ def test_figures_of_subsets_are_those_of_networks_that_are_cut(tmp_path: Path) -
         assert expected == pytest.approx(point["edp_j_cycles"])
 
 
+def test_random_subsets_with_each_final_head_are_networks_that_are_cut(tmp_path: Path) -> None:
+    """Cached answers and sums of costs against onnxruntime and a schedule of each network by itself."""
+    heads = 'final_heads = ["linear", "own", "mlp"]\n'
+    precision = "[precision]\nbackbone = 8\nheads = 8\n"
+    evaluation = DesignEvaluation(
+        question(tmp_path, MORE.replace("[training]", heads + "[training]") + precision)
+    )
+    design = evaluation.space.design({**THREE, "precision.backbone": "8", "precision.heads": "8"})
+    supernet, logits = evaluation.answers(design, Reach(0))
+    finals, costs = evaluation.finals, evaluation.costs(design)
+    lowered = evaluation.numbers.lowered(evaluation.calibrated(supernet, design, finals))
+    assigned = evaluation.assigned(supernet, design, finals)
+    early, closing = split_finals(state_of(supernet).exits, finals)
+    early_logits, final_logits = split_finals(logits, finals)
+    val, rng = evaluation.images.dataset.val, np.random.default_rng(0)
+    for final, item in enumerate(closing):
+        assert (item.head is None) == (final == 1)
+        for _ in range(5):
+            kept = [int(rng.choice(here)) for here in _by_mount(costs.mounts) if rng.random() < 0.7]
+            names = [early[k].name for k in kept]
+            seen = answers(keep_exits(lowered, names, item.name), val, evaluation.images.preprocess)
+            for mine, theirs in zip(
+                [*(early_logits[k] for k in kept), final_logits[final]], seen.logits, strict=True
+            ):
+                np.testing.assert_array_equal(mine, theirs)
+            where = leaves_at(seen.confidence, list(rng.uniform(0.4, 0.9, len(kept)).astype(np.float32)))
+            ratios = np.bincount(where, minlength=len(kept) + 1) / len(val)
+            cut = evaluation.numbers.assigned(
+                keep_exits(supernet, names, item.name), design.wish(keep_exits(supernet, names, item.name))
+            )
+            for network in (keep_exits(assigned, names, item.name), cut):
+                report = evaluation.quick(network)
+                expected = sum(
+                    r * path.cost.edp_j_cycles for r, path in zip(ratios, report.exits, strict=True)
+                )
+                paths = costs.figures["edp"].paths(kept, costs.mounts, final)
+                assert float(ratios @ paths) == pytest.approx(expected)
+
+
+def _by_mount(mounts: tuple[int, ...]) -> list[list[int]]:
+    return [[k for k, at in enumerate(mounts) if at == mount] for mount in sorted(set(mounts))]
+
+
 def test_another_process_finds_the_same(tmp_path: Path) -> None:
     told: list[str] = []
     evaluation = DesignEvaluation(question(tmp_path), told.append)
@@ -66,6 +111,9 @@ def test_options_of_the_question_change_what_is_found(tmp_path: Path) -> None:
     assert found(quantized=False)["points"] != usual["points"]
     one = DesignEvaluation(question(tmp_path, fixed_heads=True))
     assert [head.name for head in one.space.exits.heads] == ["linear"]
+    several = SPACE.replace("[training]", 'final_heads = ["mlp", "own"]\n[training]')
+    first = DesignEvaluation(question(tmp_path, several, fixed_heads=True))
+    assert [final_name(head) for head in first.finals] == ["mlp"]
     macs = DesignEvaluation(question(tmp_path, hardware=False))
     assert macs.objectives == ("accuracy", "macs")
     more = question(tmp_path, MORE)

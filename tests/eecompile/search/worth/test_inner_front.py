@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from eecompile.exits.additive_costs import AdditiveCosts
 from eecompile.exits.thresholds import leaves_at
 from eecompile.run.prepare import cost_of
 from eecompile.search.space.tables import ConstraintsTable
@@ -14,6 +16,7 @@ from eecompile.search.worth.genetic_front import GeneticSearch
 from eecompile.search.worth.inner_front import InnerFront, inner_front
 from eecompile.search.worth.part_costs import PartCosts, part_costs
 from passes.confidence import confidence_rule
+from passes.heads.designs import parse_head
 from passes.state import state_of
 from targets.contract.registry import load_target
 from targets.objective import EDP
@@ -63,6 +66,43 @@ def test_no_network_and_threshold_beats_it(costs: PartCosts) -> None:
                 accuracy = float(right[where, np.arange(IMAGES)].mean())
                 cost = float(paths[where].mean())
                 assert any(a >= accuracy and c <= cost + 1e-9 for a, c in found)
+
+
+def test_final_heads_are_part_of_what_is_solved() -> None:
+    """The whole front over subsets, thresholds and two final heads; the dear one is right oftener."""
+    graph, heads = network(rivals=True), (None, parse_head("linear"))
+    early = part_costs(graph, lambda some: cost_of(some, load_target("diana"), EDP))
+    dear = {name: added_final(figure) for name, figure in early.figures.items()}
+    costs = replace(early, figures=dear, statics=early.statics * 2, final_memory=early.final_memory * 2)
+    state = state_of(graph)
+    made = replace(state.exits[-1], name="exit_4", output="exit_4")
+    state.exits.insert(-1, made)
+    answers = logits()
+    better = np.random.default_rng(1).normal(0, 0.6, (IMAGES, 3)) + 2 * np.eye(3)[LABELS]
+    seen = (*answers[:-1], better.astype(np.float32), answers[-1])  # the supernet is closed with the first
+    objectives = ("accuracy", "edp")
+    found = inner_front(
+        graph, seen, LABELS, costs, RULES[:1], objectives, ConstraintsTable(), finals=heads
+    ).points
+    assert {point["final_head"] for point in found} == {"own", "linear"}
+    points = {(point["accuracy_val"], round(point["edp_j_cycles"], 12)) for point in found}
+    assert all(p["static_accuracy_val"] == np.mean(answers[-1].argmax(1) == LABELS) for p in found)
+    for kept, (final, at) in itertools.product(
+        itertools.product((None, 0, 1), (None, 2, 3)), enumerate((5, 4))
+    ):
+        chosen = [k for k in kept if k is not None]
+        paths = costs.figures["edp"].paths(chosen, costs.mounts, final)
+        confidence = np.array([RULES[0].evaluate(seen[k]) for k in chosen], np.float32).reshape(-1, IMAGES)
+        for threshold in np.unique(confidence):
+            where = leaves_at(confidence, [threshold] * len(chosen))
+            right = np.stack([seen[k].argmax(1) == LABELS for k in (*chosen, at)])
+            accuracy, cost = float(right[where, np.arange(IMAGES)].mean()), float(paths[where].mean())
+            assert any(a >= accuracy and c <= cost + 1e-9 for a, c in points)
+
+
+def added_final(costs: AdditiveCosts) -> AdditiveCosts:
+    """Costs with a second final head, which adds as much as all stages together."""
+    return AdditiveCosts(costs.stages, costs.heads, np.stack([costs.finals[0], costs.stages.sum(axis=0)]))
 
 
 def test_a_point_says_what_its_network_does(costs: PartCosts) -> None:

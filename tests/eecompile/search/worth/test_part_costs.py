@@ -6,15 +6,34 @@ import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
 
+from eecompile.quantization.wishes import SchemeWish
 from eecompile.run.prepare import cost_of
+from eecompile.search.backbones.family import mounts_of_blocks
+from eecompile.search.backbones.final_head import add_final_heads
+from eecompile.search.backbones.registry import backbone_family
+from eecompile.search.worth.integers import Numbers
 from eecompile.search.worth.part_costs import PartCosts, part_costs
 from passes.exits.chain import keep_exits
+from passes.exits.insert_exits import InsertExits, add_rival_heads
+from passes.heads.designs import parse_head
 from passes.state import state_of
 from targets.contract.registry import load_target
 from targets.evaluation.report import CostReport
 from targets.evaluation.scheduling import Wishes
 from targets.objective import EDP
+from targets.schedule.machine import OUTER
 from tests.eecompile.training.small import network
+
+FINALS = (parse_head("linear"), None, parse_head("mlp"))
+
+
+def closed_with_several() -> gs.Graph:
+    """A supernet with two heads on each of two mounts, and three final heads."""
+    graph = backbone_family("resnet").graph((1, 1, 8, 8), 3, {"width": 4, "blocks": 1})
+    InsertExits(mounts_of_blocks(graph), "linear")(graph)
+    add_rival_heads(graph, [parse_head("mlp")])
+    add_final_heads(graph, FINALS)
+    return graph
 
 
 @pytest.mark.parametrize("target", ["diana", "gap9"])
@@ -43,11 +62,39 @@ def test_sums_are_what_networks_cost(target: str) -> None:
     assert found.static == cost(keep_exits(graph, [])).total
 
 
+@pytest.mark.parametrize("target", ["diana", "gap9"])
+def test_sums_with_final_heads_are_what_networks_cost(target: str) -> None:
+    """Networks with one of two heads, or none, on two mounts, closed with each of three final heads."""
+    accelerator = load_target(target)
+
+    def cost(graph: gs.Graph) -> CostReport:
+        return cost_of(graph, accelerator, EDP, wishes=Wishes("layers"))
+
+    graph = Numbers(accelerator, EDP).assigned(closed_with_several(), SchemeWish())
+    found = part_costs(graph, cost, FINALS)
+    names = [item.name for item in state_of(graph).exits]
+    finals = [names[4], names[6], names[5]]  # the classifier is what the supernet is closed with
+    assert found.mounts == (0, 0, 1, 1) and len(found.statics) == 3
+    some = itertools.product((None, 1), (None, 2))
+    for kept, final in itertools.product(some, range(len(FINALS))):
+        chosen = [k for k in kept if k is not None]
+        report = cost(keep_exits(graph, [names[k] for k in chosen], finals[final]))
+        for name, key in (("macs", "macs"), ("latency", "latency_cycles"), ("energy", "energy_pj")):
+            expected = [getattr(path.cost, key) for path in report.exits]
+            assert found.figures[name].paths(chosen, found.mounts, final) == pytest.approx(expected, rel=1e-9)
+        if target == "gap9":
+            stores = report.schedule.memories.items()
+            needed = sum(profile.peak_bits for store, profile in stores if store != OUTER) / 8
+            assert found.memory_of(chosen, final) == pytest.approx(needed)
+    assert found.worst["macs"] == max(cost.macs for cost in found.statics) > found.static.macs
+
+
 def test_they_come_back_from_a_file() -> None:
     accelerator = load_target("diana")
     found = part_costs(network(), lambda graph: cost_of(graph, accelerator, EDP))
     again = PartCosts.from_json(found.to_json())
-    assert (again.mounts, again.static, again.memory) == (found.mounts, found.static, found.memory)
+    assert (again.mounts, again.statics) == (found.mounts, found.statics)
+    assert (again.memory, again.final_memory) == (found.memory, found.final_memory)
     for name, costs in found.figures.items():
         assert np.array_equal(costs.stages, again.figures[name].stages)
         assert np.array_equal(costs.heads, again.figures[name].heads)
