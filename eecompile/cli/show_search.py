@@ -49,15 +49,35 @@ def searched(out: Console, found: SearchResult | DryRun) -> None:
     table(out, "Front: expected figures over the images", columns, rows, columns[1:-1])
     if not rows:
         line(out, "No network keeps all constraints.")
-        nearest = found.nearest
-        if nearest is not None:
-            line(out, f"The nearest is trial {nearest}: eecompile why {found.out} --trial {nearest}")
+        _nearest(out, found)
     line(out, f"{found.seconds:.0f} s. Files: {found.out}")
+
+
+def _nearest(out: Console, found: SearchResult) -> None:
+    """Print what came nearest to a network that keeps all constraints, or why nothing did."""
+    nearest = found.front["nearest"]
+    if nearest is not None:
+        trial = nearest["trial"]
+        bullets(
+            out, f"The nearest is trial {trial}, which breaks", [_broken(item) for item in nearest["why"]]
+        )
+        line(out, f"What helps: eecompile why {found.out} --trial {trial}")
+        return
+    kept = [outcome.candidate for outcome in found.outcomes if outcome.points]
+    if kept:
+        line(
+            out,
+            f"Networks of trial {kept[0]} did before they were trained on by themselves: allow a little "
+            "more, or train longer (`epochs`).",
+        )
+    elif found.outcomes:
+        line(out, f"No design could be built and trained: eecompile why {found.out} --trial 0")
 
 
 def reason(out: Console, found: TrialReason) -> None:
     """Print what became of a design."""
-    line(out, f"Trial {found.trial} is {found.state}: {found.design}")
+    became = found.state if found.state == "failed" else f"is {found.state}"
+    line(out, f"Trial {found.trial} {became}: {found.design}")
     bullets(out, "What it breaks", [_broken(item) for item in found.reasons])
     bullets(out, "What helps", [("", lever) for lever in found.levers])
 
@@ -99,7 +119,7 @@ def _dry(out: Console, found: DryRun) -> None:
 
 
 def _broken(item: Mapping[str, Any]) -> tuple[str, str]:
-    if item["what"]:
+    if item.get("what"):
         return "", str(item["what"])
     if item["reached"] is None:
         return str(item["constraint"]), "each can be kept, but not together"

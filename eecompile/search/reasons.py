@@ -40,7 +40,8 @@ def reason_of(folder: Path, trial: int) -> dict[str, Any]:
         raise InputError(f"{folder} has no trial {trial}", f"it has 0 to {len(trials) - 1}")
     design = found.get("design") or ", ".join(f"{name} {value}" for name, value in found["params"].items())
     if "error" in found:
-        reasons = [{"constraint": "", "reached": None, "asked": None, "what": found["error"]}]
+        what = found["error"].removesuffix(f"\n{found['hint']}")
+        reasons = [{"constraint": "", "reached": None, "asked": None, "what": what}]
         return _told(trial, design, "failed", reasons, [found["hint"]] if found["hint"] else [])
     if found["points"]:
         return _told(trial, design, "feasible", [], [])

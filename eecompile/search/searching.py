@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from eecompile.exits.fronts.front_problem import ACCURACY, MEMORY
-from eecompile.run_files.directory import write_json
+from eecompile.run_files.directory import folders, write_json
 from eecompile.search.backbones.inherit import nearest
 from eecompile.search.finalists import Finalist, finish, write_networks
+from eecompile.search.reference import reference_of
 from eecompile.search.space.space import Space
 from eecompile.search.study.coordinator import Coordinator, Outcome, SearchCourse
 from eecompile.search.study.front import GrowingFront
@@ -78,8 +79,8 @@ class SearchResult:
     @property
     def nearest(self) -> int | None:
         """The design that breaks constraints least, where none keeps them all."""
-        broken = [o for o in self.outcomes if not o.points and "error" not in o.result]
-        return min(broken, key=lambda o: float(o.result["violation"])).candidate if broken else None
+        told = self.front["nearest"]
+        return None if told is None else int(told["trial"])
 
     def to_json(self) -> dict[str, Any]:
         """Return the front as one JSON document."""
@@ -100,11 +101,13 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
     objectives = evaluation.objectives
     directions = ["maximize" if name == ACCURACY else "minimize" for name in objectives]
     url = options.storage or f"sqlite:///{(options.out / STUDY).absolute()}"
+    _check_begun(options)
+    reference = reference_of(evaluation)
     record = _record(options, evaluation, url, directions)
     front = GrowingFront(
         tuple(KEYS[name] for name in objectives),
         frozenset({KEYS[ACCURACY]}),
-        _reference(evaluation),
+        reference,
     )
     proposals = Proposals(
         {gene.name: gene.choices for gene in space.genes},
@@ -186,36 +189,20 @@ def _record(
         "genetic": question.genetic,
     }
     name = f"{question.space.stem}-{question.target}"
-    begun = (out / SPACE).exists()
-    if begun and not options.resume:
-        raise InputError(
-            f"{out} holds a search already", "go on with it with `resume`, or name another folder with `out`"
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot write to {out}: {error.strerror}", "choose a folder you may write to"
-        ) from None
     batch = options.workers * (4 if len(evaluation.supernets.epochs) > 1 else 1)
-    record = Record.start(url, name, directions, identity, {"batch": batch})
-    write_atomic(out / SPACE, text)
+    with folders(out):
+        record = Record.start(url, name, directions, identity, {"batch": batch})
+        write_atomic(out / SPACE, text)
     return record
 
 
-def _reference(evaluation: DesignEvaluation) -> Any:
-    """Return what each objective is worst at: no right answer, the costs of the largest designs."""
-    corners = evaluation.space.corners().values()
-    worst: dict[str, float] = {KEYS[ACCURACY]: 0.0}
-    for design in corners:
-        costs = evaluation.costs(design)
-        figures = {
-            **costs.worst,
-            "worst_latency_cycles": 2 * costs.worst["latency_cycles"],
-            "memory_bytes": 2 * max((*costs.memory, *costs.final_memory)),
-        }
-        worst |= {key: max(value, worst.get(key, 0.0)) for key, value in figures.items()}
-    return np.array([worst[KEYS[name]] for name in evaluation.objectives])
+def _check_begun(options: SearchOptions) -> None:
+    """Refuse to begin where another search was begun."""
+    if (options.out / SPACE).exists() and not options.resume:
+        raise InputError(
+            f"{options.out} holds a search already",
+            "go on with it with `resume`, or name another folder with `out`",
+        )
 
 
 class _Watch:
@@ -299,6 +286,7 @@ def _written(
         "operating_point": None if point is None else point.name,
         "trials_done": len(outcomes),
         "hypervolume": front.share,
+        "nearest": None if kept else _least_broken(outcomes),
         "points": sorted(kept, key=lambda point: (-point["accuracy_val"], point["trial"])),
     }
     for finalist in finalists:
@@ -308,6 +296,15 @@ def _written(
     write_json(options.out / "trials.json", {"schema_version": SCHEMA_VERSION, "trials": trials})
     write_json(options.out / "front.json", document)
     return document
+
+
+def _least_broken(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
+    """Return the design that breaks constraints least, which, and what its networks reach."""
+    broken = [o for o in outcomes if not o.points and "error" not in o.result]
+    if not broken:
+        return None
+    nearest = min(broken, key=lambda o: float(o.result["violation"]))
+    return {"trial": nearest.candidate, "why": nearest.result["why"]}
 
 
 def read_front(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from eecompile.cache.store import CacheEntry
 from eecompile.cli.show_search import cached, reason, searched
 from eecompile.search.dry_run import Corner, DryRun
 from eecompile.search.searching import SearchResult
+from eecompile.search.study.coordinator import Outcome
 from eecompile.verbs.search import CacheList, TrialReason
 
 
@@ -41,6 +42,35 @@ def test_a_front(width: int) -> None:
         assert row == ["17", "91.2", "90.0", "[88.0,", "92.0]", "0.0354", "16,983", "1.63", "2", "own"]
 
 
+@pytest.mark.parametrize(
+    ("nearest", "points", "said"),
+    [
+        (
+            {"trial": 3, "why": [{"constraint": "max_macs", "reached": 2e6, "asked": 1e6, "excess": 1.0}]},
+            [],
+            [
+                "The nearest is trial 3, which breaks",
+                "max_macs: 2e+06 at best, 1e+06 asked",
+                "why out --trial 3",
+            ],
+        ),
+        (None, [{}], ["Networks of trial 0 did before they were trained on"]),
+        (None, [], ["No design could be built and trained: eecompile why out --trial 0"]),
+    ],
+)
+def test_without_a_front_it_says_what_came_nearest(
+    nearest: dict[str, Any] | None, points: list[dict[str, Any]], said: list[str]
+) -> None:
+    front = {
+        "trials_done": 1, "target": "diana", "data": "digits", "seed": 0, "hypervolume": 0.0, "points": [],
+        "nearest": nearest,
+    }  # fmt: skip
+    outcome = Outcome(0, {}, {"points": points})
+    text = printed(searched, SearchResult(Path("out"), front, [outcome], 12.0), 160)
+    assert "No network keeps all constraints." in text
+    assert [part for part in said if part not in text] == []
+
+
 def test_what_a_search_would_do() -> None:
     figures = {"macs": 1000.0, "latency_cycles": 2000.0, "energy_pj": 3e6, "edp_j_cycles": 0.1}
     corners = (
@@ -63,6 +93,8 @@ def test_why() -> None:
     )  # fmt: skip
     text = printed(reason, told)
     assert "Trial 4 is infeasible: d4" in text and "2e+06 at best, 1e+06 asked" in text
+    failed = printed(reason, TrialReason(1, "d1", "failed", [], []))
+    assert "Trial 1 failed: d1" in failed
     assert "not together" in text and "training diverged" in text and "max_macs: smaller" in text
 
 
