@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from eecompile.search.study.optuna_needed import import_optuna
 from eecompile.search.study.proposals import Params, Value
 from eecompile.search.study.storage import open_storage, told_if_silent
+from eecompile.version import version
 from passes.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ FORM = 1
 """Of what is written into a study; another one is refused."""
 # What is written beside parameters and values of a trial.
 RUNG, WORKER, BEAT, ATTEMPT, START = "rung", "worker", "beat", "attempt", "start"
-_IDENTITY, _OVER, _FORM_OF = "identity", "over", "form"
+_IDENTITY, _OVER, _FORM_OF, _VERSION = "identity", "over", "form", "version"
 # A worker says that it lives every so many seconds; one that was silent for so long is dead.
 BEAT_SECONDS, GRACE_SECONDS = 4.0, 60.0
 
@@ -82,8 +83,10 @@ class Record:
                 raise InputError(f"there is no study '{name}' in {url}", "start it first") from None
             attributes = self._storage.get_study_user_attrs(self._id)
         if attributes.get(_FORM_OF) != FORM:
+            maker = attributes.get(_VERSION, "an unknown version")
             raise InputError(
-                f"the study '{name}' was made by another version of eecompile",
+                f"the study '{name}' was made by another version of eecompile: by {maker}, "
+                f"this is {version()}",
                 "go on with that one, or start a new study",
             )
         self.identity: dict[str, Any] = attributes[_IDENTITY]
@@ -117,12 +120,18 @@ class Record:
             if _FORM_OF not in attributes and not storage.get_all_trials(made, deepcopy=False):
                 # New, or of a process that was killed before it had written this.
                 storage.set_study_user_attr(made, _IDENTITY, {**(settled or {}), **identity})
+                storage.set_study_user_attr(made, _VERSION, version())
                 storage.set_study_user_attr(made, _FORM_OF, FORM)
         record = Record(url, name, storage)
         for key, value in identity.items():
-            if record.identity.get(key) != value:
+            if key not in record.identity:
                 raise InputError(
-                    f"the study '{name}' is of another {key}: {record.identity.get(key)}, not {value}",
+                    f"the study '{name}' was made by another version of eecompile, which knew of no '{key}'",
+                    "go on with that one, or start another in another folder",
+                )
+            if record.identity[key] != value:
+                raise InputError(
+                    f"the study '{name}' is of another {key}: {record.identity[key]}, not {value}",
                     "go on with what it was started with, or start another in another folder",
                 )
         return record
@@ -198,11 +207,17 @@ class Record:
             name = _result_on(trial.user_attrs[RUNG])
             self._storage.set_trial_user_attr(trial._trial_id, name, {"error": why, "hint": ""})
 
-    def put_back(self, trial: FrozenTrial, rung: int | None = None) -> None:
-        """Let a candidate wait again: its worker died, or it goes on to a higher rung."""
+    def put_back(self, trial: FrozenTrial, rung: int | None = None, *, counted: bool = True) -> None:
+        """Let a candidate wait again: its worker died, or it goes on to a higher rung.
+
+        Args:
+            trial: The candidate.
+            rung: Up to which it is trained now; ``None``: the one it was on.
+            counted: It may be to blame for that its worker died.
+        """
         with told_if_silent(self.url):
             if rung is None:
-                attempt = int(trial.user_attrs[ATTEMPT]) + 1
+                attempt = int(trial.user_attrs[ATTEMPT]) + counted
                 self._storage.set_trial_user_attr(trial._trial_id, ATTEMPT, attempt)
             else:
                 self._storage.set_trial_user_attr(trial._trial_id, RUNG, rung)

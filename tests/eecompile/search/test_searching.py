@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,17 @@ def test_a_front_that_is_not_there_or_broken(tmp_path: Path) -> None:
     (tmp_path / "front.json").write_text("{")
     with pytest.raises(InputError, match="is no JSON"):
         read_front(tmp_path)
+
+
+def test_entries_of_the_cache_that_were_cut_short_are_made_again(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "cache", tmp_path / "cache")
+    shutil.copy(folder / "images.npz", tmp_path)
+    entries = list((tmp_path / "cache").rglob("*.entry"))
+    assert {path.parent.parent.name for path in entries} >= {"supernet", "answers", "costs", "finalist"}
+    for path in entries:
+        path.write_bytes(path.read_bytes()[:-9])
+    front = found(tmp_path).front
+    assert front["points"] == read_front(folder / "out")["points"]
 
 
 def test_siblings_are_those_told_before(folder: Path) -> None:
