@@ -36,7 +36,12 @@ BEAT_SECONDS, GRACE_SECONDS = 4.0, 60.0
 
 def worker_name() -> str:
     """Return what this process is called among all workers."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return name_of_worker(os.getpid())
+
+
+def name_of_worker(number: int) -> str:
+    """Return what a process of this machine is called among all workers."""
+    return f"{socket.gethostname()}:{number}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class Record:
         self._optuna = import_optuna()
         self.url, self.name = url, name
         self._storage: BaseStorage = storage or open_storage(url)
+        self._maker = "an unknown one"
         self._nameless: dict[int, float] = {}  # trials that were claimed by nobody yet, and since when
         self._state = self._optuna.trial.TrialState
         with told_if_silent(url):
@@ -82,13 +88,9 @@ class Record:
             except KeyError:
                 raise InputError(f"there is no study '{name}' in {url}", "start it first") from None
             attributes = self._storage.get_study_user_attrs(self._id)
+        self._maker = str(attributes.get(_VERSION, self._maker))
         if attributes.get(_FORM_OF) != FORM:
-            maker = attributes.get(_VERSION, "an unknown version")
-            raise InputError(
-                f"the study '{name}' was made by another version of eecompile: by {maker}, "
-                f"this is {version()}",
-                "go on with that one, or start a new study",
-            )
+            raise self._other_version()
         self.identity: dict[str, Any] = attributes[_IDENTITY]
 
     @staticmethod
@@ -123,18 +125,43 @@ class Record:
                 storage.set_study_user_attr(made, _VERSION, version())
                 storage.set_study_user_attr(made, _FORM_OF, FORM)
         record = Record(url, name, storage)
+        record.check_same(identity)
+        return record
+
+    def check_same(self, identity: Mapping[str, object]) -> None:
+        """Refuse to go on with something else than the study is of.
+
+        Raises:
+            InputError: It says what is different.
+        """
         for key, value in identity.items():
-            if key not in record.identity:
+            if key not in self.identity:
                 raise InputError(
-                    f"the study '{name}' was made by another version of eecompile, which knew of no '{key}'",
+                    f"the study '{self.name}' was made by another version of eecompile, "
+                    f"which knew of no '{key}'",
                     "go on with that one, or start another in another folder",
                 )
-            if record.identity[key] != value:
+            if self.identity[key] != value:
                 raise InputError(
-                    f"the study '{name}' is of another {key}: {record.identity[key]}, not {value}",
+                    f"the study '{self.name}' is of another {key}: {self.identity[key]}, not {value}",
                     "go on with what it was started with, or start another in another folder",
                 )
-        return record
+
+    def check_version(self) -> None:
+        """Refuse to work for a study of another version, whose designs might come out otherwise.
+
+        Raises:
+            InputError: It is of another one.
+        """
+        if self._maker != version():
+            raise self._other_version()
+
+    def _other_version(self) -> InputError:
+        return InputError(
+            f"the study '{self.name}' was made by another version of eecompile: by {self._maker}, "
+            f"this is {version()}",
+            "go on with that one, or start a new study",
+        )
 
     def add(
         self, candidate: int, params: Params, genes: Mapping[str, Sequence[Value]], start: str = ""
