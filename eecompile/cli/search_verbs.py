@@ -72,6 +72,16 @@ def search(
         int | None,
         typer.Option(metavar="N", help="Networks that --ga-only looks at in each design. [default: 1000]"),
     ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Designs asked for at once, of a new study. [default: by --workers; see docs]"
+        ),
+    ] = None,
+    join: Annotated[
+        bool,
+        typer.Option("--join", help="Work for the search whose study is in --storage, until it is over."),
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Design early-exit networks for an accelerator.
@@ -83,7 +93,7 @@ def search(
 
     result = api.search(
         space, data, target, out, trials, seed, workers, storage, resume, preprocess, cache, dry_run,
-        no_hardware, no_quantization, fixed_heads, one_threshold, ga_only, ga_evaluations,
+        no_hardware, no_quantization, fixed_heads, one_threshold, ga_only, ga_evaluations, batch, join,
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(result, as_json, show_search.searched)

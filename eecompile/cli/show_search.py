@@ -12,16 +12,21 @@ from eecompile.cli.terminal import bullets, line, table
 
 if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.search.dry_run import DryRun
+    from eecompile.search.joining import Joined
     from eecompile.search.searching import SearchResult
     from eecompile.verbs.search import CacheList, TrialReason
 
 _SHOWN = 20  # entries of the cache
 
 
-def searched(out: Console, found: SearchResult | DryRun) -> None:
-    """Print the front of a search, or what it would do."""
+def searched(out: Console, found: SearchResult | DryRun | Joined) -> None:
+    """Print the front of a search, what it would do, or what was done for one."""
     from eecompile.search.dry_run import DryRun
+    from eecompile.search.joining import Joined
 
+    if isinstance(found, Joined):
+        line(out, f"The search '{found.study}' is over; {found.designs} of its designs were worked on here.")
+        return
     if isinstance(found, DryRun):
         _dry(out, found)
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
@@ -28,7 +28,7 @@ from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.inner_front import KEYS, inner_front, ratio_figure
 from eecompile.search.worth.integers import Float32, logits_of
 from eecompile.search.worth.part_costs import cost_figures, part_costs
-from eecompile.search.worth.supernet import Reach, bytes_of_graph, graph_of_bytes
+from eecompile.search.worth.supernet import Reach
 from eecompile.training.recipe import NONE, QAT, QUANTIZED
 from passes.confidence import confidence_rule
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
@@ -36,6 +36,9 @@ from passes.model.writing import save
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.evaluation.paths import Cost
+
+if TYPE_CHECKING:  # training is an extra
+    from eecompile.training.checkpoint import Checkpoints
 
 FORM = 1
 """Of how finalists are trained: another one makes other networks."""
@@ -176,15 +179,15 @@ def _networks(
         "seed": evaluation.question.seed,
     }
 
-    def train() -> bytes:
+    def train(checkpoints: Checkpoints) -> gs.Graph:
         supernet = evaluation.supernets.trained(design, reach)
         final = split_finals(state_of(supernet).exits, evaluation.finals)[1][closed]
         network = keep_exits(supernet, names, final.name)
-        _train_on(evaluation, network, progress)
-        return bytes_of_graph(network)
+        _train_on(evaluation, network, progress, checkpoints)
+        return network
 
     title = f"{design.text} with {len(names)} exits"
-    network = graph_of_bytes(evaluation.cache.get(Key.of("finalist", parts, title), train))
+    network = evaluation.supernets.made(Key.of("finalist", parts, title), train)
     if not numbers.quantized:
         return network, None
     parts |= {
@@ -193,21 +196,24 @@ def _networks(
         "qat_epochs": training.qat_epochs,
     }
 
-    def quantize() -> bytes:
+    def quantize(checkpoints: Checkpoints) -> gs.Graph:
         calibrated = evaluation.calibrated(network, design)
-        _train_integers(evaluation, calibrated, network, progress)
-        return bytes_of_graph(integer_forms(calibrated).quantized)
+        _train_integers(evaluation, calibrated, network, progress, checkpoints)
+        return integer_forms(calibrated).quantized
 
-    quantized = evaluation.cache.get(Key.of("finalist-quantized", parts, title), quantize)
-    return network, graph_of_bytes(quantized)
+    return network, evaluation.supernets.made(Key.of("finalist-quantized", parts, title), quantize)
 
 
-def _train_on(evaluation: DesignEvaluation, network: gs.Graph, progress: Callable[[str], None]) -> None:
+def _train_on(
+    evaluation: DesignEvaluation,
+    network: gs.Graph,
+    progress: Callable[[str], None],
+    checkpoints: Checkpoints,
+) -> None:
     """Fine-tune a network with the exits it has, in place."""
     epochs = evaluation.space.training.final_epochs
     if epochs == 0:
         return
-    from eecompile.training.checkpoint import NOWHERE
     from eecompile.training.contract import Course
     from eecompile.training.joint import train_jointly
     from eecompile.training.recipe import FRESH
@@ -216,23 +222,26 @@ def _train_on(evaluation: DesignEvaluation, network: gs.Graph, progress: Callabl
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
     given = evaluation.supernets.training_images
-    train_jointly(network, given, recipe, Course(evaluation.question.seed, progress, NOWHERE), [])
+    train_jointly(network, given, recipe, Course(evaluation.question.seed, progress, checkpoints), [])
 
 
 def _train_integers(
-    evaluation: DesignEvaluation, calibrated: gs.Graph, network: gs.Graph, progress: Callable[[str], None]
+    evaluation: DesignEvaluation,
+    calibrated: gs.Graph,
+    network: gs.Graph,
+    progress: Callable[[str], None],
+    checkpoints: Checkpoints,
 ) -> None:
     """Train a calibrated network for its integers, in place, where the space asks for it."""
     training = evaluation.space.training
     if training.quantize != QAT:
         return
-    from eecompile.training.checkpoint import NOWHERE
     from eecompile.training.contract import Course
     from eecompile.training.integers.quantized import train_quantized
 
     recipe = QUANTIZED if training.qat_epochs is None else replace(QUANTIZED, epochs=training.qat_epochs)
     given = evaluation.supernets.training_images
-    course = Course(evaluation.question.seed, progress, NOWHERE)
+    course = Course(evaluation.question.seed, progress, checkpoints)
     train_quantized(calibrated, network, given, recipe, course)
 
 

@@ -45,6 +45,8 @@ class SearchOptions:
         workers: Processes of this machine.
         storage: URL of the study; empty: a file in ``out``.
         resume: It goes on with the study that is there.
+        batch: Designs that are asked for at once, of a new study; 0: one for each of ``workers``, four where
+            designs are halved.
     """
 
     question: Question
@@ -53,6 +55,7 @@ class SearchOptions:
     workers: int = 1
     storage: str = ""
     resume: bool = False
+    batch: int = 0
 
 
 @dataclass(frozen=True)
@@ -175,9 +178,25 @@ def _record(
 ) -> Record:
     """Return the record of the search: a new one, or that which it goes on with."""
     question, out = options.question, options.out
-    text = question.space.read_bytes()
-    identity: dict[str, object] = {
-        "space": hashlib.sha256(text).hexdigest(),
+    batch = options.batch or options.workers * (4 if len(evaluation.supernets.epochs) > 1 else 1)
+    settled = {"batch": batch, "data": question.data, "preprocess": question.preprocess}
+    name = study_name(question.space, question.target)
+    with folders(out):
+        record = Record.start(url, name, directions, identity_of(evaluation), settled)
+        write_atomic(out / SPACE, question.space.read_bytes())
+    return record
+
+
+def study_name(space: Path, target: str) -> str:
+    """Return what the study of a search is called in its storage."""
+    return f"{space.stem}-{target}"
+
+
+def identity_of(evaluation: DesignEvaluation) -> dict[str, object]:
+    """Return what a study is of: with anything else it would find something else."""
+    question = evaluation.question
+    return {
+        "space": hashlib.sha256(question.space.read_bytes()).hexdigest(),
         "target": question.target,
         "objective": evaluation.objective.name,
         "images": evaluation.images.hash,
@@ -188,12 +207,6 @@ def _record(
         "one_threshold": question.one_threshold,
         "genetic": question.genetic,
     }
-    name = f"{question.space.stem}-{question.target}"
-    batch = options.workers * (4 if len(evaluation.supernets.epochs) > 1 else 1)
-    with folders(out):
-        record = Record.start(url, name, directions, identity, {"batch": batch})
-        write_atomic(out / SPACE, text)
-    return record
 
 
 def _check_begun(options: SearchOptions) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ class Checkpoints:
         identity: What it is of, by name: a text, a hash, or texts by name; only a checkpoint that says the
             same goes on.
         resume: A checkpoint that is there is gone on from; else it is of no use and goes.
+        forgiving: One that is broken or of another training is none.
     """
 
     folder: Path | None
     identity: Mapping[str, str | Mapping[str, str]]
     resume: bool = False
+    forgiving: bool = False
 
     def save(self, name: str, state: Mapping[str, Any]) -> None:
         """Write a state, so that a killed process leaves this one or the one before, never a half."""
@@ -55,7 +57,14 @@ class Checkpoints:
         """
         if self.folder is None or not self.resume or not self._path(name).exists():
             return None
-        path = self._path(name)
+        try:
+            return self._read(self._path(name))
+        except InputError:
+            if self.forgiving:
+                return None
+            raise
+
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)
             form, identity, state = found["form"], found["identity"], found["state"]
@@ -82,7 +91,7 @@ class Checkpoints:
     def part(self, name: str) -> Checkpoints:
         """Return those of a part of the training, in a folder of their own."""
         folder = None if self.folder is None else self.folder / name
-        return Checkpoints(folder, self.identity, self.resume)
+        return replace(self, folder=folder)
 
     def _path(self, name: str) -> Path:
         if self.folder is None:

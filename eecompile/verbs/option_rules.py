@@ -57,6 +57,7 @@ NEEDS: tuple[OptionNeed, ...] = (
     OptionNeed("run", "resume", ("data",), "goes on with a training that was interrupted"),
     OptionNeed("quantize", "max_drop", ("keep_float",), "says how many layers are kept in float"),
     OptionNeed("search", "ga_evaluations", ("ga_only",), "says how far a genetic algorithm goes"),
+    OptionNeed("search", "join", ("storage",), "works for a search whose study others reach"),
     OptionNeed("export", "rounding", ("c",), "says how the network in C rescales sums"),
     OptionNeed("cost", "head", ("exits",), "says what the heads of inserted exits look like"),
     OptionNeed("cost", "time_limit", ("solver",), "is when the exact solver stops"),

@@ -6,7 +6,7 @@ What they work with is loaded when they are called.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from passes.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from eecompile.cache.store import CacheEntry
     from eecompile.search.dry_run import DryRun
+    from eecompile.search.joining import Joined
     from eecompile.search.searching import SearchResult
 
 Progress = Callable[[str], None]
@@ -47,8 +48,10 @@ def search(
     one_threshold: bool = False,
     ga_only: bool = False,
     ga_evaluations: int | None = None,
+    batch: int | None = None,
+    join: bool = False,
     progress: Progress = _silent,
-) -> SearchResult | DryRun:
+) -> SearchResult | DryRun | Joined:
     """Design early-exit networks for a target: backbone, precision, exits, heads and thresholds together.
 
     Args:
@@ -72,6 +75,10 @@ def search(
         one_threshold: All exits of a network have one threshold.
         ga_only: Networks inside a design are searched by a genetic algorithm, not solved.
         ga_evaluations: Networks at thresholds that it looks at in each design; 1,000 if absent.
+        batch: Designs that are asked for at once, when a study is started: as many as there are workers on
+            all machines, of which others `join`; by ``workers`` if absent.
+        join: Work for the search whose study is in ``storage``, with ``workers`` processes, until it is over.
+            It asks what that search asks; beside are told only ``data`` and ``cache``, if they lie elsewhere.
         progress: Called with one line of text per step.
 
     Raises:
@@ -83,22 +90,30 @@ def search(
     from eecompile.search.searching import search as run_search
     from eecompile.search.worth.evaluation import Question
 
-    check_given("search", {"ga_only": ga_only, "ga_evaluations": ga_evaluations})
-    if data is None:
-        raise InputError("`data` is missing: designs are trained on images", "example: `data` digits")
-    for name, value in (("trials", trials), ("workers", workers), ("ga_evaluations", ga_evaluations)):
+    counts = {"trials": trials, "workers": workers, "ga_evaluations": ga_evaluations, "batch": batch}
+    for name, value in counts.items():
         if value is not None and value < 1:
             raise InputError(
                 f"`{name}` must be at least 1, not {value}", f"leave `{name}` away, or give more"
             )
-    path = Path(space)
+    given = {
+        **counts, "seed": seed, "out": out, "resume": resume, "preprocess": preprocess, "dry_run": dry_run,
+        "no_hardware": no_hardware, "no_quantization": no_quantization, "fixed_heads": fixed_heads,
+        "one_threshold": one_threshold, "ga_only": ga_only,
+    }  # fmt: skip
+    check_given("search", given | {"storage": storage, "join": join})
+    path, folder = Path(space), usual_folder() if cache is None else Path(cache)
+    if join:
+        return _joined(path, target, data, storage or "", folder, given, progress)
+    if data is None:
+        raise InputError("`data` is missing: designs are trained on images", "example: `data` digits")
     question = Question(
         space=path,
         target=target,
         data=data,
         preprocess="auto" if preprocess is None else preprocess,
         seed=0 if seed is None else seed,
-        cache=usual_folder() if cache is None else Path(cache),
+        cache=folder,
         cache_bytes=MOST_BYTES,
         quantized=not no_quantization,
         hardware=not no_hardware,
@@ -108,16 +123,40 @@ def search(
     )
     if dry_run:
         return tell_space(question, TRIALS if trials is None else trials, progress)
-    folder = Path("searches") / f"{path.stem}-{target}" if out is None else Path(out)
     options = SearchOptions(
         question,
         TRIALS if trials is None else trials,
-        folder,
+        Path("searches") / f"{path.stem}-{target}" if out is None else Path(out),
         1 if workers is None else workers,
         storage or "",
         resume,
+        batch or 0,
     )
     return run_search(options, progress)
+
+
+def _joined(
+    space: Path,
+    target: str,
+    data: str | None,
+    storage: str,
+    cache: Path,
+    given: Mapping[str, Any],
+    progress: Progress,
+) -> Joined:
+    """Work for a search that is run elsewhere."""
+    from eecompile.cache.store import MOST_BYTES
+    from eecompile.search.joining import JoinOptions
+    from eecompile.search.joining import join as join_search
+
+    told = {name: value for name, value in given.items() if value is not None and value is not False}
+    count = int(told.pop("workers", 1))
+    for name in told:  # the first is refused
+        raise InputError(
+            f"`{name}` is for the search to say that is joined", f"leave `{name}` away, or `join`"
+        )
+    options = JoinOptions(space, target, storage, data or "", cache, MOST_BYTES, count)
+    return join_search(options, progress)
 
 
 @dataclass(frozen=True)

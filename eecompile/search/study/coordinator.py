@@ -109,6 +109,9 @@ class Coordinator:
     def run(self) -> list[Outcome]:
         """Run until all trials are told, or the space holds no more; return what became of each."""
         self._record.end(over=False)
+        for trial in self._record.trials():  # in the hands of a search that was killed as a whole
+            if self._record.is_lost(trial):
+                self._record.put_back(trial, counted=False)
         try:
             while len(self.outcomes) < self._course.trials:
                 count = min(self._course.batch, self._course.trials - len(self.outcomes))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from eecompile.search.study.optuna_needed import import_optuna
 from eecompile.search.study.proposals import Params, Value
 from eecompile.search.study.storage import open_storage, told_if_silent
+from eecompile.version import version
 from passes.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,14 +29,19 @@ FORM = 1
 """Of what is written into a study; another one is refused."""
 # What is written beside parameters and values of a trial.
 RUNG, WORKER, BEAT, ATTEMPT, START = "rung", "worker", "beat", "attempt", "start"
-_IDENTITY, _OVER, _FORM_OF = "identity", "over", "form"
+_IDENTITY, _OVER, _FORM_OF, _VERSION = "identity", "over", "form", "version"
 # A worker says that it lives every so many seconds; one that was silent for so long is dead.
 BEAT_SECONDS, GRACE_SECONDS = 4.0, 60.0
 
 
 def worker_name() -> str:
     """Return what this process is called among all workers."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return name_of_worker(os.getpid())
+
+
+def name_of_worker(number: int) -> str:
+    """Return what a process of this machine is called among all workers."""
+    return f"{socket.gethostname()}:{number}"
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Record:
         self._optuna = import_optuna()
         self.url, self.name = url, name
         self._storage: BaseStorage = storage or open_storage(url)
+        self._maker = "an unknown one"
         self._nameless: dict[int, float] = {}  # trials that were claimed by nobody yet, and since when
         self._state = self._optuna.trial.TrialState
         with told_if_silent(url):
@@ -81,11 +88,9 @@ class Record:
             except KeyError:
                 raise InputError(f"there is no study '{name}' in {url}", "start it first") from None
             attributes = self._storage.get_study_user_attrs(self._id)
+        self._maker = str(attributes.get(_VERSION, self._maker))
         if attributes.get(_FORM_OF) != FORM:
-            raise InputError(
-                f"the study '{name}' was made by another version of eecompile",
-                "go on with that one, or start a new study",
-            )
+            raise self._other_version()
         self.identity: dict[str, Any] = attributes[_IDENTITY]
 
     @staticmethod
@@ -117,15 +122,46 @@ class Record:
             if _FORM_OF not in attributes and not storage.get_all_trials(made, deepcopy=False):
                 # New, or of a process that was killed before it had written this.
                 storage.set_study_user_attr(made, _IDENTITY, {**(settled or {}), **identity})
+                storage.set_study_user_attr(made, _VERSION, version())
                 storage.set_study_user_attr(made, _FORM_OF, FORM)
         record = Record(url, name, storage)
+        record.check_same(identity)
+        return record
+
+    def check_same(self, identity: Mapping[str, object]) -> None:
+        """Refuse to go on with something else than the study is of.
+
+        Raises:
+            InputError: It says what is different.
+        """
         for key, value in identity.items():
-            if record.identity.get(key) != value:
+            if key not in self.identity:
                 raise InputError(
-                    f"the study '{name}' is of another {key}: {record.identity.get(key)}, not {value}",
+                    f"the study '{self.name}' was made by another version of eecompile, "
+                    f"which knew of no '{key}'",
+                    "go on with that one, or start another in another folder",
+                )
+            if self.identity[key] != value:
+                raise InputError(
+                    f"the study '{self.name}' is of another {key}: {self.identity[key]}, not {value}",
                     "go on with what it was started with, or start another in another folder",
                 )
-        return record
+
+    def check_version(self) -> None:
+        """Refuse to work for a study of another version, whose designs might come out otherwise.
+
+        Raises:
+            InputError: It is of another one.
+        """
+        if self._maker != version():
+            raise self._other_version()
+
+    def _other_version(self) -> InputError:
+        return InputError(
+            f"the study '{self.name}' was made by another version of eecompile: by {self._maker}, "
+            f"this is {version()}",
+            "go on with that one, or start a new study",
+        )
 
     def add(
         self, candidate: int, params: Params, genes: Mapping[str, Sequence[Value]], start: str = ""
@@ -198,11 +234,17 @@ class Record:
             name = _result_on(trial.user_attrs[RUNG])
             self._storage.set_trial_user_attr(trial._trial_id, name, {"error": why, "hint": ""})
 
-    def put_back(self, trial: FrozenTrial, rung: int | None = None) -> None:
-        """Let a candidate wait again: its worker died, or it goes on to a higher rung."""
+    def put_back(self, trial: FrozenTrial, rung: int | None = None, *, counted: bool = True) -> None:
+        """Let a candidate wait again: its worker died, or it goes on to a higher rung.
+
+        Args:
+            trial: The candidate.
+            rung: Up to which it is trained now; ``None``: the one it was on.
+            counted: It may be to blame for that its worker died.
+        """
         with told_if_silent(self.url):
             if rung is None:
-                attempt = int(trial.user_attrs[ATTEMPT]) + 1
+                attempt = int(trial.user_attrs[ATTEMPT]) + counted
                 self._storage.set_trial_user_attr(trial._trial_id, ATTEMPT, attempt)
             else:
                 self._storage.set_trial_user_attr(trial._trial_id, RUNG, rung)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SQLITE, JOURNAL, GRPC = "sqlite:///", "journal:", "grpc://"
 # How long a database may take to answer, and a file to be free of other writers.
 _ANSWER_SECONDS, _BUSY_SECONDS = 10, 120
+# How long a database that has answered may leave what it is sent without any sign that it got it.
+_SILENT_SECONDS = 60
 _HELP = (
     "`storage` is sqlite:///FILE, journal:FILE, grpc://HOST:PORT of a proxy, or the URL of a database "
     "(postgresql+psycopg://USER@HOST/NAME)"
@@ -41,7 +43,7 @@ def open_storage(url: str) -> BaseStorage:
         if url.startswith(SQLITE):
             arguments = {"timeout": _BUSY_SECONDS}
         elif url.startswith("postgresql"):
-            arguments = {"connect_timeout": _ANSWER_SECONDS}
+            arguments = {"connect_timeout": _ANSWER_SECONDS, "tcp_user_timeout": 1000 * _SILENT_SECONDS}
         try:
             engine = {"connect_args": arguments, "pool_pre_ping": not url.startswith(SQLITE)}
             return _storage(
@@ -51,6 +53,13 @@ def open_storage(url: str) -> BaseStorage:
             raise InputError(f"'{url}' is no storage of a study", _HELP) from None
         except ImportError as error:
             raise InputError(f"the storage {_hidden(url)} needs a driver: {error}", "install it") from None
+        except RuntimeError as error:  # its tables are not those of this Optuna
+            if "version" not in str(error):
+                raise
+            raise InputError(
+                f"the storage {_hidden(url)} was made with another version of Optuna: {error}",
+                "go on with that version, or upgrade the storage (`optuna storage upgrade`)",
+            ) from None
 
 
 def _proxy(optuna: Any, url: str) -> BaseStorage:
@@ -79,21 +88,46 @@ def _proxy(optuna: Any, url: str) -> BaseStorage:
 @contextmanager
 def told_if_silent(url: str) -> Iterator[None]:
     """Turn what a storage raises that does not answer, or is none, into one message."""
+    optuna = import_optuna()
     import sqlalchemy
 
     try:
         yield
-    except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.DatabaseError) as error:
-        reason = " ".join(str(error.orig).split())
-        raise InputError(
-            f"the storage {_hidden(url)} does not answer: {reason}",
-            "look whether it runs and may be reached from here; nothing that was found out is lost",
-        ) from None
+    except optuna.exceptions.StorageInternalError as error:
+        raise _silent(url, error.__cause__ or error) from None
+    except sqlalchemy.exc.DatabaseError as error:
+        raise _silent(url, error) from None
     except OSError as error:
         raise InputError(
             f"the storage {_hidden(url)} cannot be opened: {error.strerror or error}",
             "name another `storage`",
         ) from None
+    except Exception as error:
+        if not url.startswith(GRPC) or not _of_grpc(error):
+            raise
+        raise _silent(url, error) from None
+
+
+def _of_grpc(error: Exception) -> bool:
+    """Return whether a proxy raised an error: itself, or what is behind it."""
+    import grpc
+
+    return isinstance(error, grpc.RpcError)
+
+
+def _silent(url: str, error: BaseException) -> InputError:
+    """Return what a person is told of a storage that did not do what it was asked."""
+    told = getattr(error, "orig", None) or getattr(error, "details", lambda: error)()
+    reason = " ".join(str(told).split())
+    if "readonly" in reason or "read-only" in reason:
+        return InputError(
+            f"the storage {_hidden(url)} may only be read: {reason}",
+            "take one that you may write to, or copy the study's file to where you may",
+        )
+    return InputError(
+        f"the storage {_hidden(url)} does not answer: {reason}",
+        "look whether it runs and may be reached from here; nothing that was found out is lost",
+    )
 
 
 def _hidden(url: str) -> str:

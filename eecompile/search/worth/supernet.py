@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 import onnx
@@ -110,7 +111,7 @@ class Supernets:
             return graph
         parts = self._parts(graph) | {"goal": str(goal), "costs": self.costs_text}
         key = Key.of("pruned", parts, f"{design.backbone}, {goal}")
-        return graph_of_bytes(self.cache.get(key, lambda: bytes_of_graph(self._pruned(graph, goal, key))))
+        return self.made(key, lambda checkpoints: self._pruned(graph, goal, checkpoints))
 
     def untrained(self, design: Design) -> gs.Graph:
         """Return the supernet of a design before it is trained, with all heads on all mounts.
@@ -145,12 +146,11 @@ class Supernets:
             "own": self._own,
         }
 
-    def _pruned(self, graph: gs.Graph, goal: PruningGoal, key: Key) -> gs.Graph:
+    def _pruned(self, graph: gs.Graph, goal: PruningGoal, checkpoints: Checkpoints) -> gs.Graph:
         """Return a backbone that was trained alone, if it was not, and pruned."""
         from eecompile.pruning.prune import prune
         from eecompile.training.recipe import PRUNED
 
-        checkpoints = self._checkpoints(key)
         plain = copy_graph(graph)
         if not self._own:
             self._train_jointly(
@@ -160,9 +160,7 @@ class Supernets:
         if (epochs := self.space.training.epochs) is not None:
             recipe = replace(PRUNED, epochs=epochs)
         course = self._course(checkpoints.part("pruned"))
-        found = prune(plain, goal, self.training_images, recipe, course, self.cost, self.quick)
-        checkpoints.clear()
-        return found.graph
+        return prune(plain, goal, self.training_images, recipe, course, self.cost, self.quick).graph
 
     def key(self, design: Design, reach: Reach) -> Key:
         """Return the key of a supernet."""
@@ -177,24 +175,40 @@ class Supernets:
             InputError: The sibling that it starts from is not in the cache any more.
         """
         key = self.key(design, reach)
-        return graph_of_bytes(self.cache.get(key, lambda: bytes_of_graph(self._train(design, reach, key))))
+        return self.made(key, lambda checkpoints: self._train(design, reach, checkpoints))
+
+    def made(self, key: Key, make: Callable[[Checkpoints], gs.Graph]) -> gs.Graph:
+        """Return a trained network: from the cache if it is there, else ``make`` trains it.
+
+        Args:
+            key: What it depends on.
+            make: Trains it; what it gets keeps its state after each epoch, until the network is in the cache.
+        """
+        folder = self.cache.folder / "training" / key.digest
+
+        def train() -> bytes:
+            from eecompile.training.checkpoint import Checkpoints
+
+            return bytes_of_graph(make(Checkpoints(folder, {}, resume=True, forgiving=True)))
+
+        data = self.cache.get(key, train)
+        rmtree(folder, ignore_errors=True)
+        return graph_of_bytes(data)
 
     @property
     def _own(self) -> bool:
         return isinstance(self.space.backbones, OwnBackbone)
 
-    def _train(self, design: Design, reach: Reach, key: Key) -> gs.Graph:
+    def _train(self, design: Design, reach: Reach, checkpoints: Checkpoints) -> gs.Graph:
         rung = reach.rung
         graph = self.trained(design, replace(reach, rung=rung - 1)) if rung else self.untrained(design)
         drawn = [item.name for item in state_of(graph).exits[:-1]] if rung == 0 else []
         if rung == 0 and reach.start:
             drawn = self._inherit(graph, reach.start)
-        checkpoints = self._checkpoints(key)
         has_weights = rung > 0 or self._own or design.goal is not None or bool(reach.start)
         teaches = rung == 0 and has_weights and not reach.start
         recipe = self._recipe(self.epochs[rung], teaches=teaches)
         self._train_jointly(graph, recipe, checkpoints, drawn, scratch=not has_weights)
-        checkpoints.clear()
         return graph
 
     def _inherit(self, graph: gs.Graph, start: str) -> list[str]:
@@ -245,11 +259,6 @@ class Supernets:
 
         dataset = self.images.dataset
         return TrainingImages(dataset.train, dataset.val, self.images.preprocess)
-
-    def _checkpoints(self, key: Key) -> Checkpoints:
-        from eecompile.training.checkpoint import Checkpoints
-
-        return Checkpoints(self.cache.folder / "training" / key.digest, {}, resume=True)
 
     def _course(self, checkpoints: Checkpoints) -> Course:
         from eecompile.training.contract import Course

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
+from eecompile.cache.content import network_hash
 from eecompile.exits.answers import answers
 from eecompile.exits.thresholds import leaves_at
 from eecompile.run.prepare import cost_of
@@ -109,3 +110,33 @@ def test_trained_for_integers_where_the_space_asks_for_it(tmp_path: Path) -> Non
     told: list[str] = []
     finished(DesignEvaluation(question(tmp_path, space)), told)
     assert any("integers" in line for line in told)
+
+
+class _KilledError(Exception):
+    """Stands for kill -9 at the end of an epoch."""
+
+
+@pytest.mark.parametrize("stage", ["training: epoch 1 of 3", "training for integers: epoch 1 of 2"])
+def test_a_killed_finalist_goes_on_from_its_last_epoch(tmp_path: Path, stage: str) -> None:
+    space = SPACE.replace("final_epochs = 1", "final_epochs = 3")
+    space = space.replace('quantize = "ptq"', 'quantize = "qat"\nqat_epochs = 2')
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    told: list[str] = []
+    _, whole = finished(DesignEvaluation(question(tmp_path / "whole", space)), told)
+    killed = DesignEvaluation(question(tmp_path / "killed", space))
+    point = killed(0, GENES, 0, "")["points"]
+    point = next(item for item in point if item["exits"])
+
+    def until(line: str) -> None:
+        if line.startswith(stage):
+            raise _KilledError
+
+    with pytest.raises(_KilledError):
+        finish(killed, 7, GENES, Reach(0), point, until)
+    after: list[str] = []
+    again = finish(killed, 7, GENES, Reach(0), point, after.append)
+    assert any("goes on after epoch 1 of" in line for line in after)
+    assert not any(line.startswith(stage) for line in after), "this epoch is not trained twice"
+    assert again.point == whole.point and network_hash(again.network) == network_hash(whole.network)
+    assert not any((tmp_path / "killed" / "cache" / "training").iterdir())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,17 @@ def test_final_heads_are_chosen_among(folder: Path) -> None:
         names = [node.name for node in network.nodes if node.op == "Gemm" and "exit" not in node.name]
         assert names == layers[point["final_head"]]
         assert len(state_of(network).exits) == len(point["exits"]) + 1
+
+
+def test_entries_of_the_cache_that_were_cut_short_are_made_again(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "cache", tmp_path / "cache")
+    shutil.copy(folder / "images.npz", tmp_path)
+    entries = list((tmp_path / "cache").rglob("*.entry"))
+    assert {path.parent.parent.name for path in entries} >= {"supernet", "answers", "costs", "finalist"}
+    for path in entries:
+        path.write_bytes(path.read_bytes()[:-9])
+    front = found(tmp_path).front
+    assert front["points"] == read_front(folder / "out")["points"]
 
 
 def test_siblings_are_those_told_before(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,11 @@ def test_a_broken_one_is_refused(tmp_path: Path, kept: bytes | None) -> None:
     path.write_bytes(path.read_bytes()[:-200] if kept is None else kept)
     with pytest.raises(InputError, match=r"epoch\.pt cannot be read"):
         checkpoints.load("epoch")
+    forgiving = replace(checkpoints, forgiving=True)
+    assert forgiving.load("epoch") is None is forgiving.part("stage").load("epoch")
+    forgiving.save("epoch", STATE)
+    assert forgiving.load("epoch") is not None
+    assert replace(forgiving, identity={"seed": "1"}).load("epoch") is None
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:

@@ -47,9 +47,9 @@ ALWAYS = {
     "passes": {"as_json"},
     "doctor": {"as_json"},
     "search": {
-        "data", "target", "out", "trials", "seed", "workers", "storage", "resume", "preprocess", "cache",
+        "data", "target", "out", "trials", "seed", "workers", "resume", "preprocess", "cache",
         "dry_run", "no_hardware", "no_quantization", "fixed_heads", "one_threshold", "ga_only",
-        "as_json",
+        "storage", "batch", "as_json",
     },
     "why": {"trial", "as_json"},
     "cache": {"cache", "keep", "as_json"},
@@ -63,7 +63,7 @@ VALUES = {
     "placement": "auto", "bits": "backbone=8",
     "keep_thresholds": True, "trial": 3, "front_point": 1,
     "prune": "cycles=-10%", "prune_epochs": 1, "rounding": "target", "requantize": True,
-    "ga_evaluations": 9,
+    "ga_evaluations": 9, "join": True,
 }  # fmt: skip
 ARGUMENTS = {"opt": ["-p", "canonicalize,quantize"]}
 

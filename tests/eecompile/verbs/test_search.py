@@ -46,6 +46,11 @@ def test_the_cache_is_listed_and_shrunk(tmp_path: Path) -> None:
         ({"data": "digits", "workers": -1}, "`workers` must be at least 1"),
         ({"data": "digits", "target": "dianna"}, "unknown target 'dianna'"),
         ({"data": "nowhere.npz"}, "nowhere.npz"),
+        ({"data": "digits", "batch": 0}, "`batch` must be at least 1"),
+        ({"join": True}, "without `storage` it changes nothing"),
+        ({"join": True, "storage": "journal:x", "seed": 0}, "`seed` is for the search to say"),
+        ({"join": True, "storage": "journal:x", "trials": 3}, "`trials` is for the search to say"),
+        ({"join": True, "storage": "sqlite://"}, "there is no study 'space-diana'"),
     ],
 )
 def test_wrong_options(tmp_path: Path, options: dict[str, object], said: str) -> None:

@@ -86,8 +86,24 @@ def test_a_study_of_another_version_is_refused(tmp_path: Path) -> None:
         Record(url, "study")
     record = started(tmp_path)
     record._storage.set_study_user_attr(record._id, "form", 99)
-    with pytest.raises(InputError, match="made by another version"):
+    record._storage.set_study_user_attr(record._id, "version", "0.0.1")
+    with pytest.raises(InputError, match=r"made by another version of eecompile: by 0\.0\.1, this is \d"):
         started(tmp_path)
+
+
+def test_a_study_of_a_version_that_asked_less_is_refused(tmp_path: Path) -> None:
+    started(tmp_path, seed=0)
+    with pytest.raises(InputError, match="made by another version of eecompile, which knew of no 'genetic'"):
+        started(tmp_path, seed=0, genetic=0)
+
+
+def test_who_is_put_back_without_blame_keeps_its_attempts(tmp_path: Path) -> None:
+    record = started(tmp_path)
+    record.add(0, {"x": 1, "kind": "a"}, GENES)
+    for counted, attempts in ((False, 1), (True, 2)):
+        assert record.claim() is not None
+        record.put_back(record.trials()[0], counted=counted)
+        assert record.trials()[0].user_attrs["attempt"] == attempts
 
 
 def test_a_study_whose_maker_was_killed_at_once_is_started(tmp_path: Path) -> None:

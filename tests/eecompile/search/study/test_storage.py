@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from eecompile.search.study.record import Record
 from eecompile.search.study.storage import open_storage
 from passes.errors import InputError
 from tests.eecompile.search.study.test_coordinator import facts
@@ -112,3 +114,60 @@ def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eecompile.search.study.storage._ANSWER_SECONDS", 0.2)
     with pytest.raises(InputError, match=r"nothing answers at grpc://127\.0\.0\.1:1"):
         open_storage("grpc://127.0.0.1:1")
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("url", "needed"),
+    [("postgresql+psycopg://me@127.0.0.1:{}/x", "psycopg"), ("grpc://127.0.0.1:{}", "grpc")],
+)
+def test_a_server_that_never_says_a_word_is_not_waited_for(
+    url: str, needed: str, silent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(needed, reason="its driver is not installed")
+    monkeypatch.setattr("eecompile.search.study.storage._ANSWER_SECONDS", 2)
+    with pytest.raises(InputError, match=r"does not answer: .*timeout|nothing answers at"):
+        open_storage(url.format(silent))
+
+
+def test_a_file_that_may_only_be_read(tmp_path: Path) -> None:
+    search(tmp_path, Toy(tmp_path / "log"), 1)
+    url = f"sqlite:///file:{tmp_path}/study.db?mode=ro&uri=true"
+    with pytest.raises(InputError, match="may only be read: attempt to write a readonly database") as error:
+        search(tmp_path, Toy(tmp_path / "log"), 2, url=url)
+    assert "copy the study's file" in error.value.hint
+
+
+def test_a_storage_of_another_version_of_optuna(tmp_path: Path) -> None:
+    search(tmp_path, Toy(tmp_path / "log"), 1)
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        database.execute("UPDATE version_info SET schema_version = 1, library_version = '0.1'")
+        database.execute("UPDATE alembic_version SET version_num = 'v0.1'")
+    with pytest.raises(InputError, match="made with another version of Optuna") as error:
+        search(tmp_path, Toy(tmp_path / "log"), 2)
+    assert "optuna storage upgrade" in error.value.hint
+
+
+def test_a_proxy_that_is_gone_in_the_middle(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import grpc
+
+    record = Record.start(proxy, "study", ("minimize",), {})
+
+    class Gone(grpc.RpcError):  # type: ignore[misc]
+        def details(self) -> str:
+            return "connection refused"
+
+    def gone(*_: object, **__: object) -> None:
+        raise Gone
+
+    monkeypatch.setattr(record._storage, "get_all_trials", gone)
+    with pytest.raises(InputError, match=r"storage grpc://127.0.0.1:\d+ does not answer: connection refused"):
+        record.trials()
