@@ -21,6 +21,7 @@ _SHOWN = 20  # entries of the cache
 def searched(out: Console, found: SearchResult | DryRun) -> None:
     """Print the front of a search, or what it would do."""
     from eecompile.search.dry_run import DryRun
+    from eecompile.search.searching import predictions
 
     if isinstance(found, DryRun):
         _dry(out, found)
@@ -51,6 +52,10 @@ def searched(out: Console, found: SearchResult | DryRun) -> None:
         nearest = found.nearest
         if nearest is not None:
             line(out, f"The nearest is trial {nearest}: eecompile why {found.out} --trial {nearest}")
+    if "predictor" in front:
+        told = predictions(front["predictor"])
+        line(out, f"{told[0].upper()}{told[1:]}.")
+    line(out, found.times.line)
     line(out, f"{found.seconds:.0f} s. Files: {found.out}")
 
 

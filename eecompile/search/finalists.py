@@ -27,6 +27,7 @@ from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.inner_front import KEYS, inner_front
 from eecompile.search.worth.integers import Float32, logits_of
 from eecompile.search.worth.part_costs import cost_figures, part_costs
+from eecompile.search.worth.stopwatch import TRAINING
 from eecompile.search.worth.supernet import Reach, bytes_of_graph, graph_of_bytes
 from eecompile.training.recipe import NONE, QAT, QUANTIZED
 from passes.confidence import confidence_rule
@@ -205,7 +206,8 @@ def _train_on(evaluation: DesignEvaluation, network: gs.Graph, progress: Callabl
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
     given = evaluation.supernets.training_images
-    train_jointly(network, given, recipe, Course(evaluation.question.seed, progress, NOWHERE), [])
+    with evaluation.watch.on(TRAINING):
+        train_jointly(network, given, recipe, Course(evaluation.question.seed, progress, NOWHERE), [])
 
 
 def _train_integers(
@@ -222,7 +224,8 @@ def _train_integers(
     recipe = QUANTIZED if training.qat_epochs is None else replace(QUANTIZED, epochs=training.qat_epochs)
     given = evaluation.supernets.training_images
     course = Course(evaluation.question.seed, progress, NOWHERE)
-    train_quantized(calibrated, network, given, recipe, course)
+    with evaluation.watch.on(TRAINING):
+        train_quantized(calibrated, network, given, recipe, course)
 
 
 def _chosen(
