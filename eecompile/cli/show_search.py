@@ -23,6 +23,7 @@ def searched(out: Console, found: SearchResult | DryRun | Joined) -> None:
     """Print the front of a search, what it would do, or what was done for one."""
     from eecompile.search.dry_run import DryRun
     from eecompile.search.joining import Joined
+    from eecompile.search.searching import predictions
 
     if isinstance(found, Joined):
         line(out, f"The search '{found.study}' is over; {found.designs} of its designs were worked on here.")
@@ -55,6 +56,10 @@ def searched(out: Console, found: SearchResult | DryRun | Joined) -> None:
     if not rows:
         line(out, "No network keeps all constraints.")
         _nearest(out, found)
+    if "predictor" in front:
+        told = predictions(front["predictor"])
+        line(out, f"{told[0].upper()}{told[1:]}.")
+    line(out, found.times.line)
     line(out, f"{found.seconds:.0f} s. Files: {found.out}")
 
 

@@ -28,6 +28,7 @@ from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.inner_front import KEYS, inner_front, ratio_figure
 from eecompile.search.worth.integers import Float32, logits_of
 from eecompile.search.worth.part_costs import cost_figures, part_costs
+from eecompile.search.worth.stopwatch import TRAINING
 from eecompile.search.worth.supernet import Reach
 from eecompile.training.recipe import NONE, QAT, QUANTIZED
 from passes.confidence import confidence_rule
@@ -222,7 +223,9 @@ def _train_on(
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
     given = evaluation.supernets.training_images
-    train_jointly(network, given, recipe, Course(evaluation.question.seed, progress, checkpoints), [])
+    course = Course(evaluation.question.seed, progress, checkpoints)
+    with evaluation.watch.on(TRAINING):
+        train_jointly(network, given, recipe, course, [])
 
 
 def _train_integers(
@@ -242,7 +245,8 @@ def _train_integers(
     recipe = QUANTIZED if training.qat_epochs is None else replace(QUANTIZED, epochs=training.qat_epochs)
     given = evaluation.supernets.training_images
     course = Course(evaluation.question.seed, progress, checkpoints)
-    train_quantized(calibrated, network, given, recipe, course)
+    with evaluation.watch.on(TRAINING):
+        train_quantized(calibrated, network, given, recipe, course)
 
 
 def _chosen(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,14 @@ from eecompile.search.reference import reference_of
 from eecompile.search.space.space import Space
 from eecompile.search.study.coordinator import Coordinator, Outcome, SearchCourse
 from eecompile.search.study.front import GrowingFront
+from eecompile.search.study.predictor import WORTH, WorthPredictor
 from eecompile.search.study.proposals import Params, Proposals
 from eecompile.search.study.record import Record
+from eecompile.search.times import SearchTimes
+from eecompile.search.worth.design_facts import design_facts
 from eecompile.search.worth.evaluation import DesignEvaluation, Question
 from eecompile.search.worth.inner_front import KEYS
+from eecompile.search.worth.stopwatch import FINALISTS, START
 from eecompile.search.worth.supernet import Reach
 from passes.errors import InputError
 from passes.files import write_atomic
@@ -67,12 +71,14 @@ class SearchResult:
         front: As in ``front.json``.
         outcomes: What became of each design.
         seconds: Wall time.
+        times: What it was spent on.
     """
 
     out: Path
     front: dict[str, Any]
     outcomes: Sequence[Outcome]
     seconds: float
+    times: SearchTimes
 
     @property
     def found(self) -> bool:
@@ -87,7 +93,8 @@ class SearchResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the front as one JSON document."""
-        return {**self.front, "out": str(self.out), "seconds": round(self.seconds, 1)}
+        told = {"out": str(self.out), "seconds": round(self.seconds, 1), "times": self.times.to_json()}
+        return {**self.front, **told}
 
 
 def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchResult:
@@ -98,6 +105,27 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
     """
     began = time.perf_counter()
     evaluation = DesignEvaluation(options.question, progress)
+    with evaluation.watch.on(START):
+        coordinator, front = _coordinator(options, evaluation, progress)
+    start = evaluation.watch.take()
+    searching = time.perf_counter()
+    outcomes = coordinator.run()
+    coordinator.record.close()
+    searched = time.perf_counter() - searching
+    evaluation.watch.take()  # of the designs that were worked on in this process, which told it
+    with evaluation.watch.on(FINALISTS):
+        finalists = _finalists(evaluation, outcomes, front, progress)
+        found = _written(options, evaluation, outcomes, finalists, front, coordinator.predictor)
+    worked, designs = coordinator.worked, coordinator.designs
+    times = SearchTimes.of(start, worked, evaluation.watch.take(), searched, options.workers, designs)
+    write_json(options.out / "times.json", times.to_json())
+    return SearchResult(options.out, found, outcomes, time.perf_counter() - began, times)
+
+
+def _coordinator(
+    options: SearchOptions, evaluation: DesignEvaluation, progress: Callable[[str], None]
+) -> tuple[Coordinator, GrowingFront]:
+    """Return what runs the study of a search, and the front that grows in it."""
     space = evaluation.space
     space.check_on(evaluation.target)
     _check_supported(evaluation)
@@ -112,26 +140,29 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
         frozenset({KEYS[ACCURACY]}),
         reference,
     )
+    predictor = None
+    genes = {gene.name: gene.choices for gene in space.genes}
+    if space.sampler.predictor:
+        facts = design_facts(space, evaluation.images)
+        predictor = WorthPredictor(genes, facts, options.question.seed)
     proposals = Proposals(
-        {gene.name: gene.choices for gene in space.genes},
+        genes,
         directions,
         space.sampler.name,
         options.question.seed,
         space.sampler.population if space.sampler.name == "nsga2" else space.sampler.startup,
         active=lambda params: active_genes(space, params),
         size=space.designs,
+        choose=None if predictor is None else predictor.choose,
     )
     rungs = len(evaluation.supernets.epochs)
     course = SearchCourse(
         options.trials, int(record.identity["batch"]), options.workers, rungs, space.training.keep
     )
-    watch = _Watch(options.trials, space, progress)
+    watch = _Watch(options.trials, space, progress, predictor)
     start = _nearest_of(space) if space.training.inherit else None
-    outcomes = Coordinator(record, proposals, front, evaluation, course, watch, progress, start).run()
-    record.close()
-    finalists = _finalists(evaluation, outcomes, front, progress)
-    found = _written(options, evaluation, outcomes, finalists, front)
-    return SearchResult(options.out, found, outcomes, time.perf_counter() - began)
+    coordinator = Coordinator(record, proposals, front, evaluation, course, watch, progress, start, predictor)
+    return coordinator, front
 
 
 def active_genes(space: Space, params: Params) -> Params:
@@ -221,8 +252,15 @@ def _check_begun(options: SearchOptions) -> None:
 class _Watch:
     """Tells how far a search is."""
 
-    def __init__(self, trials: int, space: Space, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        trials: int,
+        space: Space,
+        progress: Callable[[str], None],
+        predictor: WorthPredictor | None = None,
+    ) -> None:
         self._trials, self._space, self._progress = trials, space, progress
+        self._predictor = predictor
         self._began, self._first = time.perf_counter(), -1
 
     def __call__(self, outcomes: Sequence[Outcome], front: GrowingFront) -> None:
@@ -241,8 +279,23 @@ class _Watch:
             what = "keeps not all constraints"
         self._progress(
             f"trial {last.candidate} ({done} of {self._trials}): {what}; front of {len(front.points)}, "
-            f"hypervolume {front.share:.4f}, {_minutes(left)} left"
+            f"hypervolume {front.share:.4f}, {_minutes(left)} left{self._ranked()}"
         )
+
+    def _ranked(self) -> str:
+        told = {} if self._predictor is None else self._predictor.report
+        if not told.get("rank_correlation"):
+            return ""
+        return f"; {predictions(told)}"
+
+
+def predictions(report: Mapping[str, Any]) -> str:
+    """Return in words how well predictions ranked designs, as ``front.json`` has it."""
+    if not report["rank_correlation"]:
+        return "too few designs to say how predictions rank them"
+    names = {WORTH: "hypervolume", KEYS[ACCURACY]: "accuracy"}
+    parts = [f"{names[name]} {value:.2f}" for name, value in report["rank_correlation"].items()]
+    return f"predictions rank {report['designs']} designs: {', '.join(parts)} (Spearman)"
 
 
 def _minutes(seconds: float) -> str:
@@ -278,6 +331,7 @@ def _written(
     outcomes: Sequence[Outcome],
     finalists: Sequence[Finalist],
     front: GrowingFront,
+    predictor: WorthPredictor | None,
 ) -> dict[str, Any]:
     """Write ``front.json``, ``trials.json`` and the networks of the front; return the first."""
     space, point = evaluation.space, evaluation.target.operating_point
@@ -302,10 +356,15 @@ def _written(
         "nearest": None if kept else _least_broken(outcomes),
         "points": sorted(kept, key=lambda point: (-point["accuracy_val"], point["trial"])),
     }
+    if predictor is not None:
+        document["predictor"] = predictor.report
     for finalist in finalists:
         if finalist.point in kept:
             finalist.point["networks"] = write_networks(finalist, options.out / NETWORKS)
-    trials = [{"trial": o.candidate, "params": dict(o.params), **o.result} for o in outcomes]
+    trials = [
+        {"trial": o.candidate, "params": dict(o.params), "predicted": dict(o.predicted), **o.result}
+        for o in outcomes
+    ]
     write_json(options.out / "trials.json", {"schema_version": SCHEMA_VERSION, "trials": trials})
     write_json(options.out / "front.json", document)
     return document

@@ -296,11 +296,13 @@ class SamplerTable(Table):
         name: ``nsga2``, ``tpe`` or ``random``.
         population: Of ``nsga2``.
         startup: Designs that ``tpe`` draws at random first.
+        predictor: Of several proposals the one is trained that is predicted to be worth most.
     """
 
     name: Literal["nsga2", "tpe", "random"] = "nsga2"
     population: Annotated[int, Field(ge=2)] = 20
     startup: Annotated[int, Field(ge=1)] = 10
+    predictor: bool = False
 
     @model_validator(mode="after")
     def _used(self) -> SamplerTable:

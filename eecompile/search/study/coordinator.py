@@ -10,10 +10,11 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from eecompile.search.study.front import GrowingFront
+from eecompile.search.study.predictor import WORTH, WorthPredictor
 from eecompile.search.study.proposals import Params, Proposals
 from eecompile.search.study.record import ATTEMPT, RUNG, Record
 from eecompile.search.study.worker import Evaluate, work, work_on
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _POLL_SECONDS = 0.2
+OTHER, ACCURACY = "other", "accuracy_val"
 MOST_ATTEMPTS = 3
 """So often a candidate is tried whose workers die."""
 
@@ -55,11 +57,13 @@ class Outcome:
         candidate: Its index.
         params: Its genes.
         result: What its worker found out: ``points``, or ``error`` and ``hint``.
+        predicted: What was predicted of it before it was worked on; empty: nothing.
     """
 
     candidate: int
     params: Params
     result: Mapping[str, Any]
+    predicted: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def points(self) -> Sequence[Mapping[str, Any]]:
@@ -87,6 +91,13 @@ class Coordinator:
         watch: Told after each candidate that is told.
         progress: Told a line now and then.
         start: From a candidate and what was told before its batch to what it starts from; ``None``: nothing.
+        predictor: Is told of candidates what it predicts; ``None``: nothing is predicted.
+
+    Attributes:
+        outcomes: What became of each candidate so far.
+        worked: Seconds that workers of this machine spent in this run, by what they say of their ``times``;
+            ``other`` where they do not say it.
+        designs: How often they worked on a candidate.
     """
 
     def __init__(
@@ -99,26 +110,29 @@ class Coordinator:
         watch: Watch | None = None,
         progress: Callable[[str], None] = lambda _: None,
         start: Callable[[Params, Sequence[Outcome]], str] | None = None,
+        predictor: WorthPredictor | None = None,
     ) -> None:
-        self._record, self._proposals, self._front = record, proposals, front
+        self.record, self._proposals, self._front = record, proposals, front
         self._evaluate, self._course, self._watch, self._progress = evaluate, course, watch, progress
-        self._start = start
+        self._start, self.predictor = start, predictor
         self._workers: list[SpawnProcess] = []
         self.outcomes: list[Outcome] = []
+        self.worked: dict[str, float] = {}
+        self.designs = 0
 
     def run(self) -> list[Outcome]:
         """Run until all trials are told, or the space holds no more; return what became of each."""
-        self._record.end(over=False)
-        for trial in self._record.trials():  # in the hands of a search that was killed as a whole
-            if self._record.is_lost(trial):
-                self._record.put_back(trial, counted=False)
+        self.record.end(over=False)
+        for trial in self.record.trials():  # in the hands of a search that was killed as a whole
+            if self.record.is_lost(trial):
+                self.record.put_back(trial, counted=False)
         try:
             while len(self.outcomes) < self._course.trials:
                 count = min(self._course.batch, self._course.trials - len(self.outcomes))
                 if not self._batch(count):
                     break
         finally:
-            self._record.end()
+            self.record.end()
             for worker in self._workers:
                 worker.join(timeout=2)
                 worker.kill()
@@ -133,27 +147,30 @@ class Coordinator:
             if params is None:
                 break
             asked.append(params)
-        known = len(self._record.trials())
+        known = len(self.record.trials())
         for number, params in enumerate(asked, first):
             if number >= known:
                 start = "" if self._start is None else self._start(params, self.outcomes)
-                self._record.add(number, params, self._proposals.genes, start)
+                self.record.add(number, params, self._proposals.genes, start)
+        predicted: list[dict[str, float]] = [{} for _ in asked]
+        if self.predictor is not None:
+            predicted = self.predictor.predict(asked)
         going = list(range(first, first + len(asked)))
         for rung in range(self._course.rungs):
             if rung:
                 going = self._best(going, rung - 1)
                 for trial in self._of(going):
                     if int(trial.user_attrs[RUNG]) < rung and not trial.state.is_finished():
-                        self._record.put_back(trial, rung)
+                        self.record.put_back(trial, rung)
             self._wait_for(going, rung)
         for trial in self._of(range(first, first + len(asked))):
-            self._tell(trial, asked[trial.number - first])
+            self._tell(trial, asked[trial.number - first], predicted[trial.number - first])
         return bool(asked)
 
     def _best(self, going: Sequence[int], rung: int) -> list[int]:
         """Return the candidates of a batch that go on: those that add most to the front, one by one."""
         count = max(1, round(len(going) * self._course.keep))
-        results = {trial.number: self._record.result(trial, rung) or {} for trial in self._of(going)}
+        results = {trial.number: self.record.result(trial, rung) or {} for trial in self._of(going)}
         left = {number: result["points"] for number, result in results.items() if result.get("points")}
         front = GrowingFront(
             self._front.objectives, self._front.maximised, self._front.reference, list(self._front.points)
@@ -167,56 +184,78 @@ class Coordinator:
 
     def _wait_for(self, going: Sequence[int], rung: int) -> None:
         """Work, or let work, until all candidates have a result on this rung."""
+        known = {trial.number for trial in self._of(going) if self._is_done(trial, rung)}
         while True:
             trials = self._of(going)
             missing = [trial for trial in trials if not self._is_done(trial, rung)]
             if not missing:
+                self._note_times([trial for trial in trials if trial.number not in known], rung)
                 return
             for trial in missing:
-                if self._record.is_lost(trial):
+                if self.record.is_lost(trial):
                     self._retry(trial)
             if self._course.workers == 1:
-                while (task := self._record.claim()) is not None:
-                    work_on(self._record, task, self._evaluate)
+                while (task := self.record.claim()) is not None:
+                    work_on(self.record, task, self._evaluate)
             else:
                 self._employ()
                 time.sleep(_POLL_SECONDS)
 
+    def _measured(self, outcome: Outcome) -> dict[str, float]:
+        """Return the figures of a candidate that are predicted."""
+        static = outcome.result.get("static", {})
+        accuracy = {ACCURACY: float(static[ACCURACY])} if ACCURACY in static else {}
+        return {WORTH: self._front.own(outcome.points), **accuracy}
+
+    def _note_times(self, trials: Sequence[FrozenTrial], rung: int) -> None:
+        for trial in trials:
+            result = self.record.result(trial, rung) or {}
+            if "seconds" not in result or not self.record.is_of_this_machine(trial):
+                continue
+            self.designs += 1
+            times = dict(result.get("times", {}))
+            times[OTHER] = max(0.0, float(result["seconds"]) - sum(times.values()))
+            for part, took in times.items():
+                self.worked[part] = self.worked.get(part, 0.0) + took
+
     def _is_done(self, trial: FrozenTrial, rung: int) -> bool:
-        return int(trial.user_attrs[RUNG]) >= rung and self._record.result(trial) is not None
+        return int(trial.user_attrs[RUNG]) >= rung and self.record.result(trial) is not None
 
     def _retry(self, trial: FrozenTrial) -> None:
         if int(trial.user_attrs[ATTEMPT]) >= MOST_ATTEMPTS:
-            self._record.give_up(trial, f"its worker died {MOST_ATTEMPTS} times")
+            self.record.give_up(trial, f"its worker died {MOST_ATTEMPTS} times")
             return
         self._progress(f"the worker of trial {trial.number} is gone: it is tried again")
-        self._record.put_back(trial)
+        self.record.put_back(trial)
 
     def _employ(self) -> None:
         """Let there be as many workers of this machine as were asked for."""
         self._workers = [worker for worker in self._workers if worker.is_alive()]
         spawn = multiprocessing.get_context("spawn")
         while len(self._workers) < self._course.workers:
-            arguments = (self._record.url, self._record.name, self._evaluate)
+            arguments = (self.record.url, self.record.name, self._evaluate)
             worker = spawn.Process(target=work, args=arguments, kwargs={"local": True}, daemon=True)
             worker.start()
             self._workers.append(worker)
 
     def _of(self, candidates: Sequence[int]) -> list[FrozenTrial]:
-        trials = self._record.trials()
+        trials = self.record.trials()
         return [trials[number] for number in candidates]
 
-    def _tell(self, trial: FrozenTrial, params: Params) -> None:
-        """Tell the sampler, the front and the record what became of a candidate."""
-        result = {"rung": int(trial.user_attrs[RUNG]), **(self._record.result(trial) or {})}
-        outcome = Outcome(trial.number, params, result)
+    def _tell(self, trial: FrozenTrial, params: Params, predicted: Mapping[str, float]) -> None:
+        """Tell the sampler, the predictor, the front and the record what became of a candidate."""
+        result = {"rung": int(trial.user_attrs[RUNG]), **(self.record.result(trial) or {})}
+        outcome = Outcome(trial.number, params, result, predicted)
         values = None
         if outcome.points:
             chosen = outcome.points[self._front.stands_for(outcome.points)]
             values = self._front.vectors([chosen])[0].tolist()
         self._proposals.tell(trial.number, values, float(result.get("violation", 0.0)))
         self._front.take(trial.number, outcome.points)
-        self._record.complete(trial, values)
+        if self.predictor is not None and "error" not in result:
+            trained = (int(result["rung"]) + 1) / self._course.rungs
+            self.predictor.tell(params, self._measured(outcome), predicted, trained)
+        self.record.complete(trial, values)
         self.outcomes.append(outcome)
         if self._watch is not None:
             self._watch(self.outcomes, self._front)

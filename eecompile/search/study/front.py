@@ -62,6 +62,10 @@ class GrowingFront:
         front = self.vectors([point for _, point in self.points])
         return hypervolume(np.concatenate([front, rows]), corner) - hypervolume(front, corner)
 
+    def own(self, points: Sequence[Point]) -> float:
+        """Return the hypervolume of a candidate's points by themselves, as :attr:`share`; 0 without any."""
+        return self._share_of(self.vectors(points)) if points else 0.0
+
     def take(self, candidate: int, points: Sequence[Point]) -> None:
         """Add a candidate's points; those that are dominated go."""
         if points and self.reference is None:
@@ -76,10 +80,12 @@ class GrowingFront:
 
         That is no cost at all, and all answers right.
         """
-        if self.reference is None or not self.points:
+        return self._share_of(self.vectors([point for _, point in self.points]))
+
+    def _share_of(self, rows: Float64) -> float:
+        if self.reference is None or not len(rows):
             return 0.0
         ideal = np.array([-1.0 if name in self.maximised else 0.0 for name in self.objectives])
-        rows = self.vectors([point for _, point in self.points])
         return hypervolume(rows, self.reference) / float(np.prod(self.reference - ideal))
 
     def _corner(self, rows: Float64) -> Float64:

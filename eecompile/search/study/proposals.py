@@ -23,6 +23,8 @@ Params = dict[str, Value]
 
 NSGA2, TPE, RANDOM = "nsga2", "tpe", "random"
 SAMPLERS = (NSGA2, TPE, RANDOM)
+OFFERED = 8
+"""So many proposals there are for each candidate where one of them is chosen."""
 # How often a sampler is asked anew for a candidate that is none of those before.
 _ATTEMPTS = 20
 # Below so many candidates those that are left are listed.
@@ -41,6 +43,7 @@ class Proposals:
         active: From one choice for each gene to those that count: a gene of a family that was not chosen does
             not. Candidates are the same if these are. All count if it is absent.
         size: How many candidates there are, where that are fewer than choices multiplied.
+        choose: From several proposals of the sampler to the one that is tried; the first if it is absent.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Proposals:
         population: int = 16,
         active: Callable[[Params], Params] = lambda params: params,
         size: int | None = None,
+        choose: Callable[[Sequence[Params]], int] | None = None,
     ) -> None:
         if sampler not in SAMPLERS:
             raise ValueError(f"no sampler is called '{sampler}'")
@@ -60,7 +64,7 @@ class Proposals:
         self._sampler, self._seed, self._population = sampler, seed, population
         self._study = self._optuna.create_study(directions=list(directions))
         self._trials: list[optuna.Trial] = []  # in memory, by candidate
-        self._active = active
+        self._active, self._choose = active, choose
         self._seen: set[tuple[tuple[str, Value], ...]] = set()
         self._choices = [len(choices) for choices in self.genes.values()]
         self.size = math.prod(self._choices) if size is None else size
@@ -70,15 +74,26 @@ class Proposals:
         if len(self._seen) == self.size:
             return None
         index = len(self._trials)
+        offered: dict[tuple[tuple[str, Value], ...], tuple[optuna.Trial, Params]] = {}
         for attempt in range(_ATTEMPTS):
             self._study.sampler = self._sampler_of(index, attempt)
             trial, found = self._asked()
-            if _key(found) not in self._seen:
+            if _key(found) in self._seen or _key(found) in offered:
+                self._drop(trial)
+                continue
+            offered[_key(found)] = trial, found
+            if len(offered) == (1 if self._choose is None else OFFERED):
                 break
-            self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-        else:
+        if not offered:
             self._study.enqueue_trial(dict(zip(self.genes, self._unseen(index), strict=True)))
             trial, found = self._asked()
+            offered[_key(found)] = trial, found
+        several = list(offered.values())
+        if self._choose is not None and len(several) > 1:
+            several.insert(0, several.pop(self._choose([params for _, params in several])))
+        (trial, found), *others = several
+        for other, _ in others:
+            self._drop(other)
         self._seen.add(_key(found))
         self._trials.append(trial)
         return found
@@ -99,6 +114,9 @@ class Proposals:
             return
         trial.set_constraint("violation", violation)
         self._study.tell(trial, [0.0] * len(self._study.directions) if values is None else list(values))
+
+    def _drop(self, trial: optuna.Trial) -> None:
+        self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
 
     def _asked(self) -> tuple[optuna.Trial, Params]:
         """Return a candidate of the sampler, by the positions of its choices."""

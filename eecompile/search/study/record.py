@@ -273,6 +273,10 @@ class Record:
             return True
         return time.time() - float(trial.user_attrs.get(BEAT, 0.0)) > GRACE_SECONDS
 
+    def is_of_this_machine(self, trial: FrozenTrial) -> bool:
+        """Return whether a candidate was worked on here."""
+        return str(trial.user_attrs[WORKER]).rpartition(":")[0] == socket.gethostname()
+
     @property
     def over(self) -> bool:
         """Whether the search has ended, so that workers may go."""

@@ -27,6 +27,7 @@ from eecompile.search.worth.images import SearchImages, for_families, for_networ
 from eecompile.search.worth.inner_front import InnerFront, inner_front
 from eecompile.search.worth.integers import Float32, Numbers, logits_of, packed, unpacked
 from eecompile.search.worth.part_costs import PartCosts, cost_figures, part_costs
+from eecompile.search.worth.stopwatch import ANSWERS, COSTS, FRONTS, NETWORKS, Stopwatch
 from eecompile.search.worth.supernet import Reach, Supernets
 from passes.exits.chain import keep_exits
 from passes.state import state_of
@@ -98,6 +99,11 @@ class DesignEvaluation:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.question, self.progress = state["question"], _silent
+
+    @cached_property
+    def watch(self) -> Stopwatch:
+        """Where the time of this process goes."""
+        return Stopwatch()
 
     @cached_property
     def space(self) -> Space:
@@ -176,20 +182,28 @@ class DesignEvaluation:
             self.quick,
             f"{self.question.target} {self.objective.name}",
             self.progress,
+            self.watch,
         )
 
     def __call__(self, candidate: int, params: Params, rung: int, start: str) -> dict[str, Any]:
-        """Return what a candidate is worth, trained up to a rung.
+        """Return what a candidate is worth, trained up to a rung, and what the time was spent on.
 
         Raises:
             EecompileError: It cannot be built, placed or trained.
         """
+        self.watch.take()
+        with self.watch.on(NETWORKS):
+            found = self._worth(candidate, params, rung, start)
+        return {**found, "times": {part: round(took, 3) for part, took in self.watch.take().items()}}
+
+    def _worth(self, candidate: int, params: Params, rung: int, start: str) -> dict[str, Any]:
         design = self.space.design(params)
         self.progress(f"trial {candidate}: {design.text}")
         costs = self.costs(design)
         reach = Reach(rung, start)
         graph, logits = self.answers(design, reach)
-        found = self._front(graph, logits, costs)
+        with self.watch.on(FRONTS):
+            found = self._front(graph, logits, costs)
         final = split_finals(logits, self.finals)[1][0]
         return {
             "design": design.text,
@@ -244,7 +258,8 @@ class DesignEvaluation:
         def found() -> bytes:
             return json.dumps(part_costs(graph, self.quick, self.finals).to_json()).encode()
 
-        data = self.cache.get(key, found)
+        with self.watch.on(COSTS):
+            data = self.cache.get(key, found)
         return PartCosts.from_json(json.loads(data))
 
     def reference(self, design: Design) -> Cost:
@@ -255,12 +270,14 @@ class DesignEvaluation:
 
     def whole(self, graph: gs.Graph) -> CostReport:
         """Return the costs of a network by the usual schedule of the target."""
-        return cost_of(graph, self.target, self.objective)
+        with self.watch.on(COSTS):
+            return cost_of(graph, self.target, self.objective)
 
     def quick(self, graph: gs.Graph) -> CostReport:
         """Return the costs of a network by the schedule whose costs are sums."""
         mode = LAYERS if LAYERS in self.target.schedules else ""
-        return cost_of(graph, self.target, self.objective, wishes=Wishes(mode))
+        with self.watch.on(COSTS):
+            return cost_of(graph, self.target, self.objective, wishes=Wishes(mode))
 
     def answers(self, design: Design, reach: Reach) -> tuple[gs.Graph, tuple[Float32, ...]]:
         """Return the trained supernet of a design, and what it answers on val."""
@@ -271,7 +288,8 @@ class DesignEvaluation:
             "numbers": self.numbers_text(design),
         }
         key = Key.of("answers", parts, f"{design.text}, rung {reach.rung}")
-        return graph, unpacked(self.cache.get(key, lambda: packed(self._answered(graph, design))))
+        with self.watch.on(ANSWERS):
+            return graph, unpacked(self.cache.get(key, lambda: packed(self._answered(graph, design))))
 
     def _answered(self, graph: gs.Graph, design: Design) -> tuple[Float32, ...]:
         numbers, val = self.numbers, self.images.dataset.val

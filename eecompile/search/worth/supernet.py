@@ -7,7 +7,7 @@ its last epoch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from eecompile.search.space.design import Design
 from eecompile.search.space.searched_backbones import OwnBackbone
 from eecompile.search.space.space import Space
 from eecompile.search.worth.images import SearchImages
+from eecompile.search.worth.stopwatch import TRAINING, Stopwatch
 from passes.errors import InputError
 from passes.exits.added_head import reading_on
 from passes.exits.chain import head_nodes
@@ -71,6 +72,7 @@ class Supernets:
         quick: One that is found sooner.
         costs_text: What these depend on.
         progress: Told a line now and then.
+        watch: Told when a network is trained.
     """
 
     space: Space
@@ -81,6 +83,9 @@ class Supernets:
     quick: NetworkCost
     costs_text: str
     progress: Callable[[str], None] = lambda _: None
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    _keys: dict[tuple[str, Reach], Key] = field(default_factory=dict, repr=False)
+    _built: dict[str, gs.Graph] = field(default_factory=dict, repr=False)  # the last one
 
     @property
     def epochs(self) -> tuple[int | None, ...]:
@@ -122,7 +127,13 @@ class Supernets:
             InputError: The images do not fit it.
             NoSolutionError: The goal of pruning cannot be reached.
         """
-        graph = self.backbone(design)
+        if design.text not in self._built:
+            graph = self._with_heads(self.backbone(design))
+            self._built.clear()
+            self._built[design.text] = graph
+        return copy_graph(self._built[design.text])
+
+    def _with_heads(self, graph: gs.Graph) -> gs.Graph:
         mounts = self.space.mounts(graph)
         if mounts:
             tensors = graph.tensors()
@@ -160,13 +171,17 @@ class Supernets:
         if (epochs := self.space.training.epochs) is not None:
             recipe = replace(PRUNED, epochs=epochs)
         course = self._course(checkpoints.part("pruned"))
-        return prune(plain, goal, self.training_images, recipe, course, self.cost, self.quick).graph
+        with self.watch.on(TRAINING):
+            return prune(plain, goal, self.training_images, recipe, course, self.cost, self.quick).graph
 
     def key(self, design: Design, reach: Reach) -> Key:
-        """Return the key of a supernet."""
-        epochs = {"epochs": self.epochs[: reach.rung + 1], "start": reach.start}
-        parts = self._parts(self.untrained(design)) | epochs
-        return Key.of("supernet", parts, f"{design.text}, rung {reach.rung}")
+        """Return the key of a supernet; it is built for that, once."""
+        asked = design.text, reach
+        if asked not in self._keys:
+            epochs = {"epochs": self.epochs[: reach.rung + 1], "start": reach.start}
+            parts = self._parts(self.untrained(design)) | epochs
+            self._keys[asked] = Key.of("supernet", parts, f"{design.text}, rung {reach.rung}")
+        return self._keys[asked]
 
     def trained(self, design: Design, reach: Reach) -> gs.Graph:
         """Return the trained supernet of a design; from the cache if it is there.
@@ -250,7 +265,9 @@ class Supernets:
 
         if scratch:
             draw_network(graph, self.seed)
-        train_jointly(graph, self.training_images, recipe, self._course(checkpoints), drawn, scratch=scratch)
+        course = self._course(checkpoints)
+        with self.watch.on(TRAINING):
+            train_jointly(graph, self.training_images, recipe, course, drawn, scratch=scratch)
 
     @property
     def training_images(self) -> TrainingImages:

@@ -12,6 +12,7 @@ from eecompile.cli.show_search import cached, reason, searched
 from eecompile.search.dry_run import Corner, DryRun
 from eecompile.search.searching import SearchResult
 from eecompile.search.study.coordinator import Outcome
+from eecompile.search.times import SearchTimes
 from eecompile.verbs.search import CacheList, TrialReason
 
 
@@ -35,7 +36,14 @@ def test_a_front(width: int) -> None:
         "trials_done": 8, "target": "diana", "data": "digits", "seed": 0, "hypervolume": 0.96,
         "points": [point(17, 2), point(3, 0)],
     }  # fmt: skip
-    text = printed(searched, SearchResult(Path("out"), front, [], 12.0), width)
+    times = SearchTimes({"training": 9.0, "costs": 1.0}, 1, 8)
+    text = printed(searched, SearchResult(Path("out"), front, [], 12.0, times), width)
+    assert "Training took 90.0 % of the time; costs 10.0 %." in " ".join(text.split())
+    assert "rank" not in text
+    report = {"designs": 7, "rank_correlation": {"worth": 0.5, "accuracy_val": 0.625}}
+    result = SearchResult(Path("out"), {**front, "predictor": report}, [], 12.0, times)
+    told = " ".join(printed(searched, result, width).split())
+    assert "Predictions rank 7 designs: hypervolume 0.50, accuracy 0.62 (Spearman)." in told
     assert "8 designs on diana, digits, seed 0" in text and "12 s. Files: out" in text
     if width >= 80:
         row = next(line for line in text.splitlines() if "16,983" in line).split()
@@ -66,7 +74,7 @@ def test_without_a_front_it_says_what_came_nearest(
         "nearest": nearest,
     }  # fmt: skip
     outcome = Outcome(0, {}, {"points": points})
-    text = printed(searched, SearchResult(Path("out"), front, [outcome], 12.0), 160)
+    text = printed(searched, SearchResult(Path("out"), front, [outcome], 12.0, SearchTimes({}, 1, 1)), 160)
     assert "No network keeps all constraints." in text
     assert [part for part in said if part not in text] == []
 

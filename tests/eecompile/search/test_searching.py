@@ -16,7 +16,8 @@ pytest.importorskip("optuna", reason="a search needs the extra 'search'")
 from eecompile.exits.fronts.pareto import nondominated
 from eecompile.search import searching
 from eecompile.search.finalists import Finalist, finish
-from eecompile.search.searching import SearchOptions, SearchResult, read_front, search
+from eecompile.search.searching import SearchOptions, SearchResult, predictions, read_front, search
+from eecompile.search.study.predictor import rank_correlation
 from passes.errors import InputError
 from passes.model.graph import load
 from passes.state import state_of
@@ -166,6 +167,45 @@ def test_entries_of_the_cache_that_were_cut_short_are_made_again(folder: Path, t
         path.write_bytes(path.read_bytes()[:-9])
     front = found(tmp_path).front
     assert front["points"] == read_front(folder / "out")["points"]
+
+
+def test_the_times_add_up(folder: Path) -> None:
+    result = found(folder, SPACE.replace("epochs = 3", "epochs = 4"), out="timed")
+    times = json.loads((folder / "out" / "times.json").read_text())
+    timed = json.loads((folder / "timed" / "times.json").read_text())
+    assert result.times.to_json() == timed == result.to_json()["times"]
+    assert times["designs"] == timed["designs"] == 2 and times["workers"] == 1
+    assert sum(timed["seconds"].values()) == pytest.approx(result.seconds, rel=0.05, abs=0.3)
+    parts = {"start", "training", "networks", "costs", "answers", "fronts", "study", "other", "finalists"}
+    assert timed["seconds"].keys() == parts
+    took = timed["seconds"]["training"] / sum(timed["seconds"].values())
+    assert timed["overhead"] == pytest.approx(1 - took, abs=0.01)
+    again = found(folder, SPACE.replace("epochs = 3", "epochs = 4"), out="timed", resume=True)
+    assert again.times.designs == 0 and "training" not in again.times.seconds, "all is in the cache"
+
+
+def test_what_is_predicted_is_reported(folder: Path) -> None:
+    space = SPACE.replace("[2, 4]", "[2, 3, 4, 5]").replace("blocks = 1", "blocks = [1, 2]")
+    space = space.replace("epochs = 3", "epochs = 1") + "[sampler]\npredictor = true\n"
+    told: list[str] = []
+    first = found(folder, space, "some", trials=6)
+    report = first.front["predictor"]
+    assert report == {"designs": 1, "rank_correlation": {}}, "one was predicted before it was trained"
+    assert predictions(report).startswith("too few")
+    result = found(folder, space, "some", told, trials=8, resume=True)
+    report = result.front["predictor"]
+    assert report["designs"] == 3
+    assert all(-1 <= value <= 1 for value in report["rank_correlation"].values())
+    trials = json.loads((folder / "some" / "trials.json").read_text())["trials"]
+    assert [bool(trial["predicted"]) for trial in trials] == [False] * 5 + [True] * 3
+    both = [(t["predicted"]["accuracy_val"], t["static"]["accuracy_val"]) for t in trials[5:]]
+    expected = rank_correlation(*zip(*both, strict=True))
+    assert report["rank_correlation"].get("accuracy_val") == expected
+    if expected is not None:
+        assert f"accuracy {expected:.2f}" in predictions(report)
+    last = [line for line in told if "(8 of 8)" in line]
+    assert ("predictions rank 3 designs" in last[0]) == bool(report["rank_correlation"])
+    assert "predictor" not in read_front(folder / "out")
 
 
 def test_siblings_are_those_told_before(folder: Path) -> None:

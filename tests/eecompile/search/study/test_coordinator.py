@@ -16,7 +16,7 @@ from eecompile.search.study import record as record_module
 from eecompile.search.study.coordinator import Outcome
 from eecompile.search.study.record import Record
 from eecompile.search.study.worker import work
-from tests.eecompile.search.study.toy import Toy, search
+from tests.eecompile.search.study.toy import Toy, coordinator, search
 
 ROOT = Path(__file__).parents[4]
 
@@ -139,6 +139,37 @@ def test_rungs_train_on_what_adds_most(tmp_path: Path) -> None:
             assert 3 * outcome.points[0]["a"] == outcome.params["x"]
     again = search(tmp_path, Toy(tmp_path / "log"), 8, batch=8, rungs=3)
     assert facts(again) == facts(found)
+
+
+def test_what_is_predicted_decides_and_a_search_that_goes_on_predicts_the_same(
+    tmp_path: Path, whole: list[Any]
+) -> None:
+    def found(name: str, trials: int) -> tuple[list[Any], Any]:
+        run = coordinator(tmp_path / name, Toy(tmp_path / "log"), trials, predict=True)
+        outcomes = run.run()
+        assert run.predictor is not None
+        return [(o.candidate, o.params, o.predicted) for o in outcomes], run.predictor.report
+
+    at_once = found("once", 12)
+    found("later", 7)
+    assert found("later", 12) == at_once
+    predicted = [figures for _, _, figures in at_once[0]]
+    assert predicted[:3] == [{}] * 3 and all(figures["worth"] >= 0 for figures in predicted[-3:])
+    chosen = [params for _, params, _ in at_once[0]]
+    usual = [params for _, params, _ in whole]
+    assert chosen[:3] == usual[:3] and chosen != usual
+    judged = [n for n, o in enumerate(predicted) if o and chosen[n]["x"] != chosen[n]["y"]]
+    assert at_once[1]["designs"] >= len(judged) - 1 > 0, "all that were predicted but for those that failed"
+
+
+def test_the_time_of_workers_is_counted_in_the_run_that_they_worked_in(tmp_path: Path) -> None:
+    toy = Toy(tmp_path / "log", 0.05)
+    first = coordinator(tmp_path, toy, 4)
+    first.run()
+    assert first.designs == 4 and first.worked.keys() == {"other"} and first.worked["other"] >= 0.2
+    more = coordinator(tmp_path, toy, 6)
+    more.run()
+    assert more.designs == 2 and 0.1 <= more.worked["other"] < first.worked["other"]
 
 
 def test_the_end_of_a_space_is_the_end(tmp_path: Path) -> None:

@@ -35,6 +35,16 @@ def test_the_point_that_adds_most_stands_for_a_candidate() -> None:
     assert found.added(offered) == 0
 
 
+def test_what_points_are_worth_by_themselves() -> None:
+    found = front()
+    found.take(0, points((0.9, 4.0)))
+    share, alone = found.share, points((0.5, 5.0), (0.7, 8.0))
+    other = front()
+    other.take(1, alone)
+    assert found.own(alone) == pytest.approx(other.share) and found.own([]) == 0
+    assert found.share == share
+
+
 def test_without_a_reference_the_first_candidate_says_it() -> None:
     found = front(None)
     assert found.share == 0

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from eecompile.search.study.proposals import SAMPLERS, Params, Proposals
+from eecompile.search.study.proposals import OFFERED, SAMPLERS, Params, Proposals
 
 GENES = {"width": (8, 16, 24, 32), "family": ("resnet", "mobile"), "bits": (8, 4)}
 
@@ -88,6 +89,31 @@ def test_a_gene_that_does_not_count_makes_no_other_candidate() -> None:
         found.append(params)
     assert len(found) == 12 == len({tuple(sorted(params.items())) for params in found})
     assert all(("bits" in params) == (params["family"] == "resnet") for params in found)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_of_several_proposals_one_may_be_chosen(sampler: str) -> None:
+    offered: list[list[Params]] = []
+
+    def narrowest(several: Sequence[Params]) -> int:
+        offered.append(list(several))
+        return min(range(len(several)), key=lambda n: int(several[n]["width"]))
+
+    def made(choose: Callable[[Sequence[Params]], int] | None) -> list[Params]:
+        proposals = Proposals(GENES, ("maximize", "minimize"), sampler, 3, population=4, choose=choose)
+        found = asked(proposals, [2, 2, 2, 2, 2, 2, 2, 2])
+        assert proposals.propose() is None
+        return found
+
+    found = made(narrowest)
+    assert sorted(map(str, found)) == sorted(map(str, made(None))), "in the end all are tried, each once"
+    assert max(map(len, offered)) == OFFERED
+    for several in offered:
+        assert len({str(params) for params in several}) == len(several) > 1
+    first = [found.index(min(several, key=lambda params: int(params["width"]))) for several in offered[:6]]
+    assert first == sorted(first), "what is chosen is what is tried"
+    before, again = list(offered), (offered.clear(), made(narrowest))[1]
+    assert again == found and offered == before
 
 
 def test_an_unknown_sampler_is_no_sampler() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from eecompile.search.study.coordinator import Coordinator, Outcome, SearchCourse
 from eecompile.search.study.front import GrowingFront
+from eecompile.search.study.predictor import WorthPredictor
 from eecompile.search.study.proposals import Params, Proposals, Value
 from eecompile.search.study.record import Record
 from passes.errors import NoSolutionError
@@ -63,15 +64,33 @@ def search(
     url: str = "",
     rungs: int = 1,
     genes: Mapping[str, Sequence[Value]] = GENES,
+    predict: bool = False,
 ) -> list[Outcome]:
     """Run a toy search, or go on with it."""
+    return coordinator(folder, toy, trials, workers, batch, url, rungs, genes, predict).run()
+
+
+def coordinator(
+    folder: Path,
+    toy: Toy,
+    trials: int,
+    workers: int = 1,
+    batch: int = 3,
+    url: str = "",
+    rungs: int = 1,
+    genes: Mapping[str, Sequence[Value]] = GENES,
+    predict: bool = False,
+) -> Coordinator:
+    """Return what runs a toy search."""
     folder.mkdir(exist_ok=True)
     url = url or f"sqlite:///{folder / 'study.db'}"
     record = Record.start(url, "toy", DIRECTIONS, {"seed": 0})
     front = GrowingFront(("a", "b"), frozenset())
-    proposals = Proposals(genes, DIRECTIONS, "nsga2", 0, population=6)
+    predictor = WorthPredictor(genes) if predict else None
+    choose = None if predictor is None else predictor.choose
+    proposals = Proposals(genes, DIRECTIONS, "nsga2", 0, population=6, choose=choose)
     course = SearchCourse(trials, batch, workers, rungs)
-    return Coordinator(record, proposals, front, toy, course).run()
+    return Coordinator(record, proposals, front, toy, course, predictor=predictor)
 
 
 if __name__ == "__main__":

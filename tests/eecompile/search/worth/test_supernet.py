@@ -40,6 +40,16 @@ def test_a_supernet_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
+def test_a_key_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supernets = DesignEvaluation(question(tmp_path)).supernets
+    space = DesignEvaluation(question(tmp_path)).space
+    small, large = (space.design({**GENES, "backbone.width": width}) for width in (2, 4))
+    found = [supernets.key(design, Reach(0)) for design in (small, large)]
+    assert found[0] != found[1]
+    monkeypatch.setattr(type(supernets), "untrained", lambda *_: pytest.fail("it was built before"))
+    assert [supernets.key(design, Reach(0)) for design in (small, large)] == found
+
+
 def test_rungs_add_epochs(tmp_path: Path) -> None:
     told: list[str] = []
     evaluation = DesignEvaluation(question(tmp_path, RUNGS), told.append)
