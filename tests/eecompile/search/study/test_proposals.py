@@ -112,8 +112,9 @@ def test_of_several_proposals_one_may_be_chosen(sampler: str) -> None:
         assert len({str(params) for params in several}) == len(several) > 1
     first = [found.index(min(several, key=lambda params: int(params["width"]))) for several in offered[:6]]
     assert first == sorted(first), "what is chosen is what is tried"
-    before, again = list(offered), (offered.clear(), made(narrowest))[1]
-    assert again == found and offered == before
+    before = list(offered)
+    offered.clear()
+    assert made(narrowest) == found and offered == before
 
 
 def test_an_unknown_sampler_is_no_sampler() -> None:
