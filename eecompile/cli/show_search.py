@@ -32,20 +32,21 @@ def searched(out: Console, found: SearchResult | DryRun) -> None:
         f"hypervolume {front['hypervolume']:.4f} on val",
     )
     out.print()
+    several = len(front["operating_points"]) > 1  # their cycles take different times
     rows = [
         (
             f"{point['trial']}",
             f"{100 * point['accuracy_val']:.1f}",
             _interval(point),
-            f"{point['edp_j_cycles']:.3g}",
-            f"{point['latency_cycles']:,.0f}",
+            *_edp_and_time(point, several),
             f"{point['energy_pj'] / 1e6:.3g}",
             f"{len(point['exits'])}",
             point["final_head"],
         )
         for point in front["points"]
     ]
-    columns = ("trial", "val %", "test % [95 %]", "EDP J·cycles", "cycles", "µJ", "exits", "closed by")
+    units = ("EDP J·s", "ms", "at") if several else ("EDP J·cycles", "cycles")
+    columns = ("trial", "val %", "test % [95 %]", *units, "µJ", "exits", "closed by")
     table(out, "Front: expected figures over the images", columns, rows, columns[1:-1])
     if not rows:
         line(out, "No network keeps all constraints.")
@@ -109,6 +110,12 @@ def _broken(item: Mapping[str, Any]) -> tuple[str, str]:
 def _interval(point: Mapping[str, Any]) -> str:
     low, high = point["accuracy_ci95"]
     return f"{100 * point['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _edp_and_time(point: Mapping[str, Any], several: bool) -> tuple[str, ...]:
+    if several:
+        return f"{point['edp_js']:.3g}", f"{1e3 * point['latency_s']:.3g}", point["operating_point"]
+    return f"{point['edp_j_cycles']:.3g}", f"{point['latency_cycles']:,.0f}"
 
 
 def _size(count: int) -> str:

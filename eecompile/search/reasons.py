@@ -19,6 +19,9 @@ _LEVERS = {
     "max_latency_cycles": "smaller choices of the backbone, fewer bits, or more pruning",
     "max_energy_pj": "smaller choices of the backbone, fewer bits, or more pruning",
     "max_macs": "smaller choices of the backbone, or more pruning",
+    "max_worst_latency_s": "a faster operating point, a smaller backbone, fewer bits, or more pruning",
+    "max_edp_js": "another operating point, smaller choices of the backbone, fewer bits, or more pruning",
+    "max_latency_s": "a faster operating point, smaller choices of the backbone, fewer bits, or more pruning",
 }
 
 

@@ -21,6 +21,7 @@ from eecompile.search.study.coordinator import Coordinator, Outcome, SearchCours
 from eecompile.search.study.front import GrowingFront
 from eecompile.search.study.proposals import Params, Proposals
 from eecompile.search.study.record import Record
+from eecompile.search.worth.at_points import figures_at
 from eecompile.search.worth.evaluation import DesignEvaluation, Question
 from eecompile.search.worth.inner_front import KEYS
 from eecompile.search.worth.supernet import Reach
@@ -102,7 +103,7 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
     url = options.storage or f"sqlite:///{(options.out / STUDY).absolute()}"
     record = _record(options, evaluation, url, directions)
     front = GrowingFront(
-        tuple(KEYS[name] for name in objectives),
+        tuple(evaluation.keys[name] for name in objectives),
         frozenset({KEYS[ACCURACY]}),
         _reference(evaluation),
     )
@@ -214,8 +215,9 @@ def _reference(evaluation: DesignEvaluation) -> Any:
             "worst_latency_cycles": 2 * costs.worst["latency_cycles"],
             "memory_bytes": 2 * max((*costs.memory, *costs.final_memory)),
         }
-        worst |= {key: max(value, worst.get(key, 0.0)) for key, value in figures.items()}
-    return np.array([worst[KEYS[name]] for name in evaluation.objectives])
+        for there in (figures_at(figures, point) for point in evaluation.points):
+            worst |= {key: max(value, worst.get(key, 0.0)) for key, value in there.items()}
+    return np.array([worst[evaluation.keys[name]] for name in evaluation.objectives])
 
 
 class _Watch:
@@ -280,8 +282,8 @@ def _written(
     front: GrowingFront,
 ) -> dict[str, Any]:
     """Write ``front.json``, ``trials.json`` and the networks of the front; return the first."""
-    space, point = evaluation.space, evaluation.target.operating_point
-    names = tuple(KEYS[name] for name in space.objectives.front)
+    space, points = evaluation.space, evaluation.points
+    names = tuple(evaluation.keys[name] for name in space.objectives.front)
     last = GrowingFront(names, front.maximised)
     for finalist in (one for one in finalists if one.point["feasible"]):
         last.take(finalist.point["trial"], [finalist.point])
@@ -296,7 +298,8 @@ def _written(
         "preprocess_asked": options.question.preprocess,
         "images_hash": evaluation.images.hash,
         "objective": evaluation.objective.name,
-        "operating_point": None if point is None else point.name,
+        "compared_by": list(names),
+        "operating_points": [point.name for point in points if point is not None],
         "trials_done": len(outcomes),
         "hypervolume": front.share,
         "points": sorted(kept, key=lambda point: (-point["accuracy_val"], point["trial"])),

@@ -32,13 +32,24 @@ def point(trial: int, exits: int) -> dict[str, Any]:
 def test_a_front(width: int) -> None:
     front = {
         "trials_done": 8, "target": "diana", "data": "digits", "seed": 0, "hypervolume": 0.96,
-        "points": [point(17, 2), point(3, 0)],
+        "points": [point(17, 2), point(3, 0)], "operating_points": ["nominal"],
     }  # fmt: skip
     text = printed(searched, SearchResult(Path("out"), front, [], 12.0), width)
     assert "8 designs on diana, digits, seed 0" in text and "12 s. Files: out" in text
     if width >= 80:
         row = next(line for line in text.splitlines() if "16,983" in line).split()
         assert row == ["17", "91.2", "90.0", "[88.0,", "92.0]", "0.0354", "16,983", "1.63", "2", "own"]
+
+
+def test_of_several_operating_points_times_are_in_seconds() -> None:
+    there = {**point(17, 2), "operating_point": "slow", "edp_js": 1.5e-9, "latency_s": 2.5e-3}
+    front = {
+        "trials_done": 8, "target": "gap9", "data": "digits", "seed": 0, "hypervolume": 0.96,
+        "points": [there], "operating_points": ["fast", "slow"],
+    }  # fmt: skip
+    text = printed(searched, SearchResult(Path("out"), front, [], 12.0), 120)
+    row = next(line for line in text.splitlines() if "1.5e-09" in line).split()
+    assert row[5:8] == ["1.5e-09", "2.5", "slow"] and "J·s" in text and "J·cycles" not in text
 
 
 def test_what_a_search_would_do() -> None:
