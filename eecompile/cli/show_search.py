@@ -13,15 +13,28 @@ from eecompile.cli.terminal import bullets, line, table
 if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.search.dry_run import DryRun
     from eecompile.search.searching import SearchResult
+    from eecompile.search.several_targets import TargetsDryRun, TargetsResult
     from eecompile.verbs.search import CacheList, TrialReason
 
 _SHOWN = 20  # entries of the cache
 
 
-def searched(out: Console, found: SearchResult | DryRun) -> None:
-    """Print the front of a search, or what it would do."""
+def searched(out: Console, found: SearchResult | DryRun | TargetsResult | TargetsDryRun) -> None:
+    """Print the front of a search, or what it would do; of searches for several targets one by one."""
     from eecompile.search.dry_run import DryRun
+    from eecompile.search.several_targets import TargetsDryRun, TargetsResult
 
+    if isinstance(found, TargetsDryRun):
+        for target, run in found.runs.items():
+            line(out, f"Target {target}")
+            searched(out, run)
+        return
+    if isinstance(found, TargetsResult):
+        for result in found.results.values():
+            searched(out, result)
+            out.print()
+        _common(out, found)
+        return
     if isinstance(found, DryRun):
         _dry(out, found)
         return
@@ -110,6 +123,26 @@ def _broken(item: Mapping[str, Any]) -> tuple[str, str]:
 def _interval(point: Mapping[str, Any]) -> str:
     low, high = point["accuracy_ci95"]
     return f"{100 * point['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _common(out: Console, found: TargetsResult) -> None:
+    """Print which networks are on several fronts."""
+    if not found.common:
+        line(out, f"No network is on the fronts of two of {', '.join(found.results)}.")
+        return
+    rows = [
+        (
+            "; ".join(
+                f"{target}: " + ", ".join(str(place["trial"]) for place in places)
+                for target, places in network["points"].items()
+            ),
+            f"{len(network['exits'])}",
+            network["final_head"],
+            network["design"],
+        )
+        for network in found.common
+    ]
+    table(out, "Networks of several fronts", ("trials", "exits", "closed by", "design"), rows, ("exits",))
 
 
 def _edp_and_time(point: Mapping[str, Any], several: bool) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from eecompile.search.searching import TARGETS, read_front
 from passes.errors import InputError
 
 _LEVERS = {
@@ -32,6 +33,8 @@ def reason_of(folder: Path, trial: int) -> dict[str, Any]:
         InputError: No such search, or no such trial.
     """
     path = folder / "trials.json"
+    if (folder / TARGETS).exists():
+        read_front(folder)  # says which there are
     try:
         trials = json.loads(path.read_text())["trials"]
     except (FileNotFoundError, NotADirectoryError):

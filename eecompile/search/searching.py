@@ -32,6 +32,8 @@ SCHEMA_VERSION = 1
 STUDY = "study.db"
 SPACE = "space.toml"
 NETWORKS = "networks"
+TARGETS = "targets.json"
+"""What searches for several targets found, beside their folders."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,9 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
         InputError: A space, data or storage that is wrong; a study that is there and not asked for.
     """
     began = time.perf_counter()
+    check_folder(options)
     evaluation = DesignEvaluation(options.question, progress)
     space = evaluation.space
-    space.check_on(evaluation.target)
     _check_supported(evaluation)
     objectives = evaluation.objectives
     directions = ["maximize" if name == ACCURACY else "minimize" for name in objectives]
@@ -150,9 +152,29 @@ def _nearest_of(space: Space) -> Callable[[Params, Sequence[Outcome]], str]:
     return start
 
 
+def check_question(question: Question) -> None:
+    """Raise InputError for what a search would refuse before anything is trained."""
+    _check_supported(DesignEvaluation(question))
+
+
+def check_folder(options: SearchOptions) -> None:
+    """Raise InputError where a search is that this one shall not go on with."""
+    if (options.out / TARGETS).exists():
+        raise InputError(
+            f"{options.out} holds searches for several targets: {_listed_targets(options.out)}",
+            "name the same targets, or another folder with `out`",
+        )
+    if (options.out / SPACE).exists() and not options.resume:
+        raise InputError(
+            f"{options.out} holds a search already",
+            "go on with it with `resume`, or name another folder with `out`",
+        )
+
+
 def _check_supported(evaluation: DesignEvaluation) -> None:
     """Refuse what the cached answers of a supernet cannot say, or what the target does not know."""
     space = evaluation.space
+    space.check_on(evaluation.target)
     for rule in space.exits.confidence:
         if rule.reads_before or rule.unfitted:
             raise InputError(
@@ -187,11 +209,6 @@ def _record(
         "genetic": question.genetic,
     }
     name = f"{question.space.stem}-{question.target}"
-    begun = (out / SPACE).exists()
-    if begun and not options.resume:
-        raise InputError(
-            f"{out} holds a search already", "go on with it with `resume`, or name another folder with `out`"
-        )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -320,6 +337,11 @@ def read_front(folder: Path) -> dict[str, Any]:
         InputError: There is none, or it cannot be read.
     """
     path = folder / "front.json"
+    if (folder / TARGETS).exists():
+        raise InputError(
+            f"{folder} holds searches for several targets: {_listed_targets(folder)}",
+            "give the folder of one",
+        )
     try:
         found: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
@@ -327,3 +349,7 @@ def read_front(folder: Path) -> dict[str, Any]:
     except ValueError:
         raise InputError(f"{path} is no JSON", "run `search` with `resume` again") from None
     return found
+
+
+def _listed_targets(folder: Path) -> str:
+    return ", ".join(sorted(path.parent.name for path in folder.glob(f"*/{SPACE}")))
