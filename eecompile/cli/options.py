@@ -29,6 +29,15 @@ RUN = Annotated[
 TARGET = Annotated[
     str, typer.Option("--target", "-t", metavar="NAME", help="Accelerator; see `eecompile targets`.")
 ]
+TARGETS_OF_SEARCH = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        "-t",
+        metavar="NAME[,NAME]",
+        help="Accelerator; of several, each is searched for by itself. See `eecompile targets`.",
+    ),
+]
 SCHEMES_OF = Annotated[
     str | None,
     typer.Option("--target", "-t", metavar="NAME", help="Its schemes calibrate `quantize`. [default: diana]"),

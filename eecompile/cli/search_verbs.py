@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from eecompile.cli.guard import timed_progress
-from eecompile.cli.options import DATA, JSON, PREPROCESS, SEED, TARGET, TRIAL
+from eecompile.cli.options import DATA, JSON, PREPROCESS, SEED, TARGETS_OF_SEARCH, TRIAL
 
 CACHE = Annotated[
     Path | None,
@@ -23,7 +23,7 @@ CACHE = Annotated[
 def search(
     space: Annotated[Path, typer.Argument(metavar="SPACE", help="The space, TOML; see docs/search.md.")],
     data: DATA = None,
-    target: TARGET = "diana",
+    target: TARGETS_OF_SEARCH = "diana",
     out: Annotated[
         Path | None,
         typer.Option(

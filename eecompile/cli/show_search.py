@@ -14,19 +14,32 @@ if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.search.dry_run import DryRun
     from eecompile.search.joining import Joined
     from eecompile.search.searching import SearchResult
+    from eecompile.search.several_targets import TargetsDryRun, TargetsResult
     from eecompile.verbs.search import CacheList, TrialReason
 
 _SHOWN = 20  # entries of the cache
 
 
-def searched(out: Console, found: SearchResult | DryRun | Joined) -> None:
-    """Print the front of a search, what it would do, or what was done for one."""
+def searched(out: Console, found: SearchResult | DryRun | Joined | TargetsResult | TargetsDryRun) -> None:
+    """Print the front of a search, what it would do, or what was done for one; of several one by one."""
     from eecompile.search.dry_run import DryRun
     from eecompile.search.joining import Joined
     from eecompile.search.searching import predictions
+    from eecompile.search.several_targets import TargetsDryRun, TargetsResult
 
     if isinstance(found, Joined):
         line(out, f"The search '{found.study}' is over; {found.designs} of its designs were worked on here.")
+        return
+    if isinstance(found, TargetsDryRun):
+        for target, run in found.runs.items():
+            line(out, f"Target {target}")
+            searched(out, run)
+        return
+    if isinstance(found, TargetsResult):
+        for result in found.results.values():
+            searched(out, result)
+            out.print()
+        _common(out, found)
         return
     if isinstance(found, DryRun):
         _dry(out, found)
@@ -38,20 +51,21 @@ def searched(out: Console, found: SearchResult | DryRun | Joined) -> None:
         f"hypervolume {front['hypervolume']:.4f} on val",
     )
     out.print()
+    several = len(front["operating_points"]) > 1  # their cycles take different times
     rows = [
         (
             f"{point['trial']}",
             f"{100 * point['accuracy_val']:.1f}",
             _interval(point),
-            f"{point['edp_j_cycles']:.3g}",
-            f"{point['latency_cycles']:,.0f}",
+            *_edp_and_time(point, several),
             f"{point['energy_pj'] / 1e6:.3g}",
             f"{len(point['exits'])}",
             point["final_head"],
         )
         for point in front["points"]
     ]
-    columns = ("trial", "val %", "test % [95 %]", "EDP J·cycles", "cycles", "µJ", "exits", "closed by")
+    units = ("EDP J·s", "ms", "at") if several else ("EDP J·cycles", "cycles")
+    columns = ("trial", "val %", "test % [95 %]", *units, "µJ", "exits", "closed by")
     table(out, "Front: expected figures over the images", columns, rows, columns[1:-1])
     if not rows:
         line(out, "No network keeps all constraints.")
@@ -139,6 +153,32 @@ def _broken(item: Mapping[str, Any]) -> tuple[str, str]:
 def _interval(point: Mapping[str, Any]) -> str:
     low, high = point["accuracy_ci95"]
     return f"{100 * point['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _common(out: Console, found: TargetsResult) -> None:
+    """Print which networks are on several fronts."""
+    if not found.common:
+        line(out, f"No network is on the fronts of two of {', '.join(found.results)}.")
+        return
+    rows = [
+        (
+            "; ".join(
+                f"{target}: " + ", ".join(str(place["trial"]) for place in places)
+                for target, places in network["points"].items()
+            ),
+            f"{len(network['exits'])}",
+            network["final_head"],
+            network["design"],
+        )
+        for network in found.common
+    ]
+    table(out, "Networks of several fronts", ("trials", "exits", "closed by", "design"), rows, ("exits",))
+
+
+def _edp_and_time(point: Mapping[str, Any], several: bool) -> tuple[str, ...]:
+    if several:
+        return f"{point['edp_js']:.3g}", f"{1e3 * point['latency_s']:.3g}", point["operating_point"]
+    return f"{point['edp_j_cycles']:.3g}", f"{point['latency_cycles']:,.0f}"
 
 
 def _size(count: int) -> str:

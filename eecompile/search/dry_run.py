@@ -9,6 +9,7 @@ from typing import Any
 
 from eecompile.search.space.design import Design
 from eecompile.search.space.size import size_of
+from eecompile.search.worth.at_points import figures_at
 from eecompile.search.worth.evaluation import DesignEvaluation, Question
 from eecompile.search.worth.part_costs import cost_figures
 from passes.errors import EecompileError
@@ -92,7 +93,7 @@ def _corner(evaluation: DesignEvaluation, name: str, design: Design) -> Corner:
         costs = evaluation.costs(design)
     except EecompileError as error:
         return Corner(name, design.text, {}, 0, str(error), None)
-    figures = cost_figures(costs.static)
+    figures = figures_at(cost_figures(costs.static), evaluation.points[0])
     return Corner(name, design.text, figures, len(costs.mounts), "", _epoch_seconds(evaluation, design))
 
 

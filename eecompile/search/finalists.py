@@ -100,12 +100,16 @@ def finish(
         set_rules(graph, [*rules, state_of(graph).exits[-1].confidence])
         set_thresholds(graph, [float(value) for value in thresholds])
     ratios = [*(item["ratio"] for item in chosen["exits"]), chosen["final_ratio"]]
-    report = cost_of(costed, evaluation.target, evaluation.objective, ratios=ratios)
+    at = point["operating_point"]
+    target = evaluation.target if at is None else evaluation.target.at_point(at)
+    report = cost_of(costed, target, evaluation.objective, ratios=ratios)
     on_test = answers(_answering(final, delivered), images.dataset.test, images.preprocess)
     where, correct = replace(on_test, rules=tuple(rules)).leaving(thresholds)  # measured once
     shares = [float(ratio) for ratio in ratios_of(where, len(ratios))]
     figures = cost_figures(Cost.mean([path.cost for path in report.exits], ratios))
     figures["worst_latency_cycles"] = float(report.total.latency_cycles)
+    if report.total.latency_s is not None:
+        figures["worst_latency_s"] = report.total.latency_s
     summed = {key: chosen[key] for key in figures if key in chosen}
     found = {
         "trial": trial,
@@ -117,6 +121,7 @@ def finish(
         "exits": chosen["exits"],
         "final_head": point["final_head"],
         "final_ratio": chosen["final_ratio"],
+        "operating_point": at,
         "on_test": {
             "ratios": shares,
             **cost_figures(Cost.mean([path.cost for path in report.exits], shares)),
@@ -280,12 +285,13 @@ def _chosen(
             space.objectives.front,
             constraints,
             joint=_joint(evaluation),
+            points=[at for at in evaluation.points if at is None or at.name == point["operating_point"]],
             genetic=evaluation.genetic,
         ).points
 
     feasible = points(kept)
     found = feasible or points(ConstraintsTable())
-    costly = next(KEYS[name] for name in space.objectives.front if name != "accuracy")
+    costly = next(evaluation.keys[name] for name in space.objectives.front if name != "accuracy")
     enough = [item for item in found if item["accuracy_val"] >= point["accuracy_val"] - 1e-12]
     if enough:
         chosen = min(enough, key=lambda item: (item[costly], -item["accuracy_val"]))

@@ -22,9 +22,9 @@ from passes.model.graph import load
 from targets.objective import objective_named
 
 _NEEDED = (
-    "target", "data", "seed", "preprocess", "preprocess_asked", "images_hash", "objective", "operating_point",
+    "target", "data", "seed", "preprocess", "preprocess_asked", "images_hash", "objective",
 )  # fmt: skip
-_OF_POINTS = ("networks", "integers", "on_test", "design")
+_OF_POINTS = ("networks", "integers", "on_test", "design", "operating_point")
 _AGAIN = "run `search` with `resume` and this version once more: what was trained is kept in its cache"
 # What may be said beside the search: where things are, and what only has to be the same.
 _FREE = frozenset({"data", "out"})
@@ -76,7 +76,7 @@ def run_point(asked: PointAsked, progress: Callable[[str], None]) -> RunResult:
         out=Path(out),
         objective=objective_named(front["objective"]),
         seed=front["seed"],
-        point=front["operating_point"],
+        point=point["operating_point"],
         quantize=integers["quantize"],
         qat_epochs=integers.get("qat_epochs"),
         placement=None if placement == "auto" else placement,

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from eecompile.search.searching import TARGETS, read_front
 from passes.errors import InputError
 
 _LEVERS = {
@@ -19,6 +20,9 @@ _LEVERS = {
     "max_latency_cycles": "smaller choices of the backbone, fewer bits, or more pruning",
     "max_energy_pj": "smaller choices of the backbone, fewer bits, or more pruning",
     "max_macs": "smaller choices of the backbone, or more pruning",
+    "max_worst_latency_s": "a faster operating point, a smaller backbone, fewer bits, or more pruning",
+    "max_edp_js": "another operating point, smaller choices of the backbone, fewer bits, or more pruning",
+    "max_latency_s": "a faster operating point, smaller choices of the backbone, fewer bits, or more pruning",
 }
 
 
@@ -29,6 +33,8 @@ def reason_of(folder: Path, trial: int) -> dict[str, Any]:
         InputError: No such search, or no such trial.
     """
     path = folder / "trials.json"
+    if (folder / TARGETS).exists():
+        read_front(folder)  # says which there are
     try:
         trials = json.loads(path.read_text())["trials"]
     except (FileNotFoundError, NotADirectoryError):

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from eecompile.exits.fronts.front_problem import ACCURACY
 from eecompile.search.space.design import Design
+from eecompile.search.worth.at_points import figures_at
 from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.inner_front import KEYS
 from passes.errors import EecompileError
@@ -38,7 +39,7 @@ def reference_of(evaluation: DesignEvaluation) -> NDArray[np.float64]:
     if len(worst) == 1:
         raise refusals[0]
     margin = 2.0 if refusals else 1.0  # of designs that were not drawn
-    return margin * np.array([worst[KEYS[name]] for name in evaluation.objectives])
+    return margin * np.array([worst[evaluation.keys[name]] for name in evaluation.objectives])
 
 
 def _add(worst: dict[str, float], evaluation: DesignEvaluation, design: Design) -> None:
@@ -48,8 +49,8 @@ def _add(worst: dict[str, float], evaluation: DesignEvaluation, design: Design) 
         "worst_latency_cycles": 2 * costs.worst["latency_cycles"],
         "memory_bytes": 2 * max((*costs.memory, *costs.final_memory)),
     }
-    for key, value in figures.items():
-        worst[key] = max(value, worst.get(key, 0.0))
+    for there in (figures_at(figures, point) for point in evaluation.points):
+        worst |= {key: max(value, worst.get(key, 0.0)) for key, value in there.items()}
 
 
 def _drawn(evaluation: DesignEvaluation) -> list[Design]:

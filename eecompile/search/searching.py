@@ -36,6 +36,8 @@ SCHEMA_VERSION = 1
 STUDY = "study.db"
 SPACE = "space.toml"
 NETWORKS = "networks"
+TARGETS = "targets.json"
+"""What searches for several targets found, beside their folders."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
         InputError: A space, data or storage that is wrong; a study that is there and not asked for.
     """
     began = time.perf_counter()
+    check_folder(options)
     evaluation = DesignEvaluation(options.question, progress)
     with evaluation.watch.on(START):
         coordinator, front = _coordinator(options, evaluation, progress)
@@ -127,16 +130,14 @@ def _coordinator(
 ) -> tuple[Coordinator, GrowingFront]:
     """Return what runs the study of a search, and the front that grows in it."""
     space = evaluation.space
-    space.check_on(evaluation.target)
     _check_supported(evaluation)
     objectives = evaluation.objectives
     directions = ["maximize" if name == ACCURACY else "minimize" for name in objectives]
     url = options.storage or f"sqlite:///{(options.out / STUDY).absolute()}"
-    _check_begun(options)
     reference = reference_of(evaluation)
     record = _record(options, evaluation, url, directions)
     front = GrowingFront(
-        tuple(KEYS[name] for name in objectives),
+        tuple(evaluation.keys[name] for name in objectives),
         frozenset({KEYS[ACCURACY]}),
         reference,
     )
@@ -186,9 +187,29 @@ def _nearest_of(space: Space) -> Callable[[Params, Sequence[Outcome]], str]:
     return start
 
 
+def check_question(question: Question) -> None:
+    """Raise InputError for what a search would refuse before anything is trained."""
+    _check_supported(DesignEvaluation(question))
+
+
+def check_folder(options: SearchOptions) -> None:
+    """Raise InputError where a search is that this one shall not go on with."""
+    if (options.out / TARGETS).exists():
+        raise InputError(
+            f"{options.out} holds searches for several targets: {_listed_targets(options.out)}",
+            "name the same targets, or another folder with `out`",
+        )
+    if (options.out / SPACE).exists() and not options.resume:
+        raise InputError(
+            f"{options.out} holds a search already",
+            "go on with it with `resume`, or name another folder with `out`",
+        )
+
+
 def _check_supported(evaluation: DesignEvaluation) -> None:
     """Refuse what the cached answers of a supernet cannot say, or what the target does not know."""
     space = evaluation.space
+    space.check_on(evaluation.target)
     for rule in space.exits.confidence:
         if rule.reads_before or rule.unfitted:
             raise InputError(
@@ -238,15 +259,6 @@ def identity_of(evaluation: DesignEvaluation) -> dict[str, object]:
         "one_threshold": question.one_threshold,
         "genetic": question.genetic,
     }
-
-
-def _check_begun(options: SearchOptions) -> None:
-    """Refuse to begin where another search was begun."""
-    if (options.out / SPACE).exists() and not options.resume:
-        raise InputError(
-            f"{options.out} holds a search already",
-            "go on with it with `resume`, or name another folder with `out`",
-        )
 
 
 class _Watch:
@@ -334,8 +346,8 @@ def _written(
     predictor: WorthPredictor | None,
 ) -> dict[str, Any]:
     """Write ``front.json``, ``trials.json`` and the networks of the front; return the first."""
-    space, point = evaluation.space, evaluation.target.operating_point
-    names = tuple(KEYS[name] for name in space.objectives.front)
+    space, points = evaluation.space, evaluation.points
+    names = tuple(evaluation.keys[name] for name in space.objectives.front)
     last = GrowingFront(names, front.maximised)
     for finalist in (one for one in finalists if one.point["feasible"]):
         last.take(finalist.point["trial"], [finalist.point])
@@ -350,7 +362,8 @@ def _written(
         "preprocess_asked": options.question.preprocess,
         "images_hash": evaluation.images.hash,
         "objective": evaluation.objective.name,
-        "operating_point": None if point is None else point.name,
+        "compared_by": list(names),
+        "operating_points": [point.name for point in points if point is not None],
         "trials_done": len(outcomes),
         "hypervolume": front.share,
         "nearest": None if kept else _least_broken(outcomes),
@@ -386,6 +399,11 @@ def read_front(folder: Path) -> dict[str, Any]:
         InputError: There is none, or it cannot be read.
     """
     path = folder / "front.json"
+    if (folder / TARGETS).exists():
+        raise InputError(
+            f"{folder} holds searches for several targets: {_listed_targets(folder)}",
+            "give the folder of one",
+        )
     try:
         found: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
@@ -393,3 +411,7 @@ def read_front(folder: Path) -> dict[str, Any]:
     except ValueError:
         raise InputError(f"{path} is no JSON", "run `search` with `resume` again") from None
     return found
+
+
+def _listed_targets(folder: Path) -> str:
+    return ", ".join(sorted(path.parent.name for path in folder.glob(f"*/{SPACE}")))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from eecompile.search.dry_run import DryRun
     from eecompile.search.joining import Joined
     from eecompile.search.searching import SearchResult
+    from eecompile.search.several_targets import TargetsDryRun, TargetsResult
 
 Progress = Callable[[str], None]
 TRIALS, GA_EVALUATIONS = 20, 1000
@@ -51,13 +52,14 @@ def search(
     batch: int | None = None,
     join: bool = False,
     progress: Progress = _silent,
-) -> SearchResult | DryRun | Joined:
+) -> SearchResult | DryRun | Joined | TargetsResult | TargetsDryRun:
     """Design early-exit networks for a target: backbone, precision, exits, heads and thresholds together.
 
     Args:
         space: File of the space that is searched, see docs/search.md.
         data: Images, as `run` takes them.
-        target: Name of the accelerator.
+        target: Name of the accelerator; of several, separated by commas, each is searched for by itself, in a
+            folder of ``out`` called as it is, and what was trained is used for all.
         out: Folder of the search; ``searches/<space>-<target>`` if absent.
         trials: Designs in all, with those of earlier runs; 20 if absent.
         seed: Seed of everything drawn at random; 0 if absent.
@@ -88,6 +90,7 @@ def search(
     from eecompile.search.dry_run import tell_space
     from eecompile.search.searching import SearchOptions
     from eecompile.search.searching import search as run_search
+    from eecompile.search.several_targets import search_targets, split_targets, tell_targets
     from eecompile.search.worth.evaluation import Question
 
     counts = {"trials": trials, "workers": workers, "ga_evaluations": ga_evaluations, "batch": batch}
@@ -121,17 +124,23 @@ def search(
         one_threshold=one_threshold,
         genetic=(GA_EVALUATIONS if ga_evaluations is None else ga_evaluations) if ga_only else 0,
     )
+    targets = split_targets(target)
+    count = TRIALS if trials is None else trials
+    if dry_run and len(targets) > 1:
+        return tell_targets(question, targets, count, progress)
     if dry_run:
-        return tell_space(question, TRIALS if trials is None else trials, progress)
+        return tell_space(question, count, progress)
     options = SearchOptions(
         question,
-        TRIALS if trials is None else trials,
-        Path("searches") / f"{path.stem}-{target}" if out is None else Path(out),
+        count,
+        Path("searches") / "-".join((path.stem, *targets)) if out is None else Path(out),
         1 if workers is None else workers,
         storage or "",
         resume,
         batch or 0,
     )
+    if len(targets) > 1:
+        return search_targets(options, targets, progress)
     return run_search(options, progress)
 
 

@@ -14,6 +14,7 @@ from eecompile.search.space.searched_backbones import TABLE, OwnBackbone, read_b
 from eecompile.search.space.space import Space
 from eecompile.search.space.tables import (
     ACCURACY,
+    IN_SECONDS,
     ConstraintsTable,
     ExitsTable,
     MappingTable,
@@ -95,6 +96,9 @@ def _check_together(space: Space) -> None:
             "objectives.front: without accuracy the smallest network is the best",
             "add 'accuracy', or say how accurate networks must be: constraints.min_accuracy or max_drop",
         )
+    for pair in IN_SECONDS.items():
+        if None not in (getattr(space.constraints, name) for name in pair):
+            raise InputError(f"constraints.{pair[0]}: {pair[1]} bounds the same", "say one of the two")
     if space.exits.at_most == 0 and space.constraints.max_final_ratio not in (None, 1.0):
         raise InputError(
             "constraints.max_final_ratio: without exits (exits.at_most = 0) all images reach the final one",

@@ -17,6 +17,7 @@ from eecompile.search.space.bits import BackboneBits, BitsByPart, bits_size, bit
 from eecompile.search.space.design import Design, SpaceGene, Value
 from eecompile.search.space.searched_backbones import FAMILY, TABLE, OwnBackbone, SearchedFamily
 from eecompile.search.space.tables import (
+    IN_SECONDS,
     NO_PRUNING,
     ConstraintsTable,
     ExitsTable,
@@ -266,13 +267,7 @@ class Space:
                 target.at_point(point)
             except InputError as error:
                 raise InputError(f"mapping.points[{number}]: {error.message}", error.hint) from None
-            first = target.arch.operating_points[0].name
-            if point != first:
-                raise InputError(
-                    f"mapping.points[{number}]: a search costs networks at '{first}' alone, the first of "
-                    f"{target.title}, not at '{point}'",
-                    "leave it away; `eecompile run` takes another `point` for a network that was found",
-                )
+        self._check_clocks(target)
         schemes = [scheme for core in target.schemes for scheme in target.schemes_of(core)]
         known = sorted({scheme.weights.bits for scheme in schemes})
         for key, found in (("backbone", self.precision.backbone), ("heads", self.precision.heads)):
@@ -286,6 +281,20 @@ class Space:
             raise InputError(
                 f"precision.placement: {target.title} has no analog array", "leave `placement` away"
             )
+
+    def _check_clocks(self, target: Target) -> None:
+        """Raise InputError for bounds in seconds without a clock, or in cycles of several clocks."""
+        for in_seconds, in_cycles in IN_SECONDS.items():
+            if getattr(self.constraints, in_cycles) is not None and len(self.mapping.points) > 1:
+                raise InputError(
+                    f"constraints.{in_cycles}: a cycle takes another time at each operating point",
+                    f"say it in seconds: {in_seconds}",
+                )
+            if getattr(self.constraints, in_seconds) is not None and target.operating_point is None:
+                raise InputError(
+                    f"constraints.{in_seconds}: no clock is known of {target.title}",
+                    f"say it in cycles: {in_cycles}",
+                )
 
 
 def _widths(bits: BackboneBits) -> tuple[int, ...]:

@@ -25,6 +25,12 @@ GLOBAL, INDIVIDUAL = "global", "individual"
 ACCURACY = "accuracy"
 COSTS = ("edp", "latency", "energy", "macs", "memory", "worst_latency")
 FRONTS = (ACCURACY, *COSTS)
+IN_SECONDS = {
+    "max_edp_js": "max_edp_j_cycles",
+    "max_latency_s": "max_latency_cycles",
+    "max_worst_latency_s": "max_worst_latency_cycles",
+}
+"""Constraints in seconds, and those in cycles that they are at a clock."""
 
 Share = Annotated[float | None, Field(ge=0, le=1)]
 Positive = Annotated[float | None, Field(gt=0)]
@@ -231,6 +237,9 @@ class ConstraintsTable(Table):
         max_macs: Expected.
         max_memory_bytes: The most that is held at once.
         max_worst_latency_cycles: What an input takes that leaves last.
+        max_edp_js: Expected energy times latency, in J·s.
+        max_latency_s: Expected.
+        max_worst_latency_s: What an input takes that leaves last.
         max_final_ratio: Share of images that reach the final exit (arXiv 2512.04705 asks for 0.5).
         max_cost_ratio: Expected cost as a share of the backbone without exits (likewise 0.5).
     """
@@ -243,6 +252,9 @@ class ConstraintsTable(Table):
     max_macs: Positive = None
     max_memory_bytes: Positive = None
     max_worst_latency_cycles: Positive = None
+    max_edp_js: Positive = None
+    max_latency_s: Positive = None
+    max_worst_latency_s: Positive = None
     max_final_ratio: Share = None
     max_cost_ratio: Share = None
 

@@ -22,9 +22,10 @@ from eecompile.search.space.searched_backbones import OwnBackbone
 from eecompile.search.space.space import Space
 from eecompile.search.space.tables import INDIVIDUAL
 from eecompile.search.study.proposals import Params
+from eecompile.search.worth.at_points import figures_at
 from eecompile.search.worth.genetic_front import GeneticSearch
 from eecompile.search.worth.images import SearchImages, for_families, for_network
-from eecompile.search.worth.inner_front import InnerFront, inner_front
+from eecompile.search.worth.inner_front import InnerFront, inner_front, keys_of
 from eecompile.search.worth.integers import Float32, Numbers, logits_of, packed, unpacked
 from eecompile.search.worth.part_costs import PartCosts, cost_figures, part_costs
 from eecompile.search.worth.stopwatch import ANSWERS, COSTS, FRONTS, NETWORKS, Stopwatch
@@ -33,6 +34,7 @@ from passes.exits.chain import keep_exits
 from passes.state import state_of
 from targets.contract.registry import load_target
 from targets.contract.target import Target
+from targets.description.architecture import OperatingPoint
 from targets.evaluation.paths import Cost
 from targets.evaluation.report import CostReport
 from targets.evaluation.scheduling import Wishes
@@ -152,6 +154,19 @@ class DesignEvaluation:
         """Where networks run."""
         return load_target(self.question.target)
 
+    @property
+    def points(self) -> tuple[OperatingPoint | None, ...]:
+        """Operating points that networks may run at; ``None``: no clock is known."""
+        names = self.space.mapping.points
+        if not names:
+            return (self.target.operating_point,)
+        return tuple(self.target.arch.operating_point(name) for name in names)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """What each objective is compared by, as it is called in files."""
+        return keys_of(self.points)
+
     @cached_property
     def cache(self) -> CacheStore:
         """What was found out before."""
@@ -215,7 +230,7 @@ class DesignEvaluation:
             "networks": found.networks,
             "static": {
                 "accuracy_val": float(right(final, self.images.dataset.val.y).mean()),
-                **cost_figures(costs.static),
+                **figures_at(cost_figures(costs.static), self.points[0]),
             },
         }
 
@@ -233,6 +248,7 @@ class DesignEvaluation:
             joint=self.joint,
             genetic=self.genetic,
             finals=self.finals,
+            points=self.points,
         )
 
     def costs(self, design: Design) -> PartCosts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,10 +28,12 @@ from eecompile.exits.statistics import DropBound
 from eecompile.exits.thresholds import Limit
 from eecompile.search.backbones.final_head import FinalHead, final_name, split_finals
 from eecompile.search.space.tables import ConstraintsTable
+from eecompile.search.worth.at_points import at_first_point, figures_at, reason_at
 from eecompile.search.worth.genetic_front import GeneticSearch, genetic_front
 from eecompile.search.worth.part_costs import EDP, ENERGY, LATENCY, MACS, PartCosts
 from passes.confidence import ConfidenceRule
 from passes.state import Exit, state_of
+from targets.description.architecture import OperatingPoint
 
 Float32 = NDArray[np.float32]
 MOST_POINTS = 64
@@ -46,6 +48,7 @@ KEYS = {
     MEMORY: "memory_bytes",
 }
 """What an objective is called in files."""
+_IN_SECONDS = {EDP: "edp_js", LATENCY: "latency_s", WORST_LATENCY: "worst_latency_s"}
 # Largest expected figures that can be asked for, by the key of the constraint.
 _MEANS = {
     "max_edp_j_cycles": EDP,
@@ -53,6 +56,11 @@ _MEANS = {
     "max_energy_pj": ENERGY,
     "max_macs": MACS,
 }
+
+
+def keys_of(points: Sequence[OperatingPoint | None]) -> dict[str, str]:
+    """Return what each objective is compared by: at several operating points in seconds, not cycles."""
+    return KEYS | (_IN_SECONDS if len(points) > 1 else {})
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,7 @@ def inner_front(
     joint: bool = True,
     genetic: GeneticSearch | None = None,
     finals: Sequence[FinalHead] = (None,),
+    points: Sequence[OperatingPoint | None] = (None,),
 ) -> InnerFront:
     """Return the front of a supernet on the images it answered.
 
@@ -112,7 +121,38 @@ def inner_front(
         genetic: It is not solved but searched by a genetic algorithm, with so many evaluations in all.
         finals: Final heads among the exits of the supernet. Drops and ratios of costs are against the network
             without early exits and with the first of them.
+        points: Operating points that networks may run at; of several, times are compared in seconds.
+            ``None``: no clock is known.
     """
+    solved: dict[ConstraintsTable, InnerFront] = {}
+    told = []
+    for point in points:
+        asked = at_first_point(constraints, point)
+        if asked not in solved:
+            solved[asked] = _solved(
+                graph, logits, labels, costs, rules, objectives, asked, most_exits, joint, genetic, finals
+            )
+        told.append(_told_at(solved[asked], constraints, point))
+    found = _merged(told, objectives, keys_of(points))
+    return replace(
+        found, points=_thinned(found.points), networks=sum(front.networks for front in solved.values())
+    )
+
+
+def _solved(
+    graph: gs.Graph,
+    logits: Sequence[Float32],
+    labels: NDArray[np.int64],
+    costs: PartCosts,
+    rules: Sequence[ConfidenceRule],
+    objectives: tuple[str, ...],
+    constraints: ConstraintsTable,
+    most_exits: int | None,
+    joint: bool,
+    genetic: GeneticSearch | None,
+    finals: Sequence[FinalHead],
+) -> InnerFront:
+    """Return the front at the first operating point of a target."""
     together = [[rule] for rule in rules] if joint else [list(rules)]  # one threshold compares one thing
     if genetic is not None:
         genetic = replace(genetic, evaluations=max(1, genetic.evaluations // len(together)))
@@ -122,14 +162,26 @@ def inner_front(
         )
         for some in together
     ]
-    points = [point for front in found for point in front.points]
-    networks = sum(front.networks for front in found)
+    return _merged(found, objectives, KEYS)
+
+
+def _merged(fronts: Sequence[InnerFront], objectives: tuple[str, ...], keys: Mapping[str, str]) -> InnerFront:
+    """Return what several fronts hold together; without any points, the one that is nearest to some."""
+    points = [point for front in fronts for point in front.points]
+    networks = sum(front.networks for front in fronts)
     if not points:
-        nearest = min(found, key=lambda front: front.violation)
+        nearest = min(fronts, key=lambda front: front.violation)
         return replace(nearest, networks=networks)
-    rows = [[-p[KEYS[n]] if n == ACCURACY else p[KEYS[n]] for n in objectives] for p in points]
+    rows = [[-p[keys[n]] if n == ACCURACY else p[keys[n]] for n in objectives] for p in points]
     kept = nondominated(np.array(rows, np.float64))
-    return InnerFront(_thinned([points[k] for k in kept.tolist()]), [], 0.0, networks)
+    return InnerFront([points[k] for k in kept.tolist()], [], 0.0, networks)
+
+
+def _told_at(front: InnerFront, constraints: ConstraintsTable, point: OperatingPoint | None) -> InnerFront:
+    """Return a front at an operating point."""
+    name = None if point is None else point.name
+    found = [{**figures_at(item, point), "operating_point": name} for item in front.points]
+    return replace(front, points=found, why=[reason_at(item, constraints, point) for item in front.why])
 
 
 def _front_of(

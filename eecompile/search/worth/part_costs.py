@@ -90,13 +90,15 @@ class PartCosts:
 
 
 def cost_figures(cost: Cost) -> dict[str, float]:
-    """Return a cost as it stands in files."""
-    return {
+    """Return a cost as it stands in files; in seconds too, where there is a clock."""
+    found = {
         "edp_j_cycles": cost.edp_j_cycles,
         "energy_pj": cost.energy_pj,
         "latency_cycles": cost.latency_cycles,
         "macs": cost.macs,
     }
+    in_seconds = {"edp_js": cost.edp_js, "latency_s": cost.latency_s}
+    return found | {key: value for key, value in in_seconds.items() if value is not None}
 
 
 def part_costs(

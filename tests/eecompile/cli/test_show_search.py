@@ -11,6 +11,7 @@ from eecompile.cache.store import CacheEntry
 from eecompile.cli.show_search import cached, reason, searched
 from eecompile.search.dry_run import Corner, DryRun
 from eecompile.search.searching import SearchResult
+from eecompile.search.several_targets import TargetsDryRun, TargetsResult
 from eecompile.search.study.coordinator import Outcome
 from eecompile.search.times import SearchTimes
 from eecompile.verbs.search import CacheList, TrialReason
@@ -34,7 +35,7 @@ def point(trial: int, exits: int) -> dict[str, Any]:
 def test_a_front(width: int) -> None:
     front = {
         "trials_done": 8, "target": "diana", "data": "digits", "seed": 0, "hypervolume": 0.96,
-        "points": [point(17, 2), point(3, 0)],
+        "points": [point(17, 2), point(3, 0)], "operating_points": ["nominal"],
     }  # fmt: skip
     times = SearchTimes({"training": 9.0, "costs": 1.0}, 1, 8)
     text = printed(searched, SearchResult(Path("out"), front, [], 12.0, times), width)
@@ -71,12 +72,43 @@ def test_without_a_front_it_says_what_came_nearest(
 ) -> None:
     front = {
         "trials_done": 1, "target": "diana", "data": "digits", "seed": 0, "hypervolume": 0.0, "points": [],
-        "nearest": nearest,
+        "operating_points": ["nominal"], "nearest": nearest,
     }  # fmt: skip
     outcome = Outcome(0, {}, {"points": points})
     text = printed(searched, SearchResult(Path("out"), front, [outcome], 12.0, SearchTimes({}, 1, 1)), 160)
     assert "No network keeps all constraints." in text
     assert [part for part in said if part not in text] == []
+
+
+def test_of_several_operating_points_times_are_in_seconds() -> None:
+    there = {**point(17, 2), "operating_point": "slow", "edp_js": 1.5e-9, "latency_s": 2.5e-3}
+    front = {
+        "trials_done": 8, "target": "gap9", "data": "digits", "seed": 0, "hypervolume": 0.96,
+        "points": [there], "operating_points": ["fast", "slow"],
+    }  # fmt: skip
+    text = printed(searched, SearchResult(Path("out"), front, [], 12.0, SearchTimes({}, 1, 1)), 120)
+    row = next(line for line in text.splitlines() if "1.5e-09" in line).split()
+    assert row[5:8] == ["1.5e-09", "2.5", "slow"] and "J·s" in text and "J·cycles" not in text
+
+
+def test_of_several_targets_all_fronts_and_what_is_common() -> None:
+    def front(target: str) -> SearchResult:
+        told = {
+            "trials_done": 8, "target": target, "data": "digits", "seed": 0, "hypervolume": 0.96,
+            "points": [point(17, 2)], "operating_points": ["nominal"],
+        }  # fmt: skip
+        return SearchResult(Path("out") / target, told, [], 12.0, SearchTimes({}, 1, 1))
+
+    results = {name: front(name) for name in ("diana", "gap9")}
+    places = {"diana": [{"trial": 17, "point": 0}], "gap9": [{"trial": 3, "point": 1}]}
+    common = [{"design": "d17", "exits": [{}], "final_head": "own", "points": places}]
+    text = printed(searched, TargetsResult(Path("out"), results, common, 24.0), 120)
+    assert "8 designs on diana" in text and "8 designs on gap9" in text
+    assert "diana: 17; gap9: 3" in text and "d17" in text
+    assert "No network is on the fronts" in printed(searched, TargetsResult(Path("out"), results, [], 24.0))
+    dry = DryRun("12 designs", 12, ("accuracy", "edp"), (), 20, None)
+    text = printed(searched, TargetsDryRun({"diana": dry, "gap9": dry}))
+    assert "Target diana" in text and "Target gap9" in text and text.count("12 designs") == 2
 
 
 def test_what_a_search_would_do() -> None:

@@ -18,6 +18,7 @@ from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.supernet import Reach
 from passes.exits.chain import keep_exits
 from passes.state import state_of
+from targets.evaluation.paths import Cost
 from tests.eecompile.search.small import GENES, SPACE, question
 
 
@@ -79,6 +80,25 @@ def test_the_ratio_of_costs_is_against_the_first_final_head(tmp_path: Path) -> N
         assert found.point["final_head"] == name and found.point["feasible"] is feasible
         gemms = [node.name for node in found.network.nodes if node.op == "Gemm"]
         assert gemms == {"linear": ["logits/gemm"], "mlp": ["final/gemm", "final/gemm_1"]}[name]
+
+
+def test_it_is_scheduled_at_its_operating_point(tmp_path: Path) -> None:
+    """Figures of `cost_of` at the slower point: another energy, another time, the same cycles."""
+    space = SPACE + "[mapping]\npoints = ['0.65V', '0.8V']\n[objectives]\nfront = ['accuracy', 'energy']\n"
+    evaluation = DesignEvaluation(question(tmp_path, space, target="gap9"))
+    point = evaluation(0, GENES, 0, "")["points"][0]
+    assert point["operating_point"] == "0.65V"
+    finalist = finish(evaluation, 7, GENES, Reach(0), point, lambda _: None)
+    found = finalist.point
+    costed = evaluation.assigned(finalist.network, evaluation.space.design(GENES))
+    ratios = [*(item["ratio"] for item in found["exits"]), found["final_ratio"]]
+    slow = evaluation.target.at_point("0.65V")
+    report = cost_of(costed, slow, evaluation.objective, ratios=ratios)
+    expected = Cost.mean([path.cost for path in report.exits], ratios)
+    assert found["operating_point"] == "0.65V" and found["energy_pj"] == pytest.approx(expected.energy_pj)
+    assert found["latency_s"] == pytest.approx(expected.latency_s)
+    assert found["edp_js"] == pytest.approx(expected.edp_js)
+    assert found["summed"]["energy_pj"] == pytest.approx(found["energy_pj"], rel=0.2)
 
 
 def test_it_is_trained_on_once(tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ ALONE = '[backbone]\nfamily = "resnet"\n'
             "exits.heads[0]: `kernel` is empty",
             "one value",
         ),
+        (
+            "[constraints]\nmax_edp_js = 1\nmax_edp_j_cycles = 1",
+            "constraints.max_edp_js: max_edp_j_cycles bounds the same",
+            "one of the two",
+        ),
         ("[exits]\nmounts = 'some'", "exits.mounts: cannot be 'some'", "all"),
         ("[exits]\nmounts = 0", "exits.mounts: cannot be 0", "at_most = 0"),
         ("[exits]\nmounts = [1, -1]", "exits.mounts: -1 is no index", "from 0"),

@@ -137,9 +137,14 @@ def test_a_network_of_the_user_wants_its_own_images(tmp_path: Path) -> None:
     [
         ("[mapping]\npoints = ['fast', 'warp']", "gap9", r"mapping.points\[0\]"),
         (
-            "[mapping]\npoints = ['0.8V', '0.65V']",
+            "[mapping]\npoints = ['0.8V', '0.65V']\n[constraints]\nmax_latency_cycles = 5",
             "gap9",
-            r"points\[1\]: a search costs networks at '0.8V' alone",
+            "constraints.max_latency_cycles: a cycle takes another time",
+        ),
+        (
+            "[constraints]\nmax_worst_latency_s = 1",
+            "edge_tpu_quad",
+            "constraints.max_worst_latency_s: no clock is known",
         ),
         ("[precision]\nbackbone = 5", "diana", "precision.backbone: no core of .* weights of 5 bits"),
         (

@@ -100,6 +100,52 @@ def test_final_heads_are_part_of_what_is_solved() -> None:
             assert any(a >= accuracy and c <= cost + 1e-9 for a, c in points)
 
 
+POINTS = load_target("gap9").arch.operating_points
+CLOCKS = [point.clock_hz.value for point in POINTS]
+
+
+def at_points(costs: PartCosts, objectives: tuple[str, ...], **constraints: Any) -> list[dict[str, Any]]:
+    asked = ConstraintsTable(**constraints)
+    found = inner_front(GRAPH, logits(), LABELS, costs, RULES[:1], objectives, asked, points=POINTS)
+    return found.points
+
+
+def test_of_operating_points_each_network_has_those_that_nothing_beats(costs: PartCosts) -> None:
+    """All networks at both points: the fast one takes less time, the other one less energy."""
+    objectives = ("accuracy", "latency", "energy")
+    asked = ConstraintsTable()
+    alone = inner_front(GRAPH, logits(), LABELS, costs, RULES[:1], objectives, asked).points
+    found = at_points(costs, objectives)
+    assert {point["operating_point"] for point in found} == {"0.8V", "0.65V"} and len(found) > len(alone)
+    for point, operating in itertools.product(alone, POINTS):
+        energy = point["energy_pj"] * operating.scale
+        latency_s = point["latency_cycles"] / operating.clock_hz.value
+        assert any(
+            other["accuracy_val"] >= point["accuracy_val"]
+            and other["energy_pj"] <= energy * (1 + 1e-9)
+            and other["latency_s"] <= latency_s * (1 + 1e-9)
+            for other in found
+        )
+
+
+def test_in_one_figure_one_point_is_best_unless_it_is_too_slow(costs: PartCosts) -> None:
+    objectives = ("accuracy", "energy")
+    free = at_points(costs, objectives)
+    assert {point["operating_point"] for point in free} == {"0.65V"}
+    slowest = max(point["worst_latency_cycles"] for point in free)
+    bound = slowest / CLOCKS[0] * 1.001  # what only the fast point can keep with all exits
+    assert bound < slowest / CLOCKS[1]
+    kept = at_points(costs, objectives, max_worst_latency_s=bound)
+    assert all(point["worst_latency_s"] <= bound for point in kept)
+    assert "0.8V" in {point["operating_point"] for point in kept}
+    by_time = at_points(costs, ("accuracy", "edp"))
+    better = min(POINTS, key=lambda point: point.scale / point.clock_hz.value)
+    assert {point["operating_point"] for point in by_time} == {better.name}
+    assert all(
+        point["edp_js"] == pytest.approx(point["edp_j_cycles"] / better.clock_hz.value) for point in by_time
+    )
+
+
 def added_final(costs: AdditiveCosts) -> AdditiveCosts:
     """Costs with a second final head, which adds as much as all stages together."""
     return AdditiveCosts(costs.stages, costs.heads, np.stack([costs.finals[0], costs.stages.sum(axis=0)]))
