@@ -36,6 +36,8 @@ SCHEMA_VERSION = 1
 STUDY = "study.db"
 SPACE = "space.toml"
 NETWORKS = "networks"
+ASKED = ("quantized", "hardware", "fixed_heads", "one_threshold", "genetic")
+"""What is asked beside target, data and seed; see :class:`Question`."""
 
 
 @dataclass(frozen=True)
@@ -351,6 +353,7 @@ def _written(
         "images_hash": evaluation.images.hash,
         "objective": evaluation.objective.name,
         "operating_point": None if point is None else point.name,
+        "asked": {name: getattr(options.question, name) for name in ASKED},
         "trials_done": len(outcomes),
         "hypervolume": front.share,
         "nearest": None if kept else _least_broken(outcomes),
