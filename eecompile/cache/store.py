@@ -173,7 +173,7 @@ class CacheStore:
         return found[::-1]
 
     def training(self, key: Key) -> Path:
-        """Return the folder in which the training that makes an entry keeps its state while it is not over."""
+        """Return the folder where the training that makes an entry keeps its state until it is over."""
         return self.folder / TRAINING / key.digest
 
     def shrink(self, most_bytes: int) -> int:
@@ -202,7 +202,8 @@ class CacheStore:
         found = []
         for path in (*self.folder.glob(f"*/*/*{_SUFFIX}"), *self.folder.glob(f"{TRAINING}/*")):
             try:
-                files = [file.stat() for file in path.rglob("*")] if path.is_dir() else [path.stat()]
+                within = path.rglob("*") if path.is_dir() else [path]
+                files = [file.stat() for file in within if file.is_file()]
                 sizes, times = [file.st_size for file in files], [file.st_mtime for file in files]
                 found.append(_Kept(path, sum(sizes), max(times, default=0.0)))
             except FileNotFoundError:

@@ -18,7 +18,7 @@ def moved(out: Console, found: WhatIf) -> None:
     document = found.document
     hardware = document["hardware"]
     line(out, f"The front of {hardware['of']} on {hardware['target']}")
-    bullets(out, "Changed", [f"{c['path']}: {c['old']:g} -> {c['new']:g}" for c in hardware["changes"]])
+    bullets(out, "Changed", [(c["path"], f"{c['old']:g} -> {c['new']:g}") for c in hardware["changes"]])
     rows = [
         (
             f"{point['trial']}",

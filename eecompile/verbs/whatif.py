@@ -29,7 +29,7 @@ def whatif(
     Args:
         study: Folder of the search; ``whatif-NAME.json`` is written there, in the form of ``front.json``.
         settings: Numbers of the hardware, ``PATH=VALUE`` each: ``memories.l1.size_bytes=65536``,
-            ``cores.*.array.mac_energy_pj=0.2``.
+            ``cores.*.array.operation_energy_pj=0.2``.
         target: Another accelerator; that of the search if absent.
         name: Of the file; by what is changed if absent.
         cache: Folder of the cache that the search had; that of the user if absent.

@@ -35,13 +35,13 @@ def changed(arch: Architecture, settings: Mapping[str, float]) -> tuple[Architec
 
     Args:
         arch: The description.
-        settings: Path -> number: ``memories.l1.size_bytes``, ``cores.*.array.mac_energy_pj``,
+        settings: Path -> number: ``memories.l1.size_bytes``, ``cores.*.array.operation_energy_pj``,
             ``operating_points[0].clock_hz``.
 
     Raises:
         InputError: No such number, with what there is; or the description would be none with it.
     """
-    data = arch.model_dump(exclude_unset=True)
+    data = arch.model_dump(exclude_none=True)
     found = []
     for path, value in settings.items():
         if not math.isfinite(value):
@@ -125,6 +125,8 @@ def _set(holder: Any, key: Any, where: str, value: float) -> Change:
         holder[key] = {_VALUE: new, "known": "placeholder", "source": f"what if: instead of {old:g}"}
     else:
         holder[key] = new
+        if isinstance(holder, dict) and "known" in holder:  # it speaks for all numbers of its part
+            holder |= {"known": "placeholder", "source": f"what if: {key} instead of {old:g}"}
     return Change(where, float(old), float(new))
 
 

@@ -25,12 +25,14 @@ def test_a_number_is_found_by_names_and_says_where_it_comes_from() -> None:
 
 
 def test_a_star_stands_for_all_parts_that_have_the_number() -> None:
-    before = {core.name: core.array.mac_energy_pj for core in QUAD.cores if core.array}
-    arch, changes = changed(QUAD, {"cores.*.array.mac_energy_pj": 7})
-    after = {core.name: core.array.mac_energy_pj for core in arch.cores if core.array}
+    before = {core.name: core.array.operation_energy_pj for core in QUAD.cores if core.array}
+    arch, changes = changed(QUAD, {"cores.*.array.operation_energy_pj": 7})
+    after = {core.name: core.array.operation_energy_pj for core in arch.cores if core.array}
     assert set(after.values()) == {7} and len(changes) == len(after) == len(before) < len(QUAD.cores) + 1
+    told = arch.figures()["cores[0].array.operation_energy_pj"]
+    assert (told.known, told.source.partition(":")[0]) == ("placeholder", "what if")
     assert {change.path: change.old for change in changes} == {
-        f"cores.{name}.array.mac_energy_pj": old for name, old in before.items()
+        f"cores.{name}.array.operation_energy_pj": old for name, old in before.items()
     }
 
 
