@@ -9,19 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_graphsurgeon as gs
 
 from eecompile.cache.key import Key
 from eecompile.exits.fronts.pareto import nondominated
 from eecompile.run.prepare import cost_of
 from eecompile.run_files.directory import write_json
+from eecompile.search.backbones.final_head import OWN
 from eecompile.search.searching import ASKED, NETWORKS, SPACE, read_front
 from eecompile.search.study.front import GrowingFront
 from eecompile.search.worth.evaluation import DesignEvaluation, Question
-from eecompile.search.worth.inner_front import KEYS
+from eecompile.search.worth.inner_front import KEYS, ratio_figure
 from eecompile.search.worth.integers import unpacked
 from eecompile.search.worth.part_costs import cost_figures, part_costs, peak_bytes
 from eecompile.search.worth.supernet import graph_of_bytes
 from passes.errors import EecompileError, InputError
+from passes.exits.chain import keep_exits
 from passes.model.graph import load
 from targets.contract.registry import load_target
 from targets.contract.target import Target
@@ -181,9 +184,16 @@ class _OnOther:
         figures["worst_latency_cycles"] = float(report.total.latency_cycles)
         figures["memory_bytes"] = peak_bytes(report)
         bounds = self.there.space.constraints
-        limits = {key: getattr(bounds, name) for name, key in _BOUNDS.items()}
-        kept = all(limit is None or figures[key] <= limit for key, limit in limits.items())
+        limits = [(key, getattr(bounds, name)) for name, key in _BOUNDS.items()]
+        if bounds.max_cost_ratio is not None:
+            key = KEYS[ratio_figure(self.there.space.objectives.front)]
+            limits.append((key, bounds.max_cost_ratio * cost_figures(self._closed(graph))[key]))
+        kept = all(limit is None or figures[key] <= limit for key, limit in limits)
         return {**figures, "was": was, "feasible": kept, "runs": True}
+
+    def _closed(self, graph: gs.Graph) -> Cost:
+        """Return the costs of a network without its early exits."""
+        return cost_of(keep_exits(graph, []), self.there.target, self.there.objective).total
 
     def planned(self, trial: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         """Return the inner front of a design there, from what is in the cache; ``None``: it is not."""
@@ -193,7 +203,8 @@ class _OnOther:
         if supernet is None or logits is None:
             return None
         graph = graph_of_bytes(supernet)
-        costs = part_costs(self.there.assigned(graph, design), self.there.quick)
+        assigned = self.there.assigned(graph, design, self.there.finals)
+        costs = part_costs(assigned, self.there.quick, self.there.finals)
         return self.there.front(graph, unpacked(logits), costs).points
 
 
@@ -245,4 +256,6 @@ def _exits(planned: Sequence[Mapping[str, Any]], point: Mapping[str, Any], cost:
     if not enough:
         return None
     best = min(enough, key=lambda item: (item[cost], -item["accuracy_val"]))
-    return [f"{item['mount']} {item['head']}" for item in best["exits"]]
+    closing = best.get("final_head", OWN)
+    exits = [f"{item['mount']} {item['head']}" for item in best["exits"]]
+    return exits if closing == OWN else [*exits, f"closed by {closing}"]

@@ -256,6 +256,8 @@ class DesignEvaluation:
             "shape": list(self.images.shape),
             "classes": self.images.classes,
         }
+        if self.hardware is not None:
+            parts["hardware"] = self.hardware.arch.model_dump_json()
         key = Key.of("costs", parts, f"{design.backbone} on {self.question.target}")
 
         def found() -> bytes:
