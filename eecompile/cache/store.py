@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,8 @@ MOST_BYTES = 4 * 2**30
 VARIABLE = "EECOMPILE_CACHE"
 """Environment variable that names the folder where nobody else does."""
 _SUFFIX = ".entry"
+TRAINING = "training"
+"""Where trainings keep their state, and the kind that they are listed as."""
 # A store is looked through once a share of its bytes was written: it may be larger by so much for a while.
 _LOOKS = 64
 # A file that nobody has touched for so long is what a killed process left.
@@ -60,6 +63,21 @@ class CacheEntry:
     title: str
     bytes: int
     used: float
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What takes room: the file of an entry, or the folder of a training."""
+
+    path: Path
+    bytes: int
+    used: float
+
+    def remove(self) -> None:
+        if self.path.suffix == _SUFFIX:
+            self.path.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(self.path, ignore_errors=True)
 
 
 class CacheStore:
@@ -137,19 +155,26 @@ class CacheStore:
             yield
 
     def entries(self) -> list[CacheEntry]:
-        """Return all entries, the most recently used first; nothing is read but their first lines."""
+        """Return all entries, the most recently used first; nothing is read but their first lines.
+
+        Trainings that are not over are listed, too.
+        """
         found = []
-        for path, status in self._files():
-            try:
-                with path.open("rb") as stream:
-                    head = _head(stream.readline(), stream.readline())
-            except OSError:
-                continue  # gone in between
-            title = head.get("title", "") if head else "damaged"
-            found.append(
-                CacheEntry(path.parent.parent.name, path.stem, title, status.st_size, status.st_mtime)
-            )
+        for item in self._files():
+            kind, title = TRAINING, "not over"
+            if item.path.suffix == _SUFFIX:
+                try:
+                    with item.path.open("rb") as stream:
+                        head = _head(stream.readline(), stream.readline())
+                except OSError:
+                    continue  # gone in between
+                kind, title = item.path.parent.parent.name, head.get("title", "") if head else "damaged"
+            found.append(CacheEntry(kind, item.path.stem, title, item.bytes, item.used))
         return found[::-1]
+
+    def training(self, key: Key) -> Path:
+        """Return the folder where the training that makes an entry keeps its state until it is over."""
+        return self.folder / TRAINING / key.digest
 
     def shrink(self, most_bytes: int) -> int:
         """Remove the least recently used entries until there are at most so many bytes; return how many went.
@@ -161,26 +186,29 @@ class CacheStore:
 
     def _shrink(self, most_bytes: int, spare: Path | None = None) -> int:
         files = self._files()
-        total = sum(status.st_size for _, status in files)
+        total = sum(item.bytes for item in files)
         gone = 0
-        for path, status in files:
+        for item in files:
             if total <= most_bytes:
                 break
-            if path != spare:
-                path.unlink(missing_ok=True)
-                total -= status.st_size
+            if item.path != spare:
+                item.remove()
+                total -= item.bytes
                 gone += 1
         return gone
 
-    def _files(self) -> list[tuple[Path, os.stat_result]]:
-        """Return the files of all entries, the least recently used first."""
+    def _files(self) -> list[_Kept]:
+        """Return the files of all entries and the folders of trainings, the least recently used first."""
         found = []
-        for path in self.folder.glob(f"*/*/*{_SUFFIX}"):
+        for path in (*self.folder.glob(f"*/*/*{_SUFFIX}"), *self.folder.glob(f"{TRAINING}/*")):
             try:
-                found.append((path, path.stat()))
+                within = path.rglob("*") if path.is_dir() else [path]
+                files = [file.stat() for file in within if file.is_file()]
+                sizes, times = [file.st_size for file in files], [file.st_mtime for file in files]
+                found.append(_Kept(path, sum(sizes), max(times, default=0.0)))
             except FileNotFoundError:
                 continue  # gone in between
-        return sorted(found, key=lambda item: (item[1].st_mtime, item[0].name))
+        return sorted(found, key=lambda item: (item.used, item.path.name))
 
     def _clean(self) -> None:
         """Remove locks that nobody holds, and files of writers that were killed.

@@ -478,6 +478,7 @@ def doctor(as_json: JSON = False) -> None:
 search = _verb(search_verbs.search)
 why = _verb(search_verbs.why)
 cache = _verb(search_verbs.cache)
+whatif = _verb(search_verbs.whatif)
 
 if __name__ == "__main__":
     main()

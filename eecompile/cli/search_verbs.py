@@ -126,3 +126,30 @@ def cache(
     from eecompile.cli import show_search, terminal
 
     terminal.show(api.cache(cache, keep), as_json, show_search.cached)
+
+
+def whatif(
+    study: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a search that ended.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="A number of the hardware: memories.l1.size_bytes=65536."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", metavar="NAME", help="Another accelerator. [default: the search's]"),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Writes DIR/whatif-NAME.json. [default: by what is changed]"),
+    ] = None,
+    cache: CACHE = None,
+    as_json: JSON = False,
+) -> None:
+    """Tell what the front of a search would cost on other hardware; nothing is trained."""
+    from eecompile import api
+    from eecompile.cli import show_what_if, terminal
+
+    found = api.whatif(study, settings or (), target, name, cache, progress=timed_progress())
+    terminal.show(found, as_json, show_what_if.moved)

@@ -111,6 +111,9 @@ def cached(out: Console, found: CacheList) -> None:
     if found.removed:
         line(out, f"{found.removed} entries removed")
     line(out, f"{found.folder}: {len(found.entries)} entries, {_size(found.bytes)}")
+    kinds = [(kind, f"{told['entries']}", _size(told["bytes"])) for kind, told in found.kinds.items()]
+    if kinds:
+        table(out, "By kind", ("kind", "entries", "size"), kinds, ("entries", "size"))
     rows = [
         (entry.kind, entry.title, _size(entry.bytes), _day(entry.used)) for entry in found.entries[:_SHOWN]
     ]

@@ -38,6 +38,8 @@ SPACE = "space.toml"
 NETWORKS = "networks"
 TARGETS = "targets.json"
 """What searches for several targets found, beside their folders."""
+ASKED = ("quantized", "hardware", "fixed_heads", "one_threshold", "genetic")
+"""What is asked beside target, data and seed; see :class:`Question`."""
 
 
 @dataclass(frozen=True)
@@ -364,6 +366,7 @@ def _written(
         "objective": evaluation.objective.name,
         "compared_by": list(names),
         "operating_points": [point.name for point in points if point is not None],
+        "asked": {name: getattr(options.question, name) for name in ASKED},
         "trials_done": len(outcomes),
         "hypervolume": front.share,
         "nearest": None if kept else _least_broken(outcomes),

@@ -225,6 +225,16 @@ class CacheList:
         """Size of all."""
         return sum(entry.bytes for entry in self.entries)
 
+    @property
+    def kinds(self) -> dict[str, dict[str, int]]:
+        """How many entries there are of each kind, and their bytes, the most bytes first."""
+        found: dict[str, dict[str, int]] = {}
+        for entry in self.entries:
+            told = found.setdefault(entry.kind, {"entries": 0, "bytes": 0})
+            told["entries"] += 1
+            told["bytes"] += entry.bytes
+        return dict(sorted(found.items(), key=lambda item: (-item[1]["bytes"], item[0])))
+
     def to_json(self) -> dict[str, Any]:
         """Return the list as one JSON document."""
         return {
@@ -232,6 +242,7 @@ class CacheList:
             "folder": str(self.folder),
             "bytes": self.bytes,
             "removed": self.removed,
+            "kinds": self.kinds,
             "entries": [vars(entry) for entry in self.entries],
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from targets.contract.target import Constraint, Demand, Support, Target
@@ -100,6 +100,7 @@ class ClosedFormTarget(Target):
         rules: Core -> the operators it runs, each with its rules.
         hints: What helps against a broken rule.
         demands: What a layer needs of the capacity that a rule is about, how much there is, and of what.
+        changed: A description in place of the target's own.
     """
 
     rules: ClassVar[Mapping[str, Support]]
@@ -109,6 +110,19 @@ class ClosedFormTarget(Target):
     inner_memory: ClassVar[str] = ""
     spill_memory: ClassVar[str] = ""
     word_bits: ClassVar[int] = 1
+
+    changed: Architecture | None = field(default=None, kw_only=True, hash=False)
+
+    def with_architecture(self, arch: Architecture) -> ClosedFormTarget:
+        """Return this target with another description.
+
+        Raises:
+            InputError: Its class does not look for one that is changed.
+        """
+        found = replace(self, changed=arch)
+        if found.arch is not arch:
+            super().with_architecture(arch)  # refuses
+        return found
 
     def support(self, core: str) -> Support:
         """Return the operators of ``core`` and their rules."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-from importlib.metadata import entry_points
-
 from passes.errors import InputError, did_you_mean
+from passes.plugins import load_plugin, plugin_table
 from targets.contract.target import Target
 
 GROUP = "eecompile.targets"
@@ -20,8 +18,7 @@ BUILTIN = {
 
 def target_table() -> dict[str, str]:
     """Return target name -> ``module:class``; built-in names cannot be overridden."""
-    installed = {point.name: point.value for point in entry_points(group=GROUP)}
-    return dict(sorted({**installed, **BUILTIN}.items()))
+    return plugin_table(GROUP, BUILTIN)
 
 
 def target_class(name: str) -> type[Target]:
@@ -36,12 +33,7 @@ def target_class(name: str) -> type[Target]:
         if name.endswith((".yaml", ".yml")):
             hint = "only `eecompile cost` and `run` take the file of an accelerator; give a target by name"
         raise InputError(f"unknown target '{name}'", hint)
-    module, _, attribute = table[name].partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        hint = "reinstall the package that provides it"
-        raise InputError(f"target '{name}' ({table[name]}) cannot be loaded: {error}", hint) from error
+    found = load_plugin("target", name, table[name])
     if not (isinstance(found, type) and issubclass(found, Target)):
         raise InputError(f"target '{name}' ({table[name]}) is not a Target")
     return found

@@ -163,6 +163,17 @@ class Target(ABC):
     def cost(self, layer: Layer, core: str) -> LayerCost:
         """Return the cost of ``layer`` on ``core``, which must support it."""
 
+    def with_architecture(self, arch: Architecture) -> Target:  # noqa: ARG002
+        """Return this target with another description; what it costs follows from that.
+
+        Raises:
+            InputError: Its costs do not follow from a description.
+        """
+        raise InputError(
+            f"the costs of {self.title} do not follow from a description that may be changed",
+            "take another target",
+        )
+
     def schemes_of(self, core: str) -> tuple[Scheme, ...]:
         """Return the schemes that ``core`` can compute in, the usual one first.
 

@@ -267,6 +267,10 @@ class EngineTarget(Target):
             return {LAYERS: Freedom(split=False, fuse=False, hold=False)}
         return {FUSED: Freedom(), SPLIT: Freedom(fuse=False), LAYERS: Freedom(split=False, fuse=False)}
 
+    def with_architecture(self, arch: Architecture) -> EngineTarget:
+        """Return this target with another description."""
+        return replace(self, architecture=arch, engines=None)
+
     def for_objective(self, objective: Objective) -> EngineTarget:
         """Return this target with mappings searched for ``objective``."""
         return replace(self, objective=objective)

@@ -104,7 +104,11 @@ class WholeLayers(ClosedFormTarget):
     @property
     def arch(self) -> Architecture:
         """The description in ``hardware.yaml``."""
-        return _architecture()
+        return self.changed or _architecture()
+
+    @functools.cached_property
+    def _searched(self) -> Searched:
+        return _searched() if self.changed is None else Searched(self.changed)
 
     def warnings(self, workload: Workload) -> tuple[str, ...]:
         """Tell which tensors are padded."""
@@ -162,20 +166,20 @@ class WholeLayers(ClosedFormTarget):
         """Return why no mapping of the engine fits the memories; empty if one does, or for other models."""
         if self._is_searched(layer):
             try:
-                _searched().solution(layer, core)
+                self._searched.solution(layer, core)
             except NoMappingError as error:
                 return error.message[:1].upper() + error.message[1:]
         return ""
 
     def _engine_cost(self, layer: Layer, core: str) -> LayerCost:
-        found = _searched().solution(layer, core)
+        found = self._searched.solution(layer, core)
         load, compute, stall, store = whole_parts(
             (found.onload_cycles, found.compute_cycles, found.stall_cycles, found.offload_cycles)
         )
         # Mappings are of the loops; the padding behind the tensors comes along.
         if self.arch.dma is not None:
             load += math.ceil(padding_bytes(layer) / self.arch.dma.bandwidth_bytes_per_cycle.value)
-        jobs = _searched().jobs(layer, core)
+        jobs = self._searched.jobs(layer, core)
         job_cycles = scaled(jobs * self.arch.core("host").rate("cycles_per_job"), self.host_scale)
         moved = self.active_energy_pj("digital", load + stall + store)
         return LayerCost(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -75,16 +75,14 @@ class Gap9Target(ClosedFormTarget):
     inner_memory: ClassVar[str] = "l1"
     spill_memory: ClassVar[str] = "l3"
 
-    fitted: Architecture | None = field(default=None, kw_only=True)
-
     @property
     def arch(self) -> Architecture:
         """The description in ``hardware.yaml``, or the one with other numbers."""
-        return self.fitted or _architecture()
+        return self.changed or _architecture()
 
     def with_values(self, changes: Mapping[str, float], source: str) -> Gap9Target:
         """Return GAP9 with other numbers in its description; see :func:`parameter_sets.replaced`."""
-        return replace(self, fitted=replaced(self.arch, changes, source))
+        return replace(self, changed=replaced(self.arch, changes, source))
 
     def alternatives(self) -> tuple[Alternative, ...]:
         """Return GAP9 by the fits without each of its measurements.

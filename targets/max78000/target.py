@@ -59,7 +59,7 @@ class Max78000Target(ClosedFormTarget):
     @property
     def arch(self) -> Architecture:
         """The description in ``hardware.yaml``."""
-        return _architecture()
+        return self.changed or _architecture()
 
     def costs(self, machine: Machine, workload: Workload) -> ClosedFormCosts:  # noqa: ARG002
         """Return the costs of whole layers; weights are where they are needed and cost no fetching."""

@@ -39,7 +39,7 @@ class Max78002Target(Max78000Target):
     @property
     def arch(self) -> Architecture:
         """The description in ``hardware.yaml``."""
-        return _architecture()
+        return self.changed or _architecture()
 
     @property
     def known(self) -> Known:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from importlib.metadata import entry_points
-
 from eecompile.search.backbones.family import BackboneFamily
 from passes.errors import InputError, did_you_mean
+from passes.plugins import load_plugin, plugin_table
 
 GROUP = "eecompile.backbones"
 BUILTIN = {
@@ -20,8 +18,7 @@ BUILTIN = {
 
 def backbone_table() -> dict[str, str]:
     """Return name of family -> ``module:attribute``; built-in names cannot be overridden."""
-    installed = {point.name: point.value for point in entry_points(group=GROUP)}
-    return dict(sorted({**installed, **BUILTIN}.items()))
+    return plugin_table(GROUP, BUILTIN)
 
 
 def backbone_family(name: str) -> BackboneFamily:
@@ -36,12 +33,7 @@ def backbone_family(name: str) -> BackboneFamily:
         if name.endswith(".onnx"):
             hint = f'a network of your own is said by file = "{name}" instead of family'
         raise InputError(f"unknown backbone family '{name}'", hint)
-    module, _, attribute = table[name].partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        hint = "reinstall the package that provides it"
-        raise InputError(f"backbone '{name}' ({table[name]}) cannot be loaded: {error}", hint) from error
+    found = load_plugin("backbone", name, table[name])
     if not isinstance(found, BackboneFamily):
         raise InputError(f"backbone '{name}' ({table[name]}) is not a BackboneFamily")
     if found.name != name:

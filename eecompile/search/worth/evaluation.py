@@ -90,17 +90,19 @@ class DesignEvaluation:
     Attributes:
         question: What is asked.
         progress: Told a line now and then, in this process.
+        hardware: Where networks run instead of the target of the question, in this process.
     """
 
     question: Question
     progress: Callable[[str], None] = field(default=lambda _: None, repr=False)
+    hardware: Target | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs: the question."""
         return {"question": self.question}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.question, self.progress = state["question"], _silent
+        self.question, self.progress, self.hardware = state["question"], _silent, None
 
     @cached_property
     def watch(self) -> Stopwatch:
@@ -152,7 +154,7 @@ class DesignEvaluation:
     @cached_property
     def target(self) -> Target:
         """Where networks run."""
-        return load_target(self.question.target)
+        return self.hardware or load_target(self.question.target)
 
     @property
     def points(self) -> tuple[OperatingPoint | None, ...]:
@@ -218,7 +220,7 @@ class DesignEvaluation:
         reach = Reach(rung, start)
         graph, logits = self.answers(design, reach)
         with self.watch.on(FRONTS):
-            found = self._front(graph, logits, costs)
+            found = self.front(graph, logits, costs)
         final = split_finals(logits, self.finals)[1][0]
         return {
             "design": design.text,
@@ -234,7 +236,8 @@ class DesignEvaluation:
             },
         }
 
-    def _front(self, graph: gs.Graph, logits: tuple[Float32, ...], costs: PartCosts) -> InnerFront:
+    def front(self, graph: gs.Graph, logits: tuple[Float32, ...], costs: PartCosts) -> InnerFront:
+        """Return the inner front of a supernet that answered so on val, by costs of its parts."""
         space = self.space
         return inner_front(
             graph,
@@ -269,6 +272,8 @@ class DesignEvaluation:
             "shape": list(self.images.shape),
             "classes": self.images.classes,
         }
+        if self.hardware is not None:
+            parts["hardware"] = self.hardware.arch.model_dump_json()
         key = Key.of("costs", parts, f"{design.backbone} on {self.question.target}")
 
         def found() -> bytes:
@@ -298,14 +303,14 @@ class DesignEvaluation:
     def answers(self, design: Design, reach: Reach) -> tuple[gs.Graph, tuple[Float32, ...]]:
         """Return the trained supernet of a design, and what it answers on val."""
         graph = self.supernets.trained(design, reach)
-        parts = {
-            "form": FORM,
-            "supernet": self.supernets.key(design, reach).digest,
-            "numbers": self.numbers_text(design),
-        }
-        key = Key.of("answers", parts, f"{design.text}, rung {reach.rung}")
+        key = self.answers_key(design, self.supernets.key(design, reach).digest, reach.rung)
         with self.watch.on(ANSWERS):
             return graph, unpacked(self.cache.get(key, lambda: packed(self._answered(graph, design))))
+
+    def answers_key(self, design: Design, supernet: str, rung: int) -> Key:
+        """Return the key of what a design answers, whose trained supernet has a digest."""
+        parts = {"form": FORM, "supernet": supernet, "numbers": self.numbers_text(design)}
+        return Key.of("answers", parts, f"{design.text}, rung {rung}")
 
     def _answered(self, graph: gs.Graph, design: Design) -> tuple[Float32, ...]:
         numbers, val = self.numbers, self.images.dataset.val

@@ -118,7 +118,7 @@ def part_costs(
     tensors = list(dict.fromkeys(item.mount for item in exits))
     mounts = tuple(tensors.index(item.mount) for item in exits)
     closed = [cost(keep_exits(graph, [], item.name)) for item in closing]
-    final_memory, statics = [_peak(report) for report in closed], [report.total for report in closed]
+    final_memory, statics = [peak_bytes(report) for report in closed], [report.total for report in closed]
     least = closing[int(np.argmin(final_memory))]
     network = keep_exits(graph, [item.name for item in exits], least.name)
     costs = SubsetCosts(network, [None] * len(exits), lambda some, _ratios, _speculate: cost(some))
@@ -128,7 +128,7 @@ def part_costs(
     heads, ways = np.zeros((len(exits), 3)), np.zeros((len(exits), 3))
     for k in range(len(exits)):
         alone, total = (_amounts(path.cost) for path in costs.of((k,)).exits)
-        memory.append(_peak(costs.of((k,))))
+        memory.append(peak_bytes(costs.of((k,))))
         heads[k] = np.maximum(total - whole, 0.0)
         ways[k] = np.maximum(alone - heads[k], 0.0)
     reached = np.zeros((len(tensors) + 1, 3))
@@ -162,7 +162,7 @@ def _amounts(cost: Cost) -> Float64:
     return np.array([cost.macs, cost.latency_cycles, cost.energy_pj], np.float64)
 
 
-def _peak(report: CostReport) -> float:
+def peak_bytes(report: CostReport) -> float:
     """Return the bytes that lie in the stores of the chip at most, each at its own worst moment."""
     stores = report.schedule.memories.items()
     return sum(profile.peak_bits for name, profile in stores if name != OUTER) / 8

@@ -199,7 +199,7 @@ class Supernets:
             key: What it depends on.
             make: Trains it; what it gets keeps its state after each epoch, until the network is in the cache.
         """
-        folder = self.cache.folder / "training" / key.digest
+        folder = self.cache.training(key)
 
         def train() -> bytes:
             from eecompile.training.checkpoint import Checkpoints

@@ -149,3 +149,38 @@ def test_where_it_is_if_nobody_says(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.delenv(VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
     assert usual_folder().name == "eecompile"
+
+
+def test_trainings_that_are_not_over_are_listed_and_bounded(tmp_path: Path) -> None:
+    store = CacheStore(tmp_path, most_bytes=5_000)
+    for number, age in ((1, 30), (2, 10)):
+        folder = store.training(key(number, "supernet")) / "joint"
+        folder.mkdir(parents=True)
+        (folder / "epoch.pt").write_bytes(bytes(2_000))
+        for path in (folder, folder / "epoch.pt"):
+            os.utime(path, (time.time() - age,) * 2)
+    found = {entry.digest: entry for entry in store.entries()}
+    assert {entry.kind for entry in found.values()} == {"training"} and len(found) == 2
+    assert found[key(1, "supernet").digest].bytes >= 2_000
+    store.write(key(3), bytes(1_500))
+    assert [entry.kind for entry in store.entries()] == ["costs", "training"], "the older one went"
+    assert store.training(key(2, "supernet")).exists()
+    assert store.shrink(0) == 2 and store.entries() == []
+
+
+def _write_many(folder: Path, first: int) -> None:
+    store = CacheStore(folder, most_bytes=40_000)
+    for number in range(first, first + 100):
+        store.write(key(number), bytes(1_000))
+
+
+def test_processes_that_write_at_once_keep_the_bound_together(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    writers = [fork.Process(target=_write_many, args=(tmp_path, 100 * k)) for k in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    total = sum(entry.bytes for entry in CacheStore(tmp_path).entries())
+    assert 20_000 < total < 40_000 + 3 * (40_000 // 64 + 1_300), "each may be ahead by what it has not seen"

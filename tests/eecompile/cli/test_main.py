@@ -47,6 +47,7 @@ VERBS = (
     "search",
     "why",
     "cache",
+    "whatif",
 )
 
 

@@ -140,6 +140,9 @@ def test_why() -> None:
 
 def test_what_is_kept() -> None:
     entries = [CacheEntry("costs", "ab", "costs on diana", size, 0.0) for size in (512, 4096, 3 * 2**30)]
+    entries.append(CacheEntry("supernet", "cd", "a supernet", 2**20, 0.0))
     text = printed(cached, CacheList(Path("kept"), entries, 2), 120)
-    assert "2 entries removed" in text and "kept: 3 entries, 3.0 GiB" in text
+    assert "2 entries removed" in text and "kept: 4 entries, 3.0 GiB" in text
+    shown = " ".join(text.replace("│", " ").split())
+    assert "costs 3 3.0 GiB" in shown and "supernet 1 1.0 MiB" in shown
     assert "512 B" in text and "4.0 KiB" in text and "1970-01-01" in text

@@ -53,6 +53,7 @@ ALWAYS = {
     },
     "why": {"trial", "as_json"},
     "cache": {"cache", "keep", "as_json"},
+    "whatif": {"settings", "target", "name", "cache", "as_json"},
 }  # fmt: skip
 VALUES = {
     "max_drop": 1.0, "optimistic": True, "min_gain": 2.0, "preprocess": "auto", "seed": 0, "head": "auto",

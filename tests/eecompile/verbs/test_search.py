@@ -32,6 +32,7 @@ def test_the_cache_is_listed_and_shrunk(tmp_path: Path) -> None:
     found = api.cache(tmp_path)
     assert len(found.entries) == 3 and found.removed == 0 and found.bytes > 3000
     assert found.to_json()["entries"][0]["title"] == "entry 2"
+    assert found.to_json()["kinds"] == {"costs": {"entries": 3, "bytes": found.bytes}}
     assert api.cache(tmp_path, "1.5kB").removed == 2
     assert [entry.title for entry in api.cache(tmp_path).entries] == ["entry 2"]
 

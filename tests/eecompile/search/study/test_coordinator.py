@@ -108,7 +108,7 @@ def test_killed_twenty_times_at_random_moments_it_ends_alike(
         running[role] = started(role)
     assert min(killed.values()) >= 5
     for process in running.values():
-        process.join(30)
+        process.join(300)
         assert process.exitcode == 0
     assert facts(search(tmp_path, Toy(log), 12)) == whole
     assert "its worker died" not in str(Record(url, "toy").trials())

@@ -1,0 +1,267 @@
+"""A search on other hardware: what its front costs there, and which exits move. Nothing is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from eecompile.cache.key import Key
+from eecompile.exits.fronts.pareto import nondominated
+from eecompile.run.prepare import cost_of
+from eecompile.run_files.directory import write_json
+from eecompile.search.backbones.final_head import OWN
+from eecompile.search.searching import ASKED, NETWORKS, SPACE, read_front
+from eecompile.search.study.front import GrowingFront
+from eecompile.search.worth.evaluation import DesignEvaluation, Question
+from eecompile.search.worth.inner_front import KEYS, ratio_figure
+from eecompile.search.worth.integers import unpacked
+from eecompile.search.worth.part_costs import cost_figures, part_costs, peak_bytes
+from eecompile.search.worth.supernet import graph_of_bytes
+from passes.errors import EecompileError, InputError
+from passes.exits.chain import keep_exits
+from passes.model.graph import load
+from targets.contract.registry import load_target
+from targets.contract.target import Target
+from targets.description.changes import Change, changed
+from targets.evaluation.paths import Cost
+
+_AGAIN = "run `search` with `resume` and this version once more: what was trained is kept in its cache"
+_FIGURES = ("edp_j_cycles", "energy_pj", "latency_cycles", "macs", "worst_latency_cycles", "memory_bytes")
+# Constraints on figures that other hardware changes, by the figure.
+_BOUNDS = {
+    "max_edp_j_cycles": "edp_j_cycles", "max_energy_pj": "energy_pj", "max_latency_cycles": "latency_cycles",
+    "max_worst_latency_cycles": "worst_latency_cycles", "max_memory_bytes": "memory_bytes",
+}  # fmt: skip
+# What is said of a point that holds on the hardware it was found for alone.
+_OF_BEFORE = ("on_test", "summed")
+
+
+@dataclass(frozen=True)
+class WhatIfAsked:
+    """What is asked.
+
+    Attributes:
+        study: Folder of a search.
+        settings: Numbers of the hardware by their path, see :func:`changed`.
+        target: Another accelerator; empty: that of the search.
+        cache: Folder of the cache of the search.
+        cache_bytes: How large it may be.
+        name: Of what is written; empty: by what is changed.
+    """
+
+    study: Path
+    settings: Mapping[str, float]
+    target: str
+    cache: Path
+    cache_bytes: int
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """What a search would be on other hardware.
+
+    Attributes:
+        path: Where it was written.
+        document: As it stands there: in the form of ``front.json``, with ``hardware``; each point says what
+            it ``was``, whether it is ``on_front`` still, and the exits that its design has by costs there:
+            ``planned``, ``from`` and ``to``.
+    """
+
+    path: Path
+    document: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as one JSON document."""
+        return {**self.document, "file": str(self.path)}
+
+
+def what_if(asked: WhatIfAsked, progress: Callable[[str], None]) -> WhatIf:
+    """Cost the points of a front on other hardware, solve its designs anew, and write what comes out.
+
+    Points are scheduled in full. Designs whose answers are in the cache are solved from these, with new costs
+    of their parts; what they answer is what it was, whatever computes it.
+
+    Raises:
+        InputError: No finished search, a number that the hardware does not have, or one that it cannot have.
+    """
+    front = read_front(asked.study)
+    if "asked" not in front or any("networks" not in point for point in front["points"]):
+        raise InputError(f"the search in {asked.study} is of another version", _AGAIN)
+    usual = load_target(front["target"]).operating_point
+    if front["operating_points"] != ([] if usual is None else [usual.name]):
+        raise InputError(
+            f"points of this front run at {', '.join(front['operating_points'])}",
+            "so far networks are costed on other hardware at its first operating point alone",
+        )
+    target, changes = _hardware(asked, front)
+    question = _question(asked, front)
+    other = _OnOther(DesignEvaluation(question, hardware=target), DesignEvaluation(question), asked.study)
+    points = []
+    for point in front["points"]:
+        progress(f"trial {point['trial']}, point {point['point']}: scheduled anew")
+        kept = {key: value for key, value in point.items() if key not in _OF_BEFORE}
+        points.append({**kept, **other.costed(point)})
+    keys = [KEYS[name] for name in front["objectives"]]
+    _mark_front(points, keys)
+    planned, missing = _planned(other, asked.study, points, keys, progress)
+    document = {
+        **{key: value for key, value in front.items() if key != "hypervolume"},
+        "target": asked.target or front["target"],
+        "hardware": {
+            "of": front["target"],
+            "target": asked.target or front["target"],
+            "changes": [vars(change) for change in changes],
+        },
+        "points": points,
+        "planned": planned,
+        "not_in_cache": missing,
+    }
+    path = asked.study / f"whatif-{asked.name or _named(asked)}.json"
+    write_json(path, document)
+    return WhatIf(path, document)
+
+
+def _hardware(asked: WhatIfAsked, front: Mapping[str, Any]) -> tuple[Target, tuple[Change, ...]]:
+    """Return the target with its other numbers."""
+    if not asked.settings and asked.target in ("", front["target"]):
+        raise InputError(
+            "nothing is another: the front would be what it is",
+            "change a number (`set` memories.l1.size_bytes=65536), or take another `target`",
+        )
+    target = load_target(asked.target or front["target"])
+    if not asked.settings:
+        return target, ()
+    arch, changes = changed(target.arch, asked.settings)
+    return target.with_architecture(arch), changes
+
+
+def _question(asked: WhatIfAsked, front: Mapping[str, Any]) -> Question:
+    return Question(
+        space=asked.study / SPACE,
+        target=front["target"],
+        data=front["data"],
+        preprocess=front["preprocess_asked"],
+        seed=front["seed"],
+        cache=asked.cache,
+        cache_bytes=asked.cache_bytes,
+        **{name: front["asked"][name] for name in ASKED},
+    )
+
+
+def _named(asked: WhatIfAsked) -> str:
+    told = [asked.target, *(f"{path}-{value:g}" for path, value in asked.settings.items())]
+    text = "-".join(part for part in told if part).replace("*", "all")
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text)
+
+
+@dataclass(frozen=True)
+class _OnOther:
+    """A search on other hardware.
+
+    Attributes:
+        there: Its question, asked on the other hardware.
+        here: The same on its own.
+        study: Its folder.
+    """
+
+    there: DesignEvaluation
+    here: DesignEvaluation
+    study: Path
+
+    def costed(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the new figures of a point beside those it had; of one that cannot run, why."""
+        was = {key: point[key] for key in _FIGURES}
+        design = self.there.space.design(point["params"])
+        network = load(self.study / NETWORKS / next(iter(point["networks"])))
+        ratios = [*(item["ratio"] for item in point["exits"]), point["final_ratio"]]
+        try:
+            graph = self.there.assigned(network, design)
+            report = cost_of(graph, self.there.target, self.there.objective, ratios=ratios)
+        except EecompileError as error:
+            return {"was": was, "feasible": False, "runs": False, "why": str(error)}
+        figures = cost_figures(Cost.mean([path.cost for path in report.exits], ratios))
+        figures["worst_latency_cycles"] = float(report.total.latency_cycles)
+        figures["memory_bytes"] = peak_bytes(report)
+        bounds = self.there.space.constraints
+        limits = [(key, getattr(bounds, name)) for name, key in _BOUNDS.items()]
+        if bounds.max_cost_ratio is not None:
+            key = KEYS[ratio_figure(self.there.space.objectives.front)]
+            limits.append((key, bounds.max_cost_ratio * cost_figures(self._closed(graph))[key]))
+        kept = all(limit is None or figures[key] <= limit for key, limit in limits)
+        return {**figures, "was": was, "feasible": kept, "runs": True}
+
+    def _closed(self, graph: gs.Graph) -> Cost:
+        """Return the costs of a network without its early exits."""
+        return cost_of(keep_exits(graph, []), self.there.target, self.there.objective).total
+
+    def planned(self, trial: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """Return the inner front of a design there, from what is in the cache; ``None``: it is not."""
+        cache, design = self.here.cache, self.here.space.design(trial["params"])
+        supernet = cache.read(Key("supernet", trial["supernet"], ""))
+        logits = cache.read(self.here.answers_key(design, trial["supernet"], int(trial["rung"])))
+        if supernet is None or logits is None:
+            return None
+        graph = graph_of_bytes(supernet)
+        assigned = self.there.assigned(graph, design, self.there.finals)
+        costs = part_costs(assigned, self.there.quick, self.there.finals)
+        return self.there.front(graph, unpacked(logits), costs).points
+
+
+def _mark_front(points: list[dict[str, Any]], keys: Sequence[str]) -> None:
+    """Say of each point whether it is on the front still."""
+    left = [k for k, point in enumerate(points) if point["feasible"]]
+    rows = [[-points[k][key] if key == KEYS["accuracy"] else points[k][key] for key in keys] for k in left]
+    kept = nondominated(np.array(rows, np.float64).reshape(-1, len(keys)))
+    on_front = {left[k] for k in kept.tolist()}
+    for k, point in enumerate(points):
+        point["on_front"] = k in on_front
+
+
+def _planned(
+    other: _OnOther,
+    folder: Path,
+    points: list[dict[str, Any]],
+    keys: Sequence[str],
+    progress: Callable[[str], None],
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Solve all designs anew, say of each point where its exits would go; return the front, what lacked."""
+    trials = [t for t in json.loads((folder / "trials.json").read_text())["trials"] if "supernet" in t]
+    front = GrowingFront(tuple(keys), frozenset({KEYS["accuracy"]}))
+    missing = []
+    cost = next(key for key in keys if key != KEYS["accuracy"])
+    for trial in trials:
+        progress(f"trial {trial['trial']}: its front is solved anew")
+        try:
+            found = other.planned(trial)
+        except EecompileError as error:
+            progress(f"trial {trial['trial']} cannot run there: {error}")
+            continue
+        if found is None:
+            missing.append(trial["trial"])
+            continue
+        front.take(trial["trial"], found)
+        for point in points:
+            if point["trial"] == trial["trial"]:
+                point["planned"] = {
+                    "from": _exits(trial["points"], point, cost),
+                    "to": _exits(found, point, cost),
+                }
+    return [{"trial": trial, **point} for trial, point in front.points], missing
+
+
+def _exits(planned: Sequence[Mapping[str, Any]], point: Mapping[str, Any], cost: str) -> list[str] | None:
+    """Return the exits of the cheapest plan that is as accurate as a point was planned to be."""
+    enough = [item for item in planned if item["accuracy_val"] >= point["before"]["accuracy_val"] - 1e-12]
+    if not enough:
+        return None
+    best = min(enough, key=lambda item: (item[cost], -item["accuracy_val"]))
+    closing = best.get("final_head", OWN)
+    exits = [f"{item['mount']} {item['head']}" for item in best["exits"]]
+    return exits if closing == OWN else [*exits, f"closed by {closing}"]

@@ -1,0 +1,71 @@
+"""The verb `whatif`: the front of a search on other hardware."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from passes.errors import InputError
+
+if TYPE_CHECKING:
+    from eecompile.search.what_if import WhatIf
+
+
+def _silent(text: str) -> None:
+    """Drop a line of progress."""
+
+
+def whatif(
+    study: Path | str,
+    settings: Sequence[str] = (),
+    target: str | None = None,
+    name: str | None = None,
+    cache: Path | str | None = None,
+    progress: Callable[[str], None] = _silent,
+) -> WhatIf:
+    """Tell what the front of a search would cost on other hardware, and which exits would move.
+
+    Args:
+        study: Folder of the search; ``whatif-NAME.json`` is written there, in the form of ``front.json``.
+        settings: Numbers of the hardware, ``PATH=VALUE`` each: ``memories.l1.size_bytes=65536``,
+            ``cores.*.array.operation_energy_pj=0.2``.
+        target: Another accelerator; that of the search if absent.
+        name: Of the file; by what is changed if absent.
+        cache: Folder of the cache that the search had; that of the user if absent.
+        progress: Called with one line of text per step.
+
+    Raises:
+        InputError: No finished search, or numbers that the hardware does not have, or cannot.
+    """
+    from eecompile.cache.store import MOST_BYTES, usual_folder
+    from eecompile.search.what_if import WhatIfAsked, what_if
+
+    asked = WhatIfAsked(
+        Path(study),
+        dict(_setting(text) for text in settings),
+        target or "",
+        usual_folder() if cache is None else Path(cache),
+        MOST_BYTES,
+        _file_name(name),
+    )
+    return what_if(asked, progress)
+
+
+def _setting(text: str) -> tuple[str, float]:
+    path, mark, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        mark = ""
+    if not mark or not path:
+        raise InputError(f"'{text}' changes no number", "example: memories.l1.size_bytes=65536")
+    return path.strip(), number
+
+
+def _file_name(name: str | None) -> str:
+    if name is None:
+        return ""
+    if not name or any(not (c.isalnum() or c in "-_.") for c in name):
+        raise InputError(f"`name` '{name}' is no name of a file", "letters, digits, '-', '_' and '.'")
+    return name
