@@ -33,8 +33,8 @@ def point(trial: int, exits: int) -> dict[str, Any]:
 @pytest.mark.parametrize("width", [60, 80, 160])
 def test_a_front(width: int) -> None:
     front = {
-        "trials_done": 8, "target": "diana", "data": "digits", "seed": 0, "hypervolume": 0.96,
-        "points": [point(17, 2), point(3, 0)],
+        "trials_done": 8, "objectives": ["accuracy", "edp"], "target": "diana", "data": "digits", "seed": 0,
+        "hypervolume": 0.96, "points": [point(17, 2), point(3, 0)],
     }  # fmt: skip
     times = SearchTimes({"training": 9.0, "costs": 1.0}, 1, 8)
     text = printed(searched, SearchResult(Path("out"), front, [], 12.0, times), width)
@@ -79,6 +79,19 @@ def test_without_a_front_it_says_what_came_nearest(
     assert [part for part in said if part not in text] == []
 
 
+def test_what_the_front_is_of_is_shown() -> None:
+    figures = {"macs": 1234567.0, "memory_bytes": 5632, "worst_latency_cycles": 20480.0}
+    front = {
+        "trials_done": 1, "objectives": ["accuracy", "memory", "worst_latency"], "target": "gap9",
+        "data": "digits", "seed": 0, "hypervolume": 0.5, "points": [point(1, 1) | figures],
+    }  # fmt: skip
+    text = printed(searched, SearchResult(Path("out"), front, [], 1.0), 100)
+    assert "KiB" in text and " 5.5 " in text and "cycles at worst" in text and " 20,480 " in text
+    assert "MACs" not in text
+    front["objectives"] = ["accuracy", "macs"]
+    assert " 1,234,567 " in printed(searched, SearchResult(Path("out"), front, [], 1.0), 100)
+
+
 def test_what_a_search_would_do() -> None:
     figures = {"macs": 1000.0, "latency_cycles": 2000.0, "energy_pj": 3e6, "edp_j_cycles": 0.1}
     corners = (
@@ -89,6 +102,8 @@ def test_what_a_search_would_do() -> None:
     assert "12 designs" in text and "1,000" in text and "1.5" in text
     assert "conv_3 fits no core" in text
     assert "Training 12 designs takes 2.0 to 4.0 minutes here." in text
+    shared = DryRun("12 designs", 12, ("accuracy", "edp"), corners, 20, (120.0, 240.0), shared=True)
+    assert "Training the network whose weights they share takes 2.0 to 4.0 min" in printed(searched, shared)
 
 
 def test_why() -> None:
