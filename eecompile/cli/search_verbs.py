@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from eecompile.cli.guard import timed_progress
+from eecompile.cli.guard import INTERRUPTED, complain, timed_progress
 from eecompile.cli.options import DATA, JSON, PREPROCESS, SEED, TARGETS_OF_SEARCH, TRIAL
 
 CACHE = Annotated[
@@ -91,11 +91,15 @@ def search(
     from eecompile import api
     from eecompile.cli import show_search, terminal
 
-    result = api.search(
-        space, data, target, out, trials, seed, workers, storage, resume, preprocess, cache, dry_run,
-        no_hardware, no_quantization, fixed_heads, one_threshold, ga_only, ga_evaluations, batch, join,
-        progress=timed_progress(),
-    )  # fmt: skip
+    try:
+        result = api.search(
+            space, data, target, out, trials, seed, workers, storage, resume, preprocess, cache, dry_run,
+            no_hardware, no_quantization, fixed_heads, one_threshold, ga_only, ga_evaluations, batch, join,
+            progress=timed_progress(),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        hint = "" if dry_run or join else "what was found is kept: the same command with --resume goes on"
+        raise SystemExit(complain("interrupted", hint, INTERRUPTED)) from None
     terminal.show(result, as_json, show_search.searched)
     if not result.found:
         raise SystemExit(1)

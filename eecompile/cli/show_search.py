@@ -18,6 +18,12 @@ if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.verbs.search import CacheList, TrialReason
 
 _SHOWN = 20  # entries of the cache
+# Objectives that are shown only where they are asked for: column, key, unit, digits.
+_MORE = {
+    "macs": ("MACs", "macs", 1, 0),
+    "memory": ("KiB", "memory_bytes", 2**10, 1),
+    "worst_latency": ("cycles at worst", "worst_latency_cycles", 1, 0),
+}
 
 
 def searched(out: Console, found: SearchResult | DryRun | Joined | TargetsResult | TargetsDryRun) -> None:
@@ -52,6 +58,7 @@ def searched(out: Console, found: SearchResult | DryRun | Joined | TargetsResult
     )
     out.print()
     several = len(front["operating_points"]) > 1  # their cycles take different times
+    more = [name for name in front["objectives"] if name in _MORE]
     rows = [
         (
             f"{point['trial']}",
@@ -59,13 +66,15 @@ def searched(out: Console, found: SearchResult | DryRun | Joined | TargetsResult
             _interval(point),
             *_edp_and_time(point, several),
             f"{point['energy_pj'] / 1e6:.3g}",
+            *(f"{point[_MORE[name][1]] / _MORE[name][2]:,.{_MORE[name][3]}f}" for name in more),
             f"{len(point['exits'])}",
             point["final_head"],
         )
         for point in front["points"]
     ]
     units = ("EDP J·s", "ms", "at") if several else ("EDP J·cycles", "cycles")
-    columns = ("trial", "val %", "test % [95 %]", *units, "µJ", "exits", "closed by")
+    extra = (_MORE[name][0] for name in more)
+    columns = ("trial", "val %", "test % [95 %]", *units, "µJ", *extra, "exits", "closed by")
     table(out, "Front: expected figures over the images", columns, rows, columns[1:-1])
     if not rows:
         line(out, "No network keeps all constraints.")
@@ -142,7 +151,9 @@ def _dry(out: Console, found: DryRun) -> None:
     bullets(out, "Not on this target", [(c.name, c.refusal) for c in found.corners if c.refusal])
     if found.seconds is not None:
         low, high = (f"{seconds / 60:.1f}" for seconds in found.seconds)
-        line(out, f"Training {min(found.trials, found.designs)} designs takes {low} to {high} minutes here.")
+        designs = f"{min(found.trials, found.designs)} designs"
+        what = "the network whose weights they share" if found.shared else designs
+        line(out, f"Training {what} takes {low} to {high} minutes here.")
 
 
 def _broken(item: Mapping[str, Any]) -> tuple[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from eecompile.search.space.design import Design
 from eecompile.search.space.size import size_of
+from eecompile.search.space.space import Space
 from eecompile.search.worth.at_points import figures_at
 from eecompile.search.worth.evaluation import DesignEvaluation, Question
 from eecompile.search.worth.part_costs import cost_figures
@@ -50,7 +51,9 @@ class DryRun:
         corners: The ends of the space.
         trials: Designs that would be tried.
         seconds: How long their training would take, between the smallest and the largest; ``None`` if none
-            can run.
+            can run. With shared weights, of the one network of each family, with the networks inside it as
+            small or as large as any.
+        shared: Designs share the weights of one network, which alone is trained.
     """
 
     size: str
@@ -59,6 +62,7 @@ class DryRun:
     corners: tuple[Corner, ...]
     trials: int
     seconds: tuple[float, float] | None
+    shared: bool = False
 
     @property
     def found(self) -> bool:
@@ -84,8 +88,25 @@ def tell_space(question: Question, trials: int, progress: Callable[[str], None])
     epochs = sum(epochs or 1 for epochs in evaluation.supernets.epochs)
     known = [corner.epoch_s for corner in corners if corner.epoch_s is not None]
     count = min(trials, space.designs)
-    span = (min(known) * epochs * count, max(known) * epochs * count) if known else None
-    return DryRun(size.words, space.designs, space.objectives.front, corners, trials, span)
+    least, most = (epochs * count * end(known) for end in (min, max)) if known else (0.0, 0.0)
+    if space.training.share:
+        least, most = (epochs * total for total in _shared(space, corners))
+    span = (least, most) if known else None
+    shared = space.training.share
+    return DryRun(size.words, space.designs, space.objectives.front, corners, trials, span, shared)
+
+
+def _shared(space: Space, corners: Sequence[Corner]) -> tuple[float, float]:
+    """Return the least and most seconds that an epoch of the shared networks of all families takes."""
+    from eecompile.training.shared.shared_training import DRAWN
+
+    least = most = 0.0
+    for item in space.families:
+        times = [c.epoch_s for c in corners if c.epoch_s is not None and c.name.split()[-1] == item.name]
+        if times:
+            ends = min(times) + max(times)
+            least, most = least + ends + DRAWN * min(times), most + ends + DRAWN * max(times)
+    return least, most
 
 
 def _corner(evaluation: DesignEvaluation, name: str, design: Design) -> Corner:

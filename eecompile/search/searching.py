@@ -162,6 +162,9 @@ def _coordinator(
     course = SearchCourse(
         options.trials, int(record.identity["batch"]), options.workers, rungs, space.training.keep
     )
+    if space.training.share:
+        for item in space.families:
+            evaluation.supernets.shared(item.name)  # before workers, who would wait for it
     watch = _Watch(options.trials, space, progress, predictor)
     start = _nearest_of(space) if space.training.inherit else None
     coordinator = Coordinator(record, proposals, front, evaluation, course, watch, progress, start, predictor)

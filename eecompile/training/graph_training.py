@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from eecompile.training.contract import WATCHED, Course, TrainingImages
 from eecompile.training.device import Device
 from eecompile.training.fitting import Fitting, Optimisation, Told, dropout_masks, fit, no_dropout
 from eecompile.training.losses import ExitLosses, weights_of
+from eecompile.training.observed import estimate_statistics
 from eecompile.training.recipe import EQUILIBRIUM, ESTIMATED, JointRecipe
 from eecompile.training.torch_graph import TorchGraph
 from eecompile.training.training_form import balance, mask_classifiers, stop_into_logits
@@ -52,6 +54,18 @@ def teacher_of(graph: gs.Graph, device: Device) -> TorchGraph:
     teacher = TorchGraph(graph).to(device.name).eval()
     teacher.requires_grad_(False)
     return teacher
+
+
+def trainable(
+    form: gs.Graph, recipe: JointRecipe, device: Device
+) -> tuple[TorchGraph, tuple[tuple[int, ...], ...]]:
+    """Return a form as a module whose gradients flow as a recipe says, and the shapes of dropout masks."""
+    flow = copy_graph(form)
+    stop_into_logits(flow)
+    if recipe.balance == EQUILIBRIUM:
+        balance(flow)
+    masks = mask_classifiers(flow) if recipe.dropout else ()
+    return device.ready(TorchGraph(flow)), masks
 
 
 @dataclass(frozen=True)
@@ -99,12 +113,7 @@ class GraphTraining:
         self._epochs = recipe.epochs_on(len(images.train))
         self.form, self.device, self.augmentation = start.form, start.device, start.augmentation
         self.teacher, self._checkpoints, self._before = start.teacher, start.checkpoints, start.before
-        flow = copy_graph(self.form)
-        stop_into_logits(flow)
-        if recipe.balance == EQUILIBRIUM:
-            balance(flow)
-        self._masks = mask_classifiers(flow) if recipe.dropout else ()
-        self.module = self.device.ready(TorchGraph(flow))
+        self.module, self._masks = trainable(self.form, recipe, self.device)
         self.exits = state_of(self.form).exits
         self._alone: TorchGraph | None = None
         self._alone_masks: tuple[tuple[int, ...], ...] = ()
@@ -234,24 +243,11 @@ class GraphTraining:
 
     def _estimate_statistics(self) -> None:
         """Let running statistics be means over steps with the weights kept (Izmailov et al. 2018)."""
-        norms = [node for node in self.form.nodes if node.op == "BatchNormalization"]
-        held = {
-            tensor.name: 1 - float(node.attrs.get("momentum", 0.9))
-            for node in norms
-            for tensor in node.inputs[3:5]
-        }
-        sums = {name: torch.zeros_like(self.module.value(name)) for name in held}
-        self.module.train()
-        steps = 0
-        with torch.no_grad(), self.device.numbers(), self._noise(self._epochs):
-            for x, _ in self._batches(self._epochs):
-                for name in held:
-                    self.module.value(name).zero_()
-                self.module(x, *no_dropout(self._masks, len(x), self.device.name))
-                for name, share in held.items():
-                    sums[name] += self.module.value(name) / share
-                steps += 1
-                if steps == _ESTIMATED:
-                    break
-            for name, total in sums.items():
-                self.module.value(name).copy_(total / steps)
+        steps = itertools.islice(self._batches(self._epochs), _ESTIMATED)
+        with self._noise(self._epochs):
+            estimate_statistics(
+                self.form,
+                self.module,
+                ((x, *no_dropout(self._masks, len(x), self.device.name)) for x, _ in steps),
+                self.device,
+            )

@@ -89,3 +89,35 @@ def fit_normalizations(nodes: Iterable[gs.Node], seen: Mapping[str, Moments]) ->
         beta.values = (beta.values + gamma.values * found.mean).astype(np.float32)
         gamma.values = (gamma.values * np.sqrt(found.variance + epsilon)).astype(np.float32)
         mean.values, variance.values = found.mean.astype(np.float32), found.variance.astype(np.float32)
+
+
+def estimate_statistics(
+    form: gs.Graph, module: TorchGraph, steps: Iterable[Sequence[torch.Tensor]], device: Device
+) -> None:
+    """Let running statistics of normalizations be means of those of batches, the weights as they are.
+
+    Args:
+        form: What the module was made of: its BatchNormalizations are those that are estimated.
+        module: Its running statistics are set, in place; it is in training mode afterwards.
+        steps: What the inputs of the network are given, batch by batch; one batch at least.
+        device: Where it runs.
+    """
+    held = {
+        tensor.name: 1 - float(node.attrs.get("momentum", 0.9))
+        for node in form.nodes
+        if node.op == "BatchNormalization"
+        for tensor in node.inputs[3:5]
+    }
+    sums = {name: torch.zeros_like(module.value(name)) for name in held}
+    module.train()
+    count = 0
+    with torch.no_grad(), device.numbers():
+        for given in steps:
+            for name in held:
+                module.value(name).zero_()
+            module(*given)
+            for name, share in held.items():
+                sums[name] += module.value(name) / share
+            count += 1
+        for name, total in sums.items():
+            module.value(name).copy_(total / count)

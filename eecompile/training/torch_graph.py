@@ -134,6 +134,10 @@ class TorchGraph(torch.nn.Module):
         """Return the tensors that stand for constants, by the names of these."""
         return {name: self.value(name) for name in self._keys}
 
+    def key(self, name: str) -> str:
+        """Return the name of the parameter or buffer that stands for the constant ``name``."""
+        return self._keys[name]
+
     def share(self, other: TorchGraph) -> None:
         """Hold the very values that ``other`` holds under the same names: both learn as one.
 

@@ -87,6 +87,7 @@ def search(
         InputError: A space, data, storage or option that is wrong, or a search that is there already.
     """
     from eecompile.cache.store import MOST_BYTES, usual_folder
+    from eecompile.run.options import check_seed
     from eecompile.search.dry_run import tell_space
     from eecompile.search.searching import SearchOptions
     from eecompile.search.searching import search as run_search
@@ -115,7 +116,7 @@ def search(
         target=target,
         data=data,
         preprocess="auto" if preprocess is None else preprocess,
-        seed=0 if seed is None else seed,
+        seed=check_seed(0 if seed is None else seed),
         cache=folder,
         cache_bytes=MOST_BYTES,
         quantized=not no_quantization,

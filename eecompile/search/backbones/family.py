@@ -36,6 +36,8 @@ class BackboneGene:
         values: All there are, rising, where not every number from ``low`` to ``high`` is one.
         makes_blocks: With another value there are other blocks, and so other mounts.
         falls: Of two values the larger one costs no more.
+        shares: A network with one value is a slice of that with the value that costs most: leading channels,
+            centres of kernels, leading blocks, maps of the same size. So they may share weights.
     """
 
     name: str
@@ -46,6 +48,7 @@ class BackboneGene:
     values: tuple[Number, ...] = ()
     makes_blocks: bool = False
     falls: bool = False
+    shares: bool = False
 
     @property
     def range(self) -> str:

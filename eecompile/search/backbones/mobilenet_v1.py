@@ -48,15 +48,23 @@ def _separable(net: BackboneBuilder, name: str, channels: int, kernel: int, stri
     net.end_block(name)
 
 
-_KERNEL = BackboneGene("kernel", 3, 3, 7, "side of depthwise kernels", values=(3, 5, 7))
+_KERNEL = BackboneGene("kernel", 3, 3, 7, "side of depthwise kernels", values=(3, 5, 7), shares=True)
 
 MOBILENET_V1 = BackboneFamily(
     "mobilenet_v1",
     "MobileNetV1 of MLPerf Tiny (visual wake words)",
     (
-        BackboneGene("width", 0.25, 0.1, 2.0, "what all channels are multiplied by, as multiples of 8"),
         BackboneGene(
-            "depth", 5, 1, 8, "blocks of 512 channels (at width 1) that keep the map", makes_blocks=True
+            "width", 0.25, 0.1, 2.0, "what all channels are multiplied by, as multiples of 8", shares=True
+        ),
+        BackboneGene(
+            "depth",
+            5,
+            1,
+            8,
+            "blocks of 512 channels (at width 1) that keep the map",
+            makes_blocks=True,
+            shares=True,
         ),
         _KERNEL,
         BackboneGene(
@@ -75,8 +83,16 @@ DS_CNN = BackboneFamily(
     "ds_cnn",
     "DS-CNN of MLPerf Tiny (keyword spotting)",
     (
-        BackboneGene("channels", 64, 1, 512, "channels of all layers"),
-        BackboneGene("blocks", 4, 1, 12, "blocks, a depthwise and a 1x1 convolution each", makes_blocks=True),
+        BackboneGene("channels", 64, 1, 512, "channels of all layers", shares=True),
+        BackboneGene(
+            "blocks",
+            4,
+            1,
+            12,
+            "blocks, a depthwise and a 1x1 convolution each",
+            makes_blocks=True,
+            shares=True,
+        ),
         _KERNEL,
     ),
     build_ds_cnn,

@@ -68,20 +68,34 @@ def _block(
 
 def _depth(number: int, channels: int) -> BackboneGene:
     words = f"blocks of {channels} channels (at width 1)"
-    return BackboneGene(f"depth_{number}", 2, 1, 6, words, makes_blocks=True)
+    return BackboneGene(f"depth_{number}", 2, 1, 6, words, makes_blocks=True, shares=True)
 
 
 MOBILENET_V2 = BackboneFamily(
     "mobilenet_v2",
     "MobileNetV2 for images of 32 x 32 as arXiv 2512.04705 has it: twelve inverted residual blocks",
     (
-        BackboneGene("width", 1.0, 0.1, 2.0, "what all channels are multiplied by, as multiples of 8"),
-        BackboneGene("expansion", 6, 1, 8, "how much wider blocks are inside; 1 in the first"),
         BackboneGene(
-            "kernel_early", 3, 3, 7, "side of depthwise kernels up to 64 channels", values=(3, 5, 7)
+            "width", 1.0, 0.1, 2.0, "what all channels are multiplied by, as multiples of 8", shares=True
+        ),
+        BackboneGene("expansion", 6, 1, 8, "how much wider blocks are inside; 1 in the first", shares=True),
+        BackboneGene(
+            "kernel_early",
+            3,
+            3,
+            7,
+            "side of depthwise kernels up to 64 channels",
+            values=(3, 5, 7),
+            shares=True,
         ),
         BackboneGene(
-            "kernel_late", 7, 3, 7, "side of depthwise kernels from 96 channels on", values=(3, 5, 7)
+            "kernel_late",
+            7,
+            3,
+            7,
+            "side of depthwise kernels from 96 channels on",
+            values=(3, 5, 7),
+            shares=True,
         ),
         *(_depth(number, channels) for number, channels in enumerate((24, 32, 64, 96, 160), 1)),
     ),

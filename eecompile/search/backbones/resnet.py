@@ -9,8 +9,10 @@ import onnx_graphsurgeon as gs
 from eecompile.search.backbones.family import BackboneFamily, BackboneGene, Shape
 from eecompile.search.backbones.layers import BackboneBuilder
 
-_WIDTH = BackboneGene("width", 16, 1, 256, "channels of the first stage; each stage has twice those before")
-_KERNEL = BackboneGene("kernel", 3, 3, 5, "side of the kernels of blocks", values=(3, 5))
+_WIDTH = BackboneGene(
+    "width", 16, 1, 256, "channels of the first stage; each stage has twice those before", shares=True
+)
+_KERNEL = BackboneGene("kernel", 3, 3, 5, "side of the kernels of blocks", values=(3, 5), shares=True)
 
 
 def build_resnet(
@@ -58,7 +60,9 @@ RESNET = BackboneFamily(
     "residual network for small images, CIFAR ResNet-n: n = 2 x blocks x stages + 2",
     (
         _WIDTH,
-        BackboneGene("blocks", 3, 1, 18, "blocks of each stage, two layers each", makes_blocks=True),
+        BackboneGene(
+            "blocks", 3, 1, 18, "blocks of each stage, two layers each", makes_blocks=True, shares=True
+        ),
         BackboneGene("stages", 3, 1, 5, "stages; each halves the map", makes_blocks=True),
         _KERNEL,
     ),

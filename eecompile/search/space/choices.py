@@ -111,11 +111,13 @@ def _sentence(found: Any) -> tuple[str, str]:
               "less_than_equal": "at most"}  # fmt: skip
     if kind in bounds:
         limit = next(iter(context.values()))
-        return f"must be {bounds[kind]} {limit:g}, not {shown(found['input'])}", ""
+        hint = "it is a fraction: 0.5 for 50 %" if limit == 1 and found["input"] > 1 else ""
+        return f"must be {bounds[kind]} {limit:g}, not {shown(found['input'])}", hint
     if kind in ("too_short", "too_long"):
         limit = context.get("min_length", context.get("max_length"))
         few = "at least" if kind == "too_short" else "at most"
-        return f"has {context['actual_length']} entries, and {few} {limit} are needed", ""
+        there = context["actual_length"]
+        return f"has {there} {'entry' if there == 1 else 'entries'}, and {few} {limit} are needed", ""
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind]}, not {shown(found['input'])}", ""
     return str(found["msg"]).removeprefix("Value error, "), ""

@@ -110,8 +110,47 @@ def _check_together(space: Space) -> None:
         raise InputError(
             "training.inherit: there are no siblings to start from", "leave it away, or give genes choices"
         )
+    if space.training.share:
+        _check_shared(space)
     if space.exits.at_most == 0 and any(width is not None for width in space.precision.heads):
         raise InputError(
             "precision.heads: without exits (exits.at_most = 0) there are no heads of early exits",
             "leave it away",
+        )
+
+
+def _check_shared(space: Space) -> None:
+    """Refuse designs that cannot be slices of one network, whose path is ``training.share``."""
+    key = "training.share"
+    if isinstance(space.backbones, OwnBackbone):
+        raise InputError(f"{key}: a network of your own has no siblings", "leave it away, or search a family")
+    if all(item.designs == 1 for item in space.backbones):
+        raise InputError(f"{key}: there are no siblings to share weights", "give genes choices")
+    if space.pruning.goal != (None,):
+        raise InputError(
+            f"{key}: what pruning takes is chosen for each network by itself, so it is no slice of another",
+            "leave pruning.goal away, or search without `share`",
+        )
+    for item in space.backbones:
+        for gene in item.family.genes:
+            if len(item.choices[gene.name]) > 1 and not gene.shares:
+                raise InputError(
+                    f"{key}: networks of '{item.name}' that differ in `{gene.name}` cannot share weights",
+                    f"give `{gene.name}` one value, or search without `share`",
+                )
+    varied = any(
+        gene.makes_blocks and len(item.choices[gene.name]) > 1
+        for item in space.backbones
+        for gene in item.family.genes
+    )
+    if varied and len(space.exits.final_heads) > 1:
+        raise InputError(
+            f"{key}: several final heads are on the last block, which is another one in each design",
+            "give one of exits.final_heads, or the genes that make blocks one value",
+        )
+    mounts = space.exits.mounts
+    if isinstance(mounts, int) or (varied and any(isinstance(mount, int) for mount in mounts)):
+        raise InputError(
+            f"{key}: mounts by number are others in each design, and a head shares its weights on one mount",
+            'say exits.mounts = "all", or name them: ["stage_1.block_0"]',
         )

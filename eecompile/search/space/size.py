@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
-from eecompile.search.backbones.family import Shape
+from eecompile.search.backbones.family import Shape, mounts_of_blocks
 from eecompile.search.backbones.final_head import last_block
 from eecompile.search.space.searched_backbones import OwnBackbone
 from eecompile.search.space.space import Space
@@ -60,11 +60,15 @@ def _counted(count: int, what: str) -> str:
 
 @dataclass(frozen=True)
 class _Wiring:
-    """Backbones with the same blocks: how many there are, and what each holds."""
+    """Backbones with the same blocks: how many there are, and what each holds.
+
+    ``mounts`` are those that are asked for, ``places`` all of its blocks.
+    """
 
     backbones: int
     exits: int
     mounts: tuple[str, ...]
+    places: tuple[str, ...]
     missing: frozenset[str | int]
     missing_parts: frozenset[str]
     heads: frozenset[str]
@@ -128,6 +132,7 @@ def _wiring(space: Space, graph: gs.Graph, backbones: int) -> _Wiring:
         backbones,
         _choices(space, [len(found) for found in heads]),
         mounts,
+        mounts_of_blocks(graph),
         space.missing_mounts(graph),
         space.missing_parts(graph),
         frozenset(head.name for found in heads for head in found),
@@ -154,6 +159,7 @@ def _check_mounts(space: Space, wirings: Sequence[_Wiring]) -> None:
         return
     most = max((wiring.mounts for wiring in wirings), key=len)
     listed = ", ".join(most)
+    places = ", ".join(max(wirings, key=lambda wiring: len(wiring.places)).places)
     asked = space.exits.mounts
     if isinstance(asked, int) and len(most) < asked:
         raise InputError(
@@ -165,7 +171,7 @@ def _check_mounts(space: Space, wirings: Sequence[_Wiring]) -> None:
             named = f"index {item}" if isinstance(item, int) else f"'{item}'"
             raise InputError(
                 f"exits.mounts[{number}]: no backbone has a mount {named}",
-                f"the largest has: {listed}" if listed else "it has none",
+                f"the largest has: {places}" if places else "it has none",
             )
     if not most:
         raise InputError(

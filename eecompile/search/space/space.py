@@ -12,7 +12,7 @@ import onnx_graphsurgeon as gs
 
 from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.layer_schemes import has_array
-from eecompile.search.backbones.family import Shape, mounts_of_blocks
+from eecompile.search.backbones.family import Number, Shape, mounts_of_blocks
 from eecompile.search.space.bits import BackboneBits, BitsByPart, bits_size, bits_text
 from eecompile.search.space.design import Design, SpaceGene, Value
 from eecompile.search.space.searched_backbones import FAMILY, TABLE, OwnBackbone, SearchedFamily
@@ -120,7 +120,7 @@ class Space:
         if isinstance(item, OwnBackbone):
             chosen, text = {}, item.text
         else:
-            stem = f"{TABLE}.{item.name}" if len(self._families) > 1 else TABLE
+            stem = f"{TABLE}.{item.name}" if len(self.families) > 1 else TABLE
             chosen = {g: item.family.gene(g).check(self._value(f"{stem}.{g}", values)) for g in item.choices}
             text = item.family.text(chosen)
         backbone_bits = self._bits("precision.backbone", values, self.precision.backbone)
@@ -136,8 +136,18 @@ class Space:
             None if goal == NO_PRUNING else PruningGoal.parse(goal),
         )
 
+    def backbone_design(self, item: SearchedFamily, genes: Mapping[str, Number]) -> Design:
+        """Return a design of a backbone of one of the families, of the first choices of all else."""
+        stem = f"{TABLE}.{item.name}" if len(self.families) > 1 else TABLE
+        values: dict[str, Value] = {gene.name: gene.choices[0] for gene in self.genes}
+        values |= {f"{stem}.{name}": value for name, value in genes.items()}
+        if len(self.families) > 1:
+            values[f"{TABLE}.{FAMILY}"] = item.name
+        return self.design(values)
+
     @property
-    def _families(self) -> tuple[SearchedFamily, ...]:
+    def families(self) -> tuple[SearchedFamily, ...]:
+        """The families that are searched; none where the backbone is a network of the user."""
         return () if isinstance(self.backbones, OwnBackbone) else self.backbones
 
     def _chosen(self, values: Mapping[str, Value]) -> SearchedFamily | OwnBackbone:

@@ -267,6 +267,7 @@ class TrainingTable(Table):
         rungs: Epochs after which only the best go on (successive halving), rising and less than ``epochs``.
         keep: Share of the designs that goes on at a rung.
         inherit: A design starts from the weights of the nearest trained sibling.
+        share: All designs are slices of one network that is trained once.
         finalists: So many points of the front are trained on, evenly along it, and measured on test.
         final_epochs: Of fine-tuning each of them; 0: none.
         quantize: How finalists get their integers: ``ptq`` or ``qat``.
@@ -277,6 +278,7 @@ class TrainingTable(Table):
     rungs: Annotated[tuple[int, ...], choices(_rung)] = ()
     keep: Annotated[float, Field(gt=0, lt=1)] = 0.5
     inherit: bool = False
+    share: bool = False
     finalists: Annotated[int, Field(ge=1)] = 8
     final_epochs: Annotated[int | None, Field(ge=0)] = None
     quantize: Literal["ptq", "qat"] = "qat"
@@ -288,6 +290,10 @@ class TrainingTable(Table):
             raise _idle("keep", "without `rungs`")
         if self.qat_epochs is not None and self.quantize != QAT:
             raise _idle("qat_epochs", f'with quantize = "{self.quantize}"')
+        if self.share and self.rungs:
+            raise _idle("rungs", "with `share` no design is trained by itself before it is a finalist, and")
+        if self.share and self.inherit:
+            raise _idle("inherit", "with `share` all designs have their weights from one network, and")
         if self.rungs and list(self.rungs) != sorted(self.rungs):
             raise told(InputError("`rungs` must rise", "example: rungs = [2, 4], epochs = 8"))
         if self.rungs and (self.epochs is None or self.rungs[-1] >= self.epochs):

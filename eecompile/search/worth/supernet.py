@@ -24,6 +24,7 @@ from eecompile.search.space.design import Design
 from eecompile.search.space.searched_backbones import OwnBackbone
 from eecompile.search.space.space import Space
 from eecompile.search.worth.images import SearchImages
+from eecompile.search.worth.shared import SharedFamily
 from eecompile.search.worth.stopwatch import TRAINING, Stopwatch
 from passes.errors import InputError
 from passes.exits.added_head import reading_on
@@ -178,9 +179,11 @@ class Supernets:
         """Return the key of a supernet; it is built for that, once."""
         asked = design.text, reach
         if asked not in self._keys:
-            epochs = {"epochs": self.epochs[: reach.rung + 1], "start": reach.start}
-            parts = self._parts(self.untrained(design)) | epochs
-            self._keys[asked] = Key.of("supernet", parts, f"{design.text}, rung {reach.rung}")
+            epochs: dict[str, object] = {"epochs": self.epochs[: reach.rung + 1], "start": reach.start}
+            told = f"{design.text}, rung {reach.rung}"
+            if self.space.training.share:
+                epochs, told = {"shared": self.shared_key(design.family).digest}, design.text
+            self._keys[asked] = Key.of("supernet", self._parts(self.untrained(design)) | epochs, told)
         return self._keys[asked]
 
     def trained(self, design: Design, reach: Reach) -> gs.Graph:
@@ -190,6 +193,8 @@ class Supernets:
             InputError: The sibling that it starts from is not in the cache any more.
         """
         key = self.key(design, reach)
+        if self.space.training.share:
+            return self.made(key, lambda _: self._slice(design))
         return self.made(key, lambda checkpoints: self._train(design, reach, checkpoints))
 
     def made(self, key: Key, make: Callable[[Checkpoints], gs.Graph]) -> gs.Graph:
@@ -209,6 +214,53 @@ class Supernets:
         data = self.cache.get(key, train)
         rmtree(folder, ignore_errors=True)
         return graph_of_bytes(data)
+
+    def shared_key(self, family: str) -> Key:
+        """Return the key of the network whose weights all designs of a family share."""
+        found = self._shared_family(family)
+        siblings = {name: list(values) for name, values in found.choices.items()}
+        parts = self._parts(found.absent(found.largest)) | {"siblings": siblings}
+        return Key.of("shared", parts, f"shared weights of {family}")
+
+    def shared(self, family: str) -> gs.Graph:
+        """Return the network whose weights all designs of a family share, as it is trained: normalized.
+
+        Raises:
+            InputError: A design that is no slice of the largest one.
+        """
+        key = self.shared_key(family)
+        return self.made(key, lambda checkpoints: self._train_shared(family, checkpoints))
+
+    def _shared_family(self, family: str) -> SharedFamily:
+        item = next(item for item in self.space.families if item.name == family)
+        return SharedFamily(self.space, item, self.untrained)
+
+    def _train_shared(self, family: str, checkpoints: Checkpoints) -> gs.Graph:
+        from eecompile.training.shared.shared_training import SharedTraining, Siblings
+
+        found = self._shared_family(family)
+        siblings = Siblings(found.smallest, found.draw, found.build)
+        recipe = self._recipe(self.space.training.epochs)
+        training = SharedTraining(
+            found.build(found.largest), self.training_images, recipe, self._course(checkpoints), siblings
+        )
+        with self.watch.on(TRAINING):
+            training.run()
+        return training.form
+
+    def _slice(self, design: Design) -> gs.Graph:
+        """Return the supernet of a design with its slice of the weights that are shared."""
+        from eecompile.training.fresh_weights import draw_network
+        from eecompile.training.shared.cut_out import cut_out
+
+        graph = self.untrained(design)
+        draw_network(graph, self.seed)
+        train = self.images.dataset.train
+        recipe = self._recipe(self.space.training.epochs)
+        whole = self.shared(design.family)
+        with self.watch.on(TRAINING):
+            cut_out(graph, whole, train, self.images.preprocess, recipe)
+        return graph
 
     @property
     def _own(self) -> bool:

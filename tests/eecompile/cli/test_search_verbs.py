@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from eecompile import api
 from eecompile.cli import main as cli
 from tests.eecompile.search.small import SPACE, question
 
@@ -31,6 +32,19 @@ def test_a_search_from_the_command_line(tmp_path: Path) -> None:
     assert code == 1 and json.loads(out)["points"] == []
     code, out, _ = call("cache", "--cache", asked.cache, "--keep", "0")
     assert code == 0 and "entries removed" in out and "0 entries" in out
+
+
+@pytest.mark.parametrize(("more", "said"), [((), "with --resume goes on"), (("--dry-run",), "")])
+def test_who_interrupts_a_search_is_told_how_it_goes_on(
+    more: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "search", stop)
+    code, _, err = call("search", "space.toml", "--data", "digits", *more)
+    assert code == 130 and err.startswith("error: interrupted\n")
+    assert (said in err) if said else err == "error: interrupted\n"
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ def point(trial: int, exits: int) -> dict[str, Any]:
 @pytest.mark.parametrize("width", [60, 80, 160])
 def test_a_front(width: int) -> None:
     front = {
-        "trials_done": 8, "target": "diana", "data": "digits", "seed": 0, "hypervolume": 0.96,
-        "points": [point(17, 2), point(3, 0)], "operating_points": ["nominal"],
+        "trials_done": 8, "objectives": ["accuracy", "edp"], "target": "diana", "data": "digits", "seed": 0,
+        "hypervolume": 0.96, "points": [point(17, 2), point(3, 0)], "operating_points": ["nominal"],
     }  # fmt: skip
     times = SearchTimes({"training": 9.0, "costs": 1.0}, 1, 8)
     text = printed(searched, SearchResult(Path("out"), front, [], 12.0, times), width)
@@ -71,7 +71,8 @@ def test_without_a_front_it_says_what_came_nearest(
     nearest: dict[str, Any] | None, points: list[dict[str, Any]], said: list[str]
 ) -> None:
     front = {
-        "trials_done": 1, "target": "diana", "data": "digits", "seed": 0, "hypervolume": 0.0, "points": [],
+        "trials_done": 1, "objectives": ["accuracy", "edp"], "target": "diana",
+        "data": "digits", "seed": 0, "hypervolume": 0.0, "points": [],
         "operating_points": ["nominal"], "nearest": nearest,
     }  # fmt: skip
     outcome = Outcome(0, {}, {"points": points})
@@ -83,7 +84,8 @@ def test_without_a_front_it_says_what_came_nearest(
 def test_of_several_operating_points_times_are_in_seconds() -> None:
     there = {**point(17, 2), "operating_point": "slow", "edp_js": 1.5e-9, "latency_s": 2.5e-3}
     front = {
-        "trials_done": 8, "target": "gap9", "data": "digits", "seed": 0, "hypervolume": 0.96,
+        "trials_done": 8, "objectives": ["accuracy", "edp"], "target": "gap9",
+        "data": "digits", "seed": 0, "hypervolume": 0.96,
         "points": [there], "operating_points": ["fast", "slow"],
     }  # fmt: skip
     text = printed(searched, SearchResult(Path("out"), front, [], 12.0, SearchTimes({}, 1, 1)), 120)
@@ -94,7 +96,8 @@ def test_of_several_operating_points_times_are_in_seconds() -> None:
 def test_of_several_targets_all_fronts_and_what_is_common() -> None:
     def front(target: str) -> SearchResult:
         told = {
-            "trials_done": 8, "target": target, "data": "digits", "seed": 0, "hypervolume": 0.96,
+            "trials_done": 8, "objectives": ["accuracy", "edp"], "target": target,
+        "data": "digits", "seed": 0, "hypervolume": 0.96,
             "points": [point(17, 2)], "operating_points": ["nominal"],
         }  # fmt: skip
         return SearchResult(Path("out") / target, told, [], 12.0, SearchTimes({}, 1, 1))
@@ -111,6 +114,22 @@ def test_of_several_targets_all_fronts_and_what_is_common() -> None:
     assert "Target diana" in text and "Target gap9" in text and text.count("12 designs") == 2
 
 
+def test_what_the_front_is_of_is_shown() -> None:
+    figures = {"macs": 1234567.0, "memory_bytes": 5632, "worst_latency_cycles": 20480.0}
+    front = {
+        "trials_done": 1, "objectives": ["accuracy", "memory", "worst_latency"], "target": "gap9",
+        "data": "digits", "seed": 0, "hypervolume": 0.5, "points": [point(1, 1) | figures],
+        "operating_points": ["nominal"],
+    }  # fmt: skip
+    text = printed(searched, SearchResult(Path("out"), front, [], 1.0, SearchTimes({}, 1, 1)), 100)
+    assert "KiB" in text and " 5.5 " in text and "cycles at worst" in text and " 20,480 " in text
+    assert "MACs" not in text
+    front["objectives"] = ["accuracy", "macs"]
+    assert " 1,234,567 " in printed(
+        searched, SearchResult(Path("out"), front, [], 1.0, SearchTimes({}, 1, 1)), 100
+    )
+
+
 def test_what_a_search_would_do() -> None:
     figures = {"macs": 1000.0, "latency_cycles": 2000.0, "energy_pj": 3e6, "edp_j_cycles": 0.1}
     corners = (
@@ -121,6 +140,8 @@ def test_what_a_search_would_do() -> None:
     assert "12 designs" in text and "1,000" in text and "1.5" in text
     assert "conv_3 fits no core" in text
     assert "Training 12 designs takes 2.0 to 4.0 minutes here." in text
+    shared = DryRun("12 designs", 12, ("accuracy", "edp"), corners, 20, (120.0, 240.0), shared=True)
+    assert "Training the network whose weights they share takes 2.0 to 4.0 min" in printed(searched, shared)
 
 
 def test_why() -> None:

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile.search.dry_run import tell_space
-from tests.eecompile.search.small import question
+from tests.eecompile.search.small import SPACE, question
 
 
 def test_corners_and_time_are_told_and_nothing_is_trained(tmp_path: Path) -> None:
@@ -21,6 +21,14 @@ def test_corners_and_time_are_told_and_nothing_is_trained(tmp_path: Path) -> Non
     kinds = {path.parent.parent.name for path in (tmp_path / "cache").rglob("*.entry")}
     assert kinds == {"costs"}
     assert found.to_json()["corners"][0]["name"] == "smallest resnet"
+
+
+def test_shared_weights_are_trained_once(tmp_path: Path) -> None:
+    space = SPACE.replace("epochs = 3\n", "epochs = 3\nshare = true\n", 1)
+    found = tell_space(question(tmp_path, space), 1000, lambda _: None)
+    small, large = (corner.epoch_s or 0.0 for corner in found.corners)
+    ends, drawn = small + large, sorted((2 * small, 2 * large))
+    assert found.shared and found.seconds == pytest.approx([3 * (ends + one) for one in drawn])
 
 
 def test_a_design_that_the_target_cannot_run_says_why(tmp_path: Path) -> None:

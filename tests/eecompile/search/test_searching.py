@@ -220,6 +220,22 @@ def test_siblings_are_those_told_before(folder: Path) -> None:
     assert [outcome.result["supernet"] for outcome in again] == made
 
 
+def test_designs_that_share_weights_are_not_trained_by_themselves(folder: Path) -> None:
+    space = SPACE.replace("finalists", "share = true\nfinalists").replace("[2, 4]", "[2, 3, 4, 5]")
+    told: list[str] = []
+    whole = found(folder, space, "shared", told, trials=3)
+    first = next(number for number, line in enumerate(told) if line.startswith("trial 0"))
+    assert [line.partition(",")[0] for line in told[:first]] == [
+        f"shared network: epoch {number} of 3" for number in (1, 2, 3)
+    ]
+    last = next(number for number, line in enumerate(told) if line.startswith("finalist 1"))
+    assert not any("epoch" in line for line in told[first:last])
+    assert any("training: epoch 1 of 1" in line for line in told[last:]), "finalists are trained on"
+    assert len({outcome.result["supernet"] for outcome in whole.outcomes}) == 3
+    found(folder, space, "shared_again", trials=1)
+    assert found(folder, space, "shared_again", trials=3, resume=True).front == whole.front
+
+
 def test_seeds_make_other_searches(folder: Path) -> None:
     def order(seed: int) -> list[Any]:
         asked = dataclasses.replace(question(folder, SPACE.replace("[2, 4]", "[2, 3, 4, 5]")), seed=seed)

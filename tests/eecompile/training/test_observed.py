@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 import torch
 
 from eecompile.training.device import Device
-from eecompile.training.observed import fit_normalizations, moments
+from eecompile.training.observed import estimate_statistics, fit_normalizations, moments
 from eecompile.training.torch_graph import TorchGraph
 from eecompile.training.training_form import normalized
 from passes.model.writing import to_model
@@ -36,6 +36,23 @@ def test_they_are_those_that_onnxruntime_computes() -> None:
 
 def test_nothing_is_run_for_nothing() -> None:
     assert moments(network(), [], lambda _: 1 / 0, 5, Device("cpu", False)) == {}  # type: ignore[arg-type,return-value]
+
+
+def test_estimated_statistics_are_means_of_those_of_batches() -> None:
+    form, x = normalized(network(), "all", 0.9), split(96, 3).x
+    module, device = TorchGraph(form), Device("cpu", False)
+    estimate_statistics(
+        form, module, ((torch.from_numpy(x[piece]),) for piece in (slice(0, 48), slice(48, 96))), device
+    )
+    norm = next(node for node in form.nodes if node.op == "BatchNormalization")
+    name = norm.inputs[0].name
+    shown = (lambda _: [x[:48]], lambda _: [x[48:]])
+    parts = [moments(form, [name], given, 48, device)[name] for given in shown]
+    for tensor, key in zip(norm.inputs[3:5], ("mean", "variance"), strict=True):
+        expected = np.mean([getattr(part, key) for part in parts], axis=0)
+        np.testing.assert_allclose(
+            module.value(tensor.name).numpy(force=True), expected, rtol=1e-3, atol=1e-5
+        )
 
 
 def test_normalizations_that_are_fitted_compute_what_they_did_and_normalize_by_the_images() -> None:

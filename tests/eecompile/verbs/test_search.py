@@ -45,6 +45,7 @@ def test_the_cache_is_listed_and_shrunk(tmp_path: Path) -> None:
         ({"data": "digits", "ga_only": True, "ga_evaluations": 0}, "`ga_evaluations` must be at least 1"),
         ({"data": "digits", "ga_evaluations": 9}, "`ga_evaluations` says how far"),
         ({"data": "digits", "workers": -1}, "`workers` must be at least 1"),
+        ({"data": "digits", "seed": -1}, "`seed` must be between 0 and 4294967295"),
         ({"data": "digits", "target": "dianna"}, "unknown target 'dianna'"),
         ({"data": "nowhere.npz"}, "nowhere.npz"),
         ({"data": "digits", "batch": 0}, "`batch` must be at least 1"),

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from eecompile.search.backbones.family import mounts_of_blocks
@@ -13,6 +14,7 @@ from eecompile.search.backbones.registry import BUILTIN, backbone_family
 from eecompile.search.space.reading import TABLES, read_space
 from passes.errors import InputError
 from tests.eecompile.search.space.files import EXAMPLES, SMALL, space_of
+from tests.passes.small_nets import chain
 
 ALONE = '[backbone]\nfamily = "resnet"\n'
 
@@ -96,14 +98,24 @@ ALONE = '[backbone]\nfamily = "resnet"\n'
             "pruning.goal: 'cycles=-15%' is there twice",
             "once",
         ),
-        ("[objectives]\nfront = 'edp'", "objectives.front: has 1 entries, and at least 2", ""),
+        ("[objectives]\nfront = 'edp'", "objectives.front: has 1 entry, and at least 2", ""),
         (
             "[objectives]\nfront = ['accuracy', 'edpp']",
             "objectives.front[1]: unknown objective 'edpp'",
             "'edp'",
         ),
         ("[objectives]\nfront = ['edp', 'memory']", "objectives.front: without accuracy", "max_drop"),
-        ("[constraints]\nmax_final_ratio = 2", "constraints.max_final_ratio: must be at most 1, not 2", ""),
+        (
+            "[constraints]\nmax_final_ratio = 2",
+            "constraints.max_final_ratio: must be at most 1, not 2",
+            "0.5 for",
+        ),
+        ("[constraints]\nmin_accuracy = -1", "constraints.min_accuracy: must be at least 0, not -1", ""),
+        (
+            "[constraints]\nmin_accuracy = 95",
+            "constraints.min_accuracy: must be at most 1, not 95",
+            "fraction",
+        ),
         ("[constraints]\nmax_macs = nan", "constraints.max_macs: expected a finite number", ""),
         ("[constraints]\nmax_drop = true", "constraints.max_drop: expected a number, not true", ""),
         (
@@ -123,6 +135,16 @@ ALONE = '[backbone]\nfamily = "resnet"\n'
             "[training]\nrungs = [2, 4]",
             "training: the last of `rungs` (4) is not less than `epochs` (absent)",
             "",
+        ),
+        (
+            "[training]\nrungs = [2]\nepochs = 4\nshare = true",
+            "training: with `share` no design is trained by itself before it is a finalist",
+            "leave `rungs` away",
+        ),
+        (
+            "[training]\ninherit = true\nshare = true",
+            "training: with `share` all designs have their weights from one network",
+            "leave `inherit` away",
         ),
         ("[training]\nrungs = [0, 4]", "training.rungs[0]: cannot be 0", "1 at least"),
         (
@@ -151,6 +173,46 @@ def test_siblings_are_needed_to_inherit(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"training\.inherit: there are no siblings"):
         space_of(tmp_path, "[training]\ninherit = true", ALONE)
     assert space_of(tmp_path, "[training]\ninherit = true").training.inherit
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "message"),
+    [
+        (ALONE, "", "there are no siblings"),
+        (SMALL, '[pruning]\ngoal = ["none", "cycles=-10%"]', "what pruning takes is chosen for each"),
+        ('[backbone]\nfamily = "resnet"\nstages = [2, 3]\n', "", "'resnet' that differ in `stages` cannot"),
+        ('[backbone]\nfamily = "mobilenet_v1"\nstem_stride = [1, 2]\n', "", "differ in `stem_stride`"),
+        (
+            SMALL.replace("= 1", "= [1, 2]"),
+            '[exits]\nfinal_heads = ["own", "linear"]',
+            "several final heads are on the last block, which is another one",
+        ),
+        (SMALL, "[exits]\nmounts = 1", "mounts by number are others in each design"),
+        (SMALL.replace("= 1", "= [1, 2]"), "[exits]\nmounts = [1]", "mounts by number are others"),
+    ],
+)
+def test_what_cannot_share_weights(before: str, text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"training\.share: ") as error:
+        space_of(tmp_path, f"{text}\n[training]\nshare = true", before)
+    assert message in error.value.message
+
+
+def test_a_network_of_your_own_shares_with_nobody(tmp_path: Path) -> None:
+    onnx.save(chain(3, 3), tmp_path / "own.onnx")
+    with pytest.raises(InputError, match=r"training\.share: a network of your own has no siblings"):
+        space_of(tmp_path, "[training]\nshare = true", '[backbone]\nfile = "own.onnx"\n')
+
+
+def test_designs_may_share_weights(tmp_path: Path) -> None:
+    several = (
+        '[backbone]\nfamily = ["resnet", "mobilenet_v2"]\n[backbone.mobilenet_v2]\nkernel_late = [3, 7]\n'
+    )
+    for before, text in (
+        (SMALL, ""), (several, ""), (SMALL, '[exits]\nfinal_heads = ["own", "linear"]'),
+        (SMALL, "[exits]\nmounts = [0]"),
+        (SMALL.replace("= 1", "= [1, 2]"), '[exits]\nmounts = ["stage_0.block_0"]'),
+    ):  # fmt: skip
+        assert space_of(tmp_path, f"{text}\n[training]\nshare = true", before).training.share
 
 
 @pytest.mark.parametrize(

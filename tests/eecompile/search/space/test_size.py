@@ -85,6 +85,12 @@ def test_mounts_that_no_backbone_has(mounts: str, message: str, tmp_path: Path) 
         size.size_of(space_of(tmp_path, f"[exits]\nmounts = {mounts}\n"), IMAGE, 5)
 
 
+def test_a_wrong_mount_is_told_which_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        size.size_of(space_of(tmp_path, '[exits]\nmounts = ["first"]\n'), IMAGE, 5)
+    assert error.value.hint == "the largest has: stage_0.block_0, stage_1.block_0"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

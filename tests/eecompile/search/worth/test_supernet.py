@@ -102,6 +102,50 @@ def test_a_design_may_start_from_a_sibling(tmp_path: Path) -> None:
         evaluation.supernets.trained(large, Reach(0, digest))
 
 
+SHARED = SPACE.replace("epochs = 3\n", "epochs = 3\nshare = true\n", 1)
+
+
+def test_shared_weights_are_trained_once_for_all_designs(tmp_path: Path) -> None:
+    told: list[str] = []
+    evaluation = DesignEvaluation(question(tmp_path, SHARED), told.append)
+    small, large = (evaluation.space.design({**GENES, "backbone.width": width}) for width in (2, 4))
+    networks = [evaluation.supernets.trained(design, Reach(0)) for design in (small, large)]
+    assert [line.partition(",")[0] for line in told] == [
+        f"shared network: epoch {number} of 3" for number in (1, 2, 3)
+    ]
+    classifiers = [graph.tensors()["classifier.weight"].values for graph in networks]
+    assert np.array_equal(classifiers[0], classifiers[1][:, : classifiers[0].shape[1]])
+    exits = [[(e.mount, e.head_name) for e in state_of(graph).exits] for graph in networks]
+    assert exits[0] == exits[1] and len(exits[0]) == 3
+    again = DesignEvaluation(question(tmp_path, SHARED))
+    assert network_hash(again.supernets.trained(small, Reach(0))) == network_hash(networks[0])
+    assert not (tmp_path / "cache" / "training").exists() or not any(
+        (tmp_path / "cache" / "training").iterdir()
+    )
+
+
+def test_what_shared_weights_depend_on_makes_others(tmp_path: Path) -> None:
+    def digests(space: str = SHARED, seed: int = 0) -> tuple[str, str]:
+        evaluation = DesignEvaluation(dataclasses.replace(question(tmp_path, space), seed=seed))
+        design = evaluation.space.design({**GENES, "backbone.width": 4})
+        nets = evaluation.supernets
+        return nets.shared_key("resnet").digest, nets.key(design, Reach(0)).digest
+
+    others = [
+        digests(seed=1),
+        digests(SHARED.replace("[2, 4]", "[3, 4]")),
+        digests(SHARED.replace("[2, 4]", "[2, 4, 5]")),
+        digests(SHARED.replace("epochs = 3", "epochs = 4")),
+        digests(SHARED.replace('"mlp"', '"conv"')),
+    ]
+    for found in zip(digests(), *others, strict=True):
+        assert len(set(found)) == 6
+    assert digests(SHARED.replace("finalists = 2", "finalists = 3")) == digests()
+    evaluation = DesignEvaluation(question(tmp_path, SPACE))
+    design = evaluation.space.design({**GENES, "backbone.width": 4})
+    assert evaluation.supernets.key(design, Reach(0)).digest != digests()[1]
+
+
 def test_a_pruned_backbone_is_smaller_and_its_supernet_too(tmp_path: Path) -> None:
     space = SPACE + '[pruning]\ngoal = ["none", "cycles=-10%"]\n'
     evaluation = DesignEvaluation(question(tmp_path, space))

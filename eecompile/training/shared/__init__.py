@@ -1,0 +1,1 @@
+"""Several networks of one family trained as slices of the largest."""
