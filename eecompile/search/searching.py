@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from eecompile.exits.fronts.front_problem import ACCURACY, MEMORY
 from eecompile.run_files.directory import write_json
 from eecompile.search.backbones.inherit import nearest
 from eecompile.search.finalists import Finalist, finish, write_networks
+from eecompile.search.point_detail import write_detail
+from eecompile.search.shown.files import write_front
 from eecompile.search.space.space import Space
 from eecompile.search.study.coordinator import Coordinator, Outcome, SearchCourse
 from eecompile.search.study.front import GrowingFront
@@ -25,6 +27,7 @@ from eecompile.search.worth.evaluation import DesignEvaluation, Question
 from eecompile.search.worth.inner_front import KEYS
 from eecompile.search.worth.part_costs import cost_figures
 from eecompile.search.worth.supernet import Reach
+from eecompile.version import version
 from passes.errors import InputError
 from passes.files import write_atomic
 
@@ -102,10 +105,11 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
     directions = ["maximize" if name == ACCURACY else "minimize" for name in objectives]
     url = options.storage or f"sqlite:///{(options.out / STUDY).absolute()}"
     record = _record(options, evaluation, url, directions)
+    worst = _worst(evaluation)
     front = GrowingFront(
         tuple(KEYS[name] for name in objectives),
         frozenset({KEYS[ACCURACY]}),
-        _reference(evaluation),
+        np.array([worst[KEYS[name]] for name in objectives]),
     )
     proposals = Proposals(
         {gene.name: gene.choices for gene in space.genes},
@@ -125,7 +129,7 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
     outcomes = Coordinator(record, proposals, front, evaluation, course, watch, progress, start).run()
     record.close()
     finalists = _finalists(evaluation, outcomes, front, progress)
-    found = _written(options, evaluation, outcomes, finalists, front)
+    found = _written(options, evaluation, outcomes, finalists, front, worst)
     return SearchResult(options.out, found, outcomes, time.perf_counter() - began)
 
 
@@ -209,8 +213,8 @@ def _record(
     return record
 
 
-def _reference(evaluation: DesignEvaluation) -> Any:
-    """Return what each objective is worst at: no right answer, the costs of the largest designs."""
+def _worst(evaluation: DesignEvaluation) -> dict[str, float]:
+    """Return what each figure is worst at: no right answer, the costs of the largest designs."""
     corners = evaluation.space.corners().values()
     worst: dict[str, float] = {KEYS[ACCURACY]: 0.0}
     for design in corners:
@@ -221,7 +225,7 @@ def _reference(evaluation: DesignEvaluation) -> Any:
             "memory_bytes": 2 * max(costs.memory),
         }
         worst |= {key: max(value, worst.get(key, 0.0)) for key, value in figures.items()}
-    return np.array([worst[KEYS[name]] for name in evaluation.objectives])
+    return worst
 
 
 class _Watch:
@@ -284,8 +288,9 @@ def _written(
     outcomes: Sequence[Outcome],
     finalists: Sequence[Finalist],
     front: GrowingFront,
+    worst: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Write ``front.json``, ``trials.json`` and the networks of the front; return the first."""
+    """Write all files of a search, with what it is looked at by; return ``front.json``."""
     space, point = evaluation.space, evaluation.target.operating_point
     names = tuple(KEYS[name] for name in space.objectives.front)
     last = GrowingFront(names, front.maximised)
@@ -310,10 +315,26 @@ def _written(
     for finalist in finalists:
         if finalist.point in kept:
             finalist.point["networks"] = write_networks(finalist, options.out / NETWORKS)
+            write_detail(options.out, finalist.point, finalist.detail)
     trials = [{"trial": o.candidate, "params": dict(o.params), **o.result} for o in outcomes]
-    write_json(options.out / "trials.json", {"schema_version": SCHEMA_VERSION, "trials": trials})
+    searched = {
+        "question": _asked(options.question),
+        "objectives": list(front.objectives),
+        "reference": dict(worst),
+        "version": version(),
+    }
+    told = {"schema_version": SCHEMA_VERSION, "searched": searched, "trials": trials}
+    write_json(options.out / "trials.json", told)
     write_json(options.out / "front.json", document)
+    write_front(options.out)
     return document
+
+
+def _asked(question: Question) -> dict[str, Any]:
+    """Return what was asked, but for where files lie."""
+    places = ("space", "cache", "cache_bytes")
+    kept = {name: value for name, value in vars(question).items() if name not in places}
+    return {"space": question.space.name, **kept}
 
 
 def read_front(folder: Path) -> dict[str, Any]:

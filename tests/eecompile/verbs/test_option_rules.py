@@ -52,6 +52,7 @@ ALWAYS = {
         "as_json",
     },
     "why": {"trial", "as_json"},
+    "front": {"html", "csv", "svg", "as_json"},
     "cache": {"cache", "keep", "as_json"},
 }  # fmt: skip
 VALUES = {
