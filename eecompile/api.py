@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from eecompile.verbs.front import front
 from eecompile.verbs.given_lists import exits_given, layers_given, numbers, texts
 from eecompile.verbs.option_rules import check_given
 from eecompile.verbs.search import cache, search, why
@@ -37,6 +38,7 @@ __all__ = [
     "cost",
     "doctor",
     "export",
+    "front",
     "inspect",
     "opt",
     "passes",

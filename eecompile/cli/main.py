@@ -477,6 +477,7 @@ def doctor(as_json: JSON = False) -> None:
 
 search = _verb(search_verbs.search)
 why = _verb(search_verbs.why)
+front = _verb(search_verbs.front)
 cache = _verb(search_verbs.cache)
 whatif = _verb(search_verbs.whatif)
 

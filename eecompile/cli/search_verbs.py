@@ -117,6 +117,34 @@ def why(
     terminal.show(api.why(study, trial), as_json, show_search.reason)
 
 
+def front(
+    studies: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of searches.")],
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the page goes. [default: DIR/front.html, where DIR is one]"),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the table goes. [default: DIR/front.csv, where DIR is one]"),
+    ] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where the picture goes. [default: DIR/front.svg, where DIR is one]"
+        ),
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Show the front of a search as page, table and picture.
+
+    Several are laid over each other, with hypervolumes up to one reference.
+    """
+    from eecompile import api
+    from eecompile.cli import show_front, terminal
+
+    terminal.show(api.front(studies, html, csv, svg), as_json, show_front.fronts)
+
+
 def cache(
     cache: CACHE = None,
     keep: Annotated[

@@ -21,6 +21,7 @@ from eecompile.run.figures import ratios_of
 from eecompile.run.prepare import cost_of
 from eecompile.run_files.directory import sha256
 from eecompile.search.backbones.final_head import final_name, split_finals
+from eecompile.search.point_detail import PointDetail, ThresholdMoves, detail_of
 from eecompile.search.space.design import Design
 from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.study.proposals import Params
@@ -54,11 +55,13 @@ class Finalist:
         network: The float network with its exits, thresholds and rules; where networks answer in float it
             says with which numbers it is costed.
         quantized: The same in Q/DQ form, as it was measured; ``None`` where networks answer in float.
+        detail: What is known of it beside its figures.
     """
 
     point: dict[str, Any]
     network: gs.Graph
     quantized: gs.Graph | None
+    detail: PointDetail
 
 
 def finish(
@@ -133,7 +136,12 @@ def finish(
         "summed": summed,
         "feasible": chosen["feasible"],
     }
-    return Finalist(found, final, delivered)
+    given = [item.name for item in state_of(network).exits]
+    logits = [*(val[given.index(name)] for name in kept), val[-1]]
+    paths = [path.cost for path in report.exits]
+    moves = ThresholdMoves.of(logits, images.dataset.val.y, rules, thresholds, paths)
+    detail = detail_of(report, moves, evaluation.space.training, evaluation.numbers.quantized)
+    return Finalist(found, final, delivered, detail)
 
 
 def _answering(network: gs.Graph, quantized: gs.Graph | None) -> gs.Graph:

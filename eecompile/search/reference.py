@@ -1,9 +1,8 @@
-"""What the objectives of a search are worst at: the corner that hypervolumes are counted from."""
+"""What the figures of a search are worst at: the corner that hypervolumes are counted from."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eecompile.exits.fronts.front_problem import ACCURACY
 from eecompile.search.space.design import Design
@@ -16,8 +15,8 @@ _DRAWN = 16
 """So many designs are drawn where the target cannot run a corner of the space."""
 
 
-def reference_of(evaluation: DesignEvaluation) -> NDArray[np.float64]:
-    """Return what each objective is worst at: no right answer, the costs of the largest designs.
+def worst_figures(evaluation: DesignEvaluation) -> dict[str, float]:
+    """Return what each figure is worst at: no right answer, the costs of the largest designs.
 
     Where the target cannot run a corner, designs are drawn instead, always the same, and it is twice theirs.
 
@@ -39,7 +38,7 @@ def reference_of(evaluation: DesignEvaluation) -> NDArray[np.float64]:
     if len(worst) == 1:
         raise refusals[0]
     margin = 2.0 if refusals else 1.0  # of designs that were not drawn
-    return margin * np.array([worst[evaluation.keys[name]] for name in evaluation.objectives])
+    return {key: margin * value for key, value in worst.items()}
 
 
 def _add(worst: dict[str, float], evaluation: DesignEvaluation, design: Design) -> None:

@@ -16,7 +16,9 @@ from eecompile.exits.fronts.front_problem import ACCURACY, MEMORY
 from eecompile.run_files.directory import folders, write_json
 from eecompile.search.backbones.inherit import nearest
 from eecompile.search.finalists import Finalist, finish, write_networks
-from eecompile.search.reference import reference_of
+from eecompile.search.point_detail import write_detail
+from eecompile.search.reference import worst_figures
+from eecompile.search.shown.files import write_front
 from eecompile.search.space.space import Space
 from eecompile.search.study.coordinator import Coordinator, Outcome, SearchCourse
 from eecompile.search.study.front import GrowingFront
@@ -29,6 +31,7 @@ from eecompile.search.worth.evaluation import DesignEvaluation, Question
 from eecompile.search.worth.inner_front import KEYS
 from eecompile.search.worth.stopwatch import FINALISTS, START
 from eecompile.search.worth.supernet import Reach
+from eecompile.version import version
 from passes.errors import InputError
 from passes.files import write_atomic
 
@@ -111,7 +114,7 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
     check_folder(options)
     evaluation = DesignEvaluation(options.question, progress)
     with evaluation.watch.on(START):
-        coordinator, front = _coordinator(options, evaluation, progress)
+        coordinator, front, worst = _coordinator(options, evaluation, progress)
     start = evaluation.watch.take()
     searching = time.perf_counter()
     outcomes = coordinator.run()
@@ -120,7 +123,7 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
     evaluation.watch.take()  # of the designs that were worked on in this process, which told it
     with evaluation.watch.on(FINALISTS):
         finalists = _finalists(evaluation, outcomes, front, progress)
-        found = _written(options, evaluation, outcomes, finalists, front, coordinator.predictor)
+        found = _written(options, evaluation, outcomes, finalists, front, coordinator.predictor, worst)
     worked, designs = coordinator.worked, coordinator.designs
     times = SearchTimes.of(start, worked, evaluation.watch.take(), searched, options.workers, designs)
     write_json(options.out / "times.json", times.to_json())
@@ -129,19 +132,19 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
 
 def _coordinator(
     options: SearchOptions, evaluation: DesignEvaluation, progress: Callable[[str], None]
-) -> tuple[Coordinator, GrowingFront]:
-    """Return what runs the study of a search, and the front that grows in it."""
+) -> tuple[Coordinator, GrowingFront, dict[str, float]]:
+    """Return what runs the study of a search, the front that grows in it, and what figures are worst at."""
     space = evaluation.space
     _check_supported(evaluation)
     objectives = evaluation.objectives
     directions = ["maximize" if name == ACCURACY else "minimize" for name in objectives]
     url = options.storage or f"sqlite:///{(options.out / STUDY).absolute()}"
-    reference = reference_of(evaluation)
+    worst = worst_figures(evaluation)
     record = _record(options, evaluation, url, directions)
     front = GrowingFront(
         tuple(evaluation.keys[name] for name in objectives),
         frozenset({KEYS[ACCURACY]}),
-        reference,
+        np.array([worst[evaluation.keys[name]] for name in objectives]),
     )
     predictor = None
     genes = {gene.name: gene.choices for gene in space.genes}
@@ -168,7 +171,7 @@ def _coordinator(
     watch = _Watch(options.trials, space, progress, predictor)
     start = _nearest_of(space) if space.training.inherit else None
     coordinator = Coordinator(record, proposals, front, evaluation, course, watch, progress, start, predictor)
-    return coordinator, front
+    return coordinator, front, worst
 
 
 def active_genes(space: Space, params: Params) -> Params:
@@ -349,8 +352,9 @@ def _written(
     finalists: Sequence[Finalist],
     front: GrowingFront,
     predictor: WorthPredictor | None,
+    worst: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Write ``front.json``, ``trials.json`` and the networks of the front; return the first."""
+    """Write all files of a search, with what it is looked at by; return ``front.json``."""
     space, points = evaluation.space, evaluation.points
     names = tuple(evaluation.keys[name] for name in space.objectives.front)
     last = GrowingFront(names, front.maximised)
@@ -380,12 +384,21 @@ def _written(
     for finalist in finalists:
         if finalist.point in kept:
             finalist.point["networks"] = write_networks(finalist, options.out / NETWORKS)
+            write_detail(options.out, finalist.point, finalist.detail)
     trials = [
         {"trial": o.candidate, "params": dict(o.params), "predicted": dict(o.predicted), **o.result}
         for o in outcomes
     ]
-    write_json(options.out / "trials.json", {"schema_version": SCHEMA_VERSION, "trials": trials})
+    searched = {
+        "question": _asked(options.question),
+        "objectives": list(front.objectives),
+        "reference": dict(worst),
+        "version": version(),
+    }
+    told = {"schema_version": SCHEMA_VERSION, "searched": searched, "trials": trials}
+    write_json(options.out / "trials.json", told)
     write_json(options.out / "front.json", document)
+    write_front(options.out)
     return document
 
 
@@ -396,6 +409,13 @@ def _least_broken(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
         return None
     nearest = min(broken, key=lambda o: float(o.result["violation"]))
     return {"trial": nearest.candidate, "why": nearest.result["why"]}
+
+
+def _asked(question: Question) -> dict[str, Any]:
+    """Return what was asked, but for where files lie."""
+    places = ("space", "cache", "cache_bytes")
+    kept = {name: value for name, value in vars(question).items() if name not in places}
+    return {"space": question.space.name, **kept}
 
 
 def read_front(folder: Path) -> dict[str, Any]:

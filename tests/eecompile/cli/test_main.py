@@ -46,6 +46,7 @@ VERBS = (
     "export",
     "search",
     "why",
+    "front",
     "cache",
     "whatif",
 )

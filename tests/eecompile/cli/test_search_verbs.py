@@ -28,6 +28,8 @@ def test_a_search_from_the_command_line(tmp_path: Path) -> None:
     assert f"eecompile why {tmp_path}" in out.replace("\n", "") and "trial 0 (1 of 1)" in err
     code, out, _ = call("why", tmp_path / "out", "--trial", "0")
     assert code == 0 and "max_macs" in out and "1000 asked" in out
+    code, out, _ = call("front", tmp_path / "out", "--csv", tmp_path / "told.csv")
+    assert code == 0 and "no network keeps all constraints" in out and (tmp_path / "told.csv").exists()
     code, out, _ = call("search", asked.space, *options, "--resume", "--json")
     assert code == 1 and json.loads(out)["points"] == []
     code, out, _ = call("cache", "--cache", asked.cache, "--keep", "0")
@@ -53,6 +55,7 @@ def test_who_interrupts_a_search_is_told_how_it_goes_on(
         (("search", "none.toml", "-d", "digits"), "none.toml"),
         (("why", "nowhere", "--trial", "0"), "nowhere holds no search"),
         (("cache", "--keep", "lots"), "'lots' is no size"),
+        (("front", "nowhere"), "nowhere holds no finished search"),
     ],
 )
 def test_errors_are_one_message(arguments: tuple[str, ...], said: str) -> None:

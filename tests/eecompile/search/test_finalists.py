@@ -53,7 +53,7 @@ def test_figures_are_those_of_the_network_scheduled_and_run_by_itself(tmp_path: 
     assert expected == pytest.approx(found["edp_j_cycles"]) and len(names) >= 1
     assert found["before"]["accuracy_val"] == point["accuracy_val"]
     written = write_networks(
-        Finalist({**found, "point": 3}, network, finalist.quantized), tmp_path / "networks"
+        Finalist({**found, "point": 3}, network, finalist.quantized, finalist.detail), tmp_path / "networks"
     )
     assert list(written) == ["trial_7_3.onnx", "trial_7_3.quant.onnx"]
     assert written == {path.name: sha256(path) for path in sorted((tmp_path / "networks").iterdir())}

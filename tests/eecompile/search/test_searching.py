@@ -17,6 +17,8 @@ from eecompile.exits.fronts.pareto import nondominated
 from eecompile.search import searching
 from eecompile.search.finalists import Finalist, finish
 from eecompile.search.searching import SearchOptions, SearchResult, predictions, read_front, search
+from eecompile.search.shown.study import shown_study
+from eecompile.search.shown.volumes import common_reference, growth
 from eecompile.search.study.predictor import rank_correlation
 from passes.errors import InputError
 from passes.model.graph import load
@@ -55,8 +57,27 @@ def test_the_front_is_of_final_figures(folder: Path) -> None:
         exits = state_of(network).exits[:-1]
         assert [e.name for e in exits] == [f"exit_{number}" for number in range(len(point["exits"]))]
         assert [e.threshold for e in exits] == pytest.approx([item["threshold"] for item in point["exits"]])
-    trials = json.loads((folder / "out" / "trials.json").read_text())["trials"]
-    assert [trial["trial"] for trial in trials] == [0, 1]
+    told = json.loads((folder / "out" / "trials.json").read_text())
+    assert [trial["trial"] for trial in told["trials"]] == [0, 1]
+    assert told["searched"]["question"]["hardware"] is True and "cache" not in told["searched"]["question"]
+
+
+def test_what_is_looked_at_is_written_at_the_end(folder: Path) -> None:
+    out = folder / "out"
+    front, shown = read_front(out), shown_study(out)
+    assert all((out / name).stat().st_size for name in ("front.html", "front.csv", "front.svg"))
+    reference = common_reference([shown], shown.objectives)
+    assert growth(shown, reference)[-1] == pytest.approx(front["hypervolume"]), "as it was told"
+    for point, known in zip(front["points"], shown.points, strict=True):
+        assert known.files is not None and known.files.trace["traceEvents"]
+        paths = [path["edp_j_cycles"] for path in known.files.known["paths"]]
+        ratios = [*(item["ratio"] for item in point["exits"]), point["final_ratio"]]
+        assert np.dot(paths, ratios) == pytest.approx(point["edp_j_cycles"])
+        if point["exits"]:
+            chosen = known.files.known["curve"][len(known.files.known["curve"]) // 2]
+            assert chosen["ratios"] == pytest.approx(ratios)
+            assert chosen["accuracy_val"] == pytest.approx(point["accuracy_val"])
+            assert chosen["edp_j_cycles"] == pytest.approx(point["edp_j_cycles"])
 
 
 def test_a_search_that_goes_on_ends_as_one_that_was_not_interrupted(folder: Path) -> None:

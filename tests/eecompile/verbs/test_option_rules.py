@@ -52,6 +52,7 @@ ALWAYS = {
         "storage", "batch", "as_json",
     },
     "why": {"trial", "as_json"},
+    "front": {"html", "csv", "svg", "as_json"},
     "cache": {"cache", "keep", "as_json"},
     "whatif": {"settings", "target", "name", "cache", "as_json"},
 }  # fmt: skip

@@ -1,0 +1,162 @@
+"""``front.html``: fronts over each other on one page that asks for nothing outside itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from eecompile.report.charts import PALETTE_SIZE
+from eecompile.search.shown.axes import axes_of
+from eecompile.search.shown.front import ShownFront, ShownPoint
+from eecompile.search.shown.measures import COSTS, MEASURES
+from eecompile.search.shown.picture import front_picture
+from eecompile.search.shown.point_facts import point_facts
+from eecompile.search.shown.volumes import common_reference, growth, volumes
+from eecompile.wording import quantities
+
+SCRIPTS = ("plot.js", "page.js")
+
+
+def page(fronts: Sequence[ShownFront]) -> str:
+    """Return the page.
+
+    Args:
+        fronts: One at least; the first one says what is on the axes.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [
+                jinja2.PackageLoader("eecompile.search.shown", ""),
+                jinja2.PackageLoader("eecompile", "report"),
+            ]
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        quantity=quantities.quantity,
+        energy=quantities.energy,
+        cycles=quantities.cycles,
+        percent=quantities.percent,
+        shortened=quantities.shortened,
+    )
+    script = _script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    across, up = axes_of(fronts)
+    reference = common_reference(fronts, fronts[0].objectives)
+    css = [f"c{number % PALETTE_SIZE}" for number in range(len(fronts))]
+    shown = [
+        [
+            point_facts(front, point, f"{number}-{place}", css[number])
+            for place, point in enumerate(front.points)
+        ]
+        for number, front in enumerate(fronts)
+    ]
+    return environment.get_template("page.html.j2").render(
+        run={"schedule": None},  # the style sheet of the report asks for it
+        fronts=list(zip(fronts, css, shown, strict=True)),
+        measures={
+            name: m
+            for name, m in MEASURES.items()
+            if any(m.key in p.figures for f in fronts for p in f.points)
+        },
+        costs=[MEASURES[name].words for name in COSTS],
+        volumes=[volumes(front, reference) for front in fronts],
+        reference=[(MEASURES[name].words, MEASURES[name].text(value)) for name, value in reference.items()],
+        warnings=warnings(fronts),
+        picture=front_picture(fronts, across, up),
+        data=_json(fronts, css, reference, across, up),
+        script=script,
+        script_hash=f"sha256-{digest}",
+    )
+
+
+def warnings(fronts: Sequence[ShownFront]) -> list[str]:
+    """Return what keeps fronts from being compared as they are."""
+    found = []
+    facts = [dict(front.facts) for front in fronts]
+    for label, by, what in (
+        ("target", "target", "costs are not of one accelerator"),
+        ("data", "images, hash", "accuracies are not of the same images"),
+    ):
+        if len({told.get(by, told.get(label)) for told in facts} - {None}) > 1:
+            names = ", ".join(sorted({told.get(label, "") for told in facts}))
+            found.append(f"These fronts differ in {label} ({names}): {what}.")
+    if len({front.objectives for front in fronts}) > 1:
+        found.append(
+            "These fronts were searched for different objectives; volumes are of those of the first."
+        )
+    return found
+
+
+def _script() -> str:
+    folder = resources.files("eecompile.search.shown")
+    parts = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS)
+    return f'(() => {{\n"use strict";\n{parts}}})();\n'
+
+
+def _json(
+    fronts: Sequence[ShownFront], css: Sequence[str], reference: Mapping[str, float], across: str, up: str
+) -> str:
+    """Return what the script reads, safe within a script element."""
+    document = {
+        "x": across,
+        "y": up,
+        "costs": list(COSTS),
+        "measures": {
+            name: {"words": m.words, "unit": m.unit, "rises": m.rises} for name, m in MEASURES.items()
+        },
+        "fronts": [
+            {
+                "title": front.title,
+                "css": css[number],
+                "points": [_point(point) for point in front.points],
+                "designs": [
+                    {
+                        "trial": design.trial,
+                        "static": _figures(design.static),
+                        "points": [_figures(values) for values in design.points],
+                    }
+                    for design in front.designs
+                ],
+                "growth": growth(front, reference),
+            }
+            for number, front in enumerate(fronts)
+        ],
+    }
+    text = json.dumps(document, separators=(",", ":"))
+    # Within a script element only these end or change what is read.
+    return text.replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _point(point: ShownPoint) -> dict[str, Any]:
+    known = {} if point.files is None else point.files.known
+    return {
+        "name": point.name,
+        "figures": _figures(point.figures),
+        "ci95": [100 * bound for bound in point.facts.get("accuracy_ci95", ())],
+        "static": _figures(point.static),
+        "exits": [
+            {"name": item["name"], "head": item["head"], "mount": item["mount"], "ratio": item["ratio"]}
+            for item in point.facts.get("exits", ())
+        ],
+        "final": point.facts.get("final_ratio", 1.0),
+        "paths": [_figures(path) for path in known.get("paths", ())],
+        "curve": [
+            {"thresholds": at["thresholds"], "ratios": at["ratios"], "figures": _figures(at)}
+            for at in known.get("curve", ())
+        ],
+    }
+
+
+def _figures(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return figures by name, in the units of the page, to seven digits."""
+    return {name: float(f"{values[m.key] * m.factor:.7g}") for name, m in MEASURES.items() if m.key in values}

@@ -1,0 +1,117 @@
+"""The folder of a search as a front that can be shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eecompile.search.point_detail import point_files
+from eecompile.search.shown.front import PointFiles, ShownFront, ShownPoint, TriedDesign
+from passes.errors import InputError
+
+# By what is asked of a search: the ablation in words, and whether it is one where the answer is yes.
+_ABLATIONS = {
+    "hardware": ("no hardware", False),
+    "quantized": ("no quantization", False),
+    "fixed_heads": ("fixed heads", True),
+    "one_threshold": ("one threshold", True),
+    "genetic": ("genetic algorithm only", True),
+}
+
+
+def shown_study(folder: Path) -> ShownFront:
+    """Return the front of a search with all that its folder knows of it.
+
+    Raises:
+        InputError: No finished search, or a file of it that is damaged.
+    """
+    if not (folder / "front.json").exists():
+        raise InputError(
+            f"{folder} holds no finished search", "give the folder (`out`) of a search that ended"
+        )
+    front = _read(folder / "front.json")
+    told = _read(folder / "trials.json")
+    searched = told.get("searched", {})
+    try:
+        return _shown(folder, front, told["trials"], searched)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"a file of the search in {folder} is damaged: {type(error).__name__} {error}",
+            "run `search` with `resume` again",
+        ) from None
+
+
+def _shown(
+    folder: Path, front: Mapping[str, Any], trials: list[dict[str, Any]], searched: Mapping[str, Any]
+) -> ShownFront:
+    designs = tuple(_design(trial) for trial in trials)
+    statics = {design.trial: design.static for design in designs}
+    question = searched.get("question", {})
+    ablations = [
+        words for name, (words, given) in _ABLATIONS.items() if bool(question.get(name, not given)) is given
+    ]
+    asked = ", ".join([str(front["target"]), Path(str(front["data"])).stem, f"seed {front['seed']}"])
+    facts = [
+        ("folder", str(folder)),
+        ("target", str(front["target"])),
+        ("data", str(front["data"])),
+        ("seed", str(front["seed"])),
+        ("designs tried", str(front["trials_done"])),
+        ("ablations", ", ".join(ablations) or "none"),
+        *((label, str(found[key])) for label, key, found in (
+            ("space", "space", question),
+            ("preprocessing", "preprocess", question),
+            ("images, hash", "images_hash", front),
+            ("operating point", "operating_point", front),
+            ("eecompile", "version", searched),
+        ) if found.get(key) is not None),
+    ]  # fmt: skip
+    return ShownFront(
+        ", ".join([folder.resolve().name, *ablations]) + f" ({asked})",
+        tuple(front["objectives"]),
+        tuple(_point(folder, point, statics) for point in front["points"]),
+        dict(searched.get("reference", {})),
+        tuple(facts),
+        designs,
+    )
+
+
+def _design(trial: Mapping[str, Any]) -> TriedDesign:
+    text = trial.get("design") or ", ".join(f"{name} {value}" for name, value in trial["params"].items())
+    static = dict(trial.get("static", {}))
+    if static:
+        static["worst_latency_cycles"] = static["latency_cycles"]
+    points = tuple(ShownPoint.figures_of(point) for point in trial.get("points", ()))
+    return TriedDesign(int(trial["trial"]), text, static, points)
+
+
+def _point(folder: Path, point: Mapping[str, Any], statics: Mapping[int, Mapping[str, float]]) -> ShownPoint:
+    trial = int(point["trial"])
+    return ShownPoint(
+        f"trial {trial}, point {point['point']}",
+        ShownPoint.figures_of(point),
+        point,
+        statics.get(trial, {}),
+        _files(folder, trial, int(point["point"])),
+    )
+
+
+def _files(folder: Path, trial: int, point: int) -> PointFiles | None:
+    known, trace = (folder / name for name in point_files(trial, point))
+    return PointFiles(_read(known), _read(trace)) if known.exists() and trace.exists() else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror}", "run `search` with `resume` again"
+        ) from None
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON: {error}", "run `search` with `resume` again") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds no JSON object", "run `search` with `resume` again")
+    return found

@@ -1,0 +1,230 @@
+"""The page of fronts: what stands on it, and what a real browser makes of it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html import unescape
+from typing import Any
+
+import pytest
+
+from eecompile.search.shown.front import ShownFront, ShownPoint
+from eecompile.search.shown.page import page, warnings
+from eecompile.search.shown.study import shown_study
+from tests.eecompile.search.shown.made_study import write_study
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+# What is done on the page, step by step; after each step all of it is looked at.
+DRIVER = """
+const steps = (page, selector) => [...page.querySelectorAll(`${selector} .joined`)]
+  .map((line) => line.getAttribute("points").split(" ").length);
+const look = (page) => {
+  const shown = (selector) => [...page.querySelectorAll(selector)].filter((part) => !part.hidden);
+  const dots = [...page.querySelectorAll("#front-chart .point")];
+  const article = shown("article")[0];
+  return {
+    beside: shown(".beside").map((part) => part.dataset.point),
+    articles: shown("article").map((part) => part.dataset.point),
+    dots: dots.map((dot) => dot.dataset.key),
+    pressed: dots.filter((dot) => dot.getAttribute("aria-pressed") === "true").map((dot) => dot.dataset.key),
+    stops: dots.filter((dot) => dot.getAttribute("tabindex") === "0").map((dot) => dot.dataset.key),
+    labels: dots.map((dot) => dot.getAttribute("aria-label")),
+    focused: page.activeElement.dataset.key,
+    row: [...page.querySelectorAll("tr.chosen")].map((row) => row.dataset.row),
+    said: page.querySelector("#pointed").textContent,
+    hash: page.defaultView.location.hash,
+    texts: [...page.querySelectorAll("#front-chart text")].map((text) => text.textContent),
+    joined: steps(page, "#front-chart"),
+    at: dots.map((dot) => Number(dot.querySelector(".dot").getAttribute("d").match(/M([\\d.]+)/)[1])),
+    statics: page.querySelectorAll("#front-chart .statics path").length,
+    grey: page.querySelectorAll("#front-chart .tried").length,
+    intervals: page.querySelectorAll("#front-chart .ci").length,
+    tried: (page.querySelector("#tried-chart .tried")?.getAttribute("d") ?? "").split("M").length - 1,
+    growth: steps(page, "#growth-chart"),
+    moved: article.querySelector("[data-moved]")?.textContent,
+    branches: [...article.querySelectorAll("[data-architecture] text")].map((text) => text.textContent),
+    bars: article.querySelectorAll(".gantt rect").length,
+    wide: page.documentElement.scrollWidth,
+    log: page.querySelector("#log").checked,
+    loaded: page.defaultView.performance.getEntriesByType("resource").length,
+  };
+};
+const change = (page, id, value) => {
+  page.querySelector(id).value = value;
+  page.querySelector(id).dispatchEvent(new Event("change"));
+};
+const tick = (page, selector) => page.querySelector(selector).click();
+const press = (page, key) =>
+  page.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+addEventListener("error", (event) => { document.querySelector("pre").textContent = event.message; });
+addEventListener("load", () => {
+  const [first, linked, narrow] = [...document.querySelectorAll("iframe")].map((f) => f.contentDocument);
+  const seen = { start: look(first), linked: look(linked), narrow: look(narrow) };
+  first.querySelector('#front-chart [data-key="0-0"]').dispatchEvent(new Event("click"));
+  seen.clicked = look(first);
+  press(first, "ArrowLeft");
+  seen.left = look(first);
+  press(first, "Home");
+  seen.home = look(first);
+  first.querySelector('[data-choose="1-1"]').click();
+  seen.row = look(first);
+  tick(first, "#tried");
+  tick(first, "#statics");
+  seen.ticked = look(first);
+  tick(first, '[data-front="1"]');
+  seen.hidden = look(first);
+  change(first, "#y", "test_accuracy");
+  change(first, "#x", "energy");
+  seen.axes = look(first);
+  tick(first, "#log");
+  seen.log = look(first);
+  first.querySelector('[data-choose="0-1"]').click();
+  const slider = first.querySelector('article[data-point="0-1"] [data-move]');
+  slider.value = 4;
+  slider.dispatchEvent(new Event("input"));
+  seen.moved = look(first);
+  first.querySelector('article[data-point="0-1"] [data-back]').click();
+  seen.back = look(first);
+  document.querySelector("pre").textContent = JSON.stringify(seen);
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def fronts(tmp_path_factory: pytest.TempPathFactory) -> list[ShownFront]:
+    folder = tmp_path_factory.mktemp("fronts")
+    usual = shown_study(write_study(folder / "usual"))
+    other = shown_study(write_study(folder / "other", better=0.5, hardware=False))
+    bare = tuple(ShownPoint(p.name, {**p.figures, "edp_j_cycles": 0.05}) for p in usual.points)
+    return [usual, other, replace(usual, title="what if <script>", points=bare, designs=())]
+
+
+@pytest.fixture(scope="module")
+def written(fronts: list[ShownFront]) -> str:
+    return page(fronts)
+
+
+@pytest.fixture(scope="module")
+def seen(written: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    if BROWSER is None:
+        pytest.skip("no chromium to open the page with")
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "front.html").write_text(written)
+    frames = "".join(
+        f'<iframe src="front.html{place}" width="{width}" height="900"></iframe>'
+        for place, width in (("", 1200), ("#1-2", 1200), ("", 400))
+    )
+    driver = folder / "driver.html"
+    driver.write_text(f"<!doctype html><pre></pre>{frames}<script>{DRIVER}</script>")
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
+    done = subprocess.run(
+        [*command, f"--user-data-dir={folder / 'profile'}", "--dump-dom", driver.as_uri()],
+        capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    text = re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)
+    assert text and text[1], done.stdout[:500] + done.stderr[-2000:]
+    assert text[1].startswith("{"), unescape(text[1])
+    found: dict[str, Any] = json.loads(unescape(text[1]))
+    return found
+
+
+def test_it_asks_for_nothing_outside(written: str) -> None:
+    addresses = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"'\s>)]+)""", written)
+    assert addresses == [] and "default-src 'none'" in written
+    script = written.rsplit("<script>", 1)[1].split("</script>", 1)[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in written, "the policy lets this very script run"
+
+
+def test_titles_cannot_become_code(written: str) -> None:
+    assert "what if &lt;script&gt;" in written and "what if <script>" not in written
+    data = written.split('id="fronts">', 1)[1].split("</script>", 1)[0]
+    assert json.loads(data)["fronts"][2]["title"] == "what if <script>"
+
+
+def test_without_a_script_there_are_tables_and_a_picture(written: str) -> None:
+    assert "<noscript><svg" in written and written.count("trial 2, point 0") >= 3
+    assert "margin ≥ 0.5000" in written and "62.5 % less" in written and "0.8640" in written
+
+
+def test_fronts_of_other_things_are_told_apart(fronts: list[ShownFront]) -> None:
+    assert warnings(fronts) == []
+    elsewhere = replace(
+        fronts[1], facts=(("target", "gap9"), ("data", "digits")), objectives=("accuracy", "macs")
+    )
+    found = " ".join(warnings([fronts[0], elsewhere]))
+    assert (
+        "differ in target (diana, gap9)" in found and "different objectives" in found and "data" not in found
+    )
+
+
+def test_an_empty_front_has_a_page_too(fronts: list[ShownFront]) -> None:
+    text = page([replace(fronts[0], points=())])
+    assert "No network keeps all constraints:" in text and "<article" not in text
+
+
+def test_a_point_is_chosen_at_first(seen: dict[str, Any]) -> None:
+    start = seen["start"]
+    assert (
+        len(start["dots"]) == 9 and start["pressed"] == start["stops"] == start["beside"] == start["articles"]
+    )
+    assert start["row"] == start["pressed"] and start["hash"] == f"#{start['pressed'][0]}"
+    assert (
+        "expected energy-delay product, mJ·cycles" in start["texts"]
+        and "accuracy on val, %" in start["texts"]
+    )
+    assert start["loaded"] == 0 and start["joined"] == [3, 3, 1]
+    assert seen["linked"]["pressed"] == ["1-2"] == seen["linked"]["articles"]
+
+
+def test_a_click_shows_what_a_point_is(seen: dict[str, Any]) -> None:
+    clicked = seen["clicked"]
+    assert clicked["articles"] == clicked["beside"] == ["0-0"] and clicked["focused"] == "0-0"
+    assert "62.5 % less than without exits" in clicked["said"] and "usual" in clicked["said"]
+    assert clicked["branches"] == ["exit_0  75.0 %  linear", "exit_1  0.0 %  linear", "final  25.0 %"]
+    assert clicked["bars"] > 3 and clicked["statics"] == 2, "the best backbone and its own"
+
+
+def test_arrow_keys_go_along_the_points(seen: dict[str, Any]) -> None:
+    order = seen["clicked"]["dots"]
+    assert seen["left"]["focused"] == seen["left"]["pressed"][0] == order[order.index("0-0") - 1]
+    assert seen["home"]["focused"] == order[0] == "1-2"
+
+
+def test_the_table_chooses_too(seen: dict[str, Any]) -> None:
+    assert seen["row"]["articles"] == ["1-1"] == seen["row"]["row"]
+
+
+def test_what_is_drawn_can_be_ticked(seen: dict[str, Any]) -> None:
+    assert (seen["row"]["grey"], seen["ticked"]["grey"]) == (0, 1) and seen["ticked"]["statics"] == 0
+    assert seen["start"]["tried"] == 12 and seen["hidden"]["tried"] == 6
+    assert len(seen["start"]["growth"]) == 2 and seen["start"]["growth"][0] == 9, (
+        "two per design, and the end"
+    )
+    assert len(seen["hidden"]["growth"]) == 1
+    assert {key[0] for key in seen["hidden"]["dots"]} == {"0", "2"}
+
+
+def test_axes_can_be_changed(seen: dict[str, Any]) -> None:
+    axes = seen["axes"]
+    assert "accuracy on test, %" in axes["texts"] and "expected energy per image, µJ" in axes["texts"]
+    assert axes["intervals"] == 3, "those of the points that have one"
+    assert "accuracy on test 96.00 %, expected energy per image 1.20 µJ" in " ".join(axes["labels"])
+    assert axes["log"] is not seen["log"]["log"] and axes["at"] != seen["log"]["at"]
+
+
+def test_thresholds_are_moved(seen: dict[str, Any]) -> None:
+    moved, back = seen["moved"]["moved"], seen["back"]["moved"]
+    assert "87.00 %" in moved and "exit_0: threshold 1.0000100.0 % leave" in moved
+    assert "91.00 %" in back and "exit_0: threshold 0.500050.0 % leave" in back and "12.0 mJ·cycles" in back
+
+
+def test_a_phone_needs_no_scrolling_sideways(seen: dict[str, Any]) -> None:
+    assert seen["narrow"]["wide"] <= 400 and len(seen["narrow"]["dots"]) == 9
