@@ -18,6 +18,7 @@ from eecompile.search.study.proposals import Params
 from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.supernet import Reach
 from passes.confidence import confidence_rule
+from passes.errors import EecompileError
 from passes.exits.chain import keep_exits
 from targets.evaluation.paths import Cost
 
@@ -51,10 +52,14 @@ def designs(evaluation: DesignEvaluation) -> list[Params]:
 
 
 def front(evaluation: DesignEvaluation, cost: str) -> list[PlannedNetwork]:
-    """Return the front over all designs, of accuracy on val and one cost."""
+    """Return the front over all designs that the target can run, of accuracy on val and one cost."""
     found = []
     for number, params in enumerate(designs(evaluation)):
-        result = evaluation(number, params, len(evaluation.supernets.epochs) - 1, "")
+        try:
+            result = evaluation(number, params, len(evaluation.supernets.epochs) - 1, "")
+        except EecompileError as error:
+            evaluation.progress(f"not tried: {error.message}")
+            continue
         found += [PlannedNetwork(params, point) for point in result["points"]]
     return [found[k] for k in nondominated(rows(found, cost)).tolist()]
 
