@@ -52,7 +52,6 @@ def test_the_cache_is_listed_and_shrunk(tmp_path: Path) -> None:
         ({"join": True}, "without `storage` it changes nothing"),
         ({"join": True, "storage": "journal:x", "seed": 0}, "`seed` is for the search to say"),
         ({"join": True, "storage": "journal:x", "trials": 3}, "`trials` is for the search to say"),
-        ({"join": True, "storage": "sqlite://"}, "there is no study 'space-diana'"),
     ],
 )
 def test_wrong_options(tmp_path: Path, options: dict[str, object], said: str) -> None:
