@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_graphsurgeon as gs
 
 from eecompile.cache.key import Key
 from eecompile.exits.fronts.pareto import nondominated
@@ -32,12 +31,17 @@ from targets.description.changes import Change, changed
 from targets.evaluation.paths import Cost
 
 _AGAIN = "run `search` with `resume` and this version once more: what was trained is kept in its cache"
-_FIGURES = ("edp_j_cycles", "energy_pj", "latency_cycles", "macs", "worst_latency_cycles", "memory_bytes")
+_FIGURES = (
+    "edp_j_cycles", "edp_js", "energy_pj", "latency_cycles", "latency_s", "macs",
+    "worst_latency_cycles", "worst_latency_s", "memory_bytes",
+)  # fmt: skip
 # Constraints on figures that other hardware changes, by the figure.
 _BOUNDS = {
     "max_edp_j_cycles": "edp_j_cycles", "max_energy_pj": "energy_pj", "max_latency_cycles": "latency_cycles",
     "max_worst_latency_cycles": "worst_latency_cycles", "max_memory_bytes": "memory_bytes",
+    "max_edp_js": "edp_js", "max_latency_s": "latency_s", "max_worst_latency_s": "worst_latency_s",
 }  # fmt: skip
+_NEEDED = {"asked", "compared_by"}
 # What is said of a point that holds on the hardware it was found for alone.
 _OF_BEFORE = ("on_test", "summed")
 
@@ -92,23 +96,22 @@ def what_if(asked: WhatIfAsked, progress: Callable[[str], None]) -> WhatIf:
         InputError: No finished search, a number that the hardware does not have, or one that it cannot have.
     """
     front = read_front(asked.study)
-    if "asked" not in front or any("networks" not in point for point in front["points"]):
+    if not front.keys() >= _NEEDED or any("networks" not in point for point in front["points"]):
         raise InputError(f"the search in {asked.study} is of another version", _AGAIN)
-    usual = load_target(front["target"]).operating_point
-    if front["operating_points"] != ([] if usual is None else [usual.name]):
-        raise InputError(
-            f"points of this front run at {', '.join(front['operating_points'])}",
-            "so far networks are costed on other hardware at its first operating point alone",
-        )
     target, changes = _hardware(asked, front)
     question = _question(asked, front)
-    other = _OnOther(DesignEvaluation(question, hardware=target), DesignEvaluation(question), asked.study)
+    other = _OnOther(
+        DesignEvaluation(question, hardware=target),
+        DesignEvaluation(question),
+        asked.study,
+        asked.target not in ("", front["target"]),
+    )
     points = []
     for point in front["points"]:
         progress(f"trial {point['trial']}, point {point['point']}: scheduled anew")
-        kept = {key: value for key, value in point.items() if key not in _OF_BEFORE}
+        kept = {key: value for key, value in point.items() if key not in (*_OF_BEFORE, *_FIGURES)}
         points.append({**kept, **other.costed(point)})
-    keys = [KEYS[name] for name in front["objectives"]]
+    keys = front["compared_by"]
     _mark_front(points, keys)
     planned, missing = _planned(other, asked.study, points, keys, progress)
     document = {
@@ -169,37 +172,41 @@ class _OnOther:
         there: Its question, asked on the other hardware.
         here: The same on its own.
         study: Its folder.
+        moved: It is another accelerator, whose operating points are not those of the search.
     """
 
     there: DesignEvaluation
     here: DesignEvaluation
     study: Path
+    moved: bool
 
     def costed(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """Return the new figures of a point beside those it had; of one that cannot run, why."""
-        was = {key: point[key] for key in _FIGURES}
+        was = {key: point[key] for key in _FIGURES if key in point}
+        at = None if self.moved else point["operating_point"]
+        target = self.there.target if at is None else self.there.target.at_point(at)
         design = self.there.space.design(point["params"])
         network = load(self.study / NETWORKS / next(iter(point["networks"])))
         ratios = [*(item["ratio"] for item in point["exits"]), point["final_ratio"]]
         try:
             graph = self.there.assigned(network, design)
-            report = cost_of(graph, self.there.target, self.there.objective, ratios=ratios)
+            report = cost_of(graph, target, self.there.objective, ratios=ratios)
+            figures = cost_figures(Cost.mean([path.cost for path in report.exits], ratios))
+            closed = cost_of(keep_exits(graph, []), target, self.there.objective).total
         except EecompileError as error:
             return {"was": was, "feasible": False, "runs": False, "why": str(error)}
-        figures = cost_figures(Cost.mean([path.cost for path in report.exits], ratios))
         figures["worst_latency_cycles"] = float(report.total.latency_cycles)
+        if report.total.latency_s is not None:
+            figures["worst_latency_s"] = report.total.latency_s
         figures["memory_bytes"] = peak_bytes(report)
         bounds = self.there.space.constraints
         limits = [(key, getattr(bounds, name)) for name, key in _BOUNDS.items()]
         if bounds.max_cost_ratio is not None:
             key = KEYS[ratio_figure(self.there.space.objectives.front)]
-            limits.append((key, bounds.max_cost_ratio * cost_figures(self._closed(graph))[key]))
-        kept = all(limit is None or figures[key] <= limit for key, limit in limits)
-        return {**figures, "was": was, "feasible": kept, "runs": True}
-
-    def _closed(self, graph: gs.Graph) -> Cost:
-        """Return the costs of a network without its early exits."""
-        return cost_of(keep_exits(graph, []), self.there.target, self.there.objective).total
+            limits.append((key, bounds.max_cost_ratio * cost_figures(closed)[key]))
+        kept = all(limit is None or figures.get(key, np.inf) <= limit for key, limit in limits)
+        name = None if target.operating_point is None else target.operating_point.name
+        return {**figures, "was": was, "operating_point": name, "feasible": kept, "runs": True}
 
     def planned(self, trial: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         """Return the inner front of a design there, from what is in the cache; ``None``: it is not."""
@@ -216,7 +223,7 @@ class _OnOther:
 
 def _mark_front(points: list[dict[str, Any]], keys: Sequence[str]) -> None:
     """Say of each point whether it is on the front still."""
-    left = [k for k, point in enumerate(points) if point["feasible"]]
+    left = [k for k, point in enumerate(points) if point["feasible"] and all(key in point for key in keys)]
     rows = [[-points[k][key] if key == KEYS["accuracy"] else points[k][key] for key in keys] for k in left]
     kept = nondominated(np.array(rows, np.float64).reshape(-1, len(keys)))
     on_front = {left[k] for k in kept.tolist()}
