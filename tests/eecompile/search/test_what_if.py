@@ -11,8 +11,7 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 pytest.importorskip("optuna", reason="a search needs the extra 'search'")
 
 from eecompile import api
-from eecompile.run_files.directory import write_json
-from eecompile.search.searching import SearchOptions, read_front, search
+from eecompile.search.searching import SearchOptions, search
 from passes.errors import InputError
 from tests.eecompile.search.small import question
 
@@ -98,10 +97,6 @@ def test_what_is_wrong_is_said(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cores: has no 'digitl'"):
         asked(folder, "cores.digitl.active_power_mw=1")
     with pytest.raises(InputError, match="holds no finished search"):
-        api.whatif(tmp_path, [f"{SLOWER}=1"])
-    front = read_front(folder)
-    write_json(tmp_path / "front.json", {**front, "operating_points": ["slow", "fast"]})
-    with pytest.raises(InputError, match="points of this front run at slow, fast"):
         api.whatif(tmp_path, [f"{SLOWER}=1"])
     (tmp_path / "front.json").write_text('{"points": []}')
     with pytest.raises(InputError, match="is of another version"):
