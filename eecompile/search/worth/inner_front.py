@@ -198,6 +198,33 @@ def _front_of(
     finals: Sequence[FinalHead],
 ) -> InnerFront:
     """Return the front where each exit may decide by any of the rules."""
+    exits, problem = front_problem(
+        graph, logits, labels, costs, rules, objectives, constraints, most_exits, finals
+    )
+    if genetic is not None:
+        front = genetic_front(problem, genetic, joint=joint)
+    else:
+        front = (global_front if joint else individual_front)(problem)
+    points = [
+        {**_point(item, exits, problem), "final_head": final_name(finals[item.final])}
+        for item in front.points
+    ]
+    why = [] if points else list(_out_of_reach(front, problem))
+    return InnerFront(points, why, sum(item["excess"] for item in why), front.subsets)
+
+
+def front_problem(
+    graph: gs.Graph,
+    logits: Sequence[Float32],
+    labels: NDArray[np.int64],
+    costs: PartCosts,
+    rules: Sequence[ConfidenceRule],
+    objectives: tuple[str, ...],
+    constraints: ConstraintsTable,
+    most_exits: int | None = None,
+    finals: Sequence[FinalHead] = (None,),
+) -> tuple[list[TriedExit], FrontProblem]:
+    """Return the exits that may be kept, and the problem over them; arguments as of :func:`inner_front`."""
     early, _ = split_finals(state_of(graph).exits, finals)
     exits = [TriedExit(item, number, rule) for number, item in enumerate(early) for rule in rules]
     images = len(labels)
@@ -215,16 +242,7 @@ def _front_of(
         _limits(constraints, objectives, images, most_exits),
         memory=lambda kept, final: costs.memory_of([exits[k].number for k in kept], final),
     )
-    if genetic is not None:
-        front = genetic_front(problem, genetic, joint=joint)
-    else:
-        front = (global_front if joint else individual_front)(problem)
-    points = [
-        {**_point(item, exits, problem), "final_head": final_name(finals[item.final])}
-        for item in front.points
-    ]
-    why = [] if points else list(_out_of_reach(front, problem))
-    return InnerFront(points, why, sum(item["excess"] for item in why), front.subsets)
+    return exits, problem
 
 
 def _of_rules(costs: AdditiveCosts, exits: Sequence[TriedExit]) -> AdditiveCosts:

@@ -9,11 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from eecompile.exits.additive_costs import AdditiveCosts
+from eecompile.exits.fronts.subset_front import global_front
 from eecompile.exits.thresholds import leaves_at
 from eecompile.run.prepare import cost_of
 from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.worth.genetic_front import GeneticSearch
-from eecompile.search.worth.inner_front import InnerFront, inner_front
+from eecompile.search.worth.inner_front import InnerFront, front_problem, inner_front
 from eecompile.search.worth.part_costs import PartCosts, part_costs
 from passes.confidence import confidence_rule
 from passes.heads.designs import parse_head
@@ -66,6 +67,22 @@ def test_no_network_and_threshold_beats_it(costs: PartCosts) -> None:
                 accuracy = float(right[where, np.arange(IMAGES)].mean())
                 cost = float(paths[where].mean())
                 assert any(a >= accuracy and c <= cost + 1e-9 for a, c in found)
+
+
+def test_its_problem_can_be_solved_by_itself(costs: PartCosts) -> None:
+    """Rules of one head are exits of their own, and limits are those of the constraints."""
+    exits, problem = front_problem(
+        GRAPH, logits(), LABELS, costs, RULES[:1], ("accuracy", "edp"), ConstraintsTable(max_final_ratio=0.5)
+    )
+    both, _ = front_problem(GRAPH, logits(), LABELS, costs, RULES, ("accuracy", "edp"), ConstraintsTable())
+    assert [told.exit.name for told in exits] == NAMES
+    assert [(told.number, told.rule) for told in both] == [(k, rule) for k in range(4) for rule in RULES]
+    assert problem.limits.final_ratio == 0.5
+    solved = [(point.accuracy, point.figures["edp"]) for point in global_front(problem).points]
+    found = inner_front(
+        GRAPH, logits(), LABELS, costs, RULES[:1], ("accuracy", "edp"), ConstraintsTable(max_final_ratio=0.5)
+    ).points
+    assert solved == [(point["accuracy_val"], point["edp_j_cycles"]) for point in found]
 
 
 def test_final_heads_are_part_of_what_is_solved() -> None:
