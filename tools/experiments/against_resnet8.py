@@ -81,12 +81,15 @@ def fewer_images(data: str, images: int, path: Path) -> Path:
     whole = load_data(data)
     kept = evenly(np.argsort(whole.train.y, kind="stable"), images)
     kept = np.random.default_rng(0).permutation(kept)
-    splits = {"train": (whole.train.x[kept], whole.train.y[kept])}
-    splits |= {name: (split.x, split.y) for name, split in (("val", whole.val), ("test", whole.test))}
-    arrays = {
-        f"{name}_{key}": array for name, pair in splits.items() for key, array in zip("xy", pair, strict=True)
-    }
-    np.savez(path, **arrays)
+    np.savez(
+        path,
+        train_x=whole.train.x[kept],
+        train_y=whole.train.y[kept],
+        val_x=whole.val.x,
+        val_y=whole.val.y,
+        test_x=whole.test.x,
+        test_y=whole.test.y,
+    )
     return path
 
 
