@@ -16,7 +16,14 @@ pytest.importorskip("optuna", reason="a search needs the extra 'search'")
 from eecompile.exits.fronts.pareto import nondominated
 from eecompile.search import searching
 from eecompile.search.finalists import Finalist, finish
-from eecompile.search.searching import SearchOptions, SearchResult, predictions, read_front, search
+from eecompile.search.searching import (
+    SearchOptions,
+    SearchResult,
+    check_question,
+    predictions,
+    read_front,
+    search,
+)
 from eecompile.search.shown.study import shown_study
 from eecompile.search.shown.volumes import common_reference, growth
 from eecompile.search.study.predictor import rank_correlation
@@ -24,6 +31,8 @@ from passes.errors import InputError
 from passes.model.graph import load
 from passes.state import state_of
 from tests.eecompile.search.small import SPACE, question
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def found(
@@ -264,3 +273,10 @@ def test_seeds_make_other_searches(folder: Path) -> None:
         return [outcome.params["backbone.width"] for outcome in search(what, lambda _: None).outcomes]
 
     assert len({tuple(order(seed)) for seed in (0, 1, 2)}) > 1
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("search_*.toml")), ids=lambda path: path.stem)
+def test_examples_can_be_searched_on_the_target_that_they_name(example: Path, tmp_path: Path) -> None:
+    command = re.search(r"--target (\S+)", example.read_text())
+    target = "edge_tpu_quad" if command is None else command[1]
+    check_question(dataclasses.replace(question(tmp_path, target=target), space=example))
