@@ -132,7 +132,7 @@ def keep_exits(graph: gs.Graph, names: Sequence[str], final: str = "") -> gs.Gra
         InputError: There is no exit of such a name, or one reads another that is not kept.
     """
     known = [item.name for item in state_of(graph).exits]
-    for name in (*names, final or known[-1]):
+    for name in (*names, *([final] if final else [])):
         if name not in known:
             raise InputError(f"the network has no exit '{name}'", did_you_mean(name, known))
     for item in state_of(graph).exits:
@@ -143,10 +143,10 @@ def keep_exits(graph: gs.Graph, names: Sequence[str], final: str = "") -> gs.Gra
             )
     clone = copy_graph(graph)
     state = state_of(clone)
-    last = state.exits[-1]
-    if final not in ("", last.name):
-        last = _as_final(clone, known.index(final))
-    state.exits = [*(e for e in state.exits[:-1] if e.name in names), last]
+    last = state.exits[-1:]
+    if final not in ("", *known[-1:]):
+        last = [_as_final(clone, known.index(final))]
+    state.exits = [*(e for e in state.exits[:-1] if e.name in names), *last]
     order_outputs(clone)
     clone.cleanup(remove_unused_graph_inputs=False)
     left, tensors = {n.name for n in clone.nodes}, clone.tensors()

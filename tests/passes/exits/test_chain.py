@@ -243,3 +243,11 @@ def test_an_exit_of_the_user_is_numbered_by_name_alone() -> None:
     number_exits(graph)
     assert state_of(graph).exits == [early, final]
     assert [n.name for n in graph.nodes] == nodes
+
+
+def test_a_network_that_knows_no_exits_stays_as_it_is() -> None:
+    graph = chain()
+    state_of(graph).exits = []
+    kept = keep_exits(graph, [])
+    assert [node.name for node in kept.nodes] == [node.name for node in graph.nodes]
+    assert state_of(kept).exits == []
