@@ -246,7 +246,7 @@ def test_an_exit_of_the_user_is_numbered_by_name_alone() -> None:
 
 
 def test_a_network_that_knows_no_exits_stays_as_it_is() -> None:
-    graph = chain()
+    graph = from_model(chain())
     state_of(graph).exits = []
     kept = keep_exits(graph, [])
     assert [node.name for node in kept.nodes] == [node.name for node in graph.nodes]
