@@ -47,6 +47,8 @@ def test_the_cache_is_listed_and_shrunk(tmp_path: Path) -> None:
         ({"data": "digits", "workers": -1}, "`workers` must be at least 1"),
         ({"data": "digits", "seed": -1}, "`seed` must be between 0 and 4294967295"),
         ({"data": "digits", "target": "dianna"}, "unknown target 'dianna'"),
+        ({"data": "digits", "target": "diana,dianna"}, "unknown target 'dianna'"),
+        ({"data": "digits", "target": "diana,diana"}, "target 'diana' is there twice"),
         ({"data": "nowhere.npz"}, "nowhere.npz"),
         ({"data": "digits", "batch": 0}, "`batch` must be at least 1"),
         ({"join": True}, "without `storage` it changes nothing"),
