@@ -13,7 +13,8 @@ pytest.importorskip("optuna", reason="a search needs the extra 'search'")
 from eecompile import api
 from eecompile.search.searching import SearchOptions, search
 from passes.errors import InputError
-from tests.eecompile.search.small import question
+from targets.contract.registry import load_target
+from tests.eecompile.search.small import SPACE, question
 
 SLOWER = "cores.digital.active_power_mw"
 
@@ -30,8 +31,6 @@ def asked(folder: Path, *settings: str, **others: Any) -> dict[str, Any]:
 
 
 def test_numbers_as_they_are_give_the_front_as_it_is(folder: Path) -> None:
-    from targets.contract.registry import load_target
-
     power = load_target("diana").arch.core("digital").active_power_mw
     assert power is not None
     found = asked(folder, f"{SLOWER}={power.value}", name="same")
@@ -87,6 +86,20 @@ def test_a_constraint_may_be_broken_there(folder: Path, tmp_path: Path) -> None:
     space.write_text(space.read_text() + f"[constraints]\nmax_energy_pj = {1.01 * most}\n")
     told = api.whatif(tmp_path / "out", [f"{SLOWER}=500"], cache=folder / "cache").document
     assert not any(point["feasible"] or point["on_front"] for point in told["points"])
+
+
+def test_points_are_costed_where_they_run(tmp_path: Path) -> None:
+    space = SPACE.replace("width = [2, 4]", "width = 2").replace("finalists = 2", "finalists = 1")
+    space += '[mapping]\npoints = ["0.8V", "0.65V"]\n[constraints]\nmax_drop = 100\n'
+    search(SearchOptions(question(tmp_path, space, target="gap9"), 1, tmp_path / "out"), lambda _: None)
+    power = load_target("gap9").arch.core("ne16").active_power_mw
+    assert power is not None
+    found = asked(tmp_path, f"cores.ne16.active_power_mw={power.value}")
+    assert found["points"] and found["operating_points"] == ["0.8V", "0.65V"]
+    for point in found["points"]:
+        for key in ("edp_js", "energy_pj", "latency_s", "worst_latency_s"):
+            assert point[key] == pytest.approx(point["was"][key])
+        assert point["operating_point"] in found["operating_points"] and point["on_front"]
 
 
 def test_what_is_wrong_is_said(folder: Path, tmp_path: Path) -> None:
