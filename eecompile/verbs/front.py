@@ -77,7 +77,7 @@ def front(
     """
     from eecompile.search.shown.files import CSV, HTML, SVG, write_files
     from eecompile.search.shown.page import warnings
-    from eecompile.search.shown.study import shown_study
+    from eecompile.search.shown.study import shown_study, shown_what_ifs
     from eecompile.search.shown.volumes import common_reference, volumes
 
     folders = [Path(one) for one in ([studies] if isinstance(studies, Path | str) else studies)]
@@ -85,7 +85,7 @@ def front(
         raise InputError("no search is named", "give the folder (`out`) of one at least")
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise InputError("a search is named twice", "name each folder once")
-    fronts = tuple(shown_study(folder) for folder in folders)
+    fronts = tuple(front for folder in folders for front in (shown_study(folder), *shown_what_ifs(folder)))
     given = [None if path is None else Path(path) for path in (html, csv, svg)]
     if len(folders) == 1:
         given = [path or folders[0] / name for path, name in zip(given, (HTML, CSV, SVG), strict=True)]

@@ -27,7 +27,8 @@ def whatif(
     """Tell what the front of a search would cost on other hardware, and which exits would move.
 
     Args:
-        study: Folder of the search; ``whatif-NAME.json`` is written there, in the form of ``front.json``.
+        study: Folder of the search; ``whatif-NAME.json`` is written there, in the form of ``front.json``,
+            and its page, table and picture anew, with the new front laid over.
         settings: Numbers of the hardware, ``PATH=VALUE`` each: ``memories.l1.size_bytes=65536``,
             ``cores.*.array.operation_energy_pj=0.2``.
         target: Another accelerator; that of the search if absent.
@@ -39,6 +40,7 @@ def whatif(
         InputError: No finished search, or numbers that the hardware does not have, or cannot.
     """
     from eecompile.cache.store import MOST_BYTES, usual_folder
+    from eecompile.search.shown.files import write_front
     from eecompile.search.what_if import WhatIfAsked, what_if
 
     asked = WhatIfAsked(
@@ -49,7 +51,9 @@ def whatif(
         MOST_BYTES,
         _file_name(name),
     )
-    return what_if(asked, progress)
+    found = what_if(asked, progress)
+    write_front(Path(study))
+    return found
 
 
 def _setting(text: str) -> tuple[str, float]:

@@ -12,19 +12,19 @@ from eecompile.search.shown.front import ShownFront
 from eecompile.search.shown.measures import MEASURES
 from eecompile.search.shown.page import page
 from eecompile.search.shown.picture import front_picture
-from eecompile.search.shown.study import shown_study
+from eecompile.search.shown.study import shown_study, shown_what_ifs
 from passes.files import write_atomic
 
 HTML, CSV, SVG = "front.html", "front.csv", "front.svg"
 
 
 def write_front(folder: Path) -> None:
-    """Write the table, the picture and the page of a search into its folder.
+    """Write the table, the picture and the page of a search into its folder, with what it would be elsewhere.
 
     Raises:
         InputError: No finished search, or a place that cannot be written to.
     """
-    write_files([shown_study(folder)], folder / HTML, folder / CSV, folder / SVG)
+    write_files([shown_study(folder), *shown_what_ifs(folder)], folder / HTML, folder / CSV, folder / SVG)
 
 
 def write_files(

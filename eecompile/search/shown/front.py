@@ -31,8 +31,10 @@ class ShownPoint:
         name: What it is called: ``trial 3, point 1``.
         figures: By key of a file, see `eecompile.search.shown.measures.MEASURES`; absent where not known.
         facts: As in ``front.json``: exits, params, design, before; may be empty.
-        static: Figures of its backbone without exits, as it was when designs were compared.
+        static: What it is held against: figures of its backbone without exits, as it was when designs were
+            compared; on other hardware, those it had.
         files: ``None``: nothing more is known.
+        against: What ``static`` is, in words.
     """
 
     name: str
@@ -40,6 +42,7 @@ class ShownPoint:
     facts: Mapping[str, Any] = field(default_factory=dict)
     static: Mapping[str, float] = field(default_factory=dict)
     files: PointFiles | None = None
+    against: str = "without exits"
 
     @staticmethod
     def figures_of(document: Mapping[str, Any]) -> dict[str, float]:

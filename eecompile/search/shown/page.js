@@ -20,7 +20,7 @@ const statics = (chosen) => {
     .filter((design) => has(design.static, state.x, state.y))
     .map((design) => ({ figures: design.static, words: `backbone of trial ${design.trial} without exits` }));
   const own = chosen && has(chosen.static, state.x, state.y)
-    ? [{ figures: chosen.static, words: `backbone of ${chosen.name} without exits` }] : [];
+    ? [{ figures: chosen.static, words: `${chosen.name} ${chosen.against}` }] : [];
   return [...best(known), ...own];
 };
 const tried = () => data.fronts.flatMap((front, number) => (shown(number) ? front.designs : []))
@@ -47,7 +47,7 @@ const named = (p) => `${p.name}: ${about(p.figures)}`;
 function say(p) {
   const base = p.static[state.x], value = p.figures[state.x];
   const saved = !measures[state.x].rises && base ? 100 * (1 - value / base) : null;
-  const against = saved === null ? "" : `, ${Math.abs(saved).toFixed(1)} % ${saved >= 0 ? "less" : "more"} than without exits`;
+  const against = saved === null ? "" : `, ${Math.abs(saved).toFixed(1)} % ${saved >= 0 ? "less" : "more"} than ${p.against}`;
   byId("pointed").textContent = `${named(p)}${against}${data.fronts.length > 1 ? ` (${p.front})` : ""}`;
 }
 

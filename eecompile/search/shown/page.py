@@ -144,6 +144,7 @@ def _point(point: ShownPoint) -> dict[str, Any]:
         "figures": _figures(point.figures),
         "ci95": [100 * bound for bound in point.facts.get("accuracy_ci95", ())],
         "static": _figures(point.static),
+        "against": point.against,
         "exits": [
             {"name": item["name"], "head": item["head"], "mount": item["mount"], "ratio": item["ratio"]}
             for item in point.facts.get("exits", ())

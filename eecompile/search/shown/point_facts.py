@@ -85,7 +85,7 @@ def _figures(point: ShownPoint) -> Iterator[tuple[str, str, str]]:
         if measure.key == "accuracy" and "accuracy_ci95" in point.facts:
             small = f"95 %: {quantities.interval(point.facts['accuracy_ci95'], 100)}"
         elif measure.rises and base is not None:
-            small = f"without exits {measure.text(base)}"
+            small = "" if base == value else f"{point.against} {measure.text(base)}"
         elif base:
             small = quantities.change(1 - value / base)
         yield measure.words if name != "exits" else "early exits", measure.text(value), small

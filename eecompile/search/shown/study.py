@@ -43,6 +43,64 @@ def shown_study(folder: Path) -> ShownFront:
         ) from None
 
 
+def shown_what_ifs(folder: Path) -> list[ShownFront]:
+    """Return the front of a search on other hardware, for each time that was asked of the front it has now.
+
+    Points that the other hardware cannot run, or that keep a constraint no more, are left out.
+
+    Raises:
+        InputError: A file that is damaged.
+    """
+    front = _read(folder / "front.json")
+    found = []
+    for path in sorted(folder.glob("whatif-*.json")):
+        told = _read(path)
+        try:
+            if _is_of(told, front):
+                found.append(_what_if(folder, told))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"{path} is damaged: {type(error).__name__} {error}", "ask `whatif` for it again"
+            ) from None
+    return found
+
+
+def _is_of(told: Mapping[str, Any], front: Mapping[str, Any]) -> bool:
+    """Return whether the points of another hardware are those of a front, not of one that was before it."""
+    now = {(point["trial"], point["point"]): point for point in front["points"]}
+    was = {(point["trial"], point["point"]): point["was"] for point in told["points"]}
+    return now.keys() == was.keys() and all(
+        now[key][name] == value for key, figures in was.items() for name, value in figures.items()
+    )
+
+
+def _what_if(folder: Path, told: Mapping[str, Any]) -> ShownFront:
+    hardware = told["hardware"]
+    changes = [f"{item['path']} {item['old']:g} → {item['new']:g}" for item in hardware["changes"]]
+    other = [hardware["target"]] if hardware["target"] != hardware["of"] else []
+    facts = (
+        ("folder", str(folder)),
+        ("target", str(hardware["target"])),
+        ("data", str(told["data"])),
+        *((("images, hash", str(told["images_hash"])),) if "images_hash" in told else ()),
+        ("hardware", "\n".join(changes) or "as it is described"),
+    )
+    left_out = ("before", "summed", "on_test")
+    points = tuple(
+        ShownPoint(
+            f"trial {point['trial']}, point {point['point']}",
+            ShownPoint.figures_of(point),
+            {key: value for key, value in point.items() if key not in left_out},
+            {**point["was"], **{key: point[key] for key in ("accuracy_val", "accuracy")}},
+            against="on the hardware it was found for",
+        )
+        for point in told["points"]
+        if point["runs"] and point["feasible"]
+    )
+    title = f"{folder.resolve().name}, what if: {', '.join([*other, *changes])}"
+    return ShownFront(title, tuple(told["objectives"]), points, {}, facts)
+
+
 def _shown(
     folder: Path, front: Mapping[str, Any], trials: list[dict[str, Any]], searched: Mapping[str, Any]
 ) -> ShownFront:
@@ -60,11 +118,11 @@ def _shown(
         ("seed", str(front["seed"])),
         ("designs tried", str(front["trials_done"])),
         ("ablations", ", ".join(ablations) or "none"),
+        ("operating points", ", ".join(front.get("operating_points", ())) or "none is told"),
         *((label, str(found[key])) for label, key, found in (
             ("space", "space", question),
             ("preprocessing", "preprocess", question),
             ("images, hash", "images_hash", front),
-            ("operating point", "operating_point", front),
             ("eecompile", "version", searched),
         ) if found.get(key) is not None),
     ]  # fmt: skip

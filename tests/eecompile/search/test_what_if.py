@@ -52,6 +52,7 @@ def test_more_power_costs_more_energy_for_the_same_work(folder: Path) -> None:
     found = asked(folder, f"{SLOWER}=500")
     assert [change["new"] for change in found["hardware"]["changes"]] == [500]
     assert (folder / "out" / f"whatif-{SLOWER}-500.json").exists()
+    assert "what if: cores.digital.active_power_mw" in (folder / "out" / "front.html").read_text()
     for point in found["points"]:
         assert point["energy_pj"] > point["was"]["energy_pj"]
         assert point["macs"] == point["was"]["macs"]

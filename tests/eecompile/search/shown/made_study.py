@@ -71,6 +71,20 @@ def known(trial: int, place: int, exits: int = 1) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def write_what_if(folder: Path, factor: float = 2.0) -> Path:
+    """Write what became of a search on other hardware: costs times ``factor``; the last point cannot run."""
+    front = json.loads((folder / "front.json").read_text())
+    for place, item in enumerate(front["points"]):
+        was = {key: item[key] for key in ("edp_j_cycles", "energy_pj", "latency_cycles", "macs")}
+        item.update({key: factor * value for key, value in was.items()} | {"was": was, "feasible": True})
+        item["runs"] = place < 2
+    changes = [{"path": "memories.l1.size_bytes", "old": 262144, "new": 65536}]
+    front["hardware"] = {"of": "diana", "target": "diana", "changes": changes}
+    path = folder / "whatif-less.json"
+    path.write_text(json.dumps(front))
+    return path
+
+
 def write_study(folder: Path, better: float = 1.0, **asked: Any) -> Path:
     """Write the folder of a search, whose costs are ``better`` times the usual; return it."""
     folder.mkdir(parents=True)

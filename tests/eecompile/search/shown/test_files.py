@@ -7,7 +7,7 @@ import pytest
 
 from eecompile.search.shown.files import write_files, write_front
 from eecompile.search.shown.study import shown_study
-from tests.eecompile.search.shown.made_study import write_study
+from tests.eecompile.search.shown.made_study import write_study, write_what_if
 
 
 def test_a_search_gets_table_picture_and_page(tmp_path: Path) -> None:
@@ -19,6 +19,10 @@ def test_a_search_gets_table_picture_and_page(tmp_path: Path) -> None:
     assert float(rows[1]["accuracy_ci95_low"]) == pytest.approx(0.92) and rows[1]["memory_bytes"] == ""
     assert rows[1]["exits"] == "linear on block_0: margin >= 0.5, 0.7500 leave" and rows[2]["exits"] == ""
     assert (folder / "front.svg").read_text().startswith("<svg")
+    write_what_if(folder)
+    write_front(folder)
+    assert len((folder / "front.csv").read_text().splitlines()) == 6, "two points more, of other hardware"
+    assert "found, what if: memories.l1.size_bytes" in (folder / "front.html").read_text()
     assert "found (diana, digits, seed 4)" in (folder / "front.html").read_text()
 
 

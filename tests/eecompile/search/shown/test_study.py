@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from eecompile.search.shown.study import shown_study
+from eecompile.search.shown.study import shown_study, shown_what_ifs
 from passes.errors import InputError
-from tests.eecompile.search.shown.made_study import STATIC, WORST, write_study
+from tests.eecompile.search.shown.made_study import STATIC, WORST, write_study, write_what_if
 
 
 def test_all_that_a_folder_knows(tmp_path: Path) -> None:
@@ -63,3 +63,24 @@ def test_what_is_damaged_is_named(tmp_path: Path, name: str, text: str | None, s
         path.write_text(text)
     with pytest.raises(InputError, match=said):
         shown_study(tmp_path / "found")
+
+
+def test_other_hardware_is_a_front_of_its_own(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "found")
+    assert shown_what_ifs(folder) == []
+    write_what_if(folder)
+    (front,) = shown_what_ifs(folder)
+    assert front.title == "found, what if: memories.l1.size_bytes 262144 → 65536"
+    assert [point.figures["edp_j_cycles"] for point in front.points] == [0.06, 0.04], "the last cannot run"
+    assert front.points[0].static["edp_j_cycles"] == 0.03 and front.points[0].static["accuracy_val"] == 0.97
+    assert "before" not in front.points[0].facts and "found for" in front.points[0].against
+
+
+def test_other_hardware_of_a_front_that_was_before_is_not_shown(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "found")
+    path = write_what_if(folder)
+    path.write_text(path.read_text().replace('"edp_j_cycles": 0.03', '"edp_j_cycles": 0.031'))
+    assert shown_what_ifs(folder) == []
+    path.write_text("{}")
+    with pytest.raises(InputError, match="is damaged: KeyError"):
+        shown_what_ifs(folder)
