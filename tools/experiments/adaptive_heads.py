@@ -43,6 +43,7 @@ def space_text(given: argparse.Namespace) -> str:
             *genes,
             "[exits]",
             f"heads = {heads}",
+            "at_most = 3",
             'confidence = ["margin", "max_softmax"]',
             "[objectives]",
             'front = ["accuracy", "macs"]',

@@ -51,6 +51,7 @@ def space_text(given: argparse.Namespace) -> str:
         "[exits]",
         f"heads = {heads}",
         'thresholds = "global"',
+        "at_most = 3",
         "[training]",
         f"epochs = {given.epochs}",
     ]
