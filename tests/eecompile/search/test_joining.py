@@ -33,7 +33,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Question, str,
     """A search in a process of its own, that this one joined."""
     folder = tmp_path_factory.mktemp("joined")
     asked, url = question(folder, WIDTHS), f"journal:{folder / 'study.log'}"
-    process = multiprocessing.get_context("fork").Process(
+    process = multiprocessing.get_context("spawn").Process(  # a fork would inherit locks of torch
         target=_search, args=(asked, folder / "out", url), daemon=True
     )
     process.start()

@@ -16,9 +16,12 @@ from eecompile.search.study import record as record_module
 from eecompile.search.study.coordinator import Outcome
 from eecompile.search.study.record import Record
 from eecompile.search.study.worker import work
-from tests.eecompile.search.study.toy import Toy, coordinator, search
+from tests.eecompile.search.study.toy import Toy, coordinator, search, with_patience
 
 ROOT = Path(__file__).parents[4]
+# Forked off a process that has no threads: here others tests' may hold locks, which a fork would inherit.
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["tests.eecompile.search.study.toy"])
 
 
 def facts(outcomes: list[Outcome]) -> list[Any]:
@@ -80,18 +83,16 @@ def test_killed_twenty_times_at_random_moments_it_ends_alike(
     tmp_path: Path, whole: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker or the search itself is killed outright, and started again, 20 times before it may end."""
-    monkeypatch.setattr(
-        coordinator_module, "MOST_ATTEMPTS", 99
-    )  # that one candidate is hit thrice is no harm here
-    monkeypatch.setattr(record_module, "BEAT_SECONDS", 0.2)
-    rng, fork = random.Random(0), multiprocessing.get_context("fork")
+    beat, attempts = 0.2, 99  # that one candidate is hit thrice is no harm here
+    monkeypatch.setattr(coordinator_module, "MOST_ATTEMPTS", attempts)
+    monkeypatch.setattr(record_module, "BEAT_SECONDS", beat)
+    rng = random.Random(0)
     url, log = f"sqlite:///{tmp_path / 'study.db'}", tmp_path / "log"
     toy = Toy(log, 0.4)
 
     def started(role: str) -> BaseProcess:
-        process = fork.Process(target=search, args=(tmp_path, toy, 12), daemon=True)
-        if role == "worker":
-            process = fork.Process(target=work, args=(url, "toy", toy), daemon=True)
+        call = (search, tmp_path, toy, 12) if role == "search" else (work, url, "toy", toy)
+        process = SERVER.Process(target=with_patience, args=(beat, attempts, *call), daemon=True)
         process.start()
         return process
 
@@ -115,13 +116,14 @@ def test_killed_twenty_times_at_random_moments_it_ends_alike(
 
 
 def test_a_candidate_is_not_to_blame_for_that_its_search_was_killed(tmp_path: Path, whole: list[Any]) -> None:
-    toy, fork = Toy(tmp_path / "log", 60.0), multiprocessing.get_context("fork")
+    toy = Toy(tmp_path / "log", 60.0)
     search(tmp_path, Toy(tmp_path / "log"), 1)
     record = Record(f"sqlite:///{tmp_path / 'study.db'}", "toy")
     for _ in range(coordinator_module.MOST_ATTEMPTS + 1):
-        process = fork.Process(target=search, args=(tmp_path, toy, 12), daemon=True)
+        process = SERVER.Process(target=search, args=(tmp_path, toy, 12), daemon=True)
         process.start()
         while not any(t.user_attrs["worker"].endswith(f":{process.pid}") for t in record.trials()):
+            assert process.is_alive()
             time.sleep(0.02)
         process.kill()
         process.join()

@@ -6,11 +6,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eecompile.search.study import coordinator as coordinator_module
+from eecompile.search.study import record
 from eecompile.search.study.coordinator import Coordinator, Outcome, SearchCourse
 from eecompile.search.study.front import GrowingFront
 from eecompile.search.study.predictor import WorthPredictor
@@ -84,13 +86,19 @@ def coordinator(
     """Return what runs a toy search."""
     folder.mkdir(exist_ok=True)
     url = url or f"sqlite:///{folder / 'study.db'}"
-    record = Record.start(url, "toy", DIRECTIONS, {"seed": 0})
+    kept = Record.start(url, "toy", DIRECTIONS, {"seed": 0})
     front = GrowingFront(("a", "b"), frozenset())
     predictor = WorthPredictor(genes) if predict else None
     choose = None if predictor is None else predictor.choose
     proposals = Proposals(genes, DIRECTIONS, "nsga2", 0, population=6, choose=choose)
     course = SearchCourse(trials, batch, workers, rungs)
-    return Coordinator(record, proposals, front, toy, course, predictor=predictor)
+    return Coordinator(kept, proposals, front, toy, course, predictor=predictor)
+
+
+def with_patience(beat_seconds: float, attempts: int, call: Callable[..., Any], *args: Any) -> None:
+    """Call a function where workers count as dead after so long, and candidates are tried so often."""
+    record.BEAT_SECONDS, coordinator_module.MOST_ATTEMPTS = beat_seconds, attempts
+    call(*args)
 
 
 if __name__ == "__main__":
