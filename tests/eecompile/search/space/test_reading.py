@@ -245,7 +245,7 @@ def test_the_page_has_every_key_and_gene() -> None:
             [],
             ["depth_2", "depth_3", "depth_4"],
         )
-    code, _ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     made: dict[str, Any] = {}
     exec(code, made)  # what the page shows of families of others
     assert mounts_of_blocks(made["PLAIN"].graph((1, 3, 16, 16), 4, {"width": 8})) == ("block_0", "block_1")
