@@ -26,7 +26,13 @@ from eecompile.search.space.design import Design
 from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.study.proposals import Params
 from eecompile.search.worth.evaluation import DesignEvaluation
-from eecompile.search.worth.inner_front import KEYS, inner_front, ratio_figure
+from eecompile.search.worth.inner_front import (
+    KEYS,
+    AnsweredSupernet,
+    FrontQuestion,
+    inner_front,
+    ratio_figure,
+)
 from eecompile.search.worth.integers import Float32, logits_of
 from eecompile.search.worth.part_costs import cost_figures, part_costs
 from eecompile.search.worth.stopwatch import TRAINING
@@ -283,22 +289,17 @@ def _chosen(
         more = cost_figures(reference)[key] / cost_figures(costs.static)[key]
         kept = kept.model_copy(update={"max_cost_ratio": kept.max_cost_ratio * more})
 
-    def points(constraints: ConstraintsTable) -> list[dict[str, Any]]:
-        return inner_front(
-            network,
-            val,
-            evaluation.images.dataset.val.y,
-            costs,
-            list(dict.fromkeys(rules)) or space.exits.confidence[:1],
-            space.objectives.front,
-            constraints,
-            joint=_joint(evaluation),
-            points=[at for at in evaluation.points if at is None or at.name == point["operating_point"]],
-            genetic=evaluation.genetic,
-        ).points
-
-    feasible = points(kept)
-    found = feasible or points(ConstraintsTable())
+    answered = AnsweredSupernet(network, val, evaluation.images.dataset.val.y, costs)
+    there = [at for at in evaluation.points if at is None or at.name == point["operating_point"]]
+    question = FrontQuestion(
+        list(dict.fromkeys(rules)) or space.exits.confidence[:1],
+        space.objectives.front,
+        kept,
+        joint=_joint(evaluation),
+        genetic=evaluation.genetic,
+    )
+    feasible = inner_front(answered, question, there).points
+    found = feasible or inner_front(answered, replace(question, constraints=ConstraintsTable()), there).points
     costly = next(evaluation.keys[name] for name in space.objectives.front if name != "accuracy")
     enough = [item for item in found if item["accuracy_val"] >= point["accuracy_val"] - 1e-12]
     if enough:

@@ -39,7 +39,12 @@ from eecompile.search.backbones.final_head import final_name, split_finals
 from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.worth.evaluation import LAYERS, DesignEvaluation, Question
 from eecompile.search.worth.genetic_front import GeneticSearch, genetic_front
-from eecompile.search.worth.inner_front import TriedExit, front_problem
+from eecompile.search.worth.inner_front import (
+    AnsweredSupernet,
+    FrontQuestion,
+    TriedExit,
+    front_problem,
+)
 from eecompile.search.worth.supernet import Reach
 from passes.exits.chain import keep_exits
 from passes.state import state_of
@@ -134,9 +139,9 @@ def prepared(evaluation: DesignEvaluation) -> PaperSpace:
     graph, logits = evaluation.answers(design, Reach(0))
     val, finals = images.dataset.val, evaluation.finals
     exits, problem = front_problem(
-        graph, logits, val.y, evaluation.costs(design), space.exits.confidence[:1],
-        evaluation.objectives, ConstraintsTable(), finals=finals,
-    )  # fmt: skip
+        AnsweredSupernet(graph, logits, val.y, evaluation.costs(design), finals),
+        FrontQuestion(space.exits.confidence[:1], evaluation.objectives, ConstraintsTable()),
+    )
     closing = [item.name for item in split_finals(state_of(graph).exits, finals)[1]]
     lowered = evaluation.numbers.lowered(evaluation.calibrated(graph, design, finals))
     on_test = answers(lowered, images.dataset.test, images.preprocess)

@@ -25,7 +25,13 @@ from eecompile.search.study.proposals import Params
 from eecompile.search.worth.at_points import figures_at
 from eecompile.search.worth.genetic_front import GeneticSearch
 from eecompile.search.worth.images import SearchImages, for_families, for_network
-from eecompile.search.worth.inner_front import InnerFront, inner_front, keys_of
+from eecompile.search.worth.inner_front import (
+    AnsweredSupernet,
+    FrontQuestion,
+    InnerFront,
+    inner_front,
+    keys_of,
+)
 from eecompile.search.worth.integers import Float32, Numbers, logits_of, packed, unpacked
 from eecompile.search.worth.part_costs import PartCosts, cost_figures, part_costs
 from eecompile.search.worth.stopwatch import ANSWERS, COSTS, FRONTS, NETWORKS, Stopwatch
@@ -239,20 +245,16 @@ class DesignEvaluation:
     def front(self, graph: gs.Graph, logits: tuple[Float32, ...], costs: PartCosts) -> InnerFront:
         """Return the inner front of a supernet that answered so on val, by costs of its parts."""
         space = self.space
-        return inner_front(
-            graph,
-            logits,
-            self.images.dataset.val.y,
-            costs,
+        question = FrontQuestion(
             space.exits.confidence,
             self.objectives,
             space.constraints,
             space.exits.at_most,
-            joint=self.joint,
-            genetic=self.genetic,
-            finals=self.finals,
-            points=self.points,
+            self.joint,
+            self.genetic,
         )
+        supernet = AnsweredSupernet(graph, logits, self.images.dataset.val.y, costs, self.finals)
+        return inner_front(supernet, question, self.points)
 
     def costs(self, design: Design) -> PartCosts:
         """Return what the parts of a design's supernet cost, before it is trained.

@@ -90,28 +90,31 @@ class TriedExit:
     rule: ConfidenceRule
 
 
-def inner_front(
-    graph: gs.Graph,
-    logits: Sequence[Float32],
-    labels: NDArray[np.int64],
-    costs: PartCosts,
-    rules: Sequence[ConfidenceRule],
-    objectives: tuple[str, ...],
-    constraints: ConstraintsTable,
-    most_exits: int | None = None,
-    *,
-    joint: bool = True,
-    genetic: GeneticSearch | None = None,
-    finals: Sequence[FinalHead] = (None,),
-    points: Sequence[OperatingPoint | None] = (None,),
-) -> InnerFront:
-    """Return the front of a supernet on the images it answered.
+@dataclass(frozen=True)
+class AnsweredSupernet:
+    """A supernet with what it answered, and what its parts cost.
 
-    Args:
+    Attributes:
         graph: The supernet.
         logits: What its exits answered, the final one last.
         labels: What is right.
         costs: Of its parts.
+        finals: Final heads among its exits. Drops and ratios of costs are against the network without early
+            exits and with the first of them.
+    """
+
+    graph: gs.Graph
+    logits: Sequence[Float32]
+    labels: NDArray[np.int64]
+    costs: PartCosts
+    finals: Sequence[FinalHead] = (None,)
+
+
+@dataclass(frozen=True)
+class FrontQuestion:
+    """What is sought in a supernet.
+
+    Attributes:
         rules: Each exit may decide by any of these.
         objectives: Two or three.
         constraints: What all points keep.
@@ -119,50 +122,50 @@ def inner_front(
         joint: One threshold and rule for all exits of a network: the front is exact. Else one for each, begun
             at that front; of ``objectives`` one at least is then a mean cost.
         genetic: It is not solved but searched by a genetic algorithm, with so many evaluations in all.
-        finals: Final heads among the exits of the supernet. Drops and ratios of costs are against the network
-            without early exits and with the first of them.
+    """
+
+    rules: Sequence[ConfidenceRule]
+    objectives: tuple[str, ...]
+    constraints: ConstraintsTable
+    most_exits: int | None = None
+    joint: bool = True
+    genetic: GeneticSearch | None = None
+
+
+def inner_front(
+    supernet: AnsweredSupernet,
+    question: FrontQuestion,
+    points: Sequence[OperatingPoint | None] = (None,),
+) -> InnerFront:
+    """Return the front of a supernet on the images it answered.
+
+    Args:
+        supernet: What is searched.
+        question: What is sought.
         points: Operating points that networks may run at; of several, times are compared in seconds.
             ``None``: no clock is known.
     """
     solved: dict[ConstraintsTable, InnerFront] = {}
     told = []
     for point in points:
-        asked = at_first_point(constraints, point)
+        asked = at_first_point(question.constraints, point)
         if asked not in solved:
-            solved[asked] = _solved(
-                graph, logits, labels, costs, rules, objectives, asked, most_exits, joint, genetic, finals
-            )
-        told.append(_told_at(solved[asked], constraints, point))
-    found = _merged(told, objectives, keys_of(points))
+            solved[asked] = _solved(supernet, replace(question, constraints=asked))
+        told.append(_told_at(solved[asked], question.constraints, point))
+    found = _merged(told, question.objectives, keys_of(points))
     return replace(
         found, points=_thinned(found.points), networks=sum(front.networks for front in solved.values())
     )
 
 
-def _solved(
-    graph: gs.Graph,
-    logits: Sequence[Float32],
-    labels: NDArray[np.int64],
-    costs: PartCosts,
-    rules: Sequence[ConfidenceRule],
-    objectives: tuple[str, ...],
-    constraints: ConstraintsTable,
-    most_exits: int | None,
-    joint: bool,
-    genetic: GeneticSearch | None,
-    finals: Sequence[FinalHead],
-) -> InnerFront:
+def _solved(supernet: AnsweredSupernet, question: FrontQuestion) -> InnerFront:
     """Return the front at the first operating point of a target."""
-    together = [[rule] for rule in rules] if joint else [list(rules)]  # one threshold compares one thing
+    rules, genetic = question.rules, question.genetic
+    together = [[rule] for rule in rules] if question.joint else [rules]  # one threshold compares one thing
     if genetic is not None:
         genetic = replace(genetic, evaluations=max(1, genetic.evaluations // len(together)))
-    found = [
-        _front_of(
-            graph, logits, labels, costs, some, objectives, constraints, most_exits, joint, genetic, finals
-        )
-        for some in together
-    ]
-    return _merged(found, objectives, KEYS)
+    found = [_front_of(supernet, replace(question, rules=some, genetic=genetic)) for some in together]
+    return _merged(found, question.objectives, KEYS)
 
 
 def _merged(fronts: Sequence[InnerFront], objectives: tuple[str, ...], keys: Mapping[str, str]) -> InnerFront:
@@ -184,29 +187,15 @@ def _told_at(front: InnerFront, constraints: ConstraintsTable, point: OperatingP
     return replace(front, points=found, why=[reason_at(item, constraints, point) for item in front.why])
 
 
-def _front_of(
-    graph: gs.Graph,
-    logits: Sequence[Float32],
-    labels: NDArray[np.int64],
-    costs: PartCosts,
-    rules: Sequence[ConfidenceRule],
-    objectives: tuple[str, ...],
-    constraints: ConstraintsTable,
-    most_exits: int | None,
-    joint: bool,
-    genetic: GeneticSearch | None,
-    finals: Sequence[FinalHead],
-) -> InnerFront:
+def _front_of(supernet: AnsweredSupernet, question: FrontQuestion) -> InnerFront:
     """Return the front where each exit may decide by any of the rules."""
-    exits, problem = front_problem(
-        graph, logits, labels, costs, rules, objectives, constraints, most_exits, finals
-    )
-    if genetic is not None:
-        front = genetic_front(problem, genetic, joint=joint)
+    exits, problem = front_problem(supernet, question)
+    if question.genetic is not None:
+        front = genetic_front(problem, question.genetic, joint=question.joint)
     else:
-        front = (global_front if joint else individual_front)(problem)
+        front = (global_front if question.joint else individual_front)(problem)
     points = [
-        {**_point(item, exits, problem), "final_head": final_name(finals[item.final])}
+        {**_point(item, exits, problem), "final_head": final_name(supernet.finals[item.final])}
         for item in front.points
     ]
     why = [] if points else list(_out_of_reach(front, problem))
@@ -214,19 +203,12 @@ def _front_of(
 
 
 def front_problem(
-    graph: gs.Graph,
-    logits: Sequence[Float32],
-    labels: NDArray[np.int64],
-    costs: PartCosts,
-    rules: Sequence[ConfidenceRule],
-    objectives: tuple[str, ...],
-    constraints: ConstraintsTable,
-    most_exits: int | None = None,
-    finals: Sequence[FinalHead] = (None,),
+    supernet: AnsweredSupernet, question: FrontQuestion
 ) -> tuple[list[TriedExit], FrontProblem]:
-    """Return the exits that may be kept, and the problem over them; arguments as of :func:`inner_front`."""
-    early, _ = split_finals(state_of(graph).exits, finals)
-    exits = [TriedExit(item, number, rule) for number, item in enumerate(early) for rule in rules]
+    """Return the exits that may be kept, and the problem over them."""
+    logits, labels, costs, finals = supernet.logits, supernet.labels, supernet.costs, supernet.finals
+    early, _ = split_finals(state_of(supernet.graph).exits, finals)
+    exits = [TriedExit(item, number, rule) for number, item in enumerate(early) for rule in question.rules]
     images = len(labels)
     closing = np.array([right(found, labels) for found in split_finals(logits, finals)[1]], bool)
     problem = FrontProblem(
@@ -238,8 +220,8 @@ def front_problem(
         closing,
         closing[0],
         {name: _of_rules(figure, exits) for name, figure in costs.figures.items()},
-        objectives,
-        _limits(constraints, objectives, images, most_exits),
+        question.objectives,
+        _limits(question, images),
         memory=lambda kept, final: costs.memory_of([exits[k].number for k in kept], final),
     )
     return exits, problem
@@ -256,9 +238,8 @@ def ratio_figure(objectives: Sequence[str]) -> str:
     return next((name for name in objectives if name in (EDP, LATENCY, ENERGY, MACS)), EDP)
 
 
-def _limits(
-    constraints: ConstraintsTable, objectives: Sequence[str], images: int, most_exits: int | None
-) -> FrontLimits:
+def _limits(question: FrontQuestion, images: int) -> FrontLimits:
+    constraints = question.constraints
     allows = None
     if constraints.max_drop is not None:
         limit, bound = Limit(constraints.max_drop, optimistic=True), DropBound(images)
@@ -270,13 +251,13 @@ def _limits(
     return FrontLimits(
         constraints.max_final_ratio,
         constraints.max_cost_ratio,
-        ratio_figure(objectives),
+        ratio_figure(question.objectives),
         constraints.max_worst_latency_cycles,
         constraints.max_memory_bytes,
         allows,
         {name: most for name, most in asked.items() if most is not None},
         constraints.min_accuracy,
-        most_exits,
+        question.most_exits,
     )
 
 

@@ -14,7 +14,13 @@ from eecompile.exits.thresholds import leaves_at
 from eecompile.run.prepare import cost_of
 from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.worth.genetic_front import GeneticSearch
-from eecompile.search.worth.inner_front import InnerFront, front_problem, inner_front
+from eecompile.search.worth.inner_front import (
+    AnsweredSupernet,
+    FrontQuestion,
+    InnerFront,
+    front_problem,
+    inner_front,
+)
 from eecompile.search.worth.part_costs import PartCosts, part_costs
 from passes.confidence import confidence_rule
 from passes.heads.designs import parse_head
@@ -45,10 +51,16 @@ def costs() -> PartCosts:
     return part_costs(GRAPH, lambda graph: cost_of(graph, target, EDP))
 
 
+OBJECTIVES = ("accuracy", "edp")
+
+
+def answered(costs: PartCosts) -> AnsweredSupernet:
+    return AnsweredSupernet(GRAPH, logits(), LABELS, costs)
+
+
 def front(costs: PartCosts, most: int | None = None, **constraints: Any) -> InnerFront:
-    return inner_front(
-        GRAPH, logits(), LABELS, costs, RULES, ("accuracy", "edp"), ConstraintsTable(**constraints), most
-    )
+    question = FrontQuestion(RULES, OBJECTIVES, ConstraintsTable(**constraints), most)
+    return inner_front(answered(costs), question)
 
 
 def test_no_network_and_threshold_beats_it(costs: PartCosts) -> None:
@@ -71,17 +83,14 @@ def test_no_network_and_threshold_beats_it(costs: PartCosts) -> None:
 
 def test_its_problem_can_be_solved_by_itself(costs: PartCosts) -> None:
     """Rules of one head are exits of their own, and limits are those of the constraints."""
-    exits, problem = front_problem(
-        GRAPH, logits(), LABELS, costs, RULES[:1], ("accuracy", "edp"), ConstraintsTable(max_final_ratio=0.5)
-    )
-    both, _ = front_problem(GRAPH, logits(), LABELS, costs, RULES, ("accuracy", "edp"), ConstraintsTable())
+    question = FrontQuestion(RULES[:1], OBJECTIVES, ConstraintsTable(max_final_ratio=0.5))
+    exits, problem = front_problem(answered(costs), question)
+    both, _ = front_problem(answered(costs), FrontQuestion(RULES, OBJECTIVES, ConstraintsTable()))
     assert [told.exit.name for told in exits] == NAMES
     assert [(told.number, told.rule) for told in both] == [(k, rule) for k in range(4) for rule in RULES]
     assert problem.limits.final_ratio == 0.5
     solved = [(point.accuracy, point.figures["edp"]) for point in global_front(problem).points]
-    found = inner_front(
-        GRAPH, logits(), LABELS, costs, RULES[:1], ("accuracy", "edp"), ConstraintsTable(max_final_ratio=0.5)
-    ).points
+    found = inner_front(answered(costs), question).points
     assert solved == [(point["accuracy_val"], point["edp_j_cycles"]) for point in found]
 
 
@@ -97,10 +106,8 @@ def test_final_heads_are_part_of_what_is_solved() -> None:
     answers = logits()
     better = np.random.default_rng(1).normal(0, 0.6, (IMAGES, 3)) + 2 * np.eye(3)[LABELS]
     seen = (*answers[:-1], better.astype(np.float32), answers[-1])  # the supernet is closed with the first
-    objectives = ("accuracy", "edp")
-    found = inner_front(
-        graph, seen, LABELS, costs, RULES[:1], objectives, ConstraintsTable(), finals=heads
-    ).points
+    supernet = AnsweredSupernet(graph, seen, LABELS, costs, heads)
+    found = inner_front(supernet, FrontQuestion(RULES[:1], OBJECTIVES, ConstraintsTable())).points
     assert {point["final_head"] for point in found} == {"own", "linear"}
     points = {(point["accuracy_val"], round(point["edp_j_cycles"], 12)) for point in found}
     assert all(p["static_accuracy_val"] == np.mean(answers[-1].argmax(1) == LABELS) for p in found)
@@ -122,16 +129,14 @@ CLOCKS = [point.clock_hz.value for point in POINTS]
 
 
 def at_points(costs: PartCosts, objectives: tuple[str, ...], **constraints: Any) -> list[dict[str, Any]]:
-    asked = ConstraintsTable(**constraints)
-    found = inner_front(GRAPH, logits(), LABELS, costs, RULES[:1], objectives, asked, points=POINTS)
-    return found.points
+    question = FrontQuestion(RULES[:1], objectives, ConstraintsTable(**constraints))
+    return inner_front(answered(costs), question, POINTS).points
 
 
 def test_of_operating_points_each_network_has_those_that_nothing_beats(costs: PartCosts) -> None:
     """All networks at both points: the fast one takes less time, the other one less energy."""
     objectives = ("accuracy", "latency", "energy")
-    asked = ConstraintsTable()
-    alone = inner_front(GRAPH, logits(), LABELS, costs, RULES[:1], objectives, asked).points
+    alone = inner_front(answered(costs), FrontQuestion(RULES[:1], objectives, ConstraintsTable())).points
     found = at_points(costs, objectives)
     assert {point["operating_point"] for point in found} == {"0.8V", "0.65V"} and len(found) > len(alone)
     for point, operating in itertools.product(alone, POINTS):
@@ -204,8 +209,7 @@ def test_constraints_are_kept(costs: PartCosts, constraint: str, value: Any, of:
 
 def test_one_threshold_has_one_rule_and_own_ones_cost_no_more(costs: PartCosts) -> None:
     def found(joint: bool) -> InnerFront:
-        objectives = ("accuracy", "edp")
-        return inner_front(GRAPH, logits(), LABELS, costs, RULES, objectives, ConstraintsTable(), joint=joint)
+        return inner_front(answered(costs), FrontQuestion(RULES, OBJECTIVES, ConstraintsTable(), joint=joint))
 
     shared, own = found(joint=True), found(joint=False)
     assert all(len({item["confidence"] for item in point["exits"]}) <= 1 for point in shared.points)
@@ -221,10 +225,8 @@ def test_one_threshold_has_one_rule_and_own_ones_cost_no_more(costs: PartCosts) 
 def test_a_genetic_algorithm_may_search_it(costs: PartCosts) -> None:
     def found(evaluations: int, joint: bool = True) -> InnerFront:
         search = GeneticSearch(evaluations, 10)
-        objectives, none = ("accuracy", "edp"), ConstraintsTable()
-        return inner_front(
-            GRAPH, logits(), LABELS, costs, RULES, objectives, none, joint=joint, genetic=search
-        )
+        question = FrontQuestion(RULES, OBJECTIVES, ConstraintsTable(), joint=joint, genetic=search)
+        return inner_front(answered(costs), question)
 
     few, many, own, solved = found(40), found(200), found(200, joint=False), front(costs)
     assert few.networks <= 40, "the budget is of all rules together"
