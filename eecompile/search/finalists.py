@@ -34,7 +34,7 @@ from eecompile.search.worth.inner_front import (
     ratio_figure,
 )
 from eecompile.search.worth.integers import Float32, logits_of
-from eecompile.search.worth.part_costs import cost_figures, part_costs
+from eecompile.search.worth.part_costs import cost_figures, expected_figures, part_costs
 from eecompile.search.worth.stopwatch import TRAINING
 from eecompile.search.worth.supernet import Reach
 from eecompile.training.recipe import NONE, QAT, QUANTIZED
@@ -115,10 +115,7 @@ def finish(
     on_test = answers(_answering(final, delivered), images.dataset.test, images.preprocess)
     where, correct = replace(on_test, rules=tuple(rules)).leaving(thresholds)  # measured once
     shares = [float(ratio) for ratio in ratios_of(where, len(ratios))]
-    figures = cost_figures(Cost.mean([path.cost for path in report.exits], ratios))
-    figures["worst_latency_cycles"] = float(report.total.latency_cycles)
-    if report.total.latency_s is not None:
-        figures["worst_latency_s"] = report.total.latency_s
+    figures = expected_figures(report, ratios)
     summed = {key: chosen[key] for key in figures if key in chosen}
     found = {
         "trial": trial,

@@ -12,7 +12,7 @@ from typing import Any
 from eecompile.search.searching import identity_of, study_name
 from eecompile.search.study.record import WORKER, Record, name_of_worker
 from eecompile.search.study.worker import work
-from eecompile.search.worth.evaluation import DesignEvaluation, Question
+from eecompile.search.worth.evaluation import ASKED, DesignEvaluation, Question
 from passes.errors import InputError
 
 
@@ -95,11 +95,7 @@ def _question(record: Record, options: JoinOptions) -> Question:
         seed=int(told["seed"]),
         cache=options.cache,
         cache_bytes=options.cache_bytes,
-        quantized=bool(told["quantized"]),
-        hardware=bool(told["hardware"]),
-        fixed_heads=bool(told["fixed_heads"]),
-        one_threshold=bool(told["one_threshold"]),
-        genetic=int(told["genetic"]),
+        **{name: told[name] for name in ASKED},
     )
 
 

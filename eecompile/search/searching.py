@@ -41,8 +41,6 @@ SPACE = "space.toml"
 NETWORKS = "networks"
 TARGETS = "targets.json"
 """What searches for several targets found, beside their folders."""
-ASKED = ("quantized", "hardware", "fixed_heads", "one_threshold", "genetic")
-"""What is asked beside target, data and seed; see :class:`Question`."""
 
 
 @dataclass(frozen=True)
@@ -261,11 +259,7 @@ def identity_of(evaluation: DesignEvaluation) -> dict[str, object]:
         "objective": evaluation.objective.name,
         "images": evaluation.images.hash,
         "seed": question.seed,
-        "quantized": question.quantized,
-        "hardware": question.hardware,
-        "fixed_heads": question.fixed_heads,
-        "one_threshold": question.one_threshold,
-        "genetic": question.genetic,
+        **question.ablations,
     }
 
 
@@ -373,7 +367,7 @@ def _written(
         "objective": evaluation.objective.name,
         "compared_by": list(names),
         "operating_points": [point.name for point in points if point is not None],
-        "asked": {name: getattr(options.question, name) for name in ASKED},
+        "asked": options.question.ablations,
         "trials_done": len(outcomes),
         "hypervolume": front.share,
         "nearest": None if kept else _least_broken(outcomes),

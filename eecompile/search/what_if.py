@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from eecompile.cache.key import Key
-from eecompile.exits.fronts.pareto import nondominated
 from eecompile.run.prepare import cost_of
 from eecompile.run_files.directory import write_json
 from eecompile.search.backbones.final_head import OWN
-from eecompile.search.searching import ASKED, NETWORKS, SPACE, read_front
+from eecompile.search.searching import NETWORKS, SPACE, read_front
 from eecompile.search.study.front import GrowingFront
-from eecompile.search.worth.evaluation import DesignEvaluation, Question
+from eecompile.search.worth.evaluation import ASKED, DesignEvaluation, Question
 from eecompile.search.worth.inner_front import KEYS, ratio_figure
 from eecompile.search.worth.integers import unpacked
-from eecompile.search.worth.part_costs import cost_figures, part_costs, peak_bytes
+from eecompile.search.worth.part_costs import cost_figures, expected_figures, part_costs, peak_bytes
 from eecompile.search.worth.supernet import graph_of_bytes
 from passes.errors import EecompileError, InputError
 from passes.exits.chain import keep_exits
@@ -28,7 +26,6 @@ from passes.model.graph import load
 from targets.contract.registry import load_target
 from targets.contract.target import Target
 from targets.description.changes import Change, changed
-from targets.evaluation.paths import Cost
 
 _AGAIN = "run `search` with `resume` and this version once more: what was trained is kept in its cache"
 _FIGURES = (
@@ -191,20 +188,17 @@ class _OnOther:
         try:
             graph = self.there.assigned(network, design)
             report = cost_of(graph, target, self.there.objective, ratios=ratios)
-            figures = cost_figures(Cost.mean([path.cost for path in report.exits], ratios))
+            figures = expected_figures(report, ratios)
             closed = cost_of(keep_exits(graph, []), target, self.there.objective).total
         except EecompileError as error:
             return {"was": was, "feasible": False, "runs": False, "why": str(error)}
-        figures["worst_latency_cycles"] = float(report.total.latency_cycles)
-        if report.total.latency_s is not None:
-            figures["worst_latency_s"] = report.total.latency_s
         figures["memory_bytes"] = peak_bytes(report)
         bounds = self.there.space.constraints
         limits = [(key, getattr(bounds, name)) for name, key in _BOUNDS.items()]
         if bounds.max_cost_ratio is not None:
             key = KEYS[ratio_figure(self.there.space.objectives.front)]
             limits.append((key, bounds.max_cost_ratio * cost_figures(closed)[key]))
-        kept = all(limit is None or figures.get(key, np.inf) <= limit for key, limit in limits)
+        kept = all(limit is None or figures.get(key, math.inf) <= limit for key, limit in limits)
         name = None if target.operating_point is None else target.operating_point.name
         return {**figures, "was": was, "operating_point": name, "feasible": kept, "runs": True}
 
@@ -223,12 +217,17 @@ class _OnOther:
 
 def _mark_front(points: list[dict[str, Any]], keys: Sequence[str]) -> None:
     """Say of each point whether it is on the front still."""
-    left = [k for k, point in enumerate(points) if point["feasible"] and all(key in point for key in keys)]
-    rows = [[-points[k][key] if key == KEYS["accuracy"] else points[k][key] for key in keys] for k in left]
-    kept = nondominated(np.array(rows, np.float64).reshape(-1, len(keys)))
-    on_front = {left[k] for k in kept.tolist()}
+    front = _front_by(keys)
+    for k, point in enumerate(points):
+        if point["feasible"] and all(key in point for key in keys):
+            front.take(k, [point])
+    on_front = {k for k, _ in front.points}
     for k, point in enumerate(points):
         point["on_front"] = k in on_front
+
+
+def _front_by(keys: Sequence[str]) -> GrowingFront:
+    return GrowingFront(tuple(keys), frozenset({KEYS["accuracy"]}))
 
 
 def _planned(
@@ -240,7 +239,7 @@ def _planned(
 ) -> tuple[list[dict[str, Any]], list[int]]:
     """Solve all designs anew, say of each point where its exits would go; return the front, what lacked."""
     trials = [t for t in json.loads((folder / "trials.json").read_text())["trials"] if "supernet" in t]
-    front = GrowingFront(tuple(keys), frozenset({KEYS["accuracy"]}))
+    front = _front_by(keys)
     missing = []
     cost = next(key for key in keys if key != KEYS["accuracy"])
     for trial in trials:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,15 @@ class Question:
     fixed_heads: bool = False
     one_threshold: bool = False
     genetic: int = 0
+
+    @property
+    def ablations(self) -> dict[str, Any]:
+        """What is asked beside space, target, data and seed, by name."""
+        return {name: getattr(self, name) for name in ASKED}
+
+
+ASKED = tuple(part.name for part in fields(Question) if part.default is not MISSING)
+"""Names of what a question asks beside space, target, data and seed: all that has a usual answer."""
 
 
 @dataclass

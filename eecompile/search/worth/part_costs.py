@@ -101,6 +101,20 @@ def cost_figures(cost: Cost) -> dict[str, float]:
     return found | {key: value for key, value in in_seconds.items() if value is not None}
 
 
+def expected_figures(report: CostReport, ratios: Sequence[float]) -> dict[str, float]:
+    """Return what a network costs as it stands in files: on average, and for an image that leaves last.
+
+    Args:
+        report: Of its schedule.
+        ratios: Share of the images that leave at each exit, the final one last.
+    """
+    found = cost_figures(Cost.mean([path.cost for path in report.exits], ratios))
+    found["worst_latency_cycles"] = float(report.total.latency_cycles)
+    if report.total.latency_s is not None:
+        found["worst_latency_s"] = report.total.latency_s
+    return found
+
+
 def part_costs(
     graph: gs.Graph, cost: Callable[[gs.Graph], CostReport], final_heads: Sequence[FinalHead] = (None,)
 ) -> PartCosts:
