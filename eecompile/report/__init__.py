@@ -18,6 +18,7 @@ from eecompile.report import (
     training_curves,
     usage,
 )
+from eecompile.report.pages import page_environment
 from eecompile.report.reading import RunFiles, read_run
 from eecompile.wording import by_form, error_bars, headline, quantities
 
@@ -32,20 +33,9 @@ def render(run_dir: Path) -> str:
     Raises:
         InputError: No run directory, or a damaged file in it.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("eecompile", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(jinja2.PackageLoader("eecompile", "report"))
     environment.filters.update(
-        quantity=quantities.quantity,
-        energy=quantities.energy,
-        cycles=quantities.cycles,
-        percent=quantities.percent,
         interval=quantities.interval,
-        shortened=quantities.shortened,
         edp=headline.edp,
         time=headline.time,
         time_span=headline.time_span,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eecompile.report.pages import hash_of_script, json_in_script
 from eecompile.run_files.samples import Samples, SplitSamples
 from eecompile.run_files.summary import ExitResult, Summary
 
@@ -78,11 +77,9 @@ def explorer(summary: Summary, samples: Samples | None) -> Explorer | None:
         "test": _split(samples.test),
         "chart": {"left": 56, "right": width - 16, "top": 16, "bottom": height - 56},
     }
-    # Within a script element only these end or change what is read.
-    text = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
+    text = json_in_script(document)
     script = resources.files("eecompile.report").joinpath(SCRIPT).read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return Explorer(text, script, f"sha256-{digest}", measures, summary.objective.name)
+    return Explorer(text, script, hash_of_script(script), measures, summary.objective.name)
 
 
 def _thresholds(values: Sequence[float | None], early: int) -> list[float]:

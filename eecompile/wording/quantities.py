@@ -15,6 +15,13 @@ _PREFIXES = (
     (1e-9, "n"),
     (1e-12, "p"),
 )
+# Of so much of a prefix three digits show one.
+_ROUNDS_UP = 0.9995
+
+
+def prefix_of(value: float, share: float = 1.0) -> tuple[float, str]:
+    """Return factor and name of the largest SI prefix of which ``value`` is ``share`` at least, if any."""
+    return next((p for p in _PREFIXES if abs(value) >= p[0] * share), (1.0, ""))
 
 
 def quantity(value: float | None, unit: str = "") -> str:
@@ -24,7 +31,7 @@ def quantity(value: float | None, unit: str = "") -> str:
     if value == 0:
         return f"0 {unit}".rstrip()
     for factor, prefix in _PREFIXES:
-        if abs(value) >= factor * 0.9995:
+        if abs(value) >= factor * _ROUNDS_UP:
             return f"{_digits(value / factor)} {prefix}{unit}".rstrip()
     return f"{value:.3g} {unit}".rstrip()
 
@@ -34,7 +41,7 @@ def span(bounds: Sequence[float] | None, unit: str = "") -> str:
     if bounds is None:
         return ""
     low, high = bounds
-    factor, prefix = next((p for p in _PREFIXES if abs(high) >= p[0] * 0.9995), (1.0, ""))
+    factor, prefix = prefix_of(high, _ROUNDS_UP)
     return f"[{_digits(low / factor)}, {_digits(high / factor)}] {prefix}{unit}".rstrip()
 
 

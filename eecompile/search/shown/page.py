@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
@@ -12,13 +9,13 @@ from typing import Any
 import jinja2
 
 from eecompile.report.charts import PALETTE_SIZE
+from eecompile.report.pages import hash_of_script, json_in_script, page_environment
 from eecompile.search.shown.axes import axes_of
 from eecompile.search.shown.front import ShownFront, ShownPoint
 from eecompile.search.shown.measures import COSTS, MEASURES
 from eecompile.search.shown.picture import front_picture
 from eecompile.search.shown.point_facts import point_facts
 from eecompile.search.shown.volumes import common_reference, growth, volumes
-from eecompile.wording import quantities
 
 SCRIPTS = ("plot.js", "page.js")
 
@@ -29,27 +26,12 @@ def page(fronts: Sequence[ShownFront]) -> str:
     Args:
         fronts: One at least; the first one says what is on the axes.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("eecompile.search.shown", ""),
-                jinja2.PackageLoader("eecompile", "report"),
-            ]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        quantity=quantities.quantity,
-        energy=quantities.energy,
-        cycles=quantities.cycles,
-        percent=quantities.percent,
-        shortened=quantities.shortened,
-    )
+    templates = [
+        jinja2.PackageLoader("eecompile.search.shown", ""),
+        jinja2.PackageLoader("eecompile", "report"),
+    ]
+    environment = page_environment(jinja2.ChoiceLoader(templates))
     script = _script()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     across, up = axes_of(fronts)
     reference = common_reference(fronts, fronts[0].objectives)
     css = [f"c{number % PALETTE_SIZE}" for number in range(len(fronts))]
@@ -75,7 +57,7 @@ def page(fronts: Sequence[ShownFront]) -> str:
         picture=front_picture(fronts, across, up),
         data=_json(fronts, css, reference, across, up),
         script=script,
-        script_hash=f"sha256-{digest}",
+        script_hash=hash_of_script(script),
     )
 
 
@@ -132,9 +114,7 @@ def _json(
             for number, front in enumerate(fronts)
         ],
     }
-    text = json.dumps(document, separators=(",", ":"))
-    # Within a script element only these end or change what is read.
-    return text.replace("<", "\\u003c").replace(">", "\\u003e")
+    return json_in_script(document)
 
 
 def _point(point: ShownPoint) -> dict[str, Any]:

@@ -11,21 +11,12 @@ from eecompile.exits.fronts.pareto import nondominated
 from eecompile.report.charts import Scale, ticks
 from eecompile.search.shown.front import ShownFront
 from eecompile.search.shown.measures import MEASURES, ShownMeasure
+from eecompile.wording.quantities import prefix_of
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 440, 70, 20, 24, 52
 COLOURS = ("#2f6fd6", "#cf4a7c", "#12978a", "#8457d6", "#7b9a22", "#a8703f")
 TRIED = "#b9c0c9"
 _ROW = 18
-_PREFIXES = (
-    (1e9, "G"),
-    (1e6, "M"),
-    (1e3, "k"),
-    (1.0, ""),
-    (1e-3, "m"),
-    (1e-6, "µ"),
-    (1e-9, "n"),
-    (1e-12, "p"),
-)
 
 
 def front_picture(fronts: Sequence[ShownFront], across: str, up: str) -> str:
@@ -122,7 +113,7 @@ class _Axis:
         most = max(abs(low), abs(high))
         factor, prefix = 1.0, ""
         if measure.unit not in ("%", "exits"):
-            factor, prefix = next((p for p in _PREFIXES if most >= p[0]), (1.0, ""))
+            factor, prefix = prefix_of(most)
         found = ticks(low / factor, high / factor)
         self.title = f"{measure.words}, {prefix}{measure.unit}".removesuffix(", exits")
         self.ticks = [value * factor / measure.factor for value in found]

@@ -13,6 +13,9 @@ from eecompile.cache.key import Key
 from eecompile.cache.store import VARIABLE, CacheStore, usual_folder
 from passes.errors import InputError
 
+# Forked off a process without threads: a fork of this one would inherit the locks that others' hold.
+SERVER = multiprocessing.get_context("forkserver")
+
 
 def key(number: int, kind: str = "costs") -> Key:
     return Key.of(kind, {"number": number}, f"number {number}")
@@ -104,9 +107,8 @@ def _make_forever(folder: Path, begun: Path) -> None:
 
 
 def test_two_processes_make_an_entry_once(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("fork")
     made = tmp_path / "made"
-    both = [spawn.Process(target=_make_slowly, args=(tmp_path / "cache", made)) for _ in range(2)]
+    both = [SERVER.Process(target=_make_slowly, args=(tmp_path / "cache", made)) for _ in range(2)]
     for process in both:
         process.start()
     for process in both:
@@ -117,9 +119,7 @@ def test_two_processes_make_an_entry_once(tmp_path: Path) -> None:
 
 def test_a_process_that_is_killed_keeps_nobody_waiting(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
-    process = multiprocessing.get_context("fork").Process(
-        target=_make_forever, args=(tmp_path / "cache", begun)
-    )
+    process = SERVER.Process(target=_make_forever, args=(tmp_path / "cache", begun))
     process.start()
     while not begun.exists():
         time.sleep(0.01)
@@ -175,8 +175,7 @@ def _write_many(folder: Path, first: int) -> None:
 
 
 def test_processes_that_write_at_once_keep_the_bound_together(tmp_path: Path) -> None:
-    fork = multiprocessing.get_context("fork")
-    writers = [fork.Process(target=_write_many, args=(tmp_path, 100 * k)) for k in range(3)]
+    writers = [SERVER.Process(target=_write_many, args=(tmp_path, 100 * k)) for k in range(3)]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -7,9 +7,6 @@ import copy
 import hashlib
 import json
 import re
-import shutil
-import subprocess
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +19,9 @@ from eecompile.report.charts import Scale, ticks
 from eecompile.report.explore import Explorer, explorer
 from eecompile.run_files.samples import Samples, SplitSamples, write_samples
 from eecompile.run_files.summary import Summary
+from tests.browser import seen_in_frames
 from tests.eecompile.fabricated_run import samples, summary, write_run
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 COSTS = {"edp": "edp_js", "latency": "latency_s", "energy": "energy_pj", "macs": "macs"}
 CURVE: tuple[list[float | None], ...] = (
     [2.0, 2.0],
@@ -103,8 +100,6 @@ def document() -> dict[str, Any]:
 def seen(
     tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any], answers: Samples
 ) -> dict[str, Any]:
-    if BROWSER is None:
-        pytest.skip("no chromium to open the page with")
     run = write_run(tmp_path_factory.mktemp("run"), document)
     write_samples(run, answers)
     page = report.write(run)
@@ -112,17 +107,7 @@ def seen(
         f'<iframe src="{page.as_uri()}{place}"></iframe>'
         for place in ("", "#thresholds=0.7,0.625", "#thresholds=0.7")
     )
-    driver = run / "driver.html"
-    driver.write_text(f"<!doctype html><pre></pre>{frames}<script>{DRIVER}</script>")
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
-    done = subprocess.run(
-        [*command, f"--user-data-dir={run / 'profile'}", "--dump-dom", driver.as_uri()],
-        capture_output=True, text=True, timeout=300, check=True,
-    )  # fmt: skip
-    text = re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)
-    assert text and text[1], done.stdout[:500] + done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(unescape(text[1]))
-    return found
+    return seen_in_frames(run, frames, DRIVER)
 
 
 def expected(split: SplitSamples, thresholds: list[float], document: dict[str, Any]) -> dict[str, Any]:

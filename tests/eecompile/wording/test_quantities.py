@@ -44,6 +44,22 @@ def test_a_quantity_says_its_value_to_three_digits(size: float, sign: int) -> No
     assert 1 <= abs(float(found[1])) < 1000
 
 
+@pytest.mark.parametrize(
+    ("value", "share", "prefix"),
+    [
+        (1e3, 1.0, (1e3, "k")),
+        (-2e-5, 1.0, (1e-6, "µ")),
+        (999.6, 1.0, (1.0, "")),
+        (999.6, 0.9995, (1e3, "k")),
+        (1e-15, 1.0, (1.0, "")),
+    ],
+)
+def test_a_prefix_is_the_largest_that_the_value_has_so_much_of(
+    value: float, share: float, prefix: tuple[float, str]
+) -> None:
+    assert quantities.prefix_of(value, share) == prefix
+
+
 @given(st.floats(1e-12, 9e11), st.floats(1e-12, 9e11))
 def test_larger_quantities_never_look_smaller(first: float, second: float) -> None:
     def said(value: float) -> float:

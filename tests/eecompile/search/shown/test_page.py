@@ -6,10 +6,7 @@ import base64
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
-from html import unescape
 from typing import Any
 
 import pytest
@@ -17,9 +14,8 @@ import pytest
 from eecompile.search.shown.front import ShownFront, ShownPoint
 from eecompile.search.shown.page import page, warnings
 from eecompile.search.shown.study import shown_study
+from tests.browser import seen_in_frames
 from tests.eecompile.search.shown.made_study import write_study
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 # What is done on the page, step by step; after each step all of it is looked at.
 DRIVER = """
@@ -113,26 +109,13 @@ def written(fronts: list[ShownFront]) -> str:
 
 @pytest.fixture(scope="module")
 def seen(written: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    if BROWSER is None:
-        pytest.skip("no chromium to open the page with")
     folder = tmp_path_factory.mktemp("page")
     (folder / "front.html").write_text(written)
     frames = "".join(
         f'<iframe src="front.html{place}" width="{width}" height="900"></iframe>'
         for place, width in (("", 1200), ("#1-2", 1200), ("", 400))
     )
-    driver = folder / "driver.html"
-    driver.write_text(f"<!doctype html><pre></pre>{frames}<script>{DRIVER}</script>")
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
-    done = subprocess.run(
-        [*command, f"--user-data-dir={folder / 'profile'}", "--dump-dom", driver.as_uri()],
-        capture_output=True, text=True, timeout=300, check=True,
-    )  # fmt: skip
-    text = re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)
-    assert text and text[1], done.stdout[:500] + done.stderr[-2000:]
-    assert text[1].startswith("{"), unescape(text[1])
-    found: dict[str, Any] = json.loads(unescape(text[1]))
-    return found
+    return seen_in_frames(folder, frames, DRIVER)
 
 
 def test_it_asks_for_nothing_outside(written: str) -> None:

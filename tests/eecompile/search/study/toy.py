@@ -56,26 +56,16 @@ class Toy:
         return {"points": [{"a": (x + k) / better, "b": (y - k) / better} for k in range(3)]}
 
 
-def search(
-    folder: Path,
-    toy: Toy,
-    trials: int,
-    *,
-    workers: int = 1,
-    batch: int = 3,
-    url: str = "",
-    rungs: int = 1,
-    genes: Mapping[str, Sequence[Value]] = GENES,
-    predict: bool = False,
-) -> list[Outcome]:
-    """Run a toy search, or go on with it."""
-    return coordinator(folder, toy, trials, workers, batch, url, rungs, genes, predict).run()
+def search(folder: Path, toy: Toy, trials: int, **how: Any) -> list[Outcome]:
+    """Run a toy search, or go on with it; see :func:`coordinator`."""
+    return coordinator(folder, toy, trials, **how).run()
 
 
 def coordinator(
     folder: Path,
     toy: Toy,
     trials: int,
+    *,
     workers: int = 1,
     batch: int = 3,
     url: str = "",
