@@ -46,9 +46,10 @@ def open_storage(url: str) -> BaseStorage:
             arguments = {"connect_timeout": _ANSWER_SECONDS, "tcp_user_timeout": 1000 * _SILENT_SECONDS}
         try:
             engine = {"connect_args": arguments, "pool_pre_ping": not url.startswith(SQLITE)}
-            return _storage(
-                optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=engine))
-            )
+            database = optuna.storages.RDBStorage(url, engine_kwargs=engine)
+            if url.startswith(SQLITE):
+                _write_one_by_one(database.engine)
+            return _storage(optuna.storages.get_storage(database))
         except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError):
             raise InputError(f"'{url}' is no storage of a study", _HELP) from None
         except ImportError as error:
@@ -60,6 +61,25 @@ def open_storage(url: str) -> BaseStorage:
                 f"the storage {_hidden(url)} was made with another version of Optuna: {error}",
                 "go on with that version, or upgrade the storage (`optuna storage upgrade`)",
             ) from None
+
+
+def _write_one_by_one(engine: Any) -> None:
+    """Let a transaction of SQLite be one from its first statement on, as Optuna takes it to be.
+
+    Its driver begins one before the first that writes, so that two workers read that a candidate waits, and
+    both take it (SQLAlchemy's page on SQLite, "Serializable isolation / Savepoints / Transactional DDL").
+    """
+    from sqlalchemy import event
+
+    @event.listens_for(engine, "connect")
+    def manual(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()  # connections that were opened before
 
 
 def _proxy(optuna: Any, url: str) -> BaseStorage:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import multiprocessing
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,34 @@ def test_candidates_are_claimed_once_in_their_order(tmp_path: Path) -> None:
     trials = record.trials()
     assert [record.result(trial) for trial in trials] == [None, {"points": []}, None]
     assert trials[0].user_attrs["worker"] == worker_name()
+
+
+def _claim_all(url: str, start: Barrier, out: Path) -> None:
+    record = Record(url, "study")
+    start.wait()
+    claimed = []
+    while (task := record.claim()) is not None:
+        claimed.append(task.candidate)
+    out.write_text(" ".join(map(str, claimed)))
+
+
+@pytest.mark.parametrize("storage", ["sqlite:///{}/study.db", "journal:{}/study.log"])
+def test_of_processes_that_claim_at_once_each_candidate_goes_to_one(storage: str, tmp_path: Path) -> None:
+    """Optuna's own storage of SQLite gives some of them to two."""
+    url = storage.format(tmp_path)
+    record = Record.start(url, "study", ("maximize", "minimize"), {"seed": 0})
+    for number in range(40):
+        record.add(number, {"x": 1, "kind": "a"}, GENES)
+    spawn = multiprocessing.get_context("spawn")
+    start, files = spawn.Barrier(3), [tmp_path / str(k) for k in range(3)]
+    workers = [spawn.Process(target=_claim_all, args=(url, start, file)) for file in files]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    claimed = [int(number) for file in files for number in file.read_text().split()]
+    assert sorted(claimed) == list(range(40))
 
 
 def test_a_candidate_goes_on_to_a_higher_rung(tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ def proxy(tmp_path: Path) -> Iterator[str]:
     port = free_port()
     code = (
         "import optuna, sys\n"
-        f"storage = optuna.storages.RDBStorage('sqlite:///{tmp_path}/proxied.db')\n"
+        "from eecompile.search.study.storage import open_storage\n"
+        f"storage = open_storage('sqlite:///{tmp_path}/proxied.db')\n"
         f"optuna.storages.run_grpc_proxy_server(storage, host='127.0.0.1', port={port})\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
