@@ -91,12 +91,12 @@ def finish(
     design = evaluation.space.design(params)
     names = [item["name"] for item in point["exits"]]
     closed = [final_name(head) for head in evaluation.finals].index(point["final_head"])
-    network, quantized = _networks(evaluation, design, reach, names, closed, progress)
-    answering = _answering(network, quantized)
+    network, quantized = finalist_networks(evaluation, design, reach, names, closed, progress)
+    runs = answering(network, quantized)
     told = [confidence_rule(item["confidence"]) for item in point["exits"]]
     images = evaluation.images
     costed = evaluation.assigned(network, design)
-    val = logits_of(answering, images.dataset.val, images)
+    val = logits_of(runs, images.dataset.val, images)
     reference = evaluation.reference(design) if closed else None
     chosen = _chosen(evaluation, costed, val, told, point, reference)
     kept = [item["name"] for item in chosen["exits"]]
@@ -112,7 +112,7 @@ def finish(
     at = point["operating_point"]
     target = evaluation.target if at is None else evaluation.target.at_point(at)
     report = cost_of(costed, target, evaluation.objective, ratios=ratios)
-    on_test = answers(_answering(final, delivered), images.dataset.test, images.preprocess)
+    on_test = answers(answering(final, delivered), images.dataset.test, images.preprocess)
     where, correct = replace(on_test, rules=tuple(rules)).leaving(thresholds)  # measured once
     shares = [float(ratio) for ratio in ratios_of(where, len(ratios))]
     figures = expected_figures(report, ratios)
@@ -147,7 +147,7 @@ def finish(
     return Finalist(found, final, delivered, detail)
 
 
-def _answering(network: gs.Graph, quantized: gs.Graph | None) -> gs.Graph:
+def answering(network: gs.Graph, quantized: gs.Graph | None) -> gs.Graph:
     """Return what answers: a network with integer operators, or in float where nothing is quantized."""
     if quantized is None:
         return network
@@ -174,7 +174,7 @@ def _integers(evaluation: DesignEvaluation, design: Design, network: gs.Graph) -
     }
 
 
-def _networks(
+def finalist_networks(
     evaluation: DesignEvaluation,
     design: Design,
     reach: Reach,
