@@ -88,7 +88,6 @@ def run(
     max_cost_ratio: float | None = None,
     train: str | None = None,
     epochs: int | None = None,
-    resume: bool = False,
     confidence: str | None = None,
     recycle: bool | None = None,
     quantize: str | None = None,
@@ -100,6 +99,7 @@ def run(
     calibration: str | None = None,
     requantize: bool = False,
     keep_thresholds: bool = False,
+    cache: Path | str | None = None,
     from_study: Path | str | None = None,
     trial: int | None = None,
     front_point: int | None = None,
@@ -145,8 +145,6 @@ def run(
         train: What is trained on the images: ``frozen`` the heads alone (if absent), ``joint`` all of the
             network with its exits, ``scratch`` the same from fresh weights.
         epochs: How often each image is seen; as the recipe of the trainer has it if absent.
-        resume: Go on with the training of a run into ``out`` that was interrupted; its checkpoint lies
-            beside, in ``<out>.training``.
         confidence: Rule by which all exits decide, see `passes.confidence.confidence_rule`; if absent,
             inserted exits decide by ``max_softmax``, and those of the network by the rules it records.
         recycle: Exits add to their logits those of the exit before, times a weight that suits val; if absent,
@@ -170,6 +168,8 @@ def run(
         requantize: The network is quantized already, and its integers are given up: it is brought into float
             and quantized anew by the rules of the target.
         keep_thresholds: Exits of the network keep the thresholds that it records; none are chosen.
+        cache: Folder of what costly steps found out: a run that differs in nothing they depend on takes it
+            from there, and one that was interrupted goes on; that of the user if absent.
         from_study: Folder of a search: a point of its front is delivered as it was found, instead of a model
             (`docs/search.md`). Beside may be given ``out``, ``data`` (where the images lie now), and what
             says the same as the search.
@@ -195,11 +195,11 @@ def run(
         "schedule": schedule, "max_latency": max_latency, "guarantee": guarantee,
         "max_latency_p95": max_latency_p95, "max_worst_latency": max_worst_latency,
         "max_final_ratio": max_final_ratio, "max_cost_ratio": max_cost_ratio,
-        "train": train, "epochs": epochs, "resume": resume, "confidence": confidence,
+        "train": train, "epochs": epochs, "confidence": confidence,
         "recycle": recycle, "quantize": quantize, "qat_epochs": qat_epochs,
         "placement": placement, "bits": bits,
         "prune": prune, "prune_epochs": prune_epochs, "calibration": calibration, "requantize": requantize,
-        "keep_thresholds": keep_thresholds,
+        "keep_thresholds": keep_thresholds, "cache": cache,
     }  # fmt: skip
     study = {"from_study": from_study, "trial": trial, "front_point": front_point}
     if from_study is not None:
@@ -240,7 +240,6 @@ def run(
         max_cost_ratio=max_cost_ratio,
         train=FROZEN if train is None else train,
         epochs=epochs,
-        resume=resume,
         confidence=confidence,
         recycle=recycle,
         quantize=PTQ if quantize is None else quantize,
@@ -252,6 +251,7 @@ def run(
         calibration=LEAST_SQUARES if calibration is None else calibration,
         requantize=requantize,
         keep_thresholds=keep_thresholds,
+        cache=None if cache is None else Path(cache),
     )
     return run_pipeline(options, progress)
 

@@ -147,12 +147,20 @@ class CacheStore:
         return found
 
     @contextmanager
-    def making(self, key: Key) -> Iterator[None]:
-        """Be the only process that makes an entry; wait for another one that does."""
-        lock = self._path(key).with_suffix(".lock")
-        self._make_folder(lock.parent)
-        with FileLock(lock):
+    def making(self, key: Key, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Be the only process that makes an entry; call ``waits`` and wait if another one does."""
+        path = self._path(key).with_suffix(".lock")
+        self._make_folder(path.parent)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except TimeoutError:
+            waits()
+            lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()
 
     def entries(self) -> list[CacheEntry]:
         """Return all entries, the most recently used first; nothing is read but their first lines.
@@ -223,6 +231,12 @@ class CacheStore:
             with suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                     path.unlink(missing_ok=True)
+
+    def check_writable(self) -> None:
+        """Find out whether entries can be written; raises InputError."""
+        self._make_folder(self.folder)
+        if not os.access(self.folder, os.W_OK):
+            raise InputError(f"cannot write to the cache {self.folder}", "name another folder with `cache`")
 
     def _make_folder(self, folder: Path) -> None:
         try:

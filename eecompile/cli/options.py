@@ -333,9 +333,13 @@ PRUNE_EPOCHS = Annotated[
     int | None,
     typer.Option(metavar="N", help="How often each image is seen behind that. [default: by its recipe]"),
 ]
-RESUME = Annotated[
-    bool,
-    typer.Option("--resume", help="Go on with the training of a run into --out that was interrupted."),
+CACHE = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        help="Folder of what is kept for others to take. [default: $EECOMPILE_CACHE, or the user's cache]",
+    ),
 ]
 KEEP_THRESHOLDS = Annotated[
     bool,

@@ -8,16 +8,7 @@ from typing import Annotated
 import typer
 
 from eecompile.cli.guard import INTERRUPTED, complain, timed_progress
-from eecompile.cli.options import DATA, JSON, PREPROCESS, SEED, TARGETS_OF_SEARCH, TRIAL
-
-CACHE = Annotated[
-    Path | None,
-    typer.Option(
-        "--cache",
-        metavar="DIR",
-        help="Folder of what is kept between searches. [default: $EECOMPILE_CACHE, or the user's cache]",
-    ),
-]
+from eecompile.cli.options import CACHE, DATA, JSON, PREPROCESS, SEED, TARGETS_OF_SEARCH, TRIAL
 
 
 def search(

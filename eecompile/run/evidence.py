@@ -62,7 +62,8 @@ class Evidence:
         prepared: The network with all exits to try, costed; its heads are trained in place.
         clock: Wall time, and who is told of progress.
         work: Where files are written.
-        checkpoints: Where a training is kept while the run is not over; ``None``: nowhere.
+        checkpoints: Where the training of a step is kept while it is not over; ``None``: nowhere.
+        taken: Names of the steps that were done before, and taken from the cache.
         finished: What a search found of the network, which is delivered so; ``None`` where there was none.
         pruned: How the network was pruned, and the static one as it was given; ``None`` where it was not.
         dataset: The images.
@@ -98,6 +99,7 @@ class Evidence:
     work: Path
     checkpoints: Path | None = None
     finished: Finished | None = None
+    taken: list[str] = field(default_factory=list)
     pruned: Pruned | None = None
     dataset: Dataset = field(init=False)
     tried: PreprocessChoice = field(init=False)

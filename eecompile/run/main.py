@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.finished import Finished
 from eecompile.run.integers import kept_integers
+from eecompile.run.kept.work import KeptWork, kept_work
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS, JOINT_EXITS, Prepared, cost_of, prepare
 from eecompile.run.pruning import prune_network
@@ -29,7 +29,7 @@ from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.run.steps import COST_STEPS, STEPS, Step
 from eecompile.run_files import directory
 from eecompile.run_files.summary import Summary
-from eecompile.training.recipe import FROZEN, QAT, SCRATCH
+from eecompile.training.recipe import FROZEN, SCRATCH
 from eecompile.training.torch_needed import import_torch
 from passes.confidence import confidence_rule
 from passes.errors import InputError
@@ -98,12 +98,6 @@ def run(
             f"{options.target} does not say with which numbers cores compute: nothing is quantized for it",
             "leave `data` away: costs need none; or make a target of it, whose class names `schemes`",
         )
-    kept = training_folder(out)
-    if options.resume and not kept.exists():
-        raise InputError(
-            f"there is no training to go on with: {kept} does not exist",
-            "leave `resume` away; what a finished run has trained is in its files",
-        )
     wishes = wishes_of(ScheduleOptions(options.schedule, speculate=options.speculate), target)
     clock.step("load and cost")
     if options.data is not None and finished is None:
@@ -137,15 +131,16 @@ def run(
     _check_promise(prepared.graph, options)
     if options.prune is None:  # else it may be in time once it is pruned
         _check_in_time(prepared, options)
-    with directory.run_directory(out) as work, _told_where_it_is_kept(kept, progress):
-        evidence = Evidence(options, prepared, clock, work, None if options.data is None else kept, finished)
+    kept = None if options.data is None or finished is not None else kept_work(options.cache, progress)
+    with directory.run_directory(out) as work, _told_that_it_is_kept(kept, progress):
+        evidence = Evidence(options, prepared, clock, work, finished=finished)
         for step in _steps_of(options):
             clock.step(step.name)
-            step.run(evidence)
-        result = RunResult(out, evidence.summary, evidence.costs, evidence.info)
-    if options.data is not None:
-        shutil.rmtree(kept, ignore_errors=True)
-    return result
+            if kept is None:
+                step.run(evidence)
+            else:
+                kept.run(step.name, step.run, evidence)
+        return RunResult(out, evidence.summary, evidence.costs, evidence.info)
 
 
 def _tried(options: RunOptions) -> int:
@@ -176,19 +171,14 @@ def _prune(evidence: Evidence) -> None:
     _check_in_time(evidence.prepared, evidence.options)
 
 
-def training_folder(out: Path) -> Path:
-    """Return where a run keeps its training until it is over: beside its directory, which is whole or not."""
-    return out.absolute().with_name(f"{out.absolute().name}.training")
-
-
 @contextmanager
-def _told_where_it_is_kept(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
-    """Tell of a run that ends before it is over where its training is."""
+def _told_that_it_is_kept(kept: KeptWork | None, progress: Callable[[str], None]) -> Iterator[None]:
+    """Tell of a run that ends before it is over that nothing is lost."""
     try:
         yield
     except BaseException:
-        if folder.exists():
-            progress(f"what was trained so far is in {folder}: `resume` goes on from there")
+        if kept is not None and kept.begun:
+            progress(f"what was done so far is kept in {kept.store.folder}: the same run goes on from there")
         raise
 
 
@@ -221,17 +211,12 @@ def _check_told(options: RunOptions, prepared: Prepared) -> None:
             "are all kept",
             "give a number with `exits`, or leave `min_gain` away",
         )
-    if options.train == FROZEN and not prepared.inserted and options.told & _of_training(options):
+    if options.train == FROZEN and not prepared.inserted and "epochs" in options.told:
         raise InputError(
             f"nothing is trained: {options.model} brings exits of its own, and `train` frozen leaves them as "
             "they are",
-            "leave `epochs` and `resume` away, or say `train` joint",
+            "leave `epochs` away, or say `train` joint",
         )
-
-
-def _of_training(options: RunOptions) -> set[str]:
-    """Return the options that change nothing where no exits are trained."""
-    return {"epochs"} if options.quantize == QAT else {"epochs", "resume"}
 
 
 def _check_in_time(prepared: Prepared, options: RunOptions) -> None:

@@ -61,7 +61,6 @@ class RunOptions:
     max_cost_ratio: float | None = None
     train: str = FROZEN
     epochs: int | None = None
-    resume: bool = False
     confidence: str | None = None
     recycle: bool | None = None
     quantize: str = PTQ
@@ -73,6 +72,7 @@ class RunOptions:
     calibration: str = LEAST_SQUARES
     requantize: bool = False
     keep_thresholds: bool = False
+    cache: Path | None = None
     from_study: Path | None = None
     trial: int | None = None
     front_point: int | None = None

@@ -104,7 +104,7 @@ def train(evidence: Evidence) -> None:
 
     images = TrainingImages(evidence.dataset.train, evidence.dataset.val, evidence.preprocess)
     drawn = [e.name for e in state_of(graph).exits[:-1]] if prepared.inserted else []
-    checkpoints = Checkpoints(evidence.checkpoints, {}, options.resume)
+    checkpoints = Checkpoints(evidence.checkpoints, {}, resume=True, forgiving=True)
     course = Course(options.seed, evidence.clock.detail, checkpoints.part("exits"))
     if options.train == FROZEN:
         recipe = Recipe()
@@ -254,6 +254,7 @@ def conclude(evidence: Evidence) -> None:
         "data_sha256": dict(dataset.hashes),
         "preprocess": evidence.preprocess.to_json(),
         "preprocess_tried": [list(attempt) for attempt in tried.tried],
+        "from_cache": evidence.taken,
         "pruning": None if evidence.pruned is None else evidence.pruned.info,
         "training": evidence.training,
         "calibration": evidence.calibration,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eecompile.cache.bundle import graph_of_bytes
 from eecompile.cache.key import Key
 from eecompile.run.prepare import cost_of
 from eecompile.run_files.directory import write_json
@@ -19,7 +20,6 @@ from eecompile.search.worth.evaluation import ASKED, DesignEvaluation, Question
 from eecompile.search.worth.inner_front import KEYS, ratio_figure
 from eecompile.search.worth.integers import unpacked
 from eecompile.search.worth.part_costs import cost_figures, expected_figures, part_costs, peak_bytes
-from eecompile.search.worth.supernet import graph_of_bytes
 from passes.errors import EecompileError, InputError
 from passes.exits.chain import keep_exits
 from passes.model.graph import load

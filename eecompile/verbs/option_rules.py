@@ -54,7 +54,7 @@ NEEDS: tuple[OptionNeed, ...] = (
     OptionNeed("run", "keep_thresholds", ("data",), "keeps thresholds that images would choose"),
     OptionNeed("run", "trial", ("from_study",), "says which network of a search"),
     OptionNeed("run", "front_point", ("from_study",), "says which of the points of a trial"),
-    OptionNeed("run", "resume", ("data",), "goes on with a training that was interrupted"),
+    OptionNeed("run", "cache", ("data",), "is where what is found out on images is kept"),
     OptionNeed("quantize", "max_drop", ("keep_float",), "says how many layers are kept in float"),
     OptionNeed("search", "ga_evaluations", ("ga_only",), "says how far a genetic algorithm goes"),
     OptionNeed("search", "join", ("storage",), "works for a search whose study others reach"),

@@ -38,6 +38,8 @@ def to_model(graph: gs.Graph, batch: int | str | None = None) -> onnx.ModelProto
     if state.softmax:
         model.metadata_props.add(key=SOFTMAX_KEY, value="true")
     for node in all_nodes(model.graph):
+        if not node.domain:
+            node.ClearField("domain")  # a node that was read says it: the same network is the same file
         if node.name in state.origins:
             origin = json.dumps(list(state.origins[node.name]))
             node.metadata_props.add(key=ORIGIN_KEY, value=origin)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
-import onnx
 import onnx_graphsurgeon as gs
 
+from eecompile.cache.bundle import bytes_of_graph, graph_of_bytes
 from eecompile.cache.content import network_hash
 from eecompile.cache.key import Key
 from eecompile.cache.store import CacheStore
@@ -31,8 +31,6 @@ from passes.exits.added_head import reading_on
 from passes.exits.chain import head_nodes
 from passes.exits.insert_exits import InsertExits, add_rival_heads
 from passes.exits.recognise import classifier_exits
-from passes.model.graph import from_model
-from passes.model.writing import to_model
 from passes.state import copy_graph, state_of
 from targets.evaluation.report import CostReport
 
@@ -333,14 +331,3 @@ class Supernets:
         from eecompile.training.contract import Course
 
         return Course(self.seed, self.progress, checkpoints)
-
-
-def bytes_of_graph(graph: gs.Graph) -> bytes:
-    """Return a network as the cache keeps it: a model file."""
-    data: bytes = to_model(graph).SerializeToString(deterministic=True)
-    return data
-
-
-def graph_of_bytes(data: bytes) -> gs.Graph:
-    """Return the network that was kept."""
-    return from_model(onnx.load_model_from_string(data), "a network of the cache")

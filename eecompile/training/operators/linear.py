@@ -54,8 +54,8 @@ def conv(node: gs.Node) -> TorchStep:
 def _slow_in_bfloat16(weight: Sequence[int], strides: Sequence[int], groups: int) -> bool:
     """Return whether gradients of a convolution take less time in float32 on processors.
 
-    Of a depthwise one oneDNN (torch 2.13, avx512_bf16) takes 40 times as long for those of a strided input, and
-    two to three times as long for those of weights with a kernel of seven.
+    Of a depthwise one oneDNN (torch 2.13, avx512_bf16) takes 40 times as long for those of a strided input,
+    and two to three times as long for those of weights with a kernel of seven.
     """
     return groups > 1 and weight[1] == 1 and (max(strides) > 1 or max(weight[2:]) > 3)
 

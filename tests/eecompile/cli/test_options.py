@@ -35,7 +35,7 @@ from targets.schedule.freedom import MODES
 
 # What these name differs by verb: a file or a folder; whether a file of an accelerator will do; bits of float
 # networks, or of parts of the network that is quantized; a default that a search may say otherwise.
-BY_VERB = {"--out", "--target", "--bits", "--resume", "--objective"}
+BY_VERB = {"--out", "--target", "--bits", "--objective"}
 
 
 def declared() -> Iterator[tuple[str, Any]]:

@@ -21,7 +21,6 @@ from eecompile.run import steps
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.integers import quantizing
-from eecompile.run.main import training_folder
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import prepare
 from eecompile.training.recipe import JointRecipe, Recipe
@@ -67,7 +66,6 @@ def test_static_is_the_network_as_it_was_given(files: Path) -> None:
         told["trainer"] == "joint" and len(told["epochs"]) == 2 and told["accuracy_on"] == "val (32 images)"
     )
     assert set(told["epochs"][0]["accuracy"]) == {"exit_0", "final"}
-    assert not training_folder(files / "joint").exists(), "a run that is over needs it no more"
     trained, given = (onnx.load(files / name / "model.exits.onnx") for name in ("joint", "frozen"))
     weights = [
         {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer} for model in (trained, given)
@@ -168,8 +166,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_files(
     files: Path, trainer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"train": trainer, "epochs": 2, "head": "linear"}
-    run(files, "whole", **options)
-    kept = training_folder(files / "out")
+    run(files, "whole", **options, cache=files / "another")
     told: list[str] = []
 
     def broken(*_: object) -> None:
@@ -177,17 +174,13 @@ def test_a_run_that_was_interrupted_ends_with_the_same_files(
 
     with monkeypatch.context() as patched, pytest.raises(StoppedError):
         patched.setattr(quantizing, "calibrate", broken)
-        run(files, "out", **options, progress=told.append)
-    assert kept.is_dir() and f"what was trained so far is in {kept}" in told[-1]
+        run(files, "out", **options, cache=files / "kept", progress=told.append)
+    assert f"what was done so far is kept in {files / 'kept'}" in told[-1]
     assert not (files / "out").exists()
-    with pytest.raises(InputError, match=r"is of another recipe \(epochs was 2, is 3\)"):
-        run(files, "out", **{**options, "epochs": 3}, resume=True)
-    run(files, "out", **options, resume=True)
+    run(files, "out", **options, cache=files / "kept")
+    assert json.loads((files / "out" / "run.json").read_text())["from_cache"] == ["train"]
     for name in ("model.exits.onnx", "model.lowered.onnx", "summary.json"):
         assert (files / "out" / name).read_bytes() == (files / "whole" / name).read_bytes(), name
-    assert not kept.exists()
-    with pytest.raises(InputError, match="there is no training to go on with"):
-        run(files, "out", **options, resume=True)
 
 
 def test_a_limit_that_training_broke_is_no_solution_and_what_was_trained_is_kept(
@@ -205,8 +198,8 @@ def test_a_limit_that_training_broke_is_no_solution_and_what_was_trained_is_kept
     options = {"train": "joint", "epochs": 3, "max_drop": 0.0, "optimistic": True}
     with pytest.raises(NoSolutionError, match="points less accurate on val than static"):
         run(files, "out", **options)
-    assert training_folder(files / "out").is_dir()
-    assert run(files, "out", **{**options, "max_drop": 100.0}, resume=True).passed
+    found = run(files, "out", **{**options, "max_drop": 100.0})
+    assert found.passed and found.info["from_cache"] == ["train", "quantize", "evaluate"]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +212,7 @@ def test_a_limit_that_training_broke_is_no_solution_and_what_was_trained_is_kept
             "`train` says what is trained",
         ),
         ({"data": None, "preprocess": None, "max_drop": None, "epochs": 3}, "`epochs` says how often"),
-        ({"data": None, "preprocess": None, "max_drop": None, "resume": True}, "`resume` goes on with"),
+        ({"data": None, "preprocess": None, "max_drop": None, "cache": "kept"}, "`cache` is where"),
     ],
 )
 def test_what_cannot_be_is_refused(files: Path, options: dict[str, Any], said: str) -> None:

@@ -60,7 +60,7 @@ VALUES = {
     "max_drop": 1.0, "optimistic": True, "min_gain": 2.0, "preprocess": "auto", "seed": 0, "head": "auto",
     "guarantee": 0.1, "max_latency_p95": 1.0, "max_worst_latency": 1.0, "max_final_ratio": 0.5,
     "max_cost_ratio": 0.5, "time_limit": 5.0, "target": "diana", "confidence": "margin",
-    "train": "joint", "epochs": 3, "resume": True, "recycle": "on", "quantize": "ptq", "qat_epochs": 2,
+    "train": "joint", "epochs": 3, "cache": "kept", "recycle": "on", "quantize": "ptq", "qat_epochs": 2,
     "calibration": "minmax",
     "placement": "auto", "bits": "backbone=8",
     "keep_thresholds": True, "trial": 3, "front_point": 1,

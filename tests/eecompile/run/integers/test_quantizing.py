@@ -24,7 +24,6 @@ from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.integers import quantizing
-from eecompile.run.main import training_folder
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import prepare
 from eecompile.training.contract import TrainingLog
@@ -169,18 +168,17 @@ def test_a_run_that_was_interrupted_while_it_trains_for_integers_ends_with_the_s
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options: dict[str, Any] = {"quantize": "qat", "qat_epochs": 2}
-    run(files, "whole", **options)
+    run(files, "whole", **options, cache=files / "another")
 
     def broken(*_: object) -> None:
         raise StoppedError
 
     with monkeypatch.context() as patched, pytest.raises(StoppedError):
         patched.setattr(quantizing, "_take_over", broken)
-        run(files, "out", **options)
-    assert (training_folder(files / "out") / "quantized-static" / "epoch.pt").exists()
-    with pytest.raises(InputError, match="is of another recipe"):
-        run(files, "out", **{**options, "qat_epochs": 3}, resume=True)
-    run(files, "out", **options, resume=True)
+        run(files, "out", **options, cache=files / "kept")
+    (state,) = (files / "kept").glob("training/*/quantized-static/epoch.pt")
+    run(files, "out", **options, cache=files / "kept")
+    assert not state.exists()
     for name in ("model.exits.onnx", "model.lowered.onnx", "summary.json"):
         assert (files / "out" / name).read_bytes() == (files / "whole" / name).read_bytes(), name
 

@@ -8,9 +8,10 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
+from eecompile.cache.bundle import bytes_of_graph, graph_of_bytes
 from eecompile.cache.content import network_hash
 from eecompile.search.worth.evaluation import DesignEvaluation
-from eecompile.search.worth.supernet import Reach, bytes_of_graph, graph_of_bytes
+from eecompile.search.worth.supernet import Reach
 from passes.errors import InputError
 from passes.state import state_of
 from tests.eecompile.search.small import GENES, SPACE, question

@@ -1,0 +1,1 @@
+"""What a run found out that does not have to be found out again."""

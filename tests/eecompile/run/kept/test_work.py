@@ -1,0 +1,208 @@
+"""What runs take from each other, and what none takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from eecompile import api
+from eecompile.cache.store import CacheStore
+from eecompile.run import steps
+from eecompile.training.recipe import JointRecipe, Recipe
+from passes.errors import InputError
+from tests.eecompile.small_models import write_images, write_skip_net
+
+WHOLE = ["train", "quantize", "evaluate"]
+FILES = (
+    "summary.json", "model.exits.onnx", "model.quant.onnx", "model.lowered.onnx", "model.dynamic.onnx",
+    "samples.npz", "exits.csv", "layers.csv", "schedule.trace.json",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def brief() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(steps, "Recipe", lambda: Recipe(samples=128))
+        joint = JointRecipe(batch=16, bfloat16="no", epochs=1)
+        patched.setattr(steps, "JointRecipe", lambda: joint)
+        yield
+
+
+@pytest.fixture(scope="module")
+def one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with network, images, a run of them, and the cache behind it."""
+    folder = tmp_path_factory.mktemp("one_run")
+    write_skip_net(folder / "net.onnx")
+    write_images(folder / "images.npz")
+    assert taken(folder, "first") == []
+    return folder
+
+
+@pytest.fixture
+def files(one_run: Path, tmp_path: Path) -> Path:
+    """The same, for one test."""
+    return shutil.copytree(one_run, tmp_path / "files")
+
+
+def run(at: Path, out: str, **options: Any) -> Any:
+    given = {"data": str(at / "images.npz"), "exits": "1", "preprocess": "raw", "max_drop": 100.0}
+    return api.run(at / "net.onnx", out=at / out, **{"cache": at / "cache", **given, **options})
+
+
+def taken(at: Path, out: str, **options: Any) -> list[str]:
+    """Return the steps that a run took from the cache."""
+    found: list[str] = run(at, out, **options).info["from_cache"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changed", "left"),
+    [
+        ({}, WHOLE),
+        ({"max_drop": 1.0}, WHOLE),
+        ({"optimistic": True, "min_gain": 0.0}, WHOLE),
+        ({"max_cost_ratio": 0.9, "speculate": True}, WHOLE),
+        ({"recycle": True}, WHOLE[:2]),
+        ({"bits": {"head": 8}}, WHOLE[:1]),
+        ({"calibration": "minmax"}, WHOLE[:1]),
+        ({"quantize": "none"}, WHOLE[:1]),
+        ({"placement": "digital"}, WHOLE[:1]),
+        ({"seed": 1}, []),
+        ({"head": "linear"}, []),
+        ({"epochs": 3}, []),
+        ({"train": "joint"}, []),
+        ({"target": "gap9"}, []),
+        ({"objective": "latency"}, []),
+        ({"confidence": "margin"}, []),
+    ],
+)
+def test_a_run_takes_what_does_not_depend_on_what_is_new(
+    files: Path, changed: dict[str, Any], left: list[str]
+) -> None:
+    assert taken(files, "out", **changed) == left
+
+
+@pytest.mark.parametrize("changed", [{"max_drop": 1.0}, {"recycle": True}, {"calibration": "minmax"}])
+def test_a_run_that_takes_a_part_ends_as_one_that_takes_nothing(files: Path, changed: dict[str, Any]) -> None:
+    run(files, "out", **changed)
+    run(files, "alone", cache=files / "empty", **changed)
+    for name in FILES:
+        assert (files / "out" / name).read_bytes() == (files / "alone" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"quantize": "qat", "qat_epochs": 1}, {"train": "scratch", "epochs": 1}, {"confidence": "gate"}],
+)
+def test_what_is_taken_makes_the_same_files(files: Path, options: dict[str, Any]) -> None:
+    run(files, "another", **options)
+    assert taken(files, "out", **options) == WHOLE
+    for name in (*FILES, "quantization.csv"):
+        assert (files / "out" / name).read_bytes() == (files / "another" / name).read_bytes(), name
+
+
+def test_other_images_and_another_network_are_others(files: Path) -> None:
+    images = dict(np.load(files / "images.npz"))
+    images["test_y"] = images["test_y"][::-1]
+    np.savez(files / "images.npz", **images)
+    assert taken(files, "out") == []
+    assert taken(files, "out") == WHOLE
+    model = onnx.load(files / "net.onnx")
+    weights = next(item for item in model.graph.initializer if len(item.dims) == 4)
+    changed = onnx.numpy_helper.to_array(weights) * np.float32(1.001)
+    weights.CopyFrom(onnx.numpy_helper.from_array(changed, weights.name))
+    onnx.save(model, files / "net.onnx")
+    assert taken(files, "out") == []
+
+
+def test_an_entry_that_was_cut_short_is_made_again(files: Path) -> None:
+    for path in (files / "cache").glob("run/*/*.entry"):
+        path.write_bytes(path.read_bytes()[:-20])
+    assert taken(files, "out") == []
+    assert taken(files, "out") == WHOLE
+
+
+def test_the_folder_of_the_cache_is_the_one_that_was_told(files: Path, own_cache: Path) -> None:
+    assert taken(files, "out", cache=None) == []
+    assert len(CacheStore(own_cache).entries()) == len(WHOLE)
+    assert taken(files, "out", cache=None) == WHOLE
+
+
+def test_a_folder_that_cannot_be_written(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (files / "file").write_text("")
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        run(files, "out", cache=files / "file")
+    told: list[str] = []
+    monkeypatch.setenv("EECOMPILE_CACHE", str(files / "file" / "below"))
+    run(files, "out", cache=None, progress=told.append)
+    assert any(line.startswith("nothing is kept for other runs: cannot write to the cache") for line in told)
+
+
+COMMAND = """
+import functools, sys
+from pathlib import Path
+import eecompile.run.steps as steps
+from eecompile import api
+steps.Recipe = functools.partial(steps.Recipe, samples=2000, batch=4)
+print("begins", flush=True)
+at = Path(sys.argv[1])
+api.run(at / "net.onnx", data=str(at / "images.npz"), exits="1", preprocess="raw", max_drop=100.0,
+        out=at / sys.argv[2], cache=at / sys.argv[3])
+"""
+
+
+def started(at: Path, out: str, cache: str) -> subprocess.Popen[str]:
+    """Start a run in a process of its own, and wait until it has imported what it needs."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, str(at), out, cache], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begins\n"
+    return process
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_ten_times_ends_as_one_that_is_not(files: Path) -> None:
+    began = time.monotonic()
+    shutil.rmtree(files / "cache")
+    assert started(files, "whole", "another").wait() == 0
+    seconds, chance = time.monotonic() - began, random.Random(0)
+    killed = 0
+    for _ in range(10):
+        process = started(files, "out", "cache")
+        try:
+            process.wait(chance.uniform(0, seconds))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+            process.wait()
+    assert killed
+    assert started(files, "out", "cache").wait() == 0
+    for name in FILES:
+        assert (files / "out" / name).read_bytes() == (files / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_of_two_runs_at_once_one_does_the_work(files: Path) -> None:
+    shutil.rmtree(files / "cache")
+    both = [started(files, out, "cache") for out in ("one", "other")]
+    assert [process.wait() for process in both] == [0, 0]
+    done = [json.loads((files / out / "run.json").read_text())["from_cache"] for out in ("one", "other")]
+    assert sorted([*done[0], *done[1]]) == sorted(WHOLE), "each step was done once"
+    assert (files / "one/summary.json").read_bytes() == (files / "other/summary.json").read_bytes()
