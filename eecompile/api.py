@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from eecompile.verbs.front import front
 from eecompile.verbs.given_lists import exits_given, layers_given, numbers, texts
 from eecompile.verbs.option_rules import check_given
+from eecompile.verbs.retune import retune
 from eecompile.verbs.search import cache, search, why
 from eecompile.verbs.whatif import whatif
 from passes.errors import InputError
@@ -44,6 +45,7 @@ __all__ = [
     "passes",
     "quantize",
     "report",
+    "retune",
     "run",
     "search",
     "targets",

@@ -12,7 +12,7 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from eecompile.cli import search_verbs
+from eecompile.cli import retune_verb, search_verbs
 from eecompile.cli.guard import complain, guarded, timed_progress
 from eecompile.cli.options import (
     BITS,
@@ -475,6 +475,7 @@ def doctor(as_json: JSON = False) -> None:
         raise SystemExit(1)
 
 
+retune = _verb(retune_verb.retune)
 search = _verb(search_verbs.search)
 why = _verb(search_verbs.why)
 front = _verb(search_verbs.front)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_graphsurgeon as gs
+from numpy.typing import NDArray
 
 from eecompile.data.dataset import Dataset
 from eecompile.data.preprocess_choice import PreprocessChoice
@@ -63,6 +65,8 @@ class Evidence:
         clock: Wall time, and who is told of progress.
         work: Where files are written.
         checkpoints: Where the training of a step is kept while it is not over; ``None``: nowhere.
+        model_sha256: Of the user's file, where that need not be there any more; else empty.
+        test_at: Positions of the test images that ``dataset`` holds, where it does not hold all.
         taken: Names of the steps that were done before, and taken from the cache.
         finished: What a search found of the network, which is delivered so; ``None`` where there was none.
         pruned: How the network was pruned, and the static one as it was given; ``None`` where it was not.
@@ -100,6 +104,8 @@ class Evidence:
     checkpoints: Path | None = None
     finished: Finished | None = None
     taken: list[str] = field(default_factory=list)
+    model_sha256: str = ""
+    test_at: NDArray[np.int64] | None = None
     pruned: Pruned | None = None
     dataset: Dataset = field(init=False)
     tried: PreprocessChoice = field(init=False)
@@ -126,6 +132,11 @@ class Evidence:
     static: CostReport = field(init=False)
     summary: Summary = field(init=False)
     info: dict[str, Any] = field(init=False)
+
+    @property
+    def at_hand(self) -> NDArray[np.int64]:
+        """Positions of the test images that can be looked at."""
+        return np.arange(len(self.dataset.test)) if self.test_at is None else self.test_at
 
     @property
     def preprocess(self) -> Preprocess:

@@ -37,8 +37,10 @@ def _split(seen: Answers) -> SplitSamples:
 
 
 def _shown(evidence: Evidence, test: SplitSamples, thresholds: list[float]) -> ShownImages:
-    index, number, group = choose_shown(test, thresholds)
+    at = evidence.at_hand
+    index, number, group = choose_shown(test.part(at), thresholds)
     stored = evidence.dataset.test.x[index]
+    index = at[index]
     pixels, note = drawable(stored, evidence.preprocess)
     if not len(pixels):
         return ShownImages.none(note)

@@ -64,6 +64,14 @@ def disagreement(agreement: Agreement) -> str:
     )
 
 
+def proved_on_some(images: int, of: int) -> str:
+    """Return what a run says whose directory keeps too few test images to prove files on all."""
+    return (
+        f"early-exit files were held against the flat model on {images:,} of {of:,} test images, those that "
+        "the run directory keeps; accuracies are of all"
+    )
+
+
 def command(options: RunOptions) -> str:
     """Return the command line of a run: all that was told; target and objective if no search says them."""
     words = ["eecompile", "run"]

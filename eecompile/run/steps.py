@@ -28,6 +28,7 @@ from eecompile.run.evidence import Evidence
 from eecompile.run.finished import differences
 from eecompile.run.integers.by_form import FLOAT
 from eecompile.run.integers.quantizing import quantize
+from eecompile.run.kept.whole import write_kept
 from eecompile.run.other_models import recost
 from eecompile.run.per_image import samples_of
 from eecompile.run.prepare import cost_of, cycles_by_model
@@ -208,8 +209,10 @@ def deliver(evidence: Evidence) -> None:
     flat = evidence.quant_test.select(evidence.kept)
     seen = np.bincount(flat.leaving(thresholds)[0], minlength=len(flat.logits)).tolist()
     delivery = write_models(evidence.work, evidence.forms, thresholds, evidence.preprocess, seen)
+    at, test = evidence.at_hand, evidence.dataset.test
+    there = Split(test.x, test.y[at])
     evidence.agreement, evidence.measured = prove(
-        delivery, evidence.forms, flat, thresholds, evidence.dataset.test, evidence.preprocess
+        delivery, evidence.forms, flat.part(at), thresholds, there, evidence.preprocess
     )
 
 
@@ -234,6 +237,8 @@ def conclude(evidence: Evidence) -> None:
         warnings.insert(0, provenance.in_float(evidence.prepared.target.title))
     if evidence.prepared.kept:
         warnings.append(KEPT_NOTE)
+    if evidence.agreement.images < len(dataset.test):
+        warnings.append(provenance.proved_on_some(evidence.agreement.images, len(dataset.test)))
     if different := provenance.disagreement(evidence.agreement):
         warnings.append(f"early-exit files and flat model disagree: {different}")
     warnings += [] if options.keep_thresholds else provenance.few_images(len(dataset.val), options.max_drop)
@@ -303,6 +308,9 @@ def write(evidence: Evidence) -> None:
     write_atomic(work / "schedule.trace.json", trace_text(evidence.costs.to_trace()).encode())
     if evidence.options.data is not None:
         write_samples(work, samples_of(evidence))
+        if evidence.finished is None:
+            told = {"told": sorted(evidence.options.told)}
+            write_kept(evidence, work, info["options"] | told, info["model_sha256"])
     write_atomic(work / "report.html", render(work).encode())
 
 
@@ -317,6 +325,8 @@ STEPS: Sequence[Step] = (
     Step("put the figures together", conclude),
     Step("write the report", write),
 )
+CHOICE_STEPS: Sequence[Step] = STEPS[[step.name for step in STEPS].index("evaluate") + 1 :]
+"""What follows where all exits that are tried have answered."""
 COST_STEPS: Sequence[Step] = (
     Step("put the figures together", conclude_costs),
     Step("write the report", write),
@@ -379,7 +389,7 @@ def _origin(evidence: Evidence) -> dict[str, Any]:
         "seeds": {"seed": options.seed},
         "versions": provenance.versions(),
         "machine": {"python": platform.python_version(), "system": platform.system()},
-        "model_sha256": directory.sha256(options.model),
+        "model_sha256": evidence.model_sha256 or directory.sha256(options.model),
         "target_sha256": directory.sha256(Path(options.target)) if is_file(options.target) else None,
     }
     if len(target.cost_models) > 1:

@@ -20,7 +20,7 @@ from passes.files import write_atomic
 OWNED = (
     "run.json", "summary.json", "exits.csv", "layers.csv", "quantization.csv", "schedule.trace.json",
     "model.exits.onnx", "model.quant.onnx", "model.lowered.onnx", "model.dynamic.onnx", "stages",
-    "samples.npz", "report.html", "quantize.json",
+    "samples.npz", "kept.zip", "report.html", "quantize.json",
     "front.csv", "front.json", "front.svg",
 )  # fmt: skip
 

@@ -49,6 +49,13 @@ class SplitSamples:
         right: Bools = self.prediction == self.label
         return right
 
+    def part(self, images: Int64) -> SplitSamples:
+        """Return the answers on some of the images, by their positions."""
+        return SplitSamples(
+            self.label[images], self.confidence[:, images], self.prediction[:, images],
+            self.probability[:, images], self.static[images],
+        )  # fmt: skip
+
     def leaves_at(self, thresholds: Sequence[float | None]) -> Int64:
         """Return for each image [N] the number of the exit it leaves at.
 

@@ -48,6 +48,7 @@ VERBS = (
     "why",
     "front",
     "cache",
+    "retune",
     "whatif",
 )
 

@@ -54,6 +54,10 @@ ALWAYS = {
     "why": {"trial", "as_json"},
     "front": {"html", "csv", "svg", "as_json"},
     "cache": {"cache", "keep", "as_json"},
+    "retune": {
+        "out", "max_drop", "optimistic", "min_gain", "max_latency", "max_latency_p95", "max_worst_latency",
+        "max_final_ratio", "max_cost_ratio", "as_json",
+    },
     "whatif": {"settings", "target", "name", "cache", "as_json"},
 }  # fmt: skip
 VALUES = {
