@@ -17,16 +17,18 @@ _COSTS = {"edp": "EDP", "energy": "energy", "latency": "latency", "macs": "MACs"
 
 def fronts(out: Console, found: FrontComparison) -> None:
     """Print the points of each front, and how much each dominates."""
-    from eecompile.search.shown.measures import EXITS, MEASURES
+    from eecompile.search.shown.axes import measures_of
+    from eecompile.search.shown.measures import EXITS
 
+    measures = measures_of(found.fronts)
     for front in found.fronts:
         rows = [
             (
                 point.name,
                 _percent(point.figures.get("accuracy_val")),
                 _percent(point.figures.get("accuracy")),
-                *(MEASURES[name].text(point.figures.get(MEASURES[name].key)) for name in _COSTS),
-                MEASURES[EXITS].text(point.figures.get(MEASURES[EXITS].key)),
+                *(measures[name].text(point.figures.get(measures[name].key)) for name in _COSTS),
+                measures[EXITS].text(point.figures.get(measures[EXITS].key)),
             )
             for point in front.points
         ]
@@ -36,7 +38,7 @@ def fronts(out: Console, found: FrontComparison) -> None:
         else:
             line(out, f"{front.title}: no network keeps all constraints.")
     up_to = ", ".join(
-        f"{MEASURES[name].words} {MEASURES[name].text(v)}" for name, v in found.reference.items()
+        f"{measures[name].words} {measures[name].text(v)}" for name, v in found.reference.items()
     )
     shares = [
         (front.title, str(len(front.designs)), str(len(front.points)), _share(on_val), _share(on_test))

@@ -19,11 +19,12 @@ if TYPE_CHECKING:  # a verb loads only what it works with
 
 _SHOWN = 20  # entries of the cache
 # Objectives that are shown only where they are asked for: column, key, unit, digits.
-_MORE = {
+_MORE: dict[str, tuple[str, str, float, int]] = {
     "macs": ("MACs", "macs", 1, 0),
     "memory": ("KiB", "memory_bytes", 2**10, 1),
     "worst_latency": ("cycles at worst", "worst_latency_cycles", 1, 0),
 }
+_MORE_IN_SECONDS = _MORE | {"worst_latency": ("ms at worst", "worst_latency_s", 1e-3, 3)}
 
 
 def searched(out: Console, found: SearchResult | DryRun | Joined | TargetsResult | TargetsDryRun) -> None:
@@ -58,7 +59,8 @@ def searched(out: Console, found: SearchResult | DryRun | Joined | TargetsResult
     )
     out.print()
     several = len(front["operating_points"]) > 1  # their cycles take different times
-    more = [name for name in front["objectives"] if name in _MORE]
+    known = _MORE_IN_SECONDS if several else _MORE
+    more = [known[name] for name in front["objectives"] if name in known]
     rows = [
         (
             f"{point['trial']}",
@@ -66,14 +68,14 @@ def searched(out: Console, found: SearchResult | DryRun | Joined | TargetsResult
             _interval(point),
             *_edp_and_time(point, several),
             f"{point['energy_pj'] / 1e6:.3g}",
-            *(f"{point[_MORE[name][1]] / _MORE[name][2]:,.{_MORE[name][3]}f}" for name in more),
+            *(f"{point[key] / unit:,.{digits}f}" for _, key, unit, digits in more),
             f"{len(point['exits'])}",
             point["final_head"],
         )
         for point in front["points"]
     ]
     units = ("EDP J·s", "ms", "at") if several else ("EDP J·cycles", "cycles")
-    extra = (_MORE[name][0] for name in more)
+    extra = (column for column, *_ in more)
     columns = ("trial", "val %", "test % [95 %]", *units, "µJ", *extra, "exits", "closed by")
     table(out, "Front: expected figures over the images", columns, rows, columns[1:-1])
     if not rows:

@@ -19,19 +19,25 @@ def moved(out: Console, found: WhatIf) -> None:
     hardware = document["hardware"]
     line(out, f"The front of {hardware['of']} on {hardware['target']}")
     bullets(out, "Changed", [(c["path"], f"{c['old']:g} -> {c['new']:g}") for c in hardware["changes"]])
+    from eecompile.search.shown.axes import several_clocks
+
+    points = document["points"]
+    in_seconds = several_clocks([*points, *(point["was"] for point in points)])
+    edp, time = ("edp_js", "latency_s") if in_seconds else ("edp_j_cycles", "latency_cycles")
     rows = [
         (
             f"{point['trial']}",
             f"{100 * point['accuracy_val']:.1f}",
-            _both(point, "edp_j_cycles", 1.0),
-            _both(point, "latency_cycles", 1.0),
+            _both(point, edp, 1.0),
+            _both(point, time, 1e3 if in_seconds else 1.0),
             _both(point, "energy_pj", 1e-6),
             "yes" if point["on_front"] else "no",
             _exits(point),
         )
         for point in document["points"]
     ]
-    columns = ("trial", "val %", "EDP J·cycles", "cycles", "µJ", "on the front", "exits by plan")
+    units = ("EDP J·s", "ms") if in_seconds else ("EDP J·cycles", "cycles")
+    columns = ("trial", "val %", *units, "µJ", "on the front", "exits by plan")
     table(out, "Expected figures, old -> new; costs only, nothing is trained", columns, rows, columns[1:5])
     for point in document["points"]:
         if not point["runs"]:
@@ -43,8 +49,13 @@ def moved(out: Console, found: WhatIf) -> None:
 
 
 def _both(point: Mapping[str, Any], key: str, scale: float) -> str:
-    old = point["was"][key] * scale
-    return f"{old:.4g} -> {point[key] * scale:.4g}" if point["runs"] else f"{old:.4g} -> none"
+    if not point["runs"]:
+        return f"{_number(point['was'], key, scale)} -> none"
+    return f"{_number(point['was'], key, scale)} -> {_number(point, key, scale)}"
+
+
+def _number(figures: Mapping[str, Any], key: str, scale: float) -> str:
+    return f"{figures[key] * scale:.4g}" if key in figures else "not known"
 
 
 def _exits(point: Mapping[str, Any]) -> str:

@@ -36,11 +36,15 @@ class FrontComparison:
     files: tuple[Path, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the comparison as one JSON document."""
+        """Return the comparison as one JSON document; ``compared_by`` tells the figures of the reference."""
+        from eecompile.search.shown.axes import measures_of
+
+        measures = measures_of(self.fronts)
         return {
             "schema_version": 1,
             "objectives": list(self.fronts[0].objectives),
             "reference": self.reference,
+            "compared_by": {name: measures[name].key for name in self.reference},
             "warnings": list(self.warnings),
             "fronts": [
                 {
@@ -75,6 +79,7 @@ def front(
         InputError: A folder without a finished search, or one that is given twice; a place that cannot be
             written to.
     """
+    from eecompile.search.shown.axes import measures_of
     from eecompile.search.shown.files import CSV, HTML, SVG, write_files
     from eecompile.search.shown.page import warnings
     from eecompile.search.shown.study import shown_study, shown_what_ifs
@@ -90,11 +95,12 @@ def front(
     if len(folders) == 1:
         given = [path or folders[0] / name for path, name in zip(given, (HTML, CSV, SVG), strict=True)]
     files = write_files(fronts, *given)
-    reference = common_reference(fronts, fronts[0].objectives)
+    measures = measures_of(fronts)
+    reference = common_reference(fronts, fronts[0].objectives, measures)
     return FrontComparison(
         fronts,
         reference,
-        tuple(volumes(front, reference) for front in fronts),
+        tuple(volumes(front, reference, measures) for front in fronts),
         tuple(warnings(fronts)),
         tuple(files),
     )

@@ -14,6 +14,7 @@ _PREFIXES = (
     (1e-6, "µ"),
     (1e-9, "n"),
     (1e-12, "p"),
+    (1e-15, "f"),
 )
 # Of so much of a prefix three digits show one.
 _ROUNDS_UP = 0.9995

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from eecompile.run_files.directory import write_csv
-from eecompile.search.shown.axes import axes_of
+from eecompile.search.shown.axes import axes_of, measures_of
 from eecompile.search.shown.front import ShownFront
-from eecompile.search.shown.measures import MEASURES
+from eecompile.search.shown.measures import FIGURES
 from eecompile.search.shown.page import page
 from eecompile.search.shown.picture import front_picture
 from eecompile.search.shown.study import shown_study, shown_what_ifs
@@ -36,7 +36,7 @@ def write_files(
     if csv is not None:
         write_csv(csv, csv_rows(fronts))
     if svg is not None:
-        write_atomic(svg, front_picture(fronts, *axes_of(fronts)).encode())
+        write_atomic(svg, front_picture(fronts, *axes_of(fronts), measures_of(fronts)).encode())
     return [path for path in (html, csv, svg) if path is not None]
 
 
@@ -46,9 +46,10 @@ def csv_rows(fronts: Sequence[ShownFront]) -> list[dict[str, Any]]:
         {
             "front": front.title,
             "point": point.name,
-            **{m.key: point.figures.get(m.key, "") for m in MEASURES.values()},
+            **{key: point.figures.get(key, "") for key in FIGURES},
             "accuracy_ci95_low": point.facts.get("accuracy_ci95", ["", ""])[0],
             "accuracy_ci95_high": point.facts.get("accuracy_ci95", ["", ""])[1],
+            "operating_point": point.facts.get("operating_point") or "",
             "design": point.facts.get("design", ""),
             "exits": " | ".join(
                 f"{item['head']} on {item['mount']}: {item['confidence']} >= {item['threshold']:.6g}, "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eecompile.exits.fronts.front_problem import MEMORY
-from eecompile.search.shown.measures import EXITS, MEASURES
+from eecompile.search.shown.measures import EXITS, FIGURES, MEASURES
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ShownPoint:
 
     Attributes:
         name: What it is called: ``trial 3, point 1``.
-        figures: By key of a file, see `eecompile.search.shown.measures.MEASURES`; absent where not known.
+        figures: By key of a file, see `eecompile.search.shown.measures.FIGURES`; absent where not known.
         facts: As in ``front.json``: exits, params, design, before; may be empty.
         static: What it is held against: figures of its backbone without exits, as it was when designs were
             compared; on other hardware, those it had.
@@ -47,7 +47,7 @@ class ShownPoint:
     @staticmethod
     def figures_of(document: Mapping[str, Any]) -> dict[str, float]:
         """Return the figures of a point as it stands in a file; no memory at all stands for one not known."""
-        found = {m.key: float(document[m.key]) for m in MEASURES.values() if m.key in document}
+        found = {key: float(document[key]) for key in FIGURES if key in document}
         if not found.get(MEASURES[MEMORY].key):
             found.pop(MEASURES[MEMORY].key, None)
         if "exits" in document:
@@ -63,6 +63,7 @@ class TriedDesign:
         trial: Its index.
         text: What it is.
         static: Figures without exits; empty where it could not be built.
+        static_at: The same at each operating point, by its name, where there are several.
         points: Figures of its own front over exits and thresholds; none where constraints are not kept.
     """
 
@@ -70,6 +71,12 @@ class TriedDesign:
     text: str
     static: Mapping[str, float] = field(default_factory=dict)
     points: tuple[Mapping[str, float], ...] = ()
+    static_at: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def statics(self) -> list[Mapping[str, float]]:
+        """Figures without exits, at each operating point."""
+        return list(self.static_at.values()) or [self.static]
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ class ShownFront:
         reference: By key, what each figure is worst at; up to there a front has a volume.
         facts: Where it comes from: label and text.
         designs: All that were tried, in order.
+        compared_by: Keys that points were compared by, where a search says so.
     """
 
     title: str
@@ -91,3 +99,4 @@ class ShownFront:
     reference: Mapping[str, float] = field(default_factory=dict)
     facts: tuple[tuple[str, str], ...] = ()
     designs: tuple[TriedDesign, ...] = ()
+    compared_by: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eecompile.exits.fronts.front_problem import ACCURACY, MEMORY, WORST_LATENCY
 from eecompile.search.worth.inner_front import KEYS
@@ -56,5 +56,14 @@ MEASURES: Mapping[str, ShownMeasure] = {
     EXITS: ShownMeasure("early_exits", "early exits", "exits"),
 }
 """By name: as in ``[objectives]`` of a space, and two more. Expected: mean over the images."""
+IN_SECONDS: Mapping[str, ShownMeasure] = {
+    **MEASURES,
+    EDP: replace(MEASURES[EDP], key="edp_js", unit="J·s"),
+    LATENCY: replace(MEASURES[LATENCY], key="latency_s", unit="s"),
+    WORST_LATENCY: replace(MEASURES[WORST_LATENCY], key="worst_latency_s", unit="s"),
+}
+"""The same, where cycles are no common unit: times in seconds."""
+FIGURES: Mapping[str, ShownMeasure] = {m.key: m for m in (*MEASURES.values(), *IN_SECONDS.values())}
+"""All that is kept of a point, by key, whichever unit it is then shown in."""
 COSTS = (EDP, ENERGY, LATENCY, MACS)
 """Those that are a mean over the images, so that thresholds move them."""

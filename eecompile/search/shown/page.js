@@ -17,8 +17,8 @@ const ordered = () => points.filter((p) => shown(p.number) && has(p.figures, sta
 // The best backbones without exits, and that of the point that is chosen.
 const statics = (chosen) => {
   const known = data.fronts.flatMap((front, number) => (shown(number) ? front.designs : []))
-    .filter((design) => has(design.static, state.x, state.y))
-    .map((design) => ({ figures: design.static, words: `backbone of trial ${design.trial} without exits` }));
+    .flatMap((design) => design.statics.map((figures) => ({ figures, words: `backbone of trial ${design.trial} without exits` })))
+    .filter(({ figures }) => has(figures, state.x, state.y));
   const own = chosen && has(chosen.static, state.x, state.y)
     ? [{ figures: chosen.static, words: `${chosen.name} ${chosen.against}` }] : [];
   return [...best(known), ...own];

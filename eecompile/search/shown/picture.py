@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from eecompile.exits.fronts.pareto import nondominated
 from eecompile.report.charts import Scale, ticks
 from eecompile.search.shown.front import ShownFront
-from eecompile.search.shown.measures import MEASURES, ShownMeasure
+from eecompile.search.shown.measures import ShownMeasure
 from eecompile.wording.quantities import prefix_of
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 440, 70, 20, 24, 52
@@ -19,15 +19,18 @@ TRIED = "#b9c0c9"
 _ROW = 18
 
 
-def front_picture(fronts: Sequence[ShownFront], across: str, up: str) -> str:
+def front_picture(
+    fronts: Sequence[ShownFront], across: str, up: str, measures: Mapping[str, ShownMeasure]
+) -> str:
     """Return fronts over each other, with all that the designs tried could have been in grey.
 
     Args:
         fronts: One at least.
         across: Name of the measure on the horizontal axis.
         up: Likewise, vertical.
+        measures: By name.
     """
-    first, second = MEASURES[across], MEASURES[up]
+    first, second = measures[across], measures[up]
     places = [
         [
             (p.figures[first.key], p.figures[second.key])

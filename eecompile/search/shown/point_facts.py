@@ -10,10 +10,11 @@ from eecompile.report.gantt import GanttChart, gantt_charts
 from eecompile.report.provenance import Fact
 from eecompile.report.schedule_facts import schedule_facts
 from eecompile.search.shown.front import ShownFront, ShownPoint
-from eecompile.search.shown.measures import COSTS, MEASURES
+from eecompile.search.shown.measures import COSTS, ShownMeasure
 from eecompile.wording import quantities
 from passes.confidence import confidence_rule
 
+Measures = Mapping[str, ShownMeasure]
 _GIVEN = "by the recipe"
 
 
@@ -53,8 +54,8 @@ class PointFacts:
     schedule: GanttChart | None
 
 
-def point_facts(front: ShownFront, point: ShownPoint, key: str, css: str) -> PointFacts:
-    """Return what a page shows of a point."""
+def point_facts(front: ShownFront, point: ShownPoint, key: str, css: str, measures: Measures) -> PointFacts:
+    """Return what a page shows of a point, in the units of measures by their names."""
     facts, files = point.facts, point.files
     charts = () if files is None else gantt_charts(*_trace(files.trace), width=1000)
     return PointFacts(
@@ -62,10 +63,10 @@ def point_facts(front: ShownFront, point: ShownPoint, key: str, css: str) -> Poi
         css,
         front,
         point,
-        tuple(_figures(point)),
+        tuple(_figures(point, measures)),
         tuple(_genes(facts)),
-        tuple(_exits(point)),
-        tuple(_planned(point)),
+        tuple(_exits(point, measures)),
+        tuple(_planned(point, measures)),
         tuple(_provenance(front, point)),
         () if files is None else tuple(files.known["layers"]),
         max(charts, key=lambda chart: len(chart[-1].bars))[-1] if charts else None,
@@ -76,8 +77,8 @@ def _trace(trace: Mapping[str, Any]) -> tuple[Any, Any]:
     return trace["traceEvents"], schedule_facts(trace.get("otherData"))
 
 
-def _figures(point: ShownPoint) -> Iterator[tuple[str, str, str]]:
-    for name, measure in MEASURES.items():
+def _figures(point: ShownPoint, measures: Measures) -> Iterator[tuple[str, str, str]]:
+    for name, measure in measures.items():
         value, base = point.figures.get(measure.key), point.static.get(measure.key)
         if value is None:
             continue
@@ -96,7 +97,7 @@ def _genes(facts: Mapping[str, Any]) -> Iterator[Fact]:
         yield Fact(str(name).replace(".", ": ").replace("_", " "), str(value))
 
 
-def _exits(point: ShownPoint) -> Iterator[Mapping[str, Any]]:
+def _exits(point: ShownPoint, measures: Measures) -> Iterator[Mapping[str, Any]]:
     """Yield all exits, the final one last."""
     paths = [] if point.files is None else point.files.known["paths"]
     early = list(point.facts.get("exits", ()))
@@ -105,7 +106,7 @@ def _exits(point: ShownPoint) -> Iterator[Mapping[str, Any]]:
     final = {"name": "final", "mount": "", "head": "own classifier", "confidence": "", "threshold": None}
     for number, item in enumerate([*early, final | {"ratio": point.facts.get("final_ratio", 0.0)}]):
         path = paths[number] if number < len(paths) else {}
-        costs = [MEASURES[name].text(path.get(MEASURES[name].key)) for name in COSTS]
+        costs = [measures[name].text(path.get(measures[name].key)) for name in COSTS]
         yield {**item, "costs": costs, "leaves": _leaves(item)}
 
 
@@ -118,9 +119,9 @@ def _leaves(item: Mapping[str, Any]) -> str:
     return f"{item['confidence']} ≥ {item['threshold']:.4f}"
 
 
-def _planned(point: ShownPoint) -> Iterator[PlannedFigure]:
+def _planned(point: ShownPoint, measures: Measures) -> Iterator[PlannedFigure]:
     before, summed = point.facts.get("before", {}), point.facts.get("summed", {})
-    for measure in MEASURES.values():
+    for measure in measures.values():
         if measure.key in before and measure.key in point.figures:
             yield PlannedFigure(
                 measure.words,
@@ -137,6 +138,8 @@ def _provenance(front: ShownFront, point: ShownPoint) -> Iterator[Fact]:
     if not facts:
         return
     yield Fact("trial and point", f"{facts['trial']}, {facts['point']}")
+    if facts.get("operating_point"):
+        yield Fact("operating point", str(facts["operating_point"]))
     yield Fact("network", f"networks/trial_{facts['trial']}_{facts['point']}.onnx")
     if point.files is not None:
         yield Fact("trained", "\n".join(_training(point.files.known["training"])))

@@ -98,14 +98,15 @@ def _what_if(folder: Path, told: Mapping[str, Any]) -> ShownFront:
         if point["runs"] and point["feasible"]
     )
     title = f"{folder.resolve().name}, what if: {', '.join([*other, *changes])}"
-    return ShownFront(title, tuple(told["objectives"]), points, {}, facts)
+    compared_by = tuple(told.get("compared_by", ()))
+    return ShownFront(title, tuple(told["objectives"]), points, {}, facts, (), compared_by)
 
 
 def _shown(
     folder: Path, front: Mapping[str, Any], trials: list[dict[str, Any]], searched: Mapping[str, Any]
 ) -> ShownFront:
     designs = tuple(_design(trial) for trial in trials)
-    statics = {design.trial: design.static for design in designs}
+    by_trial = {design.trial: design for design in designs}
     question = searched.get("question", {})
     ablations = [
         words for name, (words, given) in _ABLATIONS.items() if bool(question.get(name, not given)) is given
@@ -129,29 +130,36 @@ def _shown(
     return ShownFront(
         ", ".join([folder.resolve().name, *ablations]) + f" ({asked})",
         tuple(front["objectives"]),
-        tuple(_point(folder, point, statics) for point in front["points"]),
+        tuple(_point(folder, point, by_trial.get(int(point["trial"]))) for point in front["points"]),
         dict(searched.get("reference", {})),
         tuple(facts),
         designs,
+        tuple(front.get("compared_by", ())),
     )
 
 
 def _design(trial: Mapping[str, Any]) -> TriedDesign:
     text = trial.get("design") or ", ".join(f"{name} {value}" for name, value in trial["params"].items())
-    static = dict(trial.get("static", {}))
-    if static:
-        static["worst_latency_cycles"] = static["latency_cycles"]
+    static = _static(trial.get("static", {}))
+    static_at = {name: {**static, **_static(told)} for name, told in trial.get("static_at", {}).items()}
     points = tuple(ShownPoint.figures_of(point) for point in trial.get("points", ()))
-    return TriedDesign(int(trial["trial"]), text, static, points)
+    return TriedDesign(int(trial["trial"]), text, static, points, static_at)
 
 
-def _point(folder: Path, point: Mapping[str, Any], statics: Mapping[int, Mapping[str, float]]) -> ShownPoint:
+def _static(told: Mapping[str, float]) -> dict[str, float]:
+    """Return figures of a network without exits: all images take as long as the last one."""
+    worst = {f"worst_{key}": told[key] for key in ("latency_cycles", "latency_s") if key in told}
+    return {**told, **worst}
+
+
+def _point(folder: Path, point: Mapping[str, Any], design: TriedDesign | None) -> ShownPoint:
     trial = int(point["trial"])
+    static = {} if design is None else design.static_at.get(point.get("operating_point", ""), design.static)
     return ShownPoint(
         f"trial {trial}, point {point['point']}",
         ShownPoint.figures_of(point),
         point,
-        statics.get(trial, {}),
+        static,
         _files(folder, trial, int(point["point"])),
     )
 

@@ -237,6 +237,11 @@ class DesignEvaluation:
         with self.watch.on(FRONTS):
             found = self.front(graph, logits, costs)
         final = split_finals(logits, self.finals)[1][0]
+        static = [figures_at(cost_figures(costs.static), point) for point in self.points]
+        found_at = {}
+        if len(static) > 1:
+            names = [point.name for point in self.points if point is not None]
+            found_at["static_at"] = dict(zip(names, static, strict=True))
         return {
             "design": design.text,
             "supernet": self.supernets.key(design, reach).digest,
@@ -247,8 +252,9 @@ class DesignEvaluation:
             "networks": found.networks,
             "static": {
                 "accuracy_val": float(right(final, self.images.dataset.val.y).mean()),
-                **figures_at(cost_figures(costs.static), self.points[0]),
+                **static[0],
             },
+            **found_at,
         }
 
     def front(self, graph: gs.Graph, logits: tuple[Float32, ...], costs: PartCosts) -> InnerFront:

@@ -9,7 +9,7 @@ from eecompile import api
 from eecompile.cli.show_front import fronts
 from eecompile.search.shown.front import ShownFront
 from eecompile.verbs.front import FrontComparison
-from tests.eecompile.search.shown.made_study import write_study
+from tests.eecompile.search.shown.made_study import run_at_points, write_study
 
 
 def printed(found: FrontComparison, width: int = 110) -> str:
@@ -29,6 +29,15 @@ def test_points_and_volumes(tmp_path: Path) -> None:
     assert volumes[-4:] == ["4", "3", *(f"{value:.4f}" for value in found.volumes[0] if value is not None)]
     assert "up to accuracy on val 0.00 %, expected energy-delay product 100 mJ·cycles" in text
     assert "differ in target" in text and "Files" not in text
+
+
+def test_of_several_clocks_times_are_in_seconds(tmp_path: Path) -> None:
+    found = api.front([run_at_points(write_study(tmp_path / "a"))])
+    text = printed(found)
+    row = next(line for line in text.splitlines() if "trial 0, point 2" in line).split()
+    assert "50.0 pJ·s" in " ".join(row) and "10.0 µs" in " ".join(row)
+    assert "expected energy-delay product 1.00 nJ·s" in text
+    assert found.to_json()["compared_by"]["edp"] == "edp_js" and found.to_json()["reference"]["edp"] == 1e-9
 
 
 def test_nothing_found() -> None:

@@ -124,6 +124,12 @@ def test_what_the_front_is_of_is_shown() -> None:
     text = printed(searched, SearchResult(Path("out"), front, [], 1.0, SearchTimes({}, 1, 1)), 100)
     assert "KiB" in text and " 5.5 " in text and "cycles at worst" in text and " 20,480 " in text
     assert "MACs" not in text
+    in_seconds = point(1, 1) | figures | {
+        "edp_js": 2e-9, "latency_s": 5e-4, "worst_latency_s": 0.0015, "operating_point": "0.65V",
+    }  # fmt: skip
+    several = {**front, "operating_points": ["0.8V", "0.65V"], "points": [in_seconds]}
+    text = printed(searched, SearchResult(Path("out"), several, [], 1.0, SearchTimes({}, 1, 1)), 110)
+    assert "ms at worst" in text and " 1.500 " in text and "20,480" not in text
     front["objectives"] = ["accuracy", "macs"]
     assert " 1,234,567 " in printed(
         searched, SearchResult(Path("out"), front, [], 1.0, SearchTimes({}, 1, 1)), 100

@@ -44,3 +44,20 @@ def test_old_and_new_stand_side_by_side() -> None:
     assert "a linear -> none" in shown and "100 -> none" in shown and "3 -> 6" in shown
     assert "Trial 1 cannot run there: no core takes it" in shown
     assert "not solved anew: trials 3, 4" in shown and "out/whatif-x.json" in shown
+
+
+def test_of_several_clocks_times_are_in_seconds() -> None:
+    was = {"edp_j_cycles": 2.0, "latency_cycles": 100.0, "energy_pj": 3e6, "edp_js": 0.02, "latency_s": 1.0}
+    faster = was | {"edp_js": 0.01, "latency_s": 0.5}
+    points = [
+        {**faster, **given, "was": was, "trial": k, "accuracy_val": 0.5, "runs": True, "on_front": True}
+        for k, given in enumerate(({}, {"latency_s": 0.25}))
+    ]
+    del points[1]["edp_js"]
+    hardware = {"of": "a", "target": "b", "changes": []}
+    text = io.StringIO()
+    found = WhatIf(Path("x.json"), {"hardware": hardware, "points": points, "not_in_cache": []})
+    moved(Console(file=text, width=200), found)
+    shown = text.getvalue()
+    assert "EDP J·s" in shown and "0.02 -> 0.01" in shown and "1000 -> 500" in shown
+    assert "0.02 -> not known" in shown and "1000 -> 250" in shown

@@ -24,6 +24,7 @@ from eecompile.search.searching import (
     read_front,
     search,
 )
+from eecompile.search.shown.measures import MEASURES
 from eecompile.search.shown.study import shown_study
 from eecompile.search.shown.volumes import common_reference, growth
 from eecompile.search.study.predictor import rank_correlation
@@ -75,8 +76,8 @@ def test_what_is_looked_at_is_written_at_the_end(folder: Path) -> None:
     out = folder / "out"
     front, shown = read_front(out), shown_study(out)
     assert all((out / name).stat().st_size for name in ("front.html", "front.csv", "front.svg"))
-    reference = common_reference([shown], shown.objectives)
-    assert growth(shown, reference)[-1] == pytest.approx(front["hypervolume"]), "as it was told"
+    reference = common_reference([shown], shown.objectives, MEASURES)
+    assert growth(shown, reference, MEASURES)[-1] == pytest.approx(front["hypervolume"]), "as it was told"
     for point, known in zip(front["points"], shown.points, strict=True):
         assert known.files is not None and known.files.trace["traceEvents"]
         paths = [path["edp_j_cycles"] for path in known.files.known["paths"]]

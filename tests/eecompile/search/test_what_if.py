@@ -11,7 +11,11 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 pytest.importorskip("optuna", reason="a search needs the extra 'search'")
 
 from eecompile import api
-from eecompile.search.searching import SearchOptions, search
+from eecompile.search.searching import SearchOptions, read_front, search
+from eecompile.search.shown.axes import measures_of
+from eecompile.search.shown.measures import IN_SECONDS
+from eecompile.search.shown.study import shown_study
+from eecompile.search.shown.volumes import common_reference, growth
 from passes.errors import InputError
 from targets.contract.registry import load_target
 from tests.eecompile.search.small import SPACE, question
@@ -93,6 +97,15 @@ def test_points_are_costed_where_they_run(tmp_path: Path) -> None:
     space = SPACE.replace("width = [2, 4]", "width = 2").replace("finalists = 2", "finalists = 1")
     space += '[mapping]\npoints = ["0.8V", "0.65V"]\n[constraints]\nmax_drop = 100\n'
     search(SearchOptions(question(tmp_path, space, target="gap9"), 1, tmp_path / "out"), lambda _: None)
+    shown = shown_study(tmp_path / "out")
+    measures = measures_of([shown])
+    assert measures is IN_SECONDS
+    volume = growth(shown, common_reference([shown], shown.objectives, measures), measures)[-1]
+    assert volume == pytest.approx(read_front(tmp_path / "out")["hypervolume"]), "as it was told"
+    at = shown.designs[0].static_at
+    assert at.keys() == {"0.8V", "0.65V"} and at["0.8V"]["latency_s"] < at["0.65V"]["latency_s"]
+    assert at["0.8V"]["energy_pj"] > at["0.65V"]["energy_pj"]
+    assert all(point.static == at[point.facts["operating_point"]] for point in shown.points)
     power = load_target("gap9").arch.core("ne16").active_power_mw
     assert power is not None
     found = asked(tmp_path, f"cores.ne16.active_power_mw={power.value}")

@@ -25,7 +25,8 @@ PREFIXES = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1.0, "m": 1e-3, "µ": 1e-6, "n": 1
         (9.996, "s", "10.0 s"),
         (-0.00123, "s", "-1.23 ms"),
         (1.5e-12, "J·s", "1.50 pJ·s"),
-        (1e-15, "J·s", "1e-15 J·s"),
+        (3e-13, "J·s", "300 fJ·s"),
+        (1e-18, "J·s", "1e-18 J·s"),
         (2.5e12, "", "2500 G"),
     ],
 )
@@ -51,7 +52,8 @@ def test_a_quantity_says_its_value_to_three_digits(size: float, sign: int) -> No
         (-2e-5, 1.0, (1e-6, "µ")),
         (999.6, 1.0, (1.0, "")),
         (999.6, 0.9995, (1e3, "k")),
-        (1e-15, 1.0, (1.0, "")),
+        (1e-15, 1.0, (1e-15, "f")),
+        (1e-18, 1.0, (1.0, "")),
     ],
 )
 def test_a_prefix_is_the_largest_that_the_value_has_so_much_of(

@@ -71,6 +71,46 @@ def known(trial: int, place: int, exits: int = 1) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _seconds(told: dict[str, Any], clock_hz: float) -> dict[str, Any]:
+    """Return figures with those in seconds."""
+    by = {
+        "edp_j_cycles": "edp_js",
+        "latency_cycles": "latency_s",
+        "worst_latency_cycles": "worst_latency_s",
+    }
+    return {**told, **{key: told[cycles] / clock_hz for cycles, key in by.items() if cycles in told}}
+
+
+CLOCKS = {"slow": 1e8, "fast": 2e8}
+
+
+def run_at_points(folder: Path) -> Path:
+    """Let a made search be at two operating points of equal energies; its last point runs at the fast one."""
+    front, told = (json.loads((folder / name).read_text()) for name in ("front.json", "trials.json"))
+    front |= {"compared_by": ["accuracy_val", "edp_js"], "operating_points": list(CLOCKS)}
+    for place, item in enumerate(front["points"]):
+        item["operating_point"] = name = "slow" if place < 2 else "fast"
+        for part in ("before", "summed"):
+            item[part] = _seconds(item[part], CLOCKS[name])
+        item.update(_seconds(item, CLOCKS[name]))
+        path = folder / f"points/trial_{item['trial']}_{item['point']}.json"
+        known = json.loads(path.read_text())
+        for part in ("paths", "curve"):
+            known[part] = [_seconds(one, CLOCKS[name]) for one in known[part]]
+        path.write_text(json.dumps(known))
+    for trial in (trial for trial in told["trials"] if "static" in trial):
+        trial["static"] = _seconds(trial["static"], CLOCKS["slow"])
+        costs = {key: value for key, value in STATIC.items() if key != "accuracy_val"}
+        trial["static_at"] = {name: _seconds(costs, clock) for name, clock in CLOCKS.items()}
+        trial["points"] = [
+            _seconds(one, clock) for one, clock in zip(trial["points"], CLOCKS.values(), strict=True)
+        ]
+    told["searched"]["reference"] = _seconds(told["searched"]["reference"], CLOCKS["slow"])
+    (folder / "front.json").write_text(json.dumps(front))
+    (folder / "trials.json").write_text(json.dumps(told))
+    return folder
+
+
 def write_what_if(folder: Path, factor: float = 2.0) -> Path:
     """Write what became of a search on other hardware: costs times ``factor``; the last point cannot run."""
     front = json.loads((folder / "front.json").read_text())

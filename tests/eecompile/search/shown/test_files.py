@@ -7,7 +7,7 @@ import pytest
 
 from eecompile.search.shown.files import write_files, write_front
 from eecompile.search.shown.study import shown_study
-from tests.eecompile.search.shown.made_study import write_study, write_what_if
+from tests.eecompile.search.shown.made_study import run_at_points, write_study, write_what_if
 
 
 def test_a_search_gets_table_picture_and_page(tmp_path: Path) -> None:
@@ -31,3 +31,14 @@ def test_only_what_is_named_is_written(tmp_path: Path) -> None:
     written = write_files([front, front], csv=tmp_path / "both.csv")
     assert written == [tmp_path / "both.csv"] and len(written[0].read_text().splitlines()) == 7
     assert sorted(path.name for path in tmp_path.iterdir()) == ["both.csv", "found"]
+
+
+def test_the_table_has_cycles_and_seconds(tmp_path: Path) -> None:
+    folder = run_at_points(write_study(tmp_path / "found"))
+    write_front(folder)
+    rows = list(csv.DictReader((folder / "front.csv").open()))
+    assert [row["operating_point"] for row in rows] == ["slow", "slow", "fast"]
+    assert [float(row["edp_js"]) for row in rows] == pytest.approx([3e-10, 2e-10, 0.5e-10])
+    assert [float(row["worst_latency_s"]) for row in rows] == pytest.approx([2.1e-4, 2.1e-4, 1.05e-4])
+    assert [float(row["latency_cycles"]) for row in rows] == pytest.approx([6000, 4000, 2000])
+    assert "expected energy-delay product, pJ·s" in (folder / "front.svg").read_text()

@@ -7,15 +7,17 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from eecompile.search.shown.front import ShownFront, ShownPoint
 from eecompile.search.shown.page import page, warnings
 from eecompile.search.shown.study import shown_study
 from tests.browser import seen_in_frames
-from tests.eecompile.search.shown.made_study import write_study
+from tests.eecompile.search.shown.made_study import run_at_points, write_study
 
 # What is done on the page, step by step; after each step all of it is looked at.
 DRIVER = """
@@ -61,8 +63,12 @@ const press = (page, key) =>
   page.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
 addEventListener("error", (event) => { document.querySelector("pre").textContent = event.message; });
 addEventListener("load", () => {
-  const [first, linked, narrow] = [...document.querySelectorAll("iframe")].map((f) => f.contentDocument);
-  const seen = { start: look(first), linked: look(linked), narrow: look(narrow) };
+  const frames = [...document.querySelectorAll("iframe")].map((frame) => frame.contentDocument);
+  const [first, linked, narrow, timed] = frames;
+  const seen = { start: look(first), linked: look(linked), narrow: look(narrow), timed: look(timed) };
+  tick(timed, "#tried");
+  change(timed, "#x", "latency");
+  seen.latency = look(timed);
   first.querySelector('#front-chart [data-key="0-0"]').dispatchEvent(new Event("click"));
   seen.clicked = look(first);
   press(first, "ArrowLeft");
@@ -111,10 +117,14 @@ def written(fronts: list[ShownFront]) -> str:
 def seen(written: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("page")
     (folder / "front.html").write_text(written)
+    timed = shown_study(run_at_points(write_study(folder / "timed")))
+    (folder / "timed.html").write_text(page([timed]))
     frames = "".join(
-        f'<iframe src="front.html{place}" width="{width}" height="900"></iframe>'
-        for place, width in (("", 1200), ("#1-2", 1200), ("", 400))
-    )
+        f'<iframe src="{place}" width="{width}" height="900"></iframe>'
+        for place, width in (
+            ("front.html", 1200), ("front.html#1-2", 1200), ("front.html", 400), ("timed.html#0-2", 1200)
+        )
+    )  # fmt: skip
     return seen_in_frames(folder, frames, DRIVER)
 
 
@@ -209,6 +219,32 @@ def test_thresholds_are_moved(seen: dict[str, Any]) -> None:
     moved, back = seen["moved"]["moved"], seen["back"]["moved"]
     assert "87.00 %" in moved and "exit_0: threshold 1.0000100.0 % leave" in moved
     assert "91.00 %" in back and "exit_0: threshold 0.500050.0 % leave" in back and "12.0 mJ·cycles" in back
+
+
+def test_of_several_clocks_times_are_in_seconds(seen: dict[str, Any]) -> None:
+    timed, latency = seen["timed"], seen["latency"]
+    assert "expected energy-delay product, pJ·s" in timed["texts"]
+    assert "accuracy on val 90.00 %, expected energy-delay product 50.0 pJ·s" in " ".join(timed["labels"])
+    assert "87.5 % less than without exits" in timed["said"], "than its backbone at its own operating point"
+    assert timed["statics"] == 2 and timed["tried"] == 6 and timed["growth"] == [9]
+    assert "expected latency, µs" in latency["texts"] and "10.0 µs" in latency["said"]
+    a, b, c = latency["at"]  # 10, 40 and 60 µs on a logarithmic axis
+    assert latency["log"] and (b - a) / (c - b) == pytest.approx(np.log(4) / np.log(1.5), abs=0.02)
+    assert "pJ·s" not in " ".join(seen["start"]["texts"])
+
+
+def test_tables_of_several_clocks_are_in_seconds(tmp_path: Path) -> None:
+    text = page([shown_study(run_at_points(write_study(tmp_path / "found")))])
+    head, table = text.split('<table class="points">', 1)[1].split("</table>", 1)[0].split("<tbody>")
+    assert '<th class="wrap">operating point</th>' in head
+    assert "<td>50.0 pJ·s</td>" in table and "<td>10.0 µs</td>" in table and "<td>fast</td>" in table
+    assert "cycles" not in table and "expected energy-delay product 1.00 nJ·s" in text, "the reference"
+
+
+def test_a_front_without_a_clock_is_told_apart(fronts: list[ShownFront], tmp_path: Path) -> None:
+    timed = shown_study(run_at_points(write_study(tmp_path / "found")))
+    (said,) = warnings([timed, fronts[0]])
+    assert said == f"Times are in seconds, and no clock is known of {fronts[0].title}."
 
 
 def test_a_phone_needs_no_scrolling_sideways(seen: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from eecompile.search.shown.study import shown_study, shown_what_ifs
 from passes.errors import InputError
-from tests.eecompile.search.shown.made_study import STATIC, WORST, write_study, write_what_if
+from tests.eecompile.search.shown.made_study import STATIC, WORST, run_at_points, write_study, write_what_if
 
 
 def test_all_that_a_folder_knows(tmp_path: Path) -> None:
@@ -84,3 +84,12 @@ def test_other_hardware_of_a_front_that_was_before_is_not_shown(tmp_path: Path) 
     path.write_text("{}")
     with pytest.raises(InputError, match="is damaged: KeyError"):
         shown_what_ifs(folder)
+
+
+def test_of_several_operating_points_backbones_are_known_at_each(tmp_path: Path) -> None:
+    front = shown_study(run_at_points(write_study(tmp_path / "found")))
+    assert front.compared_by == ("accuracy_val", "edp_js")
+    assert [point.static["edp_js"] for point in front.points] == pytest.approx([8e-10, 8e-10, 4e-10])
+    statics = front.designs[0].statics
+    assert [found["worst_latency_s"] for found in statics] == pytest.approx([2e-4, 1e-4])
+    assert {found["accuracy_val"] for found in statics} == {0.9} and front.designs[3].statics == [{}]
