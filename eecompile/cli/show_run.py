@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from eecompile.cli.terminal import bullets, line, table
-from eecompile.wording import by_form, error_bars, headline, quantities
+from eecompile.wording import by_form, error_bars, headline, measured, quantities
 
 if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.api import WrittenReport
@@ -62,6 +62,8 @@ def run_result(out: Console, answer: RunAnswer) -> None:
         ((_candidate(e), e.reason) for e in summary.removed_exits),
     )
     bullets(out, "Warnings", (("", text) for text in summary.warnings))
+    if said := measured.sentence(result.info.get("measured")):
+        line(out, said)
     line(out, f"Files: {result.out}")
     line(out, f"Report: {result.out / 'report.html'}")
 

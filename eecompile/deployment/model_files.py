@@ -25,12 +25,13 @@ from passes.state import copy_graph, state_of
 
 @dataclass(frozen=True)
 class Forms:
-    """One network with chosen exits and thresholds in its three flat forms, and static lowered."""
+    """One network with chosen exits and thresholds in its three flat forms, static lowered, and as given."""
 
     exits: gs.Graph
     quant: gs.Graph
     lowered: gs.Graph
     static: gs.Graph
+    given: gs.Graph
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def write_models(
     preprocess: Preprocess,
     seen: Sequence[int],
 ) -> Delivery:
-    """Write ``model.{exits,quant,lowered,dynamic}.onnx`` and ``stages/``.
+    """Write ``model.{exits,quant,lowered,static,dynamic}.onnx`` and ``stages/``.
 
     Flat models and stages get a symbolic batch where they answer a batch as its images; the nested model
     decides for one image and has batch 1. It records what `EarlyExitSession` has to know.
@@ -62,8 +63,8 @@ def write_models(
         seen: How many test images left at each exit.
     """
     batch = "N" if Evaluator.of(lambda b: to_model(forms.lowered, b)).batch > 1 else None
-    for name, graph in (("exits", forms.exits), ("quant", forms.quant), ("lowered", forms.lowered)):
-        save(graph, folder / f"model.{name}.onnx", batch)
+    for name in ("exits", "quant", "lowered", "static"):
+        save(getattr(forms, name), folder / f"model.{name}.onnx", batch)
     (folder / "stages").mkdir()
     stages = [copy_graph(forms.lowered) for _ in range(len(thresholds) + 1)]
     for number, stage in enumerate(stages):
@@ -119,5 +120,5 @@ def prove(
         return preprocess.apply(test.x[index : index + 1])
 
     agreement = check_agreement(flat, thresholds, delivery.dynamic, delivery.staged, image)
-    timing = measure(forms.static, delivery.dynamic, delivery.exits, image, len(test))
+    timing = measure(forms.given, forms.static, delivery.dynamic, delivery.exits, image, len(test))
     return agreement, asdict(timing)

@@ -20,7 +20,7 @@ from eecompile.report import (
 )
 from eecompile.report.pages import page_environment
 from eecompile.report.reading import RunFiles, read_run
-from eecompile.wording import by_form, error_bars, headline, quantities
+from eecompile.wording import by_form, error_bars, headline, measured, quantities
 
 __all__ = ["render", "write"]
 
@@ -89,6 +89,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "training_curves": training_curves.training_curves(run.info),
         "pruning": pruned.facts(run.info),
         "measured": provenance.measured(run),
+        "on_processor": measured.sentence(run.info.get("measured")),
         "agreement": provenance.agreement(run),
         "provenance": provenance.facts(run),
         "knowledge": provenance.knowledge(run),

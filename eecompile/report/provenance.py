@@ -29,11 +29,12 @@ def measured(run: RunFiles) -> tuple[Fact, ...]:
         return ()
     facts = []
     for key, label in (
+        ("given_ms", "your network in float"),
         ("static_ms", "static network"),
         ("dynamic_ms", "early-exit network, average over test images"),
     ):
         if isinstance(times.get(key), int | float):
-            facts.append(Fact(label, f"{times[key]:.3f} ms"))
+            facts.append(Fact(label, f"{times[key]:.3f} ms{_spread(times, key)}"))
     static, dynamic = times.get("static_ms"), times.get("dynamic_ms")
     if isinstance(static, int | float) and isinstance(dynamic, int | float) and static:
         facts.append(Fact("change", quantities.change(1 - dynamic / static)))
@@ -44,11 +45,21 @@ def measured(run: RunFiles) -> tuple[Fact, ...]:
         for name, value in per_exit.items():
             text = f"{value:.3f} ms" if isinstance(value, int | float) else quantities.ABSENT
             facts.append(Fact(f"an image that leaves at {name}", text))
-    known = {"static_ms", "dynamic_ms", "per_exit_ms"}
+    known = {"given_ms", "static_ms", "dynamic_ms", "per_exit_ms", "spread_ms"}
     facts += [
         Fact(words(key), value) for key, value in _flat({k: v for k, v in times.items() if k not in known})
     ]
     return tuple(facts)
+
+
+def _spread(times: Mapping[str, Any], key: str) -> str:
+    """Return the median over images and what nine of ten take, where that is known."""
+    spread = times.get("spread_ms")
+    found = spread.get(key.removesuffix("_ms")) if isinstance(spread, Mapping) else None
+    if not isinstance(found, list | tuple) or len(found) != 3:
+        return ""
+    low, middle, high = found
+    return f" (median {middle:.3f}, 5 to 95 % of images {low:.3f} to {high:.3f})"
 
 
 def agreement(run: RunFiles) -> tuple[Fact, ...]:

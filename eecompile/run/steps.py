@@ -371,7 +371,7 @@ def _forms(evidence: Evidence) -> Forms:
     parse_pipeline(evidence.prepared.target.pipeline(quantized=False))(lowered)  # names the layers anew
     base = evidence.baseline
     static = keep_exits(evidence.lowered if base is None else base.lowered, [])
-    return Forms(exits, quant, lowered, static=static)
+    return Forms(exits, quant, lowered, static=static, given=evidence.given)
 
 
 def _origin(evidence: Evidence) -> dict[str, Any]:

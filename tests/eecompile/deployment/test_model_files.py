@@ -59,7 +59,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     for graph in (exits, quant, lowered):
         set_thresholds(graph, [float(t) for t in thresholds])
     parse_pipeline("fuse-layers")(lowered)
-    forms = Forms(exits, quant, lowered, static=keep_exits(lowered, []))
+    forms = Forms(exits, quant, lowered, static=keep_exits(lowered, []), given=keep_exits(exits, []))
     folder = tmp_path_factory.mktemp("delivery")
     seen = np.bincount(leaves_at(flat.confidence, thresholds), minlength=3).tolist()
     return Made(folder, forms, write_models(folder, forms, thresholds, RULE, seen), flat, thresholds, test)
@@ -72,6 +72,7 @@ def test_all_files_are_there_and_valid(made: Made) -> None:
         "model.exits.onnx",
         "model.lowered.onnx",
         "model.quant.onnx",
+        "model.static.onnx",
         "stages/stage_0.onnx",
         "stages/stage_1.onnx",
         "stages/stage_2.onnx",
@@ -81,7 +82,7 @@ def test_all_files_are_there_and_valid(made: Made) -> None:
     assert made.delivery.exits == 3
 
 
-@pytest.mark.parametrize("name", ["exits", "quant", "lowered"])
+@pytest.mark.parametrize("name", ["exits", "quant", "lowered", "static"])
 def test_flat_files_take_any_batch_and_answer_as_their_graph(made: Made, name: str) -> None:
     runner = session(made.folder / f"model.{name}.onnx")
     (entry,) = runner.get_inputs()
@@ -120,7 +121,7 @@ def test_the_proof_counts_all_images_and_takes_the_times(made: Made) -> None:
     assert agreement.complete
     assert agreement.images == IMAGES
     assert timing["images"] == IMAGES
-    assert timing["static_ms"] > 0 and timing["dynamic_ms"] > 0
+    assert timing["static_ms"] > 0 and timing["dynamic_ms"] > 0 and timing["given_ms"] > 0
     assert len(timing["per_exit_ms"]) == 3 and all(ms > 0 for ms in timing["per_exit_ms"])
 
 
@@ -189,7 +190,9 @@ BODIES = {
 def test_stages_that_do_not_hold_a_batch_keep_one_image(tmp_path: Path, case: str) -> None:
     body, holds = BODIES[case]
     graph = two_exits(body)
-    delivery = write_models(tmp_path, Forms(graph, graph, graph, graph), [np.float32(0.6)], RULE, [1, 1])
+    delivery = write_models(
+        tmp_path, Forms(graph, graph, graph, graph, graph), [np.float32(0.6)], RULE, [1, 1]
+    )
     assert delivery.staged.batched == holds
 
 

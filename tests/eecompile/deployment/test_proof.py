@@ -78,6 +78,7 @@ class Bench:
         self._static = [iter(times) for times in static]
         self._dynamic = [iter(times) for times in dynamic]
         self._exits = exits
+        self._given = False
 
     def perf_counter(self) -> float:
         return self.now_ms / 1e3
@@ -92,7 +93,8 @@ class Bench:
 
     def run(self, names: None, feed: dict[str, Image]) -> None:
         assert names is None
-        self.now_ms += next(self._static[int(feed["image"][0, 0])])
+        self._given = not self._given
+        self.now_ms += 0.5 if self._given else next(self._static[int(feed["image"][0, 0])])
 
     def dynamic(self, x: Image) -> Decision:
         number = int(x[0, 0])
@@ -107,7 +109,8 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Bench, int], Timing]:
         monkeypatch.setattr(proof, "to_model", lambda _: None)
         monkeypatch.setattr(proof, "session", lambda _: bench)
         total = len(bench._exits)
-        return measure(cast("gs.Graph", None), cast("Any", bench.dynamic), exits, bench.images, total)
+        none = cast("gs.Graph", None)
+        return measure(none, none, cast("Any", bench.dynamic), exits, bench.images, total)
 
     return time
 
@@ -122,6 +125,8 @@ def test_times_are_means_over_images_of_medians_over_repeats(timed: Callable[[Be
     assert found.images == 4
     assert found.static_ms == pytest.approx((2 + 4 + 5 + 1) / 4)
     assert found.dynamic_ms == pytest.approx((1 + 4 + 6 + 20) / 4)
+    assert found.given_ms == pytest.approx(0.5) and found.spread_ms["given"] == pytest.approx([0.5] * 3)
+    assert found.spread_ms["static"] == pytest.approx([1.15, 3, 4.85]), "of 1, 2, 4 and 5"
     first, never_taken, last = found.per_exit_ms
     assert (first, last) == pytest.approx((6, 4)), "the medians of 1, 6 and 20, and of 4"
     assert never_taken is None

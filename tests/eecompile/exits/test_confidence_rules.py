@@ -184,7 +184,7 @@ def test_all_forms_decide_as_numpy_does_on_the_flat_network(text: str, tmp_path:
     counts = np.bincount(where, minlength=4).tolist()
     assert all(counts[1:]) and bool(counts[0]) != rule.whole, "else the rule is not asked"
 
-    forms = Forms(graph, graph, graph, static=keep_exits(graph, []))
+    forms = Forms(graph, graph, graph, static=keep_exits(graph, []), given=keep_exits(graph, []))
     delivery = write_models(tmp_path, forms, thresholds, AS_IT_IS, counts)
     names = [e.name for e in state_of(graph).exits]
     write_records(tmp_path, names, [float(t) for t in thresholds], counts, AS_IT_IS)

@@ -128,7 +128,7 @@ def evidence(kept: tuple[int, ...] = (0, 1), **options: Any) -> Evidence:
     candidate = Candidate(tuple(tried[n] for n in kept))
     result.chosen = ExitChoice(candidate, figures, static, gone, min_gain=2.0)
     result.guarantee, result.proxies = None, ()
-    result.forms = Forms(graph, graph, graph, plain)
+    result.forms = Forms(graph, graph, graph, plain, plain)
     result.costs, result.static = found, static
     result.recosted = recost(target, lambda t: (of(t, kept), of(t, ())), lambda _: None)
     return result

@@ -28,7 +28,8 @@ def test_what_is_not_found_out_yet_is_not_there() -> None:
     """No step can take a default for what a step before it should have found; pruning is no step of most."""
     made = evidence()
     given = {f.name for f in fields(Evidence) if f.init}
-    assert given == {"options", "prepared", "clock", "work", "checkpoints", "finished", "pruned"}
+    kept = {"taken", "model_sha256", "test_at"}
+    assert given == {"options", "prepared", "clock", "work", "checkpoints", "finished", "pruned"} | kept
     fresh = Evidence(made.options, made.prepared, made.clock, made.work)
     for name in {f.name for f in fields(Evidence)} - given:
         with pytest.raises(AttributeError, match=name):

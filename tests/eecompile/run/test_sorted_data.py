@@ -92,7 +92,7 @@ def test_time_is_taken_on_all_classes() -> None:
 
     static: Any = keep_exits(graph, [])
     watching: Any = Watching()
-    timing = measure(static, watching, 2, lambda i: images[i : i + 1], len(images))
+    timing = measure(static, static, watching, 2, lambda i: images[i : i + 1], len(images))
     assert timing.images == TIMED_IMAGES
     assert np.mean([value == 0 for value in seen]) == pytest.approx(0.5, abs=0.01)
     assert None not in timing.per_exit_ms, "images left at both exits"

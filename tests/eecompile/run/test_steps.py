@@ -18,7 +18,18 @@ from targets.objective import EDP, ENERGY
 from tests.eecompile.small_models import write_skip_net
 from tests.needs import needs_torch
 
-GIVEN = {"options", "prepared", "clock", "work", "checkpoints", "finished", "pruned"}
+GIVEN = {
+    "options",
+    "prepared",
+    "clock",
+    "work",
+    "checkpoints",
+    "finished",
+    "pruned",
+    "taken",
+    "model_sha256",
+    "test_at",
+}
 # What each step finds out, in this order.
 FOUND = {
     "data": {"dataset", "tried"},

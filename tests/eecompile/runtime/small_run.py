@@ -61,7 +61,7 @@ def write_small_run(
     ]
     set_thresholds(graph, [float(t) for t in thresholds])
     folder.mkdir(parents=True)
-    forms = Forms(graph, graph, graph, static=keep_exits(graph, []))
+    forms = Forms(graph, graph, graph, static=keep_exits(graph, []), given=keep_exits(graph, []))
     write_models(folder, forms, [np.float32(t) for t in thresholds], RULE, seen)
     write_records(folder, NAMES, [float(t) for t in thresholds], seen, RULE)
     return folder, images_of(40)
