@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +19,7 @@ from rich.text import Text
 from eecompile.cli.flags import with_flags
 from eecompile.wording.quantities import printable
 
+_GAP, _LEAST_NAME = 3, 8
 PIPE_WIDTH = 160
 """Columns when nobody looks: wide enough that a row of a table stays on one line for grep."""
 
@@ -74,6 +77,8 @@ def table(
 ) -> None:
     """Print a table with a title; columns named in ``numbers`` are set to the right.
 
+    Where a terminal is too narrow for all columns the table goes on below, with the names of its rows again.
+
     Args:
         out: Where to.
         title: Line above the table.
@@ -86,15 +91,53 @@ def table(
     lines = [tuple(printable(cell) for cell in row) for row in rows]
     if not lines:
         return
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=tight)
-    for name in columns:
-        number = name in numbers
-        grid.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
-    for index, row in enumerate(lines):
-        total = index >= len(lines) - bold_last
-        grid.add_row(*(Text(cell) for cell in row), style="bold" if total else None)
     line(out, title, "bold")
-    out.print(grid)
+    for part in _parts([tuple(columns), *lines], [name in numbers for name in columns], out.width):
+        grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=tight)
+        for number in part:
+            name, right = columns[number], columns[number] in numbers
+            grid.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
+        for index, row in enumerate(lines):
+            total = index >= len(lines) - bold_last
+            grid.add_row(*(Text(row[number]) for number in part), style="bold" if total else None)
+        out.print(grid)
+
+
+def _parts(rows: Sequence[Sequence[str]], right: Sequence[bool], width: int) -> list[list[int]]:
+    """Return which columns stand side by side: all, or as many as a terminal has room for.
+
+    The first ones, which tell rows apart, are always there.
+
+    Args:
+        rows: Headings and cells.
+        right: Which columns hold numbers, which are never broken.
+        width: Of the terminal.
+    """
+    needs = []
+    for number, cells in enumerate(itertools.zip_longest(*rows, fillvalue="")):
+        pieces = [piece for cell in cells for piece in (cell.splitlines() if right[number] else cell.split())]
+        need = max((cell_len(piece) for piece in pieces), default=0)
+        # A name may be broken where it would take too much of the room of numbers.
+        needs.append(_GAP + (need if right[number] else min(need, max(_LEAST_NAME, width // 4))))
+    if sum(needs) <= width:
+        return [list(range(len(needs)))]
+    names = 1
+    while names < len(needs) and not right[names] and not _told_apart([row[:names] for row in rows]):
+        names += 1
+    first, left = list(range(names)), width - sum(needs[:names])
+    parts, room = [[*first]], left
+    for number in range(names, len(needs)):
+        if needs[number] > room and len(parts[-1]) > names:
+            parts.append([*first])
+            room = left
+        parts[-1].append(number)
+        room -= needs[number]
+    return parts
+
+
+def _told_apart(names: Sequence[Sequence[str]]) -> bool:
+    """Return whether no two rows have the same names, nor one none; a row may leave out what stands above."""
+    return all(name[-1] for name in names) and len({tuple(name) for name in names}) == len(names)
 
 
 def bullets(out: Console, title: str, entries: Iterable[tuple[str, str]]) -> None:

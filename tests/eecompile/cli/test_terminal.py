@@ -111,3 +111,37 @@ def test_a_long_line_is_broken_at_words() -> None:
     text = printed(lambda out: terminal.line(out, "word " * 30), width=40)
     assert text.split() == ["word"] * 30
     assert all(len(line.rstrip()) <= 40 for line in text.splitlines())
+
+
+HEADINGS = ("exit", "form", "accuracy", "energy", "EDP", "other answers")
+CELLS = [
+    ("exit_0", "float", "81.0 %", "12,345 µJ", "39 %", "0.0 %"),
+    ("", "ptq", "80.6 %", "1.5 µJ", "122 %", "none"),
+]
+
+
+@pytest.mark.parametrize("width", [32, 40, 60, 80, 140])
+def test_where_a_terminal_is_narrow_a_table_goes_on_below(width: int) -> None:
+    text = printed(lambda out: terminal.table(out, "title", HEADINGS, CELLS, numbers=HEADINGS[2:]), width)
+    assert all(len(line) <= width for line in text.splitlines())
+    for word in (*HEADINGS, *(cell for row in CELLS for cell in row)):
+        assert word in text, "nothing is cut"
+    parts = text.count("form")
+    assert text.count("ptq") == text.count("exit_0") == parts, "each part says which rows these are"
+    assert parts == 1 if width >= 80 else parts > 1
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            *[st.text("abcdefgh ", max_size=12)] * 2, *[st.text("0123456789", min_size=1, max_size=14)] * 4
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    width=st.integers(40, 100),
+)
+def test_digits_are_never_cut(rows: list[tuple[str, ...]], width: int) -> None:
+    text = printed(lambda out: terminal.table(out, "title", HEADINGS, rows, numbers=HEADINGS[2:]), width)
+    found = text.split()
+    assert all(cell in found for row in rows for cell in row[2:])
