@@ -14,7 +14,7 @@ import onnx_graphsurgeon as gs
 from eecompile.data.dataset import Split
 from eecompile.deployment.proof import Agreement, check_agreement, measure
 from eecompile.exits.answers import Answers
-from eecompile.runtime.compiled_files import PREPROCESS_KEY, SEEN_KEY
+from eecompile.runtime.compiled_files import CLASSES_KEY, PREPROCESS_KEY, SEEN_KEY
 from eecompile.runtime.early_exit import DynamicModel, StagedModel
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.sessions import OUT_OF_MEMORY, REFUSED, Evaluator, Float32, mixture, session
@@ -49,11 +49,13 @@ def write_models(
     thresholds: Sequence[np.float32],
     preprocess: Preprocess,
     seen: Sequence[int],
+    class_names: Sequence[str] = (),
 ) -> Delivery:
     """Write ``model.{exits,quant,lowered,static,dynamic}.onnx`` and ``stages/``.
 
     Flat models and stages get a symbolic batch where they answer a batch as its images; the nested model
-    decides for one image and has batch 1. It records what `EarlyExitSession` has to know.
+    decides for one image and has batch 1. It records what `EarlyExitSession` has to know, and all files how
+    images become their input and what classes are called.
 
     Args:
         folder: Where to.
@@ -61,22 +63,29 @@ def write_models(
         thresholds: One per early exit.
         preprocess: From raw images to the model's input.
         seen: How many test images left at each exit.
+        class_names: By class number; empty where unknown.
     """
+    about = {PREPROCESS_KEY: json.dumps(preprocess.to_json())}
+    if class_names:
+        about[CLASSES_KEY] = json.dumps(list(class_names))
+
+    def told(graph: gs.Graph) -> gs.Graph:
+        found = copy_graph(graph)
+        state_of(found).metadata |= about
+        return found
+
     batch = "N" if Evaluator.of(lambda b: to_model(forms.lowered, b)).batch > 1 else None
     for name in ("exits", "quant", "lowered", "static"):
-        save(getattr(forms, name), folder / f"model.{name}.onnx", batch)
+        save(told(getattr(forms, name)), folder / f"model.{name}.onnx", batch)
     (folder / "stages").mkdir()
-    stages = [copy_graph(forms.lowered) for _ in range(len(thresholds) + 1)]
+    stages = [told(forms.lowered) for _ in range(len(thresholds) + 1)]
     for number, stage in enumerate(stages):
         parse_pipeline(f"split-stages{{stage={number}}}")(stage)
     batch = "N" if batch and _in_batches(stages) else None
     paths = [save(s, folder / "stages" / f"stage_{number}.onnx", batch) for number, s in enumerate(stages)]
-    nested = copy_graph(forms.lowered)
+    nested = told(forms.lowered)
     parse_pipeline("nest-exits")(nested)
-    state_of(nested).metadata |= {
-        PREPROCESS_KEY: json.dumps(preprocess.to_json()),
-        SEEN_KEY: json.dumps([int(s) for s in seen]),
-    }
+    state_of(nested).metadata[SEEN_KEY] = json.dumps([int(s) for s in seen])
     dynamic = DynamicModel(save(nested, folder / "model.dynamic.onnx"))
     limits: list[float | None] = [*(float(t) for t in thresholds), None]
     return Delivery(dynamic, StagedModel(paths, limits), len(limits))

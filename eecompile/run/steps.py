@@ -208,7 +208,8 @@ def deliver(evidence: Evidence) -> None:
     thresholds = evidence.chosen.figures.thresholds
     flat = evidence.quant_test.select(evidence.kept)
     seen = np.bincount(flat.leaving(thresholds)[0], minlength=len(flat.logits)).tolist()
-    delivery = write_models(evidence.work, evidence.forms, thresholds, evidence.preprocess, seen)
+    names = evidence.dataset.class_names
+    delivery = write_models(evidence.work, evidence.forms, thresholds, evidence.preprocess, seen, names)
     at, test = evidence.at_hand, evidence.dataset.test
     there = Split(test.x, test.y[at])
     evidence.agreement, evidence.measured = prove(

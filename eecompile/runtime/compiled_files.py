@@ -15,6 +15,7 @@ from passes.errors import InputError
 EXITS_KEY = "eecompile.exits"
 PREPROCESS_KEY = "eecompile.preprocess"
 SEEN_KEY = "eecompile.seen"
+CLASSES_KEY = "eecompile.classes"
 DYNAMIC = "model.dynamic.onnx"
 _DAMAGED = (KeyError, TypeError, ValueError, IndexError)
 
@@ -73,6 +74,18 @@ def from_metadata(metadata: Mapping[str, str], path: Path) -> Recorded:
     try:
         exits, preprocess, seen = (json.loads(metadata[k]) for k in (EXITS_KEY, PREPROCESS_KEY, SEEN_KEY))
         return _recorded(exits, [int(count) for count in seen], preprocess)
+    except _DAMAGED as error:
+        raise _damaged(path, error) from None
+
+
+def class_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
+    """Return what classes are called, by their numbers; empty where the data named none.
+
+    Raises:
+        InputError: Something damaged.
+    """
+    try:
+        return tuple(str(name) for name in json.loads(metadata.get(CLASSES_KEY, "[]")))
     except _DAMAGED as error:
         raise _damaged(path, error) from None
 

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.runtime.compiled_files import DYNAMIC, from_directory, from_metadata, same_threshold
+from eecompile.runtime.compiled_files import (
+    DYNAMIC,
+    class_names,
+    from_directory,
+    from_metadata,
+    same_threshold,
+)
 from eecompile.runtime.drift import WINDOW, DriftWarning, ExitCounts, ExitWatch
 from eecompile.runtime.early_exit import NO_LABEL, Decisions, DynamicModel, Float32, StagedModel
 from eecompile.runtime.sessions import CANNOT_LOAD, said
@@ -31,6 +37,10 @@ class EarlyExitSession:
         max_batch: Images that run together at most: what they need between two stages has to be kept.
         window: After so many images their exits are compared with those at compile time; see `DriftWarning`.
 
+    Attributes:
+        exits: Names of the exits, the final one last.
+        class_names: What classes are called, by the numbers of labels; empty where the data named none.
+
     Raises:
         InputError: No compiled network, a damaged one, or files of two runs.
     """
@@ -48,12 +58,14 @@ class EarlyExitSession:
         self._staged: StagedModel | None = None
         if path.is_dir():
             recorded, stages = from_directory(path)
-            self._nested = _loaded(path / DYNAMIC, threads)
+            file = path / DYNAMIC
+            self._nested = _loaded(file, threads)
             self._staged = _loaded_stages(stages, recorded.thresholds, threads)
-            for number, (stage, file) in enumerate(zip(self._staged.sessions, stages, strict=True)):
-                same_threshold(stage.get_modelmeta().custom_metadata_map, recorded, number, file)
+            for number, (stage, of_stage) in enumerate(zip(self._staged.sessions, stages, strict=True)):
+                same_threshold(stage.get_modelmeta().custom_metadata_map, recorded, number, of_stage)
             _same_classes(self._staged, recorded.exits, path)
         else:
+            file = path
             self._nested = _loaded(path, threads)
             recorded = from_metadata(self._nested.session.get_modelmeta().custom_metadata_map, path)
         outputs = [t.name for t in self._nested.session.get_outputs()]
@@ -62,6 +74,7 @@ class EarlyExitSession:
                 f"{path} gives {', '.join(outputs)}: it does not exit by itself", f"give {DYNAMIC}"
             )
         self.exits = recorded.exits
+        self.class_names = class_names(self._nested.session.get_modelmeta().custom_metadata_map, file)
         self._preprocess = recorded.preprocess
         self._wanted = tuple(self._nested.session.get_inputs()[0].shape[1:])
         self._watch = ExitWatch(recorded.exits, recorded.seen, window)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from eecompile.exits.thresholds import leaves_at
 from eecompile.quantization.calibration import calibrate
 from eecompile.runtime.compiled_files import from_metadata
 from eecompile.runtime.early_exit import DynamicModel, StagedModel
+from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.sessions import Array, session
 from passes.exits.chain import keep_exits, set_thresholds
 from passes.model.graph import from_model
@@ -26,6 +28,7 @@ from tests.eecompile.schemes import assign
 from tests.eecompile.small_models import skip_net
 
 IMAGES = 24
+CLASSES = ("one", "two", "three", "four")
 RULE = preprocesses("raw", np.zeros((1, 3, 16, 16), np.float32), (1, 3, 16, 16))[0]
 
 
@@ -62,7 +65,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     forms = Forms(exits, quant, lowered, static=keep_exits(lowered, []), given=keep_exits(exits, []))
     folder = tmp_path_factory.mktemp("delivery")
     seen = np.bincount(leaves_at(flat.confidence, thresholds), minlength=3).tolist()
-    return Made(folder, forms, write_models(folder, forms, thresholds, RULE, seen), flat, thresholds, test)
+    return Made(
+        folder, forms, write_models(folder, forms, thresholds, RULE, seen, CLASSES), flat, thresholds, test
+    )
 
 
 def test_all_files_are_there_and_valid(made: Made) -> None:
@@ -79,6 +84,9 @@ def test_all_files_are_there_and_valid(made: Made) -> None:
     ]
     for name in found:
         onnx.checker.check_model(str(made.folder / name), full_check=True)
+        told = {entry.key: entry.value for entry in onnx.load(made.folder / name).metadata_props}
+        assert Preprocess.from_json(json.loads(told["eecompile.preprocess"])) == RULE
+        assert json.loads(told["eecompile.classes"]) == list(CLASSES)
     assert made.delivery.exits == 3
 
 

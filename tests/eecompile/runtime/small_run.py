@@ -23,6 +23,7 @@ SHAPE = (2, 3, 3)
 RULE = Preprocess("unit", (0.0,), (1.0,), shape=SHAPE, white=1.0)
 THRESHOLDS = (0.8, 0.8)
 SEEN = (500, 300, 200)
+CLASS_NAMES = ("cat", "Hündin")
 
 
 def write_small_run(
@@ -62,7 +63,7 @@ def write_small_run(
     set_thresholds(graph, [float(t) for t in thresholds])
     folder.mkdir(parents=True)
     forms = Forms(graph, graph, graph, static=keep_exits(graph, []), given=keep_exits(graph, []))
-    write_models(folder, forms, [np.float32(t) for t in thresholds], RULE, seen)
+    write_models(folder, forms, [np.float32(t) for t in thresholds], RULE, seen, CLASS_NAMES)
     write_records(folder, NAMES, [float(t) for t in thresholds], seen, RULE)
     return folder, images_of(40)
 

@@ -19,7 +19,14 @@ from eecompile.runtime import Decisions, DriftWarning, EarlyExitSession
 from passes.confidence import PATIENCE, ConfidenceRule, confidence_rule
 from passes.confidence.gate import LearnedGate
 from passes.errors import InputError
-from tests.eecompile.runtime.small_run import SHAPE, THRESHOLDS, Float32, images_of, write_small_run
+from tests.eecompile.runtime.small_run import (
+    CLASS_NAMES,
+    SHAPE,
+    THRESHOLDS,
+    Float32,
+    images_of,
+    write_small_run,
+)
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +292,7 @@ def test_files_and_options_that_are_refused(made: tuple[Path, Float32], tmp_path
     folder, _ = made
     with pytest.raises(InputError, match="there is no"):
         EarlyExitSession(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"does not record eecompile\.preprocess"):
+    with pytest.raises(InputError, match=r"does not record eecompile\.seen"):
         EarlyExitSession(folder / "model.exits.onnx")
     for options in ({"threads": 0}, {"max_batch": 0}, {"window": 0}):
         with pytest.raises(InputError, match="give at least 1"):
@@ -294,3 +301,9 @@ def test_files_and_options_that_are_refused(made: tuple[Path, Float32], tmp_path
 
 def test_the_images_of_the_tests_leave_everywhere() -> None:
     assert {int(k) for k in by_hand(images_of(40)[:-1])[0]} == {0, 1, 2}
+
+
+def test_what_labels_are_called_is_known_from_the_files(tmp_path: Path) -> None:
+    folder, _ = write_small_run(tmp_path / "run")
+    for path in (folder, folder / "model.dynamic.onnx"):
+        assert EarlyExitSession(path).class_names == CLASS_NAMES
