@@ -70,7 +70,6 @@ from eecompile.cli.options import (
     SEED,
     SOLVER,
     SPECULATE,
-    TARGET,
     TARGET_OF_RUN,
     TARGET_OR_FILE,
     TIME_LIMIT,
@@ -209,7 +208,7 @@ def run(
 
 @_verb
 def inspect(
-    model: MODEL, target: TARGET = "diana", cost_model: COST_MODEL = None, as_json: JSON = False
+    model: MODEL, target: TARGET_OR_FILE = "diana", cost_model: COST_MODEL = None, as_json: JSON = False
 ) -> None:
     """List nodes, exits and mounts, with reasons.
 
@@ -277,7 +276,7 @@ def opt(
 def quantize(
     model: MODEL,
     data: DATA = None,
-    target: TARGET = "diana",
+    target: TARGET_OR_FILE = "diana",
     out: Annotated[
         Path | None,
         typer.Option(

@@ -26,21 +26,20 @@ MODEL_OR_STUDY = Annotated[
 RUN = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run directory, the --out of a run.", show_default=False)
 ]
-TARGET = Annotated[
-    str, typer.Option("--target", "-t", metavar="NAME", help="Accelerator; see `eecompile targets`.")
-]
 TARGETS_OF_SEARCH = Annotated[
     str,
     typer.Option(
         "--target",
         "-t",
-        metavar="NAME[,NAME]",
-        help="Accelerator; of several, each is searched for by itself. See `eecompile targets`.",
+        metavar="NAME|FILE[,…]",
+        help="Accelerator, or the .yaml of one; of several, each is searched for by itself.",
     ),
 ]
 SCHEMES_OF = Annotated[
     str | None,
-    typer.Option("--target", "-t", metavar="NAME", help="Its schemes calibrate `quantize`. [default: diana]"),
+    typer.Option(
+        "--target", "-t", metavar="NAME|FILE", help="Its schemes calibrate `quantize`. [default: diana]"
+    ),
 ]
 _TARGET_OR_FILE = "Accelerator; see `eecompile targets`, or the .yaml of one: ours, ZigZag's or Stream's."
 TARGET_OR_FILE = Annotated[str, typer.Option("--target", "-t", metavar="NAME|FILE", help=_TARGET_OR_FILE)]

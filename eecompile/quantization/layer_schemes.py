@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import onnx_graphsurgeon as gs
 
 from passes.exits.chain import head_nodes
+from passes.integers import schemes as known_schemes
 from passes.integers.schemes import Scheme
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
@@ -99,7 +100,8 @@ def weighted_layers(graph: gs.Graph, target: Target) -> tuple[WeightedLayer, ...
 
 def has_array(target: Target) -> bool:
     """Return whether a core of ``target`` computes in an analog array."""
-    return any(s.array is not None for core in target.schemes for s in target.schemes_of(core))
+    names = {name for core in target.arch.cores for name in target.scheme_names(core.name)}
+    return any(known_schemes.scheme(name).array is not None for name in names)
 
 
 def _options(layer: Layer, target: Target) -> tuple[tuple[SchemeOption, ...], tuple[Reason, ...]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from passes.errors import InputError, did_you_mean
 from targets.contract.registry import load_target, target_table
 from targets.contract.target import Target
-from targets.described.target import EngineTarget
+from targets.described.target import USUAL_SCHEMES, EngineTarget
 from targets.description.readers.files import read_architecture
 from targets.network.layer import Bits
 
@@ -45,9 +46,28 @@ def is_file(name: str) -> bool:
     return name not in target_table() and (name.endswith(_FILE_ENDINGS) or Path(name).is_file())
 
 
+def short_name(name: str) -> str:
+    """Return what folders are called by a target: its name, or that of its file."""
+    return Path(name).stem if is_file(name) else name
+
+
+def description_hash(name: str, target: Target) -> str | None:
+    """Return the SHA-256 of all that the file ``name`` says, wherever it lies; ``None`` of a target."""
+    return hashlib.sha256(target.arch.model_dump_json().encode()).hexdigest() if is_file(name) else None
+
+
 def assumed_bits(bits: Bits) -> str:
     """Say at which precision float networks are costed where the user of a file did not say."""
     return (
         f"float tensors are costed at {bits.weight}-bit weights, {bits.activation}-bit activations and "
         f"{bits.accumulator}-bit partial sums"
     )
+
+
+def assumed_schemes(name: str, target: Target) -> list[str]:
+    """Say by which schemes cores compute of which the file ``name`` does not say it; nothing of a target."""
+    unsaid = [core.name for core in target.arch.cores if not core.schemes] if is_file(name) else []
+    if not unsaid:
+        return []
+    cores = f"core {unsaid[0]}" if len(unsaid) == 1 else f"{len(unsaid)} cores"
+    return [f"{name} names no `schemes` of {cores}: quantized by {', '.join(USUAL_SCHEMES)}"]

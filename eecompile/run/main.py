@@ -88,16 +88,11 @@ def run(
         NoSolutionError: The target cannot run the network.
     """
     clock = Clock(progress)
-    target, foreign = open_target(options.target, options.cost_model or "", None)
+    target, _ = open_target(options.target, options.cost_model or "", None)
     target = at_point(target, options.point, options.max_latency)
     out = options.out or Path("runs") / f"{options.model.stem}-{target.title}"
     if options.rules is not None:
         target = target.counted_by(options.rules)
-    if foreign and options.data is not None:
-        raise InputError(
-            f"{options.target} does not say with which numbers cores compute: nothing is quantized for it",
-            "leave `data` away: costs need none; or make a target of it, whose class names `schemes`",
-        )
     wishes = wishes_of(ScheduleOptions(options.schedule, speculate=options.speculate), target)
     clock.step("load and cost")
     if options.data is not None and finished is None:

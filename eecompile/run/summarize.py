@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from eecompile.exits.proxies import ProxyChoice
 from eecompile.exits.statistics import accuracy_interval, paired_drop
-from eecompile.run.accelerator import assumed_bits, is_file
+from eecompile.run.accelerator import assumed_bits, assumed_schemes, description_hash, is_file
 from eecompile.run.curve import curve
 from eecompile.run.evidence import Evidence
 from eecompile.run.figures import expected_of, ratios_of, saving_of
@@ -74,6 +74,7 @@ def _common(evidence: Evidence) -> dict[str, Any]:
     return {
         "model": options.model.name,
         "target": costs.target.title,
+        "target_description": description_hash(options.target, costs.target),
         "objective": options.objective,
         "cost_model": costs.target.cost_model,
         "known_error": costs.target.known_error,
@@ -148,8 +149,15 @@ def summarize(
         kept_thresholds=evidence.options.keep_thresholds,
         study=study,
         caution=caution,
-        warnings=(*warnings, *costs.warnings),
+        warnings=(*warnings, *costs.warnings, *_assumed(evidence)),
     )
+
+
+def _assumed(evidence: Evidence) -> list[str]:
+    """Return with which numbers a network was quantized that nobody named."""
+    if evidence.options.quantize == NONE or evidence.prepared.kept:
+        return []
+    return assumed_schemes(evidence.options.target, evidence.prepared.target)
 
 
 def _static_result(static: CostReport, plain: Array, quantized: Array) -> StaticResult:

@@ -261,6 +261,9 @@ def _numbers(document: dict[str, Any]) -> dict[str, float]:
 def _notes(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     names = ("model", "target", "objective", "cost_model", "rules")
     notes = [f"{name} differs: {a[name]} and {b[name]}" for name in names if a[name] != b[name]]
+    told = [document.get("target_description") for document in (a, b)]
+    if a["target"] == b["target"] and told[0] != told[1]:
+        notes.append(f"target {a['target']} is described otherwise")
     for name in ("schedule", "trainer"):
         told = [document.get(name) for document in (a, b)]
         if None not in told and told[0] != told[1]:  # runs from before there was a choice do not tell theirs

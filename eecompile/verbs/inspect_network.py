@@ -8,13 +8,13 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
+from eecompile.run.accelerator import open_target
 from passes.errors import EecompileError, InputError
 from passes.exits.mounts import Mount, find_mounts
 from passes.exits.recognise import classifier_exits, doubt, recognise_exits
 from passes.model.graph import load
 from passes.registry import parse_pipeline
 from passes.state import Decline, Exit, state_of
-from targets.contract.registry import load_target
 from targets.contract.target import Target
 from targets.evaluation.report import CostReport, evaluate
 from targets.objective import EDP
@@ -106,7 +106,7 @@ def inspect_network(model: Path, target: str, cost_model: str | None = None) -> 
     Raises:
         InputError: No such target, or a file that is no valid model.
     """
-    accelerator = load_target(target, cost_model or "")
+    accelerator = open_target(target, cost_model or "", None)[0]
     graph = load(model)
     state = state_of(graph)
     originals = [node.name for node in graph.nodes]

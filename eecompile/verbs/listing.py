@@ -8,9 +8,10 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, get_type_hints
 
+from eecompile.run.accelerator import open_target
 from passes.option_text import print_value
 from passes.registry import TABLE, pass_class
-from targets.contract.registry import load_target, target_table
+from targets.contract.registry import target_table
 from targets.contract.support import support_table
 from targets.description.architecture import OperatingPoint
 from targets.evaluation.intervals import ErrorBars
@@ -185,9 +186,9 @@ def list_targets(name: str | None = None) -> TargetList:
 
 
 def _target(name: str) -> TargetInfo:
-    target = load_target(name)
+    target, _ = open_target(name, "", None)
     cores = tuple(
-        CoreInfo(core.name, core.kind, target.schemes.get(core.name, ()), tuple(target.support(core.name)))
+        CoreInfo(core.name, core.kind, target.scheme_names(core.name), tuple(target.support(core.name)))
         for core in target.arch.cores
     )
     models = {

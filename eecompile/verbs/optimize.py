@@ -17,6 +17,7 @@ from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.quantization.calibration_names import LEAST_SQUARES
 from eecompile.quantization.equalization import equalize
+from eecompile.run.accelerator import open_target
 from eecompile.run_files.directory import folders
 from eecompile.verbs.same_answers import FAULTS, Check, Verifier
 from passes.base import Observer, Pass, to_text
@@ -26,7 +27,6 @@ from passes.model.graph import load
 from passes.model.writing import save
 from passes.registry import parse_pipeline
 from passes.state import Decline, state_of
-from targets.contract.registry import load_target
 from targets.contract.target import Target
 
 Float32 = NDArray[np.float32]
@@ -161,7 +161,7 @@ def optimize(
 ) -> OptResult:
     """Run a pipeline; arguments as in `eecompile.api.opt`."""
     steps = parse_pipeline(pipeline)
-    accelerator = load_target(target or "diana")
+    accelerator = open_target(target or "diana", "", None)[0]
     if not any(step.name == "quantize" for step in steps.steps):
         if target is not None:
             raise InputError(

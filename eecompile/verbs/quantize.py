@@ -225,12 +225,7 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
         InputError: Wrong input; nothing is written.
         NoSolutionError: A layer no core takes, or no layers in float keep the drop within ``max_drop``.
     """
-    target, foreign = open_target(options.target, "", None)
-    if foreign:
-        raise InputError(
-            f"{options.target} does not say with which numbers cores compute: nothing is quantized for it",
-            "make a target of it, whose class names `schemes`",
-        )
+    target, _ = open_target(options.target, "", None)
     if options.quantize == QAT:
         import_torch()
     out = options.out or Path("runs") / f"{options.model.stem}-{target.title}-quantized"

@@ -30,8 +30,6 @@ def target_class(name: str) -> type[Target]:
     table = target_table()
     if name not in table:
         hint = did_you_mean(name, table)
-        if name.endswith((".yaml", ".yml")):
-            hint = "only `eecompile cost` and `run` take the file of an accelerator; give a target by name"
         raise InputError(f"unknown target '{name}'", hint)
     found = load_plugin("target", name, table[name])
     if not (isinstance(found, type) and issubclass(found, Target)):

@@ -174,13 +174,17 @@ class Target(ABC):
             "take another target",
         )
 
+    def scheme_names(self, core: str) -> tuple[str, ...]:
+        """Return the names of the schemes that ``core`` can compute in; empty where nothing is quantized."""
+        return self.schemes.get(core, ())
+
     def schemes_of(self, core: str) -> tuple[Scheme, ...]:
         """Return the schemes that ``core`` can compute in, the usual one first.
 
         Raises:
             InputError: The target names none for it, an unknown one, or no tuple of names.
         """
-        names = self.schemes.get(core, ())
+        names = self.scheme_names(core)
         if not names or isinstance(names, str):
             raise InputError(
                 f"target '{self.title}' does not say with which numbers its core '{core}' computes, so "

@@ -36,6 +36,8 @@ ENGINE_MODEL = CostModel(
     "`exact` count what these round away; how far from silicon depends on the numbers of the description, "
     "and nobody has measured it here",
 )
+USUAL_SCHEMES = ("int8-channel",)
+"""By which cores compute of which nothing is said: the most that inference engines agree on."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class EngineTarget(Target):
         objective: What mappings minimise.
         engines: What was found out so far.
         watch: Called with the name of a layer before its mapping is searched.
+
+    Cores compute by the schemes of the description; where it names none, by those of the class, or the usual.
     """
 
     name: ClassVar[str] = "file"
@@ -127,6 +131,10 @@ class EngineTarget(Target):
     def precision(self) -> Bits:
         """8-bit operands and results, 16-bit partial sums."""
         return Bits(8, 8, 16, logits=8)
+
+    def scheme_names(self, core: str) -> tuple[str, ...]:
+        """Return the names of the schemes that ``core`` can compute in, the usual one first."""
+        return self.arch.core(core).schemes or super().scheme_names(core) or USUAL_SCHEMES
 
     def support(self, core: str) -> Support:
         """Return what a core of its kind runs."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from passes.errors import InputError, did_you_mean
+from passes.integers.schemes import SCHEMES
 from targets.description.array_access import check_array_access
 from targets.description.explain import checked, explain
 from targets.description.figure import Figure, Frozen, Known, Real
@@ -32,6 +33,8 @@ class Core(Frozen):
         array: Its multipliers, where the cost engine prices it.
         memories: Its memories by name, innermost first.
         dataflow: Unrolling per array dimension it is built for, such as ``{"D1": {"K": 16}}``.
+        schemes: Names of the numbers it computes with (:mod:`passes.integers.schemes`), the usual ones first;
+            empty: those that its target says.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -41,6 +44,19 @@ class Core(Frozen):
     array: MacArray | None = None
     memories: dict[str, MemoryLevel] = {}
     dataflow: dict[str, dict[str, Size]] = {}
+    schemes: tuple[str, ...] = ()
+
+    @field_validator("schemes", mode="after")
+    @classmethod
+    def _schemes_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        # Those of an analog array are made for the rows and the converter of one chip.
+        known = [name for name, found in SCHEMES.items() if found.array is None]
+        for number, name in enumerate(names):
+            if name not in known:
+                raise ValueError(f"no core of a file computes by '{name}'; {did_you_mean(name, known)}")
+            if name in names[:number]:
+                raise ValueError(f"'{name}' is there twice")
+        return names
 
     @model_validator(mode="after")
     def _array_has_memories(self) -> Core:

@@ -150,12 +150,9 @@ def test_run_and_cost_have_one_mechanism(kind: str, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_file_says_nothing_of_numbers_and_so_takes_no_images(tmp_path: Path) -> None:
+def test_the_points_of_a_file_are_told(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(small_text() + POINTS)
     file, model = str(tmp_path / "mine.yaml"), str(write_skip_net(tmp_path / "net.onnx"))
-    result = call("run", model, "--target", file, "--data", "digits", "--out", str(tmp_path / "none"))
-    assert result.exit_code == 2 and "nothing is quantized for it" in result.stderr
-    assert "leave --data away" in result.stderr and not (tmp_path / "none").exists()
     found = run_document(model, tmp_path / "costs", "--target", file, "--point", "slow")
     assert found["target"] == "small" and any("8-bit weights" in text for text in found["warnings"])
     assert "derived" in found["operating_points"][1]["energy_scale_source"]

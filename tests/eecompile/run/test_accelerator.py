@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from eecompile.run.accelerator import assumed_bits, is_file, open_target
+from eecompile.run.accelerator import (
+    assumed_bits,
+    assumed_schemes,
+    description_hash,
+    is_file,
+    open_target,
+    short_name,
+)
 from passes.errors import InputError
 from targets.described.target import EngineTarget
 from targets.diana.target import DianaTarget
@@ -40,3 +47,27 @@ def test_what_is_none_is_told(name: str, host_scale: float | None, message: str,
 
 def test_the_precision_that_is_assumed_is_said() -> None:
     assert "8-bit weights, 7-bit activations and 16-bit" in assumed_bits(Bits(8, 7, 16))
+
+
+def test_a_file_is_known_by_what_it_says(tmp_path: Path) -> None:
+    texts = {"a": small_text(), "b": f"# as a\n{small_text()}", "c": small_text(sram_bits=1 << 18)}
+    found = {}
+    for name, text in texts.items():
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text)
+        found[name] = description_hash(str(path), open_target(str(path), "", None)[0])
+        assert short_name(str(path)) == name
+    assert found["a"] == found["b"] != found["c"] and None not in found.values()
+    assert description_hash("diana", DianaTarget()) is None and short_name("diana") == "diana"
+
+
+def test_schemes_that_are_assumed_are_said(tmp_path: Path) -> None:
+    kinds, path = ("mac_array", "simd"), tmp_path / "mine.yaml"
+    path.write_text(small_text(kinds=kinds))
+    assert assumed_schemes(str(path), open_target(str(path), "", None)[0]) == [
+        f"{path} names no `schemes` of 2 cores: quantized by int8-channel"
+    ]
+    path.write_text(small_text(kinds=kinds).replace("kind: simd", "kind: simd\n    schemes: [int8-pow2]"))
+    (said,) = assumed_schemes(str(path), open_target(str(path), "", None)[0])
+    assert "of core mac_array_0: quantized" in said
+    assert assumed_schemes("diana", DianaTarget()) == []

@@ -16,6 +16,7 @@ from passes.base import Pass, to_text
 from passes.errors import InputError
 from passes.registry import TABLE, parse_pass, pass_class
 from targets.contract.registry import load_target, target_table
+from tests.targets.small_arch import small_text
 from tests.targets.validated import COVERAGE, validate
 
 
@@ -77,13 +78,19 @@ def test_defaults_are_those_the_text_form_leaves_out(name: str) -> None:
     assert to_text(full) == to_text(parse_pass(name))
 
 
-def test_unknown_names_get_a_suggestion() -> None:
+def test_unknown_names_get_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         list_passes("canonicalise")
     assert caught.value.hint == "did you mean 'canonicalize'?"
     with pytest.raises(InputError) as caught:
         list_targets("dianna")
-    assert caught.value.hint == "did you mean 'diana'?"
+    assert caught.value.hint == "did you mean 'diana'?; or give the path of the .yaml of an accelerator"
+    path = tmp_path / "mine.yaml"
+    path.write_text(small_text())
+    (found,) = list_targets(str(path)).targets
+    assert [core.schemes for core in found.cores] == [("int8-channel",)] and "Conv" in found.cores[
+        0
+    ].operators
 
 
 @pytest.mark.parametrize("name", target_table())

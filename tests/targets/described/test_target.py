@@ -8,6 +8,7 @@ import pytest
 
 from passes.errors import InputError
 from targets.contract.placement import Placement, Refusal
+from targets.contract.registry import load_target
 from targets.described.target import EngineTarget
 from targets.description.mapping import MappingRule
 from targets.evaluation.report import evaluate
@@ -207,3 +208,12 @@ def test_latency_is_counted_in_full_unless_the_rules_of_zigzag_are_asked_for() -
     assert ONE.cost(odd, "mac_array_0") == exact, "what was found out is kept apart"
     with pytest.raises(InputError, match="`rules` exakt: there are exact and zigzag"):
         ONE.counted_by("exakt")
+
+
+def test_cores_compute_by_the_schemes_of_the_file_else_of_the_target() -> None:
+    assert ONE.scheme_names("mac_array_0") == ("int8-channel",)
+    core = ONE.arch.cores[0].model_copy(update={"schemes": ("int8-pow2", "int4-channel")})
+    told = ONE.with_architecture(ONE.arch.model_copy(update={"cores": (core,)}))
+    assert [scheme.name for scheme in told.schemes_of("mac_array_0")] == ["int8-pow2", "int4-channel"]
+    quad = load_target("edge_tpu_quad")
+    assert quad.scheme_names("simd") == ("uint8-channel",), "as its class says"

@@ -203,3 +203,27 @@ def test_a_power_of_cores_at_work_at_once_is_read_with_its_source() -> None:
 def test_a_power_is_of_several_cores_that_are_there(cores: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_architecture(together(*cores), "toy.yaml")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            "[int9-channel]",
+            r"cores\[0\]\.schemes: no core of a file computes by 'int9-channel'; did you mean",
+        ),
+        ("[ternary-analog]", "no core of a file computes by 'ternary-analog'"),
+        ("[int8-pow2, int8-pow2]", "'int8-pow2' is there twice"),
+        ("int8-pow2", r"cores\[0\]\.schemes"),
+    ],
+)
+def test_schemes_of_a_core_are_known_ones(names: str, said: str) -> None:
+    text = describe().replace("kind: mac_array", f"kind: mac_array\n    schemes: {names}")
+    with pytest.raises(InputError, match=said):
+        parse_architecture(text, "toy.yaml")
+
+
+def test_schemes_of_a_core_are_read_in_order() -> None:
+    names = "[int4-channel, int8-channel]"
+    text = describe().replace("kind: mac_array", f"kind: mac_array\n    schemes: {names}")
+    assert parse_architecture(text, "toy.yaml").core("array").schemes == ("int4-channel", "int8-channel")
