@@ -161,7 +161,9 @@ def whatif(
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option("--target", "-t", metavar="NAME", help="Another accelerator. [default: the search's]"),
+        typer.Option(
+            "--target", "-t", metavar="NAME|FILE", help="Another accelerator. [default: the search's]"
+        ),
     ] = None,
     name: Annotated[
         str | None,

@@ -10,13 +10,14 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from eecompile.data.sources import NAMES
+from eecompile.run.accelerator import is_file, open_target
 from eecompile.run.finished import Finished
 from eecompile.run.main import RunResult, run
 from eecompile.run.options import RunOptions
 from eecompile.run_files.directory import sha256
 from eecompile.run_files.summary import StudyFigures
 from eecompile.runtime.preprocess import Preprocess
-from eecompile.search.searching import NETWORKS, SCHEMA_VERSION, read_front
+from eecompile.search.searching import NETWORKS, SCHEMA_VERSION, read_front, target_of
 from passes.errors import InputError
 from passes.model.graph import load
 from targets.objective import objective_named
@@ -71,7 +72,7 @@ def run_point(asked: PointAsked, progress: Callable[[str], None]) -> RunResult:
     placement = integers.get("placement", "auto")
     options = RunOptions(
         model=float_network,
-        target=front["target"],
+        target=target_of(asked.study, front),
         data=data,
         out=Path(out),
         objective=objective_named(front["objective"]),
@@ -139,7 +140,9 @@ def _check_given(asked: PointAsked, front: Mapping[str, Any]) -> None:
         InputError: With what the search has.
     """
     for name, value in asked.given.items():
-        if name in _SAME:
+        if name == "target" and is_file(value):
+            _check_file(asked.study, front, value)
+        elif name in _SAME:
             if (found := front[_SAME[name]]) != value:
                 raise InputError(
                     f"the search {asked.study} has `{name}` {found}, not {value}",
@@ -150,6 +153,16 @@ def _check_given(asked: PointAsked, front: Mapping[str, Any]) -> None:
                 f"a point of a search is delivered as it was found, and `{name}` could make another of it",
                 f"leave `{name}` away, or give its network, {asked.study / NETWORKS}, to `run`",
             )
+
+
+def _check_file(study: Path, front: Mapping[str, Any], path: str) -> None:
+    """Refuse a file that describes another accelerator than that of the search."""
+    own, given = (open_target(name, "", None)[0] for name in (target_of(study, front), path))
+    if own.arch != given.arch:
+        raise InputError(
+            f"the search {study} has another `target` than {path} describes: {own.title}",
+            "leave `target` away: a point is delivered as it was found",
+        )
 
 
 def _point(asked: PointAsked, front: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:

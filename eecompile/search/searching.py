@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from eecompile.exits.fronts.front_problem import ACCURACY, MEMORY
+from eecompile.run.accelerator import is_file, short_name
 from eecompile.run_files.directory import folders, write_json
 from eecompile.search.backbones.inherit import nearest
 from eecompile.search.finalists import Finalist, finish, write_networks
@@ -39,6 +41,8 @@ SCHEMA_VERSION = 1
 STUDY = "study.db"
 SPACE = "space.toml"
 NETWORKS = "networks"
+TARGET_FILE = "target.yaml"
+"""The accelerator that a file described, as it was read."""
 TARGETS = "targets.json"
 """What searches for several targets found, beside their folders."""
 
@@ -247,7 +251,7 @@ def _record(
 
 def study_name(space: Path, target: str) -> str:
     """Return what the study of a search is called in its storage."""
-    return f"{space.stem}-{target}"
+    return f"{space.stem}-{short_name(target)}"
 
 
 def identity_of(evaluation: DesignEvaluation) -> dict[str, object]:
@@ -255,7 +259,7 @@ def identity_of(evaluation: DesignEvaluation) -> dict[str, object]:
     question = evaluation.question
     return {
         "space": hashlib.sha256(question.space.read_bytes()).hexdigest(),
-        "target": question.target,
+        "target": evaluation.target_text,
         "objective": evaluation.objective.name,
         "images": evaluation.images.hash,
         "seed": question.seed,
@@ -358,7 +362,8 @@ def _written(
     document = {
         "schema_version": SCHEMA_VERSION,
         "objectives": list(space.objectives.front),
-        "target": options.question.target,
+        "target": evaluation.target.title,
+        **_described(options, evaluation),
         "data": options.question.data,
         "seed": options.question.seed,
         "preprocess": evaluation.images.preprocess.to_json(),
@@ -394,6 +399,20 @@ def _written(
     write_json(options.out / "front.json", document)
     write_front(options.out)
     return document
+
+
+def _described(options: SearchOptions, evaluation: DesignEvaluation) -> dict[str, str]:
+    """Write the accelerator of a search that a file describes, as it was read; return where it is."""
+    if not is_file(options.question.target):
+        return {}
+    read = evaluation.target.arch.model_dump(mode="json", exclude_defaults=True)
+    write_atomic(options.out / TARGET_FILE, yaml.safe_dump(read, sort_keys=False).encode())
+    return {"target_file": TARGET_FILE}
+
+
+def target_of(folder: Path, front: Mapping[str, Any]) -> str:
+    """Return the target of a search as ``target`` takes it: its name, or the file that the search keeps."""
+    return str(folder / front["target_file"]) if "target_file" in front else str(front["target"])
 
 
 def _least_broken(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from eecompile.run.accelerator import short_name
 from eecompile.run_files.directory import write_json
 from eecompile.search.dry_run import DryRun, tell_space
 from eecompile.search.searching import (
@@ -80,9 +81,10 @@ def split_targets(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
         raise InputError(f"`target` {text!r} leaves out a name", "example: `target` diana,gap9")
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise InputError(f"target '{name}' is there twice", "name each target once")
+    short = [short_name(name) for name in names]
+    for number, name in enumerate(short):
+        if name in short[:number]:
+            raise InputError(f"target '{name}' is there twice", "name each target once, files by other names")
     return names
 
 
@@ -102,8 +104,8 @@ def search_targets(
         InputError: As :func:`search`; of all that can be known before, before anything is trained.
     """
     each = {
-        target: replace(options, question=replace(options.question, target=target), out=options.out / target)
-        for target in targets
+        name: replace(options, question=replace(options.question, target=target), out=options.out / name)
+        for target, name in zip(targets, map(short_name, targets), strict=True)
     }
     if (options.out / SPACE).exists():
         raise InputError(f"{options.out} holds a search for one target", "name another folder with `out`")

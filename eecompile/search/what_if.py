@@ -11,10 +11,11 @@ from typing import Any
 
 from eecompile.cache.bundle import graph_of_bytes
 from eecompile.cache.key import Key
+from eecompile.run.accelerator import open_target, short_name
 from eecompile.run.prepare import cost_of
 from eecompile.run_files.directory import write_json
 from eecompile.search.backbones.final_head import OWN
-from eecompile.search.searching import NETWORKS, SPACE, read_front
+from eecompile.search.searching import NETWORKS, SPACE, read_front, target_of
 from eecompile.search.study.front import GrowingFront
 from eecompile.search.worth.evaluation import ASKED, DesignEvaluation, Question
 from eecompile.search.worth.inner_front import KEYS, ratio_figure
@@ -23,7 +24,6 @@ from eecompile.search.worth.part_costs import cost_figures, expected_figures, pa
 from passes.errors import EecompileError, InputError
 from passes.exits.chain import keep_exits
 from passes.model.graph import load
-from targets.contract.registry import load_target
 from targets.contract.target import Target
 from targets.description.changes import Change, changed
 
@@ -50,7 +50,7 @@ class WhatIfAsked:
     Attributes:
         study: Folder of a search.
         settings: Numbers of the hardware by their path, see :func:`changed`.
-        target: Another accelerator; empty: that of the search.
+        target: Another accelerator, or its file; empty: that of the search.
         cache: Folder of the cache of the search.
         cache_bytes: How large it may be.
         name: Of what is written; empty: by what is changed.
@@ -95,28 +95,27 @@ def what_if(asked: WhatIfAsked, progress: Callable[[str], None]) -> WhatIf:
     front = read_front(asked.study)
     if not front.keys() >= _NEEDED or any("networks" not in point for point in front["points"]):
         raise InputError(f"the search in {asked.study} is of another version", _AGAIN)
-    target, changes = _hardware(asked, front)
+    target, changes, moved = _hardware(asked, front)
     question = _question(asked, front)
-    other = _OnOther(
-        DesignEvaluation(question, hardware=target),
-        DesignEvaluation(question),
-        asked.study,
-        asked.target not in ("", front["target"]),
-    )
+    there = DesignEvaluation(question, hardware=target, moved=moved)
+    there.space.check_clocks(target)
+    other = _OnOther(there, DesignEvaluation(question), asked.study)
     points = []
     for point in front["points"]:
         progress(f"trial {point['trial']}, point {point['point']}: scheduled anew")
         kept = {key: value for key, value in point.items() if key not in (*_OF_BEFORE, *_FIGURES)}
         points.append({**kept, **other.costed(point)})
-    keys = front["compared_by"]
+    keys = [there.keys[name] for name in front["objectives"]] if moved else front["compared_by"]
     _mark_front(points, keys)
     planned, missing = _planned(other, asked.study, points, keys, progress)
     document = {
         **{key: value for key, value in front.items() if key != "hypervolume"},
-        "target": asked.target or front["target"],
+        "target": target.title,
+        "compared_by": list(keys),
+        "operating_points": [point.name for point in there.points if point is not None],
         "hardware": {
             "of": front["target"],
-            "target": asked.target or front["target"],
+            "target": target.title,
             "changes": [vars(change) for change in changes],
         },
         "points": points,
@@ -128,24 +127,26 @@ def what_if(asked: WhatIfAsked, progress: Callable[[str], None]) -> WhatIf:
     return WhatIf(path, document)
 
 
-def _hardware(asked: WhatIfAsked, front: Mapping[str, Any]) -> tuple[Target, tuple[Change, ...]]:
-    """Return the target with its other numbers."""
-    if not asked.settings and asked.target in ("", front["target"]):
+def _hardware(asked: WhatIfAsked, front: Mapping[str, Any]) -> tuple[Target, tuple[Change, ...], bool]:
+    """Return the target with its other numbers, what these are, and whether it is another accelerator."""
+    own = open_target(target_of(asked.study, front), "", None)[0]
+    target = open_target(asked.target, "", None)[0] if asked.target else own
+    moved = target != own
+    if not asked.settings and not moved:
         raise InputError(
             "nothing is another: the front would be what it is",
             "change a number (`set` memories.l1.size_bytes=65536), or take another `target`",
         )
-    target = load_target(asked.target or front["target"])
     if not asked.settings:
-        return target, ()
+        return target, (), moved
     arch, changes = changed(target.arch, asked.settings)
-    return target.with_architecture(arch), changes
+    return target.with_architecture(arch), changes, moved
 
 
 def _question(asked: WhatIfAsked, front: Mapping[str, Any]) -> Question:
     return Question(
         space=asked.study / SPACE,
-        target=front["target"],
+        target=target_of(asked.study, front),
         data=front["data"],
         preprocess=front["preprocess_asked"],
         seed=front["seed"],
@@ -156,7 +157,7 @@ def _question(asked: WhatIfAsked, front: Mapping[str, Any]) -> Question:
 
 
 def _named(asked: WhatIfAsked) -> str:
-    told = [asked.target, *(f"{path}-{value:g}" for path, value in asked.settings.items())]
+    told = [short_name(asked.target), *(f"{path}-{value:g}" for path, value in asked.settings.items())]
     text = "-".join(part for part in told if part).replace("*", "all")
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in text)
 
@@ -169,18 +170,16 @@ class _OnOther:
         there: Its question, asked on the other hardware.
         here: The same on its own.
         study: Its folder.
-        moved: It is another accelerator, whose operating points are not those of the search.
     """
 
     there: DesignEvaluation
     here: DesignEvaluation
     study: Path
-    moved: bool
 
     def costed(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """Return the new figures of a point beside those it had; of one that cannot run, why."""
         was = {key: point[key] for key in _FIGURES if key in point}
-        at = None if self.moved else point["operating_point"]
+        at = None if self.there.moved else point["operating_point"]
         target = self.there.target if at is None else self.there.target.at_point(at)
         design = self.there.space.design(point["params"])
         network = load(self.study / NETWORKS / next(iter(point["networks"])))

@@ -58,8 +58,8 @@ def search(
     Args:
         space: File of the space that is searched, see docs/search.md.
         data: Images, as `run` takes them.
-        target: Name of the accelerator; of several, separated by commas, each is searched for by itself, in a
-            folder of ``out`` called as it is, and what was trained is used for all.
+        target: Accelerator, or the file of one; of several, separated by commas, each is searched for by
+            itself, in a folder of ``out`` called as it is, and what was trained is used for all.
         out: Folder of the search; ``searches/<space>-<target>`` if absent.
         trials: Designs in all, with those of earlier runs; 20 if absent.
         seed: Seed of everything drawn at random; 0 if absent.
@@ -87,6 +87,7 @@ def search(
         InputError: A space, data, storage or option that is wrong, or a search that is there already.
     """
     from eecompile.cache.store import MOST_BYTES, usual_folder
+    from eecompile.run.accelerator import short_name
     from eecompile.run.options import check_seed
     from eecompile.search.dry_run import tell_space
     from eecompile.search.searching import SearchOptions
@@ -134,7 +135,7 @@ def search(
     options = SearchOptions(
         question,
         count,
-        Path("searches") / "-".join((path.stem, *targets)) if out is None else Path(out),
+        Path("searches") / "-".join((path.stem, *map(short_name, targets))) if out is None else Path(out),
         1 if workers is None else workers,
         storage or "",
         resume,

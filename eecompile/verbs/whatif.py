@@ -31,7 +31,7 @@ def whatif(
             and its page, table and picture anew, with the new front laid over.
         settings: Numbers of the hardware, ``PATH=VALUE`` each: ``memories.l1.size_bytes=65536``,
             ``cores.*.array.operation_energy_pj=0.2``.
-        target: Another accelerator; that of the search if absent.
+        target: Another accelerator, or the file of one; that of the search if absent.
         name: Of the file; by what is changed if absent.
         cache: Folder of the cache that the search had; that of the user if absent.
         progress: Called with one line of text per step.

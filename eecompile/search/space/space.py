@@ -31,6 +31,7 @@ from eecompile.search.space.tables import (
 from passes.errors import InputError, did_you_mean
 from passes.exits.mounts import find_mounts, resolve_mounts
 from passes.heads.designs import HeadDesign
+from passes.integers.schemes import scheme
 from targets.contract.target import Target
 
 Bits = TypeVar("Bits", bound=BackboneBits)
@@ -277,9 +278,9 @@ class Space:
                 target.at_point(point)
             except InputError as error:
                 raise InputError(f"mapping.points[{number}]: {error.message}", error.hint) from None
-        self._check_clocks(target)
-        schemes = [scheme for core in target.schemes for scheme in target.schemes_of(core)]
-        known = sorted({scheme.weights.bits for scheme in schemes})
+        self.check_clocks(target)
+        names = {name for core in target.arch.cores for name in target.scheme_names(core.name)}
+        known = sorted({scheme(name).weights.bits for name in names})
         for key, found in (("backbone", self.precision.backbone), ("heads", self.precision.heads)):
             for width in (width for bits in found for width in _widths(bits)):
                 if width not in known:
@@ -292,7 +293,7 @@ class Space:
                 f"precision.placement: {target.title} has no analog array", "leave `placement` away"
             )
 
-    def _check_clocks(self, target: Target) -> None:
+    def check_clocks(self, target: Target) -> None:
         """Raise InputError for bounds in seconds without a clock, or in cycles of several clocks."""
         for in_seconds, in_cycles in IN_SECONDS.items():
             if getattr(self.constraints, in_cycles) is not None and len(self.mapping.points) > 1:

@@ -14,6 +14,7 @@ import onnx_graphsurgeon as gs
 from eecompile.cache.key import Key
 from eecompile.cache.store import CacheStore
 from eecompile.exits.answers import right
+from eecompile.run.accelerator import description_hash, is_file, open_target
 from eecompile.run.prepare import cost_of
 from eecompile.search.backbones.final_head import FinalHead, final_name, split_finals
 from eecompile.search.space.design import Design
@@ -38,7 +39,6 @@ from eecompile.search.worth.stopwatch import ANSWERS, COSTS, FRONTS, NETWORKS, S
 from eecompile.search.worth.supernet import Reach, Supernets
 from passes.exits.chain import keep_exits
 from passes.state import state_of
-from targets.contract.registry import load_target
 from targets.contract.target import Target
 from targets.description.architecture import OperatingPoint
 from targets.evaluation.paths import Cost
@@ -61,7 +61,7 @@ class Question:
 
     Attributes:
         space: File of the space.
-        target: Name of the accelerator.
+        target: Name of the accelerator, or its file.
         data: Images.
         preprocess: Rule, or ``auto``.
         seed: Of all that is random.
@@ -106,11 +106,13 @@ class DesignEvaluation:
         question: What is asked.
         progress: Told a line now and then, in this process.
         hardware: Where networks run instead of the target of the question, in this process.
+        moved: That is another accelerator, with other operating points than those of the space.
     """
 
     question: Question
     progress: Callable[[str], None] = field(default=lambda _: None, repr=False)
     hardware: Target | None = field(default=None, repr=False)
+    moved: bool = field(default=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs: the question."""
@@ -118,6 +120,7 @@ class DesignEvaluation:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.question, self.progress, self.hardware = state["question"], _silent, None
+        self.moved = False
 
     @cached_property
     def watch(self) -> Stopwatch:
@@ -169,13 +172,22 @@ class DesignEvaluation:
     @cached_property
     def target(self) -> Target:
         """Where networks run."""
-        return self.hardware or load_target(self.question.target)
+        return self.hardware or open_target(self.question.target, "", None)[0]
+
+    @cached_property
+    def target_text(self) -> str:
+        """What is found out depends on of the target: its name, or of a file all that it says."""
+        name = self.question.target
+        if not is_file(name):
+            return name
+        told = open_target(name, "", None)[0]
+        return f"{told.title} {description_hash(name, told)}"
 
     @property
     def points(self) -> tuple[OperatingPoint | None, ...]:
         """Operating points that networks may run at; ``None``: no clock is known."""
         names = self.space.mapping.points
-        if not names:
+        if not names or self.moved:
             return (self.target.operating_point,)
         return tuple(self.target.arch.operating_point(name) for name in names)
 
@@ -212,7 +224,7 @@ class DesignEvaluation:
             self.question.seed,
             self.whole,
             self.quick,
-            f"{self.question.target} {self.objective.name}",
+            f"{self.target_text} {self.objective.name}",
             self.progress,
             self.watch,
         )
@@ -280,7 +292,7 @@ class DesignEvaluation:
         graph = self.assigned(self.supernets.untrained(design), design, self.finals)
         parts = {
             "form": FORM,
-            "target": self.question.target,
+            "target": self.target_text,
             "at": "" if self.target.operating_point is None else self.target.operating_point.name,
             "objective": self.objective.name,
             "design": design.text,
@@ -291,7 +303,7 @@ class DesignEvaluation:
         }
         if self.hardware is not None:
             parts["hardware"] = self.hardware.arch.model_dump_json()
-        key = Key.of("costs", parts, f"{design.backbone} on {self.question.target}")
+        key = Key.of("costs", parts, f"{design.backbone} on {self.target.title}")
 
         def found() -> bytes:
             return json.dumps(part_costs(graph, self.quick, self.finals).to_json()).encode()
@@ -339,7 +351,7 @@ class DesignEvaluation:
         """Return what its answers depend on beside the weights of its supernet."""
         if not self.numbers.quantized:
             return "float"
-        return f"{self.question.target} {self.objective.name} {design.text}"
+        return f"{self.target_text} {self.objective.name} {design.text}"
 
     def assigned(self, graph: gs.Graph, design: Design, finals: Sequence[FinalHead] = (None,)) -> gs.Graph:
         """Return a copy of a network of a design that knows its numbers; see :meth:`Numbers.assigned`.

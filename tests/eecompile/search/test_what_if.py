@@ -114,6 +114,13 @@ def test_points_are_costed_where_they_run(tmp_path: Path) -> None:
         for key in ("edp_js", "energy_pj", "latency_s", "worst_latency_s"):
             assert point[key] == pytest.approx(point["was"][key])
         assert point["operating_point"] in found["operating_points"] and point["on_front"]
+    elsewhere = asked(tmp_path, target="diana")
+    (only,) = elsewhere["operating_points"]
+    assert only == load_target("diana").arch.operating_points[0].name and elsewhere["planned"]
+    assert all(point["runs"] and point["operating_point"] == only for point in elsewhere["points"])
+    assert elsewhere["compared_by"] == ["accuracy_val", "edp_j_cycles"]
+    text = (tmp_path / "out" / "front.html").read_text()
+    assert "what if: diana" in text and "expected energy-delay product, J·cycles" not in text
 
 
 def test_what_is_wrong_is_said(folder: Path, tmp_path: Path) -> None:
