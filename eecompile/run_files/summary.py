@@ -345,7 +345,7 @@ class Summary(_Frozen):
     ``point`` is the operating point of all figures but those of ``operating_points`` (``None`` where no clock
     is known).
     ``kept_thresholds``: thresholds are those the network brought; nothing was chosen within ``max_drop``.
-    ``target_description`` is the SHA-256 of what the file of an accelerator says (``None`` of a target by name).
+    ``target_description`` is the SHA-256 of what the file of an accelerator says (``None``: no file).
     ``study`` is the point of a search whose network this is (``None`` where there was no search).
     ``caution`` says why the savings of this run mean nothing, and stands before them; usually ``None``.
     """
