@@ -31,6 +31,7 @@ from eecompile.search.times import SearchTimes
 from eecompile.search.worth.design_facts import design_facts
 from eecompile.search.worth.evaluation import DesignEvaluation, Question
 from eecompile.search.worth.inner_front import KEYS
+from eecompile.search.worth.sibling import Sibling
 from eecompile.search.worth.stopwatch import FINALISTS, START
 from eecompile.search.worth.supernet import Reach
 from eecompile.version import version
@@ -192,7 +193,8 @@ def _nearest_of(space: Space) -> Callable[[Params, Sequence[Outcome]], str]:
         if not siblings or not design.genes or design.goal is not None:
             return ""
         chosen = nearest(design.genes, [d.genes for _, d in siblings])
-        return str(siblings[chosen][0].result["supernet"])
+        outcome = siblings[chosen][0]
+        return Sibling.of_result(outcome.params, outcome.result).text
 
     return start
 

@@ -25,6 +25,7 @@ from eecompile.search.space.searched_backbones import OwnBackbone
 from eecompile.search.space.space import Space
 from eecompile.search.worth.images import SearchImages
 from eecompile.search.worth.shared import SharedFamily
+from eecompile.search.worth.sibling import Sibling
 from eecompile.search.worth.stopwatch import TRAINING, Stopwatch
 from passes.errors import InputError
 from passes.exits.added_head import reading_on
@@ -50,8 +51,8 @@ class Reach:
 
     Attributes:
         rung: The rung it has reached, 0 first.
-        start: Digest of the trained supernet of a sibling that it started from; empty: from fresh weights, or
-            those of the user's network.
+        start: The trained supernet of a sibling that it started from (:attr:`Sibling.text`); empty: from
+            fresh weights, or those of the user's network.
     """
 
     rung: int
@@ -177,7 +178,8 @@ class Supernets:
         """Return the key of a supernet; it is built for that, once."""
         asked = design.text, reach
         if asked not in self._keys:
-            epochs: dict[str, object] = {"epochs": self.epochs[: reach.rung + 1], "start": reach.start}
+            start = Sibling.of(reach.start).digest
+            epochs: dict[str, object] = {"epochs": self.epochs[: reach.rung + 1], "start": start}
             told = f"{design.text}, rung {reach.rung}"
             if self.space.training.share:
                 epochs, told = {"shared": self.shared_key(design.family).digest}, design.text
@@ -188,7 +190,7 @@ class Supernets:
         """Return the trained supernet of a design; from the cache if it is there.
 
         Raises:
-            InputError: The sibling that it starts from is not in the cache any more.
+            InputError: The sibling that it starts from left the cache, and cannot be made again.
         """
         key = self.key(design, reach)
         if self.space.training.share:
@@ -269,30 +271,37 @@ class Supernets:
         graph = self.trained(design, replace(reach, rung=rung - 1)) if rung else self.untrained(design)
         drawn = [item.name for item in state_of(graph).exits[:-1]] if rung == 0 else []
         if rung == 0 and reach.start:
-            drawn = self._inherit(graph, reach.start)
+            drawn = self._inherit(graph, Sibling.of(reach.start))
         has_weights = rung > 0 or self._own or design.goal is not None or bool(reach.start)
         teaches = rung == 0 and has_weights and not reach.start
         recipe = self._recipe(self.epochs[rung], teaches=teaches)
         self._train_jointly(graph, recipe, checkpoints, drawn, scratch=not has_weights)
         return graph
 
-    def _inherit(self, graph: gs.Graph, start: str) -> list[str]:
+    def _inherit(self, graph: gs.Graph, start: Sibling) -> list[str]:
         """Give a supernet the weights of a sibling; return the exits whose heads got none."""
         from eecompile.training.fresh_weights import draw_network
 
-        data = self.cache.read(Key("supernet", start, ""))
-        if data is None:
-            raise InputError(
-                "the supernet of the sibling that a design starts from is not in the cache any more",
-                "let the cache be larger, or search without `inherit`",
-            )
+        data = self.cache.read(Key("supernet", start.digest, ""))
+        sibling = self._again(start) if data is None else graph_of_bytes(data)
         draw_network(graph, self.seed)
-        inherited = set(inherit(graph, graph_of_bytes(data)))
+        inherited = set(inherit(graph, sibling))
         return [
             item.name
             for item in state_of(graph).exits[:-1]
             if not any(node.name in inherited for node in head_nodes(graph, item))
         ]
+
+    def _again(self, sibling: Sibling) -> gs.Graph:
+        """Train a supernet anew that left the cache: what depends on it is then what it was, to the bit."""
+        gone = "the supernet of the sibling that a design starts from is not in the cache any more"
+        if sibling.params is None:
+            raise InputError(gone, "let the cache be larger, or search without `inherit`")
+        design, reach = self.space.design(sibling.params), Reach(sibling.rung, sibling.start)
+        if self.key(design, reach).digest != sibling.digest:
+            raise InputError(f"{gone}, and would come out otherwise", "start another search")
+        self.progress("what it starts from left the cache: it is trained again")
+        return self.trained(design, reach)
 
     def _recipe(self, epochs: int | None, *, teaches: bool = False) -> JointRecipe:
         """Return how a network is trained; ``teaches``: it knows how to answer, and its exits learn that."""

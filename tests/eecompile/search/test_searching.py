@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from eecompile.search.shown.measures import MEASURES
 from eecompile.search.shown.study import shown_study
 from eecompile.search.shown.volumes import common_reference, growth
 from eecompile.search.study.predictor import rank_correlation
+from eecompile.search.worth.evaluation import DesignEvaluation
+from eecompile.search.worth.sibling import Sibling
 from passes.errors import InputError
 from passes.model.graph import load
 from passes.state import state_of
@@ -242,13 +245,24 @@ def test_what_is_predicted_is_reported(folder: Path) -> None:
 def test_siblings_are_those_told_before(folder: Path) -> None:
     space = SPACE.replace("finalists", "inherit = true\nfinalists").replace("[2, 4]", "[2, 3, 4, 5]")
     outcomes = found(folder, space, "inherit", trials=3).outcomes
-    starts = [outcome.result["start"] for outcome in outcomes]
+    starts = [Sibling.of(outcome.result["start"]).digest for outcome in outcomes]
     made = [outcome.result["supernet"] for outcome in outcomes]
     widths = [int(outcome.params["backbone.width"]) for outcome in outcomes]
     nearer = min((0, 1), key=lambda k: abs(np.log(widths[2] / widths[k])))
     assert starts == ["", made[0], made[nearer]]
     again = found(folder, space, "inherit", trials=3, resume=True).outcomes
     assert [outcome.result["supernet"] for outcome in again] == made
+
+
+def test_what_a_design_started_from_may_leave_the_cache(folder: Path) -> None:
+    """A design in an empty cache, with all that it started from: answers and fronts are the same."""
+    space = SPACE.replace("finalists", "inherit = true\nfinalists").replace("[2, 4]", "[2, 3, 4, 5]")
+    outcomes = found(folder, space, "inherit", trials=3, resume=True).outcomes
+    evaluation = DesignEvaluation(replace(question(folder, space), cache=folder / "emptied"))
+    last = outcomes[-1]
+    again = evaluation(last.candidate, last.params, last.result["rung"], last.result["start"])
+    for key in ("supernet", "points", "static"):
+        assert again[key] == last.result[key], key
 
 
 def test_designs_that_share_weights_are_not_trained_by_themselves(folder: Path) -> None:

@@ -11,6 +11,7 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 from eecompile.cache.bundle import bytes_of_graph, graph_of_bytes
 from eecompile.cache.content import network_hash
 from eecompile.search.worth.evaluation import DesignEvaluation
+from eecompile.search.worth.sibling import Sibling
 from eecompile.search.worth.supernet import Reach
 from passes.errors import InputError
 from passes.state import state_of
@@ -101,6 +102,35 @@ def test_a_design_may_start_from_a_sibling(tmp_path: Path) -> None:
     evaluation.cache.shrink(0)
     with pytest.raises(InputError, match="not in the cache any more"):
         evaluation.supernets.trained(large, Reach(0, digest))
+
+
+def test_a_sibling_that_left_the_cache_is_trained_again(tmp_path: Path) -> None:
+    """Of a chain of three the first two are gone: what comes out is the same, bit for bit."""
+    told: list[str] = []
+    space = SPACE.replace("epochs = 3", "epochs = 1").replace("[2, 4]", "[2, 3, 4]")
+    evaluation = DesignEvaluation(question(tmp_path, space), told.append)
+    nets, start, made = evaluation.supernets, "", {}
+    for width in (2, 3, 4):
+        params = {**GENES, "backbone.width": width}
+        design, reach = evaluation.space.design(params), Reach(0, start)
+        made[width] = bytes_of_graph(nets.trained(design, reach))
+        last = reach
+        start = Sibling(nets.key(design, reach).digest, params, 0, start).text
+    evaluation.cache.shrink(0)
+    told.clear()
+    fresh = DesignEvaluation(question(tmp_path, space), told.append)
+    design = fresh.space.design({**GENES, "backbone.width": 4})
+    assert bytes_of_graph(fresh.supernets.trained(design, last)) == made[4]
+    assert sum("it is trained again" in line for line in told) == 2
+    told.clear()
+    middle = fresh.space.design({**GENES, "backbone.width": 3})
+    again = fresh.supernets.trained(middle, Reach(0, Sibling.of(last.start).start))
+    assert bytes_of_graph(again) == made[3] and not told, "it is in the cache again"
+    fresh.cache.shrink(0)
+    params = {**GENES, "backbone.width": 2}
+    other = Sibling(Sibling.of(last.start).digest, params).text
+    with pytest.raises(InputError, match="and would come out otherwise"):
+        fresh.supernets.trained(design, Reach(0, other))
 
 
 SHARED = SPACE.replace("epochs = 3\n", "epochs = 3\nshare = true\n", 1)
