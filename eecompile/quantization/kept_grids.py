@@ -113,9 +113,20 @@ def check_kept(
     told = "; ".join(f"{_listed(list(names))}: {rule}" for rule, names in by_rule.items())
     raise InputError(
         f"{model} is quantized already, and {target.title} cannot compute with its integers: {told}",
-        "give the float network, or say `requantize`: it is quantized by the rules of the target; "
-        "without `data` costs can be reported",
+        "give the float network, or say `requantize` to `run` or `quantize`: it is quantized by the rules of "
+        "the target",
     )
+
+
+def made_for(graph: gs.Graph, target: Target) -> bool:
+    """Whether ``graph`` tells with which numbers its nodes compute, and cores of ``target`` have all of these.
+
+    So do files of this compiler, in Q/DQ form and lowered, those with analog layers among them.
+    """
+    schemes = [scheme for core in target.arch.cores for scheme in target.schemes_of(core.name)]
+    known = {scheme.precision(weighted) for scheme in schemes for weighted in (False, True)}
+    told = set(state_of(graph).precisions.values())
+    return bool(told) and told <= known
 
 
 def check_mounts(graph: gs.Graph) -> None:

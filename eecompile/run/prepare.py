@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx_graphsurgeon as gs
 
-from eecompile.quantization.kept_grids import check_kept, check_mounts, is_kept
+from eecompile.quantization.kept_grids import check_kept, check_mounts, is_kept, made_for
 from eecompile.run.exits_by_cost import choose_exits, with_exits
 from passes.errors import EecompileError, InputError
 from passes.exits.chain import keep_exits
@@ -105,7 +105,7 @@ def prepare(
             stays as it is.
 
     Raises:
-        InputError: A model or option that is wrong, or with ``keep`` integers the target cannot compute with.
+        InputError: A model or option that is wrong, or integers the target cannot compute with.
         NoSolutionError: A layer that no core takes.
     """
     graph = load(model)
@@ -117,7 +117,12 @@ def prepare(
                 f"{model} is not quantized: `requantize` would change nothing", "leave `requantize` away"
             )
         to_float(graph)
-    written = _read_integers(graph, model) if keep and is_quantized(graph) else None
+    written = None
+    if is_quantized(graph):
+        if keep:
+            written = _read_integers(graph, model)
+        else:
+            _check_integers(graph, model, target, objective)
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     if written is not None:
         misfits = keep_grids(graph, written)
@@ -141,6 +146,21 @@ def _read_integers(graph: gs.Graph, model: Path) -> FileGrids:
         return to_float(graph)
     except InputError as error:
         raise InputError(f"{model} is quantized already, {words}: {error.message}", error.hint) from None
+
+
+def _check_integers(graph: gs.Graph, model: Path, target: Target, objective: Objective) -> None:
+    """Refuse a quantized network as it is refused where its integers are kept; ``graph`` is not changed.
+
+    What is not known cannot be refused: integers of weights that are absent, and targets that do not say with
+    which numbers they compute.
+    """
+    computes = all(target.scheme_names(core.name) for core in target.arch.cores)
+    if state_of(graph).symbolic or not computes or made_for(graph, target):
+        return
+    tried = copy_graph(graph)
+    written = _read_integers(tried, model)
+    parse_pipeline("canonicalize,fold-batchnorm")(tried)
+    check_kept(tried, str(model), target, objective, keep_grids(tried, written))
 
 
 def prepare_graph(
