@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 
-from passes.integers.program import ChannelPart, FullyConnected, IntegerProgram, View
+from passes.integers.program import ChannelPart, FullyConnected, IntegerProgram, View, Widening
 
 
 def is_alias(operation: object) -> bool:
     """Return whether an operation leaves all integers where they are."""
     return isinstance(operation, ChannelPart) or (isinstance(operation, View) and not operation.axes)
+
+
+def writes_sums(operation: object) -> bool:
+    """Return whether an operation writes sums of 32 bits, which have a buffer of their own."""
+    if isinstance(operation, FullyConnected):
+        return operation.rescale is None
+    return isinstance(operation, Widening)
 
 
 def offsets(program: IntegerProgram) -> dict[str, int]:
@@ -48,7 +55,7 @@ def arena(program: IntegerProgram) -> tuple[dict[str, int], int]:
             last[owner[name]] = number
     places: dict[str, int] = {}
     for number, op in enumerate(program.operations):
-        if is_alias(op) or (isinstance(op, FullyConnected) and op.rescale is None):
+        if is_alias(op) or writes_sums(op):
             continue
         size = math.prod(program.shapes[op.writes])
         taken = sorted(

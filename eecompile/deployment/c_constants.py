@@ -108,7 +108,8 @@ class Constants:
         """Return the initializer of an ``addition_t`` of ``size`` sums; else as :meth:`rescale`."""
         rule, table = op.rescale, "NULL"
         if rounding == ONNXRUNTIME:
-            step, entries, power = addition_tables(op.name, op.zeros, rule)
+            step, entries, power = addition_tables(op.name, op.zeros, rule, op.lowest)
+            entries = entries + op.lowest * step
             kind, multipliers, divisor, shift = "EMULATED", [step, 0], 1, -power
             table = self.array(f"{stem}_table", "int64_t", 8, entries)
         else:
@@ -116,8 +117,9 @@ class Constants:
             multipliers, divisor = common_divisor(op.name, rule.ratios, rule.requantization)
             if divisor > _LARGEST or 255 * sum(multipliers) > _LARGEST:
                 raise _too_far(op.name)
-        zeros, factors = f"{op.zeros[0]}, {op.zeros[1]}", ", ".join(map(integer, multipliers))
-        bounds = f"{rule.zero}, {rule.low}, {rule.high}"
+        zeros = ", ".join(str(zero - op.lowest) for zero in op.zeros)
+        factors = ", ".join(map(integer, multipliers))
+        bounds = f"{rule.zero}, {rule.low}, {rule.high}, {-op.lowest}"
         numbers = f"{{{zeros}}}, {{{factors}}}, {integer(divisor)}, {table}, {shift}, {bounds}"
         return f"{{{kind}, {size}, {numbers}}}"
 

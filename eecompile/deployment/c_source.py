@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from eecompile.deployment.c_arena import arena, is_alias, offsets, owners
+from eecompile.deployment.c_bytes import as_bytes
 from eecompile.deployment.c_constants import Constants, comment, floating
 from passes.confidence import MARGIN, MAX_SOFTMAX
 from passes.errors import InputError
@@ -27,6 +28,7 @@ from passes.integers.program import (
     Operation,
     Rescale,
     View,
+    Widening,
     WindowAverage,
 )
 from passes.integers.rescaling import concatenation_tables, window_tables
@@ -67,7 +69,7 @@ def c_source(program: IntegerProgram, rounding: str, origin: str) -> CSource:
     """
     if rounding not in EXACT_ROUNDINGS:
         raise InputError(f"`rounding` is '{rounding}'", f"choose one of {', '.join(EXACT_ROUNDINGS)}")
-    return _Writer(program, rounding, comment(origin)).source()
+    return _Writer(as_bytes(program), rounding, comment(origin)).source()
 
 
 def _refuse(name: str, why: str) -> InputError:
@@ -108,8 +110,9 @@ class _Writer:
         """Declare an operation; return its call, empty for a view."""
         if is_alias(op):
             return ""
+        stored = -op.lowest if isinstance(op, Addition) else 0
         for rescale in _rescales(op):
-            _check_bytes(op.name, rescale.low, rescale.high)
+            _check_bytes(op.name, rescale.low + stored, rescale.high + stored)
         writers: dict[type[Operation], Callable[[str, Any], tuple[str, str, str]]] = {
             Convolution: self._convolution,
             FullyConnected: self._product,
@@ -120,6 +123,7 @@ class _Writer:
             WindowAverage: self._window_average,
             Affine: self._affine,
             Concatenation: self._concatenation,
+            Widening: self._widening,
         }
         stem = f"op_{number}"
         call, kind, values = writers[type(op)](stem, op)
@@ -155,13 +159,20 @@ class _Writer:
         out, channels = op.weights.shape
         values = f"{{{channels}, {out}, {op.zero}, {self._weights(stem, op)}}}"
         if op.rescale is None:
-            buffer = f"sums_{len(self.sums)}"
-            self.sums[op.writes] = buffer
-            self.declared.append(f"static int32_t {buffer}[{out}];")
+            self._declare_sums(op.writes)
             return f"multiply(&{stem}", "product_t", values
         rescale = self.constants.rescale(stem, op.name, op.rescale, self.rounding)
         self.declared.append(f"static const rescale_t {stem}_rescale = {rescale};")
         return f"multiply_rescaled(&{stem}, &{stem}_rescale", "product_t", values
+
+    def _declare_sums(self, tensor: str) -> None:
+        buffer = f"sums_{len(self.sums)}"
+        self.sums[tensor] = buffer
+        self.declared.append(f"static int32_t {buffer}[{math.prod(self._shape(tensor))}];")
+
+    def _widening(self, stem: str, op: Widening) -> tuple[str, str, str]:
+        self._declare_sums(op.writes)
+        return f"widen(&{stem}", "widening_t", f"{{{math.prod(self._shape(op.writes))}, {op.zero}}}"
 
     def _weights(self, stem: str, op: Convolution | FullyConnected) -> str:
         kind, width = self._weight_type()

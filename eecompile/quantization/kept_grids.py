@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,7 +83,19 @@ def calibrate_added(
     from eecompile.quantization.calibration import calibrate  # costs need no onnxruntime
 
     schemes = assign_precisions(graph, target, objective, wish=kept_wish(graph, target, wish))
-    return schemes, calibrate(graph, images, calibration, given=given)
+    done = calibrate(graph, images, calibration, given=given)
+    grids = state_of(graph).grids
+    if grids[graph.inputs[0].name].dtype == "int8":  # runtimes multiply int8 by int8 alone
+        grids |= {name: _signed(grid) for name, grid in grids.items() if name not in given}
+    return schemes, done
+
+
+def _signed(grid: QuantGrid) -> QuantGrid:
+    """Return a grid of bytes with the same values, by integers around zero."""
+    if grid.dtype != "uint8":
+        return grid
+    low, high = grid.low - ZERO_POINT, grid.high - ZERO_POINT
+    return replace(grid, zero_point=grid.zero_point - ZERO_POINT, low=low, high=high, dtype="int8")
 
 
 def check_kept(
@@ -119,7 +132,7 @@ def check_kept(
 
 
 def made_for(graph: gs.Graph, target: Target) -> bool:
-    """Whether ``graph`` tells with which numbers its nodes compute, and cores of ``target`` have all of these.
+    """Whether ``graph`` tells with which numbers its nodes compute, and ``target`` has all of these.
 
     So do files of this compiler, in Q/DQ form and lowered, those with analog layers among them.
     """

@@ -23,6 +23,7 @@ from passes.integers.program import (
     Operation,
     Rescale,
     View,
+    Widening,
     WindowAverage,
 )
 from passes.integers.rescaling import (
@@ -182,6 +183,10 @@ def _view(op: View, read: list[Array], rounding: str) -> Array:  # noqa: ARG001
     return read[0].transpose(op.axes) if op.axes else read[0]
 
 
+def _widen(op: Widening, read: list[Array], rounding: str) -> Array:  # noqa: ARG001
+    return read[0] - op.zero
+
+
 def _sizes(
     padded: tuple[int, ...], kernel: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]
 ) -> tuple[int, ...]:
@@ -213,4 +218,5 @@ _RUN: dict[type[Operation], Callable[[Any, list[Array], str], Array]] = {
     Affine: _affine,
     Concatenation: _concatenate,
     ChannelPart: _part,
+    Widening: _widen,
 }

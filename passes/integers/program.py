@@ -160,6 +160,13 @@ class ChannelPart(Operation):
 
 
 @dataclass(frozen=True)
+class Widening(Operation):
+    """Integers of a grid, counted from ``zero``, as sums of 32 bits: logits that a file has rounded."""
+
+    zero: int
+
+
+@dataclass(frozen=True)
 class Maximum(Operation):
     """The largest integer of each window; what is padded never is."""
 
@@ -226,6 +233,7 @@ class IntegerProgram:
         shapes: Of all tensors, batch 1.
         operations: In an order in which they can run, those of shallow exits first.
         exits: Shallow to deep.
+        signed: Tensors whose type is int8; those of the others that are no sums have uint8.
     """
 
     name: str
@@ -237,6 +245,7 @@ class IntegerProgram:
     shapes: dict[str, tuple[int, ...]]
     operations: tuple[Operation, ...]
     exits: tuple[IntegerExit, ...]
+    signed: frozenset[str] = frozenset()
 
     def quantized(self, images: Array) -> Array:
         """Return float32 images [N, …] as integers of the input grid: the one step that reads floats."""

@@ -82,6 +82,7 @@ class ProgramReader:
         renamed: Raw result -> what its Clip writes: the operation in front writes it.
         clips: Raw result -> bounds of its Clip.
         shapes: Of tensors of the program, batch 1.
+        signed: Tensors of the program whose type is int8.
         operations: Found so far.
         logits: Float tensor -> sums it is made of, their scale, and what is added.
         weighed: Float tensor -> logits times a weight, for the exit that takes them over.
@@ -96,6 +97,7 @@ class ProgramReader:
         self.renamed: dict[str, str] = {}
         self.clips: dict[str, tuple[int, int]] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.signed: set[str] = set()
         self.operations: list[Operation] = []
         self.logits: dict[str, Logits] = {}
         self.weighed: dict[str, Recycled] = {}
@@ -126,6 +128,8 @@ class ProgramReader:
         if shape is None or any(not isinstance(d, int) for d in shape[1:]):
             raise refuse(node, f"the shape of '{tensor.name}' is not known")
         self.shapes[name] = (1, *(int(d) for d in shape[1:]))
+        if tensor.dtype == np.int8:
+            self.signed.add(name)
         return name
 
     def held(self, name: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
-from passes.integers.program import IntegerExit, IntegerProgram, Maximum, View
-from passes.integers.program_reader import HINT, ProgramReader, refuse, scalar, value, window
+from passes.integers.program import IntegerExit, IntegerProgram, Maximum, View, Widening
+from passes.integers.program_reader import HINT, Logits, ProgramReader, refuse, scalar, value, window
 from passes.integers.read_analog import note_analog, read_affine, read_split
 from passes.integers.read_linear import (
     read_convolution,
@@ -57,6 +58,8 @@ class _Reader(ProgramReader):
         exits = self.state.exits or [Exit("final", "", self.graph.outputs[0].name)]
         for item in exits:
             if item.output not in self.logits:
+                self._note_rounded(item)
+            if item.output not in self.logits:
                 writer = next((n for n in self.graph.nodes for t in n.outputs if t.name == item.output), None)
                 kind = "nothing" if writer is None else f"node '{writer.name}' ({writer.op})"
                 raise InputError(
@@ -66,12 +69,24 @@ class _Reader(ProgramReader):
         found = [self._exit(item) for item in exits if item.output in outputs]
         plain = IntegerProgram(
             self.graph.inputs[0].name, name, scale, zero, low, high,
-            self.shapes, tuple(self.operations), tuple(found),
+            self.shapes, tuple(self.operations), tuple(found), frozenset(self.signed),
         )  # fmt: skip
         ordered = [op for number in range(len(found)) for op in plain.until(number)]
-        return IntegerProgram(
-            plain.name, name, scale, zero, low, high, self.shapes, tuple(ordered), tuple(found)
-        )
+        return replace(plain, operations=tuple(ordered))
+
+    def _note_rounded(self, item: Exit) -> None:
+        """Let logits that the file has in integers be sums: what is counted from their zero point."""
+        writer = next((n for n in self.graph.nodes for t in n.outputs if t.name == item.output), None)
+        if writer is None or writer.op != "DequantizeLinear":
+            return
+        raw, scale = self.held(writer.inputs[0].name), np.atleast_1d(value(writer, 1).astype(np.float32))
+        if raw not in self.shapes or scale.size != 1:
+            return
+        zero = scalar(value(writer, 2)) if len(writer.inputs) > 2 else 0
+        sums = f"{item.output}/sums"
+        self.shapes[sums] = self.shapes[raw]
+        self.operations.append(Widening(writer.name, (raw,), sums, zero))
+        self.logits[item.output] = Logits(sums, scale)
 
     def _exit(self, item: Exit) -> IntegerExit:
         found = self.logits[item.output]

@@ -212,7 +212,15 @@ void add(const addition_t *op, const uint8_t *a, const uint8_t *b, uint8_t *y)
             value = (a[k] - op->zeros[0]) * op->multipliers[0] + (b[k] - op->zeros[1]) * op->multipliers[1];
             value = divided(value, op->divisor, op->rounding) + op->zero;
         }
-        y[k] = (uint8_t)clipped(value, op->low, op->high);
+        y[k] = (uint8_t)(clipped(value, op->low, op->high) + op->stored);
+    }
+}
+
+void widen(const widening_t *op, const uint8_t *x, int32_t *sums)
+{
+    int32_t k;
+    for (k = 0; k < op->size; k++) {
+        sums[k] = x[k] - op->zero;
     }
 }
 

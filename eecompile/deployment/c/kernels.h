@@ -45,15 +45,20 @@ typedef struct {
 
 /*
  * EMULATED: (a * multipliers[0] + table[b]) * 2^-shift, of which the zero point is part already.
- * Else: ((a - zeros[0]) * multipliers[0] + (b - zeros[1]) * multipliers[1]) / divisor.
+ * Else: ((a - zeros[0]) * multipliers[0] + (b - zeros[1]) * multipliers[1]) / divisor. Of bytes a and b.
  */
 typedef struct {
     enum rounding rounding;
     int32_t size, zeros[2];
     int64_t multipliers[2], divisor;
     const int64_t *table;
-    int32_t shift, zero, low, high;
+    int32_t shift, zero, low, high, stored; /* bytes are integers plus what is stored: 128 of int8 */
 } addition_t;
+
+/* Integers of a grid as sums. */
+typedef struct {
+    int32_t size, zero;
+} widening_t;
 
 typedef struct {
     int32_t channels, positions, zero;
@@ -100,6 +105,7 @@ void convolve(const convolution_t *op, const uint8_t *x, uint8_t *y);
 void multiply(const product_t *op, const uint8_t *x, int32_t *sums);
 void multiply_rescaled(const product_t *op, const rescale_t *rescale, const uint8_t *x, uint8_t *y);
 void add(const addition_t *op, const uint8_t *a, const uint8_t *b, uint8_t *y);
+void widen(const widening_t *op, const uint8_t *x, int32_t *sums);
 void average(const average_t *op, const uint8_t *x, uint8_t *y);
 void average_windows(const window_average_t *op, const uint8_t *x, uint8_t *y);
 void transform(const affine_t *op, const uint8_t *const *x, uint8_t *y);

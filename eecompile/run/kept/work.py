@@ -25,6 +25,7 @@ from eecompile.run import provenance
 from eecompile.run.evidence import Evidence
 from eecompile.run.kept.parts import PARTS
 from passes.errors import InputError
+from passes.state import state_of
 
 FORM = 1
 """Of what is kept: another one is not read."""
@@ -131,6 +132,7 @@ def _start(evidence: Evidence) -> str:
             Path(inspect.getfile(type(target))).read_bytes(),
             bytes_of_graph(prepared.plain),
             bytes_of_graph(prepared.graph),
+            sorted(state_of(prepared.graph).grids.items()),  # of a network that came quantized
             prepared.inserted,
             prepared.asked,
             target.title,

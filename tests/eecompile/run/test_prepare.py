@@ -30,6 +30,7 @@ from targets.evaluation.scheduling import Wishes
 from targets.network.layer import Bits, Layer
 from targets.objective import EDP, LATENCY
 from tests.eecompile.small_models import SKIP_NET, skip_net, write_skip_net
+from tests.passes.quantized_nets import QuantizedNet
 from tests.passes.small_nets import chain, two_exits
 
 
@@ -278,6 +279,10 @@ def test_a_quantized_network_is_prepared_in_float_where_it_is_asked_for(
         g = GlobalAveragePool(d) y = Flatten(g) }}"""
     path = tmp_path / "quantized.onnx"
     onnx.save(onnx.parser.parse_model(text), path)
+    if not requantize:
+        with pytest.raises(InputError, match="gap9 cannot compute with its integers: 'conv_0': its values"):
+            prepare(path, load_target("gap9"), EDP, None, "auto")
+        onnx.save(QuantizedNet().model(), path)
     found = prepare(path, load_target("gap9"), EDP, None, "auto", requantize=requantize)
     assert is_quantized(found.graph) != requantize
     if requantize:

@@ -26,6 +26,8 @@ from eecompile.run import steps
 from eecompile.training.recipe import JointRecipe, Recipe
 from passes.errors import InputError
 from tests.eecompile.small_models import write_images, write_skip_net
+from tests.passes.quantized_nets import CLASSES, QuantizedNet
+from tests.passes.quantized_nets import images as quantized_images
 
 WHOLE = ["train", "quantize", "evaluate"]
 FILES = (
@@ -128,6 +130,19 @@ def test_other_images_and_another_network_are_others(files: Path) -> None:
     weights.CopyFrom(onnx.numpy_helper.from_array(changed, weights.name))
     onnx.save(model, files / "net.onnx")
     assert taken(files, "out") == []
+
+
+def test_other_grids_of_a_network_that_came_quantized_are_others(tmp_path: Path) -> None:
+    """In float the networks are the same."""
+    arrays: dict[str, Any] = {}
+    for number, name in enumerate(("train", "val", "test")):
+        part = slice(32 * number, 32 * number + 32)
+        arrays |= {f"{name}_x": quantized_images(96)[part], f"{name}_y": np.arange(32) % CLASSES}
+    np.savez(tmp_path / "images.npz", **arrays)
+    for grids in ({}, {"logits": None}):
+        onnx.save(QuantizedNet(grids=grids).model(), tmp_path / "net.onnx")
+        assert taken(tmp_path, "out", head="linear", target="diana") == []
+    assert taken(tmp_path, "out", head="linear", target="diana") == WHOLE
 
 
 def test_an_entry_that_was_cut_short_is_made_again(files: Path) -> None:
