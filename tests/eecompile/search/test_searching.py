@@ -257,7 +257,7 @@ def test_siblings_are_those_told_before(folder: Path) -> None:
 def test_what_a_design_started_from_may_leave_the_cache(folder: Path) -> None:
     """A design in an empty cache, with all that it started from: answers and fronts are the same."""
     space = SPACE.replace("finalists", "inherit = true\nfinalists").replace("[2, 4]", "[2, 3, 4, 5]")
-    outcomes = found(folder, space, "inherit", trials=3, resume=True).outcomes
+    outcomes = found(folder, space, "inherited", trials=3).outcomes
     evaluation = DesignEvaluation(replace(question(folder, space), cache=folder / "emptied"))
     last = outcomes[-1]
     again = evaluation(last.candidate, last.params, last.result["rung"], last.result["start"])

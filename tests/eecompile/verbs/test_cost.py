@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
 from eecompile import api
+from eecompile.run.prepare import prepare
 from passes.errors import InputError
 from passes.macs import node_macs
 from passes.model.graph import load
+from targets.contract.registry import load_target
+from targets.objective import EDP
+from tests.eecompile.small_models import write_images, write_skip_net
 from tests.passes.any_networks import FORMS, NO_CLASSIFIERS, SOFTMAX_FORMS, USUAL, network
+from tests.passes.quantized_nets import CLASSES, QuantizedNet, images
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "digits_resnet.onnx"
 # One core at a time, weights fetched for each inference: figures of this project's first scheduler.
@@ -153,3 +161,76 @@ def test_heads_of_a_number_of_exits_are_the_cheapest() -> None:
     assert chosen.exits[0].cost.edp_j_cycles == cheapest
     asked = api.cost(EXAMPLE, exits=1, head="conv")
     assert any(layer.layer.name == "exit_0/conv" for layer in asked.layers)
+
+
+@pytest.mark.parametrize(
+    ("told", "target", "rules"),
+    [
+        ({}, "diana", ()),
+        ({"grids": {"image": (0.03, 0, "int8")}}, "diana", ("the input: its values have steps",)),
+        ({"grids": {"image": (0.03, 0, "int8")}}, "gap9", ()),
+        (
+            {"steps": {"second": (1 / 512,) * 8}}, "diana",
+            ("'conv_1': its weights have one step per channel, where all share one",),
+        ),
+        (
+            {"grids": {"first": (1 / 16, 3, "int8")}, "zeros": {"last": 5}}, "gap9",
+            ("'conv_0': its values have integers", "'gemm_0': its weights have a zero point of 5"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_network_that_came_quantized_is_refused_as_a_run_with_images_refuses_it(
+    told: dict[str, Any], target: str, rules: tuple[str, ...], tmp_path: Path
+) -> None:
+    onnx.save(QuantizedNet(**told).model(), tmp_path / "net.onnx")
+    if not rules:
+        assert api.cost(tmp_path / "net.onnx", target=target).total.energy_pj > 0
+        return
+    arrays: dict[str, Any] = {}
+    for name in ("train", "val", "test"):
+        arrays |= {f"{name}_x": images(16), f"{name}_y": np.arange(16) % CLASSES}
+    np.savez(tmp_path / "images.npz", **arrays)
+    refusals = []
+    for call in (
+        lambda: api.cost(tmp_path / "net.onnx", target=target),
+        lambda: api.run(tmp_path / "net.onnx", target=target, out=tmp_path / "costs"),
+        lambda: api.run(
+            tmp_path / "net.onnx", data=str(tmp_path / "images.npz"), target=target, out=tmp_path / "run"
+        ),
+    ):
+        with pytest.raises(InputError) as caught:
+            call()
+        refusals.append(str(caught.value))
+    assert len(set(refusals)) == 1 and "requantize" in refusals[0]
+    for rule in rules:
+        assert rule in refusals[0]
+    assert not (tmp_path / "costs").exists()
+
+
+def test_what_is_not_known_of_a_quantized_network_is_not_refused(tmp_path: Path) -> None:
+    """Integers without values, and targets that do not say with which numbers they compute."""
+    grids = {"image": (0.03, 0, "int8")}
+    onnx.save(QuantizedNet(grids=grids).model(), tmp_path / "net.onnx")
+    silent = replace(load_target("diana"))
+    object.__setattr__(silent, "scheme_names", lambda _core: ())
+    found = prepare(tmp_path / "net.onnx", silent, EDP, None, "auto")
+    assert found.costs.total.energy_pj > 0
+    with pytest.raises(InputError, match="diana cannot compute with its integers"):
+        prepare(tmp_path / "net.onnx", load_target("diana"), EDP, None, "auto")
+
+
+@pytest.mark.parametrize("form", ["quant", "lowered"])
+def test_files_of_this_compiler_are_costed_where_they_compute(form: str, tmp_path: Path) -> None:
+    """Analog layers too, whose form nobody else writes; elsewhere they are refused."""
+    write_skip_net(tmp_path / "net.onnx")
+    write_images(tmp_path / "images.npz")
+    done = api.quantize(
+        tmp_path / "net.onnx", str(tmp_path / "images.npz"), target="diana", placement="analog",
+        out=tmp_path / "q", preprocess="raw",
+    )  # fmt: skip
+    assert "ternary-analog" in done.schemes
+    path = tmp_path / "q" / f"model.{form}.onnx"
+    report = api.cost(path, target="diana")
+    assert "analog" in {layer.core for layer in report.layers}
+    with pytest.raises(InputError, match="is quantized already"):
+        api.cost(path, target="edge_tpu_quad")
