@@ -9,7 +9,7 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from eecompile.verbs.doctor import REQUIRED
+from eecompile.verbs.work.doctor import REQUIRED
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("eecompile", "passes", "targets")

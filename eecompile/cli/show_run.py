@@ -12,15 +12,15 @@ from eecompile.cli.terminal import bullets, line, table
 from eecompile.wording import by_form, error_bars, headline, quantities
 
 if TYPE_CHECKING:  # a verb loads only what it works with
-    from eecompile.api import WrittenReport
     from eecompile.exits.removed import RemovedExit
     from eecompile.run.main import RunResult
     from eecompile.run_files.summary import Costs, SavingInterval, Summary
-    from eecompile.verbs.compare import Comparison, Difference, GateResult
-    from eecompile.verbs.doctor import Diagnosis
-    from eecompile.verbs.export import ExportResult
-    from eecompile.verbs.listing import PassList
-    from eecompile.verbs.optimize import OptResult
+    from eecompile.verbs.report import WrittenReport
+    from eecompile.verbs.work.compare import Comparison, Difference, GateResult
+    from eecompile.verbs.work.doctor import Diagnosis
+    from eecompile.verbs.work.export import ExportResult
+    from eecompile.verbs.work.listing import PassList
+    from eecompile.verbs.work.optimize import OptResult
     from passes.state import Decline
 
 SHOWN_DECLINES = 12

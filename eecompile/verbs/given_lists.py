@@ -7,6 +7,9 @@ from numbers import Real
 
 from passes.errors import InputError
 
+# How many exits, or their mounts.
+Exits = int | str | Sequence[str]
+
 
 def texts(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
     """Return the texts of parameter ``name``; a text alone is a list of one.
@@ -45,7 +48,7 @@ def _items(name: str, given: Sequence[object], example: str) -> tuple[object, ..
         raise InputError(f"`{name}` is a list, not {given!r}", f"write {example}") from None
 
 
-def exits_given(given: int | str | Sequence[str] | None) -> int | str | tuple[str, ...] | None:
+def exits_given(given: Exits | None) -> int | str | tuple[str, ...] | None:
     """Return parameter ``exits`` with a list as a tuple; raises InputError for what names no exits."""
     if given is None or isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool)):
         return given

@@ -6,12 +6,13 @@ What they work with is loaded when they are called.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eecompile.verbs.option_rules import check_given
+from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -21,13 +22,8 @@ if TYPE_CHECKING:
     from eecompile.search.searching import SearchResult
     from eecompile.search.several_targets import TargetsDryRun, TargetsResult
 
-Progress = Callable[[str], None]
 TRIALS, GA_EVALUATIONS = 20, 1000
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-
-
-def _silent(text: str) -> None:
-    """Drop a line of progress."""
 
 
 def search(
@@ -51,7 +47,7 @@ def search(
     ga_evaluations: int | None = None,
     batch: int | None = None,
     join: bool = False,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> SearchResult | DryRun | Joined | TargetsResult | TargetsDryRun:
     """Design early-exit networks for a target: backbone, precision, exits, heads and thresholds together.
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 
 if TYPE_CHECKING:
     from eecompile.search.what_if import WhatIf
-
-
-def _silent(text: str) -> None:
-    """Drop a line of progress."""
 
 
 def whatif(
@@ -22,7 +19,7 @@ def whatif(
     target: str | None = None,
     name: str | None = None,
     cache: Path | str | None = None,
-    progress: Callable[[str], None] = _silent,
+    progress: Progress = silent,
 ) -> WhatIf:
     """Tell what the front of a search would cost on other hardware, and which exits would move.
 

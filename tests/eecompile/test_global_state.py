@@ -85,7 +85,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=500))
     import sklearn.datasets
 
-    from eecompile.verbs import doctor
+    from eecompile.verbs.work import doctor
 
     doctor.examine()
     assert sklearn

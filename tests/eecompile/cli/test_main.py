@@ -385,7 +385,7 @@ def test_doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_doctor_fails_with_a_fix(monkeypatch: pytest.MonkeyPatch) -> None:
-    from eecompile.verbs import doctor
+    from eecompile.verbs.work import doctor
 
     monkeypatch.setattr(doctor, "REQUIRED", ("a_package_nobody_has",))
     result = call("doctor")

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import pytest
 
-from eecompile.api import WrittenReport
 from eecompile.cli import show_run
 from eecompile.cli.show_run import (
     RunAnswer,
@@ -23,11 +22,12 @@ from eecompile.cli.show_run import (
 )
 from eecompile.run.main import RunResult
 from eecompile.run_files.summary import Summary
-from eecompile.verbs.compare import Comparison, Difference, Gate, GateResult
-from eecompile.verbs.doctor import Diagnosis, Finding
-from eecompile.verbs.listing import PassInfo, PassList, PassOption
-from eecompile.verbs.optimize import OptResult, StepResult
-from eecompile.verbs.same_answers import Check
+from eecompile.verbs.report import WrittenReport
+from eecompile.verbs.work.compare import Comparison, Difference, Gate, GateResult
+from eecompile.verbs.work.doctor import Diagnosis, Finding
+from eecompile.verbs.work.listing import PassInfo, PassList, PassOption
+from eecompile.verbs.work.optimize import OptResult, StepResult
+from eecompile.verbs.work.same_answers import Check
 from eecompile.wording.error_bars import NOT_VALIDATED
 from eecompile.wording.quantities import ABSENT
 from passes.state import Decline

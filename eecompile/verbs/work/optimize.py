@@ -18,7 +18,7 @@ from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.quantization.calibration_names import LEAST_SQUARES
 from eecompile.quantization.equalization import equalize
 from eecompile.run_files.directory import folders
-from eecompile.verbs.same_answers import FAULTS, Check, Verifier
+from eecompile.verbs.work.same_answers import FAULTS, Check, Verifier
 from passes.base import Observer, Pass, to_text
 from passes.errors import InputError
 from passes.exits.recognise import recognise_exits
