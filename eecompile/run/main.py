@@ -36,6 +36,7 @@ from passes.errors import InputError
 from passes.exits.chain import set_rules
 from passes.exits.stages import cut
 from passes.model.control_flow import check_thresholds_replaceable
+from passes.model.in_memory import Network
 from passes.state import copy_graph, state_of
 from targets.evaluation.points import at_point, choose_point
 from targets.evaluation.report import CostReport
@@ -257,7 +258,7 @@ def _check_promise(graph: gs.Graph, options: RunOptions) -> None:
         )
 
 
-def _check_trainable(graph: gs.Graph, model: Path, fresh: bool = False) -> None:
+def _check_trainable(graph: gs.Graph, model: Network, fresh: bool = False) -> None:
     if state_of(graph).symbolic and not fresh:
         raise InputError(
             f"{model} has no weights",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eecompile.data.in_memory import ImageSource
 from eecompile.search.searching import identity_of, study_name
 from eecompile.search.study.record import WORKER, Record, name_of_worker
 from eecompile.search.study.worker import work
@@ -33,7 +34,7 @@ class JoinOptions:
     space: Path
     target: str
     storage: str
-    data: str
+    data: ImageSource
     cache: Path
     cache_bytes: int
     workers: int = 1

@@ -71,19 +71,14 @@ class TargetsDryRun:
         return {"schema_version": 1, "targets": {name: run.to_json() for name, run in self.runs.items()}}
 
 
-def split_targets(text: str) -> tuple[str, ...]:
-    """Return the targets of ``T1,T2``.
-
-    Raises:
-        InputError: None, or one is there twice.
-    """
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names):
-        raise InputError(f"`target` {text!r} leaves out a name", "example: `target` diana,gap9")
+def check_targets(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of targets; raises InputError for none, an empty one, or one that is there twice."""
+    if not names or not all(names):
+        raise InputError(f"`target` {list(names)} leaves out a name", "example: `target` diana")
     for number, name in enumerate(names):
         if name in names[:number]:
             raise InputError(f"target '{name}' is there twice", "name each target once")
-    return names
+    return tuple(names)
 
 
 def search_targets(

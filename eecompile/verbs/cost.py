@@ -6,25 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from eecompile.verbs.given_lists import Exits, exits_given, numbers
+from eecompile.verbs.given_lists import Exits, Heads, exits_given, heads_given, numbers
+from eecompile.verbs.given_network import network_given
 from eecompile.verbs.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 
 if TYPE_CHECKING:
+    from eecompile.verbs.given_network import Model
     from targets.evaluation.report import CostReport
     from targets.network.layer import Bits
 
-AUTO = "auto"
-
 
 def cost(
-    model: Path | str,
+    model: Model,
     target: str = "diana",
     objective: str = "edp",
     cost_model: str | None = None,
     exits: Exits | None = None,
-    head: str | None = None,
+    head: Heads | None = None,
     host_scale: float | None = None,
     mapping: Path | str | None = None,
     locality: bool | None = None,
@@ -47,7 +47,7 @@ def cost(
     """Return what a network and each of its exits cost on a target.
 
     Args:
-        model: An ONNX file; its weights may be absent.
+        model: A network: path, bytes, ``onnx.ModelProto`` or graph; its weights may be absent.
         target: Name of the accelerator, or the file of its description: ours, ZigZag's or Stream's.
         objective: What mapping and schedule minimize.
         cost_model: Latency model of the target; its default if absent.
@@ -83,11 +83,10 @@ def cost(
     """
     from eecompile.run.schedule_options import ScheduleOptions
     from eecompile.verbs.work.cost import CostOptions, cost_network
-    from passes.heads.designs import check_heads
     from targets.network.layer import Bits
     from targets.objective import objective_named
 
-    kind = AUTO if head is None else check_heads(head)
+    kind = heads_given(head)
     check_given("cost", {"exits": exits, "head": head, "solver": solver, "time_limit": time_limit})
     if bits is not None and not isinstance(bits, Bits):
         raise InputError(
@@ -117,6 +116,6 @@ def cost(
         ),
     )
     return cost_network(
-        Path(model), target, objective_named(objective), cost_model, exits_given(exits), kind, host_scale,
-        options, progress,
+        network_given(model), target, objective_named(objective), cost_model, exits_given(exits), kind,
+        host_scale, options, progress,
     )  # fmt: skip

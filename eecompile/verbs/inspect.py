@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eecompile.verbs.given_network import network_given
+
 if TYPE_CHECKING:
+    from eecompile.verbs.given_network import Model
     from eecompile.verbs.work.inspect_network import Inspection
 
 
-def inspect(model: Path | str, target: str = "diana", cost_model: str | None = None) -> Inspection:
+def inspect(model: Model, target: str = "diana", cost_model: str | None = None) -> Inspection:
     """Return the nodes, layers, exits and mounts of a network, with the reason for what is not.
 
     Args:
-        model: An ONNX file; its weights may be absent.
+        model: A network: path, bytes, ``onnx.ModelProto`` or graph; its weights may be absent.
         target: Target whose cores the layers are placed on.
         cost_model: Latency model of the target; its default if absent.
     """
     from eecompile.verbs.work.inspect_network import inspect_network
 
-    return inspect_network(Path(model), target, cost_model)
+    return inspect_network(network_given(model), target, cost_model)

@@ -5,20 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eecompile.verbs.given_images import images_given
+from eecompile.verbs.given_network import network_given
 from eecompile.verbs.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from eecompile.verbs.given_images import Data
+    from eecompile.verbs.given_network import Model
     from eecompile.verbs.work.optimize import OptResult
 
 AUTO = "auto"
 
 
 def opt(
-    model: Path | str,
+    model: Model,
     pipeline: str,
     out: Path | str | None = None,
-    data: str | None = None,
+    data: Data | None = None,
     preprocess: str | None = None,
     target: str | None = None,
     verify_each: bool = False,
@@ -29,10 +33,11 @@ def opt(
     """Run passes on a network.
 
     Args:
-        model: An ONNX file.
+        model: A network: path, bytes, ``onnx.ModelProto`` or graph.
         pipeline: Text form of the passes, see `passes.registry.parse_pipeline`.
         out: Where to write the resulting ONNX file, if anywhere.
-        data: Images that calibrate ``quantize`` and, if given, are what the passes are verified on.
+        data: Images, as `run` takes them, that calibrate ``quantize`` and, if given, are what the passes are
+            verified on.
         preprocess: How stored images become the model's input; found out if absent.
         target: Target whose quantization schemes calibration uses; ``diana`` if absent.
         verify_each: Run the network in onnxruntime before and after each pass and compare.
@@ -48,10 +53,10 @@ def opt(
         {"data": data, "preprocess": preprocess, "target": target, "verify_each": verify_each, "seed": seed},
     )
     return optimize(
-        Path(model),
+        network_given(model),
         pipeline,
         out=None if out is None else Path(out),
-        data=data,
+        data=None if data is None else images_given(data),
         preprocess=AUTO if preprocess is None else preprocess,
         target=target,
         verify_each=verify_each,

@@ -6,20 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eecompile.verbs.given_images import images_given
 from eecompile.verbs.given_lists import layers_given
+from eecompile.verbs.given_network import network_given
 from eecompile.verbs.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 
 if TYPE_CHECKING:
+    from eecompile.verbs.given_images import Data
+    from eecompile.verbs.given_network import Model
     from eecompile.verbs.work.quantize import QuantizeResult
 
 AUTO = "auto"
 
 
 def quantize(
-    model: Path | str,
-    data: str | None = None,
+    model: Model,
+    data: Data | None = None,
     target: str = "diana",
     out: Path | str | None = None,
     objective: str = "edp",
@@ -39,8 +43,8 @@ def quantize(
     """Quantize a network, with or without exits, by the schemes of a target, and tell which layers lose most.
 
     Args:
-        model: Trained classifier, an ONNX file.
-        data: Images: training images calibrate, accuracy is that of val and test.
+        model: Trained classifier: path, bytes, ``onnx.ModelProto`` or graph.
+        data: Images, as `run` takes them: training images calibrate, accuracy is that of val and test.
         target: Name of the accelerator.
         out: Where files are written; ``runs/<model>-<target>-quantized`` if absent.
         objective: What layers are placed for.
@@ -48,7 +52,7 @@ def quantize(
         seed: Seed of a validation split that has to be carved; 0 if absent.
         calibration: How ranges of activations are found, see `eecompile.quantization.calibrators.grid_of`;
             ``least-squares`` if absent.
-        keep_float: Layers that stay in float (one text separated by commas, or a sequence), or ``auto``: the
+        keep_float: Layers that stay in float or ``auto``: the
             fewest with which no exit loses more than ``max_drop`` on val, by the plain estimate.
         max_drop: Accuracy that may be lost, in points; 1 if absent.
         placement: ``auto`` (if absent), ``digital`` or ``analog``, as in `run`.
@@ -77,8 +81,8 @@ def quantize(
     if keep_float is not None:
         kept = AUTO if keep_float == AUTO else layers_given("keep_float", keep_float)
     options = QuantizeOptions(
-        model=Path(model),
-        data=data,
+        model=network_given(model),
+        data=images_given(data),
         target=target,
         out=None if out is None else Path(out),
         objective=objective_named(objective),

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from eecompile.verbs.given_lists import Exits, exits_given
+from eecompile.verbs.given_images import images_given
+from eecompile.verbs.given_lists import Exits, Heads, exits_given, heads_given
+from eecompile.verbs.given_network import network_given
 from eecompile.verbs.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 
 if TYPE_CHECKING:
     from eecompile.run.main import RunResult
+    from eecompile.verbs.given_images import Data
+    from eecompile.verbs.given_network import Model
 
 AUTO = "auto"
 
 
 def run(
-    model: Path | str | None = None,
+    model: Model | None = None,
     target: str | None = None,
-    data: str | None = None,
+    data: Data | None = None,
     out: Path | str | None = None,
     exits: Exits | None = None,
-    head: str | None = None,
+    head: Heads | None = None,
     objective: str | None = None,
     max_drop: float | None = None,
     optimistic: bool = False,
@@ -49,7 +53,7 @@ def run(
     qat_epochs: int | None = None,
     placement: str | None = None,
     bits: Mapping[str, int] | None = None,
-    prune: str | None = None,
+    prune: Mapping[str, float] | None = None,
     prune_epochs: int | None = None,
     calibration: str | None = None,
     requantize: bool = False,
@@ -63,16 +67,17 @@ def run(
     """Put exits into a network, compile it for a target and write the run directory.
 
     Args:
-        model: Trained classifier, an ONNX file; absent where a search has it (``from_study``).
+        model: Trained classifier: the path of an ONNX file, its bytes, an ``onnx.ModelProto`` or an
+            ``onnx_graphsurgeon.Graph``; absent where a search has it (``from_study``).
         target: Name of the accelerator, or, without data, the file of its description; ``diana`` if absent.
-        data: Images, see `eecompile.data.sources.load_data`; without, costs are reported and nothing is
-            trained.
+        data: Images: a name or a path, see `eecompile.data.sources.load_data`; arrays, see
+            `eecompile.verbs.given_images.images_given`; or a `Dataset`. Without, costs are reported and
+            nothing is trained.
         out: Run directory; ``runs/<model>-<target>`` if absent.
-        exits: How many mounts to try, or the mounts (one text separated by commas, or a sequence): these all
-            get an exit; two are tried if absent.
+        exits: How many mounts to try, or the mounts: these all get an exit; two are tried if absent.
         head: Head of inserted exits: ``auto`` (if absent: ``conv`` or ``linear``, whatever suits), or one of
             ``linear``, ``mlp``, ``conv``, ``separable`` and ``feature`` with genes,
-            ``conv{kernel=5,reuse=logits}``; or several, separated by commas: one for each of ``exits``.
+            ``conv{kernel=5,reuse=logits}``; or a list: one for each of ``exits``.
         objective: What to minimize: ``edp`` (if absent), ``latency``, ``energy`` or ``macs``.
         max_drop: Allowed accuracy drop against the static network, in points; 1 if absent.
         optimistic: Hold the plain estimate of the drop to ``max_drop``, not its upper 90 % bound; the mean
@@ -114,9 +119,9 @@ def run(
             the cheapest of which no exit loses more than ``max_drop`` against ``auto`` (`docs/mapping.md`).
         bits: Part of the network -> bits of its weights: ``head``, ``backbone``, a layer or a node; what is
             not named has those of the first scheme of its core.
-        prune: By how much the network shall cost less on its schedule, ``cycles=-30%`` or ``energy=-20%``:
-            channels are taken away before exits are put in (`docs/pruning.md`); savings stay against the
-            network as it was given.
+        prune: By how much the network shall cost less on its schedule, ``{"cycles": -0.3}`` or
+            ``{"energy": -0.2}``: channels are taken away before exits are put in (`docs/pruning.md`); savings
+            stay against the network as it was given.
         prune_epochs: How often each image is seen behind that; as its recipe has it if absent.
         calibration: How ranges of activations are found, see `eecompile.quantization.calibrators.grid_of`;
             ``least-squares`` if absent.
@@ -137,13 +142,14 @@ def run(
         The run directory, the summary, the costs, what ``run.json`` holds, and whether the early-exit
         files ``passed``: answered every test image as the flat model did.
     """
+    from eecompile.pruning.goal import PruningGoal
     from eecompile.quantization.calibration_names import LEAST_SQUARES
     from eecompile.run.main import run as run_pipeline
     from eecompile.run.options import MAX_DROP, RunOptions
     from eecompile.training.recipe import FROZEN, PTQ
     from targets.objective import objective_named
 
-    given = {
+    given: dict[str, Any] = {
         "data": data, "out": out, "exits": exits, "head": head, "max_drop": max_drop,
         "optimistic": optimistic, "preprocess": preprocess, "cost_model": cost_model, "seed": seed,
         "point": point, "speculate": speculate, "min_gain": min_gain, "rules": rules,
@@ -160,7 +166,12 @@ def run(
     if from_study is not None:
         from eecompile.verbs.work.study_point import run_study_point
 
-        given |= {"model": model, "target": target, "objective": objective}
+        given |= {
+            "model": None if model is None else network_given(model),
+            "target": target,
+            "objective": objective,
+            "data": None if data is None else images_given(data),
+        }
         return run_study_point(study, given, progress)
     told = check_given("run", given | study)
     if model is None:
@@ -169,12 +180,12 @@ def run(
             "give an ONNX file, or a point of a search: `from_study`, `trial`",
         )
     options = RunOptions(
-        model=Path(model),
+        model=network_given(model),
         target="diana" if target is None else target,
-        data=data,
+        data=None if data is None else images_given(data),
         out=None if out is None else Path(out),
         exits=exits_given(exits),
-        head=AUTO if head is None else head,
+        head=heads_given(head),
         objective=objective_named("edp" if objective is None else objective),
         max_drop=MAX_DROP if max_drop is None else max_drop,
         optimistic=optimistic,
@@ -201,7 +212,7 @@ def run(
         qat_epochs=qat_epochs,
         placement=placement,
         bits={} if bits is None else dict(bits),
-        prune=prune,
+        prune=None if prune is None else PruningGoal.of_changes(prune),
         prune_epochs=prune_epochs,
         calibration=LEAST_SQUARES if calibration is None else calibration,
         requantize=requantize,

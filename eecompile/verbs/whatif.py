@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eecompile.verbs.given_lists import numbers_by_path
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def whatif(
     study: Path | str,
-    settings: Sequence[str] = (),
+    settings: Mapping[str, float] | None = None,
     target: str | None = None,
     name: str | None = None,
     cache: Path | str | None = None,
@@ -26,8 +27,8 @@ def whatif(
     Args:
         study: Folder of the search; ``whatif-NAME.json`` is written there, in the form of ``front.json``,
             and its page, table and picture anew, with the new front laid over.
-        settings: Numbers of the hardware, ``PATH=VALUE`` each: ``memories.l1.size_bytes=65536``,
-            ``cores.*.array.operation_energy_pj=0.2``.
+        settings: Numbers of the hardware by their path: ``{"memories.l1.size_bytes": 65536}``,
+            ``{"cores.*.array.operation_energy_pj": 0.2}``.
         target: Another accelerator; that of the search if absent.
         name: Of the file; by what is changed if absent.
         cache: Folder of the cache that the search had; that of the user if absent.
@@ -42,7 +43,7 @@ def whatif(
 
     asked = WhatIfAsked(
         Path(study),
-        dict(_setting(text) for text in settings),
+        numbers_by_path("settings", {} if settings is None else settings),
         target or "",
         usual_folder() if cache is None else Path(cache),
         MOST_BYTES,
@@ -51,17 +52,6 @@ def whatif(
     found = what_if(asked, progress)
     write_front(Path(study))
     return found
-
-
-def _setting(text: str) -> tuple[str, float]:
-    path, mark, value = text.partition("=")
-    try:
-        number = float(value)
-    except ValueError:
-        mark = ""
-    if not mark or not path:
-        raise InputError(f"'{text}' changes no number", "example: memories.l1.size_bytes=65536")
-    return path.strip(), number
 
 
 def _file_name(name: str | None) -> str:

@@ -22,7 +22,7 @@ ANY: Any = api  # for what no type checker lets pass
     ("call", "message"),
     [
         (
-            lambda model: ANY.cost(model, exits="1", ratios="0.6,0.4"),
+            lambda model: ANY.cost(model, exits=1, ratios="0.6,0.4"),
             "`ratios` is a list of numbers, not the text",
         ),
         (lambda model: ANY.cost(model, exits=["relu_0", 1]), "`exits` is a list of texts, and 1 is none"),

@@ -13,6 +13,7 @@ from eecompile.run.prepare import Prepared, cost_of, cycles_by_model, prepare
 from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.verbs.work.cost_files import check_writable, save_mapping, write_trace
 from passes.errors import InputError
+from passes.model.in_memory import Network
 from targets.contract.target import Target
 from targets.described.target import EngineTarget
 from targets.description.mapping import RuleError
@@ -58,12 +59,12 @@ class CostOptions:
 
 
 def cost_network(
-    model: Path,
+    model: Network,
     target: str,
     objective: Objective,
     cost_model: str | None,
-    exits: int | str | Sequence[str] | None,
-    head: str,
+    exits: int | Sequence[str] | None,
+    head: str | Sequence[str],
     host_scale: float | None,
     options: CostOptions,
     progress: Callable[[str], None],

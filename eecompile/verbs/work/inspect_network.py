@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import onnx_graphsurgeon as gs
@@ -12,6 +11,7 @@ from passes.errors import EecompileError, InputError
 from passes.exits.mounts import Mount, find_mounts
 from passes.exits.recognise import classifier_exits, doubt, recognise_exits
 from passes.model.graph import load
+from passes.model.in_memory import Network
 from passes.registry import parse_pipeline
 from passes.state import Decline, Exit, state_of
 from targets.contract.registry import load_target
@@ -98,7 +98,7 @@ class Inspection:
         return {"schema_version": 1, **vars(self), "exits": exits, **rows}
 
 
-def inspect_network(model: Path, target: str, cost_model: str | None = None) -> Inspection:
+def inspect_network(model: Network, target: str, cost_model: str | None = None) -> Inspection:
     """Look at a network; arguments as in `eecompile.api.inspect`.
 
     A network that cannot be compiled to the end is shown as far as it can be, with the reason in the notes.

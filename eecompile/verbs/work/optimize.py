@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
 from eecompile.data.for_network import open_data
+from eecompile.data.in_memory import ImageSource
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.quantization.calibration_names import LEAST_SQUARES
@@ -23,6 +24,7 @@ from passes.base import Observer, Pass, to_text
 from passes.errors import InputError
 from passes.exits.recognise import recognise_exits
 from passes.model.graph import load
+from passes.model.in_memory import Network, recorded
 from passes.model.writing import save
 from passes.registry import parse_pipeline
 from passes.state import Decline, state_of
@@ -147,11 +149,11 @@ class _Calibrator:
 
 
 def optimize(
-    model: Path,
+    model: Network,
     pipeline: str,
     *,
     out: Path | None,
-    data: str | None,
+    data: ImageSource | None,
     preprocess: str,
     target: str | None,
     verify_each: bool,
@@ -190,7 +192,7 @@ def optimize(
         written = None if out is None else save(graph, out)
     checks: Sequence[Check | None] = verifier.checks or [None] * len(recorder.rows)
     return OptResult(
-        str(model),
+        recorded(model),
         tuple(StepResult(*row, check) for row, check in zip(recorder.rows, checks, strict=True)),
         tuple(state_of(graph).declined),
         written,
@@ -200,7 +202,7 @@ def optimize(
 
 
 def _images(
-    graph: gs.Graph, data: str, preprocess: str, seed: int, notes: list[str], progress: Progress
+    graph: gs.Graph, data: ImageSource, preprocess: str, seed: int, notes: list[str], progress: Progress
 ) -> Float32:
     """Return training images as the model takes them; says which preprocessing was taken."""
     if state_of(graph).symbolic:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import Dataset, Split, evenly
 from eecompile.data.for_network import open_data
+from eecompile.data.in_memory import ImageSource
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.statistics import accuracy_interval, paired_drop
 from eecompile.quantization.calibration import IMAGES
@@ -37,6 +38,7 @@ from eecompile.training.recipe import PTQ, QAT, QUANTIZED
 from eecompile.training.torch_needed import import_torch
 from passes.errors import InputError, NoSolutionError
 from passes.files import write_atomic
+from passes.model.in_memory import Network, recorded
 from passes.model.writing import save
 from passes.state import copy_graph, state_of
 from targets.contract.target import Target
@@ -58,8 +60,8 @@ class QuantizeOptions:
         InputError: A value outside its range, on construction.
     """
 
-    model: Path
-    data: str
+    model: Network
+    data: ImageSource
     target: str = "diana"
     out: Path | None = None
     objective: Objective = EDP
@@ -185,10 +187,10 @@ class QuantizeResult:
         options = self.options
         return {
             "schema_version": 1,
-            "model": str(options.model),
+            "model": recorded(options.model),
             "target": options.target,
             "objective": options.objective.name,
-            "data": options.data,
+            "data": str(options.data),
             "seed": options.seed,
             "preprocess": self.preprocess,
             "schemes": list(self.schemes),

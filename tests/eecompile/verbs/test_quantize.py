@@ -21,12 +21,12 @@ COMMON: dict[str, Any] = {"out": None, "keep_float": (), "max_drop": None}
     [
         ({}, {"objective": EDP, "calibration": "least-squares", "quantize": "ptq", "bits": {}}),
         (
-            {"objective": "energy", "keep_float": ["conv_0", "conv_0"], "max_drop": 0.0, "out": "there",
+            {"objective": "energy", "keep_float": ["conv_0", "conv_0"], "out": "there",
              "bits": {"head": 4}, "frontier": True, "seed": 3},
-            {"objective": ENERGY, "keep_float": ("conv_0",), "max_drop": 0.0, "out": Path("there"),
+            {"objective": ENERGY, "keep_float": ("conv_0",), "out": Path("there"),
              "bits": {"head": 4}, "frontier": True, "seed": 3},
         ),
-        ({"keep_float": "auto"}, {"keep_float": "auto"}),
+        ({"keep_float": "auto", "max_drop": 0.0}, {"keep_float": "auto", "max_drop": 0.0}),
     ],
 )  # fmt: skip
 def test_what_was_told_is_handed_on(

@@ -101,7 +101,7 @@ def test_every_layer_is_in_the_table_and_the_worst_are_suggested(plain: Quantize
 
 
 def test_layers_that_are_named_stay_in_float(files: Path, plain: QuantizeResult) -> None:
-    found = quantize(files, "kept", keep_float="conv_1,gemm_0", calibration="minmax")
+    found = quantize(files, "kept", keep_float=["conv_1", "gemm_0"], calibration="minmax")
     assert found.kept_float == ("conv_1", "gemm_0")
     assert {entry.layer for entry in found.sensitivity} == {
         "conv_0",
@@ -149,7 +149,7 @@ def test_a_network_with_exits_has_accuracies_of_each(files: Path) -> None:
     ("options", "message"),
     [
         ({"keep_float": "conv_7"}, "`keep_float` names 'conv_7', and no layer is called so\ndid you mean"),
-        ({"keep_float": " , "}, "`keep_float` names no layers"),
+        ({"keep_float": []}, "`keep_float` names no layers"),
         ({"keep_float": "conv_0", "max_drop": 1.0}, "`max_drop` says how many layers"),
         ({"keep_float": "auto", "max_drop": -1.0}, "`max_drop` -1.0 is not a number of points"),
         ({"calibration": "best"}, "`calibration` cannot be 'best'"),
