@@ -203,7 +203,7 @@ def run(
          keep_thresholds, cache, from_study, trial, front_point,
         progress=timed_progress(),
     )  # fmt: skip
-    terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)
+    terminal.show(result, as_json, show_run.run_result)
     if not result.passed:
         raise SystemExit(complain("early-exit files and flat model disagree", result.failure, 1))
 

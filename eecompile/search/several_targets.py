@@ -10,6 +10,7 @@ from typing import Any
 
 from eecompile.run_files.directory import write_json
 from eecompile.search.dry_run import DryRun, tell_space
+from eecompile.search.point_rows import point_axes, point_rows
 from eecompile.search.searching import (
     SCHEMA_VERSION,
     SPACE,
@@ -22,10 +23,11 @@ from eecompile.search.searching import (
 )
 from eecompile.search.worth.evaluation import Question
 from passes.errors import InputError
+from passes.shown_result import Row, ShownResult
 
 
-@dataclass(frozen=True)
-class TargetsResult:
+@dataclass(frozen=True, repr=False)
+class TargetsResult(ShownResult):
     """What searches for several targets give back.
 
     Attributes:
@@ -45,14 +47,28 @@ class TargetsResult:
         """Whether each target has a network that keeps all constraints."""
         return all(result.found for result in self.results.values())
 
+    def _words(self) -> str:
+        found = ", ".join(
+            f"{len(one.front['points'])} points on {name}" for name, one in self.results.items()
+        )
+        return f"{found}; {len(self.common)} networks on several; in {self.out}"
+
+    def _rows(self) -> list[Row]:
+        return [
+            {"target": name, **row} for name, one in self.results.items() for row in point_rows(one.front)
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return point_axes(next(iter(self.results.values())).front)
+
     def to_json(self) -> dict[str, Any]:
         """Return all fronts as one JSON document."""
         fronts = {target: result.to_json() for target, result in self.results.items()}
         return {"schema_version": SCHEMA_VERSION, "targets": fronts, "common": list(self.common)}
 
 
-@dataclass(frozen=True)
-class TargetsDryRun:
+@dataclass(frozen=True, repr=False)
+class TargetsDryRun(ShownResult):
     """What searches for several targets would do.
 
     Attributes:
@@ -65,6 +81,15 @@ class TargetsDryRun:
     def found(self) -> bool:
         """Whether each target can run a corner of the space."""
         return all(run.found for run in self.runs.values())
+
+    def _words(self) -> str:
+        return f"{len(self.runs)} targets: {', '.join(self.runs)}"
+
+    def _rows(self) -> list[Row]:
+        return [{"target": name, **row} for name, run in self.runs.items() for row in run._rows()]
+
+    def _axes(self) -> tuple[str, str]:
+        return "target", "epoch_s"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as one JSON document."""

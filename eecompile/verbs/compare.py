@@ -22,6 +22,14 @@ def compare(run_a: Path | str, run_b: Path | str, fail_if: str | Sequence[str] =
 
     Raises:
         InputError: Not a run directory, a condition that cannot be read, or a key without a number.
+
+    Examples:
+        >>> from eecompile import api
+        >>> a = api.run("digits_resnet.onnx", exits=1, out="one")
+        >>> b = api.run("digits_resnet.onnx", exits=2, out="two")
+        >>> found = api.compare(a.out, b.out, "static.macs>+0%")
+        >>> found.passed
+        True
     """
     from eecompile.verbs.work.compare import compare_runs
 

@@ -80,6 +80,14 @@ def cost(
     Raises:
         InputError: A wrong file or value, or an option the target cannot honour.
         NoSolutionError: A layer that no core of the target supports, or no point meets ``max_latency``.
+
+    Examples:
+        >>> from eecompile import api
+        >>> found = api.cost("digits_resnet.onnx", exits=["relu_2"])
+        >>> [(path.name, path.cost.macs) for path in found.exits]
+        [('exit_0', ...), ('final', ...)]
+        >>> found.save("costs.csv")
+        PosixPath('costs.csv')
     """
     from eecompile.run.schedule_options import ScheduleOptions
     from eecompile.verbs.work.cost import CostOptions, cost_network

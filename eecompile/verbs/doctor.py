@@ -9,7 +9,13 @@ if TYPE_CHECKING:
 
 
 def doctor() -> Diagnosis:
-    """Return whether this machine has what eecompile needs."""
+    """Return whether this machine has what eecompile needs.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.doctor().healthy
+        True
+    """
     from eecompile.verbs.work.doctor import examine
 
     return examine()

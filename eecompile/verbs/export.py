@@ -22,6 +22,11 @@ def export(
         rounding: How sums become integers of a grid: ``onnxruntime`` (if absent) as its float32 does,
             ``target`` by multiplier and shift as on the cores.
         out: Folder to write into; ``c`` in the run directory if absent.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.export("integers", c=True)
+        <ExportResult: ... files in integers/c: 2 exits, ... bytes of constants, ...>
     """
     from eecompile.verbs.work.export import export_run
 

@@ -18,6 +18,14 @@ def inspect(model: Model, target: str = "diana", cost_model: str | None = None) 
         model: A network: path, bytes, ``onnx.ModelProto`` or graph; its weights may be absent.
         target: Target whose cores the layers are placed on.
         cost_model: Latency model of the target; its default if absent.
+
+    Examples:
+        >>> from eecompile import api
+        >>> found = api.inspect("digits_resnet.onnx")
+        >>> found
+        <Inspection: digits_resnet.onnx on diana: 22 nodes, 1 exits, 3 mounts, 10 classes>
+        >>> [mount.name for mount in found.mounts if mount.rank == 1]
+        ['relu_4']
     """
     from eecompile.verbs.work.inspect_network import inspect_network
 

@@ -44,6 +44,11 @@ def opt(
         save_stages: Folder for the network after each pass.
         seed: Seed of the random inputs of the verification, and of a validation split; 0 if absent.
         progress: Called with one line of text per step.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.opt("digits_resnet.onnx", "canonicalize,fold-batchnorm")
+        <OptResult: digits_resnet.onnx after 2 passes: 32 to 22 nodes>
     """
     from eecompile.run.options import check_seed
     from eecompile.verbs.work.optimize import optimize

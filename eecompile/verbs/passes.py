@@ -9,7 +9,13 @@ if TYPE_CHECKING:
 
 
 def passes(name: str | None = None) -> PassList:
-    """Return all passes, or the one called ``name``."""
+    """Return all passes, or the one called ``name``.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.passes("fold-batchnorm").passes[0].name
+        'fold-batchnorm'
+    """
     from eecompile.verbs.work.listing import list_passes
 
     return list_passes(name)

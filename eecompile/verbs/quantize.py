@@ -68,6 +68,14 @@ def quantize(
     Raises:
         InputError: A wrong file or value.
         NoSolutionError: A layer that no core of the target supports, or no layers in float help enough.
+
+    Examples:
+        >>> from eecompile import api
+        >>> found = api.quantize("tiny.onnx", "tiny.npz", calibration="minmax", preprocess="raw", out="int8")
+        >>> found
+        <QuantizeResult: tiny.onnx for diana: ... % on 32 test images, ... points below float; in int8>
+        >>> found.exits[-1].name
+        'final'
     """
     from eecompile.verbs.work.quantize import QuantizeOptions, quantize_network
     from targets.objective import objective_named

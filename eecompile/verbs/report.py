@@ -6,12 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from passes.shown_result import Row, ShownResult
 
-@dataclass(frozen=True)
-class WrittenReport:
+
+@dataclass(frozen=True, repr=False)
+class WrittenReport(ShownResult):
     """Where a report was written."""
 
     report: Path
+
+    def _words(self) -> str:
+        return str(self.report)
+
+    def _rows(self) -> list[Row]:
+        size = self.report.stat().st_size if self.report.exists() else None
+        return [{"report": str(self.report), "bytes": size}]
+
+    def _axes(self) -> tuple[str, str]:
+        return "report", "bytes"
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as one JSON document."""
@@ -24,6 +36,12 @@ def report(run: Path | str, out: Path | str | None = None) -> WrittenReport:
     Args:
         run: The run directory.
         out: Where to write; ``report.html`` in the run directory if absent.
+
+    Examples:
+        >>> from eecompile import api
+        >>> run = api.run("digits_resnet.onnx", exits=1, out="costs")
+        >>> api.report(run.out, "page.html")
+        <WrittenReport: page.html>
     """
     from eecompile import report as report_page
 

@@ -141,6 +141,14 @@ def run(
     Returns:
         The run directory, the summary, the costs, what ``run.json`` holds, and whether the early-exit
         files ``passed``: answered every test image as the flat model did.
+
+    Examples:
+        >>> from eecompile import api
+        >>> result = api.run("digits_resnet.onnx", exits=1, out="costs")
+        >>> result
+        <RunResult: digits_resnet.onnx on diana: 2 exits; in costs>
+        >>> [(item.name, item.mount_name) for item in result.summary.exits]
+        [('exit_0', 'relu_4'), ('final', 'relu_6')]
     """
     from eecompile.pruning.goal import PruningGoal
     from eecompile.quantization.calibration_names import LEAST_SQUARES

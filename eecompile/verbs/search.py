@@ -15,6 +15,7 @@ from eecompile.verbs.given_lists import texts
 from eecompile.verbs.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
+from passes.shown_result import Row, ShownResult
 
 if TYPE_CHECKING:
     from eecompile.cache.store import CacheEntry
@@ -84,6 +85,11 @@ def search(
 
     Raises:
         InputError: A space, data, storage or option that is wrong, or a search that is there already.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.search("space.toml", "images.npz", dry_run=True, trials=4, cache="kept")
+        <DryRun: ... designs, 4 of them tried; front of accuracy, edp>
     """
     from eecompile.cache.store import MOST_BYTES, usual_folder
     from eecompile.data.in_memory import ImagesInMemory
@@ -185,8 +191,8 @@ def _one_target(target: str | Sequence[str]) -> str:
     return names[0]
 
 
-@dataclass(frozen=True)
-class TrialReason:
+@dataclass(frozen=True, repr=False)
+class TrialReason(ShownResult):
     """What became of a design, and what would have helped.
 
     Attributes:
@@ -203,6 +209,15 @@ class TrialReason:
     reasons: list[dict[str, Any]]
     levers: list[str]
 
+    def _words(self) -> str:
+        return f"trial {self.trial} is {self.state}: {self.design}"
+
+    def _rows(self) -> Sequence[Row]:
+        return self.reasons
+
+    def _axes(self) -> tuple[str, str]:
+        return "constraint", "reached"
+
     def to_json(self) -> dict[str, Any]:
         """Return the answer as one JSON document."""
         return {"schema_version": 1, **vars(self)}
@@ -217,14 +232,19 @@ def why(study: Path | str, trial: int) -> TrialReason:
 
     Raises:
         InputError: No such search, or no such trial.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.why("searched", 0).state
+        'feasible'
     """
     from eecompile.search.reasons import reason_of
 
     return TrialReason(**reason_of(Path(study), trial))
 
 
-@dataclass(frozen=True)
-class CacheList:
+@dataclass(frozen=True, repr=False)
+class CacheList(ShownResult):
     """What is kept.
 
     Attributes:
@@ -252,6 +272,15 @@ class CacheList:
             told["bytes"] += entry.bytes
         return dict(sorted(found.items(), key=lambda item: (-item[1]["bytes"], item[0])))
 
+    def _words(self) -> str:
+        return f"{len(self.entries)} entries, {self.bytes} bytes in {self.folder}; {self.removed} removed"
+
+    def _rows(self) -> list[Row]:
+        return [dict(vars(entry)) for entry in self.entries]
+
+    def _axes(self) -> tuple[str, str]:
+        return "title", "bytes"
+
     def to_json(self) -> dict[str, Any]:
         """Return the list as one JSON document."""
         return {
@@ -273,6 +302,11 @@ def cache(cache: Path | str | None = None, keep: int | None = None) -> CacheList
 
     Raises:
         InputError: Less than no bytes, or a folder that is a file.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.cache("empty")
+        <CacheList: 0 entries, 0 bytes in empty; 0 removed>
     """
     from eecompile.cache.store import CacheStore, usual_folder
 

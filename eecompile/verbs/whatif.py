@@ -36,6 +36,11 @@ def whatif(
 
     Raises:
         InputError: No finished search, or numbers that the hardware does not have, or cannot.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.whatif("searched", {"cores.digital.active_power_mw": 500}, name="hot", cache="kept")
+        <WhatIf: ... points stay on the front; in searched/whatif-hot.json>
     """
     from eecompile.cache.store import MOST_BYTES, usual_folder
     from eecompile.search.shown.files import write_front

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import onnx
 import pytest
 
+import eecompile
+import targets
 from eecompile import api
+from eecompile.search.dry_run import Corner, DryRun
+from eecompile.search.joining import Joined
+from eecompile.search.searching import SearchResult
+from eecompile.search.several_targets import TargetsDryRun, TargetsResult
+from eecompile.search.what_if import WhatIf
+from eecompile.verbs.front import FrontComparison
+from eecompile.verbs.search import TrialReason
+from eecompile.verbs.work.doctor import Diagnosis, Finding
+from eecompile.verbs.work.export import ExportResult
+from eecompile.verbs.work.quantize import ExitAccuracy, QuantizeOptions, QuantizeResult, SplitAccuracy
 from passes.errors import InputError
+from passes.shown_result import ShownResult
+from tests.eecompile.small_models import write_skip_net
 from tests.passes.net_builder import NetBuilder
 
 ANY: Any = api  # for what no type checker lets pass
@@ -82,3 +99,62 @@ def test_the_names_are_these() -> None:
     ]  # fmt: skip
     public = {name for name in vars(api) if not name.startswith("_")}
     assert public - {"annotations"} == {*api.__all__}
+
+
+def subclasses() -> set[type[ShownResult]]:
+    """Return the classes of results, of all modules of the package."""
+    for package in (eecompile, targets):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    return {found for found in ShownResult.__subclasses__() if found.__module__.split(".")[0] != "tests"}
+
+
+LONG = "a name of a network or folder " * 20
+POINT = {"trial": 1, "point": 0, "design": LONG, "accuracy_val": 0.5, "edp_j_cycles": 2.0, "on_front": True}
+FRONT = {"points": [POINT] * 300, "target": "diana", "compared_by": ["accuracy_val", "edp_j_cycles"]}
+SPLIT = SplitAccuracy(10, 0.5, (0.4, 0.6), 0.4, (0.3, 0.5), 1.0, (0.0, 2.0))
+
+
+def results(at: Path) -> Iterator[ShownResult]:
+    """Yield a result of each class, most of them with more to tell than a line holds."""
+    model = write_skip_net(at / "net.onnx")
+    run = api.run(model, exits=1, out=at / LONG[:100] / LONG[:100])
+    yield from (run, api.cost(model, exits=1), api.inspect(model), api.opt(model, "canonicalize"))
+    yield from (api.report(run.out), api.compare(run.out, run.out), api.targets(), api.passes())
+    yield api.cache(at / "cache")
+    yield Diagnosis((Finding(LONG, "fail", LONG, LONG),) * 50)
+    yield ExportResult(at, ("net.onnx",), LONG, ("final",), 1, 2)
+    yield TrialReason(1, LONG, "infeasible", [{"constraint": LONG, "reached": 2.0, "asked": 1.0}], [LONG])
+    search = SearchResult(at, FRONT, (), 1.0, cast("Any", None))
+    dry = DryRun(LONG, 3, ("accuracy", "edp"), (Corner(LONG, LONG, {}, 1, "", 0.5),), 2, None)
+    yield from (search, dry, Joined(LONG, 3), WhatIf(at / LONG, FRONT))
+    yield TargetsResult(at, {LONG: search, "gap9": search}, (), 2.0)
+    yield TargetsDryRun({LONG: dry, "gap9": dry})
+    shown = SimpleNamespace(title=LONG, points=(SimpleNamespace(name="1", figures={"a": 1.0, "b": 2.0}),))
+    shown.objectives = ("a", "b")
+    yield FrontComparison((cast("Any", shown),) * 9, {}, (), (), (at,))
+    options = QuantizeOptions(at / LONG, "digits")
+    yield QuantizeResult(
+        options, "raw", (), 3, {}, None, (), (ExitAccuracy("final", SPLIT, SPLIT),), (), {}, (), 1, (), 0.5,
+        (), (LONG,), (), at / LONG,
+    )  # fmt: skip
+
+
+def test_every_result_is_a_line_a_table_and_a_picture(tmp_path: Path) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pytest.importorskip("pandas")
+    pytest.importorskip("optuna")
+    found = list(results(tmp_path))
+    assert {type(result) for result in found} == subclasses()
+    for result in found:
+        line = repr(result)
+        assert len(line) < 200 and "\n" not in line and line.startswith(f"<{type(result).__name__}: ")
+        rows, (across, up) = result._rows(), result._axes()
+        assert len(result.to_frame()) == len(rows)
+        assert {tuple(row) for row in rows} <= {tuple(rows[0])} if rows else True
+        assert all(across in row and up in row for row in rows)
+        assert "<table>" in result._repr_html_()
+        if not isinstance(result, Diagnosis):
+            result.plot()
+        pyplot.close("all")

@@ -13,6 +13,7 @@ from typing import Any
 from eecompile.run_files.summary import load_summary
 from eecompile.verbs.work.interval_keys import Known, intervals
 from passes.errors import InputError, did_you_mean
+from passes.shown_result import Row, ShownResult
 
 _GATE = re.compile(
     r"\s*(?P<key>[A-Za-z_][\w.\-]*)\s*(?P<op><=|>=|<|>)\s*(?P<sign>[+-]?)(?P<number>\d+(\.\d*)?(e[+-]?\d+)?|\.\d+)\s*(?P<percent>%?)\s*",
@@ -116,8 +117,8 @@ class GateResult:
     violated: bool
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(ShownResult):
     """Two runs side by side.
 
     Attributes:
@@ -142,6 +143,20 @@ class Comparison:
     def passed(self) -> bool:
         """Whether no gate is violated."""
         return not any(result.violated for result in self.gates)
+
+    def _words(self) -> str:
+        changed = sum(difference.change != 0 for difference in self.differences)
+        gates = f", {sum(r.violated for r in self.gates)} of {len(self.gates)} gates violated"
+        return (
+            f"{self.run_b} against {self.run_a}: {changed} of {len(self.differences)} figures differ"
+            f"{gates if self.gates else ''}"
+        )
+
+    def _rows(self) -> list[Row]:
+        return [_difference_json(difference) for difference in self.differences]
+
+    def _axes(self) -> tuple[str, str]:
+        return "key", "relative"
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as one JSON document."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eecompile.version import FOLDER, version
+from passes.shown_result import Row, ShownResult
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 REQUIRED = (
@@ -57,8 +58,8 @@ class Finding:
     fix: str = ""
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+@dataclass(frozen=True, repr=False)
+class Diagnosis(ShownResult):
     """Everything that was looked at."""
 
     findings: tuple[Finding, ...]
@@ -67,6 +68,20 @@ class Diagnosis:
     def healthy(self) -> bool:
         """Whether the main job can run."""
         return all(finding.status != FAIL for finding in self.findings)
+
+    def _words(self) -> str:
+        bad = [finding.name for finding in self.findings if finding.status != OK]
+        return f"{len(self.findings)} things looked at, " + (
+            f"amiss: {', '.join(bad)}" if bad else "all well"
+        )
+
+    def _rows(self) -> list[Row]:
+        return [
+            {**asdict(finding), "seen": 1.0 if finding.status == OK else 0.0} for finding in self.findings
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return "name", "seen"
 
     def to_json(self) -> dict[str, Any]:
         """Return the findings as one JSON document."""

@@ -15,12 +15,13 @@ from passes.files import write_atomic
 from passes.integers.read_program import integer_program
 from passes.model.graph import load
 from passes.number_formats import ONNXRUNTIME
+from passes.shown_result import Row, ShownResult
 
 LOWERED = "model.lowered.onnx"
 
 
-@dataclass(frozen=True)
-class ExportResult:
+@dataclass(frozen=True, repr=False)
+class ExportResult(ShownResult):
     """What was written.
 
     Attributes:
@@ -38,6 +39,23 @@ class ExportResult:
     exits: tuple[str, ...]
     constant_bytes: int
     buffer_bytes: int
+
+    def _words(self) -> str:
+        return (
+            f"{len(self.files)} files in {self.folder}: {len(self.exits)} exits, "
+            f"{self.constant_bytes} bytes of constants, {self.buffer_bytes} of buffers, "
+            f"rounded as {self.rounding}"
+        )
+
+    def _rows(self) -> list[Row]:
+        return [
+            {"file": name, "bytes": (self.folder / name).stat().st_size}
+            for name in self.files
+            if (self.folder / name).exists()
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return "file", "bytes"
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as one JSON document."""

@@ -13,6 +13,7 @@ from passes.exits.recognise import classifier_exits, doubt, recognise_exits
 from passes.model.graph import load
 from passes.model.in_memory import Network
 from passes.registry import parse_pipeline
+from passes.shown_result import Row, ShownResult
 from passes.state import Decline, Exit, state_of
 from targets.contract.registry import load_target
 from targets.contract.target import Target
@@ -51,8 +52,8 @@ class NodeInfo:
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Inspection:
+@dataclass(frozen=True, repr=False)
+class Inspection(ShownResult):
     """What is known about a network.
 
     Attributes:
@@ -89,6 +90,29 @@ class Inspection:
     mounts: tuple[Mount, ...]
     declined: tuple[Decline, ...]
     notes: tuple[str, ...]
+
+    def _words(self) -> str:
+        mounts = sum(mount.ok for mount in self.mounts)
+        return (
+            f"{self.model or 'a network'} on {self.target}: {len(self.nodes)} nodes, "
+            f"{len(self.exits)} exits, {mounts} mounts, {self.classes or 'no'} classes"
+        )
+
+    def _rows(self) -> list[Row]:
+        return [
+            {
+                "node": node.name,
+                "op_type": node.op_type,
+                "layer": node.layer,
+                "core": node.core,
+                "weight_bits": node.weight_bits,
+                "reasons": "; ".join(node.reasons),
+            }
+            for node in self.nodes
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return "node", "weight_bits"
 
     def to_json(self) -> dict[str, Any]:
         """Return the inspection as one JSON document."""

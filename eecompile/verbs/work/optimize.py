@@ -27,6 +27,7 @@ from passes.model.graph import load
 from passes.model.in_memory import Network, recorded
 from passes.model.writing import save
 from passes.registry import parse_pipeline
+from passes.shown_result import Row, ShownResult
 from passes.state import Decline, state_of
 from targets.contract.registry import load_target
 from targets.contract.target import Target
@@ -47,8 +48,8 @@ class StepResult:
     check: Check | None
 
 
-@dataclass(frozen=True)
-class OptResult:
+@dataclass(frozen=True, repr=False)
+class OptResult(ShownResult):
     """What a pipeline did.
 
     Attributes:
@@ -80,6 +81,27 @@ class OptResult:
             for step in self.steps
             if step.check is not None and step.check.verdict in FAULTS
         )
+
+    def _words(self) -> str:
+        nodes = f"{self.steps[0].nodes_before} to {self.steps[-1].nodes_after} nodes" if self.steps else ""
+        verdict = "" if self.passed else "; a pass changed what the network computes"
+        return f"{self.model} after {len(self.steps)} passes: {nodes}{verdict}"
+
+    def _rows(self) -> list[Row]:
+        return [
+            {
+                "pass": step.text,
+                "changed": step.changed,
+                "nodes_before": step.nodes_before,
+                "nodes_after": step.nodes_after,
+                "seconds": step.seconds,
+                "verdict": None if step.check is None else step.check.verdict,
+            }
+            for step in self.steps
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return "pass", "nodes_after"
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as one JSON document."""

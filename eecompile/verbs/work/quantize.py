@@ -40,6 +40,7 @@ from passes.errors import InputError, NoSolutionError
 from passes.files import write_atomic
 from passes.model.in_memory import Network, recorded
 from passes.model.writing import save
+from passes.shown_result import Row, ShownResult
 from passes.state import copy_graph, state_of
 from targets.contract.target import Target
 from targets.objective import EDP, Objective
@@ -138,8 +139,8 @@ class ExitAccuracy:
     test: SplitAccuracy
 
 
-@dataclass(frozen=True)
-class QuantizeResult:
+@dataclass(frozen=True, repr=False)
+class QuantizeResult(ShownResult):
     """What was quantized, and what that does.
 
     Attributes:
@@ -182,6 +183,23 @@ class QuantizeResult:
     front: tuple[Mapping[str, Any], ...]
     out: Path
 
+    def _words(self) -> str:
+        last = self.exits[-1].test
+        return (
+            f"{recorded(self.options.model)} for {self.options.target}: {100 * last.accuracy_quant:.2f} % on "
+            f"{last.images} test images, {last.drop:.2f} points below float; in {self.out}"
+        )
+
+    def _rows(self) -> list[Row]:
+        return [
+            {"exit": item.name, "split": split, **_without_bounds(getattr(item, split))}
+            for item in self.exits
+            for split in ("val", "test")
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return "exit", "accuracy_quant"
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as it stands in ``quantize.json``."""
         options = self.options
@@ -218,6 +236,10 @@ class QuantizeResult:
             "front": [dict(row) for row in self.front],
             "out": str(self.out),
         }
+
+
+def _without_bounds(split: SplitAccuracy) -> dict[str, float]:
+    return {name: value for name, value in asdict(split).items() if not name.endswith("ci95")}
 
 
 def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeResult:

@@ -303,7 +303,12 @@ def test_run_without_data_reports_costs_only(model: Path, tmp_path: Path) -> Non
             "seed": 3,
         },
         {"exits": ["relu_2", "a,b"], "prune": {"cycles": -0.3}, "data": "digits"},
-        {"exits": ["relu_2", "relu_4"], "head": ["conv{kernel=5,size=10}", "linear"], "speculate": True, "point": "nominal"},
+        {
+            "exits": ["relu_2", "relu_4"],
+            "head": ["conv{kernel=5,size=10}", "linear"],
+            "speculate": True,
+            "point": "nominal",
+        },
     ],
 )
 def test_recorded_command_gives_the_same_run(

@@ -11,7 +11,6 @@ import pytest
 
 from eecompile.cli import show_run
 from eecompile.cli.show_run import (
-    RunAnswer,
     comparison,
     diagnosis,
     gate_line,
@@ -38,14 +37,14 @@ from tests.eecompile.fabricated_run import summary
 WIDE = 200
 
 
-def answer(agreement: dict[str, int] | None = None, with_data: bool = True, **changes: Any) -> RunAnswer:
+def answer(agreement: dict[str, int] | None = None, with_data: bool = True, **changes: Any) -> RunResult:
     document = {**summary(with_data), **changes}
     info = {} if agreement is None else {"agreement": agreement}
     made = Summary.model_validate_json(json.dumps(document))
-    return RunAnswer(RunResult(Path("runs/here"), made, cast("Any", None), info))
+    return RunResult(Path("runs/here"), made, cast("Any", None), info)
 
 
-def shown(made: RunAnswer) -> str:
+def shown(made: RunResult) -> str:
     return printed(lambda out: run_result(out, made), WIDE)
 
 
@@ -139,7 +138,7 @@ def test_the_document_is_the_summary_with_the_folder_and_whether_files_agree(
     made = answer(agreement)
     document = made.to_json()
     assert (document.pop("out"), document.pop("passed")) == ("runs/here", passed)
-    assert document == json.loads(made.result.summary.to_text())
+    assert document == json.loads(made.summary.to_text())
 
 
 STEPS = (

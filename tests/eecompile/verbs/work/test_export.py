@@ -20,7 +20,12 @@ THRESHOLD = 0.625
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    folder = write_run(tmp_path / "run")
+    return write_exported(tmp_path / "run")
+
+
+def write_exported(at: Path) -> Path:
+    """Write the directory of a run whose network has a form in C."""
+    folder = write_run(at)
     graph = two_exits("int8-pow2")
     first, final = state_of(graph).exits
     state_of(graph).exits = [replace(first, threshold=THRESHOLD), final]
