@@ -9,13 +9,13 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from eecompile.verbs.doctor import REQUIRED
+from eecompile.verbs.work.doctor import REQUIRED
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("eecompile", "passes", "targets")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # What users of the packages need; "dev" is for who works on them.
-EXTRAS = ("train", "images", "solver", "search")
+EXTRAS = ("train", "images", "solver", "search", "frames", "plot")
 
 
 def imported() -> set[str]:

@@ -271,9 +271,9 @@ def import_all() -> None:
     import eecompile.cli.show_run
     import eecompile.data.npz
     import eecompile.run.main
-    import eecompile.verbs.cost
-    import eecompile.verbs.inspect_network
-    import eecompile.verbs.optimize  # noqa: F401
+    import eecompile.verbs.work.cost
+    import eecompile.verbs.work.inspect_network
+    import eecompile.verbs.work.optimize  # noqa: F401
 
 
 def _show(tallies: dict[str, Tally], failures: list[Failure], seed: int, seconds: float) -> None:

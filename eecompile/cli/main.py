@@ -193,15 +193,16 @@ def run(
     from eecompile.cli import show_run, terminal, values
 
     result = api.run(
-        model, target, data, out, exits, head, objective, max_drop, optimistic, preprocess, cost_model, seed,
-        point, speculate, min_gain, rules, schedule, max_latency, guarantee,
+        model, target, data, out, values.parse_exits(exits), values.parse_heads(head), objective, max_drop,
+        optimistic, preprocess, cost_model, seed, point,
+        speculate, min_gain, rules, schedule, max_latency, guarantee,
          max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs,
          confidence, values.parse_switch("--recycle", recycle), quantize, qat_epochs, placement,
-         values.parse_part_bits(bits), prune, prune_epochs, calibration, requantize,
+         values.parse_part_bits(bits), values.parse_prune(prune), prune_epochs, calibration, requantize,
          keep_thresholds, cache, from_study, trial, front_point,
         progress=timed_progress(),
     )  # fmt: skip
-    terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)
+    terminal.show(result, as_json, show_run.run_result)
     if not result.passed:
         raise SystemExit(complain("early-exit files and flat model disagree", result.failure, 1))
 
@@ -305,7 +306,8 @@ def quantize(
     from eecompile.cli import show_quantize, terminal, values
 
     result = api.quantize(
-        model, data, target, out, objective, preprocess, seed, calibration, keep_float, max_drop,
+        model, data, target, out, objective, preprocess, seed, calibration,
+        values.parse_kept_float(keep_float), max_drop,
         placement, values.parse_part_bits(bits), frontier, quantize, qat_epochs, requantize,
         progress=timed_progress(),
     )  # fmt: skip
@@ -350,7 +352,8 @@ def cost(
 
     values.check_breakdown(breakdown, as_json)
     report = api.cost(
-        model, target, objective, cost_model, exits, head, host_scale, mapping,
+        model, target, objective, cost_model, values.parse_exits(exits), values.parse_heads(head),
+        host_scale, mapping,
         values.parse_switch("--locality", locality),
         values.parse_switch("--fusion", fusion) is not False,
         values.parse_lpf_limit(lpf_limit),

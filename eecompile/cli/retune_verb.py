@@ -55,6 +55,6 @@ def retune(
         run, out, max_drop, optimistic, min_gain, max_latency, max_latency_p95, max_worst_latency,
         max_final_ratio, max_cost_ratio, progress=timed_progress(),
     )  # fmt: skip
-    terminal.show(show_run.RunAnswer(result), as_json, show_run.run_result)
+    terminal.show(result, as_json, show_run.run_result)
     if not result.passed:
         raise SystemExit(complain("early-exit files and flat model disagree", result.failure, 1))

@@ -80,11 +80,12 @@ def search(
     Backbone, precision, exits, heads and thresholds are searched together; the front goes to --out.
     """
     from eecompile import api
-    from eecompile.cli import show_search, terminal
+    from eecompile.cli import show_search, terminal, values
 
     try:
         result = api.search(
-            space, data, target, out, trials, seed, workers, storage, resume, preprocess, cache, dry_run,
+            space, data, values.parse_names("--target", target) or (), out, trials, seed, workers, storage,
+            resume, preprocess, cache, dry_run,
             no_hardware, no_quantization, fixed_heads, one_threshold, ga_only, ga_evaluations, batch, join,
             progress=timed_progress(),
         )  # fmt: skip
@@ -146,9 +147,9 @@ def cache(
 ) -> None:
     """List what is kept between searches, or keep less."""
     from eecompile import api
-    from eecompile.cli import show_search, terminal
+    from eecompile.cli import show_search, terminal, values
 
-    terminal.show(api.cache(cache, keep), as_json, show_search.cached)
+    terminal.show(api.cache(cache, values.parse_size(keep)), as_json, show_search.cached)
 
 
 def whatif(
@@ -174,7 +175,7 @@ def whatif(
 ) -> None:
     """Tell what the front of a search would cost on other hardware; nothing is trained."""
     from eecompile import api
-    from eecompile.cli import show_what_if, terminal
+    from eecompile.cli import show_what_if, terminal, values
 
-    found = api.whatif(study, settings or (), target, name, cache, progress=timed_progress())
+    found = api.whatif(study, values.parse_settings(settings), target, name, cache, progress=timed_progress())
     terminal.show(found, as_json, show_what_if.moved)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from eecompile.cli.terminal import bullets, line, table
-from eecompile.verbs.inspect_network import Inspection, NodeInfo
-from eecompile.verbs.listing import TargetInfo, TargetList
+from eecompile.verbs.work.inspect_network import Inspection, NodeInfo
+from eecompile.verbs.work.listing import TargetInfo, TargetList
 from eecompile.wording import error_bars, quantities
 from passes.confidence import MAX_SOFTMAX
 from passes.exits.mounts import Mount

@@ -10,7 +10,7 @@ from eecompile.cli.terminal import bullets, line, table
 from eecompile.wording.quantities import ABSENT
 
 if TYPE_CHECKING:  # a verb loads only what it works with
-    from eecompile.verbs.quantize import QuantizeResult, SplitAccuracy
+    from eecompile.verbs.work.quantize import QuantizeResult, SplitAccuracy
 
 
 def quantized(out: Console, found: QuantizeResult) -> None:

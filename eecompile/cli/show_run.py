@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -12,35 +11,23 @@ from eecompile.cli.terminal import bullets, line, table
 from eecompile.wording import by_form, error_bars, headline, measured, quantities
 
 if TYPE_CHECKING:  # a verb loads only what it works with
-    from eecompile.api import WrittenReport
     from eecompile.exits.removed import RemovedExit
     from eecompile.run.main import RunResult
     from eecompile.run_files.summary import Costs, SavingInterval, Summary
-    from eecompile.verbs.compare import Comparison, Difference, GateResult
-    from eecompile.verbs.doctor import Diagnosis
-    from eecompile.verbs.export import ExportResult
-    from eecompile.verbs.listing import PassList
-    from eecompile.verbs.optimize import OptResult
+    from eecompile.verbs.report import WrittenReport
+    from eecompile.verbs.work.compare import Comparison, Difference, GateResult
+    from eecompile.verbs.work.doctor import Diagnosis
+    from eecompile.verbs.work.export import ExportResult
+    from eecompile.verbs.work.listing import PassList
+    from eecompile.verbs.work.optimize import OptResult
     from passes.state import Decline
 
 SHOWN_DECLINES = 12
 
 
-@dataclass(frozen=True)
-class RunAnswer:
-    """What `run` answers: the summary and where the files are."""
-
-    result: RunResult
-
-    def to_json(self) -> dict[str, Any]:
-        """Return ``summary.json`` with the run directory as ``out``, and whether its files agree."""
-        summary = self.result.summary.model_dump(mode="json")
-        return {**summary, "out": str(self.result.out), "passed": self.result.passed}
-
-
-def run_result(out: Console, answer: RunAnswer) -> None:
+def run_result(out: Console, result: RunResult) -> None:
     """Print the headline, the exits and where the files are."""
-    result, summary = answer.result, answer.result.summary
+    summary = result.summary
     line(out, headline.headline(summary))
     if summary.study is not None:
         line(out, headline.from_study(summary))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +17,7 @@ from rich.text import Text
 
 from eecompile.cli.flags import with_flags
 from eecompile.wording.quantities import printable
+from passes.shown_result import finite
 
 _GAP, _LEAST_NAME = 3, 8
 PIPE_WIDTH = 160
@@ -50,15 +50,7 @@ def show(answer: A, as_json: bool, write: Callable[[Console, A], None]) -> None:
 
 def write_json(document: dict[str, Any]) -> None:
     """Print one JSON document; numbers JSON cannot hold become null."""
-    print(json.dumps(_finite(document), indent=1, default=str))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    print(json.dumps(finite(document), indent=1, default=str))
 
 
 def line(out: Console, text: str = "", style: str | None = None) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import re
+from collections.abc import Sequence
 from typing import Literal
 
 from passes.errors import InputError, did_you_mean
@@ -10,6 +13,9 @@ from targets.network.layer import Bits
 ON_OFF = {"on": True, "off": False}
 FULL: Literal["full"] = "full"
 MAX_BITS = 64
+AUTO = "auto"
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 def parse_bits(text: str | None) -> Bits | None:
@@ -64,6 +70,82 @@ def parse_ratios(text: str | None) -> tuple[float, ...] | None:
             f"--ratios {text}: expected numbers from 0 to 1, separated by commas",
             "one per exit, the final one included: --ratios 0.6,0.3,0.1",
         ) from None
+
+
+def parse_names(flag: str, text: str | None) -> tuple[str, ...] | None:
+    """Return the names of ``a,b``; one that holds a comma stands in double quotes.
+
+    Raises:
+        InputError: One is empty.
+    """
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True), []))
+    if not names or not all(names):
+        raise InputError(
+            f"{flag} {text!r} leaves out a name", f"separate names by single commas: {flag} one,other"
+        )
+    return names
+
+
+def parse_exits(text: str | None) -> int | tuple[str, ...] | None:
+    """Return a number of exits, or the names of their mounts; raises InputError for neither."""
+    if text is not None and _WHOLE.fullmatch(text.strip()):
+        return int(text)
+    return parse_names("--exits", text)
+
+
+def parse_heads(text: str | None) -> tuple[str, ...] | None:
+    """Return the heads of ``conv{kernel=5},linear``; raises InputError for what is no head."""
+    if text is None:
+        return None
+    from passes.option_text import parse_list, print_named
+
+    heads = parse_list(text, "head")
+    return tuple(print_named(head.name, {k: tuple(v) for k, v in head.options.items()}) for head in heads)
+
+
+def parse_kept_float(text: str | None) -> str | tuple[str, ...] | None:
+    """Return the layers of ``a,b``, or ``auto``."""
+    return text if text == AUTO else parse_names("--keep-float", text)
+
+
+def parse_prune(text: str | None) -> dict[str, float] | None:
+    """Return the share a measure shall change by, of ``cycles=-30%``; raises InputError for anything else."""
+    if text is None:
+        return None
+    from eecompile.pruning.goal import PruningGoal
+
+    goal = PruningGoal.parse(text)
+    return {goal.measure: -goal.less}
+
+
+def parse_settings(texts: Sequence[str] | None) -> dict[str, float] | None:
+    """Return the number of each path of ``PATH=VALUE``; raises InputError for what changes no number."""
+    return None if texts is None else dict(_setting(text) for text in texts)
+
+
+def _setting(text: str) -> tuple[str, float]:
+    path, mark, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        mark = ""
+    if not mark or not path:
+        raise InputError(f"'{text}' changes no number", "example: memories.l1.size_bytes=65536")
+    return path.strip(), number
+
+
+def parse_size(text: str | None) -> int | None:
+    """Return the bytes of ``500MB``, ``2GiB``, ``0``; raises InputError for what is no size."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    unit = found[2].lower() if found else ""
+    if found is None or unit not in _UNITS:
+        hint = did_you_mean(unit, [name for name in _UNITS if name]) if unit else "example: 500MB"
+        raise InputError(f"'{text}' is no size", hint)
+    return int(float(found[1]) * _UNITS[unit])
 
 
 def parse_switch(flag: str, text: str | None) -> bool | None:

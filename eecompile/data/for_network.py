@@ -11,6 +11,7 @@ import onnx_graphsurgeon as gs
 
 from eecompile.data.dataset import Dataset, halves
 from eecompile.data.fit import fit_to_model
+from eecompile.data.in_memory import ImageSource
 from eecompile.data.preprocess import standardizing
 from eecompile.data.preprocess_choice import AUTO, PreprocessChoice, choose_preprocess
 from eecompile.data.sources import load_data
@@ -39,7 +40,7 @@ def users_network(where: str) -> Iterator[None]:
 
 def open_data(
     graph: gs.Graph,
-    spec: str,
+    spec: ImageSource,
     rule: str | Preprocess,
     seed: int,
     where: str,

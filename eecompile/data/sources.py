@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from eecompile.data.dataset import Dataset
+from eecompile.data.in_memory import ImagesInMemory, ImageSource
 from passes.errors import InputError, did_you_mean
 
 IDX_NAMES = ("mnist", "fashion_mnist")
@@ -19,12 +20,12 @@ def data_root(root: Path | str | None = None) -> Path:
     return Path(root or os.environ.get(ROOT_VARIABLE) or "data")
 
 
-def load_data(spec: str, seed: int = 0, root: Path | str | None = None) -> Dataset:
+def load_data(spec: ImageSource, seed: int = 0, root: Path | str | None = None) -> Dataset:
     """Load the images a user named.
 
     Args:
         spec: ``digits``, a torchvision name (``mnist``, ``fashion_mnist``, ``cifar10``, ``cifar100``,
-            ``svhn``), the path of an ``.npz``, or the path of an image folder.
+            ``svhn``), the path of an ``.npz``, or the path of an image folder; or images in memory.
         seed: Seed of the splits that have to be carved out (no ``val_*`` in the source, or a folder
             without splits). ``digits`` is always split the same way: the example network was
             trained on its training images, so another seed would put those among the test images.
@@ -36,6 +37,8 @@ def load_data(spec: str, seed: int = 0, root: Path | str | None = None) -> Datas
     Raises:
         InputError: Unknown name, missing or damaged files, or data that cannot be used.
     """
+    if isinstance(spec, ImagesInMemory):
+        return spec.load(seed)
     # A name wins over a file of that name, so that a stray ./digits does not change a run.
     if spec == "digits":
         from eecompile.data.digits import load_digits

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from passes.errors import InputError
 from targets.evaluation.paths import Cost
 
-_FORM = re.compile(r"(cycles|energy)=-(\d+(?:\.\d+)?)%")
+MEASURES = ("cycles", "energy")
+_FORM = re.compile(rf"({'|'.join(MEASURES)})=-(\d+(?:\.\d+)?)%")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,23 @@ class PruningGoal:
                 "say by how much the network shall cost less on its schedule: cycles=-30% or energy=-20%",
             )
         return PruningGoal(match[1], less)
+
+    @staticmethod
+    def of_changes(changes: Mapping[str, float]) -> PruningGoal:
+        """Return the goal of ``{"cycles": -0.3}``: by which share a measure shall change.
+
+        Raises:
+            InputError: Not one measure, or not so much less.
+        """
+        items = list(changes.items()) if isinstance(changes, Mapping) else []
+        known = len(items) == 1 and items[0][0] in MEASURES and isinstance(items[0][1], int | float)
+        if not known or not -1 < items[0][1] < 0:
+            raise InputError(
+                f"`prune` cannot be {changes!r}",
+                "say by which share the network shall cost less on its schedule: {'cycles': -0.3}, or "
+                "{'energy': -0.2}",
+            )
+        return PruningGoal(items[0][0], -float(items[0][1]))
 
     def of(self, cost: Cost) -> float:
         """Return what is to become less, in cycles or pJ."""

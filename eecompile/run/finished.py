@@ -11,6 +11,7 @@ import onnx_graphsurgeon as gs
 
 from eecompile.data.dataset import Dataset
 from eecompile.data.images_hash import images_hash
+from eecompile.data.in_memory import ImageSource
 from eecompile.exits.answers import Answers
 from eecompile.run_files.summary import StudyFigures, StudyPoint
 from eecompile.runtime.preprocess import Preprocess
@@ -47,7 +48,7 @@ class Finished:
     preprocess: Preprocess
     images: str
 
-    def check_images(self, dataset: Dataset, spec: str) -> None:
+    def check_images(self, dataset: Dataset, spec: ImageSource) -> None:
         """Refuse other images than those of the search.
 
         Raises:

@@ -36,6 +36,8 @@ from passes.errors import InputError
 from passes.exits.chain import set_rules
 from passes.exits.stages import cut
 from passes.model.control_flow import check_thresholds_replaceable
+from passes.model.in_memory import Network
+from passes.shown_result import Row, ShownResult
 from passes.state import copy_graph, state_of
 from targets.evaluation.points import at_point, choose_point
 from targets.evaluation.report import CostReport
@@ -43,8 +45,8 @@ from targets.evaluation.report import CostReport
 __all__ = ["RunOptions", "RunResult", "prepare", "run"]
 
 
-@dataclass(frozen=True)
-class RunResult:
+@dataclass(frozen=True, repr=False)
+class RunResult(ShownResult):
     """What a run gives back.
 
     Attributes:
@@ -69,6 +71,39 @@ class RunResult:
         """On what the early-exit files and the flat model disagree; empty if on nothing."""
         counts = self.info.get("agreement")
         return provenance.disagreement(Agreement(**counts)) if counts else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return ``summary.json`` with the run directory as ``out``, and whether its files agree."""
+        return {**self.summary.model_dump(mode="json"), "out": str(self.out), "passed": self.passed}
+
+    def _words(self) -> str:
+        summary = self.summary
+        found = f"{summary.model} on {summary.target}: {len(summary.exits)} exits"
+        if summary.expected is not None and summary.drop is not None and summary.saving is not None:
+            found += (
+                f", {100 * summary.saving.edp:.1f} % less EDP, {summary.drop.points:.2f} points below static "
+                f"on test ({100 * summary.expected.accuracy:.2f} %)"
+            )
+        return f"{found}; in {self.out}"
+
+    def _rows(self) -> list[Row]:
+        return [
+            {
+                "exit": item.name,
+                "mount": item.mount_name,
+                "head": item.head,
+                "ratio": item.ratio,
+                "accuracy": item.accuracy,
+                "macs": item.macs,
+                "latency_cycles": item.latency_cycles,
+                "energy_pj": item.energy_pj,
+                "edp_j_cycles": item.edp_j_cycles,
+            }
+            for item in self.summary.exits
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return "exit", "energy_pj"
 
 
 def run(
@@ -252,7 +287,7 @@ def _check_promise(graph: gs.Graph, options: RunOptions) -> None:
         )
 
 
-def _check_trainable(graph: gs.Graph, model: Path, fresh: bool = False) -> None:
+def _check_trainable(graph: gs.Graph, model: Network, fresh: bool = False) -> None:
     if state_of(graph).symbolic and not fresh:
         raise InputError(
             f"{model} has no weights",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eecompile.data.in_memory import ImageSource
 from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.calibration_names import LEAST_SQUARES, check_calibration
 from eecompile.quantization.placements import AUTO, MIXED, PLACEMENTS
@@ -14,7 +15,8 @@ from eecompile.quantization.wishes import SchemeWish
 from eecompile.training.recipe import FROZEN, NONE, PTQ, QAT, QUANTIZERS, SCRATCH, TRAINERS
 from passes.confidence import confidence_rule
 from passes.errors import InputError, did_you_mean
-from passes.heads.designs import check_heads
+from passes.heads.designs import parse_heads
+from passes.model.in_memory import Network
 from targets.objective import EDP, Objective
 
 MAX_DROP = 1.0
@@ -35,12 +37,12 @@ class RunOptions:
         InputError: A value outside its range, on construction.
     """
 
-    model: Path
+    model: Network
     target: str = "diana"
-    data: str | None = None
+    data: ImageSource | None = None
     out: Path | None = None
-    exits: int | str | tuple[str, ...] | None = None
-    head: str = "auto"
+    exits: int | tuple[str, ...] | None = None
+    head: str | tuple[str, ...] = "auto"
     objective: Objective = EDP
     max_drop: float = MAX_DROP
     optimistic: bool = False
@@ -67,7 +69,7 @@ class RunOptions:
     qat_epochs: int | None = None
     placement: str | None = None
     bits: Mapping[str, int] = field(default_factory=dict)
-    prune: str | None = None
+    prune: PruningGoal | None = None
     prune_epochs: int | None = None
     calibration: str = LEAST_SQUARES
     requantize: bool = False
@@ -78,7 +80,7 @@ class RunOptions:
     front_point: int | None = None
 
     def __post_init__(self) -> None:
-        check_heads(self.head)
+        parse_heads(self.head)
         if self.confidence is not None:
             confidence_rule(self.confidence)
         if not math.isfinite(self.max_drop) or not 0 <= self.max_drop <= 100:
@@ -135,7 +137,6 @@ class RunOptions:
                     "say what `prune` shall save, or leave `prune_epochs` away",
                 )
             return
-        PruningGoal.parse(self.prune)
         if self.train == SCRATCH:
             raise InputError(
                 "`prune` takes what trained weights hardly need, and `train` scratch draws new ones",

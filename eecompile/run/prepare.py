@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import onnx_graphsurgeon as gs
 
@@ -17,10 +16,11 @@ from passes.exits.mounts import find_mounts, given_names, is_number
 from passes.exits.nest_exits import OUTPUTS
 from passes.exits.recognise import check_recorded, classifier_exits, doubt, recognise_exits
 from passes.fuse_layers import FuseLayers
-from passes.heads.designs import parse_heads
+from passes.heads.designs import heads_text, parse_heads
 from passes.integers.file_grids import FileGrids, keep_grids
 from passes.integers.to_float import describe, is_quantized, to_float
 from passes.model.graph import load
+from passes.model.in_memory import Network
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.contract.target import Target
@@ -68,11 +68,11 @@ class Prepared:
 
 
 def prepare(
-    model: Path,
+    model: Network,
     target: Target,
     objective: Objective,
-    exits: int | str | Sequence[str] | None,
-    head: str,
+    exits: int | Sequence[str] | None,
+    head: str | Sequence[str],
     default_exits: int = 0,
     *,
     bits: Bits | None = None,
@@ -89,10 +89,9 @@ def prepare(
         model: The user's file.
         target: Where it shall run.
         objective: What layers are placed for.
-        exits: ``None``, a number, or mounts: one text separated by commas, or a sequence of names. Without
-            any the network need be no classifier.
-        head: The head of inserted exits, or several, separated by commas: one for each, in the order of
-            ``exits``; for a number, whose mounts are then those of the ranking, in that of the network.
+        exits: ``None``, a number, or names of mounts. Without any the network need be no classifier.
+        head: The head of inserted exits, or several: one for each, in the order of ``exits``; for a number,
+            whose mounts are then those of the ranking, in that of the network.
         default_exits: How many exits ``None`` means for a network without, if it has as many mounts.
         bits: Precision of float tensors; that of the target if not given.
         fusion: Layers hold the activations that follow them; else every node is a layer.
@@ -137,7 +136,7 @@ def prepare(
     return prepared
 
 
-def _read_integers(graph: gs.Graph, model: Path) -> FileGrids:
+def _read_integers(graph: gs.Graph, model: Network) -> FileGrids:
     """Bring a quantized network into float, and return the grids that its integers had."""
     if state_of(graph).symbolic:
         raise InputError(f"{model} has no weights", "without `data` its costs can be reported")
@@ -148,7 +147,7 @@ def _read_integers(graph: gs.Graph, model: Path) -> FileGrids:
         raise InputError(f"{model} is quantized already, {words}: {error.message}", error.hint) from None
 
 
-def _check_integers(graph: gs.Graph, model: Path, target: Target, objective: Objective) -> None:
+def _check_integers(graph: gs.Graph, model: Network, target: Target, objective: Objective) -> None:
     """Refuse a quantized network as it is refused where its integers are kept; ``graph`` is not changed.
 
     What is not known cannot be refused: integers of weights that are absent, and targets that do not say with
@@ -165,11 +164,11 @@ def _check_integers(graph: gs.Graph, model: Path, target: Target, objective: Obj
 
 def prepare_graph(
     graph: gs.Graph,
-    model: Path,
+    model: Network,
     target: Target,
     objective: Objective,
-    exits: int | str | Sequence[str] | None,
-    head: str,
+    exits: int | Sequence[str] | None,
+    head: str | Sequence[str],
     default_exits: int = 0,
     *,
     bits: Bits | None = None,
@@ -193,7 +192,7 @@ def prepare_graph(
     given: dict[str, str] = {}
     if exits is None and default_exits and len(found) == 1:
         mounts = sum(mount.ok for mount in find_mounts(plain))
-        exits = str(min(default_exits, max(1, mounts)))
+        exits = min(default_exits, max(1, mounts))
     if len(found) > 1:
         if exits is not None:
             raise InputError(
@@ -201,24 +200,23 @@ def prepare_graph(
                 "leave `exits` away, or give the network without exits",
             )
     elif exits is not None:
-        spec = str(exits) if isinstance(exits, int) else exits
-        given = given_names(plain, spec)
+        given = {} if isinstance(exits, int) else given_names(plain, exits)
         heads = parse_heads(head)
-        if choose_on is not None and not given and len(heads) == 1 and int(str(spec)) <= MAX_EXITS:
+        if choose_on is not None and isinstance(exits, int) and len(heads) == 1 and exits <= MAX_EXITS:
             quick = Wishes("layers")  # compared with each other, and soon found
 
             def value(tried: gs.Graph) -> float:
                 report = cost_of(tried, choose_on, objective, bits, fusion, None, quick)
                 return report.exits[0].cost.value(objective)
 
-            chosen = choose_exits(plain, int(str(spec)), heads[0], value)
+            chosen = choose_exits(plain, exits, heads[0], value)
             graph = with_exits(plain, [(item.mount, item.head) for item in chosen])
         else:
             state_of(graph).exits = []
             # To the pass a single number is a count: a mount that is called so goes by its short name.
             short = {mount.tensor: mount.name for mount in find_mounts(plain)}
             at = tuple(short[tensor] if is_number(name) else name for tensor, name in given.items())
-            InsertExits(at or (str(spec),), head)(graph)
+            InsertExits(at or (str(exits),), heads_text(head))(graph)
         inserted = True
         if len(state_of(graph).exits) - 1 > MAX_EXITS:
             raise InputError(

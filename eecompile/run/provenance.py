@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -14,6 +14,7 @@ from eecompile.data.preprocess_choice import PreprocessChoice
 from eecompile.deployment.proof import Agreement
 from eecompile.exits.answers import Answers
 from eecompile.run.options import RunOptions
+from passes.model.in_memory import recorded
 
 MIN_VAL_IMAGES = 100
 
@@ -75,18 +76,23 @@ def proved_on_some(images: int, of: int) -> str:
 def command(options: RunOptions) -> str:
     """Return the command line of a run: all that was told; target and objective if no search says them."""
     words = ["eecompile", "run"]
-    words += [str(options.model)] if options.from_study is None else []
+    words += [recorded(options.model)] if options.from_study is None else []
     usual = ("target", "objective") if options.from_study is None else ()
     fields = {item.name: item for item in dataclasses.fields(options)}
     for name, value in vars(options).items():
         if name in usual or name in options.told:
-            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            text = _listed(value) if isinstance(value, tuple) else str(value)
             if isinstance(value, Mapping):
                 text = ",".join(f"{part}={of_part}" for part, of_part in value.items())
             if isinstance(value, bool):  # a switch stands alone; what may be turned off says so
                 text = "" if fields[name].default is False else "on" if value else "off"
             words += [f"--{name.replace('_', '-')}", *filter(None, [text])]
     return shlex.join(words)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """Return texts separated by commas; one that holds a comma outside braces is put in quotes."""
+    return ",".join(f'"{text}"' if "," in text and "{" not in text else text for text in texts)
 
 
 def versions() -> dict[str, str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from eecompile.pruning.goal import PruningGoal
 from eecompile.run.evidence import Evidence, Pruned
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS, JOINT_EXITS, Prepared, cost_of, prepare_graph
@@ -36,7 +35,7 @@ def prune_network(evidence: Evidence) -> None:
     from eecompile.training.checkpoint import Checkpoints
     from eecompile.training.contract import Course, TrainingImages
 
-    target, goal = prepared.target, PruningGoal.parse(options.prune)
+    target, goal = prepared.target, options.prune
     modes = list(target.schedules)
     whole = options.schedule or modes[0]
 

@@ -13,12 +13,14 @@ import onnx_graphsurgeon as gs
 
 from eecompile.data.dataset import Split, evenly, halves
 from eecompile.data.for_network import open_data
+from eecompile.data.in_memory import ImagesInMemory
 from eecompile.deployment.model_files import Forms, prove, write_models
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.choice import oversized
 from eecompile.exits.confidence_fits import fitted
 from eecompile.exits.recycling import Carried, carried_on, network_with
 from eecompile.exits.reliability import reliability
+from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.kept_grids import NOTE as KEPT_NOTE
 from eecompile.run import provenance, summarize
 from eecompile.run.accelerator import is_file
@@ -40,6 +42,7 @@ from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.exits.insert_exits import add_rival_heads
 from passes.files import write_atomic
 from passes.heads.designs import AUTO, HeadDesign, rivals_on
+from passes.model.in_memory import ModelInMemory, recorded, sha256_of_network
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from targets.contract.target import Target
@@ -53,6 +56,8 @@ from targets.schedule.view.trace import trace_text
 MAX_RIVALS = 4
 # A gate has few weights: more training images than this would only take time.
 GATE_IMAGES = 10_000
+
+_IN_MEMORY = (ModelInMemory, ImagesInMemory)
 
 
 @dataclass(frozen=True)
@@ -300,6 +305,8 @@ def write(evidence: Evidence) -> None:
     work = evidence.work
     evidence.clock.step("")
     info = evidence.info | {"seconds": evidence.clock.seconds}
+    if isinstance(evidence.options.model, ModelInMemory):
+        write_atomic(work / evidence.options.model.name, evidence.options.model.data)
     write_atomic(work / "summary.json", evidence.summary.to_text().encode())
     directory.write_json(work / "run.json", info)
     directory.write_csv(work / "exits.csv", tables.exit_rows(evidence.summary))
@@ -375,22 +382,26 @@ def _forms(evidence: Evidence) -> Forms:
     return Forms(exits, quant, lowered, static=static, given=evidence.given)
 
 
+def _plain(value: Any) -> Any:
+    """Return the value of an option as ``run.json`` has it."""
+    if isinstance(value, ModelInMemory):
+        return recorded(value)
+    return str(value) if isinstance(value, Path | Objective | ImagesInMemory | PruningGoal) else value
+
+
 def _origin(evidence: Evidence) -> dict[str, Any]:
     """Return by what command, on what machine and from what files the run was made."""
     options, target = evidence.options, evidence.prepared.target
     info: dict[str, Any] = {
         "command": provenance.command(options),
-        "options": {
-            name: str(value) if isinstance(value, Path | Objective) else value
-            for name, value in vars(options).items()
-            if name != "told"
-        },
+        "options": {name: _plain(value) for name, value in vars(options).items() if name != "told"},
+        "in_memory": [name for name in ("model", "data") if isinstance(getattr(options, name), _IN_MEMORY)],
         "rules": None if target.search is None else target.search.rules,
         "schedule": evidence.costs.schedule.mode,
         "seeds": {"seed": options.seed},
         "versions": provenance.versions(),
         "machine": {"python": platform.python_version(), "system": platform.system()},
-        "model_sha256": evidence.model_sha256 or directory.sha256(options.model),
+        "model_sha256": evidence.model_sha256 or sha256_of_network(options.model),
         "target_sha256": directory.sha256(Path(options.target)) if is_file(options.target) else None,
     }
     if len(target.cost_models) > 1:

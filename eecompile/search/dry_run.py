@@ -14,6 +14,7 @@ from eecompile.search.worth.at_points import figures_at
 from eecompile.search.worth.evaluation import DesignEvaluation, Question
 from eecompile.search.worth.part_costs import cost_figures
 from passes.errors import EecompileError
+from passes.shown_result import Row, ShownResult
 
 # A few steps are trained of each corner to see how long an epoch takes.
 _STEPS = 6
@@ -40,8 +41,8 @@ class Corner:
     epoch_s: float | None
 
 
-@dataclass(frozen=True)
-class DryRun:
+@dataclass(frozen=True, repr=False)
+class DryRun(ShownResult):
     """What is known of a search before it runs.
 
     Attributes:
@@ -68,6 +69,24 @@ class DryRun:
     def found(self) -> bool:
         """Whether there is any corner that the target can run."""
         return any(not corner.refusal for corner in self.corners)
+
+    def _words(self) -> str:
+        return f"{self.designs} designs, {self.trials} of them tried; front of {', '.join(self.objectives)}"
+
+    def _rows(self) -> list[Row]:
+        return [
+            {
+                "corner": corner.name,
+                "design": corner.design,
+                "exits": corner.exits,
+                "epoch_s": corner.epoch_s,
+                "refusal": corner.refusal,
+            }
+            for corner in self.corners
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return "corner", "epoch_s"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as one JSON document."""

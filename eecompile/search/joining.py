@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eecompile.data.in_memory import ImageSource
 from eecompile.search.searching import identity_of, study_name
 from eecompile.search.study.record import WORKER, Record, name_of_worker
 from eecompile.search.study.worker import work
 from eecompile.search.worth.evaluation import ASKED, DesignEvaluation, Question
 from passes.errors import InputError
+from passes.shown_result import Row, ShownResult
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,14 @@ class JoinOptions:
     space: Path
     target: str
     storage: str
-    data: str
+    data: ImageSource
     cache: Path
     cache_bytes: int
     workers: int = 1
 
 
-@dataclass(frozen=True)
-class Joined:
+@dataclass(frozen=True, repr=False)
+class Joined(ShownResult):
     """What was done for a search.
 
     Attributes:
@@ -55,6 +57,15 @@ class Joined:
     def found(self) -> bool:
         """The search that was worked for tells what it found; nothing is amiss here."""
         return True
+
+    def _words(self) -> str:
+        return f"{self.designs} designs worked on for the study {self.study}"
+
+    def _rows(self) -> list[Row]:
+        return [dict(vars(self))]
+
+    def _axes(self) -> tuple[str, str]:
+        return "study", "designs"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as one JSON document."""

@@ -59,7 +59,7 @@ def run_point(asked: PointAsked, progress: Callable[[str], None]) -> RunResult:
     front = _front(asked.study)
     _check_given(asked, front)
     data = asked.given.get("data", front["data"])
-    if data not in NAMES and not Path(data).exists():
+    if isinstance(data, str) and data not in NAMES and not Path(data).exists():
         raise InputError(
             f"the images of the search, {data}, are not there", "say with `data` where they lie now"
         )

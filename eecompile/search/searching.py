@@ -19,6 +19,7 @@ from eecompile.run_files.directory import folders, write_json
 from eecompile.search.backbones.inherit import nearest
 from eecompile.search.finalists import Finalist, finish, write_networks
 from eecompile.search.point_detail import write_detail
+from eecompile.search.point_rows import point_axes, point_rows
 from eecompile.search.reference import worst_figures
 from eecompile.search.shown.files import write_front
 from eecompile.search.space.space import Space
@@ -37,6 +38,7 @@ from eecompile.search.worth.supernet import Reach
 from eecompile.version import version
 from passes.errors import InputError
 from passes.files import write_atomic
+from passes.shown_result import Row, ShownResult
 
 SCHEMA_VERSION = 1
 STUDY = "study.db"
@@ -72,8 +74,8 @@ class SearchOptions:
     batch: int = 0
 
 
-@dataclass(frozen=True)
-class SearchResult:
+@dataclass(frozen=True, repr=False)
+class SearchResult(ShownResult):
     """What a search gives back.
 
     Attributes:
@@ -100,6 +102,18 @@ class SearchResult:
         """The design that breaks constraints least, where none keeps them all."""
         told = self.front["nearest"]
         return None if told is None else int(told["trial"])
+
+    def _words(self) -> str:
+        points = self.front["points"]
+        return (
+            f"{len(points)} points of {len(self.outcomes)} designs on {self.front['target']}; in {self.out}"
+        )
+
+    def _rows(self) -> list[Row]:
+        return point_rows(self.front)
+
+    def _axes(self) -> tuple[str, str]:
+        return point_axes(self.front)
 
     def to_json(self) -> dict[str, Any]:
         """Return the front as one JSON document."""

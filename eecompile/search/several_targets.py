@@ -11,6 +11,7 @@ from typing import Any
 from eecompile.run.accelerator import short_name
 from eecompile.run_files.directory import write_json
 from eecompile.search.dry_run import DryRun, tell_space
+from eecompile.search.point_rows import point_axes, point_rows
 from eecompile.search.searching import (
     SCHEMA_VERSION,
     SPACE,
@@ -23,10 +24,11 @@ from eecompile.search.searching import (
 )
 from eecompile.search.worth.evaluation import Question
 from passes.errors import InputError
+from passes.shown_result import Row, ShownResult
 
 
-@dataclass(frozen=True)
-class TargetsResult:
+@dataclass(frozen=True, repr=False)
+class TargetsResult(ShownResult):
     """What searches for several targets give back.
 
     Attributes:
@@ -46,14 +48,28 @@ class TargetsResult:
         """Whether each target has a network that keeps all constraints."""
         return all(result.found for result in self.results.values())
 
+    def _words(self) -> str:
+        found = ", ".join(
+            f"{len(one.front['points'])} points on {name}" for name, one in self.results.items()
+        )
+        return f"{found}; {len(self.common)} networks on several; in {self.out}"
+
+    def _rows(self) -> list[Row]:
+        return [
+            {"target": name, **row} for name, one in self.results.items() for row in point_rows(one.front)
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return point_axes(next(iter(self.results.values())).front)
+
     def to_json(self) -> dict[str, Any]:
         """Return all fronts as one JSON document."""
         fronts = {target: result.to_json() for target, result in self.results.items()}
         return {"schema_version": SCHEMA_VERSION, "targets": fronts, "common": list(self.common)}
 
 
-@dataclass(frozen=True)
-class TargetsDryRun:
+@dataclass(frozen=True, repr=False)
+class TargetsDryRun(ShownResult):
     """What searches for several targets would do.
 
     Attributes:
@@ -67,25 +83,29 @@ class TargetsDryRun:
         """Whether each target can run a corner of the space."""
         return all(run.found for run in self.runs.values())
 
+    def _words(self) -> str:
+        return f"{len(self.runs)} targets: {', '.join(self.runs)}"
+
+    def _rows(self) -> list[Row]:
+        return [{"target": name, **row} for name, run in self.runs.items() for row in run._rows()]
+
+    def _axes(self) -> tuple[str, str]:
+        return "target", "epoch_s"
+
     def to_json(self) -> dict[str, Any]:
         """Return it as one JSON document."""
         return {"schema_version": 1, "targets": {name: run.to_json() for name, run in self.runs.items()}}
 
 
-def split_targets(text: str) -> tuple[str, ...]:
-    """Return the targets of ``T1,T2``.
-
-    Raises:
-        InputError: None, or one is there twice.
-    """
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names):
-        raise InputError(f"`target` {text!r} leaves out a name", "example: `target` diana,gap9")
+def check_targets(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of targets; raises InputError for none, an empty one, or one that is there twice."""
+    if not names or not all(names):
+        raise InputError(f"`target` {list(names)} leaves out a name", "example: `target` diana")
     short = [short_name(name) for name in names]
     for number, name in enumerate(short):
         if name in short[:number]:
             raise InputError(f"target '{name}' is there twice", "name each target once, files by other names")
-    return names
+    return tuple(names)
 
 
 def search_targets(

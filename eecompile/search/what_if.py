@@ -15,6 +15,7 @@ from eecompile.run.accelerator import open_target, short_name
 from eecompile.run.prepare import cost_of
 from eecompile.run_files.directory import write_json
 from eecompile.search.backbones.final_head import OWN
+from eecompile.search.point_rows import point_axes, point_rows
 from eecompile.search.searching import NETWORKS, SPACE, read_front, target_of
 from eecompile.search.study.front import GrowingFront
 from eecompile.search.worth.evaluation import ASKED, DesignEvaluation, Question
@@ -24,6 +25,7 @@ from eecompile.search.worth.part_costs import cost_figures, expected_figures, pa
 from passes.errors import EecompileError, InputError
 from passes.exits.chain import keep_exits
 from passes.model.graph import load
+from passes.shown_result import Row, ShownResult
 from targets.contract.target import Target
 from targets.description.changes import Change, changed
 
@@ -64,8 +66,8 @@ class WhatIfAsked:
     name: str = ""
 
 
-@dataclass(frozen=True)
-class WhatIf:
+@dataclass(frozen=True, repr=False)
+class WhatIf(ShownResult):
     """What a search would be on other hardware.
 
     Attributes:
@@ -77,6 +79,16 @@ class WhatIf:
 
     path: Path
     document: dict[str, Any]
+
+    def _words(self) -> str:
+        kept = sum(bool(point.get("on_front")) for point in self.document["points"])
+        return f"{kept} of {len(self.document['points'])} points stay on the front; in {self.path}"
+
+    def _rows(self) -> list[Row]:
+        return point_rows(self.document)
+
+    def _axes(self) -> tuple[str, str]:
+        return point_axes(self.document)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as one JSON document."""

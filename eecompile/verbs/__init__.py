@@ -1,1 +1,1 @@
-"""One function per verb beside the main job."""
+"""One function per verb, as `eecompile.api` offers them."""

@@ -1,202 +1,129 @@
-"""``cost``: which target, which mappings, at which precision; options a target cannot honour are refused."""
+"""The verb `cost`: what a network and its exits cost."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from eecompile.run.accelerator import assumed_bits, open_target
-from eecompile.run.prepare import Prepared, cost_of, cycles_by_model, prepare
-from eecompile.run.schedule_options import ScheduleOptions, wishes_of
-from eecompile.verbs.cost_files import check_writable, save_mapping, write_trace
+from eecompile.verbs.given_lists import Exits, Heads, exits_given, heads_given, numbers
+from eecompile.verbs.given_network import network_given
+from eecompile.verbs.option_rules import check_given
+from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
-from targets.contract.target import Target
-from targets.described.target import EngineTarget
-from targets.description.mapping import RuleError
-from targets.description.readers.mapping import read_mapping
-from targets.evaluation.points import at_point, choose_point
-from targets.evaluation.report import CostReport
-from targets.evaluation.scheduling import Wishes
-from targets.network.layer import Bits
-from targets.objective import Objective
 
-DETAIL_SECONDS = 2.0
+if TYPE_CHECKING:
+    from eecompile.verbs.given_network import Model
+    from targets.evaluation.report import CostReport
+    from targets.network.layer import Bits
 
 
-@dataclass(frozen=True)
-class CostOptions:
-    """What ``cost`` is asked beside network and target; ``None`` if not told.
-
-    Attributes:
-        mapping: File with wishes for the mapping of layers.
-        locality: Tensors may stay on chip between layers.
-        fusion: Layers hold the activations that follow them.
-        lpf_limit: Most temporal factors per layer, or ``full``.
-        bits: Precision of float tensors.
-        save_mapping: Where to write the chosen mappings.
-        point: Operating point the figures are for; ``None`` takes the first, or the best within the bound.
-        max_latency_s: Longest allowed latency of the deepest exit, in s.
-        trace: Where to write the schedule as a trace.
-        rules: How latency counts what unrollings leave over.
-        scheduling: What is asked of the schedule.
-    """
-
-    mapping: Path | None = None
-    locality: bool | None = None
-    fusion: bool = True
-    lpf_limit: int | Literal["full"] | None = None
-    bits: Bits | None = None
-    save_mapping: Path | None = None
-    point: str | None = None
-    max_latency_s: float | None = None
-    trace: Path | None = None
-    rules: str | None = None
-    scheduling: ScheduleOptions = field(default_factory=ScheduleOptions)
-
-
-def cost_network(
-    model: Path,
-    target: str,
-    objective: Objective,
-    cost_model: str | None,
-    exits: int | str | Sequence[str] | None,
-    head: str,
-    host_scale: float | None,
-    options: CostOptions,
-    progress: Callable[[str], None],
+def cost(
+    model: Model,
+    target: str = "diana",
+    objective: str = "edp",
+    cost_model: str | None = None,
+    exits: Exits | None = None,
+    head: Heads | None = None,
+    host_scale: float | None = None,
+    mapping: Path | str | None = None,
+    locality: bool | None = None,
+    fusion: bool = True,
+    lpf_limit: int | Literal["full"] | None = None,
+    bits: Bits | None = None,
+    save_mapping: Path | str | None = None,
+    point: str | None = None,
+    max_latency: float | None = None,
+    schedule: str | None = None,
+    weights: str | None = None,
+    ratios: Sequence[float] | None = None,
+    speculate: bool = False,
+    solver: str | None = None,
+    time_limit: float | None = None,
+    trace: Path | str | None = None,
+    rules: str | None = None,
+    progress: Progress = silent,
 ) -> CostReport:
-    """Cost a network; arguments as in `eecompile.api.cost`."""
-    fusion, ratios = options.fusion, options.scheduling.ratios
-    accelerator, foreign = open_target(target, cost_model or "", host_scale)
-    accelerator, notes = with_options(accelerator, options)
-    if options.rules is not None:
-        accelerator = accelerator.counted_by(options.rules)
-    accelerator = at_point(accelerator, options.point, options.max_latency_s)
-    wishes = wishes_of(options.scheduling, accelerator)
-    for path, usual in ((options.save_mapping, "mapping.yaml"), (options.trace, "schedule.trace.json")):
-        if path is not None:
-            check_writable(path, usual)
-    bits = options.bits or accelerator.precision
-    if foreign and options.bits is None:
-        notes.append(f"{assumed_bits(bits)}; `bits` says otherwise")
-    with _Ticker(progress) as ticker:
-        if isinstance(accelerator, EngineTarget):
-            accelerator = replace(accelerator, watch=ticker)
-        try:
-            prepared = prepare(
-                model,
-                accelerator,
-                objective,
-                exits,
-                head,
-                bits=bits,
-                fusion=fusion,
-                ratios=ratios,
-                wishes=wishes,
-                choose_on=_without_rules(accelerator),
-            )
-            static = _static(prepared, accelerator, objective, bits, fusion, wishes)
-        except RuleError as error:
-            raise _of_file(error, options.mapping, accelerator) from None
-    report = replace(prepared.costs, static=static)
-    if options.save_mapping is not None and isinstance(accelerator, EngineTarget):
-        notes += save_mapping(report, options.save_mapping, accelerator)
-    if prepared.doubt and len(report.exits) > 1:
-        notes.append(prepared.doubt)
-    report = replace(report, notes=tuple(notes))
-    if len(accelerator.cost_models) > 1:
-        models = cycles_by_model(prepared.graph, accelerator, report, bits, fusion, ratios, wishes)
-        report = replace(report, models=models)
-    if options.max_latency_s is not None:
-        report = choose_point(report, options.max_latency_s, options.point)
-    if options.trace is not None:
-        write_trace(report, options.trace)
-    return report
+    """Return what a network and each of its exits cost on a target.
 
-
-def _without_rules(target: Target) -> Target:
-    """Return ``target`` without the mapping file, whose rules are for layers of the exits once chosen."""
-    return replace(target, rules=()) if isinstance(target, EngineTarget) else target
-
-
-def _static(
-    prepared: Prepared, target: Target, objective: Objective, bits: Bits, fusion: bool, wishes: Wishes
-) -> CostReport | None:
-    """Return what the network costs without its early exits; ``None`` if it has none."""
-    if len(prepared.costs.exits) < 2:
-        return None
-    alone = replace(wishes, speculate=False)
-    return cost_of(prepared.plain, target, objective, bits, fusion, None, alone)
-
-
-class _Ticker:
-    """Tells every ``DETAIL_SECONDS`` which layer is being searched, if another: quick answers stay quiet."""
-
-    def __init__(self, progress: Callable[[str], None]) -> None:
-        self._progress = progress
-        self._layer = ""
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._tell, daemon=True)
-
-    def __call__(self, layer: str) -> None:
-        self._layer = layer
-
-    def __enter__(self) -> _Ticker:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _tell(self) -> None:
-        told = ""
-        while not self._over.wait(DETAIL_SECONDS):
-            if self._layer != told:
-                told = self._layer
-                self._progress(f"search mappings: {told}")
-
-
-def _of_file(error: RuleError, path: Path | None, target: Target) -> InputError:
-    """Return ``error`` with the mapping file it comes from."""
-    if path is None:
-        return error
-    fixed = isinstance(target, EngineTarget) and any(rule.fixed for rule in target.rules)
-    hint = "saved from another network or target? save it again with `save_mapping`" if fixed else error.hint
-    return InputError(f"{path}: {error.message}", hint)
-
-
-def with_options(target: Target, options: CostOptions) -> tuple[Target, list[str]]:
-    """Return ``target`` with the options of its search, and notes on what of them is not followed.
+    Args:
+        model: A network: path, bytes, ``onnx.ModelProto`` or graph; its weights may be absent.
+        target: Name of the accelerator, or the file of its description: ours, ZigZag's or Stream's.
+        objective: What mapping and schedule minimize.
+        cost_model: Latency model of the target; its default if absent.
+        exits: Exits to insert first: how many, or mounts. Exits the network has already are costed.
+        head: Head of inserted exits, as `run` has it; ``auto`` if absent.
+        host_scale: Factor on the placeholder cost of host work; 1 if absent.
+        mapping: File with wishes for the mapping of layers: ZigZag's or Stream's form, or as saved.
+        locality: Tensors may stay on chip between layers: the default of targets that search mappings.
+        fusion: Layers hold the activations that follow them.
+        lpf_limit: Most temporal factors per layer in the search of mappings, or ``full``.
+        bits: Precision of float tensors, a `targets.network.layer.Bits`; the target's own if absent.
+        save_mapping: Where to write the chosen mappings.
+        point: Operating point the figures are for; the target's first if absent.
+        max_latency: Longest allowed latency of the deepest exit, in s: the figures are for the operating
+            point that is best for the objective within it, or for ``point`` if it is.
+        schedule: ``layers``: each whole on one core; ``split``: cut over cores where that helps; ``fused``:
+            also fused depth first; ``rows``: groups of layers row by row on several cores. A target takes
+            some of them (`eecompile targets NAME`); its first if absent.
+        weights: ``keep`` (the default): weights that fit stay on chip between inferences; ``fetch``: none do.
+        ratios: Share of inputs that leave at each exit, the final one included: the schedule is made for
+            them, and expected values are given. Equal shares are scheduled for if absent.
+        speculate: The next stage may start while a head decides; it does where that lowers the objective.
+        solver: ``default`` or ``exact``, which improves the default schedule and bounds it.
+        time_limit: Seconds after which the exact solver stops; 60 if absent.
+        trace: Where to write the schedule as a trace that Perfetto opens.
+        rules: How latency counts what unrollings leave over: ``exact`` (if absent) in full, so that no layer
+            is faster than its data or its work allows; ``zigzag`` as that tool does, rounded down.
+        progress: Called with one line of text per step.
 
     Raises:
-        InputError: A wrong value, or a target that searches no mappings.
+        InputError: A wrong file or value, or an option the target cannot honour.
+        NoSolutionError: A layer that no core of the target supports, or no point meets ``max_latency``.
+
+    Examples:
+        >>> from eecompile import api
+        >>> found = api.cost("digits_resnet.onnx", exits=["relu_2"])
+        >>> [(path.name, path.cost.macs) for path in found.exits]
+        [('exit_0', ...), ('final', ...)]
+        >>> found.save("costs.csv")
+        PosixPath('costs.csv')
     """
-    asked = {
-        "`mapping`": options.mapping,
-        "`locality`": options.locality,
-        "`lpf_limit`": options.lpf_limit,
-        "`save_mapping`": options.save_mapping,
-    }
-    given = [flag for flag, value in asked.items() if value is not None]
-    if not isinstance(target, EngineTarget):
-        if given:
-            raise InputError(
-                f"{given[0]} needs a target whose search of mappings has options; {target.title} with cost "
-                f"model '{target.cost_model}' has none",
-                f"leave {given[0]} away, or give another target (`eecompile targets`) or an accelerator file",
-            )
-        return target, []
-    notes: list[str] = []
-    if options.mapping is not None:
-        rules, unused = read_mapping(options.mapping, target.arch.array_dimensions)
-        target = replace(target, rules=rules)
-        notes += unused
-    if options.locality is not None:
-        target = replace(target, locality=options.locality)
-    if options.lpf_limit is not None:
-        target = replace(target, lpf_limit=None if options.lpf_limit == "full" else options.lpf_limit)
-    return target, notes
+    from eecompile.run.schedule_options import ScheduleOptions
+    from eecompile.verbs.work.cost import CostOptions, cost_network
+    from targets.network.layer import Bits
+    from targets.objective import objective_named
+
+    kind = heads_given(head)
+    check_given("cost", {"exits": exits, "head": head, "solver": solver, "time_limit": time_limit})
+    if bits is not None and not isinstance(bits, Bits):
+        raise InputError(
+            f"`bits` is a targets.network.layer.Bits, not {bits!r}",
+            "write Bits(8, 8, 16): of weights, of activations, of partial sums",
+        )
+    if lpf_limit is not None and lpf_limit != "full" and lpf_limit < 1:
+        raise InputError(f"`lpf_limit` must be at least 1, or 'full', not {lpf_limit}", "6 is the default")
+    options = CostOptions(
+        mapping=None if mapping is None else Path(mapping),
+        locality=locality,
+        fusion=fusion,
+        lpf_limit=lpf_limit,
+        bits=bits,
+        save_mapping=None if save_mapping is None else Path(save_mapping),
+        point=point,
+        max_latency_s=max_latency,
+        trace=None if trace is None else Path(trace),
+        rules=rules,
+        scheduling=ScheduleOptions(
+            schedule,
+            weights,
+            None if ratios is None else numbers("ratios", ratios, "[0.6, 0.3, 0.1]"),
+            speculate,
+            solver,
+            time_limit,
+        ),
+    )
+    return cost_network(
+        network_given(model), target, objective_named(objective), cost_model, exits_given(exits), kind,
+        host_scale, options, progress,
+    )  # fmt: skip

@@ -1,76 +1,34 @@
-"""`export`: a run's network as source code for where no onnxruntime runs."""
+"""The verb `export`: a run's network as source code."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from eecompile.deployment.c_source import c_source
-from eecompile.run_files.directory import folders, sha256
-from eecompile.run_files.summary import load_summary
-from passes.errors import InputError
-from passes.exits.recognise import recognise_exits
-from passes.files import write_atomic
-from passes.integers.read_program import integer_program
-from passes.model.graph import load
-from passes.number_formats import ONNXRUNTIME
+from eecompile.verbs.option_rules import check_given
 
-LOWERED = "model.lowered.onnx"
+if TYPE_CHECKING:
+    from eecompile.verbs.work.export import ExportResult
 
 
-@dataclass(frozen=True)
-class ExportResult:
-    """What was written.
+def export(
+    run: Path | str, c: bool = False, rounding: str | None = None, out: Path | str | None = None
+) -> ExportResult:
+    """Write the lowered network of a run as source code, in integers alone (`docs/integers.md`).
 
-    Attributes:
-        folder: Where to.
-        files: Names in it.
-        rounding: How sums are rescaled.
-        exits: Names, shallow to deep.
-        constant_bytes: Weights, biases and numbers of rescaling.
-        buffer_bytes: Static buffers.
+    Args:
+        run: The run directory.
+        c: Write C99; so far the only form, so that it must be told.
+        rounding: How sums become integers of a grid: ``onnxruntime`` (if absent) as its float32 does,
+            ``target`` by multiplier and shift as on the cores.
+        out: Folder to write into; ``c`` in the run directory if absent.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.export("integers", c=True)
+        <ExportResult: ... files in integers/c: 2 exits, ... bytes of constants, ...>
     """
+    from eecompile.verbs.work.export import export_run
 
-    folder: Path
-    files: tuple[str, ...]
-    rounding: str
-    exits: tuple[str, ...]
-    constant_bytes: int
-    buffer_bytes: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the answer as one JSON document."""
-        listed = {"files": list(self.files), "exits": list(self.exits), "folder": str(self.folder)}
-        return {"schema_version": 1, **vars(self), **listed}
-
-
-def export_run(run: Path, c: bool, rounding: str | None, out: Path | None) -> ExportResult:
-    """Write the lowered network of a run; arguments as in `eecompile.api.export`."""
-    if not c:
-        raise InputError("`export` was not told what to write", "add `c`: C99 is the only form there is")
-    rounding = ONNXRUNTIME if rounding is None else rounding
-    summary = load_summary(run)
-    path = run / LOWERED
-    if not path.is_file():
-        raise InputError(
-            f"{run} has no {LOWERED}", "give a run with data: without, nothing is trained or quantized"
-        )
-    graph = load(path)
-    recognise_exits(graph)
-    program = integer_program(graph)
-    told = [item.threshold for item in summary.exits]
-    held = [item.threshold for item in program.exits]
-    if told != held:
-        raise InputError(
-            f"{path} has other exits or thresholds than summary.json", "the files are of two runs; repeat it"
-        )
-    source = c_source(program, rounding, f"{LOWERED} SHA-256 {sha256(path)}")
-    folder = run / "c" if out is None else out
-    with folders(folder):
-        for name, text in source.files.items():
-            write_atomic(folder / name, text.encode("ascii"))
-    return ExportResult(
-        folder, tuple(sorted(source.files)), rounding, tuple(item.name for item in program.exits),
-        source.constant_bytes, source.buffer_bytes,
-    )  # fmt: skip
+    check_given("export", {"c": c, "rounding": rounding, "out": out})
+    return export_run(Path(run), c, rounding, None if out is None else Path(out))

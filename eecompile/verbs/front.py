@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from passes.errors import InputError
+from passes.shown_result import Row, ShownResult
 
 if TYPE_CHECKING:
     from eecompile.search.shown.front import ShownFront
 
 
-@dataclass(frozen=True)
-class FrontComparison:
+@dataclass(frozen=True, repr=False)
+class FrontComparison(ShownResult):
     """Fronts, and how much each dominates up to one reference.
 
     Attributes:
@@ -34,6 +35,21 @@ class FrontComparison:
     volumes: tuple[tuple[float | None, float | None], ...]
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
+
+    def _words(self) -> str:
+        titles = ", ".join(front.title for front in self.fronts)
+        return f"fronts of {titles}; {len(self.files)} files written"
+
+    def _rows(self) -> list[Row]:
+        return [
+            {"front": front.title, "point": point.name, **point.figures}
+            for front in self.fronts
+            for point in front.points
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        first, *others = self.fronts[0].objectives
+        return (others or [first])[0], first
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as one JSON document; ``compared_by`` tells the figures of the reference."""
@@ -78,6 +94,11 @@ def front(
     Raises:
         InputError: A folder without a finished search, or one that is given twice; a place that cannot be
             written to.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.front("searched", csv="points.csv")
+        <FrontComparison: fronts of ...; 3 files written>
     """
     from eecompile.search.shown.axes import measures_of
     from eecompile.search.shown.files import CSV, HTML, SVG, write_files

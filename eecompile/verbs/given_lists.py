@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 
 from passes.errors import InputError
+
+# How many exits, or their mounts; a text alone is one.
+Exits = int | str | Sequence[str]
+# One head, or one for each exit.
+Heads = str | Sequence[str]
 
 
 def texts(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
@@ -45,9 +50,9 @@ def _items(name: str, given: Sequence[object], example: str) -> tuple[object, ..
         raise InputError(f"`{name}` is a list, not {given!r}", f"write {example}") from None
 
 
-def exits_given(given: int | str | Sequence[str] | None) -> int | str | tuple[str, ...] | None:
-    """Return parameter ``exits`` with a list as a tuple; raises InputError for what names no exits."""
-    if given is None or isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool)):
+def exits_given(given: Exits | None) -> int | tuple[str, ...] | None:
+    """Return parameter ``exits`` with mounts as a tuple; raises InputError for what names no exits."""
+    if given is None or (isinstance(given, int) and not isinstance(given, bool)):
         return given
     if isinstance(given, bool | float):
         raise InputError(
@@ -56,14 +61,41 @@ def exits_given(given: int | str | Sequence[str] | None) -> int | str | tuple[st
     return texts("exits", given)
 
 
+def heads_given(given: Heads | None) -> str | tuple[str, ...]:
+    """Return parameter ``head``: ``auto`` if absent, one head, or several as a tuple.
+
+    Raises:
+        InputError: Something in it is not one head.
+    """
+    from passes.heads.designs import parse_heads
+
+    heads = texts("head", "auto" if given is None else given)
+    parse_heads(heads)
+    return heads if len(heads) > 1 else heads[0]
+
+
 def layers_given(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the layers of parameter ``name``: one text separated by commas, or a sequence.
+    """Return the layers of parameter ``name``, each once; a text alone is one.
 
     Raises:
         InputError: Something in it is no text, or there are none.
     """
-    parts = given.split(",") if isinstance(given, str) else texts(name, given)
-    found = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
-    if not found:
-        raise InputError(f"`{name}` names no layers", "write conv_3,gemm_0; or leave it away")
+    found = tuple(dict.fromkeys(texts(name, given)))
+    if not found or not all(found):
+        raise InputError(f"`{name}` names no layers", "write ['conv_3', 'gemm_0']; or leave it away")
     return found
+
+
+def numbers_by_path(name: str, given: Mapping[str, float]) -> dict[str, float]:
+    """Return parameter ``name``, a number for each path; raises InputError for anything else."""
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"`{name}` says a number for each path, not {given!r}", "write {'memories.l1.size_bytes': 65536}"
+        )
+    for path, value in given.items():
+        if not isinstance(path, str) or not isinstance(value, Real) or isinstance(value, bool):
+            raise InputError(
+                f"`{name}`: {path!r}: {value!r} is no number of the hardware",
+                "write {'memories.l1.size_bytes': 65536}",
+            )
+    return {path: float(value) for path, value in given.items()}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 
 if TYPE_CHECKING:
     from eecompile.run.main import RunResult
-
-
-def _silent(text: str) -> None:
-    """Drop a line of progress."""
 
 
 def retune(
@@ -27,7 +23,7 @@ def retune(
     max_worst_latency: float | None = None,
     max_final_ratio: float | None = None,
     max_cost_ratio: float | None = None,
-    progress: Callable[[str], None] = _silent,
+    progress: Progress = silent,
 ) -> RunResult:
     """Choose exits and thresholds of a run anew, and write the files that the run had written with them.
 
@@ -50,6 +46,13 @@ def retune(
     Raises:
         InputError: No run with images, a point of a search, or nothing that is to be changed.
         NoSolutionError: No thresholds keep what is asked for.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.retune("tiny-run", max_drop=100.0, out="tuned")
+        <RunResult: tiny.onnx on diana: ...
+        >>> api.retune("tuned", "again", max_drop=0.5).summary.max_drop
+        0.5
     """
     given = {
         "max_drop": max_drop, "optimistic": optimistic, "min_gain": min_gain, "max_latency": max_latency,

@@ -5,14 +5,17 @@ What they work with is loaded when they are called.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eecompile.verbs.given_images import images_given
+from eecompile.verbs.given_lists import texts
 from eecompile.verbs.option_rules import check_given
-from passes.errors import InputError, did_you_mean
+from eecompile.verbs.progress import Progress, silent
+from passes.errors import InputError
+from passes.shown_result import Row, ShownResult
 
 if TYPE_CHECKING:
     from eecompile.cache.store import CacheEntry
@@ -20,20 +23,17 @@ if TYPE_CHECKING:
     from eecompile.search.joining import Joined
     from eecompile.search.searching import SearchResult
     from eecompile.search.several_targets import TargetsDryRun, TargetsResult
+    from eecompile.verbs.given_images import Data
 
-Progress = Callable[[str], None]
 TRIALS, GA_EVALUATIONS = 20, 1000
-_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-
-
-def _silent(text: str) -> None:
-    """Drop a line of progress."""
+IMAGES = "images.npz"
+"""Of a search whose images were given in memory: in its folder."""
 
 
 def search(
     space: Path | str,
-    data: str | None = None,
-    target: str = "diana",
+    data: Data | None = None,
+    target: str | Sequence[str] = "diana",
     out: Path | str | None = None,
     trials: int | None = None,
     seed: int | None = None,
@@ -51,14 +51,14 @@ def search(
     ga_evaluations: int | None = None,
     batch: int | None = None,
     join: bool = False,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> SearchResult | DryRun | Joined | TargetsResult | TargetsDryRun:
     """Design early-exit networks for a target: backbone, precision, exits, heads and thresholds together.
 
     Args:
         space: File of the space that is searched, see docs/search.md.
-        data: Images, as `run` takes them.
-        target: Accelerator, or the file of one; of several, separated by commas, each is searched for by
+        data: Images, as `run` takes them; what is in memory is written into ``out``, as ``images.npz``.
+        target: Name of the accelerator, or the file of one; of several, in a list, each is searched for by
             itself, in a folder of ``out`` called as it is, and what was trained is used for all.
         out: Folder of the search; ``searches/<space>-<target>`` if absent.
         trials: Designs in all, with those of earlier runs; 20 if absent.
@@ -85,14 +85,21 @@ def search(
 
     Raises:
         InputError: A space, data, storage or option that is wrong, or a search that is there already.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.search("space.toml", "images.npz", dry_run=True, trials=4, cache="kept")
+        <DryRun: ... designs, 4 of them tried; front of accuracy, edp>
     """
     from eecompile.cache.store import MOST_BYTES, usual_folder
+    from eecompile.data.in_memory import ImagesInMemory
     from eecompile.run.accelerator import short_name
     from eecompile.run.options import check_seed
+    from eecompile.run_files.directory import folders
     from eecompile.search.dry_run import tell_space
-    from eecompile.search.searching import SearchOptions
+    from eecompile.search.searching import SearchOptions, check_folder
     from eecompile.search.searching import search as run_search
-    from eecompile.search.several_targets import search_targets, split_targets, tell_targets
+    from eecompile.search.several_targets import check_targets, search_targets, tell_targets
     from eecompile.search.worth.evaluation import Question
 
     counts = {"trials": trials, "workers": workers, "ga_evaluations": ga_evaluations, "batch": batch}
@@ -112,10 +119,12 @@ def search(
         return _joined(path, target, data, storage or "", folder, given, progress)
     if data is None:
         raise InputError("`data` is missing: designs are trained on images", "example: `data` digits")
+    targets = check_targets(texts("target", target))
+    images = images_given(data)
     question = Question(
         space=path,
-        target=target,
-        data=data,
+        target=targets[0] if len(targets) == 1 else "",
+        data=images,
         preprocess="auto" if preprocess is None else preprocess,
         seed=check_seed(0 if seed is None else seed),
         cache=folder,
@@ -126,7 +135,6 @@ def search(
         one_threshold=one_threshold,
         genetic=(GA_EVALUATIONS if ga_evaluations is None else ga_evaluations) if ga_only else 0,
     )
-    targets = split_targets(target)
     count = TRIALS if trials is None else trials
     if dry_run and len(targets) > 1:
         return tell_targets(question, targets, count, progress)
@@ -141,6 +149,12 @@ def search(
         resume,
         batch or 0,
     )
+    if isinstance(images, ImagesInMemory):
+        check_folder(options)
+        with folders(options.out):
+            lying = options.out / IMAGES
+            images.write(lying)
+            options = replace(options, question=replace(question, data=str(lying)))
     if len(targets) > 1:
         return search_targets(options, targets, progress)
     return run_search(options, progress)
@@ -148,8 +162,8 @@ def search(
 
 def _joined(
     space: Path,
-    target: str,
-    data: str | None,
+    target: str | Sequence[str],
+    data: Data | None,
     storage: str,
     cache: Path,
     given: Mapping[str, Any],
@@ -160,18 +174,26 @@ def _joined(
     from eecompile.search.joining import JoinOptions
     from eecompile.search.joining import join as join_search
 
+    images = "" if data is None else images_given(data)
     told = {name: value for name, value in given.items() if value is not None and value is not False}
     count = int(told.pop("workers", 1))
     for name in told:  # the first is refused
         raise InputError(
             f"`{name}` is for the search to say that is joined", f"leave `{name}` away, or `join`"
         )
-    options = JoinOptions(space, target, storage, data or "", cache, MOST_BYTES, count)
+    options = JoinOptions(space, _one_target(target), storage, images, cache, MOST_BYTES, count)
     return join_search(options, progress)
 
 
-@dataclass(frozen=True)
-class TrialReason:
+def _one_target(target: str | Sequence[str]) -> str:
+    names = texts("target", target)
+    if len(names) != 1:
+        raise InputError(f"`target` names {len(names)} targets, and one search is joined", "name its target")
+    return names[0]
+
+
+@dataclass(frozen=True, repr=False)
+class TrialReason(ShownResult):
     """What became of a design, and what would have helped.
 
     Attributes:
@@ -188,6 +210,15 @@ class TrialReason:
     reasons: list[dict[str, Any]]
     levers: list[str]
 
+    def _words(self) -> str:
+        return f"trial {self.trial} is {self.state}: {self.design}"
+
+    def _rows(self) -> Sequence[Row]:
+        return self.reasons
+
+    def _axes(self) -> tuple[str, str]:
+        return "constraint", "reached"
+
     def to_json(self) -> dict[str, Any]:
         """Return the answer as one JSON document."""
         return {"schema_version": 1, **vars(self)}
@@ -202,14 +233,19 @@ def why(study: Path | str, trial: int) -> TrialReason:
 
     Raises:
         InputError: No such search, or no such trial.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.why("searched", 0).state
+        'feasible'
     """
     from eecompile.search.reasons import reason_of
 
     return TrialReason(**reason_of(Path(study), trial))
 
 
-@dataclass(frozen=True)
-class CacheList:
+@dataclass(frozen=True, repr=False)
+class CacheList(ShownResult):
     """What is kept.
 
     Attributes:
@@ -237,6 +273,15 @@ class CacheList:
             told["bytes"] += entry.bytes
         return dict(sorted(found.items(), key=lambda item: (-item[1]["bytes"], item[0])))
 
+    def _words(self) -> str:
+        return f"{len(self.entries)} entries, {self.bytes} bytes in {self.folder}; {self.removed} removed"
+
+    def _rows(self) -> list[Row]:
+        return [dict(vars(entry)) for entry in self.entries]
+
+    def _axes(self) -> tuple[str, str]:
+        return "title", "bytes"
+
     def to_json(self) -> dict[str, Any]:
         """Return the list as one JSON document."""
         return {
@@ -249,32 +294,25 @@ class CacheList:
         }
 
 
-def cache(cache: Path | str | None = None, keep: str | None = None) -> CacheList:
+def cache(cache: Path | str | None = None, keep: int | None = None) -> CacheList:
     """List what is kept between searches, or let less of it be kept.
 
     Args:
         cache: Folder; that of the user if absent.
-        keep: Remove the least recently used entries until there is at most so much: ``500MB``, ``0``.
+        keep: Remove the least recently used entries until there is at most so many bytes.
 
     Raises:
-        InputError: A size that is none, or a folder that is a file.
+        InputError: Less than no bytes, or a folder that is a file.
+
+    Examples:
+        >>> from eecompile import api
+        >>> api.cache("empty")
+        <CacheList: 0 entries, 0 bytes in empty; 0 removed>
     """
     from eecompile.cache.store import CacheStore, usual_folder
 
+    if keep is not None and keep < 0:
+        raise InputError(f"`keep` is a number of bytes, not {keep}", "0 keeps nothing")
     store = CacheStore(usual_folder() if cache is None else Path(cache))
-    removed = 0 if keep is None else store.shrink(bytes_of(keep))
+    removed = 0 if keep is None else store.shrink(keep)
     return CacheList(store.folder, store.entries(), removed)
-
-
-def bytes_of(text: str) -> int:
-    """Return a size in bytes, as it was written: ``500MB``, ``2GiB``, ``0``.
-
-    Raises:
-        InputError: It is no size.
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
-    unit = found[2].lower() if found else ""
-    if found is None or unit not in _UNITS:
-        hint = did_you_mean(unit, [name for name in _UNITS if name]) if unit else "example: 500MB"
-        raise InputError(f"'{text}' is no size", hint)
-    return int(float(found[1]) * _UNITS[unit])

@@ -105,13 +105,16 @@ def check_features(shape: Shape) -> Shape:
     return shape
 
 
-def parse_heads(text: str) -> tuple[HeadDesign | None, ...]:
-    """Parse one head or several, separated by commas; None is ``auto``.
+def parse_heads(heads: str | Sequence[str]) -> tuple[HeadDesign | None, ...]:
+    """Parse one head or several, separated by commas or in a sequence; None is ``auto``.
 
     Raises:
-        InputError: No such family, gene or value.
+        InputError: No such family, gene or value, or an item of a sequence that is not one head.
     """
-    found = parse_list(text, "head")
+    lists = [parse_list(text, "head") for text in ((heads,) if isinstance(heads, str) else heads)]
+    if not isinstance(heads, str) and any(len(found) != 1 for found in lists):
+        raise InputError(f"heads {list(heads)}: each is one head", "write ['linear', 'conv{kernel=5}']")
+    found = [item for items in lists for item in items]
     if not found:
         raise InputError("no head is named", f"heads: {', '.join((AUTO, *FAMILIES))}")
     return tuple(map(_parsed, found))
@@ -126,10 +129,10 @@ def parse_head(text: str) -> HeadDesign:
     return design
 
 
-def check_heads(text: str) -> str:
-    """Return ``text``; raises InputError unless it is one head or several, separated by commas."""
-    parse_heads(text)
-    return text
+def heads_text(heads: str | Sequence[str]) -> str:
+    """Return heads as a pass has them, separated by commas; raises InputError as :func:`parse_heads`."""
+    parse_heads(heads)
+    return heads if isinstance(heads, str) else ",".join(heads)
 
 
 def _parsed(found: NamedOptions) -> HeadDesign | None:

@@ -12,12 +12,12 @@ from onnx import TensorProto, helper
 from passes.errors import InputError
 
 
-def load_external(model: onnx.ModelProto, folder: Path) -> bool:
+def load_external(model: onnx.ModelProto, folder: Path | None) -> bool:
     """Read all external data of ``model`` into it.
 
     Args:
         model: Changed in place.
-        folder: The resolved folder of the model file.
+        folder: The resolved folder of the model file; ``None``: it lies in no file, and has none beside it.
 
     Returns:
         Whether a data file of a weight is missing (a shape-only model).
@@ -31,14 +31,15 @@ def load_external(model: onnx.ModelProto, folder: Path) -> bool:
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         entries = {e.key: e.value for e in tensor.external_data}
-        target = _inside(folder, entries.get("location", ""), tensor.name)
-        if target.exists():
+        location = entries.get("location", "")
+        target = None if folder is None else _inside(folder, location, tensor.name)
+        if target is not None and target.exists():
             _read(tensor, target, entries)
         elif position < weights:
             missing = True
         else:
             raise InputError(
-                f"data file {target.name} of a constant '{tensor.name}' is missing",
+                f"data file {Path(location).name} of a constant '{tensor.name}' is missing",
                 "only weights (initializers) may be absent; put the file beside the model",
             )
     return missing

@@ -29,7 +29,8 @@ from passes.model import symbolic as symbolic_weights
 from passes.model.bodies import merge_clips
 from passes.model.control_flow import lay_out_exit
 from passes.model.empty_tensors import drop_empty_tensors
-from passes.model.external_data import all_nodes
+from passes.model.external_data import all_nodes, load_external
+from passes.model.in_memory import ModelInMemory, Network
 from passes.model.settled import settle_ifs
 from passes.model.training_mode import leave_training
 from passes.state import Exit, decline, state_of
@@ -51,12 +52,15 @@ G_LOGGER.severity = G_LOGGER.CRITICAL  # its warnings are about its own terminal
 _DROPPED_KEYS = ("pkg.torch", "namespace")
 
 
-def load(path: str | Path) -> gs.Graph:
-    """Load an ONNX file as a graph with batch 1; see the module docstring.
+def load(path: str | Network) -> gs.Graph:
+    """Load an ONNX file, or one in memory, as a graph with batch 1; see the module docstring.
 
     Raises:
         InputError: For everything a model file can have wrong, with the fix.
     """
+    if isinstance(path, ModelInMemory):
+        model = loading.parse_model(path.data, str(path))
+        return _import(model, str(path), load_external(model, None))
     path = Path(path)
     model, missing = loading.read_model(path)
     return _import(model, path.name, missing)

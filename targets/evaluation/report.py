@@ -11,6 +11,7 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from passes.errors import InputError
+from passes.shown_result import Row, ShownResult
 from targets.contract.placement import Refusal
 from targets.contract.target import Target
 from targets.cost.imc.area import core_areas, core_clocks_ns, core_peaks
@@ -45,8 +46,8 @@ from targets.schedule.view.trace import to_trace
 RATIO_SLACK = 1e-3
 
 
-@dataclass(frozen=True)
-class CostReport:
+@dataclass(frozen=True, repr=False)
+class CostReport(ShownResult):
     """A scheduled network, and what it costs at the operating point of its target.
 
     Attributes:
@@ -195,6 +196,30 @@ class CostReport:
     def schedule(self) -> ScheduleReport:
         """What it does with cores, links and memories."""
         return schedule_report(self._planned, self.target, self.wishes, self.timeline)
+
+    def _words(self) -> str:
+        total = self.total
+        what = f"{len(self.exits)} exits" if len(self.exits) > 1 else "a network without early exits"
+        return (
+            f"{what} on {self.target.title}: {total.macs:.3g} MACs, {total.latency_cycles:.3g} cycles, "
+            f"{total.energy_pj:.3g} pJ to the last"
+        )
+
+    def _rows(self) -> list[Row]:
+        return [
+            {
+                "exit": path.name,
+                "macs": path.cost.macs,
+                "latency_cycles": path.cost.latency_cycles,
+                "latency_s": path.cost.latency_s,
+                "energy_pj": path.cost.energy_pj,
+                "edp_j_cycles": path.cost.edp_j_cycles,
+            }
+            for path in self.exits
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return "exit", "energy_pj"
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``eecompile cost --json``."""

@@ -81,7 +81,7 @@ def test_channels_that_cannot_go_are_not_pruned_below_one(tmp_path: Path) -> Non
     images = str(write_images(tmp_path / "images.npz"))
     with pytest.raises(EecompileError) as caught:
         api.run(
-            tmp_path / "net.onnx", data=images, out=tmp_path / "out", preprocess="raw", exits="1",
-            head="linear", prune="cycles=-99.9%", prune_epochs=1,
+            tmp_path / "net.onnx", data=images, out=tmp_path / "out", preprocess="raw", exits=1,
+            head="linear", prune={"cycles": -0.999}, prune_epochs=1,
         )  # fmt: skip
     assert "channel" in caught.value.message and caught.value.hint and not (tmp_path / "out").exists()

@@ -85,7 +85,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(steps, "Recipe", lambda: Recipe(samples=500))
     import sklearn.datasets
 
-    from eecompile.verbs import doctor
+    from eecompile.verbs.work import doctor
 
     doctor.examine()
     assert sklearn
@@ -102,12 +102,12 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 VERBS: dict[str, Callable[[Path], object]] = {
     "run with data": lambda at: api.run(
-        at / "net.onnx", data=str(at / "images.npz"), exits="1", out=at / "out", preprocess="raw"
+        at / "net.onnx", data=str(at / "images.npz"), exits=1, out=at / "out", preprocess="raw"
     ),
     "run, all trained": lambda at: api.run(
         at / "net.onnx",
         data=str(at / "images.npz"),
-        exits="1",
+        exits=1,
         out=at / "out",
         preprocess="raw",
         train="joint",
@@ -115,7 +115,7 @@ VERBS: dict[str, Callable[[Path], object]] = {
         max_drop=100,
     ),
     "run": lambda at: api.run(at / "net.onnx", out=at / "out"),
-    "cost": lambda at: api.cost(at / "net.onnx", exits="1", speculate=True),
+    "cost": lambda at: api.cost(at / "net.onnx", exits=1, speculate=True),
     "cost by search": lambda at: api.cost(at / "net.onnx", "edge_tpu_quad", schedule="layers"),
     "opt with data": lambda at: api.opt(
         at / "net.onnx",

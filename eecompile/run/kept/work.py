@@ -20,6 +20,7 @@ from eecompile.cache.key import Key
 from eecompile.cache.source_hash import source_hash
 from eecompile.cache.store import CacheStore, usual_folder
 from eecompile.data.images_hash import images_hash
+from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.placements import MIXED
 from eecompile.run import provenance
 from eecompile.run.evidence import Evidence
@@ -151,4 +152,4 @@ def _plain(value: Any) -> object:
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    return value
+    return str(value) if isinstance(value, PruningGoal) else value

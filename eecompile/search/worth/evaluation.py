@@ -13,6 +13,7 @@ import onnx_graphsurgeon as gs
 
 from eecompile.cache.key import Key
 from eecompile.cache.store import CacheStore
+from eecompile.data.in_memory import ImageSource
 from eecompile.exits.answers import right
 from eecompile.run.accelerator import description_hash, is_file, open_target
 from eecompile.run.prepare import cost_of
@@ -77,7 +78,7 @@ class Question:
 
     space: Path
     target: str
-    data: str
+    data: ImageSource
     preprocess: str
     seed: int
     cache: Path

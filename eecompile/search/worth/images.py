@@ -11,6 +11,7 @@ from eecompile.data.dataset import Dataset, Images
 from eecompile.data.fit import fit_to_model
 from eecompile.data.for_network import open_data
 from eecompile.data.images_hash import images_hash
+from eecompile.data.in_memory import ImageSource
 from eecompile.data.preprocess import preprocesses, standardizing
 from eecompile.data.sources import load_data
 from eecompile.runtime.preprocess import Preprocess
@@ -44,7 +45,7 @@ class SearchImages:
         return images_hash(self.dataset, self.preprocess)
 
 
-def for_families(spec: str, rule: str, seed: int) -> SearchImages:
+def for_families(spec: ImageSource, rule: str, seed: int) -> SearchImages:
     """Load images for backbones that are built for them.
 
     Args:
@@ -62,7 +63,7 @@ def for_families(spec: str, rule: str, seed: int) -> SearchImages:
     return SearchImages(dataset, preprocesses(told, dataset.train.x, shape)[0], shape)
 
 
-def for_network(graph: gs.Graph, spec: str, rule: str, seed: int, where: str) -> SearchImages:
+def for_network(graph: gs.Graph, spec: ImageSource, rule: str, seed: int, where: str) -> SearchImages:
     """Load images for a network of the user, and find out how they become its input."""
     dataset, choice = open_data(graph, spec, rule, seed, where)
     return SearchImages(dataset, choice.preprocess, tuple(int(d) for d in graph.inputs[0].shape))

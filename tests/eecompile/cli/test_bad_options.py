@@ -26,7 +26,7 @@ from tests.eecompile.fabricated_run import write_run
         (["--exits", "relu_0,a"], "'a' cannot carry an exit: relu_0 follows at once", "relu_0, add_0"),
         (["--exits", "relu_0,zz"], "no tensor or node is called 'zz'", "known: add_0, relu_0"),
         (["--exits", "relu_0,b"], "'relu_0' and 'b' are the same mount", "name each mount once"),
-        (["--exits", ""], "no tensor or node is called ''", "known: add_0, relu_0"),
+        (["--exits", ""], "--exits '' leaves out a name", "separate names by single commas"),
         (["--exits", "²"], "no tensor or node is called '²'", "known: add_0, relu_0"),
         (["--head", "liner"], "unknown head 'liner'", "did you mean 'linear'?"),
         (["--objective", "eap"], "unknown objective 'eap'", "did you mean 'edp'?"),

@@ -297,13 +297,19 @@ def test_run_without_data_reports_costs_only(model: Path, tmp_path: Path) -> Non
         {"data": "digits", "max_drop": 0.5},
         {
             "data": "digits",
-            "exits": "2",
+            "exits": 2,
             "optimistic": True,
             "cost_model": "odimo",
             "min_gain": 1.0,
             "seed": 3,
         },
-        {"exits": "relu_2,relu_4", "head": "conv", "speculate": True, "point": "nominal"},
+        {"exits": ["relu_2", "a,b"], "prune": {"cycles": -0.3}, "data": "digits"},
+        {
+            "exits": ["relu_2", "relu_4"],
+            "head": ["conv{kernel=5,size=10}", "linear"],
+            "speculate": True,
+            "point": "nominal",
+        },
     ],
 )
 def test_recorded_command_gives_the_same_run(
@@ -386,7 +392,7 @@ def test_doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_doctor_fails_with_a_fix(monkeypatch: pytest.MonkeyPatch) -> None:
-    from eecompile.verbs import doctor
+    from eecompile.verbs.work import doctor
 
     monkeypatch.setattr(doctor, "REQUIRED", ("a_package_nobody_has",))
     result = call("doctor")

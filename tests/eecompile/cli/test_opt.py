@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from eecompile.cli import main as cli
-from eecompile.verbs.same_answers import Verifier
+from eecompile.verbs.work.same_answers import Verifier
 from passes.base import Pass, Pipeline
 from passes.model.graph import from_model
 from tests.eecompile.small_models import skip_net, write_images, write_skip_net

@@ -21,8 +21,8 @@ from eecompile.quantization.calibration_names import CALIBRATIONS
 from eecompile.run.options import MAX_DROP, RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS
 from eecompile.run.schedule_options import DEFAULT_EXACT_SECONDS, SOLVERS, WEIGHTS
-from eecompile.verbs.cost import CostOptions
-from eecompile.verbs.quantize import QuantizeOptions
+from eecompile.verbs.work.cost import CostOptions
+from eecompile.verbs.work.quantize import QuantizeOptions
 from passes.confidence import RULES as CONFIDENCE_RULES
 from passes.heads.families import FAMILIES
 from targets.contract.registry import load_target
@@ -157,7 +157,7 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
         "--confidence margin{temperature=2} --calibration minmax --requantize --keep-thresholds "
         "--from-study found --trial 3 --front-point 2",
         {
-            "target": "gap9", "data": "digits", "out": Path("out"), "exits": "3", "head": "conv",
+            "target": "gap9", "data": "digits", "out": Path("out"), "exits": 3, "head": ("conv",),
             "objective": "energy", "max_drop": 0.5, "optimistic": True, "preprocess": "raw",
             "cost_model": "m", "seed": 7, "point": "p", "speculate": True, "min_gain": 1.0,
             "rules": "zigzag", "schedule": "layers", "max_latency": 0.5, "guarantee": 0.1,
@@ -172,7 +172,7 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
         "--target a.yaml --exits relu_3,add_2 --mapping m.yaml --locality off --fusion off --lpf-limit 4 "
         "--bits 8,8,16 --save-mapping s.yaml --max-latency 0.001 --host-scale 0",
         {
-            "target": "a.yaml", "exits": "relu_3,add_2", "mapping": Path("m.yaml"), "locality": False,
+            "target": "a.yaml", "exits": ("relu_3", "add_2"), "mapping": Path("m.yaml"), "locality": False,
             "fusion": False, "lpf_limit": 4, "bits": Bits(8, 8, 16, logits=8), "save_mapping": Path("s.yaml"),
             "max_latency": 0.001, "host_scale": 0.0,
         },

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from eecompile.cli import main as cli
-from eecompile.verbs import cost
+from eecompile.verbs.work import cost
 from tests.eecompile.cli.table_rows import cells
 from tests.eecompile.small_models import write_skip_net
 from tests.targets.small_arch import small_text

@@ -8,8 +8,8 @@ import pytest
 
 from eecompile.cli import show_network
 from eecompile.cli.show_network import inspection, target_list
-from eecompile.verbs.inspect_network import Inspection, NodeInfo
-from eecompile.verbs.listing import CoreInfo, FigureInfo, SupportRule, TargetInfo, TargetList
+from eecompile.verbs.work.inspect_network import Inspection, NodeInfo
+from eecompile.verbs.work.listing import CoreInfo, FigureInfo, SupportRule, TargetInfo, TargetList
 from eecompile.wording.quantities import ABSENT
 from passes.confidence import MARGIN
 from passes.exits.mounts import Mount

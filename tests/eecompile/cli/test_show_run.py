@@ -9,10 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from eecompile.api import WrittenReport
 from eecompile.cli import show_run
 from eecompile.cli.show_run import (
-    RunAnswer,
     comparison,
     diagnosis,
     gate_line,
@@ -23,11 +21,12 @@ from eecompile.cli.show_run import (
 )
 from eecompile.run.main import RunResult
 from eecompile.run_files.summary import Summary
-from eecompile.verbs.compare import Comparison, Difference, Gate, GateResult
-from eecompile.verbs.doctor import Diagnosis, Finding
-from eecompile.verbs.listing import PassInfo, PassList, PassOption
-from eecompile.verbs.optimize import OptResult, StepResult
-from eecompile.verbs.same_answers import Check
+from eecompile.verbs.report import WrittenReport
+from eecompile.verbs.work.compare import Comparison, Difference, Gate, GateResult
+from eecompile.verbs.work.doctor import Diagnosis, Finding
+from eecompile.verbs.work.listing import PassInfo, PassList, PassOption
+from eecompile.verbs.work.optimize import OptResult, StepResult
+from eecompile.verbs.work.same_answers import Check
 from eecompile.wording.error_bars import NOT_VALIDATED
 from eecompile.wording.quantities import ABSENT
 from passes.state import Decline
@@ -38,14 +37,14 @@ from tests.eecompile.fabricated_run import summary
 WIDE = 200
 
 
-def answer(agreement: dict[str, int] | None = None, with_data: bool = True, **changes: Any) -> RunAnswer:
+def answer(agreement: dict[str, int] | None = None, with_data: bool = True, **changes: Any) -> RunResult:
     document = {**summary(with_data), **changes}
     info = {} if agreement is None else {"agreement": agreement}
     made = Summary.model_validate_json(json.dumps(document))
-    return RunAnswer(RunResult(Path("runs/here"), made, cast("Any", None), info))
+    return RunResult(Path("runs/here"), made, cast("Any", None), info)
 
 
-def shown(made: RunAnswer) -> str:
+def shown(made: RunResult) -> str:
     return printed(lambda out: run_result(out, made), WIDE)
 
 
@@ -139,7 +138,7 @@ def test_the_document_is_the_summary_with_the_folder_and_whether_files_agree(
     made = answer(agreement)
     document = made.to_json()
     assert (document.pop("out"), document.pop("passed")) == ("runs/here", passed)
-    assert document == json.loads(made.result.summary.to_text())
+    assert document == json.loads(made.summary.to_text())
 
 
 STEPS = (

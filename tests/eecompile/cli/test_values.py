@@ -8,9 +8,16 @@ import pytest
 from eecompile.cli.values import (
     check_breakdown,
     parse_bits,
+    parse_exits,
+    parse_heads,
+    parse_kept_float,
     parse_lpf_limit,
+    parse_names,
     parse_part_bits,
+    parse_prune,
     parse_ratios,
+    parse_settings,
+    parse_size,
     parse_switch,
 )
 from passes.errors import InputError
@@ -70,3 +77,55 @@ def test_a_breakdown_is_for_tables() -> None:
     check_breakdown(False, True)
     with pytest.raises(InputError, match="--json always holds it"):
         check_breakdown(True, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("0", 0), ("500MB", 500_000_000), ("2 GiB", 2**31), ("1.5kb", 1500), ("7", 7)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "5 apples", "", "MB"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(InputError, match="is no size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["memories.l1.size_bytes", "=3", "memories.l1.size_bytes=much", ""])
+def test_what_changes_no_number(text: str) -> None:
+    with pytest.raises(InputError, match=f"'{text}' changes no number"):
+        parse_settings([text])
+
+
+def test_numbers_of_the_hardware() -> None:
+    assert parse_settings(["a.b=3", " c = 0.5"]) == {"a.b": 3.0, "c": 0.5} and parse_settings(None) is None
+
+
+def test_names_are_separated_by_commas_and_may_hold_one_in_quotes() -> None:
+    assert parse_names("--exits", 'relu_3, "a,b"') == ("relu_3", "a,b")
+    for text in ("", "a,", ",a"):
+        with pytest.raises(InputError, match="leaves out a name"):
+            parse_names("--exits", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "exits"), [(None, None), ("2", 2), ("-1", -1), ("relu_2", ("relu_2",)), ("a,2", ("a", "2"))]
+)
+def test_exits_are_a_number_or_names(text: str | None, exits: object) -> None:
+    assert parse_exits(text) == exits
+
+
+def test_heads_are_separated_outside_of_braces() -> None:
+    assert parse_heads("conv{kernel=5,reuse=logits}, linear") == ("conv{kernel=5,reuse=logits}", "linear")
+    assert parse_heads(None) is None
+
+
+def test_layers_in_float_are_names_or_auto() -> None:
+    assert parse_kept_float("auto") == "auto" and parse_kept_float("a,b") == ("a", "b")
+
+
+def test_a_share_of_pruning_is_negative() -> None:
+    assert parse_prune("cycles=-30%") == {"cycles": -0.3} and parse_prune(None) is None
+    with pytest.raises(InputError, match="cannot be 'cycles=30'"):
+        parse_prune("cycles=30")

@@ -172,7 +172,7 @@ def test_a_batch_built_in_runs_to_the_end_and_is_a_warning(
     model = write_skip_net(tmp_path / "net.onnx", text)
     told: list[str] = []
     result = api.run(
-        model, data=images, out=tmp_path / "out", exits="1", preprocess="raw", progress=told.append
+        model, data=images, out=tmp_path / "out", exits=1, preprocess="raw", progress=told.append
     )
     steps_told = [next(i for i, text in enumerate(told) if what in text) for what in ("built in", "train")]
     assert steps_told == sorted(steps_told), "it is said before the work that it makes longer"

@@ -15,7 +15,7 @@ from eecompile import api
 from eecompile.data.digits import load_digits
 from eecompile.run import steps
 from eecompile.runtime import EarlyExitSession
-from eecompile.verbs.quantize import QuantizeResult
+from eecompile.verbs.work.quantize import QuantizeResult
 from passes.errors import InputError
 from tests.eecompile.run.brief_run import BRIEF, DIGITS, OPTIONS, call
 from tests.eecompile.small_models import write_images, write_skip_net

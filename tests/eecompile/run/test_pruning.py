@@ -43,7 +43,7 @@ def run(at: Path, out: str, **options: Any) -> Any:
 )
 def test_static_is_the_network_as_it_was_given(files: Path, options: dict[str, Any]) -> None:
     plain = run(files, "plain", **options).summary
-    found = run(files, "pruned", prune="cycles=-20%", prune_epochs=1, **options)
+    found = run(files, "pruned", prune={"cycles": -0.2}, prune_epochs=1, **options)
     summary, told = found.summary, json.loads((files / "pruned" / "run.json").read_text())
     assert summary.static == plain.static, "accuracies, costs: nothing of pruning is in it"
     assert plain.pruned is None and summary.static_trained is None
@@ -67,17 +67,17 @@ def test_static_is_the_network_as_it_was_given(files: Path, options: dict[str, A
 
 def test_what_cannot_be_reached_is_told(files: Path) -> None:
     with pytest.raises(NoSolutionError, match=r"pruning can save \d+\.\d % at most on this schedule"):
-        run(files, "out", prune="energy=-99%")
+        run(files, "out", prune={"energy": -0.99})
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"prune": "30%"}, "`prune` cannot be '30%'"),
-        ({"prune": "cycles=-20%", "train": "scratch"}, "scratch draws new ones"),
-        ({"prune": "cycles=-20%", "prune_epochs": 0}, "`prune_epochs` is at least 1, not 0"),
+        ({"prune": {"cycles": 30}}, "`prune` cannot be"),
+        ({"prune": {"cycles": -0.2}, "train": "scratch"}, "scratch draws new ones"),
+        ({"prune": {"cycles": -0.2}, "prune_epochs": 0}, "`prune_epochs` is at least 1, not 0"),
         ({"prune_epochs": 1}, "without `prune` nothing is"),
-        ({"prune": "cycles=-20%", "data": None, "preprocess": None, "max_drop": None}, "without `data`"),
+        ({"prune": {"cycles": -0.2}, "data": None, "preprocess": None, "max_drop": None}, "without `data`"),
     ],
 )
 def test_what_changes_nothing_is_refused(files: Path, options: dict[str, Any], message: str) -> None:
@@ -90,5 +90,5 @@ def test_a_network_that_brings_exits_is_refused(files: Path) -> None:
     with pytest.raises(InputError, match="brings exits of its own"):
         api.run(
             files / "out" / "model.exits.onnx", "gap9", str(files / "images.npz"), files / "again",
-            prune="cycles=-20%",
+            prune={"cycles": -0.2},
         )  # fmt: skip

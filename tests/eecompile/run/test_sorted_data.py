@@ -15,7 +15,7 @@ from eecompile.runtime.early_exit import Decision
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.sessions import Float32
 from eecompile.training.features import TeacherData, extract
-from eecompile.verbs.same_answers import IMAGES, Verifier
+from eecompile.verbs.work.same_answers import IMAGES, Verifier
 from passes.exits.chain import keep_exits, set_thresholds
 from passes.exits.insert_exits import InsertExits
 from passes.model.graph import from_model

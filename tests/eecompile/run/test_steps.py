@@ -47,7 +47,7 @@ FOUND = {
 def evidence(model: Path, work: Path, name: str = "diana", **options: object) -> Evidence:
     work.mkdir()
     target = load_target(name)
-    prepared = prepare(model, target, EDP, "1", "linear")
+    prepared = prepare(model, target, EDP, 1, "linear")
     given = RunOptions(model, **options)  # type: ignore[arg-type]
     return Evidence(given, prepared, Clock(lambda _: None), work)
 

@@ -46,7 +46,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(at: Path, out: str, **options: Any) -> Any:
-    given = {"data": str(at / "images.npz"), "exits": "1", "preprocess": "raw", "max_drop": 100.0}
+    given = {"data": str(at / "images.npz"), "exits": 1, "preprocess": "raw", "max_drop": 100.0}
     return api.run(at / "net.onnx", out=at / out, **{**given, **options})
 
 

@@ -48,7 +48,8 @@ def study(asked: Question) -> Path:
 
 
 def moved(asked: Question, *settings: str, **others: Any) -> dict[str, Any]:
-    return api.whatif(asked.space.parent / "out", settings, cache=asked.cache, **others).document
+    told = {path: float(value) for path, _, value in (text.partition("=") for text in settings)}
+    return api.whatif(asked.space.parent / "out", told, cache=asked.cache, **others).document
 
 
 def test_the_accelerator_is_kept_with_the_search(asked: Question, study: Path) -> None:
@@ -144,7 +145,7 @@ def test_a_bound_in_seconds_needs_a_clock_there(asked: Question, tmp_path: Path)
     space = study / "space.toml"
     space.write_text(space.read_text() + "[constraints]\nmax_latency_s = 1\n")
     with pytest.raises(InputError, match=r"constraints\.max_latency_s: no clock is known of small"):
-        api.whatif(study, [f"{ENERGY}=10"], cache=asked.cache)
+        api.whatif(study, {ENERGY: 10}, cache=asked.cache)
 
 
 def test_a_point_becomes_a_run_on_the_same_accelerator(asked: Question, study: Path, tmp_path: Path) -> None:

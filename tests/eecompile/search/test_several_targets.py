@@ -14,9 +14,9 @@ from eecompile.search.reasons import reason_of
 from eecompile.search.searching import SearchOptions, read_front, search
 from eecompile.search.several_targets import (
     TargetsResult,
+    check_targets,
     common_networks,
     search_targets,
-    split_targets,
     tell_targets,
 )
 from passes.errors import InputError
@@ -112,14 +112,11 @@ def test_networks_of_several_fronts() -> None:
     assert common["points"] == {"a": [{"trial": 1, "point": 0}], "b": [{"trial": 4, "point": 0}]}
 
 
-@pytest.mark.parametrize(("text", "names"), [("diana", ("diana",)), ("diana, gap9", BOTH)])
-def test_targets_are_separated_by_commas(text: str, names: tuple[str, ...]) -> None:
-    assert split_targets(text) == names
-
-
 @pytest.mark.parametrize(
-    ("text", "said"), [("diana,", "leaves out a name"), ("diana,diana", "is there twice"), ("", "a name")]
+    ("names", "said"),
+    [(["diana", ""], "leaves out a name"), (["diana", "diana"], "is there twice"), ([], "a name")],
 )
-def test_wrong_lists_of_targets(text: str, said: str) -> None:
+def test_wrong_lists_of_targets(names: list[str], said: str) -> None:
+    assert check_targets([*BOTH]) == BOTH
     with pytest.raises(InputError, match=said):
-        split_targets(text)
+        check_targets(names)

@@ -31,7 +31,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asked(folder: Path, *settings: str, **others: Any) -> dict[str, Any]:
-    return api.whatif(folder / "out", settings, cache=folder / "cache", **others).document
+    pairs = (text.split("=") for text in settings)
+    numbers = {path: float(value) for path, value in pairs}
+    return api.whatif(folder / "out", numbers, cache=folder / "cache", **others).document
 
 
 def test_numbers_as_they_are_give_the_front_as_it_is(folder: Path) -> None:
@@ -78,7 +80,7 @@ def test_hardware_that_is_too_small_runs_nothing(folder: Path) -> None:
 
 def test_what_is_not_in_the_cache_is_told(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "out", tmp_path / "out")
-    found = api.whatif(tmp_path / "out", [f"{SLOWER}=500"], cache=tmp_path / "none").document
+    found = api.whatif(tmp_path / "out", {SLOWER: 500}, cache=tmp_path / "none").document
     assert found["not_in_cache"] == [0, 1] and all(point["runs"] for point in found["points"])
     assert "planned" not in found["points"][0]
 
@@ -89,7 +91,7 @@ def test_a_constraint_may_be_broken_there(folder: Path, tmp_path: Path) -> None:
     front = json.loads((tmp_path / "out" / "front.json").read_text())
     most = max(point["energy_pj"] for point in front["points"])
     space.write_text(space.read_text() + f"[constraints]\nmax_energy_pj = {1.01 * most}\n")
-    told = api.whatif(tmp_path / "out", [f"{SLOWER}=500"], cache=folder / "cache").document
+    told = api.whatif(tmp_path / "out", {SLOWER: 500}, cache=folder / "cache").document
     assert not any(point["feasible"] or point["on_front"] for point in told["points"])
 
 
@@ -131,7 +133,7 @@ def test_what_is_wrong_is_said(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cores: has no 'digitl'"):
         asked(folder, "cores.digitl.active_power_mw=1")
     with pytest.raises(InputError, match="holds no finished search"):
-        api.whatif(tmp_path, [f"{SLOWER}=1"])
+        api.whatif(tmp_path, {SLOWER: 1})
     (tmp_path / "front.json").write_text('{"points": []}')
     with pytest.raises(InputError, match="is of another version"):
-        api.whatif(tmp_path, [f"{SLOWER}=1"])
+        api.whatif(tmp_path, {SLOWER: 1})

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eecompile.verbs.given_lists import exits_given, layers_given, numbers, texts
+from eecompile.verbs.given_lists import (
+    exits_given,
+    heads_given,
+    layers_given,
+    numbers,
+    numbers_by_path,
+    texts,
+)
 from passes.errors import InputError
 
 EXAMPLE = "[0.6, 0.4]"
@@ -26,13 +33,27 @@ def test_numbers_of_any_kind_are_numbers() -> None:
     assert {type(number) for number in found} == {float}
 
 
-@pytest.mark.parametrize("given", [None, 0, 2, "2", "relu_3, relu_5"])
-def test_a_number_or_a_text_of_exits_stays(given: Any) -> None:
+@pytest.mark.parametrize("given", [None, 0, 2])
+def test_a_number_of_exits_stays(given: Any) -> None:
     assert exits_given(given) == given
 
 
 def test_a_list_of_exits_is_a_tuple() -> None:
     assert exits_given(["relu_3", "relu_5"]) == ("relu_3", "relu_5")
+    assert exits_given("relu_3, relu_5") == ("relu_3, relu_5",), "nothing is split here"
+
+
+def test_heads_are_one_or_several() -> None:
+    assert heads_given(None) == "auto" and heads_given(["conv{kernel=5,size=10}"]) == "conv{kernel=5,size=10}"
+    assert heads_given(["conv", "linear"]) == ("conv", "linear")
+    with pytest.raises(InputError, match="each is one head"):
+        heads_given("conv,linear")
+
+
+def test_numbers_by_path() -> None:
+    assert numbers_by_path("settings", {"a.b": 3}) == {"a.b": 3.0}
+    with pytest.raises(InputError, match="`settings` says a number for each path, not 'a=3'"):
+        numbers_by_path("settings", "a=3")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +77,7 @@ def test_what_is_no_such_list_is_refused(call: Callable[[], Any], message: str, 
 
 
 def test_layers_are_a_text_or_a_list() -> None:
-    assert layers_given("keep_float", "conv_0, gemm_0,conv_0") == ("conv_0", "gemm_0")
+    assert layers_given("keep_float", ["conv_0", "gemm_0", "conv_0"]) == ("conv_0", "gemm_0")
     assert layers_given("keep_float", ["a", "b"]) == ("a", "b")
     with pytest.raises(InputError, match="`keep_float` names no layers"):
         layers_given("keep_float", [])

@@ -1,28 +1,20 @@
 from __future__ import annotations
 
+import functools
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from eecompile import api
 from eecompile.cache.key import Key
 from eecompile.cache.store import CacheStore
-from eecompile.verbs.search import bytes_of
+from eecompile.data.sources import load_data
 from passes.errors import InputError
 from tests.eecompile.search.small import SPACE, question
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("0", 0), ("500MB", 500_000_000), ("2 GiB", 2**31), ("1.5kb", 1500), ("7", 7)]
-)
-def test_sizes(text: str, size: int) -> None:
-    assert bytes_of(text) == size
-
-
-@pytest.mark.parametrize("text", ["much", "-1", "5 apples", "", "MB"])
-def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(InputError, match="is no size"):
-        bytes_of(text)
+from tests.eecompile.small_models import write_images
+from tests.eecompile.verbs.handed_on import handed_on
 
 
 def test_the_cache_is_listed_and_shrunk(tmp_path: Path) -> None:
@@ -33,7 +25,7 @@ def test_the_cache_is_listed_and_shrunk(tmp_path: Path) -> None:
     assert len(found.entries) == 3 and found.removed == 0 and found.bytes > 3000
     assert found.to_json()["entries"][0]["title"] == "entry 2"
     assert found.to_json()["kinds"] == {"costs": {"entries": 3, "bytes": found.bytes}}
-    assert api.cache(tmp_path, "1.5kB").removed == 2
+    assert api.cache(tmp_path, 1500).removed == 2
     assert [entry.title for entry in api.cache(tmp_path).entries] == ["entry 2"]
 
 
@@ -47,8 +39,8 @@ def test_the_cache_is_listed_and_shrunk(tmp_path: Path) -> None:
         ({"data": "digits", "workers": -1}, "`workers` must be at least 1"),
         ({"data": "digits", "seed": -1}, "`seed` must be between 0 and 4294967295"),
         ({"data": "digits", "target": "dianna"}, "unknown target 'dianna'"),
-        ({"data": "digits", "target": "diana,dianna"}, "unknown target 'dianna'"),
-        ({"data": "digits", "target": "diana,diana"}, "target 'diana' is there twice"),
+        ({"data": "digits", "target": ["diana", "dianna"]}, "unknown target 'dianna'"),
+        ({"data": "digits", "target": ["diana", "diana"]}, "target 'diana' is there twice"),
         ({"data": "nowhere.npz"}, "nowhere.npz"),
         ({"data": "digits", "batch": 0}, "`batch` must be at least 1"),
         ({"join": True}, "without `storage` it changes nothing"),
@@ -69,7 +61,7 @@ def test_options_reach_the_search(tmp_path: Path) -> None:
     pytest.importorskip("optuna", reason="a search needs the extra 'search'")
     asked = question(tmp_path)
     result = api.search(
-        asked.space, asked.data, "gap9", tmp_path / "out", 1, 3, preprocess="unit", cache=asked.cache,
+        asked.space, str(asked.data), "gap9", tmp_path / "out", 1, 3, preprocess="unit", cache=asked.cache,
         no_quantization=True, fixed_heads=True, no_hardware=True,
     )  # fmt: skip
     document = result.to_json()
@@ -80,3 +72,30 @@ def test_options_reach_the_search(tmp_path: Path) -> None:
     assert {"supernet", "answers", "costs", "finalist"} == kinds, "no finalist was made of integers"
     told = api.why(tmp_path / "out", 0)
     assert told.state == "feasible" and told.to_json()["trial"] == 0
+
+
+def test_images_in_memory_lie_in_the_folder_of_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "space.toml").write_text(SPACE)
+    with np.load(write_images(tmp_path / "images.npz")) as found:
+        arrays = dict(found)
+    given: dict[str, Any] = {"cache": tmp_path / "cache", "out": tmp_path / "out"}
+    call = functools.partial(api.search, tmp_path / "space.toml", arrays, **given)
+    options = handed_on(monkeypatch, "eecompile.search.searching.search", call).arguments["options"]
+    assert options.question.data == str(tmp_path / "out" / "images.npz")
+    lying = load_data(options.question.data)
+    assert np.array_equal(lying.train.x, arrays["train_x"]) and len(lying.test) == len(arrays["test_y"])
+
+
+def test_targets_are_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "space.toml").write_text(SPACE)
+    call = functools.partial(
+        api.search, tmp_path / "space.toml", "digits", ["diana", "gap9"], tmp_path, cache=tmp_path
+    )
+    found = handed_on(monkeypatch, "eecompile.search.several_targets.search_targets", call).arguments
+    assert found["targets"] == ("diana", "gap9")
+    with pytest.raises(InputError, match="is there twice"):
+        api.search(tmp_path / "space.toml", "digits", ["diana", "diana"], cache=tmp_path)
+    with pytest.raises(InputError, match="is a number of bytes, not -1"):
+        api.cache(tmp_path, keep=-1)

@@ -14,7 +14,7 @@ from passes.heads.designs import (
     RIVALS,
     WIDE_RIVALS,
     HeadDesign,
-    check_heads,
+    heads_text,
     members,
     members_on,
     on_features,
@@ -33,7 +33,9 @@ designs = st.sampled_from([design for family in FAMILIES.values() for design in 
 def test_heads_read_back_from_their_text(heads: list[HeadDesign | None]) -> None:
     text = ",".join(AUTO if head is None else head.name for head in heads)
     assert parse_heads(text) == tuple(heads)
-    assert check_heads(text) == text
+    names = [AUTO if head is None else head.name for head in heads]
+    assert parse_heads(names) == tuple(heads)
+    assert heads_text(names) == heads_text(text) == text
     if len(heads) == 1 and heads[0] is not None:
         assert parse_head(text) == heads[0]
 
@@ -193,3 +195,9 @@ def test_of_members_with_the_same_layers_the_default_stays() -> None:
     assert "conv{size=10}" not in names, "a map of 8 places is pooled to neither"
     assert "conv{size=10}" in {design.name for design in members_on((12, 28, 28))}
     assert "feature" not in {design.name for design in members_on((12,))}, "it is linear there"
+
+
+@pytest.mark.parametrize("heads", [["linear,conv"], [""], ["conv,linear", ""]])
+def test_in_a_list_each_is_one_head(heads: list[str]) -> None:
+    with pytest.raises(InputError):
+        heads_text(heads)

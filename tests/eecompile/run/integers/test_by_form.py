@@ -34,7 +34,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patched.setattr(steps, "Recipe", lambda: Recipe(samples=128))
         patched.setattr(quantizing, "QUANTIZED", replace(QUANTIZED, batch=16, rate=0.05, average=0.0))
         api.run(
-            model, data=str(images), out=at / "run", exits="1", head="linear", preprocess="raw",
+            model, data=str(images), out=at / "run", exits=1, head="linear", preprocess="raw",
             max_drop=100.0, optimistic=True, quantize="qat", qat_epochs=1,
         )  # fmt: skip
     return at / "run"

@@ -68,7 +68,7 @@ def test_the_final_exit_answers_to_the_bit_as_the_file_of_the_user(files: Path) 
         ({"train": "joint"}, "`train` joint trains weights"),
         ({"quantize": "qat"}, "`quantize` qat changes its integers"),
         ({"placement": "analog"}, "`placement` says in which numbers"),
-        ({"prune": "cycles=-10%"}, "`prune` takes weights away"),
+        ({"prune": {"cycles": -0.1}}, "`prune` takes weights away"),
         ({"bits": {"backbone": 4}, "target": "gap9"}, "`bits` of 'backbone' are those of the file"),
         ({"bits": {"conv_0": 4}, "target": "gap9"}, "`bits` of 'conv_0' are those of the file"),
     ],

@@ -51,14 +51,14 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(at: Path, out: str, **options: Any) -> Any:
-    given = {"data": str(at / "images.npz"), "exits": "1", "head": "linear", "preprocess": "raw",
+    given = {"data": str(at / "images.npz"), "exits": 1, "head": "linear", "preprocess": "raw",
              "max_drop": 100.0}  # fmt: skip
     return api.run(at / "net.onnx", out=at / out, **{**given, **options})
 
 
 def quantized(at: Path, **options: Any) -> Evidence:
     """Return what a run has found out once its network is quantized."""
-    given = RunOptions(at / "net.onnx", data=str(at / "images.npz"), exits="1", head="linear",
+    given = RunOptions(at / "net.onnx", data=str(at / "images.npz"), exits=1, head="linear",
                        preprocess="raw", **options)  # fmt: skip
     target, _ = open_target(given.target, "", None)
     prepared = prepare(given.model, target, given.objective, given.exits, given.head)

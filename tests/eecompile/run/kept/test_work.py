@@ -62,7 +62,7 @@ def files(one_run: Path, tmp_path: Path) -> Path:
 
 
 def run(at: Path, out: str, **options: Any) -> Any:
-    given = {"data": str(at / "images.npz"), "exits": "1", "preprocess": "raw", "max_drop": 100.0}
+    given = {"data": str(at / "images.npz"), "exits": 1, "preprocess": "raw", "max_drop": 100.0}
     return api.run(at / "net.onnx", out=at / out, **{"cache": at / "cache", **given, **options})
 
 
@@ -176,7 +176,7 @@ from eecompile import api
 steps.Recipe = functools.partial(steps.Recipe, samples=2000, batch=4)
 print("begins", flush=True)
 at = Path(sys.argv[1])
-api.run(at / "net.onnx", data=str(at / "images.npz"), exits="1", preprocess="raw", max_drop=100.0,
+api.run(at / "net.onnx", data=str(at / "images.npz"), exits=1, preprocess="raw", max_drop=100.0,
         out=at / sys.argv[2], cache=at / sys.argv[3])
 """
 

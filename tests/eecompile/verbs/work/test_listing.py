@@ -10,8 +10,8 @@ from typing import ClassVar
 import onnx_graphsurgeon as gs
 import pytest
 
-from eecompile.verbs import listing
-from eecompile.verbs.listing import list_passes, list_targets
+from eecompile.verbs.work import listing
+from eecompile.verbs.work.listing import list_passes, list_targets
 from passes.base import Pass, to_text
 from passes.errors import InputError
 from passes.registry import TABLE, parse_pass, pass_class

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eecompile.verbs.interval_keys import intervals
+from eecompile.verbs.work.interval_keys import intervals
 from tests.eecompile.fabricated_run import CLOCK_HZ, summary
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import onnx_graphsurgeon as gs
@@ -13,7 +12,9 @@ from passes.errors import EecompileError, InputError
 from passes.exits.mounts import Mount, find_mounts
 from passes.exits.recognise import classifier_exits, doubt, recognise_exits
 from passes.model.graph import load
+from passes.model.in_memory import Network
 from passes.registry import parse_pipeline
+from passes.shown_result import Row, ShownResult
 from passes.state import Decline, Exit, state_of
 from targets.contract.target import Target
 from targets.evaluation.report import CostReport, evaluate
@@ -51,8 +52,8 @@ class NodeInfo:
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Inspection:
+@dataclass(frozen=True, repr=False)
+class Inspection(ShownResult):
     """What is known about a network.
 
     Attributes:
@@ -90,6 +91,29 @@ class Inspection:
     declined: tuple[Decline, ...]
     notes: tuple[str, ...]
 
+    def _words(self) -> str:
+        mounts = sum(mount.ok for mount in self.mounts)
+        return (
+            f"{self.model or 'a network'} on {self.target}: {len(self.nodes)} nodes, "
+            f"{len(self.exits)} exits, {mounts} mounts, {self.classes or 'no'} classes"
+        )
+
+    def _rows(self) -> list[Row]:
+        return [
+            {
+                "node": node.name,
+                "op_type": node.op_type,
+                "layer": node.layer,
+                "core": node.core,
+                "weight_bits": node.weight_bits,
+                "reasons": "; ".join(node.reasons),
+            }
+            for node in self.nodes
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return "node", "weight_bits"
+
     def to_json(self) -> dict[str, Any]:
         """Return the inspection as one JSON document."""
         exits = [item.to_json() for item in self.exits]
@@ -98,7 +122,7 @@ class Inspection:
         return {"schema_version": 1, **vars(self), "exits": exits, **rows}
 
 
-def inspect_network(model: Path, target: str, cost_model: str | None = None) -> Inspection:
+def inspect_network(model: Network, target: str, cost_model: str | None = None) -> Inspection:
     """Look at a network; arguments as in `eecompile.api.inspect`.
 
     A network that cannot be compiled to the end is shown as far as it can be, with the reason in the notes.

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from eecompile.run.accelerator import open_target
 from passes.option_text import print_value
 from passes.registry import TABLE, pass_class
+from passes.shown_result import Row, ShownResult
 from targets.contract.registry import target_table
 from targets.contract.support import support_table
 from targets.description.architecture import OperatingPoint
@@ -46,12 +47,23 @@ class PassInfo:
     options: tuple[PassOption, ...]
 
 
-@dataclass(frozen=True)
-class PassList:
+@dataclass(frozen=True, repr=False)
+class PassList(ShownResult):
     """Some passes, in the order in which they usually run."""
 
     passes: tuple[PassInfo, ...]
     detailed: bool
+
+    def _words(self) -> str:
+        return f"{len(self.passes)} passes: {', '.join(entry.name for entry in self.passes)}"
+
+    def _rows(self) -> list[Row]:
+        return [
+            {"pass": entry.name, "rules": len(entry.rules), "summary": entry.summary} for entry in self.passes
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return "pass", "rules"
 
     def to_json(self) -> dict[str, Any]:
         """Return the list as one JSON document."""
@@ -167,12 +179,29 @@ class TargetInfo:
     figures: tuple[FigureInfo, ...]
 
 
-@dataclass(frozen=True)
-class TargetList:
+@dataclass(frozen=True, repr=False)
+class TargetList(ShownResult):
     """Some targets, by name."""
 
     targets: tuple[TargetInfo, ...]
     detailed: bool
+
+    def _words(self) -> str:
+        return f"{len(self.targets)} targets: {', '.join(entry.name for entry in self.targets)}"
+
+    def _rows(self) -> list[Row]:
+        return [
+            {
+                "target": entry.name,
+                "cores": len(entry.cores),
+                "clock_hz": entry.clock_hz,
+                "summary": entry.summary,
+            }
+            for entry in self.targets
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return "target", "cores"
 
     def to_json(self) -> dict[str, Any]:
         """Return the list as one JSON document."""

@@ -13,19 +13,22 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
 from eecompile.data.for_network import open_data
+from eecompile.data.in_memory import ImageSource
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.quantization.calibration_names import LEAST_SQUARES
 from eecompile.quantization.equalization import equalize
 from eecompile.run.accelerator import open_target
 from eecompile.run_files.directory import folders
-from eecompile.verbs.same_answers import FAULTS, Check, Verifier
+from eecompile.verbs.work.same_answers import FAULTS, Check, Verifier
 from passes.base import Observer, Pass, to_text
 from passes.errors import InputError
 from passes.exits.recognise import recognise_exits
 from passes.model.graph import load
+from passes.model.in_memory import Network, recorded
 from passes.model.writing import save
 from passes.registry import parse_pipeline
+from passes.shown_result import Row, ShownResult
 from passes.state import Decline, state_of
 from targets.contract.target import Target
 
@@ -45,8 +48,8 @@ class StepResult:
     check: Check | None
 
 
-@dataclass(frozen=True)
-class OptResult:
+@dataclass(frozen=True, repr=False)
+class OptResult(ShownResult):
     """What a pipeline did.
 
     Attributes:
@@ -78,6 +81,27 @@ class OptResult:
             for step in self.steps
             if step.check is not None and step.check.verdict in FAULTS
         )
+
+    def _words(self) -> str:
+        nodes = f"{self.steps[0].nodes_before} to {self.steps[-1].nodes_after} nodes" if self.steps else ""
+        verdict = "" if self.passed else "; a pass changed what the network computes"
+        return f"{self.model} after {len(self.steps)} passes: {nodes}{verdict}"
+
+    def _rows(self) -> list[Row]:
+        return [
+            {
+                "pass": step.text,
+                "changed": step.changed,
+                "nodes_before": step.nodes_before,
+                "nodes_after": step.nodes_after,
+                "seconds": step.seconds,
+                "verdict": None if step.check is None else step.check.verdict,
+            }
+            for step in self.steps
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return "pass", "nodes_after"
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as one JSON document."""
@@ -147,11 +171,11 @@ class _Calibrator:
 
 
 def optimize(
-    model: Path,
+    model: Network,
     pipeline: str,
     *,
     out: Path | None,
-    data: str | None,
+    data: ImageSource | None,
     preprocess: str,
     target: str | None,
     verify_each: bool,
@@ -190,7 +214,7 @@ def optimize(
         written = None if out is None else save(graph, out)
     checks: Sequence[Check | None] = verifier.checks or [None] * len(recorder.rows)
     return OptResult(
-        str(model),
+        recorded(model),
         tuple(StepResult(*row, check) for row, check in zip(recorder.rows, checks, strict=True)),
         tuple(state_of(graph).declined),
         written,
@@ -200,7 +224,7 @@ def optimize(
 
 
 def _images(
-    graph: gs.Graph, data: str, preprocess: str, seed: int, notes: list[str], progress: Progress
+    graph: gs.Graph, data: ImageSource, preprocess: str, seed: int, notes: list[str], progress: Progress
 ) -> Float32:
     """Return training images as the model takes them; says which preprocessing was taken."""
     if state_of(graph).symbolic:

@@ -8,7 +8,7 @@ import pytest
 
 from eecompile.cli import show_network
 from eecompile.cli.terminal import console
-from eecompile.verbs.inspect_network import Inspection, inspect_network
+from eecompile.verbs.work.inspect_network import Inspection, inspect_network
 from passes.errors import InputError
 from tests.eecompile.small_models import SKIP_NET, write_skip_net
 from tests.passes.any_networks import NO_CLASSIFIERS, network
@@ -51,7 +51,7 @@ def test_says_why_a_layer_is_not_on_a_core(found: Inspection) -> None:
 
 
 def test_exits_are_recognised_or_read_from_metadata(found: Inspection, tmp_path: Path) -> None:
-    from eecompile.verbs.optimize import optimize
+    from eecompile.verbs.work.optimize import optimize
 
     assert [e.name for e in found.exits] == ["final"]
     assert found.exits_from == "recognised"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eecompile.verbs.cost_files import check_writable, save_mapping, write_trace
+from eecompile.verbs.work.cost_files import check_writable, save_mapping, write_trace
 from passes.errors import InputError
 from passes.model.graph import from_model
 from passes.registry import parse_pipeline

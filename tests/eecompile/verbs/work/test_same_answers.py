@@ -11,8 +11,8 @@ from hypothesis import given, settings
 
 from eecompile.quantization.calibration import calibrate
 from eecompile.runtime.sessions import REFUSED, session
-from eecompile.verbs import same_answers
-from eecompile.verbs.same_answers import IMAGES, INTEGER_SQNR_DB, RELATIVE_TOLERANCE, Check, Verifier
+from eecompile.verbs.work import same_answers
+from eecompile.verbs.work.same_answers import IMAGES, INTEGER_SQNR_DB, RELATIVE_TOLERANCE, Check, Verifier
 from passes.base import Pass, Pipeline
 from passes.errors import InputError
 from passes.model.graph import from_model, tidy

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 import pytest
 
-from eecompile.verbs.optimize import OptResult, StepResult, optimize
-from eecompile.verbs.same_answers import Check
+from eecompile.verbs.work.optimize import OptResult, StepResult, optimize
+from eecompile.verbs.work.same_answers import Check
 from passes.errors import InputError, PassError
 from passes.model.graph import load
 from passes.model.writing import save

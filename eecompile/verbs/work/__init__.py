@@ -1,0 +1,1 @@
+"""What the verbs do, once what they were given is known to be whole."""
