@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import yaml
+
 from passes.errors import InputError, did_you_mean
+from passes.files import write_atomic
 from targets.contract.registry import load_target, target_table
 from targets.contract.target import Target
 from targets.described.target import USUAL_SCHEMES, EngineTarget
@@ -54,6 +57,23 @@ def short_name(name: str) -> str:
 def description_hash(name: str, target: Target) -> str | None:
     """Return the SHA-256 of all that the file ``name`` says, wherever it lies; ``None`` of a target."""
     return hashlib.sha256(target.arch.model_dump_json().encode()).hexdigest() if is_file(name) else None
+
+
+TARGET_FILE = "described_target.yaml"
+"""In a folder of results: the accelerator that a file described, as it was read."""
+
+
+def keep_description(folder: Path, name: str, target: Target) -> None:
+    """Write what the file ``name`` says into a folder of results; nothing of a target."""
+    if is_file(name):
+        read = target.arch.model_dump(mode="json", exclude_defaults=True)
+        write_atomic(folder / TARGET_FILE, yaml.safe_dump(read, sort_keys=False).encode())
+
+
+def kept_target(folder: Path, name: str) -> str:
+    """Return what to open where a folder of results is of target or file ``name``: the file it has kept."""
+    kept = folder / TARGET_FILE
+    return str(kept) if is_file(name) and kept.is_file() else name
 
 
 def assumed_bits(bits: Bits) -> str:

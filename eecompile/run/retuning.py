@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eecompile.quantization.placements import MIXED
-from eecompile.run.accelerator import open_target
+from eecompile.run.accelerator import kept_target, open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.kept.whole import prepared_of, read_kept, restore
@@ -51,7 +51,7 @@ def retune(
             f"the mapping of {run} was chosen for a drop of {before['max_drop']:g} points, too",
             "give the network to `run` again, with another `max_drop`",
         )
-    target, _ = open_target(options.target, options.cost_model or "", None)
+    target, _ = open_target(kept_target(run, options.target), options.cost_model or "", None)
     target = at_point(target, options.point, options.max_latency)
     if options.rules is not None:
         target = target.counted_by(options.rules)

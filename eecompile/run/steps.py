@@ -23,7 +23,7 @@ from eecompile.exits.reliability import reliability
 from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.kept_grids import NOTE as KEPT_NOTE
 from eecompile.run import provenance, summarize
-from eecompile.run.accelerator import is_file
+from eecompile.run.accelerator import is_file, keep_description
 from eecompile.run.choosing import choose_on_val
 from eecompile.run.curve import front
 from eecompile.run.evidence import Evidence
@@ -309,6 +309,7 @@ def write(evidence: Evidence) -> None:
         write_atomic(work / evidence.options.model.name, evidence.options.model.data)
     write_atomic(work / "summary.json", evidence.summary.to_text().encode())
     directory.write_json(work / "run.json", info)
+    keep_description(work, evidence.options.target, evidence.prepared.target)
     directory.write_csv(work / "exits.csv", tables.exit_rows(evidence.summary))
     directory.write_csv(work / "layers.csv", tables.layer_rows(evidence.costs))
     if evidence.summary.quantization is not None:
@@ -389,6 +390,11 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path | Objective | ImagesInMemory | PruningGoal) else value
 
 
+def _hash_of_file(target: str) -> str | None:
+    """Return the SHA-256 of the file of an accelerator; ``None`` of a target, or where it is gone."""
+    return directory.sha256(Path(target)) if is_file(target) and Path(target).is_file() else None
+
+
 def _origin(evidence: Evidence) -> dict[str, Any]:
     """Return by what command, on what machine and from what files the run was made."""
     options, target = evidence.options, evidence.prepared.target
@@ -402,7 +408,7 @@ def _origin(evidence: Evidence) -> dict[str, Any]:
         "versions": provenance.versions(),
         "machine": {"python": platform.python_version(), "system": platform.system()},
         "model_sha256": evidence.model_sha256 or sha256_of_network(options.model),
-        "target_sha256": directory.sha256(Path(options.target)) if is_file(options.target) else None,
+        "target_sha256": _hash_of_file(options.target),
     }
     if len(target.cost_models) > 1:
         wishes = Wishes(options.schedule or "")

@@ -21,7 +21,7 @@ OWNED = (
     "run.json", "summary.json", "exits.csv", "layers.csv", "quantization.csv", "schedule.trace.json",
     "model.onnx", "model.exits.onnx", "model.quant.onnx", "model.lowered.onnx", "model.static.onnx",
     "model.dynamic.onnx", "stages", "samples.npz", "kept.zip", "report.html", "quantize.json",
-    "front.csv", "front.json", "front.svg",
+    "described_target.yaml", "front.csv", "front.json", "front.svg",
 )  # fmt: skip
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from eecompile.exits.fronts.front_problem import ACCURACY, MEMORY
-from eecompile.run.accelerator import is_file, short_name
+from eecompile.run.accelerator import TARGET_FILE, is_file, keep_description, short_name
 from eecompile.run_files.directory import folders, write_json
 from eecompile.search.backbones.inherit import nearest
 from eecompile.search.finalists import Finalist, finish, write_networks
@@ -44,8 +43,6 @@ SCHEMA_VERSION = 1
 STUDY = "study.db"
 SPACE = "space.toml"
 NETWORKS = "networks"
-TARGET_FILE = "target.yaml"
-"""The accelerator that a file described, as it was read."""
 TARGETS = "targets.json"
 """What searches for several targets found, beside their folders."""
 
@@ -421,8 +418,7 @@ def _described(options: SearchOptions, evaluation: DesignEvaluation) -> dict[str
     """Write the accelerator of a search that a file describes, as it was read; return where it is."""
     if not is_file(options.question.target):
         return {}
-    read = evaluation.target.arch.model_dump(mode="json", exclude_defaults=True)
-    write_atomic(options.out / TARGET_FILE, yaml.safe_dump(read, sort_keys=False).encode())
+    keep_description(options.out, options.question.target, evaluation.target)
     return {"target_file": TARGET_FILE}
 
 

@@ -14,6 +14,7 @@ import pytest
 from eecompile import api
 from eecompile.data.digits import load_digits
 from eecompile.run import steps
+from eecompile.run.accelerator import open_target
 from eecompile.runtime import EarlyExitSession
 from eecompile.verbs.work.quantize import QuantizeResult
 from passes.errors import InputError
@@ -95,6 +96,29 @@ def test_reports_and_comparisons_read_it_again(made: Path) -> None:
     (folder / "summary.json").write_text(json.dumps(told))
     (note,) = api.compare(made / "run", folder).notes
     assert note == "target small is described otherwise"
+
+
+def test_a_run_is_retuned_on_what_its_file_said(made: Path) -> None:
+    """The file is another one by now, and then gone: the run has kept it."""
+    path, before = made / "mine.yaml", summary_of(made / "run")
+    assert (
+        open_target(str(made / "run" / "described_target.yaml"), "", None)[0].arch
+        == open_target(str(path), "", None)[0].arch
+    )
+    try:
+        described(path, sram_bits=1 << 16)
+        api.retune(made / "run", max_drop=100.0, out=made / "changed")
+        path.unlink()
+        api.retune(made / "run", max_drop=100.0, out=made / "gone")
+    finally:
+        described(path)
+    for name in ("changed", "gone"):
+        after = summary_of(made / name)
+        assert after["static"]["energy_pj"] == before["static"]["energy_pj"]
+        assert after["target_description"] == before["target_description"] is not None
+        assert (made / name / "described_target.yaml").read_text() == (
+            made / "run" / "described_target.yaml"
+        ).read_text()
 
 
 @pytest.fixture(scope="module")
