@@ -114,7 +114,8 @@ def test_exits_get_grids_and_nothing_of_the_file_moves(tmp_path: Path, target: s
                 for t, before in zip(node.inputs[1:], weights[node.name], strict=True)
             )
     head = next(node for node in graph.nodes if node.name in done.rounding)
-    integers = to_integers(head.inputs[1].values, grids[head.inputs[1].name]).astype(int) - 128
+    grid = grids[head.inputs[1].name]
+    integers = to_integers(head.inputs[1].values, grid).astype(int) - grid.zero_point
     assert np.abs(integers).max() <= (7 if target == "gap9" else 128) and integers.any()
     assert ("int4-channel" in schemes) == (target == "gap9")
 
