@@ -22,6 +22,7 @@ from eecompile.run.evidence import Evidence
 from eecompile.run.finished import Finished
 from eecompile.run.integers import kept_integers
 from eecompile.run.kept.work import KeptWork, kept_work
+from eecompile.run.log import RunLog
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS, JOINT_EXITS, Prepared, cost_of, prepare
 from eecompile.run.pruning import prune_network
@@ -122,7 +123,8 @@ def run(
         InputError: Wrong input; nothing is written.
         NoSolutionError: The target cannot run the network.
     """
-    clock = Clock(progress)
+    log = RunLog(progress)
+    clock = Clock(log)
     target, _ = open_target(options.target, options.cost_model or "", None)
     target = at_point(target, options.point, options.max_latency)
     out = options.out or Path("runs") / f"{options.model.stem}-{target.title}"
@@ -161,8 +163,8 @@ def run(
     _check_promise(prepared.graph, options)
     if options.prune is None:  # else it may be in time once it is pruned
         _check_in_time(prepared, options)
-    kept = None if options.data is None or finished is not None else kept_work(options.cache, progress)
-    with directory.run_directory(out) as work, _told_that_it_is_kept(kept, progress):
+    kept = None if options.data is None or finished is not None else kept_work(options.cache, log)
+    with directory.run_directory(out) as work, _told_that_it_is_kept(kept, log):
         evidence = Evidence(options, prepared, clock, work, finished=finished)
         for step in _steps_of(options):
             clock.step(step.name)
@@ -170,6 +172,7 @@ def run(
                 step.run(evidence)
             else:
                 kept.run(step.name, step.run, evidence)
+        log.write(work, provenance.command(options))
         return RunResult(out, evidence.summary, evidence.costs, evidence.info)
 
 

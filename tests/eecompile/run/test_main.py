@@ -38,9 +38,8 @@ Array = NDArray[Any]
 
 MODELS = ("exits", "quant", "lowered", "dynamic")
 FILES = {
-    "run.json", "summary.json", "exits.csv", "layers.csv", "quantization.csv", "schedule.trace.json",
-    "report.html",
-    "samples.npz", "stages", *(f"model.{name}.onnx" for name in MODELS),
+    "run.json", "run.log", "summary.json", "exits.csv", "layers.csv", "quantization.csv",
+    "schedule.trace.json", "report.html", "samples.npz", "stages", *(f"model.{name}.onnx" for name in MODELS),
 }  # fmt: skip
 COSTS = ("macs", "latency_cycles", "latency_s", "energy_pj", "edp_js", "edp_j_cycles")
 
