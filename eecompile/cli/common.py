@@ -60,7 +60,7 @@ def show_completion(shell: str | None) -> None:
     """Print the script that lets a shell complete commands; ends the program."""
     if shell is None:
         return
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     from eecompile.cli.guard import complain
 

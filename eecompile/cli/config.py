@@ -36,9 +36,9 @@ def config_values(ctx: typer.Context, path: Path) -> dict[str, Any]:
             that is none of its option.
     """
     parameters = {item.name: item for item in ctx.command.params if item.name not in UNNAMED}
-    names = {name: name for name in parameters if name is not None}
-    for name, item in parameters.items():
-        names |= {flag.removeprefix("--"): str(name) for flag in item.opts if flag.startswith("--")}
+    names = {str(name): str(name) for name in parameters}
+    for own, item in parameters.items():
+        names |= {flag.removeprefix("--"): str(own) for flag in item.opts if flag.startswith("--")}
     found: dict[str, Any] = {}
     for key, value in _document(path).items():
         name = names.get(key) or names.get(key.replace("-", "_"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, ParamSpec
 
 import typer
-from typer.completion import completion_init
+from typer.completion import completion_init  # type: ignore[attr-defined]
 
 from eecompile.cli import retune_verb, search_verbs
 from eecompile.cli.common import COMPLETION, SHELLS, show_completion, with_common

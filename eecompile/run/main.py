@@ -22,13 +22,13 @@ from eecompile.run.evidence import Evidence
 from eecompile.run.finished import Finished
 from eecompile.run.integers import kept_integers
 from eecompile.run.kept.work import KeptWork, kept_work
-from eecompile.run.log import RunLog
 from eecompile.run.options import RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS, JOINT_EXITS, Prepared, cost_of, prepare
 from eecompile.run.pruning import prune_network
 from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.run.steps import COST_STEPS, STEPS, Step
 from eecompile.run_files import directory
+from eecompile.run_files.log import RunLog
 from eecompile.run_files.summary import Summary
 from eecompile.training.recipe import FROZEN, SCRATCH
 from eecompile.training.torch_needed import import_torch

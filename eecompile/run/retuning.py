@@ -12,13 +12,13 @@ from eecompile.run.accelerator import open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.kept.whole import prepared_of, read_kept, restore
-from eecompile.run.log import RunLog
 from eecompile.run.main import RunResult
 from eecompile.run.options import RunOptions, from_record
 from eecompile.run.prepare import cost_of
 from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.run.steps import CHOICE_STEPS
 from eecompile.run_files import directory
+from eecompile.run_files.log import RunLog
 from passes.errors import InputError
 from passes.model.in_memory import FILE_NAME
 from targets.evaluation.points import at_point

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eecompile.verbs.given_images import images_given
-from eecompile.verbs.given_lists import Exits, Heads, exits_given, heads_given
-from eecompile.verbs.given_network import network_given
+from eecompile.verbs.given.images import images_given
+from eecompile.verbs.given.lists import Exits, Heads, exits_given, heads_given
+from eecompile.verbs.given.network import network_given
 from eecompile.verbs.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 
 if TYPE_CHECKING:
     from eecompile.run.main import RunResult
-    from eecompile.verbs.given_images import Data
-    from eecompile.verbs.given_network import Model
+    from eecompile.verbs.given.images import Data
+    from eecompile.verbs.given.network import Model
 
 AUTO = "auto"
 
@@ -72,7 +72,7 @@ def run(
             ``onnx_graphsurgeon.Graph``; absent where a search has it (``from_study``).
         target: Name of the accelerator, or, without data, the file of its description; ``diana`` if absent.
         data: Images: a name or a path, see `eecompile.data.sources.load_data`; arrays, see
-            `eecompile.verbs.given_images.images_given`; or a `Dataset`. Without, costs are reported and
+            `eecompile.verbs.given.images.images_given`; or a `Dataset`. Without, costs are reported and
             nothing is trained.
         out: Run directory; ``runs/<model>-<target>`` if absent.
         exits: How many mounts to try, or the mounts: these all get an exit; two are tried if absent.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from eecompile.data.in_memory import ImagesInMemory
-from eecompile.verbs.given_images import images_given
+from eecompile.verbs.given.images import images_given
 from passes.errors import InputError
 
 X, Y = np.zeros((20, 3, 4, 4), np.float32), np.arange(20) % 2

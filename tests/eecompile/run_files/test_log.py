@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from eecompile import api
-from eecompile.run.log import RunLog
+from eecompile.run_files.log import RunLog
 from tests.eecompile.small_models import write_skip_net
 
 
