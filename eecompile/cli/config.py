@@ -98,7 +98,7 @@ def _plain(value: Any, where: str) -> str:
 
 def _number(name: str, value: Any, where: str) -> str:
     if name == "prune" and isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{100 * value:g}%"  # a share for Python, per cent on the command line
+        return f"{100 * value:.12g}%"  # a share for Python, per cent on the command line
     return _plain(value, where)
 
 
