@@ -8,9 +8,12 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from eecompile.neighbours import check_neighbours
 from eecompile.version import version
 
 __all__ = ["__version__", "api"]
+
+check_neighbours()  # before anything of theirs is imported
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,8 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import ParamSpec
 
 from eecompile.cli.flags import flags_in_use, with_flags
@@ -19,6 +20,7 @@ P = ParamSpec("P")
 BAD_USE = 2
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
 def guarded(function: Callable[P, None]) -> Callable[P, None]:
@@ -83,11 +85,24 @@ def _internal_error() -> int:
     return complain("internal error", hint, INTERNAL_ERROR)
 
 
+@contextlib.contextmanager
+def hushed(quiet: bool) -> Iterator[None]:
+    """Let :func:`timed_progress` say nothing, if ``quiet``."""
+    token = _QUIET.set(quiet)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
 def timed_progress() -> Callable[[str], None]:
-    """Return a function that prints a line on stderr with the seconds since now."""
+    """Return a function that prints a line on stderr with the seconds since now; none if hushed."""
     start = time.monotonic()
+    quiet = _QUIET.get()
 
     def say(text: str) -> None:
+        if quiet:
+            return
         from eecompile.wording.quantities import printable
 
         print(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Annotated, ParamSpec
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]
 
 from eecompile.cli import retune_verb, search_verbs
+from eecompile.cli.common import COMPLETION, SHELLS, show_completion, with_common
 from eecompile.cli.guard import complain, guarded, timed_progress
 from eecompile.cli.options import (
     BITS,
@@ -61,6 +64,7 @@ from eecompile.cli.options import (
     QUANTIZE,
     RATIOS,
     RECYCLE,
+    REPLAY,
     REQUANTIZE,
     RULES,
     RUN,
@@ -97,10 +101,13 @@ app = typer.Typer(
 )
 
 
+SAYS_PROGRESS = frozenset({"run", "opt", "quantize", "cost", "retune", "search", "whatif"})
+
+
 def _verb(function: Callable[P, None]) -> Callable[P, None]:
     """Register a verb; what it raises becomes a message and an exit code."""
     safe = guarded(function)
-    app.command()(safe)
+    app.command()(with_common(safe, progress=function.__name__ in SAYS_PROGRESS))
     return safe
 
 
@@ -111,6 +118,8 @@ def main() -> None:
             stream.reconfigure(
                 errors="replace"
             )  # a name no encoding of the terminal holds is no reason to fail
+    if COMPLETION in os.environ:
+        completion_init()
     thresholds = gc.get_threshold()
     gc.set_threshold(COLLECT_EVERY, *thresholds[1:])
     # killed politely: clean up as after Ctrl-C
@@ -133,6 +142,16 @@ def _common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    completion: Annotated[
+        str | None,
+        typer.Option(
+            "--completion",
+            metavar="|".join(SHELLS),
+            callback=show_completion,
+            is_eager=True,
+            help='Print a script that lets a shell complete commands: eval "$(eecompile --completion bash)".',
+        ),
+    ] = None,
 ) -> None:
     pass
 
@@ -182,6 +201,7 @@ def run(
     from_study: FROM_STUDY = None,
     trial: TRIAL_OF_RUN = None,
     front_point: FRONT_POINT = None,
+    replay: REPLAY = None,
     as_json: JSON = False,
 ) -> None:
     """Put exits into a network and compile it, or deliver a point of a search.
@@ -199,7 +219,7 @@ def run(
          max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs,
          confidence, values.parse_switch("--recycle", recycle), quantize, qat_epochs, placement,
          values.parse_part_bits(bits), values.parse_prune(prune), prune_epochs, calibration, requantize,
-         keep_thresholds, cache, from_study, trial, front_point,
+         keep_thresholds, cache, from_study, trial, front_point, replay,
         progress=timed_progress(),
     )  # fmt: skip
     terminal.show(result, as_json, show_run.run_result)

@@ -369,3 +369,12 @@ EXACT_ROUNDING = Annotated[
     ),
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+REPLAY = Annotated[
+    Path | None,
+    typer.Option(
+        "--replay",
+        metavar="RUN",
+        help="Do the run of this directory, or run.json, again: the same to the bit; refused if its network "
+        "or images are others now. [default --out: RUN-replay]",
+    ),
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.data.arrays import dataset_of
-from eecompile.data.dataset import SPLITS, Dataset, Split, sha256_of
+from eecompile.data.dataset import SPLITS, Dataset, sha256_of
 
 NAME = "arrays"
 """What such images are called in files that tell of them."""
@@ -33,18 +33,19 @@ class ImagesInMemory:
         Raises:
             InputError: Arrays that are not labelled images.
         """
-        if isinstance(self.given, Dataset):
+        if not isinstance(self.given, Dataset):
+            hashes = {name: _hash(values) for name, values in self.given.items()}
+            return dataset_of(dict(self.given), seed, NAME, "`data`", "`data`", hashes, owned=False)
+        if self.given.hashes:
             return self.given
-        hashes = {name: _hash(values) for name, values in self.given.items()}
-        return dataset_of(dict(self.given), seed, NAME, "`data`", "`data`", hashes, owned=False)
+        arrays = _arrays_of(self.given)
+        return replace(self.given, hashes={name: _hash(values) for name, values in arrays.items()})
 
     def write(self, path: Path) -> None:
         """Write an ``.npz`` that says the same; of a `Dataset` with its classes, if declared."""
         arrays: dict[str, Any] = {}
         if isinstance(self.given, Dataset):
-            for name in SPLITS:
-                split: Split = self.given.split(name)
-                arrays |= {f"{name}_x": split.x, f"{name}_y": split.y}
+            arrays |= _arrays_of(self.given)
             if self.given.classes_declared:
                 arrays["classes"] = np.array(self.given.classes)
         else:
@@ -58,6 +59,12 @@ class ImagesInMemory:
 
 ImageSource = str | ImagesInMemory
 """What `eecompile.data.sources.load_data` takes: a name, a path as text, or images in memory."""
+
+
+def _arrays_of(dataset: Dataset) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a data set by the names that an ``.npz`` has for them."""
+    splits = {name: dataset.split(name) for name in SPLITS}
+    return {f"{name}_{part}": getattr(split, part) for name, split in splits.items() for part in "xy"}
 
 
 def _hash(values: NDArray[Any]) -> str:

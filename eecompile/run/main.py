@@ -28,6 +28,7 @@ from eecompile.run.pruning import prune_network
 from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.run.steps import COST_STEPS, STEPS, Step
 from eecompile.run_files import directory
+from eecompile.run_files.log import RunLog
 from eecompile.run_files.summary import Summary
 from eecompile.training.recipe import FROZEN, SCRATCH
 from eecompile.training.torch_needed import import_torch
@@ -122,7 +123,8 @@ def run(
         InputError: Wrong input; nothing is written.
         NoSolutionError: The target cannot run the network.
     """
-    clock = Clock(progress)
+    log = RunLog(progress)
+    clock = Clock(log)
     target, _ = open_target(options.target, options.cost_model or "", None)
     target = at_point(target, options.point, options.max_latency)
     out = options.out or Path("runs") / f"{options.model.stem}-{target.title}"
@@ -161,8 +163,8 @@ def run(
     _check_promise(prepared.graph, options)
     if options.prune is None:  # else it may be in time once it is pruned
         _check_in_time(prepared, options)
-    kept = None if options.data is None or finished is not None else kept_work(options.cache, progress)
-    with directory.run_directory(out) as work, _told_that_it_is_kept(kept, progress):
+    kept = None if options.data is None or finished is not None else kept_work(options.cache, log)
+    with directory.run_directory(out) as work, _told_that_it_is_kept(kept, log):
         evidence = Evidence(options, prepared, clock, work, finished=finished)
         for step in _steps_of(options):
             clock.step(step.name)
@@ -170,6 +172,7 @@ def run(
                 step.run(evidence)
             else:
                 kept.run(step.name, step.run, evidence)
+        log.write(work, provenance.command(options))
         return RunResult(out, evidence.summary, evidence.costs, evidence.info)
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from eecompile.data.in_memory import ImageSource
 from eecompile.pruning.goal import PruningGoal
@@ -17,9 +18,10 @@ from passes.confidence import confidence_rule
 from passes.errors import InputError, did_you_mean
 from passes.heads.designs import parse_heads
 from passes.model.in_memory import Network
-from targets.objective import EDP, Objective
+from targets.objective import EDP, Objective, objective_named
 
 MAX_DROP = 1.0
+_PATHS = ("model", "out", "cache", "from_study")
 _CHOOSE_THRESHOLDS = (
     "max_drop", "optimistic", "guarantee", "max_latency_p95", "max_worst_latency", "max_final_ratio",
     "max_cost_ratio", "min_gain", "confidence",
@@ -212,6 +214,18 @@ class RunOptions:
                 "no number of images can prove that nothing at all is lost",
                 "with `guarantee`, allow a `max_drop` above 0",
             )
+
+
+def from_record(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as files of a run have them in the types of `RunOptions`."""
+    found = dict(values)
+    for name in _PATHS:
+        found[name] = None if found[name] is None else Path(found[name])
+    for name in ("exits", "head"):
+        found[name] = tuple(found[name]) if isinstance(found[name], list) else found[name]
+    found["objective"] = objective_named(found["objective"])
+    found["prune"] = None if found["prune"] is None else PruningGoal.parse(found["prune"])
+    return found
 
 
 def check_quantizer(quantize: str, qat_epochs: int | None, known: Sequence[str] = QUANTIZERS) -> None:

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from eecompile.quantization.placements import MIXED
+from eecompile.run import provenance
 from eecompile.run.accelerator import kept_target, open_target
 from eecompile.run.clock import Clock
 from eecompile.run.evidence import Evidence
 from eecompile.run.kept.whole import prepared_of, read_kept, restore
 from eecompile.run.main import RunResult
-from eecompile.run.options import RunOptions
+from eecompile.run.options import RunOptions, from_record
 from eecompile.run.prepare import cost_of
 from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.run.steps import CHOICE_STEPS
 from eecompile.run_files import directory
+from eecompile.run_files.log import RunLog
 from passes.errors import InputError
+from passes.model.in_memory import FILE_NAME
 from targets.evaluation.points import at_point
-from targets.objective import objective_named
-
-_PATHS = ("model", "out", "cache", "from_study")
 
 
 def retune(
@@ -41,11 +41,12 @@ def retune(
         InputError: No such run, or options that do not go together.
         NoSolutionError: No thresholds keep what is asked for.
     """
-    clock = Clock(progress)
+    log = RunLog(progress)
+    clock = Clock(log)
     clock.step("read what the run keeps")
     found = read_kept(run)
     before = found.told["options"]
-    options = _options(before, changed, out)
+    options = _options(run, before, changed, out)
     if options.placement == MIXED and options.max_drop != before["max_drop"]:
         raise InputError(
             f"the mapping of {run} was chosen for a drop of {before['max_drop']:g} points, too",
@@ -69,16 +70,13 @@ def retune(
         for step in CHOICE_STEPS:
             clock.step(step.name)
             step.run(evidence)
+        log.write(work, provenance.command(options))
         return RunResult(out, evidence.summary, evidence.costs, evidence.info)
 
 
-def _options(before: Mapping[str, Any], changed: Mapping[str, Any], out: Path) -> RunOptions:
+def _options(run: Path, before: Mapping[str, Any], changed: Mapping[str, Any], out: Path) -> RunOptions:
     """Return the options of a run, some of them changed."""
-    told = frozenset({*before["told"], *changed, "out"})
-    values = {**before, **changed, "out": out, "told": told}
-    for name in _PATHS:
-        values[name] = None if values[name] is None else Path(values[name])
-    if isinstance(values["exits"], list):
-        values["exits"] = tuple(values["exits"])
-    values["objective"] = objective_named(values["objective"])
-    return RunOptions(**values)
+    values = from_record({**before, **changed, "out": out})
+    if before["model"] == FILE_NAME and (run / FILE_NAME).is_file():  # it came from memory
+        values["model"] = run / FILE_NAME
+    return RunOptions(**{**values, "told": frozenset({*before["told"], *changed, "out"})})

@@ -401,6 +401,7 @@ def _origin(evidence: Evidence) -> dict[str, Any]:
     info: dict[str, Any] = {
         "command": provenance.command(options),
         "options": {name: _plain(value) for name, value in vars(options).items() if name != "told"},
+        "told": sorted(options.told),
         "in_memory": [name for name in ("model", "data") if isinstance(getattr(options, name), _IN_MEMORY)],
         "rules": None if target.search is None else target.search.rules,
         "schedule": evidence.costs.schedule.mode,

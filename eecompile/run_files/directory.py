@@ -18,10 +18,10 @@ from passes.files import write_atomic
 
 # What a run owns in its directory; other files there are the user's and stay.
 OWNED = (
-    "run.json", "summary.json", "exits.csv", "layers.csv", "quantization.csv", "schedule.trace.json",
-    "model.onnx", "model.exits.onnx", "model.quant.onnx", "model.lowered.onnx", "model.static.onnx",
-    "model.dynamic.onnx", "stages", "samples.npz", "kept.zip", "report.html", "quantize.json",
-    "described_target.yaml", "front.csv", "front.json", "front.svg",
+    "run.json", "run.log", "summary.json", "exits.csv", "layers.csv", "quantization.csv",
+    "schedule.trace.json", "model.onnx", "model.exits.onnx", "model.quant.onnx", "model.lowered.onnx",
+    "model.static.onnx", "model.dynamic.onnx", "stages", "samples.npz", "kept.zip", "report.html",
+    "quantize.json", "described_target.yaml", "front.csv", "front.json", "front.svg",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eecompile.verbs.given_lists import texts
+from eecompile.verbs.given.lists import texts
 
 if TYPE_CHECKING:
     from eecompile.verbs.work.compare import Comparison

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from eecompile.verbs.given_lists import Exits, Heads, exits_given, heads_given, numbers
-from eecompile.verbs.given_network import network_given
+from eecompile.verbs.given.lists import Exits, Heads, exits_given, heads_given, numbers
+from eecompile.verbs.given.network import network_given
 from eecompile.verbs.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 
 if TYPE_CHECKING:
-    from eecompile.verbs.given_network import Model
+    from eecompile.verbs.given.network import Model
     from targets.evaluation.report import CostReport
     from targets.network.layer import Bits
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eecompile.verbs.given_network import network_given
+from eecompile.verbs.given.network import network_given
 
 if TYPE_CHECKING:
-    from eecompile.verbs.given_network import Model
+    from eecompile.verbs.given.network import Model
     from eecompile.verbs.work.inspect_network import Inspection
 
 

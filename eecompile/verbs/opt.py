@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eecompile.verbs.given_images import images_given
-from eecompile.verbs.given_network import network_given
+from eecompile.verbs.given.images import images_given
+from eecompile.verbs.given.network import network_given
 from eecompile.verbs.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from eecompile.verbs.given_images import Data
-    from eecompile.verbs.given_network import Model
+    from eecompile.verbs.given.images import Data
+    from eecompile.verbs.given.network import Model
     from eecompile.verbs.work.optimize import OptResult
 
 AUTO = "auto"

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eecompile.verbs.given_images import images_given
-from eecompile.verbs.given_lists import layers_given
-from eecompile.verbs.given_network import network_given
+from eecompile.verbs.given.images import images_given
+from eecompile.verbs.given.lists import layers_given
+from eecompile.verbs.given.network import network_given
 from eecompile.verbs.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 
 if TYPE_CHECKING:
-    from eecompile.verbs.given_images import Data
-    from eecompile.verbs.given_network import Model
+    from eecompile.verbs.given.images import Data
+    from eecompile.verbs.given.network import Model
     from eecompile.verbs.work.quantize import QuantizeResult
 
 AUTO = "auto"

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eecompile.verbs.given_images import images_given
-from eecompile.verbs.given_lists import Exits, Heads, exits_given, heads_given
-from eecompile.verbs.given_network import network_given
+from eecompile.verbs.given.images import images_given
+from eecompile.verbs.given.lists import Exits, Heads, exits_given, heads_given
+from eecompile.verbs.given.network import network_given
 from eecompile.verbs.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 
 if TYPE_CHECKING:
     from eecompile.run.main import RunResult
-    from eecompile.verbs.given_images import Data
-    from eecompile.verbs.given_network import Model
+    from eecompile.verbs.given.images import Data
+    from eecompile.verbs.given.network import Model
 
 AUTO = "auto"
 
@@ -62,6 +62,7 @@ def run(
     from_study: Path | str | None = None,
     trial: int | None = None,
     front_point: int | None = None,
+    replay: Path | str | None = None,
     progress: Progress = silent,
 ) -> RunResult:
     """Put exits into a network, compile it for a target and write the run directory.
@@ -71,7 +72,7 @@ def run(
             ``onnx_graphsurgeon.Graph``; absent where a search has it (``from_study``).
         target: Name of the accelerator, or, without data, the file of its description; ``diana`` if absent.
         data: Images: a name or a path, see `eecompile.data.sources.load_data`; arrays, see
-            `eecompile.verbs.given_images.images_given`; or a `Dataset`. Without, costs are reported and
+            `eecompile.verbs.given.images.images_given`; or a `Dataset`. Without, costs are reported and
             nothing is trained.
         out: Run directory; ``runs/<model>-<target>`` if absent.
         exits: How many mounts to try, or the mounts: these all get an exit; two are tried if absent.
@@ -136,6 +137,9 @@ def run(
         trial: The design of that point.
         front_point: Its number in ``front.json``, where a trial has several; the most accurate on val if
             absent.
+        replay: Run directory, or its ``run.json``: that run is done again, to the bit on the same machine,
+            into ``out`` (the folder with ``-replay`` if absent). Beside may be given ``model`` and ``data``,
+            where these lie elsewhere now, and ``cache``; other bytes than those of the run are refused.
         progress: Called with one line of text per step.
 
     Returns:
@@ -170,6 +174,19 @@ def run(
         "prune": prune, "prune_epochs": prune_epochs, "calibration": calibration, "requantize": requantize,
         "keep_thresholds": keep_thresholds, "cache": cache,
     }  # fmt: skip
+    if replay is not None:
+        from eecompile.verbs.work.replay import replay_run
+
+        asked = given | {
+            "model": None if model is None else network_given(model),
+            "data": None if data is None else images_given(data),
+            "target": target, "objective": objective, "replay": replay,
+            "from_study": from_study, "trial": trial, "front_point": front_point,
+        }  # fmt: skip
+        told_beside = {
+            name: value for name, value in asked.items() if value is not None and value is not False
+        }
+        return replay_run(told_beside, progress)
     study = {"from_study": from_study, "trial": trial, "front_point": front_point}
     if from_study is not None:
         from eecompile.verbs.work.study_point import run_study_point

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eecompile.verbs.given_images import images_given
-from eecompile.verbs.given_lists import texts
+from eecompile.verbs.given.images import images_given
+from eecompile.verbs.given.lists import texts
 from eecompile.verbs.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from eecompile.search.joining import Joined
     from eecompile.search.searching import SearchResult
     from eecompile.search.several_targets import TargetsDryRun, TargetsResult
-    from eecompile.verbs.given_images import Data
+    from eecompile.verbs.given.images import Data
 
 TRIALS, GA_EVALUATIONS = 20, 1000
 IMAGES = "images.npz"

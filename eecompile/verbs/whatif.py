@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eecompile.verbs.given_lists import numbers_by_path
+from eecompile.verbs.given.lists import numbers_by_path
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 

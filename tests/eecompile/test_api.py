@@ -95,7 +95,7 @@ def test_every_verb_documents_its_parameters(name: str) -> None:
 def test_the_names_are_these() -> None:
     assert api.__all__ == [
         "cache", "compare", "cost", "doctor", "export", "front", "inspect", "opt", "passes", "quantize",
-        "report", "run", "search", "targets", "whatif", "why",
+        "report", "retune", "run", "search", "targets", "whatif", "why",
     ]  # fmt: skip
     public = {name for name in vars(api) if not name.startswith("_")}
     assert public - {"annotations"} == {*api.__all__}

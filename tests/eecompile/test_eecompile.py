@@ -26,7 +26,7 @@ def after(code: str) -> set[str]:
 
 def test_what_it_names_is_loaded_when_asked_for_and_not_before() -> None:
     ours = {name for name in after("import eecompile") if name.startswith(("eecompile", "targets", "passes"))}
-    assert ours == {"eecompile", "eecompile.version"}
+    assert ours == {"eecompile", "eecompile.neighbours", "eecompile.version"}
     assert "eecompile.api" in after("import eecompile; eecompile.api")
     asked = after("import eecompile; eecompile.__version__")
     assert "importlib.metadata" in asked and "eecompile.api" not in asked

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from eecompile import api
 from eecompile.cli import main as cli
 from eecompile.cli import options
+from eecompile.cli.common import with_common
 from eecompile.data.preprocess import RULES
 from eecompile.data.sources import NAMES
 from eecompile.exits.choice import MIN_GAIN
@@ -51,7 +52,9 @@ def option(verb: str, flag: str) -> Any:
 
 
 def default_of(verb: str, name: str) -> object:
-    """Return the default of a parameter of a verb."""
+    """Return the default of a parameter of a verb, or of what all share."""
+    if name == "quiet":
+        return inspect.signature(with_common(lambda: None, progress=True)).parameters[name].default
     return inspect.signature(getattr(cli, verb)).parameters[name].default
 
 
@@ -65,7 +68,13 @@ def test_a_flag_means_the_same_on_every_verb() -> None:
 
 def test_a_short_flag_stands_for_one_long_one() -> None:
     found = {(short, p.opts[0]) for _, p in declared() for short in p.opts[1:]}
-    assert found == {("-t", "--target"), ("-d", "--data"), ("-o", "--out"), ("-p", "--pipeline")}
+    assert found == {
+        ("-t", "--target"),
+        ("-d", "--data"),
+        ("-o", "--out"),
+        ("-p", "--pipeline"),
+        ("-q", "--quiet"),
+    }
 
 
 def test_every_option_is_used_and_none_is_made_up_beside_them() -> None:

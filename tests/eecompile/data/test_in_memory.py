@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,10 @@ def test_a_dataset_is_taken_as_it_is_and_written_as_a_file(arrays: dict[str, Any
     dataset = ImagesInMemory({**arrays, "classes": np.array(7)}).load(0)
     given = ImagesInMemory(dataset)
     assert given.load(5) is dataset and str(given) == dataset.name
+    unknown = ImagesInMemory(replace(dataset, hashes={})).load(5)
+    assert unknown.hashes == {name: dataset.hashes[name] for name in arrays}, (
+        "its images are told from others"
+    )
     given.write(tmp_path / "again.npz")
     again = load_data(str(tmp_path / "again.npz"))
     assert again.classes == 7 and np.array_equal(again.test.x, dataset.test.x)

@@ -38,9 +38,9 @@ Array = NDArray[Any]
 
 MODELS = ("exits", "quant", "lowered", "dynamic")
 FILES = {
-    "run.json", "summary.json", "exits.csv", "layers.csv", "quantization.csv", "schedule.trace.json",
-    "report.html",
-    "samples.npz", "stages", *(f"model.{name}.onnx" for name in MODELS),
+    "run.json", "run.log", "summary.json", "exits.csv", "layers.csv", "quantization.csv",
+    "schedule.trace.json", "report.html", "samples.npz", "stages", "kept.zip",
+    "model.static.onnx", *(f"model.{name}.onnx" for name in MODELS),
 }  # fmt: skip
 COSTS = ("macs", "latency_cycles", "latency_s", "energy_pj", "edp_js", "edp_j_cycles")
 
@@ -368,7 +368,9 @@ def test_without_data_there_are_costs_and_no_models(run: Run, tmp_path: Path) ->
     document = json.loads(call("run", DIGITS, "--out", out, "--json"))
     assert not list(out.rglob("*.onnx"))
     assert {p.name for p in out.iterdir()} == {
-        f for f in FILES if "model" not in f and f not in ("stages", "samples.npz", "quantization.csv")
+        f
+        for f in FILES
+        if "model" not in f and f not in ("stages", "samples.npz", "kept.zip", "quantization.csv")
     }
     for key in ("dataset", "expected", "drop", "saving"):
         assert document[key] is None

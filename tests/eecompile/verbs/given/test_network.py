@@ -13,7 +13,7 @@ import onnx_graphsurgeon as gs
 import pytest
 
 from eecompile import api
-from eecompile.verbs.given_network import network_given
+from eecompile.verbs.given.network import network_given
 from passes.errors import InputError
 from passes.model.graph import load
 from passes.model.in_memory import ModelInMemory, sha256_of_network

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eecompile.verbs.given_lists import (
+from eecompile.verbs.given.lists import (
     exits_given,
     heads_given,
     layers_given,

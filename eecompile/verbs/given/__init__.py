@@ -1,0 +1,1 @@
+"""What parameters of the verbs take, and what of it is refused."""
