@@ -52,6 +52,22 @@ class FrontLimits:
 
 
 @dataclass(frozen=True)
+class AskingExits:
+    """Exits that are as sure as the exits before them let them be.
+
+    Attributes:
+        exits: Which they are.
+        confidence: From all exits that are kept before, shallow to deep, and one of these behind them, to its
+            confidence [n].
+        values: All confidences there may be, each once.
+    """
+
+    exits: frozenset[int]
+    confidence: Callable[[Kept, int], NDArray[np.float32]]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class FrontProblem:
     """Exits on mounts, final heads, what they answered for n images, and what they cost.
 
@@ -69,9 +85,7 @@ class FrontProblem:
         static_final: Final head of the network without exits, against which the cost ratio is.
         memory: From kept exits and final head to the memory that the network needs.
         reads: Of each exit the one whose head its own reads, if it reads one: it comes only with that.
-        after: From an exit that is kept and the next one kept behind it to [n] confidence and [n] whether it
-            is right, where these depend on that; final heads are numbered behind the early exits, and their
-            confidence is not looked at. The first exit kept answers as ``confidence`` and ``correct`` say.
+        asking: Exits whose confidence depends on those kept before; ``confidence`` says it where none is.
     """
 
     confidence: NDArray[np.float32]
@@ -85,7 +99,7 @@ class FrontProblem:
     static_final: int = 0
     memory: Callable[[Kept, int], float] | None = None
     reads: tuple[int | None, ...] | None = None
-    after: Callable[[int, int], tuple[NDArray[np.float32], Bools]] | None = None
+    asking: AskingExits | None = None
 
     def __post_init__(self) -> None:
         exits, images = self.confidence.shape
@@ -132,6 +146,18 @@ class FrontProblem:
                     f"'{name}' of networks is asked for, and nothing says what it is",
                     "give `memory`" if name == MEMORY else "give the `costs` it is made of",
                 )
+
+    def confidence_of(self, before: Kept, k: int) -> NDArray[np.float32]:
+        """Return the confidence [n] of an exit behind all that are kept before it."""
+        if before and self.asks(k):
+            assert self.asking is not None
+            return self.asking.confidence(before, k)
+        found: NDArray[np.float32] = self.confidence[k]
+        return found
+
+    def asks(self, k: int) -> bool:
+        """Return whether the confidence of an exit depends on the exits before it."""
+        return self.asking is not None and k in self.asking.exits
 
     @property
     def images(self) -> int:

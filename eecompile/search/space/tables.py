@@ -175,14 +175,6 @@ class ExitsTable(Table):
         idle = sorted(self.model_fields_set - {"at_most", "final_heads"})
         if self.at_most == 0 and idle:
             raise _idle(idle[0], "without exits (at_most = 0)")
-        asking = [rule for rule in self.confidence if rule.reads_before]
-        if self.thresholds == GLOBAL and asking:
-            raise told(
-                InputError(
-                    f"one threshold for all exits cannot go with '{asking[0]}', which reads exits before",
-                    f'say thresholds = "{INDIVIDUAL}", or leave the rule away',
-                )
-            )
         return self
 
 

@@ -104,7 +104,7 @@ def test_where_one_threshold_is_not_enough_others_are_found() -> None:
     assert 0.6 < best.thresholds[0] <= 0.9 and best.thresholds[1] <= np.float32(0.55)
 
 
-def test_answers_may_depend_on_the_exit_before() -> None:
+def test_confidences_may_depend_on_the_exits_before() -> None:
     problem = small(5, "accuracy edp")
     paired = behind(problem)
     front, expected = individual_front(paired, boxes=2000, levels=99), brute_force(paired)

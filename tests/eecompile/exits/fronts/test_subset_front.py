@@ -9,7 +9,7 @@ import pytest
 
 from eecompile.exits.additive_costs import AdditiveCosts
 from eecompile.exits.fronts.front_points import FrontPoint
-from eecompile.exits.fronts.front_problem import FrontLimits, FrontProblem
+from eecompile.exits.fronts.front_problem import AskingExits, FrontLimits, FrontProblem
 from eecompile.exits.fronts.pareto import nondominated
 from eecompile.exits.fronts.subset_front import global_front
 from eecompile.exits.thresholds import leaves_at
@@ -36,14 +36,15 @@ def drawn(seed: int, images: int = 30, objectives: tuple[str, ...] = ("accuracy"
 
 
 def behind(problem: FrontProblem) -> FrontProblem:
-    """Return the problem with answers that depend on the exit that is kept before."""
-    rng = np.random.default_rng(7)
-    table = {}
-    for k in range(len(problem.mounts) + 2):
-        for before in range(len(problem.mounts)):
-            confidence = np.round(rng.random(problem.images), 1).astype(np.float32)
-            table[before, k] = confidence, rng.random(problem.images) < 0.8
-    return replace(problem, after=lambda before, k: table[before, k])
+    """Return the problem with confidences that depend on all exits that are kept before, but of exit 3."""
+    values = np.linspace(0, 1, 11).astype(np.float32)
+
+    def confidence(before: tuple[int, ...], k: int) -> np.ndarray:
+        assert before, "the first exit has nothing to ask"
+        return np.random.default_rng([7, *before, k]).choice(values, problem.images)
+
+    exits = frozenset(range(len(problem.mounts))) - {3}
+    return replace(problem, asking=AskingExits(exits, confidence, values))
 
 
 def networks(problem: FrontProblem) -> Iterator[tuple[tuple[int, ...], int]]:
@@ -59,18 +60,13 @@ def seen_by(
     problem: FrontProblem, kept: tuple[int, ...], final: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return confidences of the early exits of a network, and which answers of all of them are right."""
-    confidences, right, before = [], [], None
-    for k in kept:
-        one = problem.confidence[k], problem.correct[k]
-        if before is not None and problem.after is not None:
-            one = problem.after(before, k)
-        confidences.append(one[0])
-        right.append(one[1])
-        before = k
-    last = problem.finals[final]
-    if before is not None and problem.after is not None:
-        last = problem.after(before, len(problem.mounts) + final)[1]
-    return confidences, [*right, last]
+    confidences = []
+    for number, k in enumerate(kept):
+        asks = problem.asking is not None and number > 0 and k in problem.asking.exits
+        confidences.append(
+            problem.asking.confidence(kept[:number], k) if asks else problem.confidence[k]  # type: ignore[union-attr]
+        )
+    return confidences, [*(problem.correct[k] for k in kept), problem.finals[final]]
 
 
 def tried(
@@ -170,7 +166,7 @@ def test_an_exit_that_reads_another_comes_only_with_it() -> None:
         assert all(problem.reads[k] in (None, *point.kept) for k in point.kept)  # type: ignore[index]
 
 
-def test_answers_may_depend_on_the_exit_before() -> None:
+def test_confidences_may_depend_on_the_exits_before() -> None:
     problem = drawn(12)
     assert check(behind(problem), 4) != check(problem, 4)
 

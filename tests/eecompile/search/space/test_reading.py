@@ -76,11 +76,6 @@ ALONE = '[backbone]\nfamily = "resnet"\n'
         ),
         ("[exits]\nconfidence = 'sure'", "exits.confidence: unknown confidence rule 'sure'", "known"),
         ("[exits]\nthresholds = 'one'", "exits.thresholds: cannot be 'one'", "global"),
-        (
-            "[exits]\nthresholds = 'global'\nconfidence = 'patience'",
-            "exits: one threshold for all",
-            "individual",
-        ),
         ("[precision]\nbackbone = [8, 16]", "precision.backbone[1]: cannot be 16", "2 to 8"),
         ("[precision]\nbackbone = {stem = 9}", "precision.backbone: 'stem' cannot be 9", "2 to 8"),
         (

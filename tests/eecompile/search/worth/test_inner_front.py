@@ -22,7 +22,7 @@ from eecompile.search.worth.inner_front import (
     inner_front,
 )
 from eecompile.search.worth.part_costs import PartCosts, part_costs
-from passes.confidence import confidence_rule
+from passes.confidence import ConfidenceRule, confidence_rule
 from passes.heads.designs import parse_head
 from passes.state import state_of
 from targets.contract.registry import load_target
@@ -79,6 +79,66 @@ def test_no_network_and_threshold_beats_it(costs: PartCosts) -> None:
                 accuracy = float(right[where, np.arange(IMAGES)].mean())
                 cost = float(paths[where].mean())
                 assert any(a >= accuracy and c <= cost + 1e-9 for a, c in found)
+
+
+PATIENCE = confidence_rule("patience")
+
+
+def brute(costs: PartCosts, rule: ConfidenceRule, joint: bool) -> list[tuple[float, float]]:
+    """Accuracy and EDP of all subsets and thresholds of a rule, one by one."""
+    answers, found = logits(), []
+    for kept in itertools.product((None, 0, 1), (None, 2, 3)):
+        chosen = [k for k in kept if k is not None]
+        paths = costs.figures["edp"].paths(chosen, costs.mounts, 0)
+        sure = [rule.evaluate(answers[k], [answers[b] for b in chosen[:n]]) for n, k in enumerate(chosen)]
+        confidence = np.stack(sure) if sure else np.zeros((0, IMAGES), np.float32)
+        steps = [np.append(np.unique(row), rule.never) for row in ([confidence] if joint else confidence)]
+        every = itertools.product(*steps) if chosen else [()]
+        for thresholds in every:
+            where = leaves_at(confidence, [*thresholds] * (len(chosen) if joint else 1))
+            right = np.stack([answers[k].argmax(1) == LABELS for k in (*chosen, 4)])
+            found.append((float(right[where, np.arange(IMAGES)].mean()), float(paths[where].mean())))
+    return found
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_patience_counts_the_exits_that_each_network_has(costs: PartCosts, joint: bool) -> None:
+    """No network and thresholds beat what is found, each point is one of them, thresholds are whole."""
+    question = FrontQuestion([PATIENCE], OBJECTIVES, ConstraintsTable(), joint=joint)
+    found = inner_front(answered(costs), question).points
+    tried = brute(costs, PATIENCE, joint)
+    points = [(point["accuracy_val"], point["edp_j_cycles"]) for point in found]
+    for accuracy, cost in tried:
+        assert any(a >= accuracy - 1e-12 and c <= cost + 1e-9 for a, c in points)
+    for accuracy, cost in points:
+        assert any(abs(a - accuracy) < 1e-9 and abs(c - cost) < 1e-9 for a, c in tried)
+    thresholds = [item["threshold"] for point in found for item in point["exits"]]
+    assert all(not PATIENCE.wrong_threshold(value) for value in thresholds) and 2.0 in thresholds
+    if joint:
+        assert all(len({item["threshold"] for item in point["exits"]}) <= 1 for point in found)
+
+
+def test_a_genetic_algorithm_counts_them_too(costs: PartCosts) -> None:
+    question = FrontQuestion([PATIENCE], OBJECTIVES, ConstraintsTable(), joint=False)
+    found = inner_front(answered(costs), replace(question, genetic=GeneticSearch(400, 100))).points
+    tried = brute(costs, PATIENCE, joint=False)
+    assert any(len(point["exits"]) == 2 for point in found)
+    for point in found:
+        at = point["accuracy_val"], point["edp_j_cycles"]
+        assert any(abs(a - at[0]) < 1e-9 and abs(c - at[1]) < 1e-9 for a, c in tried)
+
+
+def test_fitted_rules_are_those_of_their_exits(costs: PartCosts) -> None:
+    """A rule is called as it was asked for; its confidences are those of what was fitted to each exit."""
+    fit = confidence_rule("max_softmax{temperature=fit}")
+    own = tuple(confidence_rule(f"max_softmax{{temperature={t}}}") for t in (0.5, 1, 2, 4))
+    supernet = replace(answered(costs), fitted={fit: own})
+    exits, problem = front_problem(supernet, FrontQuestion([fit, RULES[1]], OBJECTIVES, ConstraintsTable()))
+    assert [told.fitted for told in exits] == [rule for mine in own for rule in (mine, RULES[1])]
+    for told, row in zip(exits, problem.confidence, strict=True):
+        np.testing.assert_array_equal(row, told.fitted.evaluate(logits()[told.number]))
+    found = inner_front(supernet, FrontQuestion([fit], OBJECTIVES, ConstraintsTable())).points
+    assert {item["confidence"] for point in found for item in point["exits"]} == {str(fit)}
 
 
 def test_its_problem_can_be_solved_by_itself(costs: PartCosts) -> None:
