@@ -138,9 +138,9 @@ class _Individual:
         """Return all networks there are."""
         kept: list[Kept] = [()]
         for options in self._problem.options:
-            kept = [(*some, k) if k is not None else some for some in kept for k in options]
-        closed = [some for some in kept if self._problem.is_network(some)]
-        return [(some, final) for some in closed for final in range(len(self._problem.finals))]
+            grown = [(*some, k) if k is not None else some for some in kept for k in options]
+            kept = [some for some in grown if self._problem.is_network(some)]
+        return [(some, final) for some in kept for final in range(len(self._problem.finals))]
 
     def _own(self, kept: Kept, final: int) -> _Own:
         """Return a network with its thresholds as steps."""

@@ -42,6 +42,7 @@ from eecompile.search.worth.part_costs import PartCosts, cost_figures, part_cost
 from eecompile.search.worth.stopwatch import ANSWERS, COSTS, FRONTS, NETWORKS, Stopwatch
 from eecompile.search.worth.supernet import Reach, Supernets
 from passes.exits.chain import keep_exits
+from passes.heads.families import NO_REUSE
 from passes.state import state_of
 from targets.contract.target import Target
 from targets.description.architecture import OperatingPoint
@@ -73,7 +74,7 @@ class Question:
         cache_bytes: How large it may be.
         quantized: Networks are quantized; else they answer in float.
         hardware: Costs are those of the target; else MACs stand for them while designs are compared.
-        fixed_heads: Only the first head of the space is used, and the first final head.
+        fixed_heads: Only the first head of the space that reads no other exit, and the first final head.
         one_threshold: All exits of a network have one threshold.
         genetic: Networks inside a design are searched by a genetic algorithm of so many evaluations; 0: the
             front is solved.
@@ -137,7 +138,8 @@ class DesignEvaluation:
         """What is searched."""
         space = read_space(self.question.space)
         if self.question.fixed_heads:
-            first = {"heads": space.exits.heads[:1], "final_heads": space.exits.final_heads[:1]}
+            alone = tuple(head for head in space.exits.heads if head.reuse == NO_REUSE)
+            first = {"heads": alone[:1], "final_heads": space.exits.final_heads[:1]}
             space = replace(space, exits=space.exits.model_copy(update=first))
         return space
 

@@ -244,9 +244,26 @@ def front_problem(
         question.objectives,
         _limits(question, images),
         memory=lambda kept, final: costs.memory_of([exits[k].number for k in kept], final),
+        reads=tuple(_read(told, exits) for told in exits),
+        kinds=_kinds(exits),
         asking=_asking(exits, logits),
     )
     return exits, problem
+
+
+def _read(told: TriedExit, exits: Sequence[TriedExit]) -> frozenset[int] | None:
+    """Return the exits whose head that of another reads: that head, with any rule."""
+    if not told.exit.reads:
+        return None
+    return frozenset(k for k, other in enumerate(exits) if other.exit.name == told.exit.reads)
+
+
+def _kinds(exits: Sequence[TriedExit]) -> tuple[int, ...]:
+    """Return a number for each exit, the same for those that differ in what they read alone."""
+    kinds = [
+        (told.exit.mount, told.exit.head if told.exit.reads else told.number, told.rule) for told in exits
+    ]
+    return tuple(kinds.index(kind) for kind in kinds)
 
 
 def _asking(exits: Sequence[TriedExit], logits: Sequence[Float32]) -> AskingExits | None:

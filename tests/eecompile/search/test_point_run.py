@@ -151,6 +151,25 @@ def test_rules_that_read_exits_before_or_are_fitted(tmp_path: Path, rule: str, a
     assert planned == {rule}, "plans say what is asked for: it is fitted anew"
 
 
+@pytest.mark.parametrize("asked", [{}, {"genetic": 100, "quantized": False}], ids=["solved", "genetic"])
+def test_heads_that_read_the_exit_before(tmp_path: Path, asked: dict[str, Any]) -> None:
+    """Finalists keep the weights of their chain, and the run directory says the same of them."""
+    space = (
+        SPACE.replace("stages = 2", "stages = 3")
+        .replace("[2, 4]", "4")
+        .replace("epochs = 3", "epochs = 2", 1)
+    )
+    space = space.replace('["linear", "mlp"]', '["linear", "mlp{reuse=logits}", "linear{reuse=features}"]')
+    made = searched(tmp_path, space.replace("finalists = 2", "finalists = 4"), trials=1, **asked)
+    points = read_front(made)["points"]
+    reading = [point for point in points if any("reuse" in item["head"] for item in point["exits"])]
+    assert all("reuse" not in point["exits"][0]["head"] for point in reading)
+    result = delivered(made, reading[0], tmp_path / "run")
+    assert_same(reading[0], result)
+    exits = state_of(load(tmp_path / "run" / "model.exits.onnx")).exits
+    assert [item.reads for item in exits] == ["", "exit_0", ""]
+
+
 def test_after_training_for_integers_and_for_another_objective(tmp_path: Path) -> None:
     space = SPACE.replace('quantize = "ptq"', 'quantize = "qat"\nqat_epochs = 1')
     space = space.replace("[2, 4]", "4") + '[objectives]\nfront = ["accuracy", "latency"]\n'

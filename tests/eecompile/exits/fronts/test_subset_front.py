@@ -52,7 +52,10 @@ def networks(problem: FrontProblem) -> Iterator[tuple[tuple[int, ...], int]]:
         kept = tuple(k for k in chosen if k is not None)
         if len(kept) > (len(MOUNTS) if problem.limits.exits is None else problem.limits.exits):
             continue
-        if problem.reads is None or all(problem.reads[k] in (None, *kept) for k in kept):
+        befores = zip(kept, (None, *kept), strict=False)
+        if problem.reads is None or all(
+            b in problem.reads[k] for k, b in befores if problem.reads[k] is not None
+        ):
             yield from ((kept, final) for final in range(len(problem.finals)))
 
 
@@ -160,10 +163,14 @@ def test_the_front_is_that_of_everything_tried(objectives: str, limits: str, blo
     assert any(points)
 
 
-def test_an_exit_that_reads_another_comes_only_with_it() -> None:
-    problem = replace(drawn(11), reads=(None, None, 0, None, 2))
-    for point in check(problem, 4):
-        assert all(problem.reads[k] in (None, *point.kept) for k in point.kept)  # type: ignore[index]
+@pytest.mark.parametrize("asking", [False, True])
+def test_an_exit_that_reads_another_comes_only_behind_it(asking: bool) -> None:
+    reads = (None, None, frozenset({0}), None, frozenset({1, 2}))
+    problem = replace(behind(drawn(12)) if asking else drawn(11), reads=reads)
+    points = check(problem, 4)
+    assert any(k in (2, 4) for point in points for k in point.kept)
+    assert {point.kept for point in points} <= {kept for kept, _ in networks(problem)}
+    assert len(list(networks(problem))) == problem.subsets == global_front(problem).subsets
 
 
 def test_confidences_may_depend_on_the_exits_before() -> None:

@@ -14,6 +14,7 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile.exits.answers import answers
 from eecompile.exits.confidence_fits import gate_images, gate_of, temperature_of
+from eecompile.exits.fronts.front_problem import FrontProblem
 from eecompile.exits.thresholds import leaves_at
 from eecompile.search.backbones.final_head import final_name, split_finals
 from eecompile.search.space.tables import ConstraintsTable
@@ -101,17 +102,26 @@ ALL_RULES = (
 )
 
 
-def test_random_subsets_of_each_family_and_rule_are_networks_that_are_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("heads", "blocks", "options"),
+    [
+        ('["linear", "mlp", "conv", "separable"]', 2, 9),
+        ('["linear", "conv{reuse=logits}", "mlp{reuse=features}"]', 1, 8),
+    ],
+    ids=["families", "reuse"],
+)
+def test_random_subsets_of_each_family_and_rule_are_networks_that_are_cut(
+    tmp_path: Path, heads: str, blocks: int, options: int
+) -> None:
     """Cached answers, fitted rules and sums of costs against onnxruntime and a schedule of each network.
 
     Each image leaves where the cut network lets it, at random thresholds, and is as sure there.
     """
-    heads = '["linear", "mlp", "conv", "separable"]'
-    space = MORE.replace('["linear", "mlp"]', f"{heads}\nconfidence = {ALL_RULES}").replace(
-        "blocks = 1", "blocks = 2"
-    )
+    space = MORE.replace('["linear", "mlp"]', f"{heads}\nconfidence = {ALL_RULES}")
+    space = space.replace("blocks = 1", f"blocks = {blocks}").replace("stages = 3", f"stages = {5 - blocks}")
     evaluation = DesignEvaluation(question(tmp_path, space.replace("epochs = 3", "epochs = 2", 1)))
-    design = evaluation.space.design({**THREE, "backbone.blocks": 2})
+    genes = {**THREE, "backbone.blocks": blocks, "backbone.stages": 5 - blocks}
+    design = evaluation.space.design(genes)
     supernet, logits = evaluation.answers(design, Reach(0))
     lowered = evaluation.numbers.lowered(evaluation.calibrated(supernet, design))
     assigned = evaluation.assigned(supernet, design)
@@ -123,7 +133,7 @@ def test_random_subsets_of_each_family_and_rule_are_networks_that_are_cut(tmp_pa
     exits, problem = front_problem(answered, question_)
     rng, looked = np.random.default_rng(0), Counter[str]()
     for number in range(50):
-        kept = tuple(int(rng.choice(here)) for here in _by_mount(problem.mounts) if rng.random() < 0.6)
+        kept = _drawn(problem, rng)
         chosen = [exits[k] for k in kept]
         looked.update([*(told.rule.name for told in chosen), *(told.exit.head_name for told in chosen)])
         cut = keep_exits(lowered, [told.exit.name for told in chosen])
@@ -145,7 +155,16 @@ def test_random_subsets_of_each_family_and_rule_are_networks_that_are_cut(tmp_pa
             expected = [getattr(path.cost, key) for path in report.exits]
             paths = problem.costs[name].paths(kept, problem.mounts, 0)
             np.testing.assert_allclose(paths[where], np.array(expected)[where], rtol=1e-9)
-    assert len(looked) == 9 and min(looked.values()) >= 3, looked
+    assert len(looked) == options and min(looked.values()) >= 3, looked
+
+
+def _drawn(problem: FrontProblem, rng: np.random.Generator) -> tuple[int, ...]:
+    """Return exits of a network; of those with heads that read the exit before one that goes behind it."""
+    kept: tuple[int, ...] = ()
+    for here in problem.options:
+        some = [k for k in here if k is not None and problem.is_network((*kept, k))]
+        kept += (int(rng.choice(some)),) if some and rng.random() < 0.7 else ()
+    return kept
 
 
 def _assert_fitted_apart(evaluation: DesignEvaluation, lowered: gs.Graph, fitted: FittedRules) -> None:

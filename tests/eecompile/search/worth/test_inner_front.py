@@ -12,8 +12,10 @@ from eecompile.exits.additive_costs import AdditiveCosts
 from eecompile.exits.fronts.subset_front import global_front
 from eecompile.exits.thresholds import leaves_at
 from eecompile.run.prepare import cost_of
+from eecompile.search.backbones.family import mounts_of_blocks
+from eecompile.search.backbones.registry import backbone_family
 from eecompile.search.space.tables import ConstraintsTable
-from eecompile.search.worth.genetic_front import GeneticSearch
+from eecompile.search.worth.genetic_front import GeneticSearch, genetic_front
 from eecompile.search.worth.inner_front import (
     AnsweredSupernet,
     FrontQuestion,
@@ -23,6 +25,8 @@ from eecompile.search.worth.inner_front import (
 )
 from eecompile.search.worth.part_costs import PartCosts, part_costs
 from passes.confidence import ConfidenceRule, confidence_rule
+from passes.exits.chain import keep_exits
+from passes.exits.exit_chains import add_chained_exits
 from passes.heads.designs import parse_head
 from passes.state import state_of
 from targets.contract.registry import load_target
@@ -126,6 +130,45 @@ def test_a_genetic_algorithm_counts_them_too(costs: PartCosts) -> None:
     for point in found:
         at = point["accuracy_val"], point["edp_j_cycles"]
         assert any(abs(a - at[0]) < 1e-9 and abs(c - at[1]) < 1e-9 for a, c in tried)
+
+
+@pytest.mark.parametrize("genetic", [None, GeneticSearch(400, 50)], ids=["solved", "genetic"])
+def test_heads_that_read_the_exit_before_come_behind_it(genetic: GeneticSearch | None) -> None:
+    """Two mounts: a plain head on each, and two on the second that read the first; each is right oftener."""
+    graph = backbone_family("resnet").graph((1, 1, 8, 8), 3, {"width": 4, "blocks": 1})
+    heads = [parse_head(text) for text in ("linear", "linear{reuse=logits}", "mlp{reuse=features}")]
+    add_chained_exits(graph, dict.fromkeys(mounts_of_blocks(graph), heads))
+    costs = part_costs(graph, lambda some: cost_of(some, load_target("diana"), EDP))
+    question = FrontQuestion([RULES[1], PATIENCE], OBJECTIVES, ConstraintsTable(), 2, joint=False)
+    supernet = AnsweredSupernet(graph, logits(), LABELS, costs)
+    exits, problem = front_problem(supernet, question)
+    assert [told.exit.reads for told in exits] == [*[""] * 4, *["exit_0"] * 4]
+    assert problem.reads == (*[None] * 4, *[frozenset({0, 1})] * 4)
+    assert problem.kinds is not None and len(set(problem.kinds)) == 8
+    assert problem.subsets == 1 + 2 + 2 + 2 * 2 + 2 * 4
+    found = inner_front(supernet, replace(question, genetic=genetic)).points
+    assert {"exit_2", "exit_3"} & {item["name"] for point in found for item in point["exits"]}
+    for point in found:
+        names = [item["name"] for item in point["exits"]]
+        keep_exits(graph, names)  # refuses one without what it reads
+        told = {item["name"]: item["head"] for item in point["exits"]}
+        assert all(told[item.name] == item.head_name for item in state_of(graph).exits if item.name in told)
+
+
+def test_of_a_kind_the_one_that_goes_behind_what_is_kept_is_chosen() -> None:
+    """Three mounts with a plain head and one that reads: whatever is drawn is a network."""
+    graph = backbone_family("resnet").graph((1, 1, 8, 8), 3, {"width": 4, "blocks": 2, "stages": 2})
+    heads = [parse_head(text) for text in ("linear", "linear{reuse=logits}")]
+    add_chained_exits(graph, dict.fromkeys(mounts_of_blocks(graph), heads))
+    costs = part_costs(graph, lambda some: cost_of(some, load_target("diana"), EDP))
+    rng = np.random.default_rng(0)
+    seen = tuple(rng.normal(0, 1, (IMAGES, 3)).astype(np.float32) for _ in state_of(graph).exits)
+    question = FrontQuestion(RULES[:1], OBJECTIVES, ConstraintsTable(min_accuracy=0.1))
+    _, problem = front_problem(AnsweredSupernet(graph, seen, LABELS, costs), question)
+    assert len(problem.mounts) == 1 + 2 + 4 and len(set(problem.kinds or ())) == 1 + 2 + 2
+    assert problem.subsets == 1 + 3 + 3 * 2 + 4
+    front = genetic_front(problem, GeneticSearch(200, 100), joint=True)
+    assert front.subsets == problem.subsets, "all were looked at, and nothing that is no network"
 
 
 def test_fitted_rules_are_those_of_their_exits(costs: PartCosts) -> None:
