@@ -12,7 +12,7 @@ from passes.exits.chain import keep_exits
 from passes.exits.exit_chains import add_chained_exits, count_chained
 from passes.exits.insert_exits import head_parameters
 from passes.exits.mounts import find_mounts
-from passes.heads.designs import parse_heads
+from passes.heads.designs import parse_head
 from passes.model.graph import from_model
 from passes.model.writing import to_model
 from passes.registry import parse_pipeline
@@ -20,7 +20,7 @@ from passes.state import Exit, state_of
 from tests.passes.equivalence import batch_of, check_shapes, run_model
 from tests.passes.small_nets import chain
 
-HEADS = parse_heads("linear,linear{reuse=logits},mlp{reuse=features}")
+HEADS = [parse_head(text) for text in ("linear", "linear{reuse=logits}", "mlp{reuse=features}")]
 
 
 def network(most: int | None = None) -> gs.Graph:
@@ -28,7 +28,7 @@ def network(most: int | None = None) -> gs.Graph:
     graph = from_model(chain(5))
     parse_pipeline("canonicalize,fold-batchnorm")(graph)
     mounts = [mount.tensor for mount in find_mounts(graph)][:3]
-    add_chained_exits(graph, dict.fromkeys(mounts, HEADS), 1, most)  # type: ignore[dict-item]
+    add_chained_exits(graph, dict.fromkeys(mounts, HEADS), 1, most)
     return graph
 
 
@@ -47,12 +47,12 @@ def ways(exits: list[Exit]) -> list[tuple[str, ...]]:
 def test_each_head_is_there_once_for_each_chain_it_may_read(most: int | None, count: int) -> None:
     graph = network(most)
     exits = state_of(graph).exits
-    assert len(exits) - 1 == count == count_chained([HEADS] * 3, most)  # type: ignore[list-item]
+    assert len(exits) - 1 == count == count_chained([HEADS] * 3, most)
     assert [item.name for item in exits] == [*(f"exit_{k}" for k in range(count)), "final"]
     assert [t.name for t in graph.outputs] == [item.output for item in exits]
     mounts = list(dict.fromkeys(item.mount for item in exits[:-1]))
     expected = {
-        tuple(f"{mounts[at]} {head.name}" for at, head in zip(places, found, strict=True))  # type: ignore[union-attr]
+        tuple(f"{mounts[at]} {head.name}" for at, head in zip(places, found, strict=True))
         for length in range(1, (most or 3) + 1)
         for places in itertools.combinations(range(3), length)
         for found in itertools.product(HEADS[:1], *[HEADS[1:]] * (length - 1))

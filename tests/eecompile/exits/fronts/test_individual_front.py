@@ -73,7 +73,7 @@ def test_branch_and_bound_ends_with_the_front_of_everything_tried(objectives: st
 
 @pytest.mark.parametrize("asked", [None, [((0,), 0)]], ids=["all networks", "one network"])
 def test_gaps_hold_and_nothing_is_worse_than_one_threshold(asked: list[tuple[Kept, int]] | None) -> None:
-    problem = replace(small(14, "accuracy edp"), reads=(None, None, 0))
+    problem = replace(small(14, "accuracy edp"), reads=(None, None, frozenset({0})))
     front, everything = individual_front(problem, networks=asked), brute_force(problem)
     assert not front.exact
     assert individual_front(problem, networks=asked, start=global_front(problem)) == front

@@ -52,10 +52,9 @@ def networks(problem: FrontProblem) -> Iterator[tuple[tuple[int, ...], int]]:
         kept = tuple(k for k in chosen if k is not None)
         if len(kept) > (len(MOUNTS) if problem.limits.exits is None else problem.limits.exits):
             continue
-        befores = zip(kept, (None, *kept), strict=False)
-        if problem.reads is None or all(
-            b in problem.reads[k] for k, b in befores if problem.reads[k] is not None
-        ):
+        reads = [None if problem.reads is None else problem.reads[k] for k in kept]
+        befores = (None, *kept)
+        if all(read is None or b in read for read, b in zip(reads, befores, strict=False)):
             yield from ((kept, final) for final in range(len(problem.finals)))
 
 
