@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from eecompile.data.dataset import Split, evenly
 from eecompile.exits.answers import Answers, right
 from passes.confidence.gate import LearnedGate, features
 from passes.confidence.rule import ConfidenceRule
@@ -16,6 +17,8 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 COLDEST, HOTTEST = 0.05, 20.0
 """Between these temperatures one is looked for: a network that is never wrong has none that is best."""
+# A gate has few weights: more training images than this would only take time.
+GATE_IMAGES = 10_000
 _HALVINGS = 50
 _RIDGE = 1e-4
 _STEPS = 100
@@ -44,6 +47,11 @@ def fitted(
         elif rule.unfitted:
             found[number] = gate_of(learnt.logits[number], learnt.labels)
     return tuple(found)
+
+
+def gate_images(train: Split) -> Split:
+    """Return the training images that gates are fitted on, evenly among all."""
+    return Split(evenly(train.x, GATE_IMAGES), evenly(train.y, GATE_IMAGES))
 
 
 def temperature_of(logits: Float32, labels: NDArray[np.int64]) -> float:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from eecompile.data.dataset import Split, evenly, halves
+from eecompile.data.dataset import Split, halves
 from eecompile.data.for_network import open_data
 from eecompile.data.in_memory import ImagesInMemory
 from eecompile.deployment.model_files import Forms, prove, write_models
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.choice import oversized
-from eecompile.exits.confidence_fits import fitted
+from eecompile.exits.confidence_fits import fitted, gate_images
 from eecompile.exits.recycling import Carried, carried_on, network_with
 from eecompile.exits.reliability import reliability
 from eecompile.pruning.goal import PruningGoal
@@ -54,8 +54,6 @@ from targets.schedule.view.trace import trace_text
 
 # Up to so many mounts, `auto` tries both kinds of head on each: every choice is costed and searched.
 MAX_RIVALS = 4
-# A gate has few weights: more training images than this would only take time.
-GATE_IMAGES = 10_000
 
 _IN_MEMORY = (ModelInMemory, ImagesInMemory)
 
@@ -158,7 +156,7 @@ def answer(evidence: Evidence) -> None:
     rules = fitted(
         [item.confidence for item in state_of(evidence.lowered).exits],
         found,
-        lambda: answers(evidence.lowered, _some(evidence.dataset.train), evidence.preprocess),
+        lambda: answers(evidence.lowered, gate_images(evidence.dataset.train), evidence.preprocess),
     )
     forms = (evidence.prepared.graph, evidence.quantized, evidence.lowered, evidence.calibrated)
     for graph in filter(None, forms):
@@ -187,10 +185,6 @@ def _carried(evidence: Evidence, val: Answers) -> Carried:
         val = val.part(halves(len(val.labels), options.seed)[0])
     alone = [k for k, item in enumerate(exits) if item.reads or item.apart]
     return carried_on(val.logits, val.labels, alone)
-
-
-def _some(split: Split) -> Split:
-    return Split(evenly(split.x, GATE_IMAGES), evenly(split.y, GATE_IMAGES))
 
 
 def choose(evidence: Evidence) -> None:

@@ -13,6 +13,7 @@ import onnx_graphsurgeon as gs
 from eecompile.cache.key import Key
 from eecompile.data.dataset import evenly
 from eecompile.exits.answers import answers
+from eecompile.exits.confidence_fits import gate_images
 from eecompile.exits.statistics import wilson_interval
 from eecompile.quantization.calibration import IMAGES
 from eecompile.quantization.calibration_names import LEAST_SQUARES
@@ -26,6 +27,7 @@ from eecompile.search.space.design import Design
 from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.study.proposals import Params
 from eecompile.search.worth.evaluation import DesignEvaluation
+from eecompile.search.worth.fitted_rules import FittedRules, fit_rules
 from eecompile.search.worth.inner_front import (
     KEYS,
     AnsweredSupernet,
@@ -33,12 +35,12 @@ from eecompile.search.worth.inner_front import (
     inner_front,
     ratio_figure,
 )
-from eecompile.search.worth.integers import Float32, logits_of
+from eecompile.search.worth.integers import logits_of
 from eecompile.search.worth.part_costs import cost_figures, expected_figures, part_costs
 from eecompile.search.worth.stopwatch import TRAINING
 from eecompile.search.worth.supernet import Reach
 from eecompile.training.recipe import NONE, QAT, QUANTIZED
-from passes.confidence import confidence_rule
+from passes.confidence import ConfidenceRule, confidence_rule
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.model.writing import save
 from passes.registry import parse_pipeline
@@ -98,12 +100,20 @@ def finish(
     costed = evaluation.assigned(network, design)
     val = logits_of(runs, images.dataset.val, images)
     reference = evaluation.reference(design) if closed else None
-    chosen = _chosen(evaluation, costed, val, told, point, reference)
+    train = gate_images(images.dataset.train)
+    fitted = fit_rules(
+        told, val[:-1], images.dataset.val.y, lambda: (logits_of(runs, train, images)[:-1], train.y)
+    )
+    answered = AnsweredSupernet(
+        costed, val, images.dataset.val.y, part_costs(costed, evaluation.whole), fitted=fitted
+    )
+    chosen = _chosen(evaluation, answered, told, point, reference)
+    given = [item.name for item in state_of(network).exits]
     kept = [item["name"] for item in chosen["exits"]]
     costed = keep_exits(costed, kept)
     final = keep_exits(network if quantized is not None else costed, kept)
     delivered = None if quantized is None else keep_exits(quantized, kept)
-    rules = [confidence_rule(item["confidence"]) for item in chosen["exits"]]
+    rules = [_fitted(item, given.index(item["name"]), fitted) for item in chosen["exits"]]
     thresholds = [np.float32(item["threshold"]) for item in chosen["exits"]]
     for graph in filter(None, (final, delivered)):
         set_rules(graph, [*rules, state_of(graph).exits[-1].confidence])
@@ -124,7 +134,7 @@ def finish(
         "accuracy_ci95": list(wilson_interval(int(correct.sum()), len(correct))),
         **figures,
         "memory_bytes": chosen["memory_bytes"],
-        "exits": chosen["exits"],
+        "exits": [_told(item, rule) for item, rule in zip(chosen["exits"], rules, strict=True)],
         "final_head": point["final_head"],
         "final_ratio": chosen["final_ratio"],
         "operating_point": at,
@@ -139,7 +149,6 @@ def finish(
         "summed": summed,
         "feasible": chosen["feasible"],
     }
-    given = [item.name for item in state_of(network).exits]
     logits = [*(val[given.index(name)] for name in kept), val[-1]]
     paths = [path.cost for path in report.exits]
     moves = ThresholdMoves.of(logits, images.dataset.val.y, rules, thresholds, paths)
@@ -267,8 +276,7 @@ def _train_integers(
 
 def _chosen(
     evaluation: DesignEvaluation,
-    network: gs.Graph,
-    val: tuple[Float32, ...],
+    answered: AnsweredSupernet,
     rules: Sequence[Any],
     point: Mapping[str, Any],
     reference: Cost | None,
@@ -279,14 +287,11 @@ def _chosen(
     does not, which says so. The ratio of costs is against ``reference``, if that is not the network's own.
     """
     space = evaluation.space
-    costs = part_costs(network, evaluation.whole)
-    kept = space.constraints
+    costs, kept = answered.costs, space.constraints
     if reference is not None and kept.max_cost_ratio is not None:
         key = KEYS[ratio_figure(space.objectives.front)]
         more = cost_figures(reference)[key] / cost_figures(costs.static)[key]
         kept = kept.model_copy(update={"max_cost_ratio": kept.max_cost_ratio * more})
-
-    answered = AnsweredSupernet(network, val, evaluation.images.dataset.val.y, costs)
     there = [at for at in evaluation.points if at is None or at.name == point["operating_point"]]
     question = FrontQuestion(
         list(dict.fromkeys(rules)) or space.exits.confidence[:1],
@@ -304,6 +309,18 @@ def _chosen(
     else:
         chosen = max(found, key=lambda item: (item["accuracy_val"], -item[costly]))
     return {**chosen, "feasible": bool(feasible)}
+
+
+def _fitted(item: Mapping[str, Any], number: int, fitted: FittedRules) -> ConfidenceRule:
+    """Return the rule of an exit that was chosen, with all parameters."""
+    rule = confidence_rule(item["confidence"])
+    return fitted[rule][number] if rule.unfitted else rule
+
+
+def _told(item: Mapping[str, Any], rule: ConfidenceRule) -> dict[str, Any]:
+    """Return an exit as the point of a finalist has it: with its rule and the parameters of that."""
+    told = {**item, "confidence": str(rule)}
+    return {**told, "confidence_parameters": rule.parameters} if rule.parameters else told
 
 
 def _joint(evaluation: DesignEvaluation) -> bool:

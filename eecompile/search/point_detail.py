@@ -58,7 +58,9 @@ class ThresholdMoves:
     ) -> ThresholdMoves:
         """Return those of a network by what its exits answer on val, the final one last."""
         early = logits[:-1]
-        confidence = [rule.evaluate(given, ()) for rule, given in zip(rules, early, strict=True)]
+        confidence = [
+            rule.evaluate(given, early[:k]) for k, (rule, given) in enumerate(zip(rules, early, strict=True))
+        ]
         return ThresholdMoves(
             np.array(confidence, np.float32).reshape(len(rules), len(labels)),
             np.array([right(given, labels) for given in logits], bool),

@@ -233,13 +233,9 @@ def _check_supported(evaluation: DesignEvaluation) -> None:
     """Refuse what the cached answers of a supernet cannot say, or what the target does not know."""
     space = evaluation.space
     space.check_on(evaluation.target)
-    for rule in space.exits.confidence:
-        if rule.reads_before or rule.unfitted:
-            raise InputError(
-                f"exits.confidence: '{rule}' is fitted to its exit, or reads those before it, which differ "
-                "from network to network",
-                "search with max_softmax, margin or entropy, and give the rule to `run` afterwards",
-            )
+    if space.exits.reads_before:
+        for design in space.corners().values():
+            space.check_chains(space.graph(design, evaluation.images.shape, evaluation.images.classes))
     asked = MEMORY in space.objectives.front or space.constraints.max_memory_bytes is not None
     if asked and not evaluation.target.freedom("").hold:
         raise InputError(

@@ -218,12 +218,13 @@ class _OnOther:
         cache, design = self.here.cache, self.here.space.design(trial["params"])
         supernet = cache.read(Key("supernet", trial["supernet"], ""))
         logits = cache.read(self.here.answers_key(design, trial["supernet"], int(trial["rung"])))
-        if supernet is None or logits is None:
+        rules = self.here.known_rules(design, trial["supernet"], int(trial["rung"]))
+        if supernet is None or logits is None or rules is None:
             return None
         graph = graph_of_bytes(supernet)
         assigned = self.there.assigned(graph, design, self.there.finals)
         costs = part_costs(assigned, self.there.quick, self.there.finals)
-        return self.there.front(graph, unpacked(logits), costs).points
+        return self.there.front(graph, unpacked(logits), costs, rules).points
 
 
 def _mark_front(points: list[dict[str, Any]], keys: Sequence[str]) -> None:

@@ -32,13 +32,24 @@ class Patience(ConfidenceRule):
 
     def evaluate(self, logits: Float32, before: Sequence[Float32] = ()) -> Float32:
         """Return confidences [N], whole numbers from 1."""
-        own = _answers(logits)
+        return self.sure(self.read(logits), [self.read(other) for other in before])
+
+    def read(self, logits: Float32) -> NDArray[np.int64]:
+        """Return the answers [N]."""
+        return np.where(np.isnan(logits).any(axis=1), _NO_ANSWER, logits.argmax(axis=1))
+
+    def sure(self, own: NDArray[np.int64], before: Sequence[NDArray[np.int64]] = ()) -> Float32:
+        """Return confidences [N] from the answers [N] of this exit and those before."""
         count, agrees = np.ones(len(own), np.float32), np.ones(len(own), np.bool_)
         for other in reversed(before):
-            agrees &= _answers(other) == own
+            agrees &= other == own
             count += agrees
         count[own == _NO_ANSWER] = np.nan
         return count
+
+    def after(self, exits: int) -> Float32:
+        """Return the counts from 1: one more than there are exits before."""
+        return np.arange(1, exits + 2, dtype=np.float32)
 
     def nodes(
         self, stem: str, logits: gs.Tensor, output: gs.Tensor, before: Sequence[gs.Tensor] = ()
@@ -75,7 +86,3 @@ class Patience(ConfidenceRule):
         known = made.then("Where", "known", [none, total, count], single)
         made.into(output, "Squeeze", "patience", [known, axes])
         return made.nodes
-
-
-def _answers(logits: Float32) -> NDArray[np.int64]:
-    return np.where(np.isnan(logits).any(axis=1), _NO_ANSWER, logits.argmax(axis=1))

@@ -49,6 +49,20 @@ class ConfidenceRule(ABC):
             before: Likewise of the exits before it that the network has, shallow to deep.
         """
 
+    def read(self, logits: Float32) -> NDArray[Any]:
+        """Return what a rule that ``reads_before`` has to know of an exit, [N, …]."""
+        return logits
+
+    def sure(self, own: NDArray[Any], before: Sequence[NDArray[Any]] = ()) -> Float32:
+        """Return confidences float32 [N] as ``evaluate``, of what :meth:`read` gives for each exit."""
+        return self.evaluate(own, before)
+
+    def after(self, exits: int) -> Float32:
+        """Return all confidences of a rule that ``reads_before`` behind ``exits`` exits at most, rising."""
+        raise NotImplementedError(
+            f"{self.name} reads no exits before, or may be sure to any degree ({exits})"
+        )
+
     @abstractmethod
     def nodes(
         self, stem: str, logits: gs.Tensor, output: gs.Tensor, before: Sequence[gs.Tensor] = ()

@@ -45,7 +45,7 @@ def drawn(problem: FrontProblem, levels: int, count: int, rng: np.random.Generat
 
 def one_by_one(problem: FrontProblem, answers: PackedAnswers, some: SubsetCandidates) -> NDArray[np.float64]:
     """Return right answers and the cost of all images of each candidate, [candidates, 2]."""
-    ranks = [answers.ranked.exit(None, k).rank for k in range(len(problem.mounts))]
+    ranks = [answers.ranked.exit((), k).rank for k in range(len(problem.mounts))]
     found = np.zeros((len(some), 2))
     for n in range(len(some)):
         here = np.flatnonzero(some.exits[n] >= 0)

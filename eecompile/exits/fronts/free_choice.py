@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from eecompile.exits.fronts.front_measures import FrontMeasures
 from eecompile.exits.fronts.front_problem import ACCURACY, FrontProblem
-from eecompile.exits.fronts.ranked_answers import RankedAnswers
 
 Float64 = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -41,7 +40,7 @@ def free_choice(cost: Float64, right: Ints) -> Float64:
     return best
 
 
-def free_choice_of_all(problem: FrontProblem, answers: RankedAnswers, figure: str) -> Float64:
+def free_choice_of_all(problem: FrontProblem, figure: str) -> Float64:
     """Return a bound of a mean cost for all networks at once, so many right at least, [images + 1].
 
     Every image may take any exit, and pays no head before it.
@@ -50,13 +49,8 @@ def free_choice_of_all(problem: FrontProblem, answers: RankedAnswers, figure: st
     finals = range(len(problem.finals))
     paths = [costs.paths((k,), problem.mounts, 0)[0] for k in exits]
     paths += [costs.paths((), problem.mounts, final)[-1] for final in finals]
-    befores = (None, *(exits if problem.after is not None else ()))
-    right = []
-    for k in exits:
-        reached = [b for b in befores if b is None or problem.mounts[b] < problem.mounts[k]]
-        right.append(np.any([answers.exit(b, k).kind > 1 for b in reached], axis=0))
-    right += [np.any([answers.final(b, final) > 1 for b in befores], axis=0) for final in finals]
-    return free_choice(np.array(paths), np.stack(right).astype(np.int64))
+    right = np.concatenate([problem.correct, problem.finals])
+    return free_choice(np.array(paths), right.astype(np.int64))
 
 
 def gap_of(

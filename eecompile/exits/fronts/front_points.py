@@ -106,13 +106,12 @@ def point_at(
         gap: By how much others may be better.
     """
     kept = spot.kept
-    befores = (None, *kept)
-    seen = [answers.exit(before, k) for before, k in zip(befores, kept, strict=False)]
+    seen = answers.network(kept)
     rank = np.array([one.rank for one in seen]).reshape(-1, problem.images)
     where = np.full(problem.images, len(kept))
     for number in reversed(range(len(kept))):
         where[rank[number] <= spot.ranks[number]] = number
-    kinds = np.stack([*(one.kind for one in seen), answers.final(befores[-1], spot.final)])
+    kinds = np.stack([*(one.kind for one in seen), answers.final(spot.final)])
     counts = np.bincount(where, minlength=len(kept) + 1)
     ratios = tuple((counts / problem.images).tolist())
     paths = {name: costs.paths(kept, problem.mounts, spot.final) for name, costs in problem.costs.items()}

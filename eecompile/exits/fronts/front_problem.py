@@ -52,6 +52,22 @@ class FrontLimits:
 
 
 @dataclass(frozen=True)
+class AskingExits:
+    """Exits that are as sure as the exits before them let them be.
+
+    Attributes:
+        exits: Which they are.
+        confidence: From all exits that are kept before, shallow to deep, and one of these behind them, to its
+            confidence [n].
+        values: All confidences there may be, each once.
+    """
+
+    exits: frozenset[int]
+    confidence: Callable[[Kept, int], NDArray[np.float32]]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class FrontProblem:
     """Exits on mounts, final heads, what they answered for n images, and what they cost.
 
@@ -68,10 +84,11 @@ class FrontProblem:
         limits: What every point keeps.
         static_final: Final head of the network without exits, against which the cost ratio is.
         memory: From kept exits and final head to the memory that the network needs.
-        reads: Of each exit the one whose head its own reads, if it reads one: it comes only with that.
-        after: From an exit that is kept and the next one kept behind it to [n] confidence and [n] whether it
-            is right, where these depend on that; final heads are numbered behind the early exits, and their
-            confidence is not looked at. The first exit kept answers as ``confidence`` and ``correct`` say.
+        reads: Of each exit those of which one is the exit before it, whose head its own reads; ``None``: it
+            reads none, and may come behind any or be the first.
+        kinds: Of each exit a number that it shares with others of its mount which differ in what they read
+            alone, of which one at most goes with what is before. ``None``: each is of its own kind.
+        asking: Exits whose confidence depends on those kept before; ``confidence`` says it where none is.
     """
 
     confidence: NDArray[np.float32]
@@ -84,8 +101,9 @@ class FrontProblem:
     limits: FrontLimits = field(default_factory=FrontLimits)
     static_final: int = 0
     memory: Callable[[Kept, int], float] | None = None
-    reads: tuple[int | None, ...] | None = None
-    after: Callable[[int, int], tuple[NDArray[np.float32], Bools]] | None = None
+    reads: tuple[frozenset[int] | None, ...] | None = None
+    kinds: tuple[int, ...] | None = None
+    asking: AskingExits | None = None
 
     def __post_init__(self) -> None:
         exits, images = self.confidence.shape
@@ -98,7 +116,7 @@ class FrontProblem:
         if list(self.mounts) != sorted(self.mounts) or len(self.mounts) != exits:
             raise ValueError("exits must be given from shallow to deep, each with its mount")
         for k, read in enumerate(self.reads or ()):
-            if read is not None and self.mounts[read] >= self.mounts[k]:
+            if read is not None and any(self.mounts[b] >= self.mounts[k] for b in read):
                 raise ValueError("an exit reads another that does not come before it")
         for costs in self.costs.values():
             sizes = len(costs.stages) - 1, len(costs.heads), len(costs.finals)
@@ -133,6 +151,18 @@ class FrontProblem:
                     "give `memory`" if name == MEMORY else "give the `costs` it is made of",
                 )
 
+    def confidence_of(self, before: Kept, k: int) -> NDArray[np.float32]:
+        """Return the confidence [n] of an exit behind all that are kept before it."""
+        if before and self.asks(k):
+            assert self.asking is not None
+            return self.asking.confidence(before, k)
+        found: NDArray[np.float32] = self.confidence[k]
+        return found
+
+    def asks(self, k: int) -> bool:
+        """Return whether the confidence of an exit depends on the exits before it."""
+        return self.asking is not None and k in self.asking.exits
+
     @property
     def images(self) -> int:
         """How many images there are."""
@@ -147,19 +177,32 @@ class FrontProblem:
         )
 
     def is_network(self, kept: Kept) -> bool:
-        """Return whether there are no more exits than may be, each together with the one it reads."""
+        """Return whether there are no more exits than may be, each behind the one it reads."""
         if self.limits.exits is not None and len(kept) > self.limits.exits:
             return False
-        return self.reads is None or all(self.reads[k] in (None, *kept) for k in kept)
+        befores: tuple[int | None, ...] = (None, *kept[:-1])
+        return all(self.goes_behind(b, k) for b, k in zip(befores, kept, strict=True)) if kept else True
+
+    def goes_behind(self, before: int | None, k: int) -> bool:
+        """Return whether an exit may come next behind another, ``None``: as the first."""
+        read = None if self.reads is None else self.reads[k]
+        return read is None or before in read
 
     @property
     def subsets(self) -> int:
-        """How many networks there are, those included that lack an exit another reads."""
-        counts = np.ones(1, dtype=object)  # by the number of exits, of any size
+        """How many networks there are."""
+        mounts, most = len(self.options), self.limits.exits
+        ending = np.zeros((len(self.mounts), mounts + 1), dtype=object)  # by the last exit and their number
+        so_far = np.zeros(mounts + 1, dtype=object)
+        so_far[0] = 1
         for options in self.options:
-            counts = np.convolve(counts, np.array([1, len(options) - 1], dtype=object))
-        most = self.limits.exits
-        return int(sum(counts[: None if most is None else most + 1])) * len(self.finals)
+            here = [k for k in options if k is not None]
+            for k in here:
+                read = None if self.reads is None else self.reads[k]
+                behind = so_far if read is None else ending[sorted(read)].sum(axis=0)
+                ending[k, 1:] = behind[:-1]
+            so_far = so_far + ending[here].sum(axis=0)
+        return int(sum(so_far[: None if most is None else most + 1])) * len(self.finals)
 
     @property
     def static_costs(self) -> dict[str, float]:

@@ -122,7 +122,7 @@ class SubsetWalk:
     def network(self, node: SubsetNode, final: int) -> SubsetNetwork:
         """Return a subset with a final head."""
         blocks, images = self._answers.blocks, self._problem.images
-        kinds = self._answers.final(node.kept[-1] if node.kept else None, final)
+        kinds = self._answers.final(final)
         moves = _counted(node.block, kinds, node.lands_right, blocks)
         everyone = np.bincount(kinds, minlength=_KINDS)[:, None]
         left = everyone - (moves[:, 0] + moves[:, 1])[:, : blocks + 1].cumsum(axis=1)
@@ -158,7 +158,7 @@ class SubsetWalk:
     def _grown(self, node: SubsetNode, k: int) -> SubsetNode:
         """Return a node with one more exit behind those it has."""
         blocks = self._answers.blocks
-        seen = self._answers.exit(node.kept[-1] if node.kept else None, k)
+        seen = self._answers.exit(node.kept, k)
         here = np.flatnonzero(seen.block < node.block)
         kinds, until, lands = seen.kind[here], node.block[here], node.lands_right[here]
         moves = _counted(until, kinds, lands, blocks)

@@ -138,18 +138,17 @@ class _Individual:
         """Return all networks there are."""
         kept: list[Kept] = [()]
         for options in self._problem.options:
-            kept = [(*some, k) if k is not None else some for some in kept for k in options]
-        closed = [some for some in kept if self._problem.is_network(some)]
-        return [(some, final) for some in closed for final in range(len(self._problem.finals))]
+            grown = [(*some, k) if k is not None else some for some in kept for k in options]
+            kept = [some for some in grown if self._problem.is_network(some)]
+        return [(some, final) for some in kept for final in range(len(self._problem.finals))]
 
     def _own(self, kept: Kept, final: int) -> _Own:
         """Return a network with its thresholds as steps."""
         problem, measures, images = self._problem, self._measures, self._problem.images
-        befores = (None, *kept)
-        seen = [self._answers.exit(before, k) for before, k in zip(befores, kept, strict=False)]
+        seen = self._answers.network(kept)
         distinct = tuple(np.unique(one.rank[one.rank < self._answers.count]) for one in seen)
         ranks = [np.searchsorted(some, one.rank) for some, one in zip(distinct, seen, strict=True)]
-        kinds = np.stack([*(one.kind for one in seen), self._answers.final(befores[-1], final)])
+        kinds = np.stack([*(one.kind for one in seen), self._answers.final(final)])
         paths = np.stack([problem.costs[n].paths(kept, problem.mounts, final) for n in measures.figures])
         limits, amounts, budgets = problem.limits, [], []
         if limits.final_ratio is not None:
@@ -284,7 +283,7 @@ class _Individual:
     def _result(self, shared: SubsetFront, known: Sequence[_Own], complete: bool) -> SubsetFront:
         problem, measures, images = self._problem, self._measures, self._problem.images
         values, spots = self._archive.front()
-        bounds = {name: free_choice_of_all(problem, self._answers, name) for name in self._figures}
+        bounds = {name: free_choice_of_all(problem, name) for name in self._figures}
         if complete:
             bounds[self._figure] = np.min([own.bound for own in known], axis=0)
         first = measures.fewest_right

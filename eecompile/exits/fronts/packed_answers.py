@@ -88,25 +88,13 @@ class PackedAnswers:
         self._costs = [problem.costs[name] for name in figures]
         self.ranked = RankedAnswers(problem, blocks)
         self.mounts = tuple(sorted(set(problem.mounts)))
-        exits, finals = range(len(problem.mounts)), range(len(problem.finals))
-        edges = self.ranked.edges
-        # Answers depend on the exit before where the problem says so; row 0 is of those behind none.
-        befores: list[int | None] = [None, *(exits if problem.after is not None else ())]
-        self._row = np.zeros((len(befores), len(exits)), np.int64)
-        leaves, right = list[Words](), list[Words]()
-        for number, before in enumerate(befores):
-            for k in exits:
-                if before is not None and problem.mounts[before] >= problem.mounts[k]:
-                    continue
-                seen = self.ranked.exit(before, k)
-                self._row[number, k] = len(leaves)
-                leaves.append(_packed(seen.rank < edges[:, None]))
-                right.append(_packed(seen.kind > 1))
+        exits, edges = range(len(problem.mounts)), self.ranked.edges
         words = len(_packed(problem.static))
+        leaves = [_packed(self.ranked.exit((), k).rank < edges[:, None]) for k in exits]
         self._leaves: Words = np.array(leaves, np.uint64).reshape(-1, len(edges), words)
-        self._right: Words = np.array(right, np.uint64).reshape(-1, words)
-        kinds = [[_packed(self.ranked.final(b, final) > 1) for final in finals] for b in befores]
-        self._finals: Words = np.array(kinds, np.uint64)
+        self._right: Words = _packed(problem.correct).reshape(-1, words)
+        self._asks = np.array([problem.asks(k) for k in exits], bool)
+        self._finals: Words = _packed(problem.finals)
         self._static, self._everyone = _packed(problem.static), _packed(np.ones(problem.images, bool))
 
     @property
@@ -128,20 +116,26 @@ class PackedAnswers:
         leaving = np.zeros((len(some), len(self.mounts) + 1), np.int64)
         stays = np.tile(self._everyone, (len(some), 1))
         right = np.zeros_like(stays)
-        before = np.zeros(len(some), np.int64)
         for number in range(len(self.mounts)):
             here = np.flatnonzero(some.exits[:, number] != _NONE)
             k = some.exits[here, number]
-            row = self._row[before[here], k]
-            goes = stays[here] & self._leaves[row, some.levels[here, number]]
+            goes = self._leaves[k, some.levels[here, number]]
+            for n in np.flatnonzero(self._asks[k]).tolist():
+                goes[n] = self._leaving_behind(
+                    some.exits[here[n], : number + 1], some.levels[here[n], number]
+                )
+            goes &= stays[here]
             leaving[here, number] = _ones(goes)
             stays[here] ^= goes
-            right[here] |= goes & self._right[row]
-            if len(self._row) > 1:
-                before[here] = k + 1
+            right[here] |= goes & self._right[k]
         leaving[:, -1] = _ones(stays)
-        right |= stays & self._finals[before, some.finals]
+        right |= stays & self._finals[some.finals]
         return leaving, _ones(right), _ones(self._static & ~right)
+
+    def _leaving_behind(self, exits: Ints, level: int) -> Words:
+        """Return who leaves at the last of some exits, -1 at mounts without one, up to an edge."""
+        *before, k = exits[exits != _NONE].tolist()
+        return _packed(self.ranked.exit(tuple(before), k).rank < self.ranked.edges[level])
 
     def _paths(self, some: SubsetCandidates) -> Float64:
         """Return what the way to each mount and to the end costs, as ``AdditiveCosts.paths``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.exits.fronts.front_problem import FrontProblem
+from eecompile.exits.fronts.front_problem import FrontProblem, Kept
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -30,7 +30,7 @@ class AnswersByRank:
 
 
 class RankedAnswers:
-    """Answers of all exits, by the exit that is kept before them.
+    """Answers of all exits, behind the exits that are kept before them.
 
     Attributes:
         values: Distinct confidences, falling, then minus infinity if some never leave.
@@ -41,38 +41,53 @@ class RankedAnswers:
 
     def __init__(self, problem: FrontProblem, blocks: int) -> None:
         self._problem = problem
-        self._exits = len(problem.mounts)
         self._static = problem.static.astype(np.int64)
-        seen = [self._confidence(before, k) for before, k in self._pairs()]
-        falling, ranks = np.unique(-np.stack(seen) if seen else np.zeros((0, 0)), return_inverse=True)
+        seen = _known(problem.confidence)
+        asking = problem.asking
+        values = seen.ravel() if asking is None else np.concatenate([seen.ravel(), asking.values])
+        falling, ranks = np.unique(-values, return_inverse=True)
         self.values: Float32 = -falling.astype(np.float32)
         self.count = int(np.count_nonzero(self.values > -np.inf))
-        self.edges: Ints = self._even(ranks, blocks)
+        ranks = ranks.ravel()[: seen.size].reshape(seen.shape)
+        self.edges: Ints = self._even(self._spread(ranks), blocks)
         self.wide: Bools = np.diff(self.edges) > 1
-        self._ranked = {
-            pair: self._as_ranked(rank, self._correct(*pair))
-            for pair, rank in zip(self._pairs(), ranks.reshape(-1, problem.images), strict=True)
-        }
-        self._finals: dict[tuple[int | None, int], Ints] = {}
+        self._alone = [
+            self._as_ranked(rank, right) for rank, right in zip(ranks, problem.correct, strict=True)
+        ]
+        self._finals: list[Ints] = [2 * right.astype(np.int64) + self._static for right in problem.finals]
 
     @property
     def blocks(self) -> int:
         """How many blocks there are between edges."""
         return len(self.edges) - 1
 
-    def exit(self, before: int | None, k: int) -> AnswersByRank:
-        """Return what an exit answers behind another, or as the first one."""
-        return self._ranked[None if self._problem.after is None else before, k]
+    def exit(self, before: Kept, k: int) -> AnswersByRank:
+        """Return what an exit answers behind all that are kept before it."""
+        if not before or not self._problem.asks(k):
+            return self._alone[k]
+        seen = _known(self._problem.confidence_of(before, k))
+        return self._as_ranked(self._ranks(seen), self._problem.correct[k])
 
-    def final(self, before: int | None, final: int) -> Ints:
-        """Return the kinds of answers [n] of a final head behind an exit, as in ``AnswersByRank``."""
-        key = (None if self._problem.after is None else before, final)
-        if key not in self._finals:
-            right = self._problem.finals[final]
-            if key[0] is not None and self._problem.after is not None:
-                right = self._problem.after(key[0], self._exits + final)[1]
-            self._finals[key] = 2 * right.astype(np.int64) + self._static
-        return self._finals[key]
+    def network(self, kept: Kept) -> list[AnswersByRank]:
+        """Return what all early exits of a network answer."""
+        return [self.exit(kept[:number], k) for number, k in enumerate(kept)]
+
+    def final(self, final: int) -> Ints:
+        """Return the kinds of answers [n] of a final head, as in ``AnswersByRank``."""
+        return self._finals[final]
+
+    def _spread(self, ranks: Ints) -> Ints:
+        """Return ranks [exits, n] that stand for those in all networks: of exits that ask, all alike."""
+        asking = self._problem.asking
+        if asking is None:
+            return ranks
+        found = ranks.copy()
+        found[sorted(asking.exits)] = np.resize(self._ranks(asking.values), self._problem.images)
+        return found
+
+    def _ranks(self, confidence: Float32) -> Ints:
+        """Return the ranks of confidences that are among all there may be."""
+        return np.searchsorted(-self.values, -confidence)
 
     def _even(self, ranks: Ints, blocks: int) -> Ints:
         """Return edges with about as many answers in each block; many of one confidence have their own."""
@@ -85,34 +100,12 @@ class RankedAnswers:
         within: Ints = edges[edges <= self.count].astype(np.int64)
         return within
 
-    def _pairs(self) -> list[tuple[int | None, int]]:
-        mounts = self._problem.mounts
-        alone: list[tuple[int | None, int]] = [(None, k) for k in range(self._exits)]
-        if self._problem.after is None:
-            return alone
-        return alone + [
-            (before, k)
-            for k in range(self._exits)
-            for before in range(self._exits)
-            if mounts[before] < mounts[k]
-        ]
-
-    def _confidence(self, before: int | None, k: int) -> Float32:
-        problem = self._problem
-        seen = problem.confidence[k]
-        if before is not None and problem.after is not None:
-            seen = problem.after(before, k)[0]
-        # What is not a number leaves at no threshold.
-        confidence: Float32 = np.where(np.isnan(seen), -np.inf, seen).astype(np.float32)
-        return confidence
-
-    def _correct(self, before: int | None, k: int) -> Bools:
-        problem = self._problem
-        if before is not None and problem.after is not None:
-            return np.asarray(problem.after(before, k)[1], bool)
-        correct: Bools = problem.correct[k]
-        return correct
-
     def _as_ranked(self, rank: Ints, right: Bools) -> AnswersByRank:
         block = np.searchsorted(self.edges, rank, side="right")
         return AnswersByRank(rank.astype(np.int64), block, 2 * right.astype(np.int64) + self._static)
+
+
+def _known(confidence: Float32) -> Float32:
+    """Return confidences; what is not a number leaves at no threshold."""
+    found: Float32 = np.where(np.isnan(confidence), -np.inf, confidence).astype(np.float32)
+    return found

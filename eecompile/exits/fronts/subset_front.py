@@ -89,7 +89,7 @@ class _Search:
         means = [name for name in self._measures.names if name in self._problem.costs]
         if exact:
             return [0.0] * len(values)
-        bounds = {name: free_choice_of_all(self._problem, self._answers, name) for name in means}
+        bounds = {name: free_choice_of_all(self._problem, name) for name in means}
         return [gap_of(value, bounds, self._problem, self._measures) for value in values]
 
     def _climb(self, look: Callable[[SubsetNetwork], object], most: int) -> None:

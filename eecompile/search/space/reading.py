@@ -131,6 +131,12 @@ def _check_shared(space: Space) -> None:
             f"{key}: what pruning takes is chosen for each network by itself, so it is no slice of another",
             "leave pruning.goal away, or search without `share`",
         )
+    if space.exits.reads_before:
+        raise InputError(
+            f"{key}: a head with `reuse` has weights of its own for each exit before it, and these are "
+            "others in each design",
+            "leave the heads with `reuse` away, or search without `share`",
+        )
     for item in space.backbones:
         for gene in item.family.genes:
             if len(item.choices[gene.name]) > 1 and not gene.shares:

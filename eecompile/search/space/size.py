@@ -15,6 +15,8 @@ from eecompile.search.space.searched_backbones import OwnBackbone
 from eecompile.search.space.space import Space
 from eecompile.search.space.tables import GLOBAL
 from passes.errors import InputError
+from passes.heads.designs import HeadDesign
+from passes.heads.families import NO_REUSE
 
 COUNTED = 400
 """So many backbones with other blocks are built at most to be counted (about 10 ms each)."""
@@ -126,11 +128,12 @@ def _graphs(space: Space, shape: Shape, classes: int, exact: bool) -> list[tuple
 def _wiring(space: Space, graph: gs.Graph, backbones: int) -> _Wiring:
     classes = int(graph.outputs[0].shape[1])
     mounts, tensors = space.mounts(graph), graph.tensors()
+    space.check_chains(graph)
     heads = [space.heads_on(tuple(tensors[name].shape[1:]), classes) for name in mounts]
     _check_final_heads(space, graph, classes)
     return _Wiring(
         backbones,
-        _choices(space, [len(found) for found in heads]),
+        _choices(space, heads),
         mounts,
         mounts_of_blocks(graph),
         space.missing_mounts(graph),
@@ -139,16 +142,23 @@ def _wiring(space: Space, graph: gs.Graph, backbones: int) -> _Wiring:
     )
 
 
-def _choices(space: Space, heads: Sequence[int]) -> int:
-    """Return how many choices of exits there are on mounts with so many heads each.
+def _choices(space: Space, heads: Sequence[Sequence[HeadDesign]]) -> int:
+    """Return how many choices of exits there are on mounts with these heads.
 
-    With a threshold each, every exit has a rule of its own; one threshold goes with one rule.
+    With a threshold each, every exit has a rule of its own; one threshold goes with one rule. A head that
+    reads the exit before it is not for the first.
     """
     exits, rules = space.exits, len(space.exits.confidence)
     of_one_rule = exits.thresholds == GLOBAL
     counts = [1]  # of choices of so many exits
-    for options in (count if of_one_rule else count * rules for count in heads):
-        counts = [a + b * options for a, b in itertools.zip_longest(counts, [0, *counts], fillvalue=0)]
+    for options in heads:
+        later = len(options) * (1 if of_one_rule else rules)
+        first = sum(head.reuse == NO_REUSE for head in options) * (1 if of_one_rule else rules)
+        grown = [
+            0,
+            *(count * (later if exits_before else first) for exits_before, count in enumerate(counts)),
+        ]
+        counts = [a + b for a, b in itertools.zip_longest(counts, grown, fillvalue=0)]
     kept = counts if exits.at_most is None else counts[: exits.at_most + 1]
     with_exits = sum(kept[1:]) * (rules if of_one_rule else 1)
     return (1 + with_exits) * len(exits.final_heads)

@@ -29,13 +29,19 @@ from eecompile.search.space.tables import (
     TrainingTable,
 )
 from passes.errors import InputError, did_you_mean
+from passes.exits.added_head import reading_on
+from passes.exits.exit_chains import count_chained
 from passes.exits.mounts import find_mounts, resolve_mounts
+from passes.exits.recognise import classifier_exits
 from passes.heads.designs import HeadDesign
+from passes.heads.families import NO_REUSE
 from passes.integers.schemes import scheme
 from targets.contract.target import Target
 
 Bits = TypeVar("Bits", bound=BackboneBits)
 SMALLEST, LARGEST = "smallest", "largest"
+MOST_CHAINED = 150
+"""So many early exits has a supernet at most whose heads read exits before them."""
 
 
 @dataclass(frozen=True)
@@ -269,7 +275,21 @@ class Space:
                 refused = error
         if not found and refused is not None:
             raise InputError(f"exits.heads: {refused.message}", refused.hint)
+        if found and all(head.reuse != NO_REUSE for head in found):
+            raise InputError(
+                f"exits.heads: of the heads that read features of shape {list(shape)} each reads the exit "
+                "before it too: nothing can be the first exit there",
+                f"add one without `reuse`: '{found[0].alone().name}'",
+            )
         return tuple(found)
+
+    def check_chains(self, graph: gs.Graph) -> None:
+        """Raise InputError where heads, with what they may read, are too many on a backbone without exits."""
+        if self.exits.reads_before:
+            classes, tensors = int(graph.outputs[0].shape[1]), graph.tensors()
+            classifier_exits(graph)
+            shapes = [reading_on(tensors[name], graph).shape for name in self.mounts(graph)]
+            check_chains([self.heads_on(shape, classes) for shape in shapes], self.exits.at_most)
 
     def check_on(self, target: Target) -> None:
         """Raise InputError for an operating point, a width or a placement that ``target`` does not have."""
@@ -306,6 +326,26 @@ class Space:
                     f"constraints.{in_seconds}: no clock is known of {target.title}",
                     f"say it in cycles: {in_cycles}",
                 )
+
+
+def check_chains(heads: Sequence[Sequence[HeadDesign]], at_most: int | None) -> None:
+    """Raise InputError where heads on mounts, with what they may read, are too many to be trained together.
+
+    Args:
+        heads: Of each mount, shallow to deep.
+        at_most: Exits of a network; ``None``: as many as there are mounts.
+    """
+    count = count_chained(heads, at_most)
+    if count <= MOST_CHAINED:
+        return
+    fits = [most for most in range(2, len(heads)) if count_chained(heads, most) <= MOST_CHAINED]
+    fewer = f"say `at_most` = {fits[-1]}, which makes {count_chained(heads, fits[-1])}; " if fits else ""
+    raise InputError(
+        "exits.heads: a head with `reuse` has weights of its own for each exit that it may read, which may "
+        f"read another in turn: these are {count:,} heads on {len(heads)} mounts, and {MOST_CHAINED} at most "
+        "are trained together",
+        f"{fewer}name fewer `mounts`, or fewer `heads`, those with `reuse` first",
+    )
 
 
 def _widths(bits: BackboneBits) -> tuple[int, ...]:

@@ -37,13 +37,7 @@ Positive = Annotated[float | None, Field(gt=0)]
 
 
 def _head(value: object) -> HeadDesign:
-    design = parse_head(text_of(value))
-    if design.reuse != NO_REUSE:
-        raise InputError(
-            f"head '{design.name}' reads the exit before it, which is another one in each network",
-            "leave `reuse` away",
-        )
-    return design
+    return parse_head(text_of(value))
 
 
 def _heads(value: object) -> tuple[HeadDesign, ...]:
@@ -66,7 +60,15 @@ def _heads(value: object) -> tuple[HeadDesign, ...]:
 
 
 def _final_head(value: object) -> FinalHead:
-    return None if value == OWN else _head(value)
+    if value == OWN:
+        return None
+    design = _head(value)
+    if design.reuse != NO_REUSE:
+        raise InputError(
+            f"head '{design.name}' reads the exit before it, and a network may have none but the final one",
+            "leave `reuse` away",
+        )
+    return design
 
 
 def _mount(value: object) -> str | int:
@@ -170,17 +172,29 @@ class ExitsTable(Table):
     confidence: Annotated[tuple[InstanceOf[ConfidenceRule], ...], choices(_rule)] = (MAX_SOFTMAX,)
     thresholds: Literal["global", "individual"] = "individual"
 
+    @property
+    def reads_before(self) -> bool:
+        """Whether any head reads the exit before it."""
+        return any(design.reuse != NO_REUSE for design in self.heads)
+
     @model_validator(mode="after")
     def _used(self) -> ExitsTable:
         idle = sorted(self.model_fields_set - {"at_most", "final_heads"})
         if self.at_most == 0 and idle:
             raise _idle(idle[0], "without exits (at_most = 0)")
-        asking = [rule for rule in self.confidence if rule.reads_before]
-        if self.thresholds == GLOBAL and asking:
+        reading = [design for design in self.heads if design.reuse != NO_REUSE]
+        if reading and self.at_most == 1:
             raise told(
                 InputError(
-                    f"one threshold for all exits cannot go with '{asking[0]}', which reads exits before",
-                    f'say thresholds = "{INDIVIDUAL}", or leave the rule away',
+                    f"head '{reading[0].name}' reads the exit before it, and with at_most = 1 there is none",
+                    "say at_most = 2 or more, or leave `reuse` away",
+                )
+            )
+        if len(reading) == len(self.heads):
+            raise told(
+                InputError(
+                    f"no head is for the first exit: '{reading[0].name}' reads the exit before it",
+                    f"add one without `reuse` to `heads`: '{reading[0].alone().name}'",
                 )
             )
         return self

@@ -13,8 +13,10 @@ import onnx_graphsurgeon as gs
 
 from eecompile.cache.key import Key
 from eecompile.cache.store import CacheStore
+from eecompile.data.dataset import Split
 from eecompile.data.in_memory import ImageSource
 from eecompile.exits.answers import right
+from eecompile.exits.confidence_fits import gate_images
 from eecompile.run.accelerator import description_hash, is_file, open_target
 from eecompile.run.prepare import cost_of
 from eecompile.search.backbones.final_head import FinalHead, final_name, split_finals
@@ -25,6 +27,7 @@ from eecompile.search.space.space import Space
 from eecompile.search.space.tables import INDIVIDUAL
 from eecompile.search.study.proposals import Params
 from eecompile.search.worth.at_points import figures_at
+from eecompile.search.worth.fitted_rules import FittedRules, fit_rules, rules_of_bytes, rules_to_bytes
 from eecompile.search.worth.genetic_front import GeneticSearch
 from eecompile.search.worth.images import SearchImages, for_families, for_network
 from eecompile.search.worth.inner_front import (
@@ -39,6 +42,7 @@ from eecompile.search.worth.part_costs import PartCosts, cost_figures, part_cost
 from eecompile.search.worth.stopwatch import ANSWERS, COSTS, FRONTS, NETWORKS, Stopwatch
 from eecompile.search.worth.supernet import Reach, Supernets
 from passes.exits.chain import keep_exits
+from passes.heads.families import NO_REUSE
 from passes.state import state_of
 from targets.contract.target import Target
 from targets.description.architecture import OperatingPoint
@@ -70,7 +74,7 @@ class Question:
         cache_bytes: How large it may be.
         quantized: Networks are quantized; else they answer in float.
         hardware: Costs are those of the target; else MACs stand for them while designs are compared.
-        fixed_heads: Only the first head of the space is used, and the first final head.
+        fixed_heads: Only the first head of the space that reads no other exit, and the first final head.
         one_threshold: All exits of a network have one threshold.
         genetic: Networks inside a design are searched by a genetic algorithm of so many evaluations; 0: the
             front is solved.
@@ -114,6 +118,7 @@ class DesignEvaluation:
     progress: Callable[[str], None] = field(default=lambda _: None, repr=False)
     hardware: Target | None = field(default=None, repr=False)
     moved: bool = field(default=False, repr=False)
+    _last: tuple[str, gs.Graph] | None = field(default=None, init=False, repr=False)  # that answered
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs: the question."""
@@ -121,7 +126,7 @@ class DesignEvaluation:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.question, self.progress, self.hardware = state["question"], _silent, None
-        self.moved = False
+        self.moved, self._last = False, None
 
     @cached_property
     def watch(self) -> Stopwatch:
@@ -133,7 +138,8 @@ class DesignEvaluation:
         """What is searched."""
         space = read_space(self.question.space)
         if self.question.fixed_heads:
-            first = {"heads": space.exits.heads[:1], "final_heads": space.exits.final_heads[:1]}
+            alone = tuple(head for head in space.exits.heads if head.reuse == NO_REUSE)
+            first = {"heads": alone[:1], "final_heads": space.exits.final_heads[:1]}
             space = replace(space, exits=space.exits.model_copy(update=first))
         return space
 
@@ -247,8 +253,9 @@ class DesignEvaluation:
         costs = self.costs(design)
         reach = Reach(rung, start)
         graph, logits = self.answers(design, reach)
+        fitted = self.fitted(design, reach)
         with self.watch.on(FRONTS):
-            found = self.front(graph, logits, costs)
+            found = self.front(graph, logits, costs, fitted)
         final = split_finals(logits, self.finals)[1][0]
         static = [figures_at(cost_figures(costs.static), point) for point in self.points]
         found_at = {}
@@ -270,7 +277,9 @@ class DesignEvaluation:
             **found_at,
         }
 
-    def front(self, graph: gs.Graph, logits: tuple[Float32, ...], costs: PartCosts) -> InnerFront:
+    def front(
+        self, graph: gs.Graph, logits: tuple[Float32, ...], costs: PartCosts, fitted: FittedRules
+    ) -> InnerFront:
         """Return the inner front of a supernet that answered so on val, by costs of its parts."""
         space = self.space
         question = FrontQuestion(
@@ -281,7 +290,7 @@ class DesignEvaluation:
             self.joint,
             self.genetic,
         )
-        supernet = AnsweredSupernet(graph, logits, self.images.dataset.val.y, costs, self.finals)
+        supernet = AnsweredSupernet(graph, logits, self.images.dataset.val.y, costs, self.finals, fitted)
         return inner_front(supernet, question, self.points)
 
     def costs(self, design: Design) -> PartCosts:
@@ -334,19 +343,66 @@ class DesignEvaluation:
         """Return the trained supernet of a design, and what it answers on val."""
         graph = self.supernets.trained(design, reach)
         key = self.answers_key(design, self.supernets.key(design, reach).digest, reach.rung)
+
+        def found() -> bytes:
+            return packed(self._answered(design, reach, self.images.dataset.val))
+
         with self.watch.on(ANSWERS):
-            return graph, unpacked(self.cache.get(key, lambda: packed(self._answered(graph, design))))
+            return graph, unpacked(self.cache.get(key, found))
 
     def answers_key(self, design: Design, supernet: str, rung: int) -> Key:
         """Return the key of what a design answers, whose trained supernet has a digest."""
         parts = {"form": FORM, "supernet": supernet, "numbers": self.numbers_text(design)}
         return Key.of("answers", parts, f"{design.text}, rung {rung}")
 
-    def _answered(self, graph: gs.Graph, design: Design) -> tuple[Float32, ...]:
-        numbers, val = self.numbers, self.images.dataset.val
-        if not numbers.quantized:
-            return logits_of(graph, val, self.images)
-        return logits_of(numbers.lowered(self.calibrated(graph, design, self.finals)), val, self.images)
+    def _answered(self, design: Design, reach: Reach, split: Split) -> tuple[Float32, ...]:
+        return logits_of(self._answering(design, reach), split, self.images)
+
+    def _answering(self, design: Design, reach: Reach) -> gs.Graph:
+        """Return the trained supernet of a design with the numbers that it answers in."""
+        key = self.answers_key(design, self.supernets.key(design, reach).digest, reach.rung)
+        if self._last is None or self._last[0] != key.digest:
+            graph = self.supernets.trained(design, reach)
+            if self.numbers.quantized:
+                graph = self.numbers.lowered(self.calibrated(graph, design, self.finals))
+            self._last = key.digest, graph
+        return self._last[1]
+
+    def fitted(self, design: Design, reach: Reach) -> FittedRules:
+        """Return the confidence rules that lack parameters, fitted to the early exits of a design.
+
+        Temperatures are fitted on val, gates on training images.
+        """
+        rules = self.space.exits.confidence
+        if not any(rule.unfitted for rule in rules):
+            return {}
+        key = self.fitted_key(design, self.supernets.key(design, reach).digest, reach.rung)
+        dataset = self.images.dataset
+
+        def early(split: Split) -> tuple[Float32, ...]:
+            return split_finals(self._answered(design, reach, split), self.finals)[0]
+
+        def found() -> bytes:
+            some = gate_images(dataset.train)
+            seen = split_finals(self.answers(design, reach)[1], self.finals)[0]
+            return rules_to_bytes(fit_rules(rules, seen, dataset.val.y, lambda: (early(some), some.y)))
+
+        with self.watch.on(ANSWERS):
+            return rules_of_bytes(self.cache.get(key, found), rules)
+
+    def known_rules(self, design: Design, supernet: str, rung: int) -> FittedRules | None:
+        """Return what :meth:`fitted` found before; ``None``: it is not in the cache."""
+        rules = self.space.exits.confidence
+        if not any(rule.unfitted for rule in rules):
+            return {}
+        data = self.cache.read(self.fitted_key(design, supernet, rung))
+        return None if data is None else rules_of_bytes(data, rules)
+
+    def fitted_key(self, design: Design, supernet: str, rung: int) -> Key:
+        """Return the key of the rules that are fitted to what a design answers; as :meth:`answers_key`."""
+        answers = self.answers_key(design, supernet, rung)
+        parts = {"answers": answers.digest, "rules": [str(rule) for rule in self.space.exits.confidence]}
+        return Key.of("rules", parts, answers.title)
 
     def numbers_text(self, design: Design) -> str:
         """Return what its answers depend on beside the weights of its supernet."""

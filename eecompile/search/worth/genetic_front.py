@@ -73,6 +73,14 @@ class _Genetic:
         self._problem, self._search, self._joint = problem, search, joint
         self._measures = FrontMeasures(problem)
         self._answers = PackedAnswers(problem, self._measures.figures)
+        kinds = problem.kinds or tuple(range(len(problem.mounts)))
+        self._kinds = [
+            [
+                [k for k in some if k is not None and kinds[k] == kind]
+                for kind in dict.fromkeys(kinds[k] for k in some if k is not None)
+            ]
+            for some in problem.options
+        ]
         self._least: dict[str, float] = {}
         self._seen: set[tuple[Kept, int]] = set()
 
@@ -97,10 +105,10 @@ class _Genetic:
         return self._front(np.concatenate(values), spots)
 
     def _chosen(self, trial: optuna.Trial) -> list[int]:
-        """Return what the algorithm chooses: positions of exits, levels of the thresholds, the final head."""
-        options, last = self._problem.options, self._answers.levels - 1
+        """Return what the algorithm chooses: kinds of exits, levels of the thresholds, the final head."""
+        options, last = self._kinds, self._answers.levels - 1
         found: list[int] = [
-            trial.suggest_categorical(f"exit {m}", range(len(some))) for m, some in enumerate(options)
+            trial.suggest_categorical(f"exit {m}", range(len(some) + 1)) for m, some in enumerate(options)
         ]
         if self._joint:
             found += [trial.suggest_int("threshold", 0, last)] * len(options)
@@ -109,13 +117,22 @@ class _Genetic:
         return [*found, trial.suggest_categorical("final", range(len(self._problem.finals)))]
 
     def _candidates(self, chosen: Sequence[Sequence[int]]) -> SubsetCandidates:
-        table, mounts = np.array(chosen, np.int64), len(self._problem.options)
-        exits = [
-            np.array([-1 if k is None else k for k in some])[table[:, m]]
-            for m, some in enumerate(self._problem.options)
-        ]
-        kept = np.array(exits, np.int64).reshape(mounts, len(table)).T
+        table, mounts = np.array(chosen, np.int64), len(self._kinds)
+        kept = np.array([self._exits(row[:mounts]) for row in chosen], np.int64).reshape(len(table), mounts)
         return SubsetCandidates(kept, table[:, mounts : 2 * mounts], table[:, -1])
+
+    def _exits(self, chosen: Sequence[int]) -> list[int]:
+        """Return the exit at each mount, -1 for none, of the kinds that are chosen: 0 is none.
+
+        Of a kind the exit is taken that goes behind the one before; there is none where no such is.
+        """
+        found, before = [], None
+        for kinds, choice in zip(self._kinds, chosen, strict=True):
+            some = kinds[choice - 1] if choice else ()
+            k = next((k for k in some if self._problem.goes_behind(before, k)), None)
+            found.append(-1 if k is None else k)
+            before = before if k is None else k
+        return found
 
     def _measured(self, some: SubsetCandidates) -> tuple[Float64, Float64]:
         """Return objectives [candidates, objectives], and by how much limits are broken [candidates]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,10 @@ from eecompile.exits.fronts.front_problem import (
     FINAL_RATIO,
     MEMORY,
     WORST_LATENCY,
+    AskingExits,
     FrontLimits,
     FrontProblem,
+    Kept,
 )
 from eecompile.exits.fronts.individual_front import individual_front
 from eecompile.exits.fronts.pareto import nondominated
@@ -29,6 +31,7 @@ from eecompile.exits.thresholds import Limit
 from eecompile.search.backbones.final_head import FinalHead, final_name, split_finals
 from eecompile.search.space.tables import ConstraintsTable
 from eecompile.search.worth.at_points import at_first_point, figures_at, reason_at
+from eecompile.search.worth.fitted_rules import FittedRules
 from eecompile.search.worth.genetic_front import GeneticSearch, genetic_front
 from eecompile.search.worth.part_costs import EDP, ENERGY, LATENCY, MACS, PartCosts
 from passes.confidence import ConfidenceRule
@@ -83,11 +86,19 @@ class InnerFront:
 
 @dataclass(frozen=True)
 class TriedExit:
-    """An exit that may be kept: a head on a mount, and the rule it decides by."""
+    """An exit that may be kept: a head on a mount, and the rule it decides by.
+
+    Attributes:
+        exit: As the supernet has it.
+        number: Of it among the early exits of the supernet.
+        rule: As it was asked for.
+        fitted: The same with all parameters.
+    """
 
     exit: Exit
     number: int
     rule: ConfidenceRule
+    fitted: ConfidenceRule
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,7 @@ class AnsweredSupernet:
         costs: Of its parts.
         finals: Final heads among its exits. Drops and ratios of costs are against the network without early
             exits and with the first of them.
+        fitted: From a rule that lacks parameters to those that were fitted to each early exit.
     """
 
     graph: gs.Graph
@@ -108,6 +120,16 @@ class AnsweredSupernet:
     labels: NDArray[np.int64]
     costs: PartCosts
     finals: Sequence[FinalHead] = (None,)
+    fitted: FittedRules = field(default_factory=dict)
+
+    def tried(self, rules: Sequence[ConfidenceRule]) -> list[TriedExit]:
+        """Return the early exits, each with any of some rules."""
+        early, _ = split_finals(state_of(self.graph).exits, self.finals)
+        return [
+            TriedExit(item, number, rule, self.fitted[rule][number] if rule.unfitted else rule)
+            for number, item in enumerate(early)
+            for rule in rules
+        ]
 
 
 @dataclass(frozen=True)
@@ -207,12 +229,11 @@ def front_problem(
 ) -> tuple[list[TriedExit], FrontProblem]:
     """Return the exits that may be kept, and the problem over them."""
     logits, labels, costs, finals = supernet.logits, supernet.labels, supernet.costs, supernet.finals
-    early, _ = split_finals(state_of(supernet.graph).exits, finals)
-    exits = [TriedExit(item, number, rule) for number, item in enumerate(early) for rule in question.rules]
+    exits = supernet.tried(question.rules)
     images = len(labels)
     closing = np.array([right(found, labels) for found in split_finals(logits, finals)[1]], bool)
     problem = FrontProblem(
-        np.array([told.rule.evaluate(logits[told.number], ()) for told in exits], np.float32).reshape(
+        np.array([told.fitted.evaluate(logits[told.number]) for told in exits], np.float32).reshape(
             -1, images
         ),
         np.array([right(logits[told.number], labels) for told in exits], bool).reshape(-1, images),
@@ -223,8 +244,42 @@ def front_problem(
         question.objectives,
         _limits(question, images),
         memory=lambda kept, final: costs.memory_of([exits[k].number for k in kept], final),
+        reads=tuple(_read(told, exits) for told in exits),
+        kinds=_kinds(exits),
+        asking=_asking(exits, logits),
     )
     return exits, problem
+
+
+def _read(told: TriedExit, exits: Sequence[TriedExit]) -> frozenset[int] | None:
+    """Return the exits whose head that of another reads: that head, with any rule."""
+    if not told.exit.reads:
+        return None
+    return frozenset(k for k, other in enumerate(exits) if other.exit.name == told.exit.reads)
+
+
+def _kinds(exits: Sequence[TriedExit]) -> tuple[int, ...]:
+    """Return a number for each exit, the same for those that differ in what they read alone."""
+    kinds = [
+        (told.exit.mount, told.exit.head if told.exit.reads else told.number, told.rule) for told in exits
+    ]
+    return tuple(kinds.index(kind) for kind in kinds)
+
+
+def _asking(exits: Sequence[TriedExit], logits: Sequence[Float32]) -> AskingExits | None:
+    """Return those of the exits whose rules read what exits before them answer."""
+    asking = {k: told.fitted for k, told in enumerate(exits) if told.fitted.reads_before}
+    if not asking:
+        return None
+    read = {rule: {told.number: rule.read(logits[told.number]) for told in exits} for rule in asking.values()}
+
+    def confidence(before: Kept, k: int) -> Float32:
+        seen = read[asking[k]]
+        return asking[k].sure(seen[exits[k].number], [seen[exits[b].number] for b in before])
+
+    most = len({told.exit.mount for told in exits}) - 1
+    values = np.unique(np.concatenate([rule.after(most) for rule in read]))
+    return AskingExits(frozenset(asking), confidence, values)
 
 
 def _of_rules(costs: AdditiveCosts, exits: Sequence[TriedExit]) -> AdditiveCosts:
@@ -268,14 +323,14 @@ def _point(item: FrontPoint, exits: Sequence[TriedExit], problem: FrontProblem) 
     early = []
     for position, threshold, ratio in zip(item.kept, item.thresholds, item.ratios, strict=False):
         told = exits[position]
-        never = told.rule.never if threshold is None else threshold
+        chosen = told.rule.never if threshold is None else threshold
         early.append(
             {
                 "name": told.exit.name,
                 "mount": told.exit.mount,
                 "head": "" if told.exit.head is None else told.exit.head.name,
                 "confidence": str(told.rule),
-                "threshold": float(never),
+                "threshold": float(np.ceil(chosen) if told.rule.whole else chosen),
                 "ratio": float(ratio),
             }
         )

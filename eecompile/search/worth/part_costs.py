@@ -1,8 +1,8 @@
 """What stages and heads of a supernet cost, so that the cost of every network in it is a sum.
 
-Schedules of networks with one exit each say it: the way to a mount, and what a head adds. On targets whose
-layers run whole and one after the other the sums are exact; elsewhere layers of a network win or lose from
-each other, and what is found is scheduled again.
+Schedules of networks with one exit each, and those that it reads, say it: the way to a mount, and what a head
+adds. On targets whose layers run whole and one after the other the sums are exact; elsewhere layers of a
+network win or lose from each other, and what is found is scheduled again.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ class PartCosts:
         mounts: Of each early exit the number of its mount, not falling.
         figures: edp (J·cycles), latency (cycles), energy (pJ) and macs, as sums over the parts.
         statics: Of the network without early exits, with each final head.
-        memory: Bytes that lie in all stores of the chip together at most: of the network with each exit alone
-            and the final head that needs least. Of several exits it is taken to be the largest of theirs.
+        memory: Bytes that lie in all stores of the chip together at most: of the network with each exit, what
+            that reads, and the final head that needs least. Of several exits it is taken to be the largest
+            of theirs.
         final_memory: The same of the network without early exits, with each final head.
     """
 
@@ -134,17 +135,21 @@ def part_costs(
     closed = [cost(keep_exits(graph, [], item.name)) for item in closing]
     final_memory, statics = [peak_bytes(report) for report in closed], [report.total for report in closed]
     least = closing[int(np.argmin(final_memory))]
-    network = keep_exits(graph, [item.name for item in exits], least.name)
-    costs = SubsetCosts(network, [None] * len(exits), lambda some, _ratios, _speculate: cost(some))
+    names = [item.name for item in exits]
+    network = keep_exits(graph, names, least.name)
+    reads = [names.index(item.reads) if item.reads else None for item in exits]
+    costs = SubsetCosts(network, reads, lambda some, _ratios, _speculate: cost(some))
     memory = []
     wholes = np.array([_amounts(total) for total in statics])
     whole = _amounts(costs.of(()).total)
     heads, ways = np.zeros((len(exits), 3)), np.zeros((len(exits), 3))
     for k in range(len(exits)):
-        alone, total = (_amounts(path.cost) for path in costs.of((k,)).exits)
-        memory.append(peak_bytes(costs.of((k,))))
-        heads[k] = np.maximum(total - whole, 0.0)
-        ways[k] = np.maximum(alone - heads[k], 0.0)
+        chain = costs.with_read(k)
+        alone, total = (_amounts(path.cost) for path in costs.of(chain).exits[-2:])
+        memory.append(peak_bytes(costs.of(chain)))
+        before = heads[list(chain[:-1])].sum(axis=0)
+        heads[k] = np.maximum(total - whole - before, 0.0)
+        ways[k] = np.maximum(alone - heads[k] - before, 0.0)
     reached = np.zeros((len(tensors) + 1, 3))
     for number in range(len(tensors)):
         reached[number] = ways[[k for k, at in enumerate(mounts) if at == number]].min(axis=0)

@@ -22,7 +22,7 @@ from eecompile.search.backbones.final_head import add_final_heads, close_with, c
 from eecompile.search.backbones.inherit import inherit
 from eecompile.search.space.design import Design
 from eecompile.search.space.searched_backbones import OwnBackbone
-from eecompile.search.space.space import Space
+from eecompile.search.space.space import Space, check_chains
 from eecompile.search.worth.images import SearchImages
 from eecompile.search.worth.shared import SharedFamily
 from eecompile.search.worth.sibling import Sibling
@@ -30,6 +30,7 @@ from eecompile.search.worth.stopwatch import TRAINING, Stopwatch
 from passes.errors import InputError
 from passes.exits.added_head import reading_on
 from passes.exits.chain import head_nodes
+from passes.exits.exit_chains import add_chained_exits
 from passes.exits.insert_exits import InsertExits, add_rival_heads
 from passes.exits.recognise import classifier_exits
 from passes.state import copy_graph, state_of
@@ -141,8 +142,13 @@ class Supernets:
                 mount: self.space.heads_on(reading_on(tensors[mount], graph).shape, self.images.classes)
                 for mount in mounts
             }
-            InsertExits(mounts, ",".join(heads[mount][0].name for mount in mounts), self.seed)(graph)
-            add_rival_heads(graph, {mount: found[1:] for mount, found in heads.items()}, self.seed)
+            exits = self.space.exits
+            if exits.reads_before:
+                check_chains(list(heads.values()), exits.at_most)
+                add_chained_exits(graph, heads, self.seed, exits.at_most)
+            else:
+                InsertExits(mounts, ",".join(heads[mount][0].name for mount in mounts), self.seed)(graph)
+                add_rival_heads(graph, {mount: found[1:] for mount, found in heads.items()}, self.seed)
         add_final_heads(graph, self.space.exits.final_heads, self.seed)
         return graph
 

@@ -119,6 +119,57 @@ def test_numbers_and_placement_are_those_of_the_point(
         assert (summary["bits"] == {"backbone": 4, "head": 4}) == ("4" in precision)
 
 
+@pytest.mark.parametrize(
+    ("rule", "asked"),
+    [
+        ("patience", {}),
+        ("patience", {"one_threshold": True}),
+        ("gate", {"genetic": 60}),
+        ("max_softmax{temperature=fit}", {}),
+    ],
+)
+def test_rules_that_read_exits_before_or_are_fitted(tmp_path: Path, rule: str, asked: dict[str, Any]) -> None:
+    """Searched with exits that most images must leave at; fitted anew to what the finalist answers."""
+    space = SPACE.replace("stages = 2", "stages = 3").replace("[2, 4]", "2").replace(', "mlp"', "")
+    space = space.replace("[training]", f'confidence = "{rule}"\n[training]').replace(
+        "epochs = 3", "epochs = 1", 1
+    )
+    bounds = "[constraints]\nmax_final_ratio = 0.8\n"
+    made = searched(tmp_path, space + bounds, trials=1, **asked)
+    front = read_front(made)
+    exits = [item for point in front["points"] for item in point["exits"]]
+    assert exits and all(item["confidence"].partition("{")[0] == rule.partition("{")[0] for item in exits)
+    assert all(bool(item.get("confidence_parameters")) == (rule != "patience") for item in exits)
+    point = front["points"][-1]
+    result = delivered(made, point, tmp_path / "run")
+    assert_same(point, result)
+    for form in ("model.exits.onnx", "model.quant.onnx"):
+        rules = [item.confidence for item in state_of(load(tmp_path / "run" / form)).exits[:-1]]
+        assert [r.parameters for r in rules] == [e.get("confidence_parameters", {}) for e in point["exits"]]
+    (trial,) = json.loads((made / "trials.json").read_text())["trials"]
+    planned = {item["confidence"] for one in trial["points"] for item in one["exits"]}
+    assert planned == {rule}, "plans say what is asked for: it is fitted anew"
+
+
+@pytest.mark.parametrize("asked", [{}, {"genetic": 100, "quantized": False}], ids=["solved", "genetic"])
+def test_heads_that_read_the_exit_before(tmp_path: Path, asked: dict[str, Any]) -> None:
+    """Finalists keep the weights of their chain, and the run directory says the same of them."""
+    space = (
+        SPACE.replace("stages = 2", "stages = 3")
+        .replace("[2, 4]", "4")
+        .replace("epochs = 3", "epochs = 2", 1)
+    )
+    space = space.replace('["linear", "mlp"]', '["linear", "mlp{reuse=logits}", "linear{reuse=features}"]')
+    made = searched(tmp_path, space.replace("finalists = 2", "finalists = 4"), trials=1, **asked)
+    points = read_front(made)["points"]
+    reading = [point for point in points if any("reuse" in item["head"] for item in point["exits"])]
+    assert all("reuse" not in point["exits"][0]["head"] for point in reading)
+    result = delivered(made, reading[0], tmp_path / "run")
+    assert_same(reading[0], result)
+    exits = state_of(load(tmp_path / "run" / "model.exits.onnx")).exits
+    assert [item.reads for item in exits] == ["", "exit_0", ""]
+
+
 def test_after_training_for_integers_and_for_another_objective(tmp_path: Path) -> None:
     space = SPACE.replace('quantize = "ptq"', 'quantize = "qat"\nqat_epochs = 1')
     space = space.replace("[2, 4]", "4") + '[objectives]\nfront = ["accuracy", "latency"]\n'

@@ -148,10 +148,12 @@ def test_by_macs_the_front_still_tells_what_the_target_takes(folder: Path) -> No
 @pytest.mark.parametrize(
     ("space", "said"),
     [
-        ('[exits]\nconfidence = "patience"\n', "reads those before it"),
-        ('[exits]\nconfidence = "gate"\n', "reads those before it"),
         ('[objectives]\nfront = ["accuracy", "memory"]\n', "nothing is known of `memory`"),
         ("[constraints]\nmax_memory_bytes = 5\n", "nothing is known of `memory`"),
+        (
+            'blocks = 5\n[exits]\nheads = ["linear", "mlp{reuse=logits}", "mlp{reuse=features}"]\n',
+            r"heads on 14 mounts, and 150 at most",
+        ),
         ("[precision]\nbackbone = 3\n", "no core of diana computes with weights of 3 bits"),
     ],
 )

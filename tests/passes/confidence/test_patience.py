@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passes.confidence import PATIENCE
+from passes.confidence import MARGIN, PATIENCE
 from tests.passes.confidence.small_graph import Float32, computed, random_logits
 
 
@@ -40,6 +40,21 @@ def test_onnxruntime_counts_as_numpy_does(optimize: bool, seed: int, classes: in
     logits = random_logits(seed, 60, classes, exits)
     expected = PATIENCE.evaluate(logits[-1], logits[:-1])
     np.testing.assert_array_equal(computed(PATIENCE, logits, optimize), expected)
+
+
+def test_answers_that_were_read_before_are_enough() -> None:
+    own, *before = (PATIENCE.read(logits) for logits in (THIRD, FIRST, SECOND))
+    assert own.tolist() == [0, 1, 0, 0, 0, 0, -1, 2]
+    np.testing.assert_array_equal(PATIENCE.sure(own, before), BY_HAND)
+    assert set(BY_HAND[~np.isnan(BY_HAND)]) <= set(PATIENCE.after(2))
+    assert PATIENCE.after(2).tolist() == [1, 2, 3]
+
+
+def test_a_rule_that_reads_no_exit_before_has_no_numbers_to_count() -> None:
+    assert MARGIN.read(FIRST) is FIRST
+    np.testing.assert_array_equal(MARGIN.sure(FIRST, [SECOND]), MARGIN.evaluate(FIRST))
+    with pytest.raises(NotImplementedError, match="margin"):
+        MARGIN.after(2)
 
 
 def test_only_the_exits_that_are_there_count() -> None:

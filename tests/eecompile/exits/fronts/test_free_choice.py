@@ -5,7 +5,6 @@ import pytest
 
 from eecompile.exits.fronts.free_choice import free_choice, free_choice_of_all, gap_of
 from eecompile.exits.fronts.front_measures import FrontMeasures
-from eecompile.exits.fronts.ranked_answers import RankedAnswers
 from tests.eecompile.exits.fronts.test_individual_front import brute_force, small
 from tests.eecompile.exits.fronts.test_subset_front import behind
 
@@ -21,7 +20,7 @@ def test_each_image_takes_the_cheapest_exit_and_dearer_ones_only_to_be_right() -
 @pytest.mark.parametrize("paired", [False, True])
 def test_nothing_that_can_be_tried_costs_less_than_the_bound_of_all(paired: bool) -> None:
     problem = behind(small(3, "accuracy edp")) if paired else small(3, "accuracy edp")
-    bound = free_choice_of_all(problem, RankedAnswers(problem, 1), "edp")
+    bound = free_choice_of_all(problem, "edp")
     points = brute_force(problem)
     right = np.rint(-points[:, 0] * problem.images).astype(int)
     assert (points[:, 1] * problem.images >= bound[right] - 1e-6).all()

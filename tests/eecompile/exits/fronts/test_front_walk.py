@@ -57,7 +57,7 @@ def test_edges_are_counted_and_blocks_are_bounded(problem: FrontProblem) -> None
 
 
 def test_each_subset_is_visited_once_behind_its_beginnings() -> None:
-    problem = replace(drawn(0), reads=(None, None, 0, None, 2))
+    problem = replace(drawn(0), reads=(None, None, frozenset({0}), None, frozenset({2})))
     nodes = [node.kept for node in SubsetWalk(problem, RankedAnswers(problem, 3), FIGURES).nodes()]
     expected = {
         kept

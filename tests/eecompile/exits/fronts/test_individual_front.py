@@ -73,7 +73,7 @@ def test_branch_and_bound_ends_with_the_front_of_everything_tried(objectives: st
 
 @pytest.mark.parametrize("asked", [None, [((0,), 0)]], ids=["all networks", "one network"])
 def test_gaps_hold_and_nothing_is_worse_than_one_threshold(asked: list[tuple[Kept, int]] | None) -> None:
-    problem = replace(small(14, "accuracy edp"), reads=(None, None, 0))
+    problem = replace(small(14, "accuracy edp"), reads=(None, None, frozenset({0})))
     front, everything = individual_front(problem, networks=asked), brute_force(problem)
     assert not front.exact
     assert individual_front(problem, networks=asked, start=global_front(problem)) == front
@@ -104,7 +104,7 @@ def test_where_one_threshold_is_not_enough_others_are_found() -> None:
     assert 0.6 < best.thresholds[0] <= 0.9 and best.thresholds[1] <= np.float32(0.55)
 
 
-def test_answers_may_depend_on_the_exit_before() -> None:
+def test_confidences_may_depend_on_the_exits_before() -> None:
     problem = small(5, "accuracy edp")
     paired = behind(problem)
     front, expected = individual_front(paired, boxes=2000, levels=99), brute_force(paired)

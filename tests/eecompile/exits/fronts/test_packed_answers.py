@@ -22,9 +22,9 @@ def candidates(problem: FrontProblem, levels: int, count: int = 300) -> SubsetCa
 
 
 @pytest.mark.parametrize("images", [1, 64, 130])
-@pytest.mark.parametrize("after", [False, True])
-def test_candidates_are_what_their_images_do_one_by_one(images: int, after: bool) -> None:
-    problem = behind(drawn(3, images)) if after else drawn(3, images)
+@pytest.mark.parametrize("asking", [False, True])
+def test_candidates_are_what_their_images_do_one_by_one(images: int, asking: bool) -> None:
+    problem = behind(drawn(3, images)) if asking else drawn(3, images)
     answers = PackedAnswers(problem, FIGURES, 8)
     some = candidates(problem, answers.levels)
     found = answers.figures(some)

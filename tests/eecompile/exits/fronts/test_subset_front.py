@@ -9,7 +9,7 @@ import pytest
 
 from eecompile.exits.additive_costs import AdditiveCosts
 from eecompile.exits.fronts.front_points import FrontPoint
-from eecompile.exits.fronts.front_problem import FrontLimits, FrontProblem
+from eecompile.exits.fronts.front_problem import AskingExits, FrontLimits, FrontProblem
 from eecompile.exits.fronts.pareto import nondominated
 from eecompile.exits.fronts.subset_front import global_front
 from eecompile.exits.thresholds import leaves_at
@@ -36,14 +36,15 @@ def drawn(seed: int, images: int = 30, objectives: tuple[str, ...] = ("accuracy"
 
 
 def behind(problem: FrontProblem) -> FrontProblem:
-    """Return the problem with answers that depend on the exit that is kept before."""
-    rng = np.random.default_rng(7)
-    table = {}
-    for k in range(len(problem.mounts) + 2):
-        for before in range(len(problem.mounts)):
-            confidence = np.round(rng.random(problem.images), 1).astype(np.float32)
-            table[before, k] = confidence, rng.random(problem.images) < 0.8
-    return replace(problem, after=lambda before, k: table[before, k])
+    """Return the problem with confidences that depend on all exits that are kept before, but of exit 3."""
+    values = np.linspace(0, 1, 11).astype(np.float32)
+
+    def confidence(before: tuple[int, ...], k: int) -> np.ndarray:
+        assert before, "the first exit has nothing to ask"
+        return np.random.default_rng([7, *before, k]).choice(values, problem.images)
+
+    exits = frozenset(range(len(problem.mounts))) - {3}
+    return replace(problem, asking=AskingExits(exits, confidence, values))
 
 
 def networks(problem: FrontProblem) -> Iterator[tuple[tuple[int, ...], int]]:
@@ -51,7 +52,9 @@ def networks(problem: FrontProblem) -> Iterator[tuple[tuple[int, ...], int]]:
         kept = tuple(k for k in chosen if k is not None)
         if len(kept) > (len(MOUNTS) if problem.limits.exits is None else problem.limits.exits):
             continue
-        if problem.reads is None or all(problem.reads[k] in (None, *kept) for k in kept):
+        reads = [None if problem.reads is None else problem.reads[k] for k in kept]
+        befores = (None, *kept)
+        if all(read is None or b in read for read, b in zip(reads, befores, strict=False)):
             yield from ((kept, final) for final in range(len(problem.finals)))
 
 
@@ -59,18 +62,13 @@ def seen_by(
     problem: FrontProblem, kept: tuple[int, ...], final: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return confidences of the early exits of a network, and which answers of all of them are right."""
-    confidences, right, before = [], [], None
-    for k in kept:
-        one = problem.confidence[k], problem.correct[k]
-        if before is not None and problem.after is not None:
-            one = problem.after(before, k)
-        confidences.append(one[0])
-        right.append(one[1])
-        before = k
-    last = problem.finals[final]
-    if before is not None and problem.after is not None:
-        last = problem.after(before, len(problem.mounts) + final)[1]
-    return confidences, [*right, last]
+    confidences = []
+    for number, k in enumerate(kept):
+        asks = problem.asking is not None and number > 0 and k in problem.asking.exits
+        confidences.append(
+            problem.asking.confidence(kept[:number], k) if asks else problem.confidence[k]  # type: ignore[union-attr]
+        )
+    return confidences, [*(problem.correct[k] for k in kept), problem.finals[final]]
 
 
 def tried(
@@ -164,13 +162,17 @@ def test_the_front_is_that_of_everything_tried(objectives: str, limits: str, blo
     assert any(points)
 
 
-def test_an_exit_that_reads_another_comes_only_with_it() -> None:
-    problem = replace(drawn(11), reads=(None, None, 0, None, 2))
-    for point in check(problem, 4):
-        assert all(problem.reads[k] in (None, *point.kept) for k in point.kept)  # type: ignore[index]
+@pytest.mark.parametrize("asking", [False, True])
+def test_an_exit_that_reads_another_comes_only_behind_it(asking: bool) -> None:
+    reads = (None, None, frozenset({0}), None, frozenset({1, 2}))
+    problem = replace(behind(drawn(12)) if asking else drawn(11), reads=reads)
+    points = check(problem, 4)
+    assert any(k in (2, 4) for point in points for k in point.kept)
+    assert {point.kept for point in points} <= {kept for kept, _ in networks(problem)}
+    assert len(list(networks(problem))) == problem.subsets == global_front(problem).subsets
 
 
-def test_answers_may_depend_on_the_exit_before() -> None:
+def test_confidences_may_depend_on_the_exits_before() -> None:
     problem = drawn(12)
     assert check(behind(problem), 4) != check(problem, 4)
 

@@ -40,7 +40,17 @@ ALONE = '[backbone]\nfamily = "resnet"\n'
         ("[exits]\nheads = ['auto']", "exits.heads[0]: 'auto' is not one head", "families"),
         (
             "[exits]\nheads = 'linear{reuse=logits}'",
-            "exits.heads: head 'linear{reuse=logits}' reads",
+            "exits: no head is for the first exit: 'linear{reuse=logits}' reads the exit before it",
+            "add one without `reuse` to `heads`: 'linear'",
+        ),
+        (
+            "[exits]\nat_most = 1\nheads = ['linear', 'conv{reuse=features}']",
+            "exits: head 'conv{reuse=features}' reads the exit before it, and with at_most = 1 there is none",
+            "at_most = 2",
+        ),
+        (
+            "[exits]\nfinal_heads = ['own', 'linear{reuse=logits}']",
+            "exits.final_heads[1]: head 'linear{reuse=logits}' reads the exit before it",
             "reuse",
         ),
         (
@@ -76,11 +86,6 @@ ALONE = '[backbone]\nfamily = "resnet"\n'
         ),
         ("[exits]\nconfidence = 'sure'", "exits.confidence: unknown confidence rule 'sure'", "known"),
         ("[exits]\nthresholds = 'one'", "exits.thresholds: cannot be 'one'", "global"),
-        (
-            "[exits]\nthresholds = 'global'\nconfidence = 'patience'",
-            "exits: one threshold for all",
-            "individual",
-        ),
         ("[precision]\nbackbone = [8, 16]", "precision.backbone[1]: cannot be 16", "2 to 8"),
         ("[precision]\nbackbone = {stem = 9}", "precision.backbone: 'stem' cannot be 9", "2 to 8"),
         (
@@ -187,6 +192,7 @@ def test_siblings_are_needed_to_inherit(tmp_path: Path) -> None:
             '[exits]\nfinal_heads = ["own", "linear"]',
             "several final heads are on the last block, which is another one",
         ),
+        (SMALL, '[exits]\nheads = ["linear", "linear{reuse=logits}"]', "weights of its own for each exit"),
         (SMALL, "[exits]\nmounts = 1", "mounts by number are others in each design"),
         (SMALL.replace("= 1", "= [1, 2]"), "[exits]\nmounts = [1]", "mounts by number are others"),
     ],

@@ -50,6 +50,32 @@ def test_counted_one_by_one(at_most: int | None, thresholds: str, tmp_path: Path
     assert size.size_of(space, IMAGE, 5).networks == networks * 2 * 2
 
 
+@pytest.mark.parametrize("at_most", [None, 2])
+def test_heads_that_read_the_exit_before_are_not_for_the_first(at_most: int | None, tmp_path: Path) -> None:
+    limited = "" if at_most is None else f"at_most = {at_most}\n"
+    heads = ("linear", "linear{reuse=logits}", "mlp{reuse=features}")
+    text = f"[exits]\n{limited}heads = {list(heads)}\nconfidence = ['margin', 'patience']\n"
+    space = space_of(tmp_path, text, '[backbone]\nfamily = "resnet"\nwidth = 4\nblocks = 2\nstages = 2\n')
+    networks = 0
+    for chosen in itertools.product([None, *itertools.product(heads, ("margin", "patience"))], repeat=3):
+        kept = [item[0] for item in chosen if item is not None]
+        networks += (not kept or kept[0] == "linear") and len(kept) <= (at_most or 3)
+    assert size.size_of(space, IMAGE, 5).networks == networks
+
+
+def test_too_many_heads_that_read_each_other_are_refused(tmp_path: Path) -> None:
+    """One plain head and one that reads: 2^9 - 1 chains over nine mounts, 129 of three exits at most."""
+    heads = "heads = ['linear', 'linear{reuse=logits}']\n"
+    before = '[backbone]\nfamily = "resnet"\nwidth = 4\nblocks = 5\nstages = 2\n'
+    with pytest.raises(InputError, match=r"exits.heads: .* 511 heads on 9 mounts, and 150 at most") as error:
+        size.size_of(space_of(tmp_path, f"[exits]\n{heads}", before), IMAGE, 5)
+    assert error.value.hint.startswith(
+        "say `at_most` = 3, which makes 129; name fewer `mounts`, or fewer `heads`"
+    )
+    fewer = size.size_of(space_of(tmp_path, f"[exits]\nat_most = 3\n{heads}", before), IMAGE, 5)
+    assert fewer.networks == 1 + 9 + 36 * 2 + 84 * 4
+
+
 def test_what_is_too_much_to_count_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = '[backbone]\nfamily = "resnet"\nwidth = 4\nblocks = [1, 2]\nstages = [2, 3]\n'
     space = space_of(tmp_path, "", before)

@@ -2,21 +2,29 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_graphsurgeon as gs
 import pytest
 
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from eecompile.exits.answers import answers
+from eecompile.exits.confidence_fits import gate_images, gate_of, temperature_of
+from eecompile.exits.fronts.front_problem import FrontProblem
 from eecompile.exits.thresholds import leaves_at
 from eecompile.search.backbones.final_head import final_name, split_finals
+from eecompile.search.space.tables import ConstraintsTable
+from eecompile.search.worth import evaluation as evaluation_of_designs
 from eecompile.search.worth.evaluation import DesignEvaluation
+from eecompile.search.worth.fitted_rules import FittedRules
+from eecompile.search.worth.inner_front import AnsweredSupernet, FrontQuestion, front_problem
 from eecompile.search.worth.supernet import Reach
 from passes.errors import InputError
-from passes.exits.chain import keep_exits
+from passes.exits.chain import keep_exits, set_rules
 from passes.state import state_of
 from tests.eecompile.search.small import GENES, SPACE, question
 
@@ -86,6 +94,102 @@ def test_random_subsets_with_each_final_head_are_networks_that_are_cut(tmp_path:
                 )
                 paths = costs.figures["edp"].paths(kept, costs.mounts, final)
                 assert float(ratios @ paths) == pytest.approx(expected)
+
+
+ALL_RULES = (
+    '["max_softmax", "margin", "entropy", "patience", "gate", "max_softmax{temperature=fit}", '
+    '"entropy{temperature=fit}"]'
+)
+
+
+@pytest.mark.parametrize(
+    ("heads", "blocks", "options"),
+    [
+        ('["linear", "mlp", "conv", "separable"]', 2, 9),
+        ('["linear", "conv{reuse=logits}", "mlp{reuse=features}"]', 1, 8),
+    ],
+    ids=["families", "reuse"],
+)
+def test_random_subsets_of_each_family_and_rule_are_networks_that_are_cut(
+    tmp_path: Path, heads: str, blocks: int, options: int
+) -> None:
+    """Cached answers, fitted rules and sums of costs against onnxruntime and a schedule of each network.
+
+    Each image leaves where the cut network lets it, at random thresholds, and is as sure there.
+    """
+    space = MORE.replace('["linear", "mlp"]', f"{heads}\nconfidence = {ALL_RULES}")
+    space = space.replace("blocks = 1", f"blocks = {blocks}").replace("stages = 3", f"stages = {5 - blocks}")
+    evaluation = DesignEvaluation(question(tmp_path, space.replace("epochs = 3", "epochs = 2", 1)))
+    genes = {**THREE, "backbone.blocks": blocks, "backbone.stages": 5 - blocks}
+    design = evaluation.space.design(genes)
+    supernet, logits = evaluation.answers(design, Reach(0))
+    lowered = evaluation.numbers.lowered(evaluation.calibrated(supernet, design))
+    assigned = evaluation.assigned(supernet, design)
+    costs, dataset = evaluation.costs(design), evaluation.images.dataset
+    fitted = evaluation.fitted(design, Reach(0))
+    _assert_fitted_apart(evaluation, lowered, fitted)
+    answered = AnsweredSupernet(supernet, logits, dataset.val.y, costs, fitted=fitted)
+    question_ = FrontQuestion(evaluation.space.exits.confidence, ("accuracy", "edp"), ConstraintsTable())
+    exits, problem = front_problem(answered, question_)
+    rng, looked = np.random.default_rng(0), Counter[str]()
+    for number in range(50):
+        kept = _drawn(problem, rng)
+        chosen = [exits[k] for k in kept]
+        looked.update([*(told.rule.name for told in chosen), *(told.exit.head_name for told in chosen)])
+        cut = keep_exits(lowered, [told.exit.name for told in chosen])
+        set_rules(cut, [*(told.fitted for told in chosen), state_of(cut).exits[-1].confidence])
+        seen = answers(cut, dataset.val, evaluation.images.preprocess)
+        for told, mine in zip(chosen, seen.logits, strict=False):
+            np.testing.assert_array_equal(logits[told.number], mine)
+        confidence = np.array([problem.confidence_of(kept[:n], k) for n, k in enumerate(kept)], np.float32)
+        np.testing.assert_array_equal(confidence.reshape(len(kept), problem.images), seen.confidence)
+        np.testing.assert_array_equal([*problem.correct[list(kept)], problem.finals[0]], seen.correct)
+        thresholds = [np.float32(rng.choice(row)) for row in seen.confidence]
+        where, _ = seen.leaving(thresholds)
+        if number % 5:  # of all: a schedule takes longer than an answer
+            continue
+        network = keep_exits(assigned, [told.exit.name for told in chosen])
+        set_rules(network, [item.confidence for item in state_of(cut).exits])
+        report = evaluation.quick(network)
+        for name, key in (("edp", "edp_j_cycles"), ("latency", "latency_cycles"), ("energy", "energy_pj")):
+            expected = [getattr(path.cost, key) for path in report.exits]
+            paths = problem.costs[name].paths(kept, problem.mounts, 0)
+            np.testing.assert_allclose(paths[where], np.array(expected)[where], rtol=1e-9)
+    assert len(looked) == options and min(looked.values()) >= 3, looked
+
+
+def _drawn(problem: FrontProblem, rng: np.random.Generator) -> tuple[int, ...]:
+    """Return exits of a network; of those with heads that read the exit before one that goes behind it."""
+    kept: tuple[int, ...] = ()
+    for here in problem.options:
+        some = [k for k in here if k is not None and problem.is_network((*kept, k))]
+        kept += (int(rng.choice(some)),) if some and rng.random() < 0.7 else ()
+    return kept
+
+
+def _assert_fitted_apart(evaluation: DesignEvaluation, lowered: gs.Graph, fitted: FittedRules) -> None:
+    """Gates are of the answers on training images alone, temperatures of those on val."""
+    dataset = evaluation.images.dataset
+    train = answers(lowered, gate_images(dataset.train), evaluation.images.preprocess)
+    val = answers(lowered, dataset.val, evaluation.images.preprocess)
+    gate, softmax, _ = fitted
+    assert fitted[gate] == tuple(gate_of(z, train.labels) for z in train.logits[:-1])
+    found = [rule.temperature for rule in fitted[softmax]]  # type: ignore[attr-defined]
+    assert found == [temperature_of(z, val.labels) for z in val.logits[:-1]]
+
+
+def test_rules_are_fitted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = MORE.replace("[training]", 'confidence = "gate"\n[training]').replace(
+        "epochs = 3", "epochs = 1", 1
+    )
+    first, again = (DesignEvaluation(question(tmp_path, space)) for _ in range(2))
+    design = first.space.design(THREE)
+    digest = first.supernets.key(design, Reach(0)).digest
+    assert first.known_rules(design, digest, 0) is None
+    fitted = first.fitted(design, Reach(0))
+    monkeypatch.setattr(evaluation_of_designs, "logits_of", None)
+    assert again.fitted(design, Reach(0)) == again.known_rules(design, digest, 0) == fitted
+    assert DesignEvaluation(question(tmp_path, MORE)).fitted(design, Reach(0)) == {}
 
 
 def _by_mount(mounts: tuple[int, ...]) -> list[list[int]]:

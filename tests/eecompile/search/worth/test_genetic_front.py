@@ -81,7 +81,7 @@ def test_the_seed_decides() -> None:
 
 
 def test_reads_are_kept() -> None:
-    problem = replace(drawn(11), reads=(None, None, 0, None, 2))
+    problem = replace(drawn(11), reads=(None, None, frozenset({0}), None, frozenset({2})))
     front = genetic_front(problem, GeneticSearch(400), joint=True)
     check(problem, front)
     assert all(problem.is_network(point.kept) for point in front.points)

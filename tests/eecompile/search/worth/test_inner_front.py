@@ -12,8 +12,10 @@ from eecompile.exits.additive_costs import AdditiveCosts
 from eecompile.exits.fronts.subset_front import global_front
 from eecompile.exits.thresholds import leaves_at
 from eecompile.run.prepare import cost_of
+from eecompile.search.backbones.family import mounts_of_blocks
+from eecompile.search.backbones.registry import backbone_family
 from eecompile.search.space.tables import ConstraintsTable
-from eecompile.search.worth.genetic_front import GeneticSearch
+from eecompile.search.worth.genetic_front import GeneticSearch, genetic_front
 from eecompile.search.worth.inner_front import (
     AnsweredSupernet,
     FrontQuestion,
@@ -22,7 +24,9 @@ from eecompile.search.worth.inner_front import (
     inner_front,
 )
 from eecompile.search.worth.part_costs import PartCosts, part_costs
-from passes.confidence import confidence_rule
+from passes.confidence import ConfidenceRule, confidence_rule
+from passes.exits.chain import keep_exits
+from passes.exits.exit_chains import add_chained_exits
 from passes.heads.designs import parse_head
 from passes.state import state_of
 from targets.contract.registry import load_target
@@ -79,6 +83,105 @@ def test_no_network_and_threshold_beats_it(costs: PartCosts) -> None:
                 accuracy = float(right[where, np.arange(IMAGES)].mean())
                 cost = float(paths[where].mean())
                 assert any(a >= accuracy and c <= cost + 1e-9 for a, c in found)
+
+
+PATIENCE = confidence_rule("patience")
+
+
+def brute(costs: PartCosts, rule: ConfidenceRule, joint: bool) -> list[tuple[float, float]]:
+    """Accuracy and EDP of all subsets and thresholds of a rule, one by one."""
+    answers, found = logits(), []
+    for kept in itertools.product((None, 0, 1), (None, 2, 3)):
+        chosen = [k for k in kept if k is not None]
+        paths = costs.figures["edp"].paths(chosen, costs.mounts, 0)
+        sure = [rule.evaluate(answers[k], [answers[b] for b in chosen[:n]]) for n, k in enumerate(chosen)]
+        confidence = np.stack(sure) if sure else np.zeros((0, IMAGES), np.float32)
+        steps = [np.append(np.unique(row), rule.never) for row in ([confidence] if joint else confidence)]
+        every = itertools.product(*steps) if chosen else [()]
+        for thresholds in every:
+            where = leaves_at(confidence, [*thresholds] * (len(chosen) if joint else 1))
+            right = np.stack([answers[k].argmax(1) == LABELS for k in (*chosen, 4)])
+            found.append((float(right[where, np.arange(IMAGES)].mean()), float(paths[where].mean())))
+    return found
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_patience_counts_the_exits_that_each_network_has(costs: PartCosts, joint: bool) -> None:
+    """No network and thresholds beat what is found, each point is one of them, thresholds are whole."""
+    question = FrontQuestion([PATIENCE], OBJECTIVES, ConstraintsTable(), joint=joint)
+    found = inner_front(answered(costs), question).points
+    tried = brute(costs, PATIENCE, joint)
+    points = [(point["accuracy_val"], point["edp_j_cycles"]) for point in found]
+    for accuracy, cost in tried:
+        assert any(a >= accuracy - 1e-12 and c <= cost + 1e-9 for a, c in points)
+    for accuracy, cost in points:
+        assert any(abs(a - accuracy) < 1e-9 and abs(c - cost) < 1e-9 for a, c in tried)
+    thresholds = [item["threshold"] for point in found for item in point["exits"]]
+    assert all(not PATIENCE.wrong_threshold(value) for value in thresholds) and 2.0 in thresholds
+    if joint:
+        assert all(len({item["threshold"] for item in point["exits"]}) <= 1 for point in found)
+
+
+def test_a_genetic_algorithm_counts_them_too(costs: PartCosts) -> None:
+    question = FrontQuestion([PATIENCE], OBJECTIVES, ConstraintsTable(), joint=False)
+    found = inner_front(answered(costs), replace(question, genetic=GeneticSearch(400, 100))).points
+    tried = brute(costs, PATIENCE, joint=False)
+    assert any(len(point["exits"]) == 2 for point in found)
+    for point in found:
+        at = point["accuracy_val"], point["edp_j_cycles"]
+        assert any(abs(a - at[0]) < 1e-9 and abs(c - at[1]) < 1e-9 for a, c in tried)
+
+
+@pytest.mark.parametrize("genetic", [None, GeneticSearch(400, 50)], ids=["solved", "genetic"])
+def test_heads_that_read_the_exit_before_come_behind_it(genetic: GeneticSearch | None) -> None:
+    """Two mounts: a plain head on each, and two on the second that read the first; each is right oftener."""
+    graph = backbone_family("resnet").graph((1, 1, 8, 8), 3, {"width": 4, "blocks": 1})
+    heads = [parse_head(text) for text in ("linear", "linear{reuse=logits}", "mlp{reuse=features}")]
+    add_chained_exits(graph, dict.fromkeys(mounts_of_blocks(graph), heads))
+    costs = part_costs(graph, lambda some: cost_of(some, load_target("diana"), EDP))
+    question = FrontQuestion([RULES[1], PATIENCE], OBJECTIVES, ConstraintsTable(), 2, joint=False)
+    supernet = AnsweredSupernet(graph, logits(), LABELS, costs)
+    exits, problem = front_problem(supernet, question)
+    assert [told.exit.reads for told in exits] == [*[""] * 4, *["exit_0"] * 4]
+    assert problem.reads == (*[None] * 4, *[frozenset({0, 1})] * 4)
+    assert problem.kinds is not None and len(set(problem.kinds)) == 8
+    assert problem.subsets == 1 + 2 + 2 + 2 * 2 + 2 * 4
+    found = inner_front(supernet, replace(question, genetic=genetic)).points
+    assert {"exit_2", "exit_3"} & {item["name"] for point in found for item in point["exits"]}
+    for point in found:
+        names = [item["name"] for item in point["exits"]]
+        keep_exits(graph, names)  # refuses one without what it reads
+        told = {item["name"]: item["head"] for item in point["exits"]}
+        assert all(told[item.name] == item.head_name for item in state_of(graph).exits if item.name in told)
+
+
+def test_of_a_kind_the_one_that_goes_behind_what_is_kept_is_chosen() -> None:
+    """Three mounts with a plain head and one that reads: whatever is drawn is a network."""
+    graph = backbone_family("resnet").graph((1, 1, 8, 8), 3, {"width": 4, "blocks": 2, "stages": 2})
+    heads = [parse_head(text) for text in ("linear", "linear{reuse=logits}")]
+    add_chained_exits(graph, dict.fromkeys(mounts_of_blocks(graph), heads))
+    costs = part_costs(graph, lambda some: cost_of(some, load_target("diana"), EDP))
+    rng = np.random.default_rng(0)
+    seen = tuple(rng.normal(0, 1, (IMAGES, 3)).astype(np.float32) for _ in state_of(graph).exits)
+    question = FrontQuestion(RULES[:1], OBJECTIVES, ConstraintsTable(min_accuracy=0.1))
+    _, problem = front_problem(AnsweredSupernet(graph, seen, LABELS, costs), question)
+    assert len(problem.mounts) == 1 + 2 + 4 and len(set(problem.kinds or ())) == 1 + 2 + 2
+    assert problem.subsets == 1 + 3 + 3 * 2 + 4
+    front = genetic_front(problem, GeneticSearch(200, 100), joint=True)
+    assert front.subsets == problem.subsets, "all were looked at, and nothing that is no network"
+
+
+def test_fitted_rules_are_those_of_their_exits(costs: PartCosts) -> None:
+    """A rule is called as it was asked for; its confidences are those of what was fitted to each exit."""
+    fit = confidence_rule("max_softmax{temperature=fit}")
+    own = tuple(confidence_rule(f"max_softmax{{temperature={t}}}") for t in (0.5, 1, 2, 4))
+    supernet = replace(answered(costs), fitted={fit: own})
+    exits, problem = front_problem(supernet, FrontQuestion([fit, RULES[1]], OBJECTIVES, ConstraintsTable()))
+    assert [told.fitted for told in exits] == [rule for mine in own for rule in (mine, RULES[1])]
+    for told, row in zip(exits, problem.confidence, strict=True):
+        np.testing.assert_array_equal(row, told.fitted.evaluate(logits()[told.number]))
+    found = inner_front(supernet, FrontQuestion([fit], OBJECTIVES, ConstraintsTable())).points
+    assert {item["confidence"] for point in found for item in point["exits"]} == {str(fit)}
 
 
 def test_its_problem_can_be_solved_by_itself(costs: PartCosts) -> None:
