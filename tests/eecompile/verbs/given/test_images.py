@@ -76,7 +76,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def answer(verb: str, files: Path, data: Any, out: Path) -> dict[str, Any]:
     """Return what a verb answers, without times and names."""
-    model, options = files / "net.onnx", {"preprocess": "raw", "out": out}
+    model = files / "net.onnx"
+    options: dict[str, Any] = {"preprocess": "raw", "out": out}
     if verb == "opt":
         pipeline = "canonicalize,quantize"
         found = api.opt(model, pipeline, data=data, preprocess="raw", verify_each=True).to_json()
