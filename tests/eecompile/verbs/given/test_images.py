@@ -77,12 +77,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def answer(verb: str, files: Path, data: Any, out: Path) -> dict[str, Any]:
     """Return what a verb answers, without times and names."""
     model = files / "net.onnx"
-    options: dict[str, Any] = {"preprocess": "raw", "out": out}
     if verb == "opt":
         pipeline = "canonicalize,quantize"
         found = api.opt(model, pipeline, data=data, preprocess="raw", verify_each=True).to_json()
         return {**found, "passes": [{**step, "seconds": None} for step in found["passes"]]}
-    quantized = api.quantize(model, data, calibration="minmax", **options).to_json()
+    quantized = api.quantize(model, data, calibration="minmax", preprocess="raw", out=out).to_json()
     return {name: value for name, value in quantized.items() if name not in ("data", "out")}
 
 
