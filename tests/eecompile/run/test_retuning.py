@@ -87,7 +87,12 @@ def test_tuned_twice_it_is_as_tuned_once(one_run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"quantize": "qat", "qat_epochs": 1}, {"prune": "cycles=-5%", "prune_epochs": 1}]
+    "options",
+    [
+        {"quantize": "qat", "qat_epochs": 1},
+        {"prune": {"cycles": -0.05}, "prune_epochs": 1},
+        {"head": ["linear", "conv"]},
+    ],
 )
 def test_so_is_one_that_was_trained_or_pruned(one_run: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     run(one_run, "trained", **options)
