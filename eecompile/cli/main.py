@@ -14,57 +14,38 @@ from typing import Annotated, ParamSpec
 import typer
 from typer.completion import completion_init  # type: ignore[attr-defined]
 
-from eecompile.cli import retune_verb, search_verbs
+from eecompile.cli import run_verbs, search_verbs
 from eecompile.cli.common import COMPLETION, SHELLS, show_completion, with_common
 from eecompile.cli.guard import complain, guarded, timed_progress
 from eecompile.cli.options import (
     BITS,
     BREAKDOWN,
     C_SOURCE,
-    CACHE,
     CALIBRATION,
-    CONFIDENCE,
     COST_MODEL,
     DATA,
-    EPOCHS,
     EXACT_ROUNDING,
     EXITS,
-    FROM_STUDY,
-    FRONT_POINT,
     FRONTIER,
     FUSION,
-    GUARANTEE,
     HEAD,
     HOST_SCALE,
     JSON,
     KEEP_FLOAT,
-    KEEP_THRESHOLDS,
     LOCALITY,
     LPF_LIMIT,
     MAPPING,
-    MAX_COST_RATIO,
     MAX_DROP,
-    MAX_FINAL_RATIO,
     MAX_LATENCY,
-    MAX_LATENCY_P95,
-    MAX_WORST_LATENCY,
-    MIN_GAIN,
     MODEL,
-    MODEL_OR_STUDY,
     OBJECTIVE,
-    OBJECTIVE_OF_RUN,
-    OPTIMISTIC,
     PART_BITS,
     PLACEMENT,
     POINT,
     PREPROCESS,
-    PRUNE,
-    PRUNE_EPOCHS,
     QAT_EPOCHS,
     QUANTIZE,
     RATIOS,
-    RECYCLE,
-    REPLAY,
     REQUANTIZE,
     RULES,
     RUN,
@@ -74,12 +55,9 @@ from eecompile.cli.options import (
     SEED,
     SOLVER,
     SPECULATE,
-    TARGET_OF_RUN,
     TARGET_OR_FILE,
     TIME_LIMIT,
     TRACE,
-    TRAIN,
-    TRIAL_OF_RUN,
     WEIGHTS,
 )
 from eecompile.version import version as installed_version
@@ -156,75 +134,7 @@ def _common(
     pass
 
 
-@_verb
-def run(
-    model: MODEL_OR_STUDY = None,
-    target: TARGET_OF_RUN = None,
-    data: DATA = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Run directory. [default: runs/MODEL-TARGET]"),
-    ] = None,
-    exits: EXITS = None,
-    head: HEAD = None,
-    objective: OBJECTIVE_OF_RUN = None,
-    max_drop: MAX_DROP = None,
-    optimistic: OPTIMISTIC = False,
-    preprocess: PREPROCESS = None,
-    cost_model: COST_MODEL = None,
-    seed: SEED = None,
-    point: POINT = None,
-    speculate: SPECULATE = False,
-    min_gain: MIN_GAIN = None,
-    rules: RULES = None,
-    schedule: SCHEDULE = None,
-    max_latency: MAX_LATENCY = None,
-    guarantee: GUARANTEE = None,
-    max_latency_p95: MAX_LATENCY_P95 = None,
-    max_worst_latency: MAX_WORST_LATENCY = None,
-    max_final_ratio: MAX_FINAL_RATIO = None,
-    max_cost_ratio: MAX_COST_RATIO = None,
-    train: TRAIN = None,
-    epochs: EPOCHS = None,
-    confidence: CONFIDENCE = None,
-    recycle: RECYCLE = None,
-    quantize: QUANTIZE = None,
-    qat_epochs: QAT_EPOCHS = None,
-    placement: PLACEMENT = None,
-    bits: PART_BITS = None,
-    prune: PRUNE = None,
-    prune_epochs: PRUNE_EPOCHS = None,
-    calibration: CALIBRATION = None,
-    requantize: REQUANTIZE = False,
-    keep_thresholds: KEEP_THRESHOLDS = False,
-    cache: CACHE = None,
-    from_study: FROM_STUDY = None,
-    trial: TRIAL_OF_RUN = None,
-    front_point: FRONT_POINT = None,
-    replay: REPLAY = None,
-    as_json: JSON = False,
-) -> None:
-    """Put exits into a network and compile it, or deliver a point of a search.
-
-    Without --data nothing is trained: costs are reported, no accuracy is claimed. Exits with 1 if an
-    early-exit file and the flat model disagree on any test image, or no operating point meets --max-latency.
-    """
-    from eecompile import api
-    from eecompile.cli import show_run, terminal, values
-
-    result = api.run(
-        model, target, data, out, values.parse_exits(exits), values.parse_heads(head), objective, max_drop,
-        optimistic, preprocess, cost_model, seed, point,
-        speculate, min_gain, rules, schedule, max_latency, guarantee,
-         max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs,
-         confidence, values.parse_switch("--recycle", recycle), quantize, qat_epochs, placement,
-         values.parse_part_bits(bits), values.parse_prune(prune), prune_epochs, calibration, requantize,
-         keep_thresholds, cache, from_study, trial, front_point, replay,
-        progress=timed_progress(),
-    )  # fmt: skip
-    terminal.show(result, as_json, show_run.run_result)
-    if not result.passed:
-        raise SystemExit(complain("early-exit files and flat model disagree", result.failure, 1))
+run = _verb(run_verbs.run)
 
 
 @_verb
@@ -497,7 +407,7 @@ def doctor(as_json: JSON = False) -> None:
         raise SystemExit(1)
 
 
-retune = _verb(retune_verb.retune)
+retune = _verb(run_verbs.retune)
 search = _verb(search_verbs.search)
 why = _verb(search_verbs.why)
 front = _verb(search_verbs.front)

@@ -145,7 +145,7 @@ def cache(
     ] = None,
     as_json: JSON = False,
 ) -> None:
-    """List what is kept between searches, or keep less."""
+    """List what runs and searches keep for each other, or keep less."""
     from eecompile import api
     from eecompile.cli import show_search, terminal, values
 
