@@ -69,7 +69,7 @@ def search(
             ``grpc://HOST:PORT`` or the URL of a database.
         resume: Go on with the search that is in ``out``; the result is that of one that was not interrupted.
         preprocess: ``auto`` (if absent) or a rule, as `run` has it.
-        cache: Folder of what is kept between searches; that of the user if absent.
+        cache: Folder of what runs and searches keep for each other; that of the user if absent.
         dry_run: Nothing is trained: tell the space, what its corners cost, and how long it may take.
         no_hardware: Search by MACs alone; what is found is then costed on the target.
         no_quantization: Designs are judged by what they answer in float.
@@ -295,7 +295,7 @@ class CacheList(ShownResult):
 
 
 def cache(cache: Path | str | None = None, keep: int | None = None) -> CacheList:
-    """List what is kept between searches, or let less of it be kept.
+    """List what runs and searches keep for each other, or let less of it be kept.
 
     Args:
         cache: Folder; that of the user if absent.
