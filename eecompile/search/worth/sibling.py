@@ -40,22 +40,19 @@ class Sibling:
     @staticmethod
     def of(text: str) -> Sibling:
         """Return the one that :attr:`text` is of."""
-        return _of_json(json.loads(text)) if text.startswith("{") else Sibling(text)
+        if not text.startswith("{"):
+            return Sibling(text)
+        told = json.loads(text)
+        start = json.dumps(told["start"], sort_keys=True) if "start" in told else ""
+        return Sibling(str(told["digest"]), told.get("params"), int(told["rung"]), start)
 
     @property
     def text(self) -> str:
-        """As a search tells it and the record keeps it."""
-        return json.dumps(self._json(), sort_keys=True)
-
-    def _json(self) -> dict[str, Any]:
+        """As a search tells it and the record keeps it: one document, with all it started from inside."""
         found: dict[str, Any] = {"digest": self.digest, "rung": self.rung}
         if self.params is not None:
             found["params"] = dict(self.params)
         if self.start:
-            found["start"] = Sibling.of(self.start)._json()
-        return found
-
-
-def _of_json(told: Mapping[str, Any]) -> Sibling:
-    start = _of_json(told["start"]).text if "start" in told else ""
-    return Sibling(str(told["digest"]), told.get("params"), int(told["rung"]), start)
+            told = self.start if self.start.startswith("{") else Sibling(self.start).text
+            found["start"] = json.loads(told)
+        return json.dumps(found, sort_keys=True)
