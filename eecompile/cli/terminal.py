@@ -105,7 +105,7 @@ def _parts(rows: Sequence[Sequence[str]], right: Sequence[bool], width: int) -> 
         right: Which columns hold numbers, which are never broken.
         width: Of the terminal.
     """
-    needs = []
+    needs, width = [], width + _GAP - 2  # beside the last column there is no gap, and one place on each side
     for number, cells in enumerate(itertools.zip_longest(*rows, fillvalue="")):
         pieces = [piece for cell in cells for piece in (cell.splitlines() if right[number] else cell.split())]
         need = max((cell_len(piece) for piece in pieces), default=0)

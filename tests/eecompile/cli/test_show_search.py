@@ -48,7 +48,8 @@ def test_a_front(width: int) -> None:
     assert "8 designs on diana, digits, seed 0" in text and "12 s. Files: out" in text
     if width >= 80:
         row = next(line for line in text.splitlines() if "16,983" in line).split()
-        assert row == ["17", "91.2", "90.0", "[88.0,", "92.0]", "0.0354", "16,983", "1.63", "2", "own"]
+        assert row[:9] == ["17", "91.2", "90.0", "[88.0,", "92.0]", "0.0354", "16,983", "1.63", "2"]
+    assert "own" in text.split()
 
 
 @pytest.mark.parametrize(
