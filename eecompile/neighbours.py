@@ -21,6 +21,8 @@ def hidden_packages() -> list[tuple[str, Path | None]]:
     for name in NEIGHBOURS:
         try:
             spec = find_spec(name)
+        except ImportError:  # somebody lets nobody look: nothing is hidden by that
+            continue
         except ValueError:  # somebody put a module there that says nothing of itself
             spec = None
         origin = None if spec is None or spec.origin is None else Path(spec.origin)

@@ -25,6 +25,7 @@ def samples_with(kept: tuple[int, ...] = (0, 1), shape: tuple[int, ...] = (1, 8,
     known = SimpleNamespace(
         val=made_answers(),
         lowered_test=made_answers(),
+        at_hand=np.arange(IMAGES),
         kept=kept,
         chosen=SimpleNamespace(figures=SimpleNamespace(thresholds=(THRESHOLD,) * len(kept))),
         dataset=Dataset("made up", images, images, images, 2, class_names=("cat", "dog")),

@@ -49,7 +49,7 @@ def test_exits_asked_for_by_name_are_all_kept_under_their_names(
     mounts = {m.name: m for m in find_mounts(graph)}
     node = next(n.name for n in graph.nodes if n.outputs[0].name == mounts["relu_4"].tensor)
     tensor = mounts["relu_2"].tensor
-    data, exits = str(noisy(tmp_path / "noisy.npz")), f"{node},{tensor},relu_0"
+    data, exits = str(noisy(tmp_path / "noisy.npz")), [node, tensor, "relu_0"]
     result = api.run(DIGITS, "diana", data, tmp_path / "named", exits, max_drop=0.0, optimistic=True)
     summary = result.summary
     assert [e.mount_name for e in summary.exits[:-1]] == ["relu_0", tensor, node], "in network order"
@@ -67,7 +67,7 @@ def test_exits_asked_for_by_name_are_all_kept_under_their_names(
     assert result.passed, "both early-exit forms agree with the flat model on all images"
     assert "<td>never</td>" in (tmp_path / "named" / "report.html").read_text()
     # The same mounts by number are tried, and dropped with figures.
-    tried = api.run(DIGITS, "diana", data, tmp_path / "tried", "3", max_drop=0.0, optimistic=True)
+    tried = api.run(DIGITS, "diana", data, tmp_path / "tried", 3, max_drop=0.0, optimistic=True)
     assert len(tried.summary.exits) < 4
     assert all(r.reason for r in tried.summary.removed_exits) and tried.summary.never_taken == ()
     assert (summary.min_gain, tried.summary.min_gain) == (None, 2.0)

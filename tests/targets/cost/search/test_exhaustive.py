@@ -45,7 +45,7 @@ def test_no_mapping_beats_the_proven_bound(case: Case, objective: Objective, ope
     assert other.value(objective) >= full.value(objective) * (1 - full.gap) * (1 - ROUNDING)
 
 
-@settings(max_examples=24, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(cases(), st.sampled_from(OBJECTIVES), st.sampled_from(RULES))
 def test_it_is_never_worse_than_the_limited_search(case: Case, objective: Objective, rules: Rules) -> None:
     rule = given_spatial(case)
