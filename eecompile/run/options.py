@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eecompile.data.in_memory import ImageSource
+from eecompile.data.in_memory import ImagesInMemory, ImageSource
 from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.calibration_names import LEAST_SQUARES, check_calibration
 from eecompile.quantization.placements import AUTO, MIXED, PLACEMENTS
@@ -17,7 +17,7 @@ from eecompile.training.recipe import FROZEN, NONE, PTQ, QAT, QUANTIZERS, SCRATC
 from passes.confidence import confidence_rule
 from passes.errors import InputError, did_you_mean
 from passes.heads.designs import parse_heads
-from passes.model.in_memory import Network
+from passes.model.in_memory import ModelInMemory, Network, recorded
 from targets.objective import EDP, Objective, objective_named
 
 MAX_DROP = 1.0
@@ -214,6 +214,17 @@ class RunOptions:
                 "no number of images can prove that nothing at all is lost",
                 "with `guarantee`, allow a `max_drop` above 0",
             )
+
+
+def to_record(options: RunOptions) -> dict[str, Any]:
+    """Return options as files of a run have them, without which were told."""
+    return {name: _plain(value) for name, value in vars(options).items() if name != "told"}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ModelInMemory):
+        return recorded(value)
+    return str(value) if isinstance(value, Path | Objective | ImagesInMemory | PruningGoal) else value
 
 
 def from_record(values: Mapping[str, Any]) -> dict[str, Any]:

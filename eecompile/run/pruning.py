@@ -43,7 +43,7 @@ def prune_network(evidence: Evidence) -> None:
         return lambda graph: cost_of(graph, target, options.objective, wishes=Wishes(mode))
 
     recipe = PRUNED if options.prune_epochs is None else replace(PRUNED, epochs=options.prune_epochs)
-    checkpoints = Checkpoints(evidence.checkpoints, {}, resume=True, forgiving=True).part("pruning")
+    checkpoints = Checkpoints.kept_in(evidence.checkpoints).part("pruning")
     found = prune(
         prepared.plain,
         goal,

@@ -20,7 +20,6 @@ from eecompile.exits.choice import oversized
 from eecompile.exits.confidence_fits import fitted, gate_images
 from eecompile.exits.recycling import Carried, carried_on, network_with
 from eecompile.exits.reliability import reliability
-from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.kept_grids import NOTE as KEPT_NOTE
 from eecompile.run import provenance, summarize
 from eecompile.run.accelerator import is_file, keep_description
@@ -31,6 +30,7 @@ from eecompile.run.finished import differences
 from eecompile.run.integers.by_form import FLOAT
 from eecompile.run.integers.quantizing import quantize
 from eecompile.run.kept.whole import write_kept
+from eecompile.run.options import to_record
 from eecompile.run.other_models import recost
 from eecompile.run.per_image import samples_of
 from eecompile.run.prepare import cost_of, cycles_by_model
@@ -42,14 +42,13 @@ from passes.exits.chain import keep_exits, set_rules, set_thresholds
 from passes.exits.insert_exits import add_rival_heads
 from passes.files import write_atomic
 from passes.heads.designs import AUTO, HeadDesign, rivals_on
-from passes.model.in_memory import ModelInMemory, recorded, sha256_of_network
+from passes.model.in_memory import ModelInMemory, sha256_of_network
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from targets.contract.target import Target
 from targets.evaluation.points import choose_point
 from targets.evaluation.report import CostReport
 from targets.evaluation.scheduling import Wishes
-from targets.objective import Objective
 from targets.schedule.view.trace import trace_text
 
 # Up to so many mounts, `auto` tries both kinds of head on each: every choice is costed and searched.
@@ -108,7 +107,7 @@ def train(evidence: Evidence) -> None:
 
     images = TrainingImages(evidence.dataset.train, evidence.dataset.val, evidence.preprocess)
     drawn = [e.name for e in state_of(graph).exits[:-1]] if prepared.inserted else []
-    checkpoints = Checkpoints(evidence.checkpoints, {}, resume=True, forgiving=True)
+    checkpoints = Checkpoints.kept_in(evidence.checkpoints)
     course = Course(options.seed, evidence.clock.detail, checkpoints.part("exits"))
     if options.train == FROZEN:
         recipe = Recipe()
@@ -312,8 +311,8 @@ def write(evidence: Evidence) -> None:
     if evidence.options.data is not None:
         write_samples(work, samples_of(evidence))
         if evidence.finished is None:
-            told = {"told": sorted(evidence.options.told)}
-            write_kept(evidence, work, info["options"] | told, info["model_sha256"])
+            options = {**info["options"], "told": info["told"]}
+            write_kept(evidence, work, options, info["model_sha256"])
     write_atomic(work / "report.html", render(work).encode())
 
 
@@ -377,13 +376,6 @@ def _forms(evidence: Evidence) -> Forms:
     return Forms(exits, quant, lowered, static=static, given=evidence.given)
 
 
-def _plain(value: Any) -> Any:
-    """Return the value of an option as ``run.json`` has it."""
-    if isinstance(value, ModelInMemory):
-        return recorded(value)
-    return str(value) if isinstance(value, Path | Objective | ImagesInMemory | PruningGoal) else value
-
-
 def _hash_of_file(target: str) -> str | None:
     """Return the SHA-256 of the file of an accelerator; ``None`` of a target, or where it is gone."""
     return directory.sha256(Path(target)) if is_file(target) and Path(target).is_file() else None
@@ -394,7 +386,7 @@ def _origin(evidence: Evidence) -> dict[str, Any]:
     options, target = evidence.options, evidence.prepared.target
     info: dict[str, Any] = {
         "command": provenance.command(options),
-        "options": {name: _plain(value) for name, value in vars(options).items() if name != "told"},
+        "options": to_record(options),
         "told": sorted(options.told),
         "in_memory": [name for name in ("model", "data") if isinstance(getattr(options, name), _IN_MEMORY)],
         "rules": None if target.search is None else target.search.rules,

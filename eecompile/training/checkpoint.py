@@ -35,6 +35,11 @@ class Checkpoints:
     resume: bool = False
     forgiving: bool = False
 
+    @staticmethod
+    def kept_in(folder: Path | None) -> Checkpoints:
+        """Return those of a folder that is one training's: it goes on where it can, else from the start."""
+        return Checkpoints(folder, {}, resume=True, forgiving=True)
+
     def save(self, name: str, state: Mapping[str, Any]) -> None:
         """Write a state, so that a killed process leaves this one or the one before, never a half."""
         if self.folder is None:

@@ -70,7 +70,7 @@ def run(
     Args:
         model: Trained classifier: the path of an ONNX file, its bytes, an ``onnx.ModelProto`` or an
             ``onnx_graphsurgeon.Graph``; absent where a search has it (``from_study``).
-        target: Name of the accelerator, or, without data, the file of its description; ``diana`` if absent.
+        target: Name of the accelerator, or the file of its description; ``diana`` if absent.
         data: Images: a name or a path, see `eecompile.data.sources.load_data`; arrays, see
             `eecompile.verbs.given.images.images_given`; or a `Dataset`. Without, costs are reported and
             nothing is trained.

@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,9 +163,7 @@ def best_threshold(star: TrainedStar, least: float) -> float:
     return min((one.edp, value) for one, value in tried if one.val >= least)[1]
 
 
-def of_front(
-    folder: Path, evaluation: DesignEvaluation, points: Sequence[dict[str, object]]
-) -> list[Measured]:
+def of_front(folder: Path, evaluation: DesignEvaluation, points: Sequence[dict[str, Any]]) -> list[Measured]:
     """Return what came out of a search, each network run once more on test from its file."""
     found = []
     for point in points:
@@ -176,9 +175,9 @@ def of_front(
         rules = tuple(item.confidence for item in exits[:-1])
         thresholds = [np.float32(item.threshold) for item in exits[:-1] if item.threshold is not None]
         right = np.asarray(replace(seen, rules=rules).leaving(thresholds)[1], np.bool_)
-        shares = [*(item["ratio"] for item in point["exits"]), point["final_ratio"]]  # type: ignore[attr-defined]
+        shares = [*(item["ratio"] for item in point["exits"]), point["final_ratio"]]
         told = f"{point['design']}: {len(exits) - 1} exits"
-        found.append(Measured(told, point["accuracy_val"], point["edp_j_cycles"], shares, right))  # type: ignore[arg-type]
+        found.append(Measured(told, point["accuracy_val"], point["edp_j_cycles"], shares, right))
     return found
 
 

@@ -163,7 +163,7 @@ def _trained(
 
     options, dataset = evidence.options, evidence.dataset
     recipe = QUANTIZED if options.qat_epochs is None else replace(QUANTIZED, epochs=options.qat_epochs)
-    checkpoints = Checkpoints(evidence.checkpoints, {}, resume=True, forgiving=True).part(f"quantized-{part}")
+    checkpoints = Checkpoints.kept_in(evidence.checkpoints).part(f"quantized-{part}")
     course = Course(options.seed, evidence.clock.detail, checkpoints)
     images = TrainingImages(dataset.train, dataset.val, evidence.preprocess)
     exits = "the heads" if heads_only else "the network with its exits"

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from eecompile.cache.bundle import Bundle, bytes_of_graph
 from eecompile.cache.content import hash_of
@@ -20,11 +19,11 @@ from eecompile.cache.key import Key
 from eecompile.cache.source_hash import source_hash
 from eecompile.cache.store import CacheStore, usual_folder
 from eecompile.data.images_hash import images_hash
-from eecompile.pruning.goal import PruningGoal
 from eecompile.quantization.placements import MIXED
 from eecompile.run import provenance
 from eecompile.run.evidence import Evidence
 from eecompile.run.kept.parts import PARTS
+from eecompile.run.options import to_record
 from passes.errors import InputError
 from passes.state import state_of
 
@@ -92,14 +91,16 @@ class KeptWork:
         evidence.clock.progress("done before, from the cache")
 
     def _key(self, name: str, evidence: Evidence) -> Key:
-        options = {key: value for key, value in vars(evidence.options).items() if key not in _LATER[name]}
+        options = {
+            key: value for key, value in to_record(evidence.options).items() if key not in _LATER[name]
+        }
         if name == "quantize" and evidence.options.placement == MIXED:
             options["max_drop"] = evidence.options.max_drop
         parts = {
             "form": FORM,
             "step": name,
             "before": self._before or _start(evidence),
-            "options": {key: _plain(value) for key, value in options.items()},
+            "options": options,
         }
         title = f"{evidence.options.model.stem} for {evidence.prepared.target.title}: {name}"
         return Key.of("run", parts, title)
@@ -144,12 +145,3 @@ def _start(evidence: Evidence) -> str:
             images_hash(evidence.dataset, evidence.preprocess),
         ]
     )
-
-
-def _plain(value: Any) -> object:
-    """Return a value of an option as a key has it."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, PruningGoal) else value

@@ -215,7 +215,7 @@ class Supernets:
         def train() -> bytes:
             from eecompile.training.checkpoint import Checkpoints
 
-            return bytes_of_graph(make(Checkpoints(folder, {}, resume=True, forgiving=True)))
+            return bytes_of_graph(make(Checkpoints.kept_in(folder)))
 
         data = self.cache.get(key, train)
         rmtree(folder, ignore_errors=True)
