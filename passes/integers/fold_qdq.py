@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,6 +9,8 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from passes.base import Pass
+from passes.integers.contrib_kernels import KERNELS, use_kernel
+from passes.integers.qdq import Grid, adopt, detach, grid_behind, only_reader, read_grid
 from passes.model.graph import tidy
 from passes.operator_sets import CLIPS, QUANTIZATION, SAME_GRID
 from passes.rewrite.names import Names
@@ -37,9 +38,12 @@ class FoldQdq(Pass):
     3. DQ-move-Q with one grid on both sides (max pooling, views) works on the integers directly.
     4. What has no integer form in ONNX keeps its Q/DQ, and is declined with the reason. A Relu or Clip
        between it and its Q moves behind the Q as an integer Clip, so that runtimes see DQ-op-Q.
+    5. With ``contrib`` additions, averages, Concat and DQ-Gemm-Q become operators of onnxruntime's own
+       domain, the kernels it fuses these into: integers from the first Q to the sums of logits.
     """
 
     name: ClassVar[str] = "fold-qdq"
+    contrib: bool = False
 
     def run(self, graph: gs.Graph) -> bool:
         """Fold all patterns; returns whether any was found."""
@@ -47,6 +51,8 @@ class FoldQdq(Pass):
         for node in list(graph.nodes):
             if node.op == "Conv":
                 changed |= _fold_conv(graph, names, node)
+            elif self.contrib and node.op in KERNELS and _rounds(graph, node):
+                changed |= _fold_into_kernel(graph, names, node)
             elif node.op == "Gemm":
                 changed |= _fold_gemm(graph, names, node)
             elif node.op in SAME_GRID:
@@ -64,63 +70,9 @@ class FoldQdq(Pass):
             decline(graph, self.name, node.name, _NO_INTEGER_FORM.get(node.op, reason))
 
 
-@dataclass(frozen=True)
-class _Grid:
-    """What a QuantizeLinear or DequantizeLinear says: integers = real / scale + zero."""
-
-    node: gs.Node
-    scale: Array
-    zero: Array
-    dtype: np.dtype[Any]
-
-    @property
-    def integers(self) -> gs.Tensor:
-        return self.node.inputs[0] if self.node.op == "DequantizeLinear" else self.node.outputs[0]
-
-    @property
-    def one_scale(self) -> bool:
-        return bool(self.scale.size == 1)
-
-    @property
-    def per_output(self) -> bool:
-        """Whether there is one scale, or one per output channel (axis 0, which is not the default)."""
-        return self.one_scale or (self.scale.ndim == 1 and self.node.attrs.get("axis", 1) == 0)
-
-    def constants(self, names: Names) -> list[gs.Constant]:
-        """Return scale and zero point; where the zero point is left out it is 0."""
-        if len(self.node.inputs) > 2:
-            return list(self.node.inputs[1:3])
-        return [self.node.inputs[1], gs.Constant(names.fresh(f"{self.node.name}/zero_point"), self.zero)]
-
-
-def _grid(node: gs.Node | None) -> _Grid | None:
-    """Read a QuantizeLinear or DequantizeLinear; None where it is neither or not constant."""
-    if node is None or node.op not in QUANTIZATION:
-        return None
-    if not all(isinstance(t, gs.Constant) for t in node.inputs[1:]):
-        return None
-    tensor = node.inputs[0] if node.op == "DequantizeLinear" else node.outputs[0]
-    scale = np.asarray(node.inputs[1].values)
-    dtype = np.dtype(tensor.dtype)
-    zero = np.asarray(node.inputs[2].values) if len(node.inputs) > 2 else np.zeros(scale.shape, dtype)
-    return _Grid(node, scale, zero, dtype)
-
-
-def _source(tensor: gs.Tensor) -> _Grid | None:
-    """Return the DequantizeLinear that writes ``tensor``."""
-    producer = tensor.inputs[0] if tensor.inputs else None
-    return _grid(producer) if producer is not None and producer.op == "DequantizeLinear" else None
-
-
-def _only_reader(tensor: gs.Tensor, ops: Collection[str], outputs: list[gs.Tensor]) -> gs.Node | None:
-    if len(tensor.outputs) == 1 and tensor.outputs[0].op in ops and not any(tensor is o for o in outputs):
-        return tensor.outputs[0]
-    return None
-
-
-def _operands(node: gs.Node) -> list[_Grid] | str:
+def _operands(node: gs.Node) -> list[Grid] | str:
     """Return the grids of data, weights and bias, or why they do not make an integer product."""
-    found = [_source(t) for t in node.inputs if not t.is_empty()]
+    found = [grid_behind(t) for t in node.inputs if not t.is_empty()]
     known = [grid for grid in found if grid is not None]
     if len(known) != len(found):
         return "not all its operands are quantized"
@@ -144,9 +96,9 @@ def _fold_conv(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
     if isinstance(operands, str):
         decline(graph, FoldQdq.name, node.name, operands)
         return False
-    activation = _only_reader(node.outputs[0], CLIPS, graph.outputs)
+    activation = only_reader(node.outputs[0], CLIPS, graph.outputs)
     last = activation if activation is not None else node
-    result = _grid(_only_reader(last.outputs[0], ("QuantizeLinear",), graph.outputs))
+    result = read_grid(only_reader(last.outputs[0], ("QuantizeLinear",), graph.outputs))
     if result is None or not result.one_scale or result.dtype not in _BYTES:
         decline(graph, FoldQdq.name, node.name, _READ_AS_FLOAT)
         return False
@@ -159,18 +111,18 @@ def _fold_conv(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
         decline(graph, FoldQdq.name, node.name, "the bounds of its Clip are not constant")
         return False
     output = result.integers
-    clip = _only_reader(output, ("Clip",), graph.outputs)
+    clip = only_reader(output, ("Clip",), graph.outputs)
     if clip is not None and (inner := _clip_bounds(clip)) is not None:
         bounds = _clipped(bounds, inner)
         output = clip.outputs[0]
-        _detach(clip)
+        detach(clip)
     set_origin(graph, node, [node] if activation is None else [node, activation])
     data, weight = operands[0], operands[1]
     inputs = [data.integers, *data.constants(names), weight.integers, *weight.constants(names)]
     inputs += [*result.constants(names), *(bias.integers for bias in operands[2:])]
-    _detach(result.node)
+    detach(result.node)
     if activation is not None:
-        _detach(activation)
+        detach(activation)
     node.op = "QLinearConv"
     node.inputs = inputs
     name = activation.name if activation is not None else names.fresh(f"{node.name}/clip")
@@ -179,16 +131,16 @@ def _fold_conv(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
 
 
 def _defer_activation(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
-    activation = _only_reader(node.outputs[0], CLIPS, graph.outputs)
+    activation = only_reader(node.outputs[0], CLIPS, graph.outputs)
     if activation is None:
         return False
-    result = _grid(_only_reader(activation.outputs[0], ("QuantizeLinear",), graph.outputs))
+    result = read_grid(only_reader(activation.outputs[0], ("QuantizeLinear",), graph.outputs))
     bounds = _bounds(activation, result) if result is not None and result.one_scale else None
     if result is None or bounds is None or result.dtype not in _BYTES:
         return False
     origins = state_of(graph).origins
     origin, output = origins.get(activation.name, ()), result.integers
-    _detach(activation)
+    detach(activation)
     result.node.inputs[0] = node.outputs[0]
     _write(graph, names, result.node, output, bounds, activation.name)
     origins[activation.name] = origin
@@ -209,10 +161,10 @@ def _write(
         gs.Constant(names.fresh(f"{output.name}_{side}"), np.array(value, output.dtype))
         for side, value in zip(("low", "high"), bounds, strict=True)
     ]
-    _adopt(graph, node, gs.Node("Clip", name, {}, [raw, *constants], [output]))
+    adopt(graph, node, gs.Node("Clip", name, {}, [raw, *constants], [output]))
 
 
-def _bounds(activation: gs.Node | None, result: _Grid) -> tuple[int, int] | None:
+def _bounds(activation: gs.Node | None, result: Grid) -> tuple[int, int] | None:
     """Return the integer range of the result: the type's, narrowed by the activation."""
     limits = np.iinfo(result.dtype)
     low, high = int(limits.min), int(limits.max)
@@ -225,7 +177,7 @@ def _bounds(activation: gs.Node | None, result: _Grid) -> tuple[int, int] | None
     return _clipped((floor, ceiling), (low, high))
 
 
-def _to_integer(value: float, grid: _Grid) -> float:
+def _to_integer(value: float, grid: Grid) -> float:
     """Return where QuantizeLinear puts ``value`` before it saturates; no bound at all stays infinite."""
     with np.errstate(over="ignore"):  # the largest float, by which some exporters say that there is no bound
         steps = np.rint(np.float32(value) / np.float32(grid.scale.reshape(())))
@@ -281,25 +233,42 @@ def _fold_gemm(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
     for bias in operands[2:]:
         biased = gs.Variable(names.fresh(f"{output.name}/biased"), np.int32, shape)
         name = names.fresh(f"{node.name}/bias")
-        _adopt(graph, node, gs.Node("Add", name, {}, [current, bias.integers], [biased]))
+        adopt(graph, node, gs.Node("Add", name, {}, [current, bias.integers], [biased]))
         current = biased
     real = gs.Variable(names.fresh(f"{output.name}/real"), np.float32, shape)
     cast, product = names.fresh(f"{node.name}/cast"), names.fresh(f"{node.name}/scale")
-    _adopt(graph, node, gs.Node("Cast", cast, {"to": 1}, [current], [real]))
-    _adopt(graph, node, gs.Node("Mul", product, {}, [real, factor], [output]))
+    adopt(graph, node, gs.Node("Cast", cast, {"to": 1}, [current], [real]))
+    adopt(graph, node, gs.Node("Mul", product, {}, [real, factor], [output]))
     return True
+
+
+def _rounds(graph: gs.Graph, node: gs.Node) -> bool:
+    """Whether all that reads ``node`` is a QuantizeLinear, or an activation and one."""
+    activation = only_reader(node.outputs[0], CLIPS, graph.outputs)
+    last = node if activation is None else activation
+    return only_reader(last.outputs[0], ("QuantizeLinear",), graph.outputs) is not None
+
+
+def _fold_into_kernel(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
+    deferred = _defer_activation(graph, names, node)
+    operands = _operands(node) if node.op == "Gemm" else []
+    reason = operands if isinstance(operands, str) else _gemm_misfit(node, operands) if operands else ""
+    reason = reason or use_kernel(graph, names, node)
+    if reason:
+        decline(graph, FoldQdq.name, node.name, reason)
+    return deferred or not reason
 
 
 def _leaves_rounded(graph: gs.Graph, result: gs.Tensor) -> bool:
     """Whether ``result`` is rounded and leaves the network: logits of a file that has them in integers."""
-    rounding = _only_reader(result, ("QuantizeLinear",), graph.outputs)
+    rounding = only_reader(result, ("QuantizeLinear",), graph.outputs)
     if rounding is None:
         return False
     widened = [reader.outputs[0] for reader in rounding.outputs[0].outputs if reader.outputs]
     return any(tensor is output for tensor in widened for output in graph.outputs)
 
 
-def _gemm_misfit(node: gs.Node, operands: list[_Grid]) -> str:
+def _gemm_misfit(node: gs.Node, operands: list[Grid]) -> str:
     attrs = node.attrs
     if not attrs.get("transB", 0) or attrs.get("transA", 0):
         return "its weights are not [out, in]"
@@ -312,10 +281,10 @@ def _gemm_misfit(node: gs.Node, operands: list[_Grid]) -> str:
 
 
 def _fold_move(graph: gs.Graph, node: gs.Node) -> bool:
-    source = _source(node.inputs[0])
+    source = grid_behind(node.inputs[0])
     if source is None:
         return False
-    result = _grid(_only_reader(node.outputs[0], ("QuantizeLinear",), graph.outputs))
+    result = read_grid(only_reader(node.outputs[0], ("QuantizeLinear",), graph.outputs))
     if result is None:
         decline(graph, FoldQdq.name, node.name, _READ_AS_FLOAT)
         return False
@@ -333,7 +302,7 @@ def _fold_move(graph: gs.Graph, node: gs.Node) -> bool:
         return False
     node.inputs[0] = source.integers
     output = result.integers
-    _detach(result.node)
+    detach(result.node)
     node.outputs = [output]
     return True
 
@@ -343,18 +312,3 @@ def _has_kernel(op: str, dtype: np.dtype[Any]) -> bool:
     if op == "MaxPool":
         return dtype in _BYTES
     return op == "Transpose" or dtype.kind in "iu"
-
-
-def _detach(node: gs.Node) -> None:
-    """Cut ``node`` out of the graph; tidy drops it."""
-    node.inputs.clear()
-    node.outputs.clear()
-
-
-def _adopt(graph: gs.Graph, leader: gs.Node, node: gs.Node) -> None:
-    """Append ``node`` as a part of what ``leader`` came from."""
-    state = state_of(graph)
-    graph.nodes.append(node)
-    state.origins[node.name] = state.origins.get(leader.name, ())
-    if leader.name in state.layers:
-        state.layers[node.name] = state.layers[leader.name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import onnx
 import onnx_graphsurgeon as gs
 
 from passes.exits.recycle_answers import recycle_answers
@@ -13,8 +14,8 @@ from tests.passes.integers.test_interpreter import Quantized
 BOTH = {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}
 
 
-def joined_network(activation: str = "Relu") -> gs.Graph:
-    """Return the network; ``activation`` stands behind the hidden product ("" for none)."""
+def joined_model(activation: str = "Relu") -> onnx.ModelProto:
+    """Return the network as Q/DQ; ``activation`` stands behind the hidden product ("" for none)."""
     net = Quantized((1, 4, 9, 8))
     x = net.snap("x", 2.0**-5, 121)
     a = net.snap(net.op("AveragePool", net.read(x), **BOTH, count_include_pad=1), 0.011, 118)
@@ -30,8 +31,14 @@ def joined_network(activation: str = "Relu") -> gs.Graph:
         hidden = net.op(activation, hidden)
     f = net.snap(hidden, 0.0007, 60)
     last = net.linear("Gemm", f, 0.0007, 5, 24, transB=1)
-    graph = from_model(net.model(first, last))
+    return net.model(first, last)
+
+
+def joined_network(activation: str = "Relu") -> gs.Graph:
+    """Return `joined_model`, folded."""
+    graph = from_model(joined_model(activation))
     FoldQdq()(graph)
+    first, last = (tensor.name for tensor in graph.outputs)
     state_of(graph).exits = [Exit("early", "", first, threshold=0.5), Exit("final", "", last)]
     recycle_answers(graph, [0.3])
     return graph

@@ -238,6 +238,7 @@ def test_read_before_and_behind_the_quantizer() -> None:
 
 def test_text_form() -> None:
     check_text_form(FoldQdq())
+    check_text_form(FoldQdq(contrib=True))
 
 
 KEPT: dict[str, set[str]] = {
