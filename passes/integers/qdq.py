@@ -74,7 +74,7 @@ def grid_behind(tensor: gs.Tensor) -> Grid | None:
 
 
 def only_reader(tensor: gs.Tensor, ops: Collection[str], outputs: list[gs.Tensor]) -> gs.Node | None:
-    """Return the one node that reads ``tensor``; None if it is none of ``ops``, or others or ``outputs`` do."""
+    """Return the one node that reads ``tensor``; None if it is none of ``ops``, or others read it, too."""
     if len(tensor.outputs) == 1 and tensor.outputs[0].op in ops and not any(tensor is o for o in outputs):
         return tensor.outputs[0]
     return None
