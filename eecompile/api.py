@@ -21,6 +21,7 @@ from eecompile.verbs.report import report
 from eecompile.verbs.retune import retune
 from eecompile.verbs.run import run
 from eecompile.verbs.search import cache, search, why
+from eecompile.verbs.simulate import simulate
 from eecompile.verbs.targets import targets
 from eecompile.verbs.whatif import whatif
 
@@ -39,6 +40,7 @@ __all__ = [
     "retune",
     "run",
     "search",
+    "simulate",
     "targets",
     "whatif",
     "why",

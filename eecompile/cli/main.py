@@ -79,7 +79,7 @@ app = typer.Typer(
 )
 
 
-SAYS_PROGRESS = frozenset({"run", "opt", "quantize", "cost", "retune", "search", "whatif"})
+SAYS_PROGRESS = frozenset({"run", "opt", "quantize", "cost", "retune", "search", "simulate", "whatif"})
 
 
 def _verb(function: Callable[P, None]) -> Callable[P, None]:
@@ -413,6 +413,7 @@ why = _verb(search_verbs.why)
 front = _verb(search_verbs.front)
 cache = _verb(search_verbs.cache)
 whatif = _verb(search_verbs.whatif)
+simulate = _verb(run_verbs.simulate)
 
 if __name__ == "__main__":
     main()

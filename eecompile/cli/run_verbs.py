@@ -1,4 +1,4 @@
-"""The verbs `run` and `retune`; registered in `eecompile.cli.main`."""
+"""The verbs `run`, `retune` and `simulate`; registered in `eecompile.cli.main`."""
 
 from __future__ import annotations
 
@@ -162,3 +162,65 @@ def retune(
     terminal.show(result, as_json, show_run.run_result)
     if not result.passed:
         raise SystemExit(complain("early-exit files and flat model disagree", result.failure, 1))
+
+
+def simulate(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Run directories that share the accelerator.", show_default=False
+        ),
+    ],
+    arrivals: Annotated[
+        list[str],
+        typer.Option(
+            metavar="TEXT",
+            help="periodic:RATE, poisson:RATE, mmpp:LOW,HIGH,CALM,BURST, trace:FILE.csv; one, or one a run.",
+        ),
+    ],
+    slo: Annotated[str, typer.Option(metavar="TIME", help="From arrival to deadline: 20ms.")],
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="NAME[,…]", help="Who is next; see docs/serving.md. [default: fifo,remaining]"),
+    ] = None,
+    priority: Annotated[
+        str | None, typer.Option(metavar="P0,P1,...", help="Of each run's requests. [default: all alike]")
+    ] = None,
+    requests: Annotated[int, typer.Option(metavar="N", help="Of each run, for each seed.")] = 100_000,
+    seeds: Annotated[int, typer.Option(metavar="N", help="How many; intervals are over them.")] = 5,
+    clock: Annotated[
+        str | None, typer.Option(metavar="HZ", help="For targets without a clock: 200MHz.")
+    ] = None,
+    no_preempt: Annotated[
+        bool, typer.Option("--no-preempt", help="A request that began ends before another begins.")
+    ] = False,
+    capacity: Annotated[
+        bool, typer.Option("--capacity", help="Find the highest rate at which at most 1 % are late, too.")
+    ] = False,
+    window: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a window of the last policy, for ui.perfetto.dev."),
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Serve runs under load: latency, deadlines, energy and capacity with exits and without."""
+    from eecompile import api
+    from eecompile.cli import show_simulate, terminal, values
+    from eecompile.serving.arrivals import arrivals_of
+
+    patterns = [arrivals_of(text) for text in arrivals]
+    found = api.simulate(
+        runs,
+        patterns[0] if len(patterns) == 1 else patterns,
+        values.parse_seconds("--slo", slo),
+        values.parse_names("--policy", policy),
+        values.parse_numbers("--priority", priority),
+        requests,
+        seeds,
+        values.parse_hertz("--clock", clock),
+        no_preempt,
+        capacity,
+        window,
+        progress=timed_progress(),
+    )
+    terminal.show(found, as_json, show_simulate.simulated)

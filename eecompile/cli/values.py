@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from passes.errors import InputError, did_you_mean
@@ -57,6 +58,44 @@ def parse_part_bits(text: str | None) -> dict[str, int] | None:
             raise InputError(f"--bits {text}: '{part}' is there twice", "leave one of the two away")
         found[part] = int(width)
     return found
+
+
+def parse_numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
+    """Return the numbers of ``A,B,…``; raises InputError for anything else."""
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"{flag} {text}: expected numbers, separated by commas", f"example: {flag} 9,1"
+        ) from None
+
+
+def parse_seconds(flag: str, text: str) -> float:
+    """Return the seconds of ``20ms``; raises InputError for anything else."""
+    return _with_unit(flag, text, {"us": 1e-6, "ms": 1e-3, "s": 1.0}, "20ms")
+
+
+def parse_hertz(flag: str, text: str | None) -> float | None:
+    """Return the hertz of ``200MHz``; raises InputError for anything else."""
+    units = {"ghz": 1e9, "mhz": 1e6, "khz": 1e3, "hz": 1.0}
+    return None if text is None else _with_unit(flag, text, units, "200MHz")
+
+
+def _with_unit(flag: str, text: str, units: Mapping[str, float], example: str) -> float:
+    for unit, factor in units.items():
+        number = text.lower().removesuffix(unit)
+        if number != text.lower():
+            try:
+                value = float(number) * factor
+            except ValueError:
+                break
+            if 0 < value < math.inf:
+                return value
+            break
+    listed = ", ".join(units)
+    raise InputError(
+        f"{flag} {text}: expected a number above 0 and its unit ({listed})", f"example: {flag} {example}"
+    )
 
 
 def parse_ratios(text: str | None) -> tuple[float, ...] | None:

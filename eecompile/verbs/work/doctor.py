@@ -26,6 +26,7 @@ REQUIRED = (
     "pydantic",
     "yaml",
     "sklearn",
+    "scipy",
     "jinja2",
     "rich",
     "filelock",

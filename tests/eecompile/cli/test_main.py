@@ -50,6 +50,7 @@ VERBS = (
     "cache",
     "retune",
     "whatif",
+    "simulate",
 )
 
 

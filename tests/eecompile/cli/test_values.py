@@ -10,12 +10,15 @@ from eecompile.cli.values import (
     parse_bits,
     parse_exits,
     parse_heads,
+    parse_hertz,
     parse_kept_float,
     parse_lpf_limit,
     parse_names,
+    parse_numbers,
     parse_part_bits,
     parse_prune,
     parse_ratios,
+    parse_seconds,
     parse_settings,
     parse_size,
     parse_switch,
@@ -129,3 +132,25 @@ def test_a_share_of_pruning_is_negative() -> None:
     assert parse_prune("cycles=-30%") == {"cycles": -0.3} and parse_prune(None) is None
     with pytest.raises(InputError, match="cannot be 'cycles=30'"):
         parse_prune("cycles=30")
+
+
+def test_times_and_rates_have_units() -> None:
+    assert [parse_seconds("--slo", text) for text in ("20ms", "150us", "1.5s", "2E1MS")] == pytest.approx(
+        [0.02, 0.00015, 1.5, 0.02]
+    )
+    assert parse_hertz("--clock", None) is None
+    rates = [parse_hertz("--clock", text) for text in ("1GHz", "2.5MHz", "3khz", "4Hz")]
+    assert rates == [1e9, 2.5e6, 3e3, 4]
+
+
+@pytest.mark.parametrize("text", ["20", "ms", "-1s", "0s", "infs", "nans", "1h", ""])
+def test_a_time_without_a_unit_or_a_number_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="expected a number above 0 and its unit"):
+        parse_seconds("--slo", text)
+
+
+def test_numbers_are_separated_by_commas() -> None:
+    assert parse_numbers("--priority", "9,1.5") == (9, 1.5)
+    assert parse_numbers("--priority", None) is None
+    with pytest.raises(InputError, match="--priority 9;1: expected numbers"):
+        parse_numbers("--priority", "9;1")

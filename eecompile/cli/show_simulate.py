@@ -1,0 +1,70 @@
+"""What `simulate` prints when nobody asked for JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from eecompile.cli.terminal import line, table
+
+if TYPE_CHECKING:  # a verb loads only what it works with
+    from eecompile.serving.figures import Interval
+    from eecompile.serving.simulation import SimulationResult
+
+
+def simulated(out: Console, found: SimulationResult) -> None:
+    """Print a row for each policy; intervals are over seeds."""
+    line(
+        out,
+        f"{', '.join(found.networks)}: {found.rate:.4g} requests/s, {found.requests:,} for each of "
+        f"{len(found.seeds)} seeds; due {1e3 * found.slo_s:.4g} ms after they come",
+    )
+    line(
+        out,
+        f"Without exits {100 * found.static_load:.0f} % of the time is work; "
+        f"exits serve at most {found.bound:.2f} x the rate, whoever is next",
+    )
+    asked = any(row.capacity is not None for row in found.rows)
+    rows = [
+        (
+            row.form,
+            row.policy,
+            *(_spread(row.figures[name], 1e3) for name in ("mean_s", "p50_s", "p95_s", "p99_s")),
+            _spread(row.figures["missed"], 100),
+            _spread(row.figures["energy_j"], 1e6),
+            f"{100 * row.figures['utilisation'].mean:.0f}",
+            f"{100 * row.figures['accuracy'].mean:.1f}" if "accuracy" in row.figures else "",
+            f"{row.figures['fairness'].mean:.2f}",
+            *([] if not asked else ["" if row.capacity is None else _spread(row.capacity, 1)]),
+        )
+        for row in found.rows
+    ]
+    columns: tuple[str, ...] = (
+        "network",
+        "policy",
+        "mean ms",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "late %",
+        "µJ",
+        "busy %",
+        "right %",
+        "fair",
+    )
+    if asked:
+        columns = (*columns, "most requests/s")
+    table(
+        out,
+        "Latency from arrival to answer, mean over seeds ± half of its 95 % interval",
+        columns,
+        rows,
+        columns[2:],
+    )
+
+
+def _spread(value: Interval, scale: float) -> str:
+    if value.high is None:
+        return f"{value.mean * scale:.4g}"
+    return f"{value.mean * scale:.4g} ± {(value.high - value.mean) * scale:.2g}"

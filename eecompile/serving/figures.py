@@ -1,0 +1,130 @@
+"""Latency, misses, throughput, energy, accuracy and fairness of what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from eecompile.serving.outcome import ServingOutcome
+from eecompile.serving.policies import Crowd
+
+
+@dataclass(frozen=True)
+class ServingFigures:
+    """One simulation.
+
+    Attributes:
+        mean_s: Latency from arrival to answer, seconds; median, 95th and 99th percentile beside.
+        p50_s: Median.
+        p95_s: 95th percentile.
+        p99_s: 99th percentile.
+        missed: Share of requests behind their deadline.
+        throughput: Requests per second from the first arrival to the last answer.
+        utilisation: Share of that time in which the accelerator worked.
+        energy_j: Joules per request, loads included.
+        fairness: Jain's index of slowdowns (latency over time alone): 1 where all are slowed alike, 1/N where
+            one bears all.
+        interruptions: Per request.
+        accuracy: Share of right answers; ``None`` where images have no labels.
+    """
+
+    mean_s: float
+    p50_s: float
+    p95_s: float
+    p99_s: float
+    missed: float
+    throughput: float
+    utilisation: float
+    energy_j: float
+    fairness: float
+    interruptions: float
+    accuracy: float | None = None
+
+
+def figures(
+    crowd: Crowd, outcome: ServingOutcome, correct: NDArray[np.bool_] | None = None, warm_up: float = 0.0
+) -> ServingFigures:
+    """Return the figures of a simulation.
+
+    Args:
+        crowd: What was served.
+        outcome: What happened.
+        correct: [N], whether each answer is right.
+        warm_up: Share of the requests, the first ones, that count for nothing but utilisation and energy.
+    """
+    requests = crowd.requests
+    count = len(requests)
+    latency = outcome.finish_s - requests.arrival_s
+    alone = np.zeros(count)
+    for number, service in enumerate(crowd.services):
+        of = requests.model == number
+        alone[of] = service.alone_s[requests.stages[of] - 1]
+    slowdown = latency / np.maximum(alone, 1e-30)
+    kept = slice(int(warm_up * count), None)
+    p50, p95, p99 = np.percentile(latency[kept], [50, 95, 99])
+    span = float(outcome.finish_s.max() - requests.arrival_s[0])
+    return ServingFigures(
+        mean_s=float(latency[kept].mean()),
+        p50_s=float(p50),
+        p95_s=float(p95),
+        p99_s=float(p99),
+        missed=float((outcome.finish_s > requests.deadline_s)[kept].mean()),
+        throughput=count / span,
+        utilisation=outcome.busy_s / span,
+        energy_j=outcome.energy_j / count,
+        fairness=float(slowdown[kept].sum() ** 2 / (len(slowdown[kept]) * (slowdown[kept] ** 2).sum())),
+        interruptions=outcome.interruptions / count,
+        accuracy=None if correct is None else float(correct[kept].mean()),
+    )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds, with the 95 % interval of Student's t; of one seed there is none."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def over_seeds(found: Sequence[ServingFigures]) -> dict[str, Interval]:
+    """Return each figure over simulations of several seeds; one that some lack is left out."""
+    rows = [asdict(one) for one in found]
+    return {
+        name: interval([row[name] for row in rows])
+        for name in rows[0]
+        if all(row[name] is not None for row in rows)
+    }
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Return mean and interval of one figure."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Interval(mean, None, None)
+    half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return Interval(mean, mean - half, mean + half)
+
+
+def capacity(keeps: Callable[[float], bool], low: float, high: float, tolerance: float = 0.005) -> float:
+    """Return the highest rate that keeps what is asked, by bisection.
+
+    Args:
+        keeps: Whether a rate, requests per second, keeps it; true up to some rate and false above.
+        low: A rate to begin at.
+        high: A rate that cannot be kept.
+        tolerance: Share of the rate that is left open.
+
+    Returns:
+        Requests per second; 0 where even ``low`` is too much.
+    """
+    if not keeps(low):
+        return 0.0
+    while high - low > tolerance * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if keeps(middle) else (low, middle)
+    return low

@@ -1,0 +1,73 @@
+"""Requests: which network, which image, when, and by when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Requests:
+    """N requests in order of arrival.
+
+    Attributes:
+        arrival_s: [N] float64, seconds, sorted.
+        model: [N] int64, number of the network.
+        image: [N] int64, number of the image whose answers are replayed.
+        stages: [N] int64, how many stages it takes until it leaves.
+        deadline_s: [N] float64, seconds, absolute; infinite: none.
+        priority: [N] float64, larger is more important.
+    """
+
+    arrival_s: NDArray[np.float64]
+    model: NDArray[np.int64]
+    image: NDArray[np.int64]
+    stages: NDArray[np.int64]
+    deadline_s: NDArray[np.float64]
+    priority: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.arrival_s)
+
+
+def stream(
+    arrival_s: NDArray[np.float64],
+    leaves_at: NDArray[np.int64],
+    seed: int,
+    slo_s: float = np.inf,
+    model: int = 0,
+    priority: float = 1.0,
+) -> Requests:
+    """Return requests for one network; each draws one of its images, all alike.
+
+    Args:
+        arrival_s: [N] seconds, sorted.
+        leaves_at: [images] number of the exit at which each leaves.
+        seed: Of the images drawn.
+        slo_s: Seconds from arrival to deadline.
+        model: Number of the network.
+        priority: Of its requests.
+    """
+    count = len(arrival_s)
+    image = np.random.default_rng([seed, model]).integers(0, len(leaves_at), count)
+    return Requests(
+        np.asarray(arrival_s, np.float64),
+        np.full(count, model, np.int64),
+        image,
+        leaves_at[image].astype(np.int64) + 1,
+        arrival_s + slo_s,
+        np.full(count, priority, np.float64),
+    )
+
+
+def merged(streams: Sequence[Requests]) -> Requests:
+    """Return all requests of several networks in order of arrival."""
+    order = np.argsort(np.concatenate([one.arrival_s for one in streams]), kind="stable")
+    joined = {
+        name: np.concatenate([getattr(one, name) for one in streams])[order] for name in vars(streams[0])
+    }
+    return Requests(**joined)

@@ -1,0 +1,97 @@
+"""How long each stage of a network takes on an accelerator: what a simulation serves with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eecompile.run_files.summary import Summary
+from passes.errors import InputError
+
+Seconds = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ServiceTime:
+    """Stages of a network; stage s ends with exit s.
+
+    Attributes:
+        stage_s: Seconds of a stage for a batch of one, two, …: [stages, largest batch].
+        stage_j: Joules, alike, of the whole batch.
+        load_s: Seconds to bring its weights where another network ran before.
+        load_j: Joules of that.
+    """
+
+    stage_s: Seconds
+    stage_j: Seconds
+    load_s: float = 0.0
+    load_j: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse times that are none.
+
+        Raises:
+            ValueError: A time or an energy is negative or not finite, or their shapes differ.
+        """
+        if self.stage_s.ndim != 2 or self.stage_s.shape != self.stage_j.shape:
+            raise ValueError("stage_s and stage_j are both [stages, largest batch]")
+        for values in (self.stage_s, self.stage_j, np.array([self.load_s, self.load_j])):
+            if not (np.isfinite(values).all() and (values >= 0).all()):
+                raise ValueError("times and energies are finite and not negative")
+
+    @property
+    def stages(self) -> int:
+        """How many stages there are."""
+        return int(self.stage_s.shape[0])
+
+    @property
+    def largest_batch(self) -> int:
+        """The largest batch whose cost is known."""
+        return int(self.stage_s.shape[1])
+
+    @property
+    def alone_s(self) -> Seconds:
+        """Seconds to each exit for one image that nothing holds up, [stages]."""
+        return np.cumsum(self.stage_s[:, 0])
+
+
+def service_time(summary: Summary, clock_hz: float | None = None) -> ServiceTime:
+    """Return the stages of a run, one image at a time, as its schedule has them.
+
+    A stage takes what the path to its exit takes more than the path to the exit before.
+
+    Args:
+        summary: Of the run.
+        clock_hz: Of a target without a clock of its own.
+
+    Raises:
+        InputError: The target has no clock, and none is given.
+    """
+    paths = summary.exits
+    seconds = [_seconds(path.latency_s, path.latency_cycles, clock_hz, summary.target) for path in paths]
+    joules = [path.energy_pj * 1e-12 for path in paths]
+    return ServiceTime(_steps(seconds), _steps(joules))
+
+
+def static_service_time(summary: Summary, clock_hz: float | None = None) -> ServiceTime:
+    """Return the network without exits as one stage; raises as `service_time` does."""
+    static = summary.static
+    seconds = _seconds(static.latency_s, static.latency_cycles, clock_hz, summary.target)
+    return ServiceTime(np.array([[seconds]]), np.array([[static.energy_pj * 1e-12]]))
+
+
+def _seconds(known: float | None, cycles: float, clock_hz: float | None, target: str) -> float:
+    if clock_hz is not None:
+        return cycles / clock_hz
+    if known is None:
+        raise InputError(
+            f"target '{target}' has no clock, so its cycles are no time", "give one in hertz: `clock`"
+        )
+    return known
+
+
+def _steps(totals: Sequence[float]) -> Seconds:
+    return np.diff(np.array([0.0, *totals]))[:, None]

@@ -1,0 +1,276 @@
+"""Runs under load: early exits by each policy, and the network without exits beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eecompile.run_files.samples import read_samples
+from eecompile.run_files.summary import load_summary
+from eecompile.serving.arrivals import Arrivals
+from eecompile.serving.figures import Interval, ServingFigures, capacity, figures, interval, over_seeds
+from eecompile.serving.one_by_one import serve_one_by_one
+from eecompile.serving.outlook import Outlook, outlook
+from eecompile.serving.policies import Crowd, Policy, policy_named
+from eecompile.serving.requests import merged, stream
+from eecompile.serving.service import ServiceTime, service_time, static_service_time
+from eecompile.serving.trace import write_window
+from passes.errors import InputError
+from passes.shown_result import ShownResult
+
+STATIC, EXITS = "static", "early exits"
+# Of the requests, the first ones fill the queue and are not counted.
+WARM_UP = 0.05
+# By p99: what is late is at most one in a hundred.
+LATE = 0.01
+
+
+@dataclass(frozen=True)
+class ServedNetwork:
+    """A network that is served, with the answers of its images: with its exits, or without.
+
+    Attributes:
+        name: Of its run directory.
+        service: Stage times.
+        outlook: What its confidences tell.
+        leaves: [images] exit at which each leaves.
+        correct: [images], whether the answer there is right.
+    """
+
+    name: str
+    service: ServiceTime
+    outlook: Outlook
+    leaves: NDArray[np.int64]
+    correct: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ServingLoad:
+    """What is asked of the networks.
+
+    Attributes:
+        arrivals: A pattern per network.
+        slo_s: Seconds from arrival to deadline.
+        priorities: One per network.
+        requests: Of each network and seed.
+        seeds: Each draws arrivals and images anew.
+        preempt: Others may come between two stages of a request.
+    """
+
+    arrivals: Sequence[Arrivals]
+    slo_s: float
+    priorities: Sequence[float]
+    requests: int
+    seeds: Sequence[int]
+    preempt: bool = True
+
+
+@dataclass(frozen=True)
+class ServedRow:
+    """A policy: means over seeds with 95 % intervals.
+
+    Attributes:
+        form: ``static`` or ``early exits``.
+        policy: Its name.
+        figures: Of `ServingFigures`: latencies in seconds, energy in joules per request.
+        capacity: Highest rate, requests per second, at which at most 1 % are late; ``None`` if not asked for.
+    """
+
+    form: str
+    policy: str
+    figures: dict[str, Interval]
+    capacity: Interval | None
+
+
+@dataclass(frozen=True, repr=False)
+class SimulationResult(ShownResult):
+    """What serving comes to.
+
+    Attributes:
+        networks: Names of the runs.
+        rate: Requests per second that arrive on average, of all networks.
+        slo_s: Seconds.
+        static_load: Share of time in which the static networks alone would work.
+        bound: Mean service time of static over that of early exits: how many times the rate of static
+            they can serve at most, in whatever order.
+        requests: Of each seed.
+        seeds: The seeds.
+        rows: Static first.
+    """
+
+    networks: list[str]
+    rate: float
+    slo_s: float
+    static_load: float
+    bound: float
+    requests: int
+    seeds: list[int]
+    rows: list[ServedRow]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it; intervals are ``[mean, low, high]``."""
+        document = asdict(self)
+        for row, found in zip(document["rows"], self.rows, strict=True):
+            row["figures"] = {name: _three(value) for name, value in found.figures.items()}
+            row["capacity"] = None if found.capacity is None else _three(found.capacity)
+        return {"schema_version": 1, **document}
+
+    def _words(self) -> str:
+        best = min(self.rows, key=lambda row: row.figures["missed"].mean)
+        return (
+            f"{', '.join(self.networks)} at {self.rate:.4g} requests/s: fewest late by {best.form}, "
+            f"{best.policy}: "
+            f"{100 * best.figures['missed'].mean:.2f} %, p99 {1e3 * best.figures['p99_s'].mean:.4g} ms"
+        )
+
+    def _rows(self) -> Sequence[dict[str, Any]]:
+        return [
+            {"form": row.form, "policy": row.policy}
+            | {name: value.mean for name, value in row.figures.items()}
+            | {"capacity": None if row.capacity is None else row.capacity.mean}
+            for row in self.rows
+        ]
+
+    def _axes(self) -> tuple[str, str]:
+        return ("policy", "p99_s")
+
+
+def networks_of(run: Path, clock_hz: float | None) -> tuple[ServedNetwork, ServedNetwork]:
+    """Return a run with its exits, and without.
+
+    Raises:
+        InputError: No run with exits and answers, or a target without a clock and none given.
+    """
+    summary = load_summary(run)
+    samples = read_samples(run, len(summary.exits))
+    thresholds = [found.threshold for found in summary.exits[:-1]]
+    if samples is None or any(threshold is None for threshold in thresholds):
+        raise InputError(
+            f"{run} has no answers of images to replay", "run it with data, and keep its samples.npz"
+        )
+    service = service_time(summary, clock_hz)
+    val, test = samples.val.leaves_at(thresholds), samples.test.leaves_at(thresholds)
+    confidences = [split.confidence.astype(np.float64) for split in (samples.val, samples.test)]
+    seen = outlook(service, confidences[0], val, confidences[1])
+    right = samples.test.correct[test, np.arange(len(test))]
+    with_exits = ServedNetwork(run.name, service, seen, test, right)
+    static = static_service_time(summary, clock_hz)
+    nothing = np.zeros(len(test), np.int64)
+    alone = static.stage_s[:, 0]
+    whole = Outlook(alone, np.full((1, len(test)), alone[0]), np.zeros(1))
+    return with_exits, ServedNetwork(
+        run.name, static, whole, nothing, samples.test.static == samples.test.label
+    )
+
+
+def simulate_load(
+    served: Sequence[tuple[ServedNetwork, ServedNetwork]],
+    load: ServingLoad,
+    policies: Sequence[str],
+    wants_capacity: bool,
+    trace: Path | None,
+    progress: Callable[[str], None],
+) -> SimulationResult:
+    """Serve the same requests by each policy, and without exits in the order they come.
+
+    Args:
+        served: Each network with its exits, and without.
+        load: What is asked of them.
+        policies: Names.
+        wants_capacity: Find the highest rate at which at most 1 % are late, too.
+        trace: File for a window of the last policy's first seed.
+        progress: Called with a line for each policy.
+
+    Raises:
+        InputError: An unknown policy, or arrivals that are none.
+    """
+    chosen = [policy_named(name) for name in policies]
+    if not chosen:
+        raise InputError("there is no policy", "name one or several")
+    exits, static = [one for one, _ in served], [one for _, one in served]
+    drawn = [[a.times(load.requests, seed) for a in load.arrivals] for seed in load.seeds]
+    rates = [float(np.mean([len(times[n]) / times[n][-1] for times in drawn])) for n in range(len(served))]
+    work = [float(sum(r * _mean_s(n) for r, n in zip(rates, form, strict=True))) for form in (static, exits)]
+    rows = []
+    for form, networks, policy in [
+        (STATIC, static, policy_named("fifo")),
+        *((EXITS, exits, one) for one in chosen),
+    ]:
+        progress(f"serving {form}, {policy.name}")
+        found = [
+            _one(networks, load, times, seed, policy) for times, seed in zip(drawn, load.seeds, strict=True)
+        ]
+        most = None
+        if wants_capacity:
+            mean = work[0] if form == STATIC else work[1]
+            most = interval(
+                [
+                    sum(rates) * _capacity(networks, load, times, seed, policy, 1 / mean)
+                    for times, seed in zip(drawn, load.seeds, strict=True)
+                ]
+            )
+        rows.append(ServedRow(form, policy.name, over_seeds(found), most))
+    if trace is not None:
+        crowd = crowd_of(exits, load, drawn[0], load.seeds[0])
+        watched = serve_one_by_one(crowd, chosen[-1], load.preempt, watch=True)
+        write_window(trace, [one.name for one in exits], crowd, watched)
+    return SimulationResult(
+        [one.name for one in exits], sum(rates), load.slo_s, work[0], work[0] / work[1],
+        load.requests * len(served), list(load.seeds), rows,
+    )  # fmt: skip
+
+
+def _mean_s(network: ServedNetwork) -> float:
+    return float(network.service.alone_s[network.leaves].mean())
+
+
+def crowd_of(
+    networks: Sequence[ServedNetwork], load: ServingLoad, times: Sequence[NDArray[np.float64]], seed: int
+) -> Crowd:
+    """Return the requests of a seed to ``networks``."""
+    streams = [
+        stream(times[n], one.leaves, seed, load.slo_s, n, load.priorities[n])
+        for n, one in enumerate(networks)
+    ]
+    return Crowd(merged(streams), [one.service for one in networks], [one.outlook for one in networks])
+
+
+def _one(
+    networks: Sequence[ServedNetwork],
+    load: ServingLoad,
+    times: Sequence[NDArray[np.float64]],
+    seed: int,
+    policy: Policy,
+) -> ServingFigures:
+    crowd = crowd_of(networks, load, times, seed)
+    right = np.zeros(len(crowd.requests), np.bool_)
+    for n, one in enumerate(networks):
+        of = crowd.requests.model == n
+        right[of] = one.correct[crowd.requests.image[of]]
+    return figures(crowd, serve_one_by_one(crowd, policy, load.preempt), right, WARM_UP)
+
+
+def _capacity(
+    networks: Sequence[ServedNetwork],
+    load: ServingLoad,
+    times: Sequence[NDArray[np.float64]],
+    seed: int,
+    policy: Policy,
+    most: float,
+) -> float:
+    """Return how many times as fast the same arrivals may come; ``most``: all time is work there."""
+
+    def keeps(factor: float) -> bool:
+        crowd = crowd_of(networks, load, [one / factor for one in times], seed)
+        return figures(crowd, serve_one_by_one(crowd, policy, load.preempt), None, WARM_UP).missed <= LATE
+
+    return capacity(keeps, most / 50, most * 1.05)
+
+
+def _three(value: Interval) -> list[float | None]:
+    return [value.mean, value.low, value.high]

@@ -1,0 +1,96 @@
+"""The verb `simulate`: runs under load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eecompile.verbs.given.lists import numbers, texts
+from eecompile.verbs.progress import Progress, silent
+from passes.errors import InputError
+
+if TYPE_CHECKING:
+    from eecompile.serving.arrivals import Arrivals
+    from eecompile.serving.simulation import SimulationResult
+
+# Policies that are compared if none is named.
+USUAL = ("fifo", "remaining")
+
+
+def simulate(
+    runs: Path | str | Sequence[Path | str],
+    arrivals: Arrivals | Sequence[Arrivals],
+    slo: float,
+    policy: str | Sequence[str] | None = None,
+    priority: Sequence[float] | None = None,
+    requests: int = 100_000,
+    seeds: int = 5,
+    clock: float | None = None,
+    no_preempt: bool = False,
+    capacity: bool = False,
+    window: Path | str | None = None,
+    progress: Progress = silent,
+) -> SimulationResult:
+    """Tell what latencies a run has under load, request by request, and what its exits are worth there.
+
+    Discrete events over the stages of the schedule; each request replays the answers of a test image, and
+    what policies know of it was learnt on val. One accelerator serves all runs, one image at a time.
+
+    Args:
+        runs: Run directories with answers (`run` with data); one, or several that share the accelerator.
+        arrivals: When requests come: `eecompile.serving.arrivals.Poisson`, `Periodic`, `Bursts`, `Trace`;
+            one for all runs, or one for each.
+        slo: Seconds from arrival to deadline.
+        policy: Who is next, see docs/serving.md; one or several; ``fifo`` and ``remaining`` if absent.
+        priority: Of each run's requests; all alike if absent.
+        requests: Of each run, for each seed.
+        seeds: How many; figures are means with 95 % intervals over them.
+        clock: Hz, for targets without a clock.
+        no_preempt: A request that began ends before another begins.
+        capacity: Find the highest rate at which at most 1 % are late, too (bisection).
+        window: File for a window of the last policy's schedule, for https://ui.perfetto.dev.
+        progress: Called with one line of text per step.
+
+    Raises:
+        InputError: No run with answers, arrivals or a policy that are none, a target without a clock.
+
+    Examples:
+        >>> from eecompile import api
+        >>> from eecompile.serving.arrivals import Poisson
+        >>> ran = api.run("digits_resnet.onnx", data="digits", out="served")
+        >>> found = api.simulate(ran.out, Poisson(300), slo=0.02, requests=2000, seeds=2)
+        >>> [row.policy for row in found.rows]
+        ['fifo', 'fifo', 'remaining']
+    """
+    from eecompile.serving.simulation import ServingLoad, networks_of, simulate_load
+
+    folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(one) for one in runs]
+    patterns = list(arrivals) if isinstance(arrivals, Sequence) else [arrivals] * len(folders)
+    alike = (1.0,) * len(folders)
+    levels = alike if priority is None else numbers("priority", priority, "(9, 1)")
+    if not folders:
+        raise InputError("there is no run to serve", "name a run directory")
+    for name, given in (("arrivals", patterns), ("priority", levels)):
+        if len(given) != len(folders):
+            raise InputError(
+                f"`{name}` has {len(given)} for {len(folders)} runs", "one for each run, in their order"
+            )
+    for name, value in (("slo", slo), ("requests", requests), ("seeds", seeds), ("clock", clock)):
+        if value is not None and not 0 < value < np.inf:
+            raise InputError(f"`{name}` cannot be {value}", "a number above 0")
+    load = ServingLoad(patterns, slo, levels, requests, range(seeds), not no_preempt)
+    served = []
+    for folder in folders:
+        progress(f"reading {folder}")
+        served.append(networks_of(folder, clock))
+    return simulate_load(
+        served,
+        load,
+        texts("policy", USUAL if policy is None else policy),
+        capacity,
+        None if window is None else Path(window),
+        progress,
+    )

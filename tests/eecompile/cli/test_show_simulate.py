@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from eecompile.cli.show_simulate import simulated
+from tests.eecompile.serving.test_simulation import load, quietly
+
+
+def shown(capacity: bool, seeds: range) -> str:
+    found = quietly(load(90.0, requests=500, seeds=seeds), ["edf"], capacity)
+    text = io.StringIO()
+    simulated(Console(file=text, width=200), found)
+    return text.getvalue()
+
+
+def test_rows_have_units_and_intervals() -> None:
+    text = shown(True, range(3))
+    assert "requests/s, 500 for each of 3 seeds; due 50 ms after they come" in text
+    assert "exits serve at most" in text and "most requests/s" in text
+    static, exits = (line for line in text.splitlines() if " fifo " in line or " edf " in line)
+    assert "static" in static and "early exits" in exits and exits.count("±") == 7
+
+
+def test_of_one_seed_there_is_no_interval_and_capacity_only_where_asked_for() -> None:
+    text = shown(False, range(1))
+    assert "most requests/s" not in text
+    assert "±" not in "".join(line for line in text.splitlines() if " edf " in line)

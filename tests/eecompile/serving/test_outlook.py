@@ -1,0 +1,64 @@
+"""What confidences tell of the work that remains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eecompile.serving.outlook import FEWEST, outlook, per_request, true_remaining
+from eecompile.serving.requests import stream
+from tests.eecompile.serving.crowds import service
+
+TIMES = service(1.0, 2.0, 4.0)
+
+
+def drawn(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return confidences and where images leave: the less sure at the first exit, the later."""
+    draw = np.random.default_rng(seed)
+    confidence = draw.random((2, count))
+    leaves = np.where(confidence[0] > 0.6, 0, np.where(draw.random(count) < confidence[0], 1, 2)).astype(
+        np.int64
+    )
+    return confidence, leaves
+
+
+def test_means_and_shares_are_those_of_val() -> None:
+    confidence, leaves = drawn(5000)
+    found = outlook(TIMES, confidence, leaves, confidence)
+    share = np.bincount(leaves, minlength=3) / 5000
+    assert found.mean[0] == pytest.approx(share @ [1, 3, 7])
+    assert found.mean[1] == pytest.approx(share[1:] @ [2, 6] / share[1:].sum())
+    assert found.mean[2] == pytest.approx(4.0)
+    assert found.reach == pytest.approx([1 - share[0], share[2] / share[1:].sum(), 0])
+
+
+def test_what_is_expected_follows_the_truth_of_other_images() -> None:
+    """At stage 1 the confidence c before is P(leaves there): 2 + 4 (1 - c) seconds remain on average."""
+    confidence, leaves = drawn(20_000)
+    other, _ = drawn(4000, 1)
+    found = outlook(TIMES, confidence, leaves, other)
+    there = other[0] < 0.6
+    np.testing.assert_allclose(found.expected[1, there], 2 + 4 * (1 - other[0, there]), atol=0.35)
+    order = np.argsort(other[0])
+    assert (np.diff(found.expected[1, order]) <= 1e-12).all(), "the surer, the less"
+    assert set(found.expected[0]) == {found.mean[0]}, "nothing is known before the first exit"
+
+
+def test_few_images_are_a_mean_and_none_the_whole_way() -> None:
+    confidence, leaves = drawn(FEWEST)
+    few = outlook(TIMES, confidence, leaves, confidence)
+    assert set(few.expected[1]) == {few.mean[1]}
+    nobody = outlook(TIMES, confidence, np.zeros(FEWEST, np.int64), confidence)
+    assert nobody.mean.tolist() == [1.0, 6.0, 4.0] and nobody.reach.tolist() == [0, 0, 0]
+
+
+def test_per_request_are_those_of_its_image_and_network() -> None:
+    confidence, leaves = drawn(500)
+    found = outlook(TIMES, confidence, leaves, confidence)
+    requests = stream(np.arange(50.0), leaves, 0)
+    expected = per_request([found], requests, "expected")
+    np.testing.assert_array_equal(expected[1], found.expected[1, requests.image])
+    assert set(per_request([found], requests, "mean")[1]) == {found.mean[1]}
+    true = true_remaining([TIMES], requests)
+    np.testing.assert_allclose(true[0], np.array([1, 3, 7])[requests.stages - 1])
+    np.testing.assert_allclose(true[1], np.array([0, 2, 6])[requests.stages - 1])

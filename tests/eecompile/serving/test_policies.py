@@ -1,0 +1,71 @@
+"""Who is next, by each policy."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from eecompile.serving.policies import POLICIES, Crowd, policy_named
+from eecompile.serving.queues import queue_of
+from eecompile.serving.requests import Requests
+from passes.errors import InputError
+from tests.eecompile.serving.crowds import plain_outlook, single
+
+# Three requests that wait at t = 10: the first is long, the second due soonest, the third the important one.
+SERVICES = single(4.0, 2.0, 3.0)
+REQUESTS = Requests(
+    arrival_s=np.array([0.0, 1.0, 2.0]),
+    model=np.array([0, 1, 2]),
+    image=np.zeros(3, np.int64),
+    stages=np.ones(3, np.int64),
+    deadline_s=np.array([30.0, 15.0, 16.0]),
+    priority=np.array([1.0, 1.0, 9.0]),
+)
+CROWD = Crowd(REQUESTS, SERVICES, [plain_outlook(one) for one in SERVICES])
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [
+        ("fifo", [0, 1, 2]),
+        ("edf", [1, 2, 0]),
+        ("priority", [2, 0, 1]),
+        ("sjf", [1, 2, 0]),
+        ("slack", [1, 2, 0]),  # 15 - 2 and 16 - 3 are equal: the first that came
+        ("sdrm3", [1, 2, 0]),  # 2 / 5 of its slack, 3 / 6, 4 / 20; starvation .45, .27, .25
+        ("prema", [2, 1, 0]),  # 9 (1 + 8/3) tokens are above 9, the others' 5.5 and 3.5 are not
+        ("remaining", [1, 2, 0]),
+        ("oracle", [1, 2, 0]),
+    ],
+)
+def test_who_is_next(name: str, order: list[int]) -> None:
+    queue = queue_of(CROWD, POLICIES[name])
+    for one in range(3):
+        queue.add(one, 0)
+    assert [queue.take(10.0) for _ in range(3)] == order
+    assert len(queue) == 0
+
+
+def test_each_is_there_and_says_where_it_is_from() -> None:
+    assert set(POLICIES) == {
+        "fifo",
+        "edf",
+        "priority",
+        "sjf",
+        "slack",
+        "prema",
+        "sdrm3",
+        "remaining",
+        "oracle",
+    }
+    assert all(
+        policy.source and (policy.keys is None) != (policy.live is None) for policy in POLICIES.values()
+    )
+
+
+def test_an_unknown_one_is_refused_with_what_is_near() -> None:
+    with pytest.raises(InputError, match="unknown policy 'fifa'") as found:
+        policy_named("fifa")
+    assert re.search("fifo", found.value.hint or "")

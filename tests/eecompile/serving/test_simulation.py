@@ -1,0 +1,145 @@
+"""Runs under load: what is compared is served alike, and capacity is where theory has it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eecompile.run_files.samples import Samples, ShownImages, SplitSamples, write_samples
+from eecompile.serving.arrivals import Periodic, Poisson, Trace
+from eecompile.serving.outlook import outlook
+from eecompile.serving.simulation import (
+    EXITS,
+    STATIC,
+    ServedNetwork,
+    ServingLoad,
+    SimulationResult,
+    networks_of,
+    simulate_load,
+)
+from passes.errors import InputError
+from tests.eecompile.serving.crowds import service
+from tests.eecompile.serving.test_service import summary
+
+EARLY, LATE_STAGE, STATIC_S = 0.002, 0.008, 0.009
+
+
+def both(seed: int = 0, early: float = 0.7) -> tuple[ServedNetwork, ServedNetwork]:
+    """Return a network that lets most images leave early, and one without exits."""
+    draw = np.random.default_rng(seed)
+    confidence = draw.random((1, 1000))
+    leaves = (confidence[0] < 1 - early).astype(np.int64)
+    times = service(EARLY, LATE_STAGE)
+    seen = outlook(times, confidence, leaves, confidence)
+    whole = service(STATIC_S)
+    nothing = np.zeros(1000, np.int64)
+    known = outlook(whole, confidence[:0], nothing, confidence[:0])
+    known = type(known)(known.mean, np.full((1, 1000), STATIC_S), known.reach)
+    return (
+        ServedNetwork("net", times, seen, leaves, draw.random(1000) < 0.9),
+        ServedNetwork("net", whole, known, nothing, draw.random(1000) < 0.95),
+    )
+
+
+def load(rate: float, **changes: object) -> ServingLoad:
+    given = {"slo_s": 0.05, "priorities": [1.0], "requests": 20_000, "seeds": range(3)} | changes
+    return ServingLoad([Poisson(rate)], **given)  # type: ignore[arg-type]
+
+
+def quietly(given: ServingLoad, policies: list[str], capacity: bool = False) -> SimulationResult:
+    """Serve one network."""
+    return simulate_load([both()], given, policies, capacity, None, lambda _: None)
+
+
+def test_static_and_exits_serve_the_same_requests() -> None:
+    found = quietly(load(90.0), ["fifo", "remaining"])
+    assert [(row.form, row.policy) for row in found.rows] == [
+        (STATIC, "fifo"),
+        (EXITS, "fifo"),
+        (EXITS, "remaining"),
+    ]
+    static, fifo, ours = (row.figures for row in found.rows)
+    share = both()[0].leaves.mean()
+    assert found.bound == pytest.approx(STATIC_S / (EARLY + share * LATE_STAGE), rel=1e-6)
+    assert found.static_load == pytest.approx(90 * STATIC_S, rel=0.01)
+    assert static["utilisation"].mean == pytest.approx(90 * STATIC_S, rel=0.02)
+    assert static["mean_s"].mean == pytest.approx(
+        STATIC_S + 90 * STATIC_S**2 / 2 / (1 - 90 * STATIC_S), rel=0.05
+    )
+    assert fifo["mean_s"].mean < 0.3 * static["mean_s"].mean
+    assert ours["mean_s"].mean <= fifo["mean_s"].mean
+    assert (static["accuracy"].mean, fifo["accuracy"].mean) == pytest.approx((0.95, 0.9), abs=0.02)
+    assert all(row.capacity is None for row in found.rows)
+    low, high = fifo["mean_s"].low, fifo["mean_s"].high
+    assert low is not None and high is not None and low < fifo["mean_s"].mean < high
+
+
+def test_capacity_is_below_the_bound_and_more_than_that_of_static() -> None:
+    found = quietly(load(60.0, seeds=[0]), ["fifo", "remaining"], True)
+    static, fifo, ours = (row.capacity.mean for row in found.rows if row.capacity is not None)
+    assert static < 1 / STATIC_S
+    assert 1.9 * static < fifo < found.bound / STATIC_S
+    assert fifo <= ours <= found.bound / STATIC_S * 1.02
+    again = quietly(load(fifo * 0.98, seeds=[0]), ["fifo"])
+    assert again.rows[1].figures["missed"].mean <= 0.012, "what capacity promises is served"
+
+
+def test_several_networks_share_the_accelerator_and_priorities_count() -> None:
+    shared = ServingLoad([Poisson(60), Periodic(60)], 0.05, [1.0, 9.0], 5000, [0])
+    found = simulate_load([both(), both(1)], shared, ["fifo", "priority"], False, None, lambda _: None)
+    assert found.networks == ["net", "net"] and found.rate == pytest.approx(120, rel=0.05)
+    assert found.rows[1].figures["p99_s"].mean != found.rows[2].figures["p99_s"].mean
+
+
+def test_a_result_shows_and_saves_itself(tmp_path: Path) -> None:
+    found = simulate_load(
+        [both()], load(90.0, requests=500), ["fifo"], True, tmp_path / "w.json", lambda _: None
+    )
+    assert "net at 91.22 requests/s: fewest late by early exits" in repr(found) and "\n" not in repr(found)
+    saved = json.loads(found.save(tmp_path / "found.json").read_text())
+    assert saved["schema_version"] == 1
+    assert saved["rows"][1]["figures"]["p99_s"][0] == pytest.approx(found.rows[1].figures["p99_s"].mean)
+    assert len(saved["rows"][0]["capacity"]) == 3
+    assert json.loads((tmp_path / "w.json").read_text())["traceEvents"]
+    assert len(found.save(tmp_path / "found.csv").read_text().splitlines()) == 3
+
+
+def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown policy 'fofo'"):
+        quietly(load(9.0), ["fofo"])
+    with pytest.raises(InputError, match="there is no policy"):
+        quietly(load(9.0), [])
+    missing = ServingLoad([Trace(tmp_path / "t.csv")], 0.05, [1.0], 10, [0])
+    with pytest.raises(InputError, match="no such file"):
+        simulate_load([both()], missing, ["fifo"], False, None, lambda _: None)
+
+
+def test_a_run_is_read_with_its_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four images two are surer than .5 and leave at the first exit; there one is wrong."""
+    costs = summary(True)
+    exits = tuple(
+        e.model_copy(update={"threshold": t}) for e, t in zip(costs.exits, (0.5, None), strict=True)
+    )
+    monkeypatch.setattr(
+        "eecompile.serving.simulation.load_summary", lambda _: costs.model_copy(update={"exits": exits})
+    )
+    with pytest.raises(InputError, match="no answers of images to replay"):
+        networks_of(tmp_path, None)
+    label = np.zeros(4, np.int32)
+    split = SplitSamples(
+        label,
+        np.array([[0.9, 0.1, 0.6, 0.2]], np.float32),
+        np.array([[0, 1, 1, 1], [0, 0, 0, 1]], np.int32),
+        np.ones((2, 4), np.float32),
+        np.array([0, 0, 0, 1], np.int32),
+    )
+    write_samples(tmp_path, Samples(split, split, ShownImages.none("none")))
+    with_exits, static = networks_of(tmp_path, None)
+    assert with_exits.leaves.tolist() == [0, 1, 0, 1]
+    assert with_exits.correct.tolist() == [True, True, False, False]
+    assert static.correct.tolist() == [True, True, True, False]
+    assert with_exits.outlook.mean[0] == pytest.approx((1e-4 + 3.5e-4) / 2)
+    assert static.service.alone_s == pytest.approx([3e-4])

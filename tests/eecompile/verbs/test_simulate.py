@@ -1,0 +1,51 @@
+"""What the verb refuses and hands on; what it does is seen in `tests/eecompile/serving`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eecompile import api
+from eecompile.serving import simulation
+from eecompile.serving.arrivals import Periodic, Poisson
+from passes.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"runs": []}, "there is no run to serve"),
+        ({"arrivals": [Poisson(1), Poisson(2)]}, "`arrivals` has 2 for 1 runs"),
+        ({"priority": (1, 2)}, "`priority` has 2 for 1 runs"),
+        ({"priority": "12"}, "`priority` is a list of numbers"),
+        ({"slo": 0}, "`slo` cannot be 0"),
+        ({"slo": float("nan")}, "`slo` cannot be nan"),
+        ({"requests": -1}, "`requests` cannot be -1"),
+        ({"seeds": 0}, "`seeds` cannot be 0"),
+        ({"clock": 0}, "`clock` cannot be 0"),
+        ({}, "no such run|not a run|no summary"),
+    ],
+)
+def test_what_is_wrong_is_said(given: dict[str, Any], message: str, tmp_path: Path) -> None:
+    whole: dict[str, Any] = {"runs": tmp_path / "none", "arrivals": Poisson(1), "slo": 1.0, **given}
+    with pytest.raises(InputError, match=message):
+        api.simulate(**whole)
+
+
+def test_all_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(simulation, "networks_of", lambda run, clock: (run, clock))
+    monkeypatch.setattr(simulation, "simulate_load", lambda *given: told.append(given))
+    api.simulate(
+        ["a", Path("b")], [Poisson(3), Periodic(4)], 0.5, "edf", (9, 1), 70, 3, 2e8,
+        True, True, tmp_path / "t",
+    )  # fmt: skip
+    api.simulate("a", Poisson(3), 0.5)
+    (served, load, policies, capacity, trace, _), (_, plain, both, *_) = told
+    assert served == [(Path("a"), 2e8), (Path("b"), 2e8)]
+    assert load == simulation.ServingLoad([Poisson(3), Periodic(4)], 0.5, (9.0, 1.0), 70, range(3), False)
+    assert (policies, capacity, trace) == (("edf",), True, tmp_path / "t")
+    assert plain == simulation.ServingLoad([Poisson(3)], 0.5, (1.0,), 100_000, range(5), True)
+    assert both == ("fifo", "remaining")
