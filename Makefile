@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test coverage check format pythons oldest wheel-test bench clean
+.PHONY: run test coverage check docs format pythons oldest wheel-test bench clean
 
 run: $(STAMP)
 	$(BIN)/eecompile run examples/digits_resnet.onnx --target diana --data digits --out runs/digits
@@ -21,6 +21,10 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The pages as a site in build/docs; a broken link or anchor, or a page that no list of pages names, is an error.
+docs: $(STAMP)
+	$(BIN)/sphinx-build -c docs -b html -W --keep-going -j 2 -q . build/docs
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -14,6 +14,7 @@ DOCS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rg
 SOURCE = re.compile(r"(?:[\w.<>*-]+/)*[\w<>*-]+\.py\b")
 FOLDER = re.compile(r"(?:[\w-]+/)+")
 LINK = re.compile(r"\]\(([^)#\s]+)")
+TOCTREE = re.compile(r"```{toctree}\n(?::[^\n]*\n)*\n(.*?)```", re.DOTALL)
 
 
 def found(folder: Path, name: str) -> bool:
@@ -58,3 +59,13 @@ def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
 )
 def test_names_of_files_that_moved_are_found(text: str, missing: list[str]) -> None:
     assert list(sources_missing(text)) == missing
+
+
+def test_every_page_is_in_the_list_of_pages() -> None:
+    """As `make docs` demands: a new page gets a line in docs/index.md."""
+    index = ROOT / "docs" / "index.md"
+    lines = "\n".join(TOCTREE.findall(index.read_text(encoding="utf-8"))).split("\n")
+    named = [re.sub(r".*<(.*)>", r"\1", line) for line in lines if line]
+    listed = {path.resolve() for name in named for path in index.parent.glob(f"{name}.md")}
+    pages = {*DOCS, *(ROOT / "targets").glob("*/README.md"), *ROOT.glob("*.md"), ROOT / "examples/README.md"}
+    assert [str(page.relative_to(ROOT)) for page in sorted(pages - listed - {index})] == []

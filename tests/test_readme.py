@@ -1,42 +1,11 @@
-"""What the README shows works: its commands and snippets run, in order, in one folder."""
+"""What the README says of links and results; its blocks are run by `tests/test_documented.py`."""
 
 from __future__ import annotations
 
 import re
-import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
-from tests.needs import needs_torch
-
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r"<!-- test -->\n```(sh|python)\n(.*?)```", re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("readme")
-    shutil.copytree(ROOT / "examples", path / "examples")
-    return path
-
-
-@needs_torch
-def test_blocks_run_in_order(folder: Path) -> None:
-    blocks = BLOCK.findall((ROOT / "README.md").read_text())
-    assert [kind for kind, _ in blocks] == ["sh", "sh", "sh", "python", "python", "python"]
-    for kind, text in blocks:
-        commands = [[sys.executable, "-c", text]]
-        if kind == "sh":
-            start = [sys.executable, "-c", "from eecompile.cli.main import main; main()"]
-            commands = [[*start, *shlex.split(line)[1:]] for line in text.splitlines()]
-        for command in commands:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-            assert done.stdout.strip(), f"{command} answered nothing"
 
 
 def test_every_link_leads_somewhere() -> None:
