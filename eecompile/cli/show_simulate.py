@@ -65,6 +65,6 @@ def simulated(out: Console, found: SimulationResult) -> None:
 
 
 def _spread(value: Interval, scale: float) -> str:
-    if value.high is None:
+    if value.high is None or value.high == value.mean:
         return f"{value.mean * scale:.4g}"
     return f"{value.mean * scale:.4g} ± {(value.high - value.mean) * scale:.2g}"

@@ -23,7 +23,7 @@ from eecompile.serving.trace import write_window
 from passes.errors import InputError
 from passes.shown_result import ShownResult
 
-STATIC, EXITS = "static", "early exits"
+STATIC, EXITS = "static", "exits"
 # Of the requests, the first ones fill the queue and are not counted.
 WARM_UP = 0.05
 # By p99: what is late is at most one in a hundred.
@@ -75,7 +75,7 @@ class ServedRow:
     """A policy: means over seeds with 95 % intervals.
 
     Attributes:
-        form: ``static`` or ``early exits``.
+        form: ``static`` or ``exits``: without and with early exits.
         policy: Its name.
         figures: Of `ServingFigures`: latencies in seconds, energy in joules per request.
         capacity: Highest rate, requests per second, at which at most 1 % are late; ``None`` if not asked for.

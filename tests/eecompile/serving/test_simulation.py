@@ -98,7 +98,7 @@ def test_a_result_shows_and_saves_itself(tmp_path: Path) -> None:
     found = simulate_load(
         [both()], load(90.0, requests=500), ["fifo"], True, tmp_path / "w.json", lambda _: None
     )
-    assert "net at 91.22 requests/s: fewest late by early exits" in repr(found) and "\n" not in repr(found)
+    assert "net at 91.22 requests/s: fewest late by exits" in repr(found) and "\n" not in repr(found)
     saved = json.loads(found.save(tmp_path / "found.json").read_text())
     assert saved["schema_version"] == 1
     assert saved["rows"][1]["figures"]["p99_s"][0] == pytest.approx(found.rows[1].figures["p99_s"].mean)
