@@ -1,0 +1,86 @@
+"""What exits, and knowing what confidences tell, are worth under load.
+
+    python -m tools.experiments.serving RUN [RUN …] [--clock 200e6] [--slo 5] [--loads .5 .7 .9 1 1.2 1.6]
+        [--requests 100000] [--seeds 5]
+
+Each RUN is a directory of `eecompile run` with images. Requests are Poisson; a load is the share of time in
+which the network *without* exits would work. A request is due `--slo` times the latency of the static network
+after it came. Printed are, for each run, the bound T_static / E[T]; the highest rate at which at most 1 % are
+late, in units of that of static, first come, first served; and for each load the share that is late, how many
+times as many are late first come, first served as by ours, the mean latency, and how much of the gain of the
+oracle over first come, first served ours has. Means over seeds, 95 % intervals of Student's t.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from eecompile.serving.arrivals import Poisson
+from eecompile.serving.figures import Interval
+from eecompile.serving.simulation import ServedRow, ServingLoad, networks_of, simulate_load
+
+POLICIES = ("fifo", "edf", "sjf", "slack", "remaining", "oracle")
+
+
+def spread(value: Interval, scale: float, digits: str) -> str:
+    """Return mean and half of the interval."""
+    mean = format(value.mean * scale, digits)
+    return mean if value.high is None else f"{mean} ± {format((value.high - value.mean) * scale, digits)}"
+
+
+def mean_of(rows: dict[str, ServedRow], policy: str, figure: str) -> float:
+    """Return the mean of a figure of a policy."""
+    return rows[policy].figures[figure].mean
+
+
+def tell(run: Path, given: argparse.Namespace) -> None:
+    """Print the tables of a run."""
+    served = networks_of(run, given.clock)
+    alone = float(served[1].service.alone_s[-1])
+
+    def load(rate: float, requests: int) -> ServingLoad:
+        return ServingLoad([Poisson(rate)], given.slo * alone, [1.0], requests, range(given.seeds))
+
+    found = simulate_load([served], load(0.5 / alone, given.requests), POLICIES, True, None, lambda _: None)
+    capacities = [row.capacity for row in found.rows if row.capacity is not None]
+    print(f"\n## {run.name}: static takes {1e3 * alone:.4g} ms, due after {1e3 * given.slo * alone:.4g} ms")
+    print(f"bound T_static / E[T] = {found.bound:.3f}; static serves {capacities[0].mean:.4g} requests/s\n")
+    print("| policy | capacity, requests/s | of static | of bound x static |\n|---|---|---|---|")
+    for row, most in zip(found.rows, capacities, strict=True):
+        ratio = most.mean / capacities[0].mean
+        share = "" if row is found.rows[0] else f"{100 * ratio / found.bound:.1f} %"
+        print(f"| {row.form}, {row.policy} | {spread(most, 1, '.5g')} | {ratio:.2f} | {share} |")
+    print("\n| load | late, static % | " + " | ".join(f"{p} %" for p in POLICIES), end="")
+    print(" | fifo / ours | mean ms, fifo, ours, oracle | of the oracle's gain |")
+    print("|" + "---|" * (len(POLICIES) + 5))
+    for part in given.loads:
+        found = simulate_load(
+            [served], load(part / alone, given.requests), POLICIES, False, None, lambda _: None
+        )
+        rows = {row.policy: row for row in found.rows[1:]}
+        late = [spread(row.figures["missed"], 100, ".3f") for row in found.rows]
+        first, ours, best = (mean_of(rows, name, "mean_s") for name in ("fifo", "remaining", "oracle"))
+        few = mean_of(rows, "remaining", "missed")
+        times = "" if few == 0 else f"{mean_of(rows, 'fifo', 'missed') / few:.1f}"
+        gain = "" if first == best else f"{100 * (first - ours) / (first - best):.0f} %"
+        means = ", ".join(f"{1e3 * value:.4g}" for value in (first, ours, best))
+        print(f"| {part:g} | {' | '.join(late)} | {times} | {means} | {gain} |", flush=True)
+
+
+def main() -> None:
+    """Print the tables of all runs."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--clock", type=float, help="Hz, of targets without a clock")
+    parser.add_argument("--slo", type=float, default=5.0)
+    parser.add_argument("--loads", type=float, nargs="+", default=[0.5, 0.7, 0.9, 1.0, 1.2, 1.6])
+    parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--seeds", type=int, default=5)
+    given = parser.parse_args()
+    for run in given.runs:
+        tell(run, given)
+
+
+if __name__ == "__main__":
+    main()
