@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.run_files.summary import Saving
+from eecompile.run_files.summary import BreakEvenInfo, Saving
+from targets.evaluation.break_even import break_even
 from targets.evaluation.paths import Cost, expected_cost
 from targets.evaluation.report import CostReport
+from targets.objective import Objective
 
 Array = NDArray[Any]
 
@@ -28,6 +30,14 @@ def saving_of(costs: CostReport, static: CostReport, ratios: Array) -> Saving:
         energy=1 - expected.energy_pj / base.energy_pj,
         edp=1 - expected.edp_j_cycles / base.edp_j_cycles,
     )
+
+
+def break_even_of(costs: CostReport, static: CostReport, objective: Objective) -> BreakEvenInfo | None:
+    """Return how many inputs must leave early for exits to pay; ``None`` where there is no early exit."""
+    if len(costs.exits) < 2:
+        return None
+    found = break_even(costs.exits, costs.ratios, static.total, objective)
+    return BreakEvenInfo(early=found.early, exits=found.exits)
 
 
 def ratios_of(where: Array, count: int) -> Array:

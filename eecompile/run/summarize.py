@@ -12,7 +12,7 @@ from eecompile.exits.statistics import accuracy_interval, paired_drop
 from eecompile.run.accelerator import assumed_bits, assumed_schemes, description_hash, is_file
 from eecompile.run.curve import curve
 from eecompile.run.evidence import Evidence
-from eecompile.run.figures import expected_of, ratios_of, saving_of
+from eecompile.run.figures import break_even_of, expected_of, ratios_of, saving_of
 from eecompile.run.integers.by_form import quantization_of
 from eecompile.run.other_models import causes_of, host_rows, interval_of
 from eecompile.run_files.summary import (
@@ -81,6 +81,7 @@ def _common(evidence: Evidence) -> dict[str, Any]:
         **costs.error_bars.to_json(),
         "point": None if costs.point is None else costs.point.name,
         "operating_points": costs.points_json(),
+        "break_even": break_even_of(costs, evidence.static, options.objective),
         "max_drop": options.max_drop,
         "optimistic": options.optimistic,
         "seed": options.seed,

@@ -250,6 +250,18 @@ class GuaranteeInfo(_Frozen):
     seed: int
 
 
+class BreakEvenInfo(_Frozen):
+    """Share of images (0 to 1) that must leave early for the mean of what is minimised to be that of static.
+
+    ``early`` is that share with as many at each early exit, ``exits`` holds it for each early exit alone,
+    where none leaves at the others: what pays for all heads in the files. 0 where the deepest path costs no
+    more than static, ``None`` where no share is enough.
+    """
+
+    early: float | None
+    exits: tuple[float | None, ...]
+
+
 class ProxyInfo(_Frozen):
     """What a proxy of cost had chosen on val, and what that saves and loses on test by the cost model.
 
@@ -336,6 +348,7 @@ class Summary(_Frozen):
     was); ``static`` is then the one before.
     ``guarantee`` says what was promised of the drop (``None`` where nothing was).
     ``proxies`` tells what had been chosen by MACs.
+    ``break_even`` says how many images must leave early for the heads to pay (``None`` without early exits).
     ``rules`` says how latency counts what unrollings leave over (``None`` where no mappings are searched).
     ``schedule`` is the mode of all schedules (``None`` in files from before there was a choice).
     ``validation`` says what stands behind absolute figures (``measured``, ``spread``, both, or ``none``), and
@@ -375,6 +388,7 @@ class Summary(_Frozen):
     host_sensitivity: tuple[HostSensitivity, ...] = ()
     validation: str = NONE
     intervals: IntervalInfo | None = None
+    break_even: BreakEvenInfo | None = None
     saving_interval: SavingInterval | None = None
     saving_causes: tuple[SavingCause, ...] = ()
     curve: tuple[CurvePoint, ...] = ()

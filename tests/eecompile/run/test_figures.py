@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eecompile.run.figures import expected_of, ratios_of, saving_of
+from eecompile.run.figures import break_even_of, expected_of, ratios_of, saving_of
+from targets.objective import EDP, ENERGY, Objective
 from tests.eecompile.run.made_evidence import LEAVES_AT, RATIOS, costs
 
 
@@ -44,3 +45,17 @@ def test_without_leaving_early_heads_are_only_a_loss() -> None:
     assert saving.macs < 0 and saving.latency < 0 and saving.energy < 0 and saving.edp < 0
     nothing = saving_of(costs(()), costs(()), np.array([1]))
     assert nothing.macs == nothing.latency == nothing.energy == nothing.edp == 0
+
+
+@pytest.mark.parametrize("objective", [EDP, ENERGY])
+def test_at_the_break_even_share_the_mean_is_that_of_static(objective: Objective) -> None:
+    report, static = costs(), costs(())
+    found = break_even_of(report, static, objective)
+    assert found is not None and len(found.exits) == len(report.exits) - 1
+    *early, final = [path.cost.value(objective) for path in report.exits]
+    base = static.total.value(objective)
+    for share, cost in zip(found.exits, early, strict=True):
+        assert share is not None and share * cost + (1 - share) * final == pytest.approx(base)
+    assert found.early is not None
+    assert found.early * np.mean(early) + (1 - found.early) * final == pytest.approx(base)
+    assert break_even_of(static, static, objective) is None, "without early exits there is nothing to pay"

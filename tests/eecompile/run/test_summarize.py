@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eecompile.run.evidence import Baseline
-from eecompile.run.figures import saving_of
+from eecompile.run.figures import break_even_of, saving_of
 from eecompile.run.summarize import costs_only, summarize
 from passes.confidence import PATIENCE
 from passes.confidence.gate import LearnedGate
@@ -16,6 +16,8 @@ from passes.confidence.probabilities import MaxSoftmax
 from passes.exits.chain import set_rules
 from passes.state import state_of
 from targets.contract.registry import load_target
+from targets.objective import EDP
+from targets.objective import ENERGY as JOULES
 from tests.eecompile.run.made_evidence import IMAGES, RATIOS, THRESHOLD, costs, evidence, network, of
 from tests.targets.validated import COVERAGE, ENERGY, LATENCY, unvalidate, validate
 
@@ -31,6 +33,14 @@ def test_accuracies_are_counted_where_images_leave() -> None:
     assert summary.expected.accuracy == pytest.approx(9 / 12)
     low, high = summary.expected.accuracy_ci95
     assert 0.4 < low < 9 / 12 < high < 0.95, "twelve images tell little"
+
+
+def test_shares_that_pay_are_those_of_what_was_minimised() -> None:
+    made = evidence()
+    found = summarize(made, []).break_even
+    assert found is not None and found == break_even_of(made.costs, made.static, made.options.objective)
+    made.options = replace(made.options, objective=JOULES)
+    assert summarize(made, []).break_even == break_even_of(made.costs, made.static, JOULES) != found
 
 
 def test_exits_tell_the_rule_they_decide_by() -> None:
@@ -213,4 +223,5 @@ def test_without_data_there_are_costs_alone() -> None:
     assert [e.energy_pj for e in summary.exits] == [path.cost.energy_pj for path in made.costs.exits]
     assert all(e.ratio is e.accuracy is e.accuracy_quant is e.threshold is None for e in summary.exits)
     assert summary.static.accuracy_quant is None
+    assert summary.break_even == break_even_of(made.costs, made.static, EDP)
     assert not summary.curve and not summary.host_sensitivity
