@@ -20,6 +20,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -37,14 +38,14 @@ PAGES = sorted(
         *(ROOT / "targets").glob("*/README.md"),
     ]
 )
-BLOCK = re.compile(r"^(?:<!-- ([^\n]*?) -->\n)?^```([\w{}-]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^( *)(?:<!-- ([^\n]*?) -->\n\1)?```([\w{}-]*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 AFTER = re.compile(r"^<!-- runs after: (.*?) -->$", re.MULTILINE)
 COMMAND = "from eecompile.cli.main import main; main()"
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of a page: the comment before it, its language, its text."""
+    """A block of a page, also one in a list: the comment before it, its language, its text."""
 
     note: str
     kind: str
@@ -58,7 +59,8 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     """Return the blocks of a page."""
-    return [Block(*found) for found in BLOCK.findall(page.read_text(encoding="utf-8"))]
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [Block(note, kind, textwrap.dedent(text)) for _, note, kind, text in found]
 
 
 def commands(text: str) -> list[str]:

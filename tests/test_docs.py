@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from eecompile import api
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -69,3 +72,11 @@ def test_every_page_is_in_the_list_of_pages() -> None:
     listed = {path.resolve() for name in named for path in index.parent.glob(f"{name}.md")}
     pages = {*DOCS, *(ROOT / "targets").glob("*/README.md"), *ROOT.glob("*.md"), ROOT / "examples/README.md"}
     assert [str(page.relative_to(ROOT)) for page in sorted(pages - listed - {index})] == []
+
+
+@pytest.mark.parametrize("verb", api.__all__)
+def test_what_a_verb_gives_back_is_in_the_reference(verb: str) -> None:
+    page = (ROOT / "docs" / "reference" / "results.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\.\. autoclass:: .*\.(\w+)$", page, re.MULTILINE))
+    told = str(inspect.signature(getattr(api, verb)).return_annotation)
+    assert set(told.split(" | ")) <= listed
