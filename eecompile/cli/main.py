@@ -39,6 +39,7 @@ from eecompile.cli.options import (
     MAX_LATENCY,
     MODEL,
     OBJECTIVE,
+    OVERLAY,
     PART_BITS,
     PLACEMENT,
     POINT,
@@ -268,6 +269,7 @@ def cost(
     solver: SOLVER = None,
     time_limit: TIME_LIMIT = None,
     trace: TRACE = None,
+    overlay: OVERLAY = None,
     rules: RULES = None,
     breakdown: BREAKDOWN = False,
     as_json: JSON = False,
@@ -290,7 +292,7 @@ def cost(
         values.parse_bits(bits),
         save_mapping, point, max_latency, schedule, weights,
         values.parse_ratios(ratios),
-        speculate, solver, time_limit, trace, rules, progress=timed_progress(),
+        speculate, solver, time_limit, trace, overlay, rules, progress=timed_progress(),
     )  # fmt: skip
     if breakdown:
         show_cost.check_broken_down(report)

@@ -134,6 +134,10 @@ TRACE = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the schedule, without speculation, as a trace for Perfetto."),
 ]
+OVERLAY = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write cost, core, bits and exits per node, for Model Explorer."),
+]
 SAVE_MAPPING = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the chosen mappings, for --mapping.")
 ]

@@ -34,7 +34,7 @@ ALWAYS = {
     "cost": {
         "target", "objective", "cost_model", "exits", "host_scale", "mapping", "locality", "fusion",
         "lpf_limit", "bits", "save_mapping", "point", "max_latency", "schedule", "weights", "ratios",
-        "speculate", "solver", "trace", "rules", "breakdown", "as_json",
+        "speculate", "solver", "trace", "overlay", "rules", "breakdown", "as_json",
     },
     "quantize": {
         "target", "data", "out", "objective", "preprocess", "seed", "calibration", "keep_float",
