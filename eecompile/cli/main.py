@@ -26,6 +26,7 @@ from eecompile.cli.options import (
     DATA,
     EXACT_ROUNDING,
     EXITS,
+    EXPORTED,
     FRONTIER,
     FUSION,
     HEAD,
@@ -306,13 +307,14 @@ def report(
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Where to write. [default: RUN/report.html]"),
     ] = None,
+    export: EXPORTED = None,
     as_json: JSON = False,
 ) -> None:
     """Write report.html of a run again from its files."""
     from eecompile import api
     from eecompile.cli import show_run, terminal
 
-    terminal.show(api.report(run, out), as_json, show_run.written_report)
+    terminal.show(api.report(run, out, export), as_json, show_run.written_report)
 
 
 @_verb

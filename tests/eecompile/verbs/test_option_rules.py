@@ -40,7 +40,7 @@ ALWAYS = {
         "target", "data", "out", "objective", "preprocess", "seed", "calibration", "keep_float",
         "placement", "bits", "frontier", "quantize", "qat_epochs", "requantize", "as_json",
     },
-    "report": {"out", "as_json"},
+    "report": {"out", "export", "as_json"},
     "export": {"c", "out", "as_json"},
     "compare": {"fail_if", "as_json"},
     "targets": {"as_json"},
