@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from passes.errors import InputError
 from passes.files import write_atomic
+from passes.tex_table import tex_table
 
 if TYPE_CHECKING:
     import pandas
@@ -24,6 +25,11 @@ MOST_LETTERS = 190
 MOST_ROWS = 40
 """Of a table in a notebook."""
 PICTURES = (".png", ".svg", ".pdf")
+UNITS = {
+    "_j_cycles": "J·cycles", "_cycles": "cycles", "_js": "J·s", "_pj": "pJ", "_hz": "Hz", "_bits": "bits",
+    "_bytes": "bytes", "_points": "points", "_ms": "ms", "_s": "s",
+}  # fmt: skip
+"""How names of figures end, and their units."""
 
 
 class ShownResult:
@@ -102,8 +108,8 @@ class ShownResult:
     def save(self, path: Path | str) -> Path:
         """Write the result in the form that the ending of ``path`` names, and return the path.
 
-        ``.json`` holds all that is known, ``.csv`` and ``.html`` the table, ``.png``, ``.svg`` and ``.pdf``
-        the picture.
+        ``.json`` holds all that is known, ``.csv``, ``.html`` and ``.tex`` (a ``tabular`` for booktabs, with
+        units in its head) the table, ``.png``, ``.svg`` and ``.pdf`` the picture.
 
         Raises:
             InputError: Another ending, a place that cannot be written to, or a picture without matplotlib.
@@ -118,8 +124,10 @@ class ShownResult:
         elif path.suffix == ".html":
             title = html.escape(type(self).__name__)
             data = f"<!doctype html><meta charset=utf-8><title>{title}</title>{self._repr_html_()}\n".encode()
+        elif path.suffix == ".tex":
+            data = self._tex().encode()
         else:
-            endings = ", ".join((".json", ".csv", ".html", *PICTURES))
+            endings = ", ".join((".json", ".csv", ".html", ".tex", *PICTURES))
             raise InputError(f"{path} has no ending that says in which form to save", f"known: {endings}")
         write_atomic(path, data)
         return path
@@ -134,6 +142,13 @@ class ShownResult:
         stream = io.BytesIO()
         figure.savefig(stream, format=form, bbox_inches="tight")
         return stream.getvalue()
+
+    def _tex(self) -> str:
+        rows = self._rows()
+        names = list(rows[0]) if rows else []
+        numbers = [any(_is_number(row[name]) for row in rows) for name in names]
+        cells = [[cell(row[name]) for name in names] for row in rows]
+        return tex_table(self._words(), [heading(name) for name in names], cells, numbers)
 
     def _csv(self) -> str:
         text = io.StringIO()
@@ -151,6 +166,18 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
+
+
+def heading(name: str) -> str:
+    """Return the name of a column as a table for people has it, its unit behind it: ``energy (pJ)``."""
+    for ending, unit in UNITS.items():
+        if name.endswith(ending):
+            return f"{name.removesuffix(ending).replace('_', ' ')} ({unit})"
+    return name.replace("_", " ")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def finite(value: Any) -> Any:

@@ -26,6 +26,7 @@ from eecompile.cli.options import (
     DATA,
     EXACT_ROUNDING,
     EXITS,
+    EXPORTED,
     FRONTIER,
     FUSION,
     HEAD,
@@ -39,6 +40,7 @@ from eecompile.cli.options import (
     MAX_LATENCY,
     MODEL,
     OBJECTIVE,
+    OVERLAY,
     PART_BITS,
     PLACEMENT,
     POINT,
@@ -268,6 +270,7 @@ def cost(
     solver: SOLVER = None,
     time_limit: TIME_LIMIT = None,
     trace: TRACE = None,
+    overlay: OVERLAY = None,
     rules: RULES = None,
     breakdown: BREAKDOWN = False,
     as_json: JSON = False,
@@ -290,7 +293,7 @@ def cost(
         values.parse_bits(bits),
         save_mapping, point, max_latency, schedule, weights,
         values.parse_ratios(ratios),
-        speculate, solver, time_limit, trace, rules, progress=timed_progress(),
+        speculate, solver, time_limit, trace, overlay, rules, progress=timed_progress(),
     )  # fmt: skip
     if breakdown:
         show_cost.check_broken_down(report)
@@ -304,13 +307,14 @@ def report(
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Where to write. [default: RUN/report.html]"),
     ] = None,
+    export: EXPORTED = None,
     as_json: JSON = False,
 ) -> None:
     """Write report.html of a run again from its files."""
     from eecompile import api
     from eecompile.cli import show_run, terminal
 
-    terminal.show(api.report(run, out), as_json, show_run.written_report)
+    terminal.show(api.report(run, out, export), as_json, show_run.written_report)
 
 
 @_verb

@@ -134,6 +134,16 @@ TRACE = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the schedule, without speculation, as a trace for Perfetto."),
 ]
+EXPORTED = Annotated[
+    Path | None,
+    typer.Option(
+        "--export", metavar="DIR", help="Write each table as .tex and .csv, each plot as .svg into a folder."
+    ),
+]
+OVERLAY = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write cost, core, bits and exits per node, for Model Explorer."),
+]
 SAVE_MAPPING = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the chosen mappings, for --mapping.")
 ]

@@ -173,8 +173,10 @@ def _declined(out: Console, declined: tuple[Decline, ...]) -> None:
 
 
 def written_report(out: Console, answer: WrittenReport) -> None:
-    """Print where the report is."""
+    """Print where the report is, and its tables and plots."""
     line(out, f"Report: {answer.report}")
+    if answer.exported:
+        line(out, f"Exported: {len(answer.exported)} files in {answer.exported[0].parent}")
 
 
 def exported(out: Console, result: ExportResult) -> None:

@@ -36,6 +36,7 @@ from eecompile.run.per_image import samples_of
 from eecompile.run.prepare import cost_of, cycles_by_model
 from eecompile.run_files import directory, tables
 from eecompile.run_files.samples import write_samples
+from eecompile.run_files.views import write_views
 from eecompile.training.recipe import FRESH, FROZEN, NONE, PTQ, SCRATCH, JointRecipe, Recipe
 from passes.exits.added_head import reading_on
 from passes.exits.chain import keep_exits, set_rules, set_thresholds
@@ -308,6 +309,8 @@ def write(evidence: Evidence) -> None:
     if evidence.summary.quantization is not None:
         directory.write_csv(work / "quantization.csv", tables.form_rows(evidence.summary.quantization))
     write_atomic(work / "schedule.trace.json", trace_text(evidence.costs.to_trace()).encode())
+    lowered = None if evidence.options.data is None else evidence.forms.lowered
+    write_views(work, evidence.options.model, evidence.costs, lowered)
     if evidence.options.data is not None:
         write_samples(work, samples_of(evidence))
         if evidence.finished is None:

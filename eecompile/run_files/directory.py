@@ -22,6 +22,7 @@ OWNED = (
     "schedule.trace.json", "model.onnx", "model.exits.onnx", "model.quant.onnx", "model.lowered.onnx",
     "model.static.onnx", "model.dynamic.onnx", "stages", "samples.npz", "kept.zip", "report.html",
     "quantize.json", "described_target.yaml", "front.csv", "front.json", "front.svg",
+    "overlay.json", "overlay", "model.annotated.onnx",
 )  # fmt: skip
 
 

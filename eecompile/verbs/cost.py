@@ -41,6 +41,7 @@ def cost(
     solver: str | None = None,
     time_limit: float | None = None,
     trace: Path | str | None = None,
+    overlay: Path | str | None = None,
     rules: str | None = None,
     progress: Progress = silent,
 ) -> CostReport:
@@ -73,6 +74,7 @@ def cost(
         solver: ``default`` or ``exact``, which improves the default schedule and bounds it.
         time_limit: Seconds after which the exact solver stops; 60 if absent.
         trace: Where to write the schedule as a trace that Perfetto opens.
+        overlay: Where to write cost, core, bits and exits of each node, for Model Explorer.
         rules: How latency counts what unrollings leave over: ``exact`` (if absent) in full, so that no layer
             is faster than its data or its work allows; ``zigzag`` as that tool does, rounded down.
         progress: Called with one line of text per step.
@@ -113,6 +115,7 @@ def cost(
         point=point,
         max_latency_s=max_latency,
         trace=None if trace is None else Path(trace),
+        overlay=None if overlay is None else Path(overlay),
         rules=rules,
         scheduling=ScheduleOptions(
             schedule,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
@@ -104,3 +105,24 @@ def _shape_only(graph: gs.Graph) -> onnx.ModelProto:
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
     return model
+
+
+def annotated(
+    graph: gs.Graph, notes: Mapping[str, Mapping[str, str]], batch: int | str | None = None
+) -> bytes:
+    """Return ``graph`` as an ONNX file whose nodes carry notes, as metadata and in words.
+
+    Args:
+        graph: The graph; not changed.
+        notes: Node name -> key -> value. A node without an entry is as in other files.
+        batch: As in `passes.model.writing.to_model`.
+    """
+    model = to_model(graph, batch)
+    for node in model.graph.node:
+        found = notes.get(node.name, {})
+        for key, value in found.items():
+            node.metadata_props.add(key=f"eecompile.{key}", value=value)
+        if found:
+            node.doc_string = "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in found.items())
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from passes.errors import InputError
-from passes.shown_result import MOST_ROWS, Row, ShownResult, cell, finite
+from passes.shown_result import MOST_ROWS, Row, ShownResult, cell, finite, heading
 
 
 @dataclass(frozen=True, repr=False)
@@ -123,3 +123,13 @@ def test_pictures_are_saved_and_closed(tmp_path: Path, ending: str, magic: bytes
 def test_cells_and_documents() -> None:
     assert [cell(value) for value in (None, 1, 1.23456, "a")] == ["", "1", "1.235", "a"]
     assert finite({1: [math.nan, 2.0, (math.inf,)]}) == {"1": [None, 2.0, [None]]}
+
+
+def test_a_table_for_papers_has_units_in_its_head(tmp_path: Path) -> None:
+    text = SOME.save(tmp_path / "a.tex").read_text()
+    assert "% some <apples>\n" in text and "\\begin{tabular}{lrr}" in text
+    assert "kind & count & weight \\\\\n\\midrule\n\\textless{}b\\textgreater{} & 0 &  \\\\" in text
+    assert "fuji & 2 & 0.2469 \\\\\n\\bottomrule" in text
+    names = ["energy_pj", "edp_j_cycles", "latency_cycles", "edp_js", "latency_s", "macs"]
+    heads = ["energy (pJ)", "edp (J·cycles)", "latency (cycles)", "edp (J·s)", "latency (s)", "macs"]
+    assert [heading(name) for name in names] == heads

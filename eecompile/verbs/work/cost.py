@@ -11,7 +11,7 @@ from typing import Literal
 from eecompile.run.accelerator import assumed_bits, open_target
 from eecompile.run.prepare import Prepared, cost_of, cycles_by_model, prepare
 from eecompile.run.schedule_options import ScheduleOptions, wishes_of
-from eecompile.verbs.work.cost_files import check_writable, save_mapping, write_trace
+from eecompile.verbs.work.cost_files import check_writable, save_mapping, save_overlay, write_trace
 from passes.errors import InputError
 from passes.model.in_memory import Network
 from targets.contract.target import Target
@@ -41,6 +41,7 @@ class CostOptions:
         point: Operating point the figures are for; ``None`` takes the first, or the best within the bound.
         max_latency_s: Longest allowed latency of the deepest exit, in s.
         trace: Where to write the schedule as a trace.
+        overlay: Where to write what is known of each node, for Model Explorer.
         rules: How latency counts what unrollings leave over.
         scheduling: What is asked of the schedule.
     """
@@ -54,6 +55,7 @@ class CostOptions:
     point: str | None = None
     max_latency_s: float | None = None
     trace: Path | None = None
+    overlay: Path | None = None
     rules: str | None = None
     scheduling: ScheduleOptions = field(default_factory=ScheduleOptions)
 
@@ -77,7 +79,12 @@ def cost_network(
         accelerator = accelerator.counted_by(options.rules)
     accelerator = at_point(accelerator, options.point, options.max_latency_s)
     wishes = wishes_of(options.scheduling, accelerator)
-    for path, usual in ((options.save_mapping, "mapping.yaml"), (options.trace, "schedule.trace.json")):
+    written = (
+        (options.save_mapping, "mapping.yaml"),
+        (options.trace, "schedule.trace.json"),
+        (options.overlay, "overlay.json"),
+    )
+    for path, usual in written:
         if path is not None:
             check_writable(path, usual)
     bits = options.bits or accelerator.precision
@@ -115,6 +122,8 @@ def cost_network(
         report = choose_point(report, options.max_latency_s, options.point)
     if options.trace is not None:
         write_trace(report, options.trace)
+    if options.overlay is not None:
+        save_overlay(report, model, options.overlay)
     return report
 
 

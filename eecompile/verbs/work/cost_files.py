@@ -1,4 +1,4 @@
-"""The files `cost` writes when asked: mappings, and the schedule as a trace."""
+"""The files `cost` writes when asked: mappings, the schedule as a trace, figures over the nodes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import tempfile
 from pathlib import Path
 
 from eecompile.run_files.directory import folders
+from eecompile.run_files.overlay import ALL, of_user_file, write_overlay
 from passes.errors import InputError
 from passes.files import write_atomic
+from passes.model.in_memory import Network
 from targets.described.target import EngineTarget
 from targets.description.readers.saved_mapping import SavedMapping, mapping_text
 from targets.evaluation.report import CostReport
@@ -41,6 +43,12 @@ def write_trace(report: CostReport, path: Path) -> None:
     """Write the schedule of ``report`` as a trace. Raises InputError."""
     with folders(path.parent):
         write_atomic(path, trace_text(report.to_trace()).encode())
+
+
+def save_overlay(report: CostReport, network: Network, path: Path) -> None:
+    """Write what is known of each node of the user's file, for Model Explorer. Raises InputError."""
+    with folders(path.parent):
+        write_overlay(path, of_user_file(report, network)[ALL])
 
 
 def check_writable(path: Path, usual: str) -> None:

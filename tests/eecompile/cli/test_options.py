@@ -189,10 +189,11 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
     (
         "cost",
         "--schedule split --weights fetch --ratios 0.5,0.5 --speculate --solver exact --time-limit 5 "
-        "--trace t.json --rules exact --breakdown",
+        "--trace t.json --overlay o.json --rules exact --breakdown",
         {
             "schedule": "split", "weights": "fetch", "ratios": (0.5, 0.5), "speculate": True,
-            "solver": "exact", "time_limit": 5.0, "trace": Path("t.json"), "rules": "exact",
+            "solver": "exact", "time_limit": 5.0, "trace": Path("t.json"), "overlay": Path("o.json"),
+            "rules": "exact",
         },
     ),
     (

@@ -310,3 +310,6 @@ def test_findings_are_listed_and_what_to_do_about_them() -> None:
 def test_a_report_is_told_by_its_place() -> None:
     text = printed(lambda out: written_report(out, WrittenReport(Path("runs/here/report.html"))), WIDE)
     assert text == "Report: runs/here/report.html\n"
+    files = (Path("tables/exits.tex"), Path("tables/exits.csv"))
+    text = printed(lambda out: written_report(out, WrittenReport(Path("report.html"), files)), WIDE)
+    assert text == "Report: report.html\nExported: 2 files in tables\n"

@@ -40,7 +40,8 @@ MODELS = ("exits", "quant", "lowered", "dynamic")
 FILES = {
     "run.json", "run.log", "summary.json", "exits.csv", "layers.csv", "quantization.csv",
     "schedule.trace.json", "report.html", "samples.npz", "stages", "kept.zip",
-    "model.static.onnx", *(f"model.{name}.onnx" for name in MODELS),
+    "overlay.json", "overlay", "model.annotated.onnx", "model.static.onnx",
+    *(f"model.{name}.onnx" for name in MODELS),
 }  # fmt: skip
 COSTS = ("macs", "latency_cycles", "latency_s", "energy_pj", "edp_js", "edp_j_cycles")
 
@@ -112,6 +113,27 @@ def test_models_pass_the_full_checker(run: Run) -> None:
         onnx.checker.check_model(model, full_check=True)
         assert {o.domain: o.version for o in model.opset_import} == {"": 21}, path.name
         assert model.ir_version == 10, path.name
+
+
+def test_views_tell_the_costs_of_the_layers(run: Run) -> None:
+    with (run.out / "layers.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    (shown,) = json.loads((run.out / "overlay/lowered/energy.json").read_text()).values()
+    in_nodes = {row["name"]: float(row["energy_pj"]) for row in rows if "." not in row["name"]}
+    assert {found["value"] for found in shown["results"].values()} == set(in_nodes.values())
+    model = run.model("annotated")
+    told = [{p.key: p.value for p in node.metadata_props} for node in model.graph.node]
+    mains = {found["eecompile.part_of"]: found for found in told if "eecompile.energy_pj" in found}
+    assert {name: float(found["eecompile.energy_pj"]) for name, found in mains.items()} == pytest.approx(
+        in_nodes
+    )
+    assert {name: found["eecompile.core"] for name, found in mains.items()} == {
+        row["name"]: row["core"] for row in rows if row["name"] in in_nodes
+    }
+    one = replace(run, images=run.images[:1])
+    assert np.array_equal(one.logits("annotated"), one.logits("lowered"))
+    (given,) = json.loads((run.out / "overlay.json").read_text()).values()
+    assert set(given["results"]) < {node.name for node in onnx.load(DIGITS).graph.node}
 
 
 def test_exits_travel_in_the_models(run: Run) -> None:

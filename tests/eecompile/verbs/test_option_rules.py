@@ -34,13 +34,13 @@ ALWAYS = {
     "cost": {
         "target", "objective", "cost_model", "exits", "host_scale", "mapping", "locality", "fusion",
         "lpf_limit", "bits", "save_mapping", "point", "max_latency", "schedule", "weights", "ratios",
-        "speculate", "solver", "trace", "rules", "breakdown", "as_json",
+        "speculate", "solver", "trace", "overlay", "rules", "breakdown", "as_json",
     },
     "quantize": {
         "target", "data", "out", "objective", "preprocess", "seed", "calibration", "keep_float",
         "placement", "bits", "frontier", "quantize", "qat_epochs", "requantize", "as_json",
     },
-    "report": {"out", "as_json"},
+    "report": {"out", "export", "as_json"},
     "export": {"c", "out", "as_json"},
     "compare": {"fail_if", "as_json"},
     "targets": {"as_json"},

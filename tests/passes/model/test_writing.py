@@ -12,7 +12,7 @@ from passes.errors import InputError
 from passes.exits.insert_exits import InsertExits
 from passes.exits.recognise import recognise_exits
 from passes.model.graph import from_model, load
-from passes.model.writing import save, to_model
+from passes.model.writing import annotated, save, to_model
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from tests.passes.equivalence import batch_of, printed, run_model, shapes
@@ -106,3 +106,18 @@ def test_a_graph_without_a_name_gets_one(tmp_path: Path) -> None:
     model = chain()
     model.graph.name = ""
     assert onnx.load(save(from_model(model), tmp_path / "net.onnx")).graph.name == "graph"
+
+
+def test_notes_are_read_by_viewers_and_change_no_answer() -> None:
+    graph = from_model(two_exits())
+    name = graph.nodes[0].name
+    model = onnx.load_model_from_string(annotated(graph, {name: {"core": "digital", "energy_pj": "12.5"}}))
+    onnx.checker.check_model(model, full_check=True)
+    noted = {node.name: node for node in model.graph.node}
+    told = {p.key: p.value for p in noted[name].metadata_props if p.key != "eecompile.origin"}
+    assert told == {"eecompile.core": "digital", "eecompile.energy_pj": "12.5"}
+    assert noted.pop(name).doc_string == "core: digital\nenergy pj: 12.5"
+    assert {node.doc_string for node in noted.values()} == {""}
+    images = batch_of(model, 1)
+    plain = run_model(to_model(graph), images)
+    assert all(np.array_equal(a, b) for a, b in zip(plain, run_model(model, images), strict=True))
