@@ -1,4 +1,4 @@
-"""The model files of a run: written, then proved against the flat quantized model on every test image."""
+"""The model files of a run: written, then proved against the flat lowered model on every test image."""
 
 from __future__ import annotations
 
@@ -111,12 +111,12 @@ def prove(
     test: Split,
     preprocess: Preprocess,
 ) -> tuple[Agreement, dict[str, Any]]:
-    """Compare both early-exit forms with the flat quantized model on every test image, and time them.
+    """Compare both early-exit forms with the flat lowered model on every test image, and time them.
 
     Args:
         delivery: The files.
         forms: What they were made from.
-        flat: Answers of the flat quantized model on ``test``.
+        flat: Answers of the flat lowered model on ``test``.
         thresholds: One per early exit.
         test: Test images.
         preprocess: From stored images to the model's input.

@@ -25,7 +25,7 @@ REPEATS = 3
 
 @dataclass(frozen=True)
 class Agreement:
-    """How many test images got the same prediction and the same exit as from the flat quantized model."""
+    """How many test images got the same prediction and the same exit as from the flat lowered model."""
 
     images: int
     dynamic_prediction: int
@@ -47,7 +47,7 @@ def check_agreement(
     """Run both early-exit forms on every image and compare with the flat model's thresholds in numpy.
 
     Args:
-        flat: Answers of the flat quantized model.
+        flat: Answers of the flat lowered model.
         thresholds: One per early exit.
         dynamic: The nested model.
         staged: The stage models.

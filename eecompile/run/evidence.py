@@ -88,7 +88,7 @@ class Evidence:
         proxies: What had been chosen by MACs.
         notes: What the user is told first of the choice.
         forms: The network of the files.
-        agreement: How the files answered test images, against the flat quantized network.
+        agreement: How the files answered test images, against the flat lowered network.
         measured: How long they took in onnxruntime.
         recosted: Costs of the network and of static by other models of the chip.
         costs: Costs of the network of the files.

@@ -202,10 +202,10 @@ def choose(evidence: Evidence) -> None:
 
 
 def deliver(evidence: Evidence) -> None:
-    """Write the model files, and prove them against the flat quantized network on every test image."""
+    """Write the model files, and prove them against the flat lowered network on every test image."""
     evidence.forms = _forms(evidence)
     thresholds = evidence.chosen.figures.thresholds
-    flat = evidence.quant_test.select(evidence.kept)
+    flat = evidence.lowered_test.select(evidence.kept)
     seen = np.bincount(flat.leaving(thresholds)[0], minlength=len(flat.logits)).tolist()
     names = evidence.dataset.class_names
     delivery = write_models(evidence.work, evidence.forms, thresholds, evidence.preprocess, seen, names)
