@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eecompile.report.charts import HOST_NAMES
-from eecompile.report.findings.levers import command, other_drop, pruning
-from eecompile.report.findings.piece import Advice
+from eecompile.report.findings.levers import on_model, other_drop, pruning, setting, with_images
+from eecompile.report.findings.piece import Advice, Trial
 from eecompile.report.reading import LayerRow, RunFiles
 from eecompile.run_files.summary import Summary
 from eecompile.wording import quantities
@@ -62,7 +62,7 @@ def costliest(run: RunFiles, count: int = COUNT) -> tuple[Advice, ...]:
     shares = layer_shares(run.layers, run.summary)
     by_time = not run.summary.objective.counts_energy
     most = sorted(shares, key=lambda item: (-item.of(by_time), item.layer.name))[:count]
-    ways: dict[tuple[str, str], list[LayerShare]] = {}
+    ways: dict[tuple[str, Trial | None], list[LayerShare]] = {}
     for item in most:
         if item.of(by_time) > 0:
             ways.setdefault(_step(item, run.summary), []).append(item)
@@ -103,26 +103,27 @@ def _called(item: LayerShare, run: RunFiles, by_time: bool | None) -> str:
     return f"{name} (on {item.layer.core}{share})"
 
 
-def _step(item: LayerShare, summary: Summary) -> tuple[str, str]:
+def _step(item: LayerShare, summary: Summary) -> tuple[str, Trial | None]:
     """Return what makes a layer cheaper: the first that fits of its core, its exit, its cycles, its work."""
     layer = item.layer
     head = next((e for e in summary.exits if e.head and layer.name.startswith(f"{e.name}/")), None)
     if layer.core.lower() in HOST_NAMES and layer.nodes:
-        return "no core of the chip takes that, and this says why", command("inspect", summary)
+        return "no core of the chip takes that, and this says why", on_model("inspect", summary)
     if head is not None and not head.head.startswith("linear"):
-        return f"it is in the {head.head} head of {head.name}; a linear one has less to do", "--head linear"
+        step = f"it is in the {head.head} head of {head.name}; a linear one has less to do"
+        return step, setting("head", "linear")
     drop = other_drop(summary, 2)
-    if item.reached < 1 and drop:
+    if item.reached < 1 and drop is not None:
         reached = quantities.percent(item.reached)
         return f"{reached} of images get there, and fewer do where a larger drop is allowed", drop
     moving = layer.dma_cycles + layer.load_cycles + layer.store_cycles + layer.stall_cycles
     if layer.latency_cycles and moving >= _MOSTLY * layer.latency_cycles:
         share = quantities.percent(moving / layer.latency_cycles, 0)
         step = f"{share} of its cycles move data or wait for it, and this says between which memories"
-        return step, command("cost", summary, "--breakdown")
-    option = pruning(summary)
-    if option:
-        return "every image pays for that; fewer channels cost less", option
+        return step, on_model("cost", summary, "breakdown")
+    pruned = pruning(summary)
+    if pruned is not None:
+        return "every image pays for that; fewer channels cost less", pruned
     if summary.dataset is None:
-        return "images that leave before do not pay for it; with data it is known how many do", "--data"
-    return "every image pays for that; another backbone may cost less", "eecompile search"
+        return "images that leave before do not pay for it; with data it is known how many do", with_images()
+    return "every image pays for that; another backbone may cost less", Trial("search")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eecompile.quantization.placements import AUTO
-from eecompile.report.findings.levers import command, other_schedule, target_of
-from eecompile.report.findings.piece import Advice
+from eecompile.quantization.placements import AUTO, MIXED
+from eecompile.report.findings.levers import on_model, other_schedule, setting, target_of
+from eecompile.report.findings.piece import Advice, Trial
 from eecompile.report.schedule_facts import ResourceFacts, ScheduleFacts
 from eecompile.run_files.summary import Summary
 from eecompile.wording import quantities
@@ -43,9 +43,9 @@ def _of_busiest(core: ResourceFacts, paths: Sequence[str], summary: Summary) -> 
         [f"{share} up to {quantities.shortened(path, 20)}" for share, path in zip(waits, paths, strict=True)]
     )
     finding = f"{core.name}, the busiest core, waits part of the time, {told}"
-    option = other_schedule(summary, target_of(summary))
-    step = "let transfers and several cores work at once" if option else "see what each layer waits for"
-    return Advice(waits[-1], _UNIT, finding, step, option or command("cost", summary, "--breakdown"))
+    other = other_schedule(summary, target_of(summary))
+    step = "let transfers and several cores work at once" if other else "see what each layer waits for"
+    return Advice(waits[-1], _UNIT, finding, step, other or on_model("cost", summary, "breakdown"))
 
 
 def _of_idle(cores: Sequence[ResourceFacts], summary: Summary) -> Advice:
@@ -60,13 +60,14 @@ def _of_idle(cores: Sequence[ResourceFacts], summary: Summary) -> Advice:
     )
     if analog and summary.placement in (None, AUTO) and summary.quantize == "ptq":
         step = "layers may move to the analog array as far as the drop allows"
-        return Advice(_floored(least), _UNIT, finding, step, "--placement mixed")
-    option = other_schedule(summary, target)
-    if option:
-        return Advice(_floored(least), _UNIT, finding, "let several cores work at once", option)
-    taken = "see which operators they take" if target is not None else "see what each layer runs on"
-    listing = f"eecompile targets {summary.target}" if target is not None else command("cost", summary)
-    return Advice(_floored(least), _UNIT, finding, taken, listing)
+        return Advice(_floored(least), _UNIT, finding, step, setting("placement", MIXED))
+    other = other_schedule(summary, target)
+    step = "let several cores work at once"
+    if other is None and target is None:
+        step, other = "see what each layer runs on", on_model("cost", summary)
+    elif other is None:
+        step, other = "see which operators they take", Trial("targets", summary.target)
+    return Advice(_floored(least), _UNIT, finding, step, other)
 
 
 def _listed(names: Sequence[str]) -> str:

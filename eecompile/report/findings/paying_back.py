@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from eecompile.report.findings.levers import command, other_drop
-from eecompile.report.findings.piece import Advice
+from eecompile.report.findings.levers import on_model, other_drop, setting, with_images
+from eecompile.report.findings.piece import Advice, Trial
 from eecompile.run_files.summary import ExitResult, Summary
 from eecompile.wording import quantities
 
@@ -36,7 +36,7 @@ def _of_exit(item: ExitResult, share: float | None, reached: float, summary: Sum
     need = quantities.percent(share)
     finding = f"{name} pays back the {words} of all heads once {need} of the images that get there leave"
     if item.ratio is None:
-        return Advice(need, _UNIT, finding, "with images the run tells how many do", "--data")
+        return Advice(need, _UNIT, finding, "with images the run tells how many do", with_images())
     if reached <= _NONE:
         return Advice(need, _UNIT, f"{finding}, but no test image gets there", *_without(item, summary))
     leaving = item.ratio / reached
@@ -47,13 +47,13 @@ def _of_exit(item: ExitResult, share: float | None, reached: float, summary: Sum
         return Advice(need, _UNIT, f"{finding}, and {told} of them do on test", step, smaller)
     finding = f"{finding}, but {told} of them do on test"
     larger = other_drop(summary, 2)
-    if not larger:
+    if larger is None:
         return Advice(need, _UNIT, finding, "let more leave by a lower threshold, with its slider below")
     return Advice(need, _UNIT, finding, "let more leave by a larger drop", larger)
 
 
-def _without(item: ExitResult, summary: Summary) -> tuple[str, str]:
+def _without(item: ExitResult, summary: Summary) -> tuple[str, Trial]:
     others = [e.mount for e in summary.exits[:-1] if e is not item]
     if others:
-        return "leave it out", f"--exits {','.join(others)}"
-    return "try another mount", command("inspect", summary)
+        return "leave it out", setting("exits", ",".join(others))
+    return "try another mount", on_model("inspect", summary)

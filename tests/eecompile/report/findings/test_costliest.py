@@ -9,7 +9,7 @@ from eecompile.report.findings.costliest import costliest, layer_shares
 from eecompile.report.reading import LayerRow, RunFiles, read_run
 from eecompile.run_files.summary import Summary
 from tests.eecompile.fabricated_run import summary, write_run
-from tests.eecompile.report.findings.asked_for import check_options
+from tests.eecompile.report.findings.asked_for import check_trials, typed
 
 
 def layer(name: str, cycles: float, energy: float, leaves: str = "exit_0", **more: Any) -> LayerRow:
@@ -46,12 +46,12 @@ def test_of_energy_or_time_that_which_was_minimised_says_which_are_told() -> Non
     )
     (found,) = costliest(run(*layers, objective="latency"), 1)
     assert (found.figure, found.unit) == ("90 %", "of the time") and found.finding.startswith("user/slow")
-    assert found.option == "--prune cycles=-20%"
+    assert typed(found.trial) == "--prune cycles=-20%"
 
 
 def test_layers_that_one_option_makes_cheaper_are_told_together() -> None:
     (found,) = costliest(run(layer("a", 50, 50), layer("b", 30, 30), layer("c", 20, 20)), 2)
-    assert found.figure == "80 %" and found.option == "--prune energy=-20%"
+    assert found.figure == "80 %" and typed(found.trial) == "--prune energy=-20%"
     assert found.finding.startswith("user/a (on digital, 50 %) and user/b (on digital, 30 %) take 80 % of")
 
 
@@ -62,7 +62,7 @@ def test_layers_that_one_option_makes_cheaper_are_told_together() -> None:
         (layer("exit_1/conv", 9, 9, "exit_1"), {}, "the conv head of exit_1", "--head linear"),
         (layer("x", 9, 9, "final"), {}, "33.0 % of images get there", "retune RUN --max-drop 2"),
         (layer("x", 9, 9, dma_cycles=6), {}, "67 % of its cycles move data", "--breakdown"),
-        (layer("x", 9, 9), {"with_data": False}, "with data it is known", "--data"),
+        (layer("x", 9, 9), {"with_data": False}, "with data it is known", "--data IMAGES"),
         (layer("x", 9, 9), {"trainer": "scratch"}, "another backbone", "eecompile search"),
     ],
 )
@@ -72,13 +72,13 @@ def test_what_is_to_do_follows_from_core_exit_cycles_and_work(
     if "core" in changes:
         found = LayerRow(**{**vars(found), "core": changes.pop("core")})
     (piece,) = costliest(run(found, **changes))
-    assert step in piece.step and option in piece.option
-    check_options([piece])
+    assert step in piece.step and option in typed(piece.trial)
+    check_trials([piece])
 
 
 def test_a_decision_on_the_host_is_no_fault_of_the_network(tmp_path: Path) -> None:
     (piece,) = costliest(run(LayerRow("exit_0.decide", core="host", exit="exit_0", energy_pj=5)))
-    assert "inspect" not in piece.option
+    assert "inspect" not in typed(piece.trial)
     whole = costliest(read_run(write_run(tmp_path)))
     assert whole and all("%" in item.figure for item in whole)
-    check_options(whole)
+    check_trials(whole)

@@ -8,7 +8,7 @@ from eecompile.report.findings.idle_cores import idle_cores
 from eecompile.report.schedule_facts import ResourceFacts, ScheduleFacts, StageFacts
 from eecompile.run_files.summary import Summary
 from tests.eecompile.fabricated_run import summary
-from tests.eecompile.report.findings.asked_for import check_options
+from tests.eecompile.report.findings.asked_for import check_trials, typed
 
 
 def made(**changes: Any) -> Summary:
@@ -34,7 +34,7 @@ def facts(**working: tuple[float, float]) -> ScheduleFacts:
 
 def test_the_busiest_core_waits_while_it_computes_nothing_on_each_path() -> None:
     (found,) = idle_cores(made(), facts(digital=(0.5, 0.65), simd=(0.2, 0.1), host=(0.9, 0.9)))
-    assert (found.figure, found.unit, found.option) == ("35 %", "waiting", "--schedule rows")
+    assert (found.figure, found.unit, typed(found.trial)) == ("35 %", "waiting", "--schedule rows")
     assert found.finding == (
         "digital, the busiest core, waits part of the time, 50 % up to exit_0 and 35 % up to final"
     )
@@ -44,10 +44,10 @@ def test_cores_that_hardly_work_are_told_together_with_the_least_they_wait() -> 
     cores = facts(digital=(0.5, 0.65), simd=(0.001, 0.002), pooling=(0.006, 0.001), busy=(0.0, 0.3))
     _, found = idle_cores(made(), cores)
     assert found.finding == "simd and pooling wait at least 99 % of the time on every path"
-    assert (found.figure, found.option) == ("99 %", "--schedule rows")
+    assert (found.figure, typed(found.trial)) == ("99 %", "--schedule rows")
     _, never = idle_cores(made(schedule="rows"), facts(digital=(0.5, 0.65), simd=(0, 0)))
     assert never.finding == "simd waits all of the time on every path"
-    assert never.option == "eecompile targets diana"
+    assert typed(never.trial) == "eecompile targets diana"
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_an_analog_array_gets_layers_by_placement_unless_that_was_told(
     changes: dict[str, Any], option: str
 ) -> None:
     found = idle_cores(made(**changes), facts(digital=(0.5, 0.65), analog=(0, 0)))
-    assert found[-1].option == option
-    check_options(found)
+    assert typed(found[-1].trial) == option
+    check_trials(found)
 
 
 def test_where_nothing_is_known_nothing_is_said() -> None:

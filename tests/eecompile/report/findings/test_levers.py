@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from eecompile.report.findings.levers import command, other_drop, other_schedule, pruning, target_of
+from eecompile.report.findings.levers import on_model, other_drop, other_schedule, pruning, target_of
 from eecompile.run_files.summary import Summary
 from tests.eecompile.fabricated_run import summary
+from tests.eecompile.report.findings.asked_for import typed
 
 
 def made(with_data: bool = True, **changes: Any) -> Summary:
@@ -21,8 +22,8 @@ def test_a_target_is_known_by_name_and_cost_model_or_not_at_all() -> None:
 
 
 def test_a_target_without_a_name_is_a_file_in_a_command() -> None:
-    assert command("inspect", made()) == "eecompile inspect resnet8_cifar10 --target diana"
-    found = command("cost", made(target="a chip of mine"), "--breakdown")
+    assert typed(on_model("inspect", made())) == "eecompile inspect resnet8_cifar10 --target diana"
+    found = typed(on_model("cost", made(target="a chip of mine"), "breakdown"))
     assert found == "eecompile cost resnet8_cifar10 --target FILE --breakdown"
 
 
@@ -42,8 +43,8 @@ def test_a_schedule_is_named_that_the_target_takes_and_the_run_had_not(
     run = made(target=target, cost_model=cost_model, schedule=schedule)
     found = target_of(run)
     assert target != "diana" or found is not None
-    assert other_schedule(run, found) == option
-    assert other_schedule(run, None) == ""
+    assert typed(other_schedule(run, found)) == option
+    assert other_schedule(run, None) is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_a_schedule_is_named_that_the_target_takes_and_the_run_had_not(
     ],
 )
 def test_what_can_be_pruned(changes: dict[str, Any], option: str) -> None:
-    assert pruning(made(**changes)) == option
+    assert typed(pruning(made(**changes))) == option
 
 
 @pytest.mark.parametrize(
@@ -73,4 +74,4 @@ def test_what_can_be_pruned(changes: dict[str, Any], option: str) -> None:
     ],
 )
 def test_another_drop_is_named_where_one_chose(changes: dict[str, Any], factor: float, option: str) -> None:
-    assert other_drop(made(**changes), factor) == option
+    assert typed(other_drop(made(**changes), factor)) == option

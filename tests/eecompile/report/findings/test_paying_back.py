@@ -8,7 +8,7 @@ import pytest
 from eecompile.report.findings.paying_back import paying_back
 from eecompile.run_files.summary import Summary
 from tests.eecompile.fabricated_run import summary
-from tests.eecompile.report.findings.asked_for import check_options
+from tests.eecompile.report.findings.asked_for import check_trials, typed
 
 
 def made(shares: list[float | None], ratios: list[float] | None = None, **changes: Any) -> Summary:
@@ -28,10 +28,10 @@ def test_an_exit_is_held_against_the_images_that_get_to_it() -> None:
         "exit_0 (at model/add/add) pays back the energy-delay product of all heads once 12.0 % of the images "
         "that get there leave, and 40.0 % of them do on test"
     )
-    assert first.option == "eecompile retune RUN --max-drop 0.5"
+    assert typed(first.trial) == "eecompile retune RUN --max-drop 0.5"
     assert second.finding.endswith("60.0 % of the images that get there leave, but 45.0 % of them do on test")
-    assert second.option == "eecompile retune RUN --max-drop 2"
-    check_options([first, second])
+    assert typed(second.trial) == "eecompile retune RUN --max-drop 2"
+    check_trials([first, second])
 
 
 @pytest.mark.parametrize(
@@ -41,28 +41,28 @@ def test_an_exit_is_held_against_the_images_that_get_to_it() -> None:
         (made([0.2, 0.1], [0.0, 1.0, 0.0]), "but 0.0 % of them", "eecompile retune RUN --max-drop 2"),
         (made([0.2, 0.1], [0.0, 1.0, 0.0], kept_thresholds=True), "but 0.0 % of them", ""),
         (made([0.2, 0.1], kept_thresholds=True), "40.0 % of them do on test", ""),
-        (made([0.2, 0.1], with_data=False), "20.0 % of the images that get there leave", "--data"),
+        (made([0.2, 0.1], with_data=False), "20.0 % of the images that get there leave", "--data IMAGES"),
     ],
 )
 def test_what_is_to_do_follows_from_the_share(found: Summary, says: str, option: str) -> None:
     first = paying_back(found)[0]
-    assert first.option == option
+    assert typed(first.trial) == option
     assert says in first.finding
-    check_options([first])
+    check_trials([first])
 
 
 def test_an_exit_that_no_image_gets_to_is_better_left_out() -> None:
     _, second = paying_back(made([0.2, 0.1], [1.0, 0.0, 0.0]))
     assert "no test image gets there" in second.finding
-    assert (second.step, second.option) == ("leave it out", "--exits model/add/add")
+    assert (second.step, typed(second.trial)) == ("leave it out", "--exits model/add/add")
 
 
 def test_one_exit_that_never_pays_is_tried_elsewhere() -> None:
     document = made([None])
     alone = document.model_copy(update={"exits": (document.exits[0], document.exits[-1])})
     (found,) = paying_back(alone)
-    assert (found.figure, found.option) == ("never", "eecompile inspect resnet8_cifar10 --target diana")
-    check_options([found])
+    assert (found.figure, typed(found.trial)) == ("never", "eecompile inspect resnet8_cifar10 --target diana")
+    check_trials([found])
 
 
 def test_an_earlier_run_tells_nothing() -> None:
