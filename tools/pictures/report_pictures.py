@@ -16,7 +16,7 @@ from pathlib import Path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Width and height in pixels.
-SIZES = ((400, 2300), (1400, 2010))
+SIZES = ((400, 2300), (1400, 2080))
 SCHEMES = {"light": 1, "dark": 0}
 """Colour scheme -> what Chromium calls it."""
 COLOURS = 96

@@ -86,7 +86,7 @@ def test_with_answers_per_image_it_holds_images_and_a_script_of_its_own(whole: P
 
 def test_sections_go_from_the_result_over_what_can_be_changed_to_what_it_rests_on(whole: Page) -> None:
     wanted = (
-        "Exits", "What to change", "Accuracy against saving", "Easy and hard images",
+        "What an image takes", "Exits", "What to change", "Accuracy against saving", "Easy and hard images",
         "How far answers can be trusted", "Training", "Where the energy goes", "Schedule",
         "How much of the saving depends on the model", "Measured on this machine",
         "How these figures are known",
@@ -279,7 +279,9 @@ def test_a_saving_can_be_traced_to_its_causes(page: Page, tmp_path: Path) -> Non
         "all [33.1, 42.1] %",
     ):
         assert row in section, section
-    assert "by other models [33.1, 42.1] %" in page.text.partition("Exits")[0], "beside the saving itself"
+    assert "by other models [33.1, 42.1] %" in page.text.partition("What an image takes")[0], (
+        "beside the saving itself"
+    )
     earlier = copy.deepcopy(summary())
     del earlier["saving_causes"], earlier["saving_interval"]
     text = Page(report.render(write_run(tmp_path, earlier))).text
