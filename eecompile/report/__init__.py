@@ -18,6 +18,7 @@ from eecompile.report import (
     training_curves,
     usage,
 )
+from eecompile.report.findings import average, costliest, idle_cores, paying_back
 from eecompile.report.pages import page_environment
 from eecompile.report.reading import RunFiles, read_run
 from eecompile.wording import by_form, error_bars, headline, measured, quantities
@@ -40,7 +41,6 @@ def render(run_dir: Path) -> str:
         time=headline.time,
         time_span=headline.time_span,
         energy_span=quantities.energy_span,
-        saving_span=lambda bounds: f", by other models {quantities.interval(bounds, 100)} %",
     )
     return environment.get_template("report.html.j2").render(_context(read_run(run_dir)))
 
@@ -76,7 +76,15 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "ratio_parts": charts.ratio_parts(run.summary),
         "colours": colours,
         "energy_parts": charts.energy_by_core(run.layers, colours),
-        "busiest": charts.busiest(run.layers),
+        "by_energy": charts.by_energy(run.layers),
+        "order": charts.order(run.layers),
+        "costs_per_image": average.image_costs(run.summary),
+        "saved_by_model": average.by_cost_model(run.summary),
+        "advice": (
+            *paying_back.paying_back(run.summary),
+            *costliest.costliest(run),
+            *idle_cores.idle_cores(run.summary, run.schedule),
+        ),
         "cycle_parts": charts.cycle_parts,
         "cycle_scale": charts.cycle_scale(run.layers),
         "energy_scale": max((layer.energy_pj for layer in run.layers), default=0.0),

@@ -83,7 +83,7 @@ class CurveChart(Frame):
 
 
 def framed(
-    x_values: Sequence[float], y_values: Sequence[float], width: int, height: int, top: int = 16
+    x_values: Sequence[float], y_values: Sequence[float], width: int, height: int, top: int = 30
 ) -> tuple[Frame, Scale, Scale]:
     """Return a frame with ticks at these values, which span it, and its scales of x and y."""
     left, right, bottom = 56, width - 16, height - 48
@@ -94,7 +94,7 @@ def framed(
     return Frame(width, height, left, right, top, bottom, x_ticks, y_ticks), x, y
 
 
-def curve_chart(summary: Summary, width: int = 640, height: int = 340) -> CurveChart | None:
+def curve_chart(summary: Summary, width: int = 480, height: int = 300) -> CurveChart | None:
     """Return the accuracy drop / EDP saving curve on val and test; None without a curve."""
     if not summary.curve:
         return None
@@ -213,6 +213,11 @@ def cycle_scale(layers: Sequence[LayerRow]) -> float:
     return max((_drawn_cycles(layer) for layer in layers), default=0.0)
 
 
-def busiest(layers: Sequence[LayerRow], count: int = 20) -> tuple[LayerRow, ...]:
-    """Return the ``count`` layers with the most energy, most first; ties by name."""
-    return tuple(sorted(layers, key=lambda layer: (-layer.energy_pj, layer.name))[:count])
+def by_energy(layers: Sequence[LayerRow]) -> tuple[LayerRow, ...]:
+    """Return the layers with the most energy first; ties by name."""
+    return tuple(sorted(layers, key=lambda layer: (-layer.energy_pj, layer.name)))
+
+
+def order(layers: Sequence[LayerRow]) -> dict[str, int]:
+    """Return which layer begins when, the first one 1; as the file has them where it does not say."""
+    return {layer.name: number for number, layer in enumerate(sorted(layers, key=lambda r: r.start_cycle), 1)}

@@ -198,6 +198,8 @@
     parts.push(element("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }));
     const title = "accuracy drop against the static network, points";
     parts.push(element("text", { class: "soft", x: (left + right) / 2, y: bottom + 40, "text-anchor": "middle" }, title));
+    const saved = `${data.costs[cost].words} saved, % of static`;
+    parts.push(element("text", { class: "soft y-title", x: 0, y: 14 }, saved));
     const join = (points) => points.map((p) => `${x(p[0])},${y(p[1])}`).join(" ");
     parts.push(element("polyline", { class: "c2 faint", "clip-path": "url(#plot)", points: join(sweep(touched)) }));
     [["c2", "validation"], ["c0 dashed", "test"]].forEach(([css, name], set) => {

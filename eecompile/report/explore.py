@@ -56,8 +56,8 @@ class Explorer:
     script_hash: str
     measures: Mapping[str, Measure]
     objective: str
-    width: int = 640
-    height: int = 430
+    width: int = 480
+    height: int = 340
 
 
 def explorer(summary: Summary, samples: Samples | None) -> Explorer | None:
@@ -75,7 +75,7 @@ def explorer(summary: Summary, samples: Samples | None) -> Explorer | None:
         "costs": costs,
         "val": _split(samples.val),
         "test": _split(samples.test),
-        "chart": {"left": 56, "right": width - 16, "top": 16, "bottom": height - 56},
+        "chart": {"left": 56, "right": width - 16, "top": 30, "bottom": height - 56},
     }
     text = json_in_script(document)
     script = resources.files("eecompile.report").joinpath(SCRIPT).read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ TOP, BOTTOM, MARGIN = 34, 26, 12
 _LINKS = ("port", "link")
 _HEADING = 22
 _LETTER = 7.0
+# A name that is cut to fewer letters tells nothing.
+_SHORTEST = 9
 
 
 class _Size(NamedTuple):
@@ -178,9 +181,10 @@ def _bar(item: Slice, x: Scale, y: float, height: int, track: str) -> Bar:
     start, stop = x(item.start), min(x(item.end), x.end)
     width = max(stop - start, 0.6)
     name = item.names[0] if len(item.names) == 1 else ""
-    text = "" if item.css == "kind-wait" or height < _MAJOR.bar else quantities.shortened(name, 24)
-    fits = width > _LETTER * len(text) + 6
-    return Bar(start, y, round(width, 1), height, item.css, text if fits else "", f"{track}: {item.label}")
+    room = min(24, math.ceil((width - 6) / _LETTER) - 1)
+    unnamed = item.css == "kind-wait" or height < _MAJOR.bar or room < min(len(name), _SHORTEST)
+    text = "" if unnamed else quantities.shortened(name, room)
+    return Bar(start, y, round(width, 1), height, item.css, text, f"{track}: {item.label}")
 
 
 def _exits(exits: Sequence[tuple[str, float]], x: Scale) -> tuple[Mark, ...]:

@@ -77,10 +77,10 @@ def memory_rows(
 
 
 def _words(peak_bits: float, capacity_bits: float | None) -> str:
-    peak = quantities.quantity(peak_bits / 8, "B")
+    peak = quantities.memory(peak_bits)
     if capacity_bits is None:
         return f"{peak}, no limit"
-    return f"{peak} of {quantities.quantity(capacity_bits / 8, 'B')}"
+    return f"{peak} of {quantities.memory(capacity_bits)}"
 
 
 def _outline(steps: Sequence[tuple[float, float]], x: Scale, y: Scale, bottom: float) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from eecompile.report.node_names import node_names, origin_of, renamed
 from eecompile.report.schedule_facts import ScheduleFacts, schedule_facts
 from eecompile.run_files.samples import Samples, read_samples
 from eecompile.run_files.summary import Summary, load_summary
@@ -21,7 +22,8 @@ class LayerRow:
 
     ``exit`` is the shallowest exit whose path contains the layer; ``known`` says how the figures are
     known: measured, published, or placeholder. ``job_cycles`` are those in which the host starts jobs;
-    ``load_cycles`` and ``store_cycles`` are first loads and last write-backs of a core.
+    ``load_cycles`` and ``store_cycles`` are first loads and last write-backs of a core, ``start_cycle`` is
+    when it begins on the longest path.
     """
 
     name: str
@@ -40,11 +42,17 @@ class LayerRow:
     stall_cycles: float = 0.0
     load_cycles: float = 0.0
     store_cycles: float = 0.0
+    start_cycle: float = 0.0
     energy_pj: float = 0.0
     share: float = 0.0
     utilization: float = 0.0
     bound_cycles: float = 0.0
     known: str = ""
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The user's nodes that are computed in it; empty for what is in no node of the user's model."""
+        return origin_of(self.origin)
 
 
 _NUMBERS = {item.name for item in fields(LayerRow) if item.type == "float"}
@@ -58,9 +66,10 @@ class RunFiles:
         summary: ``summary.json``.
         info: ``run.json``; empty if absent.
         layers: ``layers.csv``; empty if absent.
-        events: Trace events of ``schedule.trace.json``; empty if absent.
+        events: Trace events of ``schedule.trace.json``, with layers called as in ``names``; empty if absent.
         schedule: What it says beside its events; ``None`` where an earlier version wrote it.
         samples: ``samples.npz``; ``None`` if absent.
+        names: Layer -> what it is called, by the nodes of the user's model.
     """
 
     summary: Summary
@@ -69,6 +78,7 @@ class RunFiles:
     events: tuple[Mapping[str, Any], ...]
     schedule: ScheduleFacts | None = None
     samples: Samples | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_run(run_dir: Path) -> RunFiles:
@@ -94,7 +104,8 @@ def read_run(run_dir: Path) -> RunFiles:
     layers = _read_layers(run_dir / "layers.csv")
     other = trace.get("otherData") if isinstance(trace, dict) else None
     samples = read_samples(run_dir, len(summary.exits))
-    return RunFiles(summary, info, layers, tuple(events), schedule_facts(other), samples)
+    names = node_names((layer.name, layer.nodes) for layer in layers)
+    return RunFiles(summary, info, layers, renamed(events, names), schedule_facts(other), samples, names)
 
 
 def _read_json(path: Path) -> Any:

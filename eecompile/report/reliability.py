@@ -51,7 +51,7 @@ def reliability_chart(
     if not bins:
         return None
     values = ticks(min(min(b.sure, b.low) for b in bins), 1.0, 5)
-    frame, x, y = framed(values, values, width, height, top=28)
+    frame, x, y = framed(values, values, width, height)
     marks = tuple(BinMark(x(b.sure), y(b.right), y(b.low), y(b.high), _label(b)) for b in bins)
     low, high = values[0], values[-1]
     at = None

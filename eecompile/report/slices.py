@@ -42,7 +42,7 @@ class Slice:
         parts.append(f"cycles {self.start:,.0f} to {self.end:,.0f}")
         parts.append(", ".join(f"{kind} {cycles:,.0f}" for kind, cycles in self.spent.items()))
         if self.size_bytes:
-            parts.append(quantities.quantity(self.size_bytes, "B"))
+            parts.append(quantities.memory(8 * self.size_bytes))
         if self.energy_pj:
             parts.append(quantities.energy(self.energy_pj))
         return "; ".join(parts)

@@ -24,9 +24,10 @@ class _Epoch(BaseModel):
 
 @dataclass(frozen=True)
 class TrainingChart(Frame):
-    """Lines over epochs; ``unit`` follows the numbers of the y axis."""
+    """Lines over epochs; ``unit`` follows the numbers of the y axis, ``y_title`` says what they are of."""
 
     title: str
+    y_title: str
     unit: str
     series: tuple[Series, ...]
 
@@ -63,10 +64,10 @@ def training_curves(info: Mapping[str, Any]) -> TrainingCurves | None:
     accuracies = {
         name: [(e.epoch, 100 * e.accuracy[name]) for e in epochs if name in e.accuracy] for name in names
     }
-    charts = [_chart("loss", "", {"loss": losses})]
-    if names:
-        charts.append(_chart("accuracy", " %", accuracies))
+    charts = [_chart("loss", "mean loss of a step", "", {"loss": losses})]
     on = str(training.get("accuracy_on") or "")
+    if names:
+        charts.append(_chart("accuracy", f"accuracy{f' on {on}' if on else ''}, %", " %", accuracies))
     parts = [
         f"{training['trainer']} training" if training.get("trainer") else "training",
         f"{len(epochs)} epoch{'s' * (len(epochs) > 1)}",
@@ -81,6 +82,7 @@ def training_curves(info: Mapping[str, Any]) -> TrainingCurves | None:
 
 def _chart(
     title: str,
+    y_title: str,
     unit: str,
     lines: Mapping[str, Sequence[tuple[int, float]]],
     width: int = 460,
@@ -100,7 +102,7 @@ def _chart(
         last = f"{quantities.shortened(name, 20)} {points[-1][1]:.3g}{unit}" if points else name
         marks = tuple(Mark(x(e), y(v), f"{name}, epoch {e}: {v:.4g}{unit}") for e, v in points)
         series.append(Series(last, css, marks, None))
-    return TrainingChart(**vars(frame), title=title, unit=unit, series=tuple(series))
+    return TrainingChart(**vars(frame), title=title, y_title=y_title, unit=unit, series=tuple(series))
 
 
 def _whole(values: Sequence[float]) -> bool:

@@ -62,12 +62,12 @@ def memory_table(facts: ScheduleFacts) -> tuple[UsageRow, ...]:
         capacity = store.capacity_bits
         cells = tuple(
             Cell(
-                quantities.quantity(peak / 8, "B"),
+                quantities.memory(peak),
                 "" if not capacity else quantities.percent(peak / capacity),
             )
             for peak in store.peaks_bits
         )
-        size = "no limit" if capacity is None else quantities.quantity(capacity / 8, "B")
+        size = "no limit" if capacity is None else quantities.memory(capacity)
         rows.append(UsageRow(store.name, store.name, size, cells))
     return tuple(rows)
 
@@ -91,7 +91,7 @@ def _resource_row(item: ResourceFacts, fact: str) -> UsageRow:
     for working, taken in zip(item.working, item.taken, strict=True):
         more = taken - working >= 0.0005
         cells.append(Cell(quantities.percent(working), f"in use {quantities.percent(taken)}" if more else ""))
-    moved = "" if not item.bits[-1] else quantities.quantity(item.bits[-1] / 8, "B")
+    moved = "" if not item.bits[-1] else quantities.memory(item.bits[-1])
     facts = ", ".join(text for text in (fact, moved) if text)
     return UsageRow(short_label(item.name), item.name, facts, tuple(cells))
 

@@ -21,7 +21,7 @@ from eecompile.wording.quantities import (
 )
 
 if TYPE_CHECKING:
-    from eecompile.run_files.summary import Costs, GuaranteeInfo, Summary
+    from eecompile.run_files.summary import Costs, GuaranteeInfo, SpeculativeResult, Summary
 
 
 def edp(costs: Costs) -> str:
@@ -29,7 +29,7 @@ def edp(costs: Costs) -> str:
     return product(costs.edp_js, costs.edp_j_cycles)
 
 
-def time(costs: Costs) -> str:
+def time(costs: Costs | SpeculativeResult) -> str:
     """Return the latency: in seconds, or in cycles on a target without a clock."""
     if costs.latency_s is not None:
         return quantity(costs.latency_s, "s")

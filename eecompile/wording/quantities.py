@@ -71,6 +71,16 @@ def energy(energy_pj: float | None) -> str:
     return quantity(None if energy_pj is None else energy_pj * 1e-12, "J")
 
 
+def memory(size_bits: float) -> str:
+    """Return a size in memory, in powers of 1024: ``512 B``, ``61.1 KiB``, ``1 MiB``."""
+    size = size_bits / 8
+    for factor, unit in ((2**20, "MiB"), (2**10, "KiB")):
+        if size >= factor * _ROUNDS_UP:
+            number = size / factor
+            return f"{number:,.0f} {unit}" if number == round(number) else f"{_digits(number)} {unit}"
+    return f"{size:,.4g} B"
+
+
 def cycles(latency_cycles: float | None) -> str:
     """Return a number of cycles with thousands separated: ``12,345``."""
     return ABSENT if latency_cycles is None else f"{latency_cycles:,.0f}"

@@ -118,6 +118,7 @@ def summary(with_data: bool = True) -> dict[str, Any]:
         }
         for scale, t, e, p in ((0, 0.281, 0.288, 0.377), (1, 0.272, 0.28, 0.368), (4, 0.241, 0.255, 0.331))
     ]
+    document["break_even"] = {"early": 0.31, "exits": [0.12, 0.6]}
     spans = {key: [value - 0.05, value + 0.03] for key, value in document["saving"].items()}
     document["saving_interval"] = spans | {"edp": [0.331, 0.421]}
     document["saving_causes"] = [

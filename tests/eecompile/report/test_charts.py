@@ -76,11 +76,11 @@ def test_without_a_curve_there_is_no_chart() -> None:
 
 def test_points_of_the_curve_lie_at_drop_and_saving_of_val_and_test() -> None:
     chart = curve()
-    # x: drops of -0.2 to 3.9 give ticks from -1 to 4 between pixels 56 and 624;
-    # y: savings of 0 to 58 % give ticks from 0 to 60 between pixels 292 and 16.
+    # x: drops of -0.2 to 3.9 give ticks from -1 to 4 between pixels 56 and 464;
+    # y: savings of 0 to 58 % give ticks from 0 to 60 between pixels 252 and 30.
     assert [mark.label for mark in chart.x_ticks] == ["-1", "0", "1", "2", "3", "4"]
     assert [mark.label for mark in chart.y_ticks] == ["0", "20", "40", "60"]
-    assert chart.zero_x == 169.6
+    assert chart.zero_x == 137.6
     validation, test = chart.series
     points = summary()["curve"]
     for series, drop, saving in (
@@ -88,8 +88,8 @@ def test_points_of_the_curve_lie_at_drop_and_saving_of_val_and_test() -> None:
         (test, "test_drop", "saving_edp_test"),
     ):
         for mark, point in zip(series.marks, points, strict=True):
-            assert mark.x == pytest.approx(56 + (point[drop] + 1) / 5 * 568, abs=0.0501)
-            assert mark.y == pytest.approx(292 - 100 * point[saving] / 60 * 276, abs=0.0501)
+            assert mark.x == pytest.approx(56 + (point[drop] + 1) / 5 * 408, abs=0.0501)
+            assert mark.y == pytest.approx(252 - 100 * point[saving] / 60 * 222, abs=0.0501)
     assert test.marks[3].label == ("test images: 0.59 points drop, 36.8 % less EDP (chosen for 1 points)")
     assert validation.css != test.css
 
@@ -196,6 +196,10 @@ def test_the_longest_layer_fills_its_bar_whatever_it_spends_cycles_on(key: str) 
 
 def test_layers_with_most_energy_come_first_and_equals_by_name() -> None:
     layers = [layer(name, energy_pj=pj) for name, pj in (("c", 2), ("b", 5), ("d", 9), ("a", 2))]
-    assert [found.name for found in charts.busiest(layers)] == ["d", "b", "a", "c"]
-    assert [found.name for found in charts.busiest(layers, 3)] == ["d", "b", "a"]
-    assert len(charts.busiest([layer()] * 30)) == 20
+    assert [found.name for found in charts.by_energy(layers)] == ["d", "b", "a", "c"]
+
+
+def test_layers_are_counted_as_they_begin_or_as_they_stand_in_the_file() -> None:
+    begun = [layer(name, start_cycle=cycle) for name, cycle in (("head", 30), ("first", 0), ("later", 90))]
+    assert charts.order(begun) == {"first": 1, "head": 2, "later": 3}
+    assert charts.order([layer("b"), layer("a")]) == {"b": 1, "a": 2}

@@ -208,12 +208,12 @@ def test_points_stand_at_their_drop_and_saving_or_at_the_edge(
     drawn = [point for t in [*curve, [0.9127, 0.8443]] for point in points(answers, document, t, cost)]
     drops = ticks(min(x for x, _ in drawn), max(x for x, _ in drawn), 6)
     savings = ticks(min(0.0, *(y for _, y in drawn)), max(0.0, *(y for _, y in drawn)), 5)
-    x, y = Scale(drops[0], drops[-1], 56, 624), Scale(savings[0], savings[-1], 374, 16)
+    x, y = Scale(drops[0], drops[-1], 56, 464), Scale(savings[0], savings[-1], 284, 30)
     given = [at_step(answers, 0, 100) if state == "checked" else 0.9127, 0.8443]
     for name, (drop, saved) in zip(
         ("now-val", "now-test"), points(answers, document, given, cost), strict=True
     ):
-        place = [min(max(x(drop), 56), 624), min(max(y(saved), 16), 374)]
+        place = [min(max(x(drop), 56), 464), min(max(y(saved), 30), 284)]
         assert seen[state]["picture"][name] == [
             *(pytest.approx(p, abs=0.11) for p in place),
             state == "checked",

@@ -45,11 +45,11 @@ def test_rows_of_the_path_lie_one_below_the_other_without_gaps_for_empty_memorie
         assert [(found.y, found.bottom) for found in rows] == [
             (50 + 46 * k, 86 + 46 * k) for k in range(len(names))
         ]
-    assert rows[0].peak == "2.00 B, no limit", "the peak is that of the path"
+    assert rows[0].peak == "2 B, no limit", "the peak is that of the path"
 
 
 @pytest.mark.parametrize(
-    ("peak", "capacity", "words"), [(8000, 16000, "1.00 kB of 2.00 kB"), (8000, None, "1.00 kB, no limit")]
+    ("peak", "capacity", "words"), [(8192, 12288, "1 KiB of 1.50 KiB"), (8000, None, "1,000 B, no limit")]
 )
 def test_peak_and_capacity_are_told_in_bytes(peak: int, capacity: int | None, words: str) -> None:
     found = row([(0, peak)], peak, capacity, Scale(0, 10, 0, 100))

@@ -20,7 +20,8 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = read_run(write_run(tmp_path))
     assert found.summary == Summary.model_validate(summary())
     assert found.info == run_info(with_data=True)
-    assert list(found.events) == json.loads(json.dumps(trace()))
+    written = json.loads(json.dumps(trace()))
+    assert [{**event, "name": ""} for event in found.events] == [{**event, "name": ""} for event in written]
     assert found.schedule is None, "a trace that says nothing beside its events"
     rows = list(csv.DictReader((tmp_path / "layers.csv").read_text().splitlines()))
     assert len(found.layers) == len(LAYERS)
@@ -28,6 +29,13 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
         for key, text in row.items():
             value = getattr(layer, key)
             assert value == (float(text) if isinstance(value, float) else text), key
+
+
+def test_layers_are_called_by_the_users_nodes_in_the_trace_too(tmp_path: Path) -> None:
+    found = read_run(write_run(tmp_path))
+    assert found.names["conv_0"] == "functional_1/conv_0/BiasAdd;functional_1/conv_0/Conv2D"
+    told = {event["name"] for event in found.events if event["ph"] == "X"}
+    assert told == set(found.names.values())
 
 
 def test_what_a_trace_says_beside_its_events_is_read(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from eecompile import report
 from eecompile.run_files.samples import Samples, ShownImages, write_samples
 from eecompile.wording import quantities
 from eecompile.wording.error_bars import NOT_VALIDATED
-from tests.eecompile.fabricated_run import samples, summary, training, write_run
+from tests.eecompile.fabricated_run import LAYERS, samples, summary, training, write_run
 
 OUTSIDE = {"link", "iframe", "object", "base"}
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -86,9 +86,10 @@ def test_with_answers_per_image_it_holds_images_and_a_script_of_its_own(whole: P
 
 def test_sections_go_from_the_result_over_what_can_be_changed_to_what_it_rests_on(whole: Page) -> None:
     wanted = (
-        "Exits", "Accuracy against saving", "Easy and hard images", "How far answers can be trusted",
-        "Training", "Where the energy goes", "Schedule", "How much of the saving depends on the model",
-        "Measured on this machine", "How these figures are known",
+        "What an image takes", "Exits", "What to change", "Accuracy against saving", "Easy and hard images",
+        "How far answers can be trusted", "Training", "Where the energy goes", "Schedule",
+        "How much of the saving depends on the model", "Measured on this machine",
+        "How these figures are known",
     )  # fmt: skip
     assert whole.headings == list(wanted)
 
@@ -163,6 +164,54 @@ def test_charts_are_there(page: Page) -> None:
     assert "exit_0: 40.0 %" in page.text[ratios:]
 
 
+def test_what_an_image_takes_stands_beside_static(page: Page) -> None:
+    _, _, section = page.text.partition("Energy per image")
+    energy, _, latency = section.partition("Latency per image")
+    assert "average image 8.57 µJ 72 % of static" in energy
+    assert "exit_0, 40.0 % of images 585 µs 44 % of static" in latency
+
+
+def test_cost_models_stand_side_by_side(page: Page) -> None:
+    _, _, section = page.text.partition("Saved, by each cost model of diana")
+    assert section.startswith(
+        " saved of static match in use odimo engine energy 28.0 % 28.0 % – latency 27.2 % 27.2 % – "  # noqa: RUF001
+        "energy-delay product 36.8 % 42.1 % –"  # noqa: RUF001
+    )
+    assert "engine cannot tell: no mapping fits" in section
+
+
+def test_what_to_change_is_told_with_number_and_option(page: Page) -> None:
+    _, _, section = page.text.partition("What to change")
+    section = section.partition("Accuracy against saving")[0]
+    for words in (
+        "12.0 % must leave there exit_0 (at model/add/add) pays back",
+        "there is room for a smaller drop: eecompile retune RUN --max-drop 0.5 .",
+        "of the energy functional_1/",
+        "fewer channels cost less: --prune energy=-20% .",
+    ):
+        assert words in section, section
+    assert "waiting" not in section, "the trace of this run does not tell of cores"
+
+
+def test_without_images_shares_are_said_to_be_of_the_longest_path(tmp_path: Path) -> None:
+    text = Page(report.render(write_run(tmp_path, summary(with_data=False)))).text
+    assert "No images were given, so shares are of the longest path." in text
+    assert "average image" not in text
+
+
+@pytest.mark.parametrize("more", [0, 5, 6])
+def test_every_layer_stands_on_the_page_once(tmp_path: Path, more: int) -> None:
+    run = write_run(tmp_path)
+    made = "".join(f'more_{n},Conv,"[""mine_{n}"", ""relu_of_{n}""]",digital,final\n' for n in range(more))
+    (run / "layers.csv").write_text((run / "layers.csv").read_text() + made)
+    found = Page(report.render(run))
+    titles = [a.get("title") or "" for tag, a in found.tags if tag == "td"]
+    names = [title.partition(": ")[0] for title in titles if ": " in title]
+    assert sorted(names) == sorted([*(layer[0] for layer in LAYERS), *(f"more_{n}" for n in range(more))])
+    assert ("The other 5 layers" in found.text) == (more == 6)
+    assert found.text.count("mine_0") == found.text.count("with relu_of_0") == bool(more)
+
+
 def test_chosen_thresholds_are_marked(tmp_path: Path) -> None:
     document = summary()
     rings = report.render(write_run(tmp_path, document)).count('r="8"')
@@ -230,7 +279,9 @@ def test_a_saving_can_be_traced_to_its_causes(page: Page, tmp_path: Path) -> Non
         "all [33.1, 42.1] %",
     ):
         assert row in section, section
-    assert "by other models [33.1, 42.1] %" in page.text.partition("Exits")[0], "beside the saving itself"
+    assert "by other models [33.1, 42.1] %" in page.text.partition("What an image takes")[0], (
+        "beside the saving itself"
+    )
     earlier = copy.deepcopy(summary())
     del earlier["saving_causes"], earlier["saving_interval"]
     text = Page(report.render(write_run(tmp_path, earlier))).text

@@ -23,7 +23,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
 @pytest.mark.parametrize(
     "figure",
     [
-        "up to early", "links and ports, busiest first", "peak 4.00 B of 8.00 B", "How busy cores are",
+        "up to early", "links and ports, busiest first", "peak 4 B of 8 B", "How busy cores are",
         "80.0 %", "in use 100.0 %", "32 bit/cycle, 990 B", "50.0 %", "Energy of work and of moving data",
         "100 µJ", "off chip",
     ],

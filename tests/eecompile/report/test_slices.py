@@ -77,7 +77,7 @@ def test_what_is_joined_adds_up_and_looks_like_what_takes_longest() -> None:
         (piece(0, 1500), "conv; cycles 0 to 1,500; compute 1,500"),
         (
             Slice(2, 7, ("x",), {"transfer": 5.0}, "c0", 1, 2000.0, 3e6, "for conv, from dram to l1"),
-            "x; for conv, from dram to l1; cycles 2 to 7; transfer 5; 2.00 kB; 3.00 µJ",
+            "x; for conv, from dram to l1; cycles 2 to 7; transfer 5; 1.95 KiB; 3.00 µJ",
         ),
         (
             Slice(0, 9, tuple("abcd"), {"compute": 8.0, "stall": 1.0}, "c0", 4),

@@ -62,7 +62,7 @@ def test_cores_dma_and_host_are_told_of_in_their_order_used_or_not() -> None:
     assert core_rows(facts(RESOURCES)) == (
         UsageRow("host", "host", "", (Cell("10.0 %"), Cell("20.0 %"))),
         UsageRow("a", "a", "", (Cell("50.0 %"), Cell("62.5 %", "in use 70.0 %"))),
-        UsageRow("dma", "dma", "2.00 B", (Cell("0.0 %"), Cell("0.0 %"))),
+        UsageRow("dma", "dma", "2 B", (Cell("0.0 %"), Cell("0.0 %"))),
     )
 
 
@@ -70,7 +70,7 @@ def test_links_that_are_used_are_told_of_busiest_on_the_full_path_first() -> Non
     assert link_rows(facts(RESOURCES)) == (
         UsageRow("busy", "busy", "32 bit/cycle", (Cell("0.0 %"), Cell("80.0 %"))),
         UsageRow("bus", "bus", "32 bit/cycle", (Cell("0.0 %", "in use 30.0 %"), Cell("20.0 %"))),
-        UsageRow("a → b", "link_1.a-b>b", "32 bit/cycle, 1.00 kB", (Cell("90.0 %"), Cell("20.0 %"))),
+        UsageRow("a → b", "link_1.a-b>b", "32 bit/cycle, 1,000 B", (Cell("90.0 %"), Cell("20.0 %"))),
         UsageRow("late", "late", "32 bit/cycle", (Cell("0.0 %"), Cell("0.0 %", "in use 10.0 %"))),
     )
 
@@ -88,8 +88,8 @@ def test_memories_in_which_anything_lies_show_peaks_and_shares() -> None:
         StoreFacts(name="dram", capacity_bits=None, peaks_bits=(80, 160)),
     )
     assert memory_table(facts(stores=stores)) == (
-        UsageRow("l1", "l1", "2.00 kB", (Cell("0 B", "0.0 %"), Cell("500 B", "25.0 %"))),
-        UsageRow("dram", "dram", "no limit", (Cell("10.0 B"), Cell("20.0 B"))),
+        UsageRow("l1", "l1", "1.95 KiB", (Cell("0 B", "0.0 %"), Cell("500 B", "25.0 %"))),
+        UsageRow("dram", "dram", "no limit", (Cell("10 B"), Cell("20 B"))),
     )
 
 

@@ -153,3 +153,20 @@ def test_an_interval_below_its_figure_is_in_the_same_unit(
 def test_an_interval_of_energies_is_given_in_picojoules() -> None:
     assert quantities.energy_span((12.3e6, 14.5e6)) == "[12.3, 14.5] µJ"
     assert quantities.energy_span(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("bits", "text"),
+    [
+        (0, "0 B"),
+        (12, "1.5 B"),
+        (8 * 1000, "1,000 B"),
+        (8 * 1024, "1 KiB"),
+        (8 * 62_566, "61.1 KiB"),
+        (8 * 512 * 1024, "512 KiB"),
+        (8 * 1.5 * 2**20, "1.50 MiB"),
+        (8 * 2**33, "8,192 MiB"),
+    ],
+)
+def test_sizes_of_memories_are_in_powers_of_1024(bits: float, text: str) -> None:
+    assert quantities.memory(bits) == text
