@@ -95,7 +95,7 @@ def test_each_step_finds_out_what_is_its_own(tmp_path: Path, monkeypatch: pytest
         assert set(vars(found)) - before == FOUND[step.name], step.name
     assert set(vars(found)) == set(get_type_hints(Evidence)), "and together all there is"
     assert found.summary.dataset is not None and (tmp_path / "work" / "report.html").exists()
-    # Files are held against the network they are made of; Q/DQ that onnxruntime does not fuse rounds otherwise.
+    # Files are held against the network they are made of: Q/DQ that is not fused rounds otherwise.
     for name, complete in (("quant_test", True), ("lowered_test", False)):
         answered = getattr(found, name)
         setattr(found, name, replace(answered, logits=[-z for z in answered.logits]))
