@@ -66,6 +66,7 @@ def table(
     numbers: Sequence[str] = (),
     bold_last: int = 0,
     tight: bool = False,
+    style: Callable[[str], str] = lambda _: "",
 ) -> None:
     """Print a table with a title; columns named in ``numbers`` are set to the right.
 
@@ -79,6 +80,7 @@ def table(
         numbers: Headings of columns set to the right and never broken.
         bold_last: How many rows at the end are totals.
         tight: Columns stand closer, for tables with many of them.
+        style: From a cell to its style.
     """
     lines = [tuple(printable(cell) for cell in row) for row in rows]
     if not lines:
@@ -91,7 +93,10 @@ def table(
             grid.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
         for index, row in enumerate(lines):
             total = index >= len(lines) - bold_last
-            grid.add_row(*(Text(row[number]) for number in part), style="bold" if total else None)
+            grid.add_row(
+                *(Text(row[number], style=style(row[number])) for number in part),
+                style="bold" if total else None,
+            )
         out.print(grid)
 
 
