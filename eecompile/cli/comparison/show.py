@@ -11,6 +11,7 @@ from eecompile.cli.terminal import bullets, line, table
 from eecompile.wording import quantities
 
 if TYPE_CHECKING:  # a verb loads only what it works with
+    from eecompile.exits.statistics import PairedChange
     from eecompile.verbs.work.compare import ComparedFigure, Comparison
     from eecompile.verbs.work.gates import GateResult
     from eecompile.verbs.work.paired_runs import PairedRun
@@ -40,15 +41,18 @@ def comparison(out: Console, result: Comparison, every_key: bool = False) -> Non
         columns += [name, f"{name} to A"]
     rows = [_row(figure, every_key) for figure in shown]
     title = "Every figure" if every_key else "The figures that matter"
-    table(out, title, columns, rows, columns[1:], style=_style)
+    changes = columns[3::2]
+    table(out, title, columns, rows, columns[1:], style=_style, beside=changes)
     differ = sum(figure.differs for figure in result.figures)
     more = "" if every_key else "; all with `all_figures`"
     line(out, f"{differ} of {len(result.figures)} figures differ{more}.")
     if any(verdict == "unclear" for figure in shown for verdict in figure.verdicts):
         line(out, UNCLEAR)
-    for pair in result.paired:
-        for text in _paired(pair):
-            line(out, text)
+    out.print()
+    pairs = [row for pair in result.paired for row in _paired(pair)]
+    title = "Accuracies image by image, on the same test images (McNemar's exact test)"
+    columns = ["pair", "exits", "images", "change in points", "gained", "lost", "p", "verdict"]
+    table(out, title, columns, pairs, columns[2:-1], style=_style)
     if len([pair for pair in result.paired if pair.with_exits is not None]) > 1:
         line(out, "Each p-value is of one pair alone: of 20 runs that are alike, one will look different.")
     told = [("violated" if r.violated else "passed", gate_line(r)) for r in result.gates]
@@ -73,26 +77,30 @@ def _style(cell: str) -> str:
     return STYLES.get(cell.rpartition(" ")[2], "")
 
 
-def _paired(pair: PairedRun) -> list[str]:
-    """Return what the images say that both runs answered."""
-    told = []
-    for name, change in (("with", pair.with_exits), ("without", pair.without_exits)):
-        if change is None:
-            continue
-        clear = "" if _is_clear(change.p_value) else ": no clear difference"
-        told.append(
-            f"{pair.run} to A, {name} exits, on the same {pair.images:,} test images: "
-            f"{plus(change.points, 2)} points "
-            f"{quantities.interval((change.lo95, change.hi95), places=2)}, {change.gained} images gained and "
-            f"{change.lost} lost, p = {change.p_value:.2g} (McNemar, exact){clear}."
+def _paired(pair: PairedRun) -> list[tuple[str, ...]]:
+    """Return what the images say that both runs answered, a row for each network."""
+    return [
+        (
+            f"{pair.run} to A",
+            name,
+            f"{pair.images:,}",
+            f"{plus(change.points, 2)} {quantities.interval((change.lo95, change.hi95), places=2)}",
+            str(change.gained),
+            str(change.lost),
+            f"{change.p_value:.2g}",
+            _verdict(change),
         )
-    return told
+        for name, change in (("with", pair.with_exits), ("without", pair.without_exits))
+        if change is not None
+    ]
 
 
-def _is_clear(p_value: float) -> bool:
+def _verdict(change: PairedChange) -> str:
     from eecompile.verbs.work.paired_runs import CLEAR
 
-    return p_value < CLEAR
+    if change.p_value >= CLEAR:
+        return "unclear"
+    return "better" if change.points > 0 else "worse"
 
 
 def gate_line(result: GateResult) -> str:

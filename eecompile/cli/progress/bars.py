@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.text import Text
 
 from eecompile.cli.progress.time_left import Mark, in_words, time_left, with_mark
 from passes.progress import Count, DetailLine, StageLine
 
 PER_SECOND = 8
+MOST_NOTES = 3
+"""Lines a stage may say that then stand below its own; of one that says more they come as they are."""
 _LEAST_BAR, _MOST_BAR = 6, 40
 
 
@@ -55,6 +58,8 @@ class Bars:
     _began: float = 0.0
     _counted: Count | None = None
     _marks: list[Mark] = field(default_factory=list)
+    _notes: list[str] = field(default_factory=list)
+    _talks: bool = False
 
     def __enter__(self) -> Bars:
         """Begin to show; the cursor is hidden."""
@@ -65,7 +70,7 @@ class Bars:
             refresh_per_second=PER_SECOND,
             transient=True,
             redirect_stdout=False,  # the answer is printed when all is over
-            get_renderable=self.row,
+            get_renderable=self._shown,
         )
         self._live.start()
         return self
@@ -80,12 +85,15 @@ class Bars:
             self._live.stop()
 
     def say(self, line: str) -> None:
-        """Take a line of progress: it begins a stage, stays above the bar, or is said by the bar."""
+        """Take a line of progress: it begins a stage, stays as a note, or is said by the bar."""
         if isinstance(line, StageLine):
             self._end()
-            self._stage = (self.printable(line), self.clock())
+            self._stage, self._talks = (self.printable(line), self.clock()), False
         elif not isinstance(line, DetailLine):
-            self._print(Text(f"{self._signs.note} {self.printable(line)}", style="dim"))
+            self._notes.append(self.printable(line))
+            self._talks |= len(self._notes) > MOST_NOTES or self._stage is None
+            if self._talks:
+                self._print_notes()
 
     def _end(self, stopped: bool = False) -> None:
         if self._stage is None:
@@ -96,10 +104,23 @@ class Bars:
             sign, said, style = self._signs.stopped, f"stopped after {seconds}", "red"
         else:
             sign, said, style = self._signs.done, seconds, "green"
-        self._print(Text.assemble((sign, style), f" {name}  ", (said, "dim")))
+        self.console.print(Text.assemble((sign, style), f" {name}  ", (said, "dim")))
+        self._print_notes()
 
-    def _print(self, line: Text) -> None:
-        self.console.print(line, soft_wrap=False, markup=False, highlight=False)
+    def _print_notes(self) -> None:
+        notes, self._notes = self._notes, []
+        for note in notes:
+            self.console.print(Padding(self._note(note), (0, 0, 0, 2)))
+
+    def _note(self, text: str) -> Text:
+        return Text(f"{self._signs.note} {text}", style="dim")
+
+    def _shown(self) -> Group:
+        """Return the bar, and below it what its stage has said: a line of the terminal each."""
+        notes = [Text("  ") + self._note(note) for note in tuple(self._notes)]
+        for note in notes:
+            note.truncate(self.console.width - 1, overflow="ellipsis")
+        return Group(self.row(), *notes)
 
     def row(self) -> Text:
         """Return the bar of the stage at work, one line of the terminal at most."""

@@ -70,17 +70,31 @@ def test_runs_and_what_makes_them_hard_to_compare_come_first() -> None:
 
 
 def test_paired_answers_are_told_with_interval_and_p_value() -> None:
-    text = printed(MADE, 300)
-    assert (
-        "B to A, with exits, on the same 1,000 test images: +0.32 points [−0.90, 1.50], 20 images gained and "
-        "17 lost, p = 0.74 (McNemar, exact): no clear difference.\n"
-    ) in text
-    assert "C to A, with" not in text
-    assert "unclear: not told apart" in text
+    title = "Accuracies image by image, on the same test images (McNemar's exact test)"
+    text = printed(MADE)
+    assert cells(text, title) == [
+        ["pair", "exits", "images", "change in points", "gained", "lost", "p", "verdict"],
+        ["B to A", "with", "1,000", "+0.32 [−0.90, 1.50]", "20", "17", "0.74", "unclear"],
+        ["B to A", "without", "1,000", "0.00 [0.00, 0.00]", "0", "0", "1", "unclear"],
+    ]
+    assert "unclear: not told apart" in text and "Each p-value" not in text
     clear = PairedRun("B", 100, PairedChange(-3.0, -5.0, -1.0, 1, 4, 0.0123), None)
-    text = printed(replace(MADE, paired=(clear, replace(clear, run="C"))), 200)
-    assert "−3.00 points [−5.00, −1.00], 1 images gained and 4 lost, p = 0.012 (McNemar, exact).\n" in text
-    assert "Each p-value is of one pair alone" in text and "Each p-value" not in printed(MADE)
+    text = printed(replace(MADE, paired=(clear, replace(clear, run="C"))))
+    assert cells(text, title)[2] == [
+        "C to A", "with", "100", "−3.00 [−5.00, −1.00]", "1", "4", "0.012", "worse"
+    ]  # fmt: skip
+    assert "Each p-value is of one pair alone" in text
+    assert title not in printed(replace(MADE, paired=PAIRS[1:]))
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_run_and_its_change_stay_side_by_side(width: int) -> None:
+    heads = [line.split() for line in printed(MADE, width).splitlines() if line.startswith(" figure")]
+    assert len(heads) > 1
+    assert all(
+        ("B" in head) == ("BtoA" in "".join(head)) and ("C" in head) == ("CtoA" in "".join(head))
+        for head in heads
+    )
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 140])

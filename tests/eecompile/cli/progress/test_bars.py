@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -61,6 +62,7 @@ def test_the_bar_is_of_the_outermost_count_whose_length_is_known() -> None:
 def work(bars: Bars) -> None:
     bars.say(StageLine("load"))
     bars.say("a note that stays")
+    time.sleep(0.2)
     bars.say(StageLine("train"))
     with counting("epochs", 8) as count:
         for number in range(8):
@@ -79,7 +81,7 @@ def test_stages_stay_as_lines_and_bars_go(columns: int) -> None:
         work(bars)
     lines = [line for line in terminal.screen.lines if line]
     assert [line.rsplit(maxsplit=2)[0] for line in lines if "✓" in line] == ["✓ load", "✓ train"]
-    assert lines[0] == "· a note that stays" and len(lines) == 3
+    assert lines[1] == "  · a note that stays" and len(lines) == 3
     assert terminal.screen.wrapped == 0 and terminal.screen.cursor_shown
     assert "train: epochs" in terminal.text and "━" in terminal.text, "there was a bar on the way"
     assert "epoch 3" not in terminal.text, "the bar says that"
@@ -110,3 +112,28 @@ def test_signs_are_plain_where_the_terminal_has_no_others() -> None:
             work(bars)
     assert terminal.data.isascii() and "#" in terminal.text
     assert any(line.startswith("+ train  ") for line in terminal.screen.lines)
+
+
+def test_notes_stand_below_their_stage_of_one_that_talks_they_come_as_they_are() -> None:
+    long = "what is longer than a line of the terminal, and goes on below"
+    with (
+        stderr_is_a_terminal(40) as terminal,
+        watching() as counts,
+        Bars(Console(stderr=True), counts) as bars,
+    ):
+        bars.say("before all stages")
+        bars.say(StageLine("quiet"))
+        bars.say(long)
+        time.sleep(0.2)
+        bars.say(StageLine("talks"))
+        for number in range(5):
+            bars.say(f"note {number}")
+        bars.say(StageLine("quiet again"))
+        bars.say("last")
+    lines = [re.sub(r"  \d.*", "", line) for line in terminal.screen.lines if line]
+    assert lines == [
+        "  · before all stages", "✓ quiet", "  · what is longer than a line of the",
+        "  terminal, and goes on below",
+        *(f"  · note {number}" for number in range(5)), "✓ talks", "✓ quiet again", "  · last",
+    ]  # fmt: skip
+    assert terminal.screen.wrapped == 0
