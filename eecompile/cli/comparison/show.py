@@ -98,6 +98,8 @@ def _paired(pair: PairedRun) -> list[tuple[str, ...]]:
 def _verdict(change: PairedChange) -> str:
     from eecompile.verbs.work.paired_runs import CLEAR
 
+    if change.gained == change.lost == 0:
+        return "same"
     if change.p_value >= CLEAR:
         return "unclear"
     return "better" if change.points > 0 else "worse"

@@ -60,6 +60,7 @@ class Bars:
     _marks: list[Mark] = field(default_factory=list)
     _notes: list[str] = field(default_factory=list)
     _talks: bool = False
+    _wrote: bool = False
 
     def __enter__(self) -> Bars:
         """Begin to show; the cursor is hidden."""
@@ -81,6 +82,8 @@ class Bars:
         """Leave the terminal as it was: no bar, the cursor shown."""
         try:
             self._end(stopped=kind is not None)
+            if self._wrote and kind is None:
+                self.console.print()  # the answer comes next
         finally:
             self._live.stop()
 
@@ -105,6 +108,7 @@ class Bars:
         else:
             sign, said, style = self._signs.done, seconds, "green"
         self.console.print(Text.assemble((sign, style), f" {name}  ", (said, "dim")))
+        self._wrote = True
         self._print_notes()
 
     def _print_notes(self) -> None:

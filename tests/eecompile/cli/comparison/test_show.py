@@ -75,7 +75,7 @@ def test_paired_answers_are_told_with_interval_and_p_value() -> None:
     assert cells(text, title) == [
         ["pair", "exits", "images", "change in points", "gained", "lost", "p", "verdict"],
         ["B to A", "with", "1,000", "+0.32 [−0.90, 1.50]", "20", "17", "0.74", "unclear"],
-        ["B to A", "without", "1,000", "0.00 [0.00, 0.00]", "0", "0", "1", "unclear"],
+        ["B to A", "without", "1,000", "0.00 [0.00, 0.00]", "0", "0", "1", "same"],
     ]
     assert "unclear: not told apart" in text and "Each p-value" not in text
     clear = PairedRun("B", 100, PairedChange(-3.0, -5.0, -1.0, 1, 4, 0.0123), None)

@@ -82,6 +82,7 @@ def test_stages_stay_as_lines_and_bars_go(columns: int) -> None:
     lines = [line for line in terminal.screen.lines if line]
     assert [line.rsplit(maxsplit=2)[0] for line in lines if "✓" in line] == ["✓ load", "✓ train"]
     assert lines[1] == "  · a note that stays" and len(lines) == 3
+    assert terminal.screen.lines[-2:] == ["", ""], "the answer comes below a blank line"
     assert terminal.screen.wrapped == 0 and terminal.screen.cursor_shown
     assert "train: epochs" in terminal.text and "━" in terminal.text, "there was a bar on the way"
     assert "epoch 3" not in terminal.text, "the bar says that"
