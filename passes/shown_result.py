@@ -90,7 +90,7 @@ class ShownResult:
         Raises:
             InputError: matplotlib is not installed.
         """
-        drawn = _new_axes() if axes is None else axes
+        drawn = new_axes() if axes is None else axes
         across, up = self._axes()
         known = [row for row in self._rows() if row[across] is not None and row[up] is not None]
         values = [float(row[up]) for row in known]
@@ -189,7 +189,8 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _new_axes() -> Axes:
+def new_axes() -> Axes:
+    """Return axes of a new figure of pyplot; raises InputError where matplotlib is not installed."""
     try:
         import matplotlib.pyplot
     except ImportError:

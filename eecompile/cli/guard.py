@@ -15,6 +15,7 @@ from typing import ParamSpec
 from eecompile.cli.flags import flags_in_use, with_flags
 from eecompile.version import version
 from passes.errors import EecompileError
+from passes.progress import watching
 
 P = ParamSpec("P")
 BAD_USE = 2
@@ -87,7 +88,7 @@ def _internal_error() -> int:
 
 @contextlib.contextmanager
 def hushed(quiet: bool) -> Iterator[None]:
-    """Let :func:`timed_progress` say nothing, if ``quiet``."""
+    """Let :func:`shown_progress` say nothing, if ``quiet``."""
     token = _QUIET.set(quiet)
     try:
         yield
@@ -95,18 +96,37 @@ def hushed(quiet: bool) -> Iterator[None]:
         _QUIET.reset(token)
 
 
-def timed_progress() -> Callable[[str], None]:
-    """Return a function that prints a line on stderr with the seconds since now; none if hushed."""
+@contextlib.contextmanager
+def shown_progress() -> Iterator[Callable[[str], None]]:
+    """Yield what shows lines of progress on stderr: bars on a terminal, else lines; nothing if hushed.
+
+    Within the block nothing else is printed; after it no bar is left.
+    """
+    if _QUIET.get():
+        yield lambda _: None
+    elif sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("", "dumb", "unknown"):
+        from rich.console import Console
+
+        from eecompile.cli.progress.bars import Bars
+
+        terminal = Console(stderr=True, markup=False, highlight=False, emoji=False)
+        with watching() as counts, Bars(terminal, counts, _worded) as bars:
+            yield bars.say
+    else:
+        yield _timed()
+
+
+def _worded(text: str) -> str:
+    from eecompile.wording.quantities import printable
+
+    return printable(with_flags(text))
+
+
+def _timed() -> Callable[[str], None]:
+    """Return a function that prints a line on stderr with the seconds since now."""
     start = time.monotonic()
-    quiet = _QUIET.get()
 
     def say(text: str) -> None:
-        if quiet:
-            return
-        from eecompile.wording.quantities import printable
-
-        print(
-            f"{time.monotonic() - start:7.1f} s  {printable(with_flags(text))}", file=sys.stderr, flush=True
-        )
+        print(f"{time.monotonic() - start:7.1f} s  {_worded(text)}", file=sys.stderr, flush=True)
 
     return say

@@ -16,7 +16,7 @@ from typer.completion import completion_init  # type: ignore[attr-defined]
 
 from eecompile.cli import run_verbs, search_verbs
 from eecompile.cli.common import COMPLETION, SHELLS, show_completion, with_common
-from eecompile.cli.guard import complain, guarded, timed_progress
+from eecompile.cli.guard import complain, guarded, shown_progress
 from eecompile.cli.options import (
     BITS,
     BREAKDOWN,
@@ -188,18 +188,10 @@ def opt(
     from eecompile import api
     from eecompile.cli import show_run, terminal
 
-    result = api.opt(
-        model,
-        pipeline,
-        out,
-        data,
-        preprocess,
-        target,
-        verify_each,
-        save_stages,
-        seed,
-        progress=timed_progress(),
-    )
+    with shown_progress() as progress:
+        result = api.opt(
+            model, pipeline, out, data, preprocess, target, verify_each, save_stages, seed, progress=progress
+        )
     terminal.show(result, as_json, show_run.optimized)
     if not result.passed:
         raise SystemExit(complain("a pass changed what the network computes", result.failure, 1))
@@ -237,12 +229,13 @@ def quantize(
     from eecompile import api
     from eecompile.cli import show_quantize, terminal, values
 
-    result = api.quantize(
-        model, data, target, out, objective, preprocess, seed, calibration,
-        values.parse_kept_float(keep_float), max_drop,
-        placement, values.parse_part_bits(bits), frontier, quantize, qat_epochs, requantize,
-        progress=timed_progress(),
-    )  # fmt: skip
+    with shown_progress() as progress:
+        result = api.quantize(
+            model, data, target, out, objective, preprocess, seed, calibration,
+            values.parse_kept_float(keep_float), max_drop,
+            placement, values.parse_part_bits(bits), frontier, quantize, qat_epochs, requantize,
+            progress=progress,
+        )  # fmt: skip
     terminal.show(result, as_json, show_quantize.quantized)
 
 
@@ -283,18 +276,19 @@ def cost(
     from eecompile import api
     from eecompile.cli import show_cost, terminal, values
 
-    values.check_breakdown(breakdown, as_json)
-    report = api.cost(
-        model, target, objective, cost_model, values.parse_exits(exits), values.parse_heads(head),
-        host_scale, mapping,
-        values.parse_switch("--locality", locality),
-        values.parse_switch("--fusion", fusion) is not False,
-        values.parse_lpf_limit(lpf_limit),
-        values.parse_bits(bits),
-        save_mapping, point, max_latency, schedule, weights,
-        values.parse_ratios(ratios),
-        speculate, solver, time_limit, trace, overlay, rules, progress=timed_progress(),
-    )  # fmt: skip
+    values.check_for_tables("--breakdown", breakdown, as_json)
+    with shown_progress() as progress:
+        report = api.cost(
+            model, target, objective, cost_model, values.parse_exits(exits), values.parse_heads(head),
+            host_scale, mapping,
+            values.parse_switch("--locality", locality),
+            values.parse_switch("--fusion", fusion) is not False,
+            values.parse_lpf_limit(lpf_limit),
+            values.parse_bits(bits),
+            save_mapping, point, max_latency, schedule, weights,
+            values.parse_ratios(ratios),
+            speculate, solver, time_limit, trace, overlay, rules, progress=progress,
+        )  # fmt: skip
     if breakdown:
         show_cost.check_broken_down(report)
     terminal.show(report, as_json, show_cost.broken_down if breakdown else show_cost.cost_report)
@@ -340,12 +334,11 @@ def export(
 
 @_verb
 def compare(
-    run_a: Annotated[
-        Path, typer.Argument(metavar="RUN_A", help="Run directory: the reference.", show_default=False)
-    ],
-    run_b: Annotated[
-        Path,
-        typer.Argument(metavar="RUN_B", help="Run directory: the one that is judged.", show_default=False),
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN RUN...", help="Run directories; the first is the baseline.", show_default=False
+        ),
     ],
     fail_if: Annotated[
         list[str] | None,
@@ -353,21 +346,30 @@ def compare(
             metavar="GATE", help="Exit with 1 if this holds, e.g. 'expected.edp_js>+2%'. May be repeated."
         ),
     ] = None,
+    all_figures: Annotated[
+        bool, typer.Option("--all", help="Print every figure by its key, not those alone that matter.")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Compare two runs, with gates for CI.
+    """Compare runs with the first of them, with gates for CI.
 
-    Exits with 1 if a --fail-if holds.
+    What is compared: accuracy with and without exits, drop, images that leave early, energy, latency, EDP and
+    MACs per image, latency of the deepest path, EDP saved, size of the file; each better or worse than in the
+    first run. Accuracies on the same test images are compared image by image, with interval and p-value.
+    --all prints every figure of summary.json, and each of them can be in a gate. Exits with 1 if a --fail-if
+    holds for any run but the first.
     """
     from eecompile import api
-    from eecompile.cli import show_run, terminal
+    from eecompile.cli import terminal, values
+    from eecompile.cli.comparison import show
 
-    comparison = api.compare(run_a, run_b, tuple(fail_if or ()))
-    terminal.show(comparison, as_json, show_run.comparison)
-    if not comparison.passed:
-        violated = [show_run.gate_line(result) for result in comparison.gates if result.violated]
+    values.check_for_tables("--all", all_figures, as_json)
+    found = api.compare(runs, tuple(fail_if or ()))
+    terminal.show(found, as_json, lambda out, seen: show.comparison(out, seen, all_figures))
+    if not found.passed:
+        violated = [show.gate_line(result) for result in found.gates if result.violated]
         raise SystemExit(
-            complain(f"{len(violated)} of {len(comparison.gates)} gates violated", "\n".join(violated), 1)
+            complain(f"{len(violated)} of {len(found.gates)} gates violated", "\n".join(violated), 1)
         )
 
 

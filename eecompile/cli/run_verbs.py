@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from eecompile.cli.guard import complain, timed_progress
+from eecompile.cli.guard import complain, shown_progress
 from eecompile.cli.options import (
     CACHE,
     CALIBRATION,
@@ -108,16 +108,17 @@ def run(
     from eecompile import api
     from eecompile.cli import show_run, terminal, values
 
-    result = api.run(
-        model, target, data, out, values.parse_exits(exits), values.parse_heads(head), objective, max_drop,
-        optimistic, preprocess, cost_model, seed, point,
-        speculate, min_gain, rules, schedule, max_latency, guarantee,
-         max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs,
-         confidence, values.parse_switch("--recycle", recycle), quantize, qat_epochs, placement,
-         values.parse_part_bits(bits), values.parse_prune(prune), prune_epochs, calibration, requantize,
-         keep_thresholds, cache, from_study, trial, front_point, replay,
-        progress=timed_progress(),
-    )  # fmt: skip
+    with shown_progress() as progress:
+        result = api.run(
+            model, target, data, out, values.parse_exits(exits), values.parse_heads(head), objective,
+            max_drop, optimistic, preprocess, cost_model, seed, point,
+            speculate, min_gain, rules, schedule, max_latency, guarantee,
+            max_latency_p95, max_worst_latency, max_final_ratio, max_cost_ratio, train, epochs,
+            confidence, values.parse_switch("--recycle", recycle), quantize, qat_epochs, placement,
+            values.parse_part_bits(bits), values.parse_prune(prune), prune_epochs, calibration, requantize,
+            keep_thresholds, cache, from_study, trial, front_point, replay,
+            progress=progress,
+        )  # fmt: skip
     terminal.show(result, as_json, show_run.run_result)
     if not result.passed:
         raise SystemExit(complain("early-exit files and flat model disagree", result.failure, 1))
@@ -155,10 +156,11 @@ def retune(
     from eecompile import api
     from eecompile.cli import show_run, terminal
 
-    result = api.retune(
-        run, out, max_drop, optimistic, min_gain, max_latency, max_latency_p95, max_worst_latency,
-        max_final_ratio, max_cost_ratio, progress=timed_progress(),
-    )  # fmt: skip
+    with shown_progress() as progress:
+        result = api.retune(
+            run, out, max_drop, optimistic, min_gain, max_latency, max_latency_p95, max_worst_latency,
+            max_final_ratio, max_cost_ratio, progress=progress,
+        )  # fmt: skip
     terminal.show(result, as_json, show_run.run_result)
     if not result.passed:
         raise SystemExit(complain("early-exit files and flat model disagree", result.failure, 1))
@@ -209,18 +211,19 @@ def simulate(
     from eecompile.serving.arrivals import arrivals_of
 
     patterns = [arrivals_of(text) for text in arrivals]
-    found = api.simulate(
-        runs,
-        patterns[0] if len(patterns) == 1 else patterns,
-        values.parse_seconds("--slo", slo),
-        values.parse_names("--policy", policy),
-        values.parse_numbers("--priority", priority),
-        requests,
-        seeds,
-        values.parse_hertz("--clock", clock),
-        no_preempt,
-        capacity,
-        window,
-        progress=timed_progress(),
-    )
+    with shown_progress() as progress:
+        found = api.simulate(
+            runs,
+            patterns[0] if len(patterns) == 1 else patterns,
+            values.parse_seconds("--slo", slo),
+            values.parse_names("--policy", policy),
+            values.parse_numbers("--priority", priority),
+            requests,
+            seeds,
+            values.parse_hertz("--clock", clock),
+            no_preempt,
+            capacity,
+            window,
+            progress=progress,
+        )
     terminal.show(found, as_json, show_simulate.simulated)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from eecompile.cli.guard import INTERRUPTED, complain, timed_progress
+from eecompile.cli.guard import INTERRUPTED, complain, shown_progress
 from eecompile.cli.options import CACHE, DATA, JSON, PREPROCESS, SEED, TARGETS_OF_SEARCH, TRIAL
 
 
@@ -83,12 +83,13 @@ def search(
     from eecompile.cli import show_search, terminal, values
 
     try:
-        result = api.search(
-            space, data, values.parse_names("--target", target) or (), out, trials, seed, workers, storage,
-            resume, preprocess, cache, dry_run,
-            no_hardware, no_quantization, fixed_heads, one_threshold, ga_only, ga_evaluations, batch, join,
-            progress=timed_progress(),
-        )  # fmt: skip
+        with shown_progress() as progress:
+            result = api.search(
+                space, data, values.parse_names("--target", target) or (), out, trials, seed, workers,
+                storage, resume, preprocess, cache, dry_run,
+                no_hardware, no_quantization, fixed_heads, one_threshold, ga_only, ga_evaluations, batch,
+                join, progress=progress,
+            )  # fmt: skip
     except KeyboardInterrupt:
         hint = "" if dry_run or join else "what was found is kept: the same command with --resume goes on"
         raise SystemExit(complain("interrupted", hint, INTERRUPTED)) from None
@@ -177,5 +178,6 @@ def whatif(
     from eecompile import api
     from eecompile.cli import show_what_if, terminal, values
 
-    found = api.whatif(study, values.parse_settings(settings), target, name, cache, progress=timed_progress())
+    with shown_progress() as progress:
+        found = api.whatif(study, values.parse_settings(settings), target, name, cache, progress=progress)
     terminal.show(found, as_json, show_what_if.moved)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,7 +14,6 @@ if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.run.main import RunResult
     from eecompile.run_files.summary import Costs, SavingInterval, Summary
     from eecompile.verbs.report import WrittenReport
-    from eecompile.verbs.work.compare import Comparison, Difference, GateResult
     from eecompile.verbs.work.doctor import Diagnosis
     from eecompile.verbs.work.export import ExportResult
     from eecompile.verbs.work.listing import PassList
@@ -187,57 +185,6 @@ def exported(out: Console, result: ExportResult) -> None:
         out,
         f"{result.constant_bytes} bytes of constants, {result.buffer_bytes} bytes of buffers, no allocation",
     )
-
-
-ERROR_BARS = (
-    "Within error bars: each figure lies in the interval around the other, so it does not tell which is "
-    "better on the chip. Errors that both runs have in common cancel in savings."
-)
-# Numbers in rows of tables of their own, which would bury the others.
-DETAIL_KEYS = re.compile(r"(curve|host_sensitivity|saving_causes|intervals|operating_points)\.|.*_interval\.")
-
-
-def comparison(out: Console, result: Comparison) -> None:
-    """Print the numbers that differ, and the gates."""
-    bullets(out, "Compare with care", (("", note) for note in result.notes))
-    different = [d for d in result.differences if d.change != 0]
-    columns = ("number", "A", "B", "change", "relative", "")
-    title = (
-        f"{len(different)} of {len(result.differences)} numbers differ (A: {result.run_a}, B: {result.run_b})"
-    )
-    shown = [d for d in different if not DETAIL_KEYS.match(d.key)]
-    if different:
-        table(out, title, columns, ((*_difference(d), _within(d)) for d in shown), columns[1:-1])
-        if len(shown) < len(different):
-            more = len(different) - len(shown)
-            line(out, f"{more} more of the curve, of other models, points and intervals; all with --json")
-            out.print()
-        if any(d.within for d in shown):
-            line(out, ERROR_BARS)
-            out.print()
-    else:
-        line(out, f"All {len(result.differences)} numbers are the same.")
-    for letter, keys in (("A", result.only_a), ("B", result.only_b)):
-        if keys:
-            line(out, f"Only in {letter}: {', '.join(keys[:8])}{' …' if len(keys) > 8 else ''}")
-    bullets(out, "Gates", ((("violated" if r.violated else "passed"), gate_line(r)) for r in result.gates))
-
-
-def _within(difference: Difference) -> str:
-    return "within error bars" if difference.within else ""
-
-
-def gate_line(result: GateResult) -> str:
-    """Return a gate and the numbers it was held against, on one line."""
-    difference = result.difference
-    _, a, b, change, relative = _difference(difference)
-    return f"{result.gate.text}: {a} → {b} (change {change}, {relative})"
-
-
-def _difference(difference: Difference) -> tuple[str, str, str, str, str]:
-    relative = quantities.ABSENT if difference.relative is None else f"{difference.relative * 100:+.2f} %"
-    numbers = (f"{difference.a:.6g}", f"{difference.b:.6g}", f"{difference.change:+.4g}")
-    return (difference.key, *numbers, relative)
 
 
 def pass_list(out: Console, result: PassList) -> None:

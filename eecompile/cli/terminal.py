@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from rich import box
 from rich.cells import cell_len
@@ -66,6 +66,8 @@ def table(
     numbers: Sequence[str] = (),
     bold_last: int = 0,
     tight: bool = False,
+    style: Callable[[str], str] = lambda _: "",
+    beside: Sequence[str] = (),
 ) -> None:
     """Print a table with a title; columns named in ``numbers`` are set to the right.
 
@@ -79,23 +81,31 @@ def table(
         numbers: Headings of columns set to the right and never broken.
         bold_last: How many rows at the end are totals.
         tight: Columns stand closer, for tables with many of them.
+        style: From a cell to its style.
+        beside: Headings of columns that stay beside the one before them, where there is room for both.
     """
     lines = [tuple(printable(cell) for cell in row) for row in rows]
     if not lines:
         return
     line(out, title, "bold")
-    for part in _parts([tuple(columns), *lines], [name in numbers for name in columns], out.width):
+    right, joined = ([name in some for name in columns] for some in (numbers, beside))
+    for part in _parts([tuple(columns), *lines], right, out.width, joined):
         grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=tight)
         for number in part:
-            name, right = columns[number], columns[number] in numbers
-            grid.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
+            justify: Literal["left", "right"] = "right" if right[number] else "left"
+            grid.add_column(columns[number], justify=justify, no_wrap=right[number], overflow="fold")
         for index, row in enumerate(lines):
             total = index >= len(lines) - bold_last
-            grid.add_row(*(Text(row[number]) for number in part), style="bold" if total else None)
+            grid.add_row(
+                *(Text(row[number], style=style(row[number])) for number in part),
+                style="bold" if total else None,
+            )
         out.print(grid)
 
 
-def _parts(rows: Sequence[Sequence[str]], right: Sequence[bool], width: int) -> list[list[int]]:
+def _parts(
+    rows: Sequence[Sequence[str]], right: Sequence[bool], width: int, joined: Sequence[bool]
+) -> list[list[int]]:
     """Return which columns stand side by side: all, or as many as a terminal has room for.
 
     The first ones, which tell rows apart, are always there.
@@ -104,6 +114,7 @@ def _parts(rows: Sequence[Sequence[str]], right: Sequence[bool], width: int) -> 
         rows: Headings and cells.
         right: Which columns hold numbers, which are never broken.
         width: Of the terminal.
+        joined: Which columns stay beside the one before.
     """
     needs, width = [], width + _GAP - 2  # beside the last column there is no gap, and one place on each side
     for number, cells in enumerate(itertools.zip_longest(*rows, fillvalue="")):
@@ -119,7 +130,12 @@ def _parts(rows: Sequence[Sequence[str]], right: Sequence[bool], width: int) -> 
     first, left = list(range(names)), width - sum(needs[:names])
     parts, room = [[*first]], left
     for number in range(names, len(needs)):
-        if needs[number] > room and len(parts[-1]) > names:
+        end = number + 1
+        while end < len(needs) and joined[end]:
+            end += 1
+        both = sum(needs[number:end])
+        wanted = needs[number] if joined[number] or both > left else both
+        if wanted > room and len(parts[-1]) > names:
             parts.append([*first])
             room = left
         parts[-1].append(number)

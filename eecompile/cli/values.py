@@ -208,9 +208,9 @@ def parse_lpf_limit(text: str | None) -> int | Literal["full"] | None:
     return int(text)
 
 
-def check_breakdown(breakdown: bool, as_json: bool) -> None:
-    """Refuse ``--breakdown`` where it changes nothing: documents always hold it."""
-    if breakdown and as_json:
+def check_for_tables(flag: str, told: bool, as_json: bool) -> None:
+    """Refuse a flag that is for tables where it changes nothing: documents always hold all."""
+    if told and as_json:
         raise InputError(
-            "--breakdown is for tables: the document of --json always holds it", "leave one of the two away"
+            f"{flag} is for tables: the document of --json always holds it", "leave one of the two away"
         )

@@ -16,6 +16,7 @@ from eecompile.exits.thresholds import leaves_at
 from eecompile.runtime.early_exit import DynamicModel, StagedModel
 from eecompile.runtime.sessions import session
 from passes.model.writing import to_model
+from passes.progress import each
 
 Float32 = NDArray[np.float32]
 TIMED_IMAGES = 200
@@ -56,7 +57,7 @@ def check_agreement(
     where = leaves_at(flat.confidence, thresholds)
     chosen = np.stack([z.argmax(axis=1) for z in flat.logits])
     counts = np.zeros(4, np.int64)
-    for index, number in enumerate(where):
+    for index, number in enumerate(each(where.tolist(), "images proved")):
         image = images(index)
         for slot, decision in ((0, dynamic(image)), (2, staged(image))):
             counts[slot] += int(decision.logits.argmax()) == chosen[number, index]
@@ -105,7 +106,7 @@ def measure(
     count = len(timed)
     taken_ms = np.zeros((len(TIMED), REPEATS, count))
     where = np.zeros(count, np.int64)
-    for repeat in range(REPEATS):
+    for repeat in each(range(REPEATS), "images timed"):
         for index, number in enumerate(timed):
             image = images(int(number))
             clock = [time.perf_counter()]

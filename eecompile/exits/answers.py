@@ -18,6 +18,7 @@ from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.sessions import Evaluator
 from passes.confidence import ConfidenceRule
 from passes.model.writing import to_model
+from passes.progress import counting
 from passes.state import state_of
 
 Float32 = NDArray[np.float32]
@@ -117,5 +118,12 @@ def answers(graph: gs.Graph, split: Split, preprocess: Preprocess) -> Answers:
     """Run a flat network with exits on a split, in batches where it can."""
     evaluator = Evaluator.of(lambda batch: to_model(graph, batch))
     exits = state_of(graph).exits
-    logits = evaluator.run(lambda s: preprocess.apply(split.x[s]), len(split), [e.output for e in exits])
+    with counting("images", len(split)) as count:
+
+        def batch_of(piece: slice) -> Float32:
+            taken = preprocess.apply(split.x[piece])
+            count.add(len(taken))
+            return taken
+
+        logits = evaluator.run(batch_of, len(split), [e.output for e in exits])
     return Answers(tuple(logits), split.y, tuple(e.confidence for e in exits[:-1]), evaluator.note)

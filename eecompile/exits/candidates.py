@@ -6,8 +6,9 @@ Nothing here reads or writes files, trains, or looks at a clock: the same candid
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
@@ -19,6 +20,7 @@ from eecompile.exits.subset_costs import NetworkCost, SubsetCosts
 from eecompile.exits.thresholds import MAX_NODES, Choice, Limit, choose_within, least_of
 from passes.confidence import ConfidenceRule
 from passes.errors import NoSolutionError
+from passes.state import state_of
 from targets.evaluation.paths import Cost
 from targets.evaluation.report import CostReport
 from targets.objective import Objective
@@ -55,6 +57,48 @@ class CandidateExit:
     def __str__(self) -> str:
         head = f"{self.head} head" if self.head else "exit"
         return f"{head} at {self.mount}"
+
+
+def candidate_exits(graph: gs.Graph, mount_names: Mapping[str, str]) -> list[CandidateExit]:
+    """Return the early exits of a network, shallow to deep; ``mount_names``: tensor -> what it is called."""
+    return [
+        CandidateExit(e.name, mount_names[e.mount], e.head_name, e.confidence, e.reads)
+        for e in state_of(graph).exits[:-1]
+    ]
+
+
+def called(graph: gs.Graph, mount_names: Mapping[str, str]) -> dict[str, str]:
+    """Return exit -> what it is called while none are chosen; the final one keeps its name."""
+    return {item.name: str(item) for item in candidate_exits(graph, mount_names)}
+
+
+def names_in_files(
+    graph: gs.Graph, mount_names: Mapping[str, str], kept: Sequence[CandidateExit]
+) -> dict[str, str]:
+    """Return exit -> its name in the files and the report, of those that are removed what they are called."""
+    files = {item.name: f"exit_{number}" for number, item in enumerate(kept)}
+    return called(graph, mount_names) | files
+
+
+def renamed(told: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is told of trainings with the exits called by other names.
+
+    Args:
+        told: A log of :class:`eecompile.training.contract.TrainingLog`, or what has one.
+        names: Exit -> name; those that are not there keep theirs.
+    """
+    found = dict(told)
+    for part in ("training", "static"):
+        if isinstance(found.get(part), Mapping):
+            found[part] = renamed(found[part], names)
+    if "trained" in found:
+        found["trained"] = [names.get(name, name) for name in found["trained"]]
+    if "epochs" in found:
+        found["epochs"] = [
+            {**epoch, "accuracy": {names.get(name, name): value for name, value in epoch["accuracy"].items()}}
+            for epoch in found["epochs"]
+        ]
+    return found
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,50 @@ def paired_drop(static: Bools, dynamic: Bools) -> PairedDrop:
     return PairedDrop(100 * float(lost[0] - gained[0]) / total, 100 * low / total, 100 * high / total)
 
 
+@dataclass(frozen=True)
+class PairedChange:
+    """What a second network answers otherwise than a first, on the same images.
+
+    Attributes:
+        points: Accuracy of the second minus that of the first, in points.
+        lo95: Lower end of the 95 % percentile bootstrap interval.
+        hi95: Its upper end.
+        gained: Images that only the second gets right.
+        lost: Images that only the first gets right.
+        p_value: Of McNemar's exact test: how likely it is that they are divided at least as unevenly, were
+            both networks equally accurate.
+    """
+
+    points: float
+    lo95: float
+    hi95: float
+    gained: int
+    lost: int
+    p_value: float
+
+
+def paired_change(first: Bools, second: Bools) -> PairedChange:
+    """Return how accuracy changes from a first network to a second.
+
+    Args:
+        first: Whether the first is right, per image, shape [N].
+        second: Whether the second is right, for the same images.
+
+    Raises:
+        ValueError: Not one entry per image in both, or no images.
+    """
+    drop = paired_drop(first, second)
+    gained, lost = (int(np.count_nonzero(part)) for part in (second & ~first, first & ~second))
+    return PairedChange(-drop.points, -drop.hi95, -drop.lo95, gained, lost, mcnemar(gained, lost))
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Return the two-sided p-value of McNemar's test in its exact form (binomial, McNemar 1947)."""
+    count, fewer = gained + lost, min(gained, lost)
+    tail = sum(math.comb(count, k) for k in range(fewer + 1))
+    return min(1.0, float(2 * tail / 2**count))
+
+
 def bootstrap_quantile(total: int, lost: Counts, gained: Counts, quantile: float) -> Counts:
     """Return the quantile of lost - gained over bootstrap redraws, in images, for each pair of counts.
 

@@ -16,6 +16,7 @@ from eecompile.training.contract import Course, TrainingImages
 from eecompile.training.joint import train_jointly
 from eecompile.training.recipe import JointRecipe
 from passes.errors import InputError
+from passes.progress import each
 from passes.pruning.groups import find_groups
 from passes.pruning.prune_branches import find_branches
 
@@ -77,7 +78,7 @@ def prune(
     before, whole = goal.of(cost(graph).total), whole_way(graph, goal, images, cost, quick)
     chosen = reach_goal(whole)
     now, told = whole.now, list[dict[str, Any]]()
-    for number in range(1, rounds + 1):
+    for number in each(range(1, rounds + 1), "rounds"):
         this = replace(whole, now=now, most=before * (1 - goal.less * number / rounds))
         reached = chosen if rounds == 1 else this.reach(chosen.branches if number == 1 else ()).found
         course.progress(f"round {number} of {rounds}: {reached.text(before)}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eecompile.runtime.sessions import Evaluator, batches
 from passes.errors import InputError
+from passes.progress import counting
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
@@ -61,12 +62,14 @@ class Tapped:
     def values(self, images: Float32) -> Iterator[tuple[str, Float32]]:
         """Yield the values of each tensor and of the input, a few images at a time."""
         piece = int(np.clip(_TAPPED_BYTES // max(1, self.image_bytes), 1, _PIECE))
-        for part in batches(len(images), min(piece, self.evaluator.batch)):
-            given, found = {self.entry: images[part]}, []
-            if self.names:
-                found = self.evaluator.session.run(list(self.names), given)
-            for name, value in zip((self.entry, *self.names), (given[self.entry], *found), strict=True):
-                yield name, np.abs(value) if name in self.sizes else value
+        with counting("calibration images", len(images)) as count:
+            for part in batches(len(images), min(piece, self.evaluator.batch)):
+                given, found = {self.entry: images[part]}, []
+                if self.names:
+                    found = self.evaluator.session.run(list(self.names), given)
+                for name, value in zip((self.entry, *self.names), (given[self.entry], *found), strict=True):
+                    yield name, np.abs(value) if name in self.sizes else value
+                count.add(len(given[self.entry]))
 
 
 def look(

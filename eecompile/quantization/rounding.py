@@ -25,6 +25,7 @@ from passes.integers.quantize import to_integers
 from passes.integers.schemes import ZERO_POINT
 from passes.number_formats import Levels
 from passes.operator_sets import QUANTIZED_LINEAR, SAME_GRID
+from passes.progress import each
 from passes.rewrite.names import Names
 from passes.state import QuantGrid, state_of
 
@@ -75,7 +76,7 @@ class RoundingWalk:
 
     def run(self) -> dict[str, str]:
         """Walk all nodes; returns node name -> kind of rounding."""
-        for node in self._graph.nodes:
+        for node in each(list(self._graph.nodes), "layers rounded"):
             data = [t.name for t in node.inputs if isinstance(t, gs.Variable) and not t.is_empty()]
             real = self._in_float(node, [self._real[d] for d in data])
             converted: dict[str, Array] | None = None

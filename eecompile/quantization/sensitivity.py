@@ -18,6 +18,7 @@ from passes.macs import node_macs
 from passes.model.writing import to_model
 from passes.operator_sets import QUANTIZED_LINEAR
 from passes.precision import tensor_levels
+from passes.progress import each
 from passes.state import copy_graph, state_of
 
 Array = NDArray[Any]
@@ -99,7 +100,7 @@ def sensitivities(
         return disturbance(real, runner.run(images.__getitem__, len(images), names))
 
     found = []
-    for layer in named:
+    for layer in each(named, "layers", len(named)):
         of_layer = nodes_of(graph, dict(layers), [layer])
         only, without = quantized & of_layer, quantized - of_layer
         found.append(LayerSensitivity(layer, disturbed(only, True), disturbed(without, False)))

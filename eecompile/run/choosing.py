@@ -10,7 +10,7 @@ import numpy as np
 from eecompile.data.dataset import halves
 from eecompile.exits.answers import Answers
 from eecompile.exits.budgets import Constraints
-from eecompile.exits.candidates import Candidate, CandidateExit, Evaluation, Figures
+from eecompile.exits.candidates import Candidate, Evaluation, Figures, candidate_exits
 from eecompile.exits.choice import (
     MIN_GAIN,
     ExitChoice,
@@ -65,13 +65,9 @@ def choose_on_val(evidence: Evidence, cost: NetworkCost) -> OnVal:
     options, prepared = evidence.options, evidence.prepared
     chooses, tests = halves(len(evidence.val.labels), options.seed)
     val = evidence.val if options.guarantee is None else evidence.val.part(chooses)
-    tried = [
-        CandidateExit(e.name, prepared.mount_names[e.mount], e.head_name, e.confidence, e.reads)
-        for e in state_of(prepared.graph).exits[:-1]
-    ]
     evaluation = Evaluation(
         evidence.lowered,
-        tried,
+        candidate_exits(prepared.graph, prepared.mount_names),
         val,
         Limit(options.max_drop, options.optimistic),
         options.objective,

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from passes.progress import DetailLine, StageLine
+
 DETAIL_SECONDS = 2.0
 
 
@@ -26,11 +28,11 @@ class Clock:
             self.seconds[self._step] = round(self.seconds.get(self._step, 0.0) + now - self._start, 3)
         self._step, self._start, self._told = name, now, now
         if name:
-            self.progress(name)
+            self.progress(StageLine(name))
 
     def detail(self, text: str) -> None:
         """Tell how far a step is, at most every ``DETAIL_SECONDS``."""
         now = time.perf_counter()
         if now - self._told >= DETAIL_SECONDS:
             self._told = now
-            self.progress(text)
+            self.progress(DetailLine(text))

@@ -14,6 +14,7 @@ from eecompile.run_files.summary import (
     SavingInterval,
 )
 from passes.errors import EecompileError
+from passes.progress import each
 from targets.contract.target import HOST_SCALE, Alternative, Target
 from targets.evaluation.report import CostReport
 
@@ -49,9 +50,8 @@ def recost(
         mode: Mode of the schedules: models that differ in another are left out.
     """
     found = []
-    for item in target.alternatives():
-        if item.mode not in ("", mode):
-            continue
+    others = [item for item in target.alternatives() if item.mode in ("", mode)]
+    for item in each(others, "models"):
         tell(f"cost by {item.cause}: {item.name}")
         try:
             found.append(Recosted(item, *cost(item.target)))

@@ -81,13 +81,18 @@ def command(options: RunOptions) -> str:
     fields = {item.name: item for item in dataclasses.fields(options)}
     for name, value in vars(options).items():
         if name in usual or name in options.told:
-            text = _listed(value) if isinstance(value, tuple) else str(value)
-            if isinstance(value, Mapping):
-                text = ",".join(f"{part}={of_part}" for part, of_part in value.items())
-            if isinstance(value, bool):  # a switch stands alone; what may be turned off says so
-                text = "" if fields[name].default is False else "on" if value else "off"
-            words += [f"--{name.replace('_', '-')}", *filter(None, [text])]
+            words += option_words(name, value, switch=fields[name].default is False)
     return shlex.join(words)
+
+
+def option_words(name: str, value: object, switch: bool = False) -> list[str]:
+    """Return an option as it is given on the command line; a ``switch`` stands alone."""
+    text = _listed(value) if isinstance(value, tuple) else str(value)
+    if isinstance(value, Mapping):
+        text = ",".join(f"{part}={of_part}" for part, of_part in value.items())
+    if isinstance(value, bool):  # what may be turned off says so
+        text = "" if switch else "on" if value else "off"
+    return [f"--{name.replace('_', '-')}", *filter(None, [text])]
 
 
 def _listed(texts: Sequence[str]) -> str:

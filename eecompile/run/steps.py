@@ -16,6 +16,7 @@ from eecompile.data.for_network import open_data
 from eecompile.data.in_memory import ImagesInMemory
 from eecompile.deployment.model_files import Forms, prove, write_models
 from eecompile.exits.answers import Answers, answers
+from eecompile.exits.candidates import called, names_in_files, renamed
 from eecompile.exits.choice import oversized
 from eecompile.exits.confidence_fits import fitted, gate_images
 from eecompile.exits.recycling import Carried, carried_on, network_with
@@ -44,6 +45,7 @@ from passes.exits.insert_exits import add_rival_heads
 from passes.files import write_atomic
 from passes.heads.designs import AUTO, HeadDesign, rivals_on
 from passes.model.in_memory import ModelInMemory, sha256_of_network
+from passes.progress import Count, counting
 from passes.registry import parse_pipeline
 from passes.state import state_of
 from targets.contract.target import Target
@@ -109,7 +111,8 @@ def train(evidence: Evidence) -> None:
     images = TrainingImages(evidence.dataset.train, evidence.dataset.val, evidence.preprocess)
     drawn = [e.name for e in state_of(graph).exits[:-1]] if prepared.inserted else []
     checkpoints = Checkpoints.kept_in(evidence.checkpoints)
-    course = Course(options.seed, evidence.clock.detail, checkpoints.part("exits"))
+    names = called(graph, prepared.mount_names) if prepared.inserted else {}
+    course = Course(options.seed, evidence.clock.detail, checkpoints.part("exits"), names)
     if options.train == FROZEN:
         recipe = Recipe()
         recipe = recipe if options.epochs is None else replace(recipe, epochs=options.epochs)
@@ -144,6 +147,15 @@ def answer(evidence: Evidence) -> None:
     """
     val, test, base = evidence.dataset.val, evidence.dataset.test, evidence.baseline
 
+    alone, more = (1 if base is None else 2), int(evidence.calibrated is not None)
+    total = len(val) * (2 * alone + more) + len(test) * (3 * alone + more)
+    with counting("images", total) as count:
+        _answer(evidence, count)
+
+
+def _answer(evidence: Evidence, count: Count) -> None:
+    val, test, base = evidence.dataset.val, evidence.dataset.test, evidence.baseline
+
     def seen(graph: gs.Graph, split: Split, static: gs.Graph | None) -> Answers:
         found = answers(graph, split, evidence.preprocess)
         if static is None:
@@ -153,11 +165,13 @@ def answer(evidence: Evidence) -> None:
     plain = None if base is None else evidence.given
     quantized, lowered = (None, None) if base is None else (base.quantized, base.lowered)
     found = seen(evidence.lowered, val, lowered)
-    rules = fitted(
-        [item.confidence for item in state_of(evidence.lowered).exits],
-        found,
-        lambda: answers(evidence.lowered, gate_images(evidence.dataset.train), evidence.preprocess),
-    )
+
+    def of_gates() -> Answers:
+        some = gate_images(evidence.dataset.train)
+        count.total = (count.total or 0) + len(some)
+        return answers(evidence.lowered, some, evidence.preprocess)
+
+    rules = fitted([item.confidence for item in state_of(evidence.lowered).exits], found, of_gates)
     forms = (evidence.prepared.graph, evidence.quantized, evidence.lowered, evidence.calibrated)
     for graph in filter(None, forms):
         set_rules(graph, rules)
@@ -194,6 +208,8 @@ def choose(evidence: Evidence) -> None:
     )
     evidence.chosen, evidence.guarantee = found.chosen, found.guarantee
     evidence.notes, evidence.proxies = found.notes, found.proxies
+    kept = [f"exit_{number} is the {item}" for number, item in enumerate(found.chosen.kept.exits)]
+    evidence.clock.progress(", ".join(kept) or "no early exit is kept")
     if evidence.pruned is not None and evidence.baseline is not None:
         evidence.pruned.costs = evidence.chosen.static
         given = _cost(evidence, keep_exits(evidence.baseline.lowered, []))
@@ -254,6 +270,7 @@ def conclude(evidence: Evidence) -> None:
     if not evidence.float_test.note:  # else the notes of the data have it
         warnings += [note for note in [evidence.quant_test.note or evidence.lowered_test.note] if note]
     evidence.summary = summarize.summarize(evidence, warnings, provenance.caution(tried), study)
+    names = names_in_files(evidence.prepared.graph, evidence.prepared.mount_names, evidence.chosen.kept.exits)
     evidence.info = {
         **_origin(evidence),
         "data_sha256": dict(dataset.hashes),
@@ -261,8 +278,8 @@ def conclude(evidence: Evidence) -> None:
         "preprocess_tried": [list(attempt) for attempt in tried.tried],
         "from_cache": evidence.taken,
         "pruning": None if evidence.pruned is None else evidence.pruned.info,
-        "training": evidence.training,
-        "calibration": evidence.calibration,
+        "training": renamed(evidence.training, names),
+        "calibration": renamed(evidence.calibration, names),
         "front": front(evidence),
         "agreement": asdict(evidence.agreement),
         "measured": evidence.measured,

@@ -37,6 +37,7 @@ from eecompile.search.worth.supernet import Reach
 from eecompile.version import version
 from passes.errors import InputError
 from passes.files import write_atomic
+from passes.progress import StageLine, each
 from passes.shown_result import Row, ShownResult
 
 SCHEMA_VERSION = 1
@@ -127,15 +128,18 @@ def search(options: SearchOptions, progress: Callable[[str], None]) -> SearchRes
     began = time.perf_counter()
     check_folder(options)
     evaluation = DesignEvaluation(options.question, progress)
+    progress(StageLine("get ready"))
     with evaluation.watch.on(START):
         coordinator, front, worst = _coordinator(options, evaluation, progress)
     start = evaluation.watch.take()
     searching = time.perf_counter()
+    progress(StageLine("search"))
     outcomes = coordinator.run()
     coordinator.record.close()
     searched = time.perf_counter() - searching
     evaluation.watch.take()  # of the designs that were worked on in this process, which told it
     with evaluation.watch.on(FINALISTS):
+        progress(StageLine("finalists"))
         finalists = _finalists(evaluation, outcomes, front, progress)
         found = _written(options, evaluation, outcomes, finalists, front, coordinator.predictor, worst)
     worked, designs = coordinator.worked, coordinator.designs
@@ -341,7 +345,7 @@ def _finalists(
     order = np.argsort(rows[:, 0], kind="stable") if len(rows) else np.zeros(0, np.int64)
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))]
     found = []
-    for place, number in enumerate(chosen.tolist()):
+    for place, number in enumerate(each(chosen.tolist(), "finalists")):
         trial, point = front.points[number]
         progress(f"finalist {place + 1} of {len(chosen)}: trial {trial}")
         outcome = outcomes[trial]

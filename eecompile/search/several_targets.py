@@ -24,6 +24,7 @@ from eecompile.search.searching import (
 )
 from eecompile.search.worth.evaluation import Question
 from passes.errors import InputError
+from passes.progress import DetailLine, StageLine
 from passes.shown_result import Row, ShownResult
 
 
@@ -179,7 +180,8 @@ def common_networks(fronts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, A
 
 
 def _tell(progress: Callable[[str], None], target: str, line: str) -> None:
-    progress(f"{target}: {line}")
+    told = f"{target}: {line}"
+    progress(type(line)(told) if isinstance(line, StageLine | DetailLine) else told)
 
 
 def _summary(target: str, result: SearchResult) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from eecompile.search.worth.part_costs import cost_figures, expected_figures, pa
 from passes.errors import EecompileError, InputError
 from passes.exits.chain import keep_exits
 from passes.model.graph import load
+from passes.progress import each
 from passes.shown_result import Row, ShownResult
 from targets.contract.target import Target
 from targets.description.changes import Change, changed
@@ -113,7 +114,7 @@ def what_if(asked: WhatIfAsked, progress: Callable[[str], None]) -> WhatIf:
     there.space.check_clocks(target)
     other = _OnOther(there, DesignEvaluation(question), asked.study)
     points = []
-    for point in front["points"]:
+    for point in each(front["points"], "points"):
         progress(f"trial {point['trial']}, point {point['point']}: scheduled anew")
         kept = {key: value for key, value in point.items() if key not in (*_OF_BEFORE, *_FIGURES)}
         points.append({**kept, **other.costed(point)})
@@ -254,7 +255,7 @@ def _planned(
     front = _front_by(keys)
     missing = []
     cost = next(key for key in keys if key != KEYS["accuracy"])
-    for trial in trials:
+    for trial in each(trials, "designs"):
         progress(f"trial {trial['trial']}: its front is solved anew")
         try:
             found = other.planned(trial)

@@ -21,6 +21,7 @@ from eecompile.serving.requests import merged, stream
 from eecompile.serving.service import ServiceTime, service_time, static_service_time
 from eecompile.serving.trace import write_window
 from passes.errors import InputError
+from passes.progress import each
 from passes.shown_result import ShownResult
 
 STATIC, EXITS = "static", "exits"
@@ -197,10 +198,13 @@ def simulate_load(
     rates = [float(np.mean([len(times[n]) / times[n][-1] for times in drawn])) for n in range(len(served))]
     work = [float(sum(r * _mean_s(n) for r, n in zip(rates, form, strict=True))) for form in (static, exits)]
     rows = []
-    for form, networks, policy in [
-        (STATIC, static, policy_named("fifo")),
-        *((EXITS, exits, one) for one in chosen),
-    ]:
+    for form, networks, policy in each(
+        [
+            (STATIC, static, policy_named("fifo")),
+            *((EXITS, exits, one) for one in chosen),
+        ],
+        "policies",
+    ):
         progress(f"serving {form}, {policy.name}")
         found = [
             _one(networks, load, times, seed, policy) for times, seed in zip(drawn, load.seeds, strict=True)

@@ -42,11 +42,13 @@ class Course:
         seed: Of all that is random.
         progress: Told a line now and then.
         checkpoints: Where its state is written after each epoch.
+        called: Exit -> what people call it, where they call it otherwise.
     """
 
     seed: int
     progress: Callable[[str], None]
     checkpoints: Checkpoints
+    called: Mapping[str, str] = field(default_factory=dict)
 
     def checkpoints_of(
         self,

@@ -17,6 +17,7 @@ from eecompile.training.augment import Augmentation, minds_no_mirror
 from passes.exits.chain import ancestors
 from passes.model.writing import to_model
 from passes.operator_sets import GLOBAL_POOLS
+from passes.progress import Count, DetailLine, counting
 from passes.state import copy_graph, state_of
 
 Array = NDArray[Any]
@@ -131,20 +132,25 @@ def extract(
     stored: dict[str, list[NDArray[np.uint8]]] = {n: [] for n in names[:-1]}
     logits: list[Float32] = []
 
-    def run_over(images: Array, change: Callable[[Array], Array]) -> dict[str, Array]:
+    def run_over(images: Array, change: Callable[[Array], Array], count: Count) -> dict[str, Array]:
         parts: dict[str, list[Array]] = {n: [] for n in names}
         for piece in batches(len(images), _PIECE):  # float features never exist as a whole
-            for name, value in zip(names, values_of(change(images[piece])), strict=True):
+            taken = change(images[piece])
+            for name, value in zip(names, values_of(taken), strict=True):
                 parts[name].append(_pack(value, ranges[name]) if name in ranges else value)
+            count.add(len(taken))
         return {name: np.concatenate(found) for name, found in parts.items()}
 
-    for number in range(copies if spatial else 1):
-        progress(f"features of {len(images)} training images, copy {number + 1} of {copies}")
-        found = run_over(images, (lambda x: augmentation.apply(x, rng)) if number else lambda x: x)
-        for name in ranges:
-            stored[name].append(found[name])
-        logits.append(found[final])
-    seen = {} if watch is None else run_over(watch, lambda x: x)
+    copies = copies if spatial else 1
+    with counting("features", copies * len(images) + (0 if watch is None else len(watch))) as count:
+        for number in range(copies):
+            progress(DetailLine(f"features of {len(images)} training images, copy {number + 1} of {copies}"))
+            change = (lambda x: augmentation.apply(x, rng)) if number else (lambda x: x)
+            found = run_over(images, change, count)
+            for name in ranges:
+                stored[name].append(found[name])
+            logits.append(found[final])
+        seen = {} if watch is None else run_over(watch, lambda x: x, count)
     features = {
         tap: Features(tuple(stored[tap]), (high - low) / 255 or 1.0, low, seen.get(tap))
         for tap, (low, high) in ranges.items()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from eecompile.training.checkpoint import Checkpoints
 from eecompile.training.recipe import ADAMW
 from eecompile.training.torch_graph import TorchGraph
 from eecompile.training.training_form import diverged
+from passes.progress import Count, DetailLine, counting
 
 Tensor = torch.Tensor
 _RAMP = 10  # the average of few steps is that of all of them
@@ -168,10 +169,27 @@ class Told:
     Attributes:
         progress: Called with a line per epoch.
         what: What is trained, in front of the line.
+        called: Exit -> what people call it; those that are not there by their own name.
+        count: What steps are added to; a count of its own if absent.
     """
 
     progress: Callable[[str], None]
     what: str
+    called: Mapping[str, str] = field(default_factory=dict)
+    count: Count | None = None
+
+    def counted(self, steps: int, done: int) -> AbstractContextManager[Count]:
+        """Return what steps are added to, while it is entered; ``done`` of them are behind it."""
+        if self.count is None:
+            return counting(self.what, steps, done)
+        self.count.add(done)
+        return nullcontext(self.count)
+
+    def accuracies(self, accuracy: Mapping[str, float]) -> str:
+        """Return accuracies by exit as a line tells them."""
+        return ", ".join(
+            f"{self.called.get(key, key)} {100 * value:.1f} %" for key, value in accuracy.items()
+        )
 
 
 def fit(
@@ -213,30 +231,35 @@ def fit(
         told.progress(f"{told.what}: goes on after epoch {len(log)} of {total}")
     fitting.module.train()
     first, start = len(log), time.perf_counter()
-    for epoch in range(first, total):
-        before = [sum(phases[:k]) for k in range(len(phases))]
-        phase = max(k for k, begin in enumerate(before) if begin <= epoch)
-        offset, length = (epoch - before[phase]) * steps, phases[phase] * steps
-        losses, rate = [], 0.0
-        for step, loss in enumerate(batches(epoch)):
-            if stopped():
-                return log
-            rate = rate_at(offset + step, length, fitting.how.warm_up)
-            losses.append(loss.detach())
-            fitting.step(loss, rate)
-        mean = float(torch.stack(losses).mean())
-        if not math.isfinite(mean):
-            raise diverged(f"the loss of epoch {epoch + 1} of {told.what}")
-        with fitting.averaged():
-            accuracy = measure()
-        log.append({"epoch": epoch + 1, "loss": mean, "rate": rate * fitting.how.rate, "accuracy": accuracy})
-        checkpoints.save(name, {"fitting": fitting.state(), "log": log})
-        left = (time.perf_counter() - start) / (epoch + 1 - first) * (total - epoch - 1)
-        seen = ", ".join(f"{key} {100 * value:.1f} %" for key, value in accuracy.items())
-        told.progress(
-            f"{told.what}: epoch {epoch + 1} of {total}, loss {mean:.3f}"
-            f"{', ' * bool(seen)}{seen}, {left:.0f} s left"
-        )
+    with told.counted(total * steps, first * steps) as count:
+        for epoch in range(first, total):
+            before = [sum(phases[:k]) for k in range(len(phases))]
+            phase = max(k for k, begin in enumerate(before) if begin <= epoch)
+            offset, length = (epoch - before[phase]) * steps, phases[phase] * steps
+            losses, rate = [], 0.0
+            for step, loss in enumerate(batches(epoch)):
+                if stopped():
+                    return log
+                rate = rate_at(offset + step, length, fitting.how.warm_up)
+                losses.append(loss.detach())
+                fitting.step(loss, rate)
+                count.add()
+            mean = float(torch.stack(losses).mean())
+            if not math.isfinite(mean):
+                raise diverged(f"the loss of epoch {epoch + 1} of {told.what}")
+            with fitting.averaged():
+                accuracy = measure()
+            log.append(
+                {"epoch": epoch + 1, "loss": mean, "rate": rate * fitting.how.rate, "accuracy": accuracy}
+            )
+            checkpoints.save(name, {"fitting": fitting.state(), "log": log})
+            left = (time.perf_counter() - start) / (epoch + 1 - first) * (total - epoch - 1)
+            told.progress(
+                DetailLine(
+                    f"{told.what}: epoch {epoch + 1} of {total}, loss {mean:.3f}"
+                    f"{', ' * bool(accuracy)}{told.accuracies(accuracy)}, {left:.0f} s left"
+                )
+            )
     return log
 
 

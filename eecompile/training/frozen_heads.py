@@ -43,6 +43,7 @@ from eecompile.training.training_form import (
 from passes.confidence import MAX_SOFTMAX
 from passes.exits.chain import ancestors
 from passes.macs import node_macs
+from passes.progress import Count, counting
 from passes.state import Exit, copy_graph, state_of
 
 __all__ = ["Recipe", "train_heads"]
@@ -91,13 +92,16 @@ def train_heads(
         for form in forms
     ]
     answers: dict[str, Float32] = {}
-    for wave in _waves(jobs, recipe):
-        _side_by_side(wave, stop)
-        if recipe.survivors:
-            now = {name: logits for job in wave for name, logits in job.answers().items()}
-            answers |= now
-            sure = sureness(state_of(graph).exits[:-1], answers, now)
-            _weigh(jobs, wave[0].form.depth, sure, recipe)
+    with counting(f"{len(drawn)} head{'s' * (len(drawn) != 1)}", sum(job.steps for job in jobs)) as count:
+        for job in jobs:
+            job.count = count
+        for wave in _waves(jobs, recipe):
+            _side_by_side(wave, stop)
+            if recipe.survivors:
+                now = {name: logits for job in wave for name, logits in job.answers().items()}
+                answers |= now
+                sure = sureness(state_of(graph).exits[:-1], answers, now)
+                _weigh(jobs, wave[0].form.depth, sure, recipe)
     for job in jobs:
         give_back(job.form.graph, graph)
     log.epochs = _merged([job.log for job in jobs], data, labels, state_of(graph).exits[-1].name)
@@ -217,6 +221,7 @@ class HeadTraining:
         form: What is trained; it has the trained values after :meth:`run`.
         weights: What each training image counts, [N].
         log: Loss, rate and accuracies of each epoch.
+        count: What its steps are added to; they are counted alone if absent.
     """
 
     def __init__(
@@ -232,6 +237,8 @@ class HeadTraining:
         self._data, self._labels, self._recipe, self._course, self._stop = data, labels, recipe, course, stop
         self.weights = np.ones(len(data.labels), np.float32)
         self._name = "+".join(e.name for e in form.exits)
+        self.count: Count | None = None
+        self._batch = min(recipe.batch, len(data.labels))
         self._features = [data.features[tap] for tap in form.taps]
         self._device = Device.choose(NO)
         nodes = {node.name for node in form.graph.nodes}
@@ -253,6 +260,11 @@ class HeadTraining:
         self._hidden = any(node.op == "BatchNormalization" for node in form.graph.nodes)
 
     @property
+    def steps(self) -> int:
+        """Steps of all epochs."""
+        return self._epochs * (len(self._data.labels) // self._batch)
+
+    @property
     def _epochs(self) -> int:
         return self._recipe.epochs_on(len(self._data.labels), self._hidden)
 
@@ -262,8 +274,7 @@ class HeadTraining:
         torch.set_num_threads(1)  # of this thread, and of those to come: see _threads_kept
         self._teacher = [torch.from_numpy(z).to(device) for z in self._data.logits]
         self._copies = [[torch.from_numpy(c).to(device) for c in found.copies] for found in self._features]
-        count = len(self._data.labels)
-        self._batch = min(recipe.batch, count)
+        names = [self._course.called.get(e.name, f"head {e.name}") for e in self.form.exits]
         how = Optimisation(
             rate=recipe.rate if self._hidden else recipe.linear_rate,
             decay=recipe.decay,
@@ -275,11 +286,11 @@ class HeadTraining:
         self.log = fit(
             fitting,
             self._losses,
-            count // self._batch,
+            self.steps // self._epochs,
             [self._epochs],
             self._accuracies,
             self._course.checkpoints,
-            Told(self._course.progress, f"head {self._name}"),
+            Told(self._course.progress, " + ".join(names), self._course.called, self.count),
             self._name,
             self._stop.is_set,
         )

@@ -156,7 +156,7 @@ class GraphTraining:
             phases,
             self.accuracies,
             self._checkpoints,
-            Told(self._course.progress, self._what),
+            Told(self._course.progress, self._what, self._course.called),
         )
         self._fitting.keep_average()
         if recipe.statistics == ESTIMATED and recipe.average:

@@ -1,4 +1,4 @@
-"""The verb `compare`: two runs against each other."""
+"""The verb `compare`: runs against the first of them."""
 
 from __future__ import annotations
 
@@ -7,30 +7,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eecompile.verbs.given.lists import texts
+from passes.errors import InputError
 
 if TYPE_CHECKING:
     from eecompile.verbs.work.compare import Comparison
 
 
-def compare(run_a: Path | str, run_b: Path | str, fail_if: str | Sequence[str] = ()) -> Comparison:
-    """Compare two runs, and hold the second to one gate or several.
+def compare(runs: Sequence[Path | str], fail_if: str | Sequence[str] = ()) -> Comparison:
+    """Compare runs with the first of them, and hold them to one gate or several.
+
+    Accuracies of runs on the same test images are compared image by image.
 
     Args:
-        run_a: The reference: a run directory, or its ``summary.json``.
-        run_b: The run that is judged.
-        fail_if: Conditions on it that must not hold, see `eecompile.verbs.work.compare.Gate.parse`.
+        runs: Two or more run directories, or their ``summary.json``; the first is the baseline.
+        fail_if: Conditions on each of the others that must not hold, see
+            `eecompile.verbs.work.gates.Gate.parse`.
 
     Raises:
-        InputError: Not a run directory, a condition that cannot be read, or a key without a number.
+        InputError: Fewer than two runs, not a run directory, a condition that cannot be read, or a key
+            without a number.
 
     Examples:
         >>> from eecompile import api
         >>> a = api.run("digits_resnet.onnx", exits=1, out="one")
         >>> b = api.run("digits_resnet.onnx", exits=2, out="two")
-        >>> found = api.compare(a.out, b.out, "static.macs>+0%")
+        >>> found = api.compare([a.out, b.out], "static.macs>+0%")
         >>> found.passed
         True
     """
     from eecompile.verbs.work.compare import compare_runs
 
-    return compare_runs(Path(run_a), Path(run_b), texts("fail_if", fail_if))
+    if isinstance(runs, str | Path):
+        raise InputError(
+            f"`runs` is a list of two or more runs, not {str(runs)!r}", "write ['runs/a', 'runs/b']"
+        )
+    return compare_runs([Path(run) for run in runs], texts("fail_if", fail_if))

@@ -77,7 +77,8 @@ def quantize(
         >>> found.exits[-1].name
         'final'
     """
-    from eecompile.verbs.work.quantize import QuantizeOptions, quantize_network
+    from eecompile.verbs.work.quantize import quantize_network
+    from eecompile.verbs.work.quantize_options import QuantizeOptions
     from targets.objective import objective_named
 
     check_given("quantize", {"keep_float": keep_float, "max_drop": max_drop})

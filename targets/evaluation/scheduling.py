@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from passes.errors import InputError, NoSolutionError
+from passes.progress import counting
 from targets.contract.placement import Reason, Refusal
 from targets.contract.target import Target
 from targets.cost.model.nest_of_layer import nest_of
@@ -195,7 +196,8 @@ def _scheduled(
         raise no_room(error, network) from None
     schedule, exact = finished(state, resident), None
     if wishes.exact_seconds is not None:
-        exact = solve(network, plan, objective, shares, resident, time_limit_s=wishes.exact_seconds)
+        with counting(f"exact schedule, at most {wishes.exact_seconds:g} s"):
+            exact = solve(network, plan, objective, shares, resident, time_limit_s=wishes.exact_seconds)
         schedule = exact.schedule
     speculative = speculate(network, plan, resident, objective, shares) if wishes.speculate else None
     ways = way_schedules(network, plan, resident, schedule)

@@ -28,7 +28,8 @@ from eecompile.verbs.front import FrontComparison
 from eecompile.verbs.search import TrialReason
 from eecompile.verbs.work.doctor import Diagnosis, Finding
 from eecompile.verbs.work.export import ExportResult
-from eecompile.verbs.work.quantize import ExitAccuracy, QuantizeOptions, QuantizeResult, SplitAccuracy
+from eecompile.verbs.work.quantize import ExitAccuracy, QuantizeResult, SplitAccuracy
+from eecompile.verbs.work.quantize_options import QuantizeOptions
 from passes.errors import InputError
 from passes.shown_result import ShownResult
 from tests.eecompile.small_models import write_skip_net
@@ -54,8 +55,10 @@ ANY: Any = api  # for what no type checker lets pass
             lambda model: ANY.cost(model, bits="8,8,16"),
             "`bits` is a targets.network.layer.Bits, not '8,8,16'",
         ),
-        (lambda model: ANY.compare(model, model, [3]), "`fail_if` is a list of texts, and 3 is none"),
-        (lambda model: ANY.compare(model, model, 3), "`fail_if` is a list, not 3"),
+        (lambda model: ANY.compare([model, model], [3]), "`fail_if` is a list of texts, and 3 is none"),
+        (ANY.compare, "`runs` is a list of two or more runs, not "),
+        (lambda model: ANY.compare([model]), "`runs` has 1 run: there is nothing to compare"),
+        (lambda model: ANY.compare([model, model], 3), "`fail_if` is a list, not 3"),
     ],
 )
 def test_what_is_no_list_is_refused(call: Callable[[Path], Any], message: str, tmp_path: Path) -> None:
@@ -123,7 +126,7 @@ def results(at: Path) -> Iterator[ShownResult]:
     model = write_skip_net(at / "net.onnx")
     run = api.run(model, exits=1, out=at / LONG[:100] / LONG[:100])
     yield from (run, api.cost(model, exits=1), api.inspect(model), api.opt(model, "canonicalize"))
-    yield from (api.report(run.out), api.compare(run.out, run.out), api.targets(), api.passes())
+    yield from (api.report(run.out), api.compare([run.out, run.out, run.out]), api.targets(), api.passes())
     yield api.cache(at / "cache")
     yield Diagnosis((Finding(LONG, "fail", LONG, LONG),) * 50)
     yield ExportResult(at, ("net.onnx",), LONG, ("final",), 1, 2)

@@ -130,7 +130,7 @@ VERBS: dict[str, Callable[[Path], object]] = {
     ),
     "inspect": lambda at: api.inspect(at / "net.onnx"),
     "report": lambda at: api.report(at / "run"),
-    "compare": lambda at: api.compare(at / "run", at / "run"),
+    "compare": lambda at: api.compare([at / "run", at / "run"]),
     "targets": lambda _: api.targets("diana"),
     "passes": lambda _: api.passes(),
     "doctor": lambda _: api.doctor(),
@@ -214,5 +214,5 @@ def test_the_command_line_gives_the_signal_handler_back(
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert caught.value.code == 0
-    assert "numbers are the same" in capsys.readouterr().out
+    assert "0 of 187 figures differ" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGTERM) is before

@@ -25,6 +25,7 @@ from eecompile.quantization.wishes import SchemeWish, check_mixed
 from eecompile.runtime.sessions import Evaluator
 from passes.errors import InputError
 from passes.model.writing import to_model
+from passes.progress import DetailLine, counting, each
 from passes.registry import parse_pipeline
 from passes.state import copy_graph, state_of
 from targets.contract.target import Target
@@ -183,7 +184,7 @@ class SchemeSearch:
         best = cheapest([choices[name] for name in names])
         usual = self._measured(self._usual, "usual", 0.0, 0.0)
         found = [usual]
-        for one in spread(best, points or POINTS):
+        for one in each(spread(best, points or POINTS), "mappings"):
             self._add(found, self._of(one, names), one)
         for name, schemes in self._by_hand(choices).items():
             self._add(found, schemes, None, name)
@@ -227,8 +228,10 @@ class SchemeSearch:
             tuple(_accuracies(answers, self.val.y)), cost, loss,
         )  # fmt: skip
         self.progress(
-            f"{name or 'a mapping'}: {point.cost.latency_cycles:,} cycles, "
-            f"{100 * point.accuracy[-1]:.1f} % of {len(self.val.y)} val images"
+            DetailLine(
+                f"{name or 'a mapping'}: {point.cost.latency_cycles:,} cycles, "
+                f"{100 * point.accuracy[-1]:.1f} % of {len(self.val.y)} val images"
+            )
         )
         return point
 
@@ -271,14 +274,18 @@ class SchemeSearch:
         cost, made = self._quantized(self._usual, few)
         loss = divergence(real, self._answers(made, few))
         found = {}
-        for name, ladder in self._ladders.items():
-            entries = [SchemeChoice(self._usual[name], 0.0, 0.0)]
-            for scheme in ladder[1:]:
-                other, made = self._quantized({**self._usual, name: scheme}, few)
-                more = divergence(real, self._answers(made, few)) - loss
-                entries.append(SchemeChoice(scheme, self._more(cost, other), max(0.0, more)))
-                self.progress(f"{name} in {scheme}: {entries[-1].cost:+.3f} of the cost, {more:+.4f} nats")
-            found[name] = tuple(entries)
+        total = sum(len(ladder) - 1 for ladder in self._ladders.values())
+        with counting("changes of one layer", total) as count:
+            for name, ladder in self._ladders.items():
+                entries = [SchemeChoice(self._usual[name], 0.0, 0.0)]
+                for scheme in ladder[1:]:
+                    other, made = self._quantized({**self._usual, name: scheme}, few)
+                    more = divergence(real, self._answers(made, few)) - loss
+                    entries.append(SchemeChoice(scheme, self._more(cost, other), max(0.0, more)))
+                    said = f"{name} in {scheme}: {entries[-1].cost:+.3f} of the cost, {more:+.4f} nats"
+                    self.progress(DetailLine(said))
+                    count.add()
+                found[name] = tuple(entries)
         return found
 
     def _more(self, usual: Cost, other: Cost) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from eecompile.data.dataset import evenly
+from eecompile.exits.candidates import called
 from eecompile.quantization.assignment import assign_precisions
 from eecompile.quantization.calibration import IMAGES, calibrate
 from eecompile.quantization.equalization import equalize
@@ -164,7 +165,9 @@ def _trained(
     options, dataset = evidence.options, evidence.dataset
     recipe = QUANTIZED if options.qat_epochs is None else replace(QUANTIZED, epochs=options.qat_epochs)
     checkpoints = Checkpoints.kept_in(evidence.checkpoints).part(f"quantized-{part}")
-    course = Course(options.seed, evidence.clock.detail, checkpoints)
+    prepared = evidence.prepared
+    names = called(prepared.graph, prepared.mount_names) if prepared.inserted else {}
+    course = Course(options.seed, evidence.clock.detail, checkpoints, names)
     images = TrainingImages(dataset.train, dataset.val, evidence.preprocess)
     exits = "the heads" if heads_only else "the network with its exits"
     what = {"static": "the static network", "pruned": "the pruned network", "exits": exits}

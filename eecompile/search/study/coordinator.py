@@ -18,6 +18,7 @@ from eecompile.search.study.predictor import WORTH, WorthPredictor
 from eecompile.search.study.proposals import Params, Proposals
 from eecompile.search.study.record import ATTEMPT, RUNG, Record
 from eecompile.search.study.worker import Evaluate, work, work_on
+from passes.progress import Count, counting
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -47,6 +48,22 @@ class SearchCourse:
     workers: int = 1
     rungs: int = 1
     keep: float = 0.5
+
+    def going_on(self, count: int) -> int:
+        """Return how many of so many candidates go on to the next rung."""
+        return max(1, round(count * self.keep))
+
+    @property
+    def evaluations(self) -> int:
+        """How often a candidate is worked on in all, if all find something: once per rung it reaches."""
+        found, left = 0, self.trials
+        while left > 0:
+            going = min(self.batch, left)
+            left -= going
+            for _ in range(self.rungs):
+                found += going
+                going = self.going_on(going)
+        return found
 
 
 @dataclass(frozen=True)
@@ -118,6 +135,7 @@ class Coordinator:
         self._workers: list[SpawnProcess] = []
         self.outcomes: list[Outcome] = []
         self.worked: dict[str, float] = {}
+        self._count = Count("designs", None)
         self.designs = 0
 
     def run(self) -> list[Outcome]:
@@ -127,10 +145,11 @@ class Coordinator:
             if self.record.is_lost(trial):
                 self.record.put_back(trial, counted=False)
         try:
-            while len(self.outcomes) < self._course.trials:
-                count = min(self._course.batch, self._course.trials - len(self.outcomes))
-                if not self._batch(count):
-                    break
+            with counting("designs", self._course.evaluations) as self._count:
+                while len(self.outcomes) < self._course.trials:
+                    count = min(self._course.batch, self._course.trials - len(self.outcomes))
+                    if not self._batch(count):
+                        break
         finally:
             self.record.end()
             for worker in self._workers:
@@ -169,7 +188,7 @@ class Coordinator:
 
     def _best(self, going: Sequence[int], rung: int) -> list[int]:
         """Return the candidates of a batch that go on: those that add most to the front, one by one."""
-        count = max(1, round(len(going) * self._course.keep))
+        count = self._course.going_on(len(going))
         results = {trial.number: self.record.result(trial, rung) or {} for trial in self._of(going)}
         left = {number: result["points"] for number, result in results.items() if result.get("points")}
         front = GrowingFront(
@@ -185,9 +204,12 @@ class Coordinator:
     def _wait_for(self, going: Sequence[int], rung: int) -> None:
         """Work, or let work, until all candidates have a result on this rung."""
         known = {trial.number for trial in self._of(going) if self._is_done(trial, rung)}
+        counted = 0
         while True:
             trials = self._of(going)
             missing = [trial for trial in trials if not self._is_done(trial, rung)]
+            self._count.add(len(trials) - len(missing) - counted)
+            counted = len(trials) - len(missing)
             if not missing:
                 self._note_times([trial for trial in trials if trial.number not in known], rung)
                 return
@@ -197,6 +219,8 @@ class Coordinator:
             if self._course.workers == 1:
                 while (task := self.record.claim()) is not None:
                     work_on(self.record, task, self._evaluate)
+                    self._count.add()
+                    counted += 1
             else:
                 self._employ()
                 time.sleep(_POLL_SECONDS)

@@ -14,6 +14,7 @@ from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.verbs.work.cost_files import check_writable, save_mapping, save_overlay, write_trace
 from passes.errors import InputError
 from passes.model.in_memory import Network
+from passes.progress import Count, DetailLine, counting
 from targets.contract.target import Target
 from targets.described.target import EngineTarget
 from targets.description.mapping import RuleError
@@ -90,7 +91,7 @@ def cost_network(
     bits = options.bits or accelerator.precision
     if foreign and options.bits is None:
         notes.append(f"{assumed_bits(bits)}; `bits` says otherwise")
-    with _Ticker(progress) as ticker:
+    with counting("layers searched for mappings") as count, _Ticker(progress, count) as ticker:
         if isinstance(accelerator, EngineTarget):
             accelerator = replace(accelerator, watch=ticker)
         try:
@@ -145,14 +146,15 @@ def _static(
 class _Ticker:
     """Tells every ``DETAIL_SECONDS`` which layer is being searched, if another: quick answers stay quiet."""
 
-    def __init__(self, progress: Callable[[str], None]) -> None:
-        self._progress = progress
+    def __init__(self, progress: Callable[[str], None], count: Count) -> None:
+        self._progress, self._count = progress, count
         self._layer = ""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._tell, daemon=True)
 
     def __call__(self, layer: str) -> None:
         self._layer = layer
+        self._count.add()
 
     def __enter__(self) -> _Ticker:
         self._thread.start()
@@ -167,7 +169,7 @@ class _Ticker:
         while not self._over.wait(DETAIL_SECONDS):
             if self._layer != told:
                 told = self._layer
-                self._progress(f"search mappings: {told}")
+                self._progress(DetailLine(f"search mappings: {told}"))
 
 
 def _of_file(error: RuleError, path: Path | None, target: Target) -> InputError:

@@ -13,7 +13,8 @@ Known = tuple[float, Bounds | None]
 def intervals(document: Mapping[str, Any]) -> dict[str, Bounds]:
     """Return key -> interval for every figure of a ``summary.json`` that has one.
 
-    An EDP has none: how errors of latency and energy go together was not measured.
+    An EDP has none: how errors of latency and energy go together was not measured. Those of accuracies are
+    95 % intervals over images.
     """
     found: dict[str, Bounds] = {}
     for prefix, cost in _costs(document):
@@ -25,6 +26,11 @@ def intervals(document: Mapping[str, Any]) -> dict[str, Bounds]:
                 found[f"{prefix}.latency_s"] = (period_s * span[0], period_s * span[1])
         if (span := cost.get("energy_interval")) is not None:
             found[f"{prefix}.energy_pj"] = (span[0], span[1])
+        for name in ("accuracy", "accuracy_quant"):
+            if (span := cost.get(f"{name}_ci95")) is not None:
+                found[f"{prefix}.{name}"] = (span[0], span[1])
+    if (drop := document.get("drop")) is not None:
+        found["drop.points"] = (drop["ci95"][0], drop["ci95"][1])
     for key, span in (document.get("saving_interval") or {}).items():
         found[f"saving.{key}"] = (span[0], span[1])
     return found

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,97 +13,37 @@ from numpy.typing import NDArray
 
 from eecompile.data.dataset import Dataset, Split, evenly
 from eecompile.data.for_network import open_data
-from eecompile.data.in_memory import ImageSource
 from eecompile.exits.answers import Answers, answers
 from eecompile.exits.statistics import accuracy_interval, paired_drop
 from eecompile.quantization.calibration import IMAGES
-from eecompile.quantization.calibration_names import LEAST_SQUARES, check_calibration
+from eecompile.quantization.calibration_names import LEAST_SQUARES
 from eecompile.quantization.equalization import Equalization
 from eecompile.quantization.kept_float import layers_of, nodes_of
 from eecompile.quantization.kept_grids import NOTE as KEPT_NOTE
 from eecompile.quantization.mapping.scheme_front import LabelledImages, SchemeSearch
 from eecompile.quantization.mapping.scheme_picture import front_picture
 from eecompile.quantization.mapping.scheme_tables import front_json, front_rows
-from eecompile.quantization.placements import MIXED
 from eecompile.quantization.post_training import PostTrained, integer_forms, post_train
 from eecompile.quantization.sensitivity import LayerSensitivity, ranked, sensitivities, worst
-from eecompile.quantization.wishes import SchemeWish
 from eecompile.run.accelerator import open_target
-from eecompile.run.options import MAX_DROP, check_quantizer, check_seed
+from eecompile.run.options import MAX_DROP
 from eecompile.run.prepare import Prepared, prepare
 from eecompile.run_files import directory
+from eecompile.run_files.log import RunLog
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.training.recipe import PTQ, QAT, QUANTIZED
 from eecompile.training.torch_needed import import_torch
+from eecompile.verbs.work.quantize_options import AUTO, QuantizeOptions
 from passes.errors import InputError, NoSolutionError
 from passes.files import write_atomic
-from passes.model.in_memory import Network, recorded
+from passes.model.in_memory import recorded
 from passes.model.writing import save
+from passes.progress import StageLine
 from passes.shown_result import Row, ShownResult
 from passes.state import copy_graph, state_of
 from targets.contract.target import Target
-from targets.objective import EDP, Objective
 
-AUTO = "auto"
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class QuantizeOptions:
-    """The options of ``eecompile quantize``; names as on the command line.
-
-    Attributes:
-        keep_float: Layers that stay in float; ``auto``: the fewest that keep the drop on val within
-            ``max_drop``.
-
-    Raises:
-        InputError: A value outside its range, on construction.
-    """
-
-    model: Network
-    data: ImageSource
-    target: str = "diana"
-    out: Path | None = None
-    objective: Objective = EDP
-    preprocess: str = AUTO
-    seed: int = 0
-    calibration: str = LEAST_SQUARES
-    keep_float: str | tuple[str, ...] = ()
-    max_drop: float | None = None
-    placement: str | None = None
-    bits: Mapping[str, int] = field(default_factory=dict)
-    frontier: bool = False
-    quantize: str = PTQ
-    qat_epochs: int | None = None
-    requantize: bool = False
-
-    def __post_init__(self) -> None:
-        check_calibration(self.calibration)
-        check_quantizer(self.quantize, self.qat_epochs)
-        check_seed(self.seed)
-        if self.placement == MIXED:
-            raise InputError(
-                "`placement` mixed chooses a mapping for a network with exits, which is what `run` makes",
-                "say `frontier`: it shows all mappings that are worth having",
-            )
-        _ = self.wish
-        if self.max_drop is None:
-            return
-        if not math.isfinite(self.max_drop) or not 0 <= self.max_drop <= 100:
-            raise InputError(
-                f"`max_drop` {self.max_drop} is not a number of points between 0 and 100",
-                "it is how much accuracy may be lost, in points: 1.0 allows 87.0 % to become 86.0 %",
-            )
-        if self.keep_float != AUTO:
-            raise InputError(
-                "`max_drop` says how many layers `keep_float` auto keeps, and these layers are named",
-                "say `keep_float` auto, or leave `max_drop` away",
-            )
-
-    @property
-    def wish(self) -> SchemeWish:
-        """What is wished of the numbers of layers; raises InputError for what is no wish."""
-        return SchemeWish(AUTO if self.placement is None else self.placement, self.bits)
 
 
 @dataclass(frozen=True)
@@ -249,6 +188,8 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
         InputError: Wrong input; nothing is written.
         NoSolutionError: A layer no core takes, or no layers in float keep the drop within ``max_drop``.
     """
+    log = RunLog(progress)
+    log(StageLine("load and cost"))
     target, _ = open_target(options.target, "", None)
     if options.quantize == QAT:
         import_torch()
@@ -258,26 +199,29 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
     )
     graph = prepared.graph
     _check(options, prepared)
-    progress(f"reading {options.data}")
+    log(StageLine(f"read {options.data}"))
     dataset, choice = open_data(graph, options.data, options.preprocess, options.seed, str(options.model))
     notes = [*([choice.warning] if choice.warning else []), *dataset.notes]
-    job = _Job(graph, target, options, dataset, choice.preprocess, layers_of(graph, target), progress)
+    job = _Job(graph, target, options, dataset, choice.preprocess, layers_of(graph, target), log)
     named = () if options.keep_float == AUTO else tuple(options.keep_float)
     with directory.run_directory(out) as work:
+        log(StageLine("calibrate"))
         done = job.quantized(named)
-        progress("sensitivity of each layer")
+        log(StageLine("sensitivity of each layer"))
         shifts = done.calibration.shifts
         count, table = sensitivities(done.given, done.calibrated, job.layers, shifts, job.images)
         kept = named
         tried: list[tuple[tuple[str, ...], float]] = []
         if options.keep_float == AUTO:
+            log(StageLine("fewest layers in float"))
             kept, done, tried = job.fewest([entry.layer for entry in ranked(table)], done)
         calibrated: tuple[ExitAccuracy, ...] = ()
         training: Mapping[str, Any] = {}
         if options.quantize == QAT:
             calibrated, _, _ = job.accuracies(done)
+            log(StageLine("train for integers"))
             done, training = job.trained(done)
-        progress("accuracy on val and test")
+        log(StageLine("accuracy on val and test"))
         exits, together, told = job.accuracies(done)
         notes += told
         if prepared.kept:
@@ -290,12 +234,15 @@ def quantize_network(options: QuantizeOptions, progress: Progress) -> QuantizeRe
         batch = "N" if together else None
         save(done.quantized, work / "model.quant.onnx", batch)
         save(done.lowered, work / "model.lowered.onnx", batch)
+        if options.frontier:
+            log(StageLine("scheme of each layer"))
         result = QuantizeResult(
             options, choice.preprocess.name, done.schemes, done.calibration.images, done.calibration.rounding,
             done.equalization, kept, exits, calibrated, training, tuple(table), count, suggested, share,
             tuple(tried), tuple(notes), job.front(work) if options.frontier else (), out,
         )  # fmt: skip
         directory.write_json(work / "quantize.json", result.to_json())
+        log.write(work, options.command)
     return result
 
 
@@ -345,7 +292,8 @@ class _Job:
     def quantized(self, kept: Sequence[str]) -> PostTrained:
         """Return the network quantized, but for the layers in ``kept``."""
         nodes = nodes_of(self.graph, self.layers, kept)
-        self.progress(f"calibrating{', in float: ' + ', '.join(kept) if kept else ''}")
+        if kept:
+            self.progress(f"calibrating, in float: {', '.join(kept)}")
         options = self.options
         return post_train(
             self.graph, self.target, options.objective, self.images, options.calibration, nodes,

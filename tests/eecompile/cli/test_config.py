@@ -93,8 +93,11 @@ def test_what_is_given_beside_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
                 "lpf_limit": "full", "host_scale": 2.0,
             },
         ),
-        ("compare", 'run_a = "a"\nrun_b = "b"\nfail_if = ["x>1", "y>2"]', {"fail_if": ("x>1", "y>2")}),
-        ("compare", 'run_a = "a"\nrun_b = "b"\nfail-if = "x>1"', {"fail_if": ("x>1",)}),
+        (
+            "compare", 'runs = ["a", "b"]\nfail_if = ["x>1", "y>2"]',
+            {"runs": [Path("a"), Path("b")], "fail_if": ("x>1", "y>2")},
+        ),
+        ("compare", 'runs = ["a", "b"]\nfail-if = "x>1"', {"fail_if": ("x>1",)}),
         ("front", 'studies = ["a", "b"]', {"studies": [Path("a"), Path("b")]}),
         ("whatif", 'study = "a"\n[settings]\n"l1.bytes" = 7', {"settings": {"l1.bytes": 7.0}}),
         ("search", 'space = "s.toml"\ntarget = ["diana", "gap9"]', {"target": ("diana", "gap9")}),

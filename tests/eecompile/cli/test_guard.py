@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
-from eecompile.cli.guard import complain, guarded, timed_progress
+from eecompile.cli.guard import complain, guarded, hushed, shown_progress
 from passes.errors import InputError, NoSolutionError, PassError
+from passes.progress import StageLine
+from tests.eecompile.cli.progress.terminals import stderr_is_a_terminal
 
 
 def outcome(error: BaseException | None, capsys: pytest.CaptureFixture[str]) -> tuple[int | None, str, str]:
@@ -111,13 +113,32 @@ def test_complain_returns_the_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "error: what\n"
 
 
-def test_progress_tells_the_seconds_since_its_start(
+def test_in_a_pipe_progress_is_lines_with_the_seconds_since_its_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    say = timed_progress()
-    for seconds, text in ((100.04, "load"), (223.46, "\x1b[2Jtrain")):
-        now[0] = seconds
-        say(text)
+    with shown_progress() as say:
+        for seconds, text in ((100.04, StageLine("load")), (223.46, "\x1b[2Jtrain")):
+            now[0] = seconds
+            say(text)
     assert capsys.readouterr() == ("", "    0.0 s  load\n  123.5 s  \\x1b[2Jtrain\n")
+
+
+def test_on_a_terminal_progress_is_bars() -> None:
+    with stderr_is_a_terminal(60) as terminal, shown_progress() as say:
+        say(StageLine("\x1b[2Jload"))
+    assert terminal.screen.lines[0].startswith("✓ \\x1b[2Jload  0.")
+
+
+@pytest.mark.parametrize(
+    ("quiet", "term", "said"), [(True, "xterm", ""), (False, "dumb", "    0.0 s  load\r\n")]
+)
+def test_quiet_and_terminals_that_cannot(
+    quiet: bool, term: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stderr_is_a_terminal(60) as terminal, hushed(quiet):
+        monkeypatch.setenv("TERM", term)
+        with shown_progress() as say:
+            say(StageLine("load"))
+    assert terminal.text == said

@@ -99,7 +99,7 @@ def test_every_verb_has_help_and_json(verb: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_verb_and_api_have_the_same_parameters(verb: str) -> None:
     of_api = [name for name in inspect.signature(getattr(api, verb)).parameters if name != "progress"]
-    presentation = ("as_json", "breakdown")
+    presentation = ("as_json", "breakdown", "all_figures")
     of_cli = [name for name in inspect.signature(getattr(cli, verb)).parameters if name not in presentation]
     assert of_api == of_cli
 

@@ -23,7 +23,7 @@ from eecompile.run.options import MAX_DROP, RunOptions
 from eecompile.run.prepare import DEFAULT_EXITS
 from eecompile.run.schedule_options import DEFAULT_EXACT_SECONDS, SOLVERS, WEIGHTS
 from eecompile.verbs.work.cost import CostOptions
-from eecompile.verbs.work.quantize import QuantizeOptions
+from eecompile.verbs.work.quantize_options import QuantizeOptions
 from passes.confidence import RULES as CONFIDENCE_RULES
 from passes.heads.families import FAMILIES
 from targets.contract.registry import load_target

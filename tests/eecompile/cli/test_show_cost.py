@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from eecompile.cli import main as cli
 from eecompile.verbs.work import cost
+from passes.progress import Count
 from tests.eecompile.cli.table_rows import cells
 from tests.eecompile.small_models import write_skip_net
 from tests.targets.small_arch import small_text
@@ -365,11 +366,13 @@ def test_a_mapping_of_another_layer_names_the_layer(files: dict[str, str], tmp_p
 def test_long_searches_tell_each_layer_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "DETAIL_SECONDS", 0.001)
     told: list[str] = []
-    with cost._Ticker(told.append) as ticker:
+    count = Count("layers", None)
+    with cost._Ticker(told.append, count) as ticker:
         for layer in ("conv_0", "conv_1"):
             ticker(layer)
             time.sleep(0.1)
     assert told == ["search mappings: conv_0", "search mappings: conv_1"]
+    assert count.done == 2
 
 
 @pytest.mark.parametrize("rules", [None, "exact", "zigzag"])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from eecompile.cli import show_quantize
 from eecompile.quantization.sensitivity import Disturbance, LayerSensitivity
-from eecompile.verbs.work.quantize import ExitAccuracy, QuantizeOptions, QuantizeResult, SplitAccuracy
+from eecompile.verbs.work.quantize import ExitAccuracy, QuantizeResult, SplitAccuracy
+from eecompile.verbs.work.quantize_options import QuantizeOptions
 from tests.eecompile.cli.table_rows import cells
 from tests.eecompile.cli.test_terminal import printed
 

@@ -11,9 +11,7 @@ import pytest
 
 from eecompile.cli import show_run
 from eecompile.cli.show_run import (
-    comparison,
     diagnosis,
-    gate_line,
     optimized,
     pass_list,
     run_result,
@@ -22,7 +20,6 @@ from eecompile.cli.show_run import (
 from eecompile.run.main import RunResult
 from eecompile.run_files.summary import Summary
 from eecompile.verbs.report import WrittenReport
-from eecompile.verbs.work.compare import Comparison, Difference, Gate, GateResult
 from eecompile.verbs.work.doctor import Diagnosis, Finding
 from eecompile.verbs.work.listing import PassInfo, PassList, PassOption
 from eecompile.verbs.work.optimize import OptResult, StepResult
@@ -193,74 +190,6 @@ def test_of_much_that_was_left_alone_the_first_is_shown(monkeypatch: pytest.Monk
         ["fuse-layers", "node_1", "odd"],
     ]
     assert len(cells(passes(replace(DONE, declined=declined[:2])), "Left alone, and why")) == 3
-
-
-def compared(*differences: Difference, **changes: Any) -> str:
-    made = Comparison("a", "b", differences, (), (), (), ())
-    return printed(lambda out: comparison(out, replace(made, **changes)), WIDE)
-
-
-SAME = Difference("static.macs", 5.0, 5.0)
-MORE = Difference("expected.energy_pj", 2_000_000.0, 2_500_000.0)
-LESS = Difference("drop.points", -0.5, -1.0)
-NEW = Difference("exits.exit_0.ratio", 0.0, 0.25)
-DETAIL = (Difference("curve.0.test_drop", 1.0, 2.0), Difference("host_sensitivity.1.saving.edp", 1.0, 2.0))
-
-
-def test_numbers_that_differ_are_shown_with_their_change() -> None:
-    """A change is a share of the size of A: from -0.5 to -1 is half a point down, which is all of it."""
-    text = compared(SAME, MORE, LESS, NEW)
-    assert cells(text, "3 of 4 numbers differ (A: a, B: b)") == [
-        ["number", "A", "B", "change", "relative"],
-        ["expected.energy_pj", "2e+06", "2.5e+06", "+5e+05", "+25.00 %"],
-        ["drop.points", "-0.5", "-1", "-0.5", "-100.00 %"],
-        ["exits.exit_0.ratio", "0", "0.25", "+0.25", ABSENT],
-    ]
-    assert "more of the curve" not in text
-
-
-def test_numbers_of_tables_do_not_bury_the_others() -> None:
-    text = compared(SAME, MORE, *DETAIL)
-    rows = cells(text, "3 of 4 numbers differ (A: a, B: b)")
-    assert [row[0] for row in rows[1:]] == ["expected.energy_pj"]
-    assert "2 more of the curve, of other models, points and intervals; all with --json" in text
-
-
-def test_what_lies_within_error_bars_is_said() -> None:
-    text = compared(replace(MORE, within=True), replace(LESS, within=False))
-    rows = cells(text, "2 of 2 numbers differ (A: a, B: b)")
-    assert [row[-1] for row in rows[1:]] == ["within error bars", ""]
-    assert "does not tell which is better on the chip" in text
-    assert "error bars" not in compared(MORE, replace(LESS, within=False))
-
-
-def test_bounds_of_intervals_do_not_bury_their_figures() -> None:
-    bounds = ("static.latency_interval.0", "saving_interval.edp.1", "intervals.latency.low")
-    text = compared(MORE, *(replace(MORE, key=key) for key in bounds))
-    assert "3 more of" in text and not any(key in text for key in bounds)
-
-
-def test_where_nothing_differs_it_says_so() -> None:
-    assert compared(SAME, replace(SAME, key="static.energy_pj")) == "All 2 numbers are the same.\n"
-
-
-def test_numbers_of_one_run_are_named_up_to_eight() -> None:
-    keys = tuple(f"key_{number}" for number in range(9))
-    text = compared(SAME, only_a=keys, only_b=keys[:8])
-    assert f"Only in A: {', '.join(keys[:8])} …\n" in text
-    assert f"Only in B: {', '.join(keys[:8])}\n" in text
-
-
-def test_gates_and_what_is_to_be_minded_are_told() -> None:
-    gates = tuple(
-        GateResult(Gate.parse(text), MORE, violated)
-        for text, violated in (("expected.energy_pj>+2%", True), ("expected.energy_pj>3e6", False))
-    )
-    said = "2e+06 → 2.5e+06 (change +5e+05, +25.00 %)"
-    assert gate_line(gates[0]) == f"expected.energy_pj>+2%: {said}"
-    text = compared(MORE, gates=gates, notes=("model differs: x and y",))
-    assert text.startswith("Compare with care\n  model differs: x and y\n")
-    assert f"  violated: expected.energy_pj>+2%: {said}\n  passed: expected.energy_pj>3e6: {said}\n" in text
 
 
 FOLD = PassInfo(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from eecompile.cli.values import (
-    check_breakdown,
+    check_for_tables,
     parse_bits,
     parse_exits,
     parse_heads,
@@ -76,10 +76,10 @@ def test_switches_are_on_off_or_not_told() -> None:
 
 
 def test_a_breakdown_is_for_tables() -> None:
-    check_breakdown(True, False)
-    check_breakdown(False, True)
+    check_for_tables("--breakdown", True, False)
+    check_for_tables("--breakdown", False, True)
     with pytest.raises(InputError, match="--json always holds it"):
-        check_breakdown(True, True)
+        check_for_tables("--breakdown", True, True)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from eecompile.exits.statistics import (
     DropBound,
     accuracy_interval,
     bootstrap_quantile,
+    mcnemar,
+    paired_change,
     paired_drop,
     wilson_interval,
 )
@@ -134,3 +136,31 @@ def test_wilson_against_published_values() -> None:
     for correct, total in ((0, 0), (-1, 5), (6, 5)):
         with pytest.raises(ValueError, match="no accuracy"):
             wilson_interval(correct, total)
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "p_value"),
+    [(0, 0, 1.0), (5, 5, 1.0), (0, 5, 2 / 32), (1, 9, 2 * 11 / 1024), (9, 1, 2 * 11 / 1024), (4, 5, 1.0)],
+)
+def test_mcnemar_is_the_binomial_test_of_the_images_that_differ(
+    gained: int, lost: int, p_value: float
+) -> None:
+    assert mcnemar(gained, lost) == pytest.approx(p_value, rel=1e-12)
+
+
+def test_mcnemar_of_many_images_is_near_its_normal_form() -> None:
+    """(|b - c| - 1)² / (b + c) is chi-squared with one degree of freedom (Edwards 1948)."""
+    gained, lost = 1900, 2050
+    z = (abs(gained - lost) - 1) / math.sqrt(gained + lost)
+    assert mcnemar(gained, lost) == pytest.approx(math.erfc(z / math.sqrt(2)), rel=0.01)
+
+
+def test_a_paired_change_is_a_drop_the_other_way_round() -> None:
+    first = np.array([True] * 60 + [False] * 40)
+    second = np.array([True] * 52 + [False] * 8 + [True] * 20 + [False] * 20)
+    found, drop = paired_change(first, second), paired_drop(first, second)
+    assert (found.gained, found.lost, found.points) == (20, 8, 12.0)
+    assert (found.points, found.lo95, found.hi95) == (-drop.points, -drop.hi95, -drop.lo95)
+    assert found.lo95 < found.points < found.hi95 and found.p_value == mcnemar(20, 8) < 0.05
+    back = paired_change(second, first)
+    assert (back.points, back.p_value, back.gained) == (-12.0, found.p_value, 8)

@@ -33,6 +33,7 @@ from eecompile.search.worth.evaluation import DesignEvaluation
 from eecompile.search.worth.sibling import Sibling
 from passes.errors import InputError
 from passes.model.graph import load
+from passes.progress import StageLine
 from passes.state import state_of
 from tests.eecompile.search.small import SPACE, question
 
@@ -271,6 +272,7 @@ def test_designs_that_share_weights_are_not_trained_by_themselves(folder: Path) 
     space = SPACE.replace("finalists", "share = true\nfinalists").replace("[2, 4]", "[2, 3, 4, 5]")
     told: list[str] = []
     whole = found(folder, space, "shared", told, trials=3)
+    told = [line for line in told if not isinstance(line, StageLine)]
     first = next(number for number, line in enumerate(told) if line.startswith("trial 0"))
     assert [line.partition(",")[0] for line in told[:first]] == [
         f"shared network: epoch {number} of 3" for number in (1, 2, 3)

@@ -42,7 +42,7 @@ ALWAYS = {
     },
     "report": {"out", "export", "as_json"},
     "export": {"c", "out", "as_json"},
-    "compare": {"fail_if", "as_json"},
+    "compare": {"fail_if", "all_figures", "as_json"},
     "targets": {"as_json"},
     "passes": {"as_json"},
     "doctor": {"as_json"},
@@ -144,6 +144,7 @@ def test_the_typed_face_refuses_the_same(call: Any, told: str) -> None:
             "--target says",
         ),
         (["cost", EXAMPLE, "--breakdown", "--json"], "--breakdown is for tables"),
+        (["compare", EXAMPLE, EXAMPLE, "--all", "--json"], "--all is for tables"),
         (["cost", EXAMPLE, "--breakdown"], "--breakdown: cost model 'match' of diana"),
         (["cost", EXAMPLE, "--ratios", "1"], "whatever --ratios says"),
         (

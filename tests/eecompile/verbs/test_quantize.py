@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eecompile import api
-from eecompile.verbs.work.quantize import QuantizeOptions
+from eecompile.verbs.work.quantize_options import QuantizeOptions
 from passes.errors import InputError
 from targets.objective import EDP, ENERGY
 from tests.eecompile.verbs.handed_on import handed_on, words

@@ -18,7 +18,9 @@ def test_each_figure_with_an_interval_has_its_key() -> None:
     assert found["expected.latency_cycles"] == (200e3, 300e3)
     assert found["expected.energy_pj"] == (8e6, 9e6) and found["exits.exit_1.energy_pj"] == (8e6, 10e6)
     assert found["saving.edp"] == (0.331, 0.421)
-    assert not {key for key in found if key.startswith("static") or "edp_j" in key}
+    assert found["expected.accuracy"] == (0.839, 0.882) and found["static.accuracy_quant"] == (0.846, 0.888)
+    assert found["drop.points"] == (-0.41, 1.62)
+    assert not {key for key in found if key.startswith("static.lat") or "edp_j" in key}
 
 
 def test_without_a_clock_there_are_cycles_alone() -> None:

@@ -78,7 +78,7 @@ def right(model: Path, files: Path, split: str) -> np.ndarray:
 
 def test_accuracies_are_those_of_the_files(plain: QuantizeResult, files: Path) -> None:
     assert sorted(path.name for path in plain.out.iterdir()) == [
-        "model.lowered.onnx", "model.quant.onnx", "quantize.json",
+        "model.lowered.onnx", "model.quant.onnx", "quantize.json", "run.log",
     ]  # fmt: skip
     (final,) = plain.exits
     assert (final.name, final.val.accuracy_float, final.test.accuracy_float) == ("final", 1.0, 0.7)

@@ -1,0 +1,1 @@
+"""How runs side by side look on a terminal."""
