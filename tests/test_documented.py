@@ -35,6 +35,7 @@ NOT_RUN = {
 } | {
     f"docs/results/{name}.md": [FAR_IMAGES]
     for name in (
+        "adaptive_heads",
         "against_resnet8",
         "beside_star",
         "better_than_paper",
