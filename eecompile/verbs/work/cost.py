@@ -91,7 +91,8 @@ def cost_network(
     bits = options.bits or accelerator.precision
     if foreign and options.bits is None:
         notes.append(f"{assumed_bits(bits)}; `bits` says otherwise")
-    with counting("layers searched for mappings") as count, _Ticker(progress, count) as ticker:
+    what = "layers searched for mappings" if isinstance(accelerator, EngineTarget) else "costs"
+    with counting(what) as count, _Ticker(progress, count) as ticker:
         if isinstance(accelerator, EngineTarget):
             accelerator = replace(accelerator, watch=ticker)
         try:

@@ -92,19 +92,25 @@ def stages(terminal: Terminal) -> list[str]:
 REAL = {
     "run": (["--data", "data.npz", "--out", "out", "--exits", "1", "--max-drop", "100"], "train", "head"),
     "quantize": (["--data", "data.npz", "--out", "out"], "sensitivity of each layer", "layers"),
-    "cost": ([], "", "layers searched"),
+    "cost": ([], "", "costs"),
 }
 
 
-@pytest.mark.parametrize("verb", list(REAL))
+SEARCHED = (["--target", "edge_tpu_quad", "--schedule", "layers"], "", "layers searched for mappings, ")
+REAL_ROWS = [*((verb, *row) for verb, row in REAL.items()), ("cost", *SEARCHED)]
+
+
+@pytest.mark.parametrize(("verb", "options", "stage", "what"), REAL_ROWS)
 def test_real_work_has_bars_and_the_answer_alone_is_on_stdout(
     verb: str,
+    options: list[str],
+    stage: str,
+    what: str,
     place: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    options, stage, what = REAL[verb]
     monkeypatch.chdir(place)
     monkeypatch.setattr("eecompile.cli.progress.bars.PER_SECOND", 200)  # so that what is short is seen, too
     told = [str(tmp_path) if word == "out" else word for word in options]
