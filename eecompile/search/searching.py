@@ -181,7 +181,11 @@ def _coordinator(
     )
     rungs = len(evaluation.supernets.epochs)
     course = SearchCourse(
-        options.trials, int(record.identity["batch"]), options.workers, rungs, space.training.keep
+        min(options.trials, space.designs),
+        int(record.identity["batch"]),
+        options.workers,
+        rungs,
+        space.training.keep,
     )
     if space.training.share:
         for item in space.families:

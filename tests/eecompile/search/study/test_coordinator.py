@@ -13,9 +13,10 @@ import pytest
 
 from eecompile.search.study import coordinator as coordinator_module
 from eecompile.search.study import record as record_module
-from eecompile.search.study.coordinator import Outcome
+from eecompile.search.study.coordinator import Outcome, SearchCourse
 from eecompile.search.study.record import Record
 from eecompile.search.study.worker import work
+from passes.progress import Count, watching
 from tests.eecompile.search.study.toy import Toy, coordinator, search, with_patience
 
 ROOT = Path(__file__).parents[4]
@@ -39,6 +40,35 @@ def test_candidates_that_fail_or_break_a_constraint_are_told(whole: list[Any]) -
     assert [number for number, _, _ in whole] == list(range(12))
     assert all("points" in r or r["error"] == "x is y\ntake another" for r in results)
     assert any(r.get("points") for r in results)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_done_is_counted_up_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    counts: list[Count] = []
+    tell = coordinator_module.Coordinator._tell
+
+    def told(*given: Any) -> None:
+        counts.append(opened[0])
+        tell(*given)
+
+    monkeypatch.setattr(coordinator_module.Coordinator, "_tell", told)
+    with watching() as opened:
+        search(tmp_path, Toy(tmp_path / "log"), 6, workers=workers)
+        assert list(opened) == []
+    (count,) = {id(item): item for item in counts}.values()
+    assert (count.what, count.total, count.done) == ("designs", 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("trials", "batch", "rungs", "evaluations"),
+    [(6, 4, 1, 6), (8, 4, 2, 12), (8, 4, 3, 14), (5, 4, 2, 4 + 2 + 1 + 1)],
+)
+def test_each_rung_that_is_reached_is_an_evaluation(
+    trials: int, batch: int, rungs: int, evaluations: int
+) -> None:
+    assert SearchCourse(trials, batch, rungs=rungs).evaluations == evaluations
 
 
 def test_a_search_goes_on_where_it_was(tmp_path: Path, whole: list[Any]) -> None:
