@@ -43,6 +43,7 @@ NOT_RUN = {
         "joint_training",
         "paper_space",
         "schemes",
+        "serving",
     )
 }
 MODULE = re.compile(r"python -m (tools[\w.]*)")
