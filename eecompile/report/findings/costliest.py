@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eecompile.report.charts import HOST_NAMES
-from eecompile.report.findings.levers import on_model, other_drop, pruning, setting, with_images
+from eecompile.report.findings.levers import closer_look, on_model, other_drop, pruning, setting, with_images
 from eecompile.report.findings.piece import Advice, Trial
 from eecompile.report.reading import LayerRow, RunFiles
 from eecompile.run_files.summary import Summary
@@ -119,8 +119,7 @@ def _step(item: LayerShare, summary: Summary) -> tuple[str, Trial | None]:
     moving = layer.dma_cycles + layer.load_cycles + layer.store_cycles + layer.stall_cycles
     if layer.latency_cycles and moving >= _MOSTLY * layer.latency_cycles:
         share = quantities.percent(moving / layer.latency_cycles, 0)
-        step = f"{share} of its cycles move data or wait for it, and this says between which memories"
-        return step, on_model("cost", summary, "breakdown")
+        return f"{share} of its cycles move data or wait for it, and this says which", closer_look(summary)
     pruned = pruning(summary)
     if pruned is not None:
         return "every image pays for that; fewer channels cost less", pruned

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eecompile.quantization.placements import AUTO, MIXED
-from eecompile.report.findings.levers import on_model, other_schedule, setting, target_of
+from eecompile.report.findings.levers import closer_look, on_model, other_schedule, setting, target_of
 from eecompile.report.findings.piece import Advice, Trial
 from eecompile.report.schedule_facts import ResourceFacts, ScheduleFacts
 from eecompile.run_files.summary import Summary
@@ -45,7 +45,7 @@ def _of_busiest(core: ResourceFacts, paths: Sequence[str], summary: Summary) -> 
     finding = f"{core.name}, the busiest core, waits part of the time, {told}"
     other = other_schedule(summary, target_of(summary))
     step = "let transfers and several cores work at once" if other else "see what each layer waits for"
-    return Advice(waits[-1], _UNIT, finding, step, other or on_model("cost", summary, "breakdown"))
+    return Advice(waits[-1], _UNIT, finding, step, other or closer_look(summary))
 
 
 def _of_idle(cores: Sequence[ResourceFacts], summary: Summary) -> Advice:

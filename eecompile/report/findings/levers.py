@@ -30,6 +30,13 @@ def on_model(verb: str, summary: Summary, *switches: str) -> Trial:
     return Trial(verb, summary.model, (("target", target), *((name, "") for name in switches)))
 
 
+def closer_look(summary: Summary) -> Trial:
+    """Return what tells where the cycles of each layer go: with its mapping, where there is one behind it."""
+    target = target_of(summary)
+    mapped = target is not None and target.search is not None
+    return on_model("cost", summary, *(("breakdown",) if mapped else ()))
+
+
 def setting(name: str, value: str) -> Trial:
     """Return a run with another setting."""
     return Trial("run", "", ((name, value),))

@@ -33,6 +33,9 @@ def _of_exit(item: ExitResult, share: float | None, reached: float, summary: Sum
     if share is None:
         finding = f"{name} never pays back: an image that leaves there takes no less {words} than static"
         return Advice("never", _UNIT, finding, *_without(item, summary))
+    if share == 0:
+        finding = f"{name} is paid back already: the longest path takes no more {words} than static"
+        return Advice("0 %", _UNIT, finding, "any image that leaves there saves")
     need = quantities.percent(share)
     finding = f"{name} pays back the {words} of all heads once {need} of the images that get there leave"
     if item.ratio is None:

@@ -61,7 +61,7 @@ def test_layers_that_one_option_makes_cheaper_are_told_together() -> None:
         (layer("x", 9, 9, origin='["pool"]'), {"core": "host"}, "no core of the chip takes", "inspect"),
         (layer("exit_1/conv", 9, 9, "exit_1"), {}, "the conv head of exit_1", "--head linear"),
         (layer("x", 9, 9, "final"), {}, "33.0 % of images get there", "retune RUN --max-drop 2"),
-        (layer("x", 9, 9, dma_cycles=6), {}, "67 % of its cycles move data", "--breakdown"),
+        (layer("x", 9, 9, dma_cycles=6), {}, "67 % of its cycles move data", "eecompile cost"),
         (layer("x", 9, 9), {"with_data": False}, "with data it is known", "--data IMAGES"),
         (layer("x", 9, 9), {"trainer": "scratch"}, "another backbone", "eecompile search"),
     ],

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from eecompile.report.findings.levers import on_model, other_drop, other_schedule, pruning, target_of
+from eecompile.report.findings.levers import (
+    closer_look,
+    on_model,
+    other_drop,
+    other_schedule,
+    pruning,
+    target_of,
+)
 from eecompile.run_files.summary import Summary
 from tests.eecompile.fabricated_run import summary
 from tests.eecompile.report.findings.asked_for import typed
@@ -25,6 +32,19 @@ def test_a_target_without_a_name_is_a_file_in_a_command() -> None:
     assert typed(on_model("inspect", made())) == "eecompile inspect resnet8_cifar10 --target diana"
     found = typed(on_model("cost", made(target="a chip of mine"), "breakdown"))
     assert found == "eecompile cost resnet8_cifar10 --target FILE --breakdown"
+
+
+@pytest.mark.parametrize(
+    ("target", "cost_model", "switch"),
+    [
+        ("diana", "match", ""),
+        ("diana", "of another version", ""),
+        ("edge_tpu_quad", "engine", " --breakdown"),
+    ],
+)
+def test_mappings_are_shown_where_they_are_searched(target: str, cost_model: str, switch: str) -> None:
+    found = typed(closer_look(made(target=target, cost_model=cost_model)))
+    assert found == f"eecompile cost resnet8_cifar10 --target {target}{switch}"
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def test_an_exit_is_held_against_the_images_that_get_to_it() -> None:
 @pytest.mark.parametrize(
     ("found", "says", "option"),
     [
+        (made([0.0, 0.1]), "paid back already: the longest path takes no more energy-delay product", ""),
         (made([None, 0.1]), "never pays back", "--exits model/add_1/add"),
         (made([0.2, 0.1], [0.0, 1.0, 0.0]), "but 0.0 % of them", "eecompile retune RUN --max-drop 2"),
         (made([0.2, 0.1], [0.0, 1.0, 0.0], kept_thresholds=True), "but 0.0 % of them", ""),
