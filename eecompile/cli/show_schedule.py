@@ -101,7 +101,7 @@ def resident_line(schedule: ScheduleReport) -> str:
         return "All weights are fetched for each inference."
     if not schedule.resident:
         return "No weights stay on chip between inferences."
-    size = quantities.quantity(sum(kept.bits for kept in schedule.resident) / 8, "B")
+    size = quantities.memory(sum(kept.bits for kept in schedule.resident))
     return (
         f"Weights of {len(schedule.resident)} of {schedule.weighted} layers, {size}, stay on chip between "
         "inferences."
@@ -192,8 +192,8 @@ def _memories(out: Console, schedule: ScheduleReport) -> None:
     rows = [
         (
             memory.store,
-            quantities.quantity(memory.peak_bits / 8, "B"),
-            quantities.quantity(memory.capacity_bits / 8, "B"),
+            quantities.memory(memory.peak_bits),
+            quantities.memory(memory.capacity_bits),
             quantities.percent(quantities.ratio(memory.peak_bits, memory.capacity_bits), 0),
         )
         for memory in schedule.memories.values()

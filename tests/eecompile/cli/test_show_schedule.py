@@ -193,7 +193,7 @@ def test_which_weights_stay() -> None:
     kept = (ResidentWeights("conv_0", 8_000, ("sram",)), ResidentWeights("conv_2", 24_000, ("a", "b")))
     assert resident_line(SCHEDULE) == "No weights stay on chip between inferences."
     assert resident_line(replace(SCHEDULE, resident=kept)) == (
-        "Weights of 2 of 7 layers, 4.00 kB, stay on chip between inferences."
+        "Weights of 2 of 7 layers, 3.91 KiB, stay on chip between inferences."
     )
     assert resident_line(replace(SCHEDULE, weights="fetch")) == (
         "All weights are fetched for each inference."
@@ -248,8 +248,8 @@ def test_how_full_memories_get_that_have_an_end() -> None:
     }
     assert cells(tables(replace(SCHEDULE, memories=memories)), "Memories on chip") == [
         ["memory", "peak", "size", "full"],
-        ["sram", "3.00 kB", "4.00 kB", "75 %"],
-        ["empty", "0 B", "1.00 kB", "0 %"],
+        ["sram", "2.93 KiB", "3.91 KiB", "75 %"],
+        ["empty", "0 B", "1,000 B", "0 %"],
     ]
 
 
