@@ -13,6 +13,7 @@ from eecompile.report.node_names import node_names, origin_of, renamed
 from eecompile.report.schedule_facts import ScheduleFacts, schedule_facts
 from eecompile.run_files.samples import Samples, read_samples
 from eecompile.run_files.summary import Summary, load_summary
+from eecompile.run_files.versions import check_version
 from passes.errors import InputError
 
 
@@ -95,6 +96,7 @@ def read_run(run_dir: Path) -> RunFiles:
         raise InputError(
             f"{run_dir / 'run.json'} holds no JSON object", "the file is damaged; repeat the run"
         )
+    check_version(info, run_dir / "run.json")
     trace = _read_json(run_dir / "schedule.trace.json")
     events = trace.get("traceEvents", []) if isinstance(trace, dict) else trace
     if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):

@@ -319,7 +319,7 @@ def write(evidence: Evidence) -> None:
     if isinstance(evidence.options.model, ModelInMemory):
         write_atomic(work / evidence.options.model.name, evidence.options.model.data)
     write_atomic(work / "summary.json", evidence.summary.to_text().encode())
-    directory.write_json(work / "run.json", info)
+    directory.write_json(work / "run.json", {"schema_version": 1, **info})
     keep_description(work, evidence.options.target, evidence.prepared.target)
     directory.write_csv(work / "exits.csv", tables.exit_rows(evidence.summary))
     directory.write_csv(work / "layers.csv", tables.layer_rows(evidence.costs))

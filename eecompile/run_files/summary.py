@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from eecompile.exits.removed import RemovedExit
+from eecompile.run_files.versions import check_version
 from passes.errors import InputError
 from targets.contract.validation import NONE
 from targets.objective import Objective, objective_named
@@ -416,11 +418,14 @@ def load_summary(run_dir: Path) -> Summary:
     """Read ``summary.json`` of a run directory (or the file itself).
 
     Raises:
-        InputError: Not a run directory, or a file that does not fit the schema.
+        InputError: Not a run directory, a file that does not fit the schema, or one of a later version.
     """
     path = run_dir / "summary.json" if run_dir.is_dir() else run_dir
     try:
-        return Summary.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
+        with suppress(ValueError):  # what is no JSON is told below
+            check_version(json.loads(text), path)
+        return Summary.model_validate_json(text)
     except FileNotFoundError:
         raise InputError(
             f"{run_dir} is not a run directory: no summary.json", "give the folder that a run was written to"

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from eecompile.run_files.versions import check_version
 from eecompile.search.searching import TARGETS, read_front
 from passes.errors import InputError
 
@@ -36,11 +37,13 @@ def reason_of(folder: Path, trial: int) -> dict[str, Any]:
     if (folder / TARGETS).exists():
         read_front(folder)  # says which there are
     try:
-        trials = json.loads(path.read_text())["trials"]
+        told = json.loads(path.read_text())
+        trials = told["trials"]
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{folder} holds no search", "give the folder that `search` wrote (`out`)") from None
     except (ValueError, KeyError):
         raise InputError(f"{path} is damaged", "run `search` with `resume` again") from None
+    check_version(told, path)
     found = next((item for item in trials if item["trial"] == trial), None)
     if found is None:
         raise InputError(f"{folder} has no trial {trial}", f"it has 0 to {len(trials) - 1}")

@@ -15,6 +15,7 @@ import numpy as np
 from eecompile.exits.fronts.front_problem import ACCURACY, MEMORY
 from eecompile.run.accelerator import TARGET_FILE, is_file, keep_description, short_name
 from eecompile.run_files.directory import folders, write_json
+from eecompile.run_files.versions import check_version
 from eecompile.search.backbones.inherit import nearest
 from eecompile.search.finalists import Finalist, finish, write_networks
 from eecompile.search.point_detail import write_detail
@@ -465,6 +466,7 @@ def read_front(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} holds no finished search", "run `search` to its end first") from None
     except ValueError:
         raise InputError(f"{path} is no JSON", "run `search` with `resume` again") from None
+    check_version(found, path)
     return found
 
 

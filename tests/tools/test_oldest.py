@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.ci.oldest import lower_bounds, oldest, pins
+from tools.ci import environment
+from tools.ci.oldest import EXTRAS, lower_bounds, oldest, pins
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +31,8 @@ def test_what_the_project_needs_is_old_and_what_tests_it_is_pinned() -> None:
                 "images": ["pillow>=10"],
                 "solver": [],
                 "search": [],
+                "frames": [],
+                "plot": ["matplotlib>=3.8"],
                 "train": ["torch>=2.6"],
                 "test": ["pytest>=8.3"],
             },
@@ -37,7 +40,18 @@ def test_what_the_project_needs_is_old_and_what_tests_it_is_pinned() -> None:
     }
     pinned = pins("# numpy==0\nnumpy==2.4.6\npytest==9.2.0\npandas==3.1.1\n")
     assert pinned["numpy"] == "2.4.6"
-    assert oldest(document, pinned) == {"numpy": "1.26", "pillow": "10", "pytest": "9.2.0"}
+    assert oldest(document, pinned) == {
+        "numpy": "1.26",
+        "pillow": "10",
+        "matplotlib": "3.8",
+        "pytest": "9.2.0",
+    }
+
+
+def test_all_that_is_optional_is_tested_but_for_torch() -> None:
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    assert set(EXTRAS) == extras - {"train", "test", "dev", "docs"}
+    assert set(environment.EXTRAS.split(",")) == {*EXTRAS, "test"}
 
 
 def test_every_dependency_is_pinned_within_its_range() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from tools.ci import environment
 
-EXTRAS = ("images", "solver", "search")
+EXTRAS = ("images", "solver", "search", "frames", "plot")
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)\s*>=\s*(?P<version>[0-9.]+)(\s*,\s*!=\s*[0-9.*]+)*")
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)")
 

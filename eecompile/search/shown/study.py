@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eecompile.run_files.versions import check_version
 from eecompile.search.point_detail import point_files
 from eecompile.search.shown.front import PointFiles, ShownFront, ShownPoint, TriedDesign
 from passes.errors import InputError
@@ -180,4 +181,5 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is no JSON: {error}", "run `search` with `resume` again") from None
     if not isinstance(found, dict):
         raise InputError(f"{path} holds no JSON object", "run `search` with `resume` again")
+    check_version(found, path)
     return found

@@ -377,7 +377,8 @@ class _Job:
         }
         rows = tuple(front_rows(found, found.usual.schemes, test))
         directory.write_csv(work / "front.csv", rows)
-        directory.write_json(work / "front.json", front_json(found, options.objective))
+        measured = {"schema_version": 1, **front_json(found, options.objective)}
+        directory.write_json(work / "front.json", measured)
         title = f"{options.model.stem} on {self.target.title}"
         write_atomic(work / "front.svg", front_picture(found, options.objective, title).encode())
         return rows

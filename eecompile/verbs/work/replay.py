@@ -15,6 +15,7 @@ from eecompile.run.main import RunResult
 from eecompile.run.main import run as run_pipeline
 from eecompile.run.options import RunOptions, from_record
 from eecompile.run_files.directory import sha256
+from eecompile.run_files.versions import check_version
 from passes.errors import InputError
 from passes.model.in_memory import Network, sha256_of_network
 
@@ -66,6 +67,7 @@ def _record(path: Path) -> dict[str, Any]:
         raise InputError(f"cannot read {path}: {error.strerror}", "give a run directory") from None
     except ValueError:
         raise InputError(f"{path} is no JSON document", "give a run directory, or its run.json") from None
+    check_version(record, path)
     lacking = [key for key in _NEEDED if not isinstance(record, dict) or key not in record]
     names = {item.name for item in fields(RunOptions)} - {"told"}
     lacking = lacking or sorted(names ^ record["options"].keys())

@@ -31,6 +31,7 @@ from passes.exits.chain import set_thresholds
 from passes.model.graph import load
 from passes.model.writing import save
 from passes.state import state_of
+from tests.documents import valid
 from tests.eecompile.run.brief_run import BRIEF, DIGITS, OPTIONS, ROOT, call
 from tests.needs import WHY_TORCH, needs_torch
 
@@ -105,6 +106,13 @@ def test_every_file_is_there(run: Run) -> None:
 
 def test_answer_is_the_summary(run: Run) -> None:
     assert run.answer == {**run.summary, "out": str(run.out), "passed": True}
+
+
+def test_its_documents_fit_their_schemas(run: Run) -> None:
+    valid("run", run.answer)
+    valid("summary", run.summary)
+    valid("run-info", json.loads((run.out / "run.json").read_text()))
+    valid("trace", json.loads((run.out / "schedule.trace.json").read_text()))
 
 
 def test_models_pass_the_full_checker(run: Run) -> None:

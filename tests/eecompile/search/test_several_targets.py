@@ -20,6 +20,7 @@ from eecompile.search.several_targets import (
     tell_targets,
 )
 from passes.errors import InputError
+from tests.documents import valid
 from tests.eecompile.search.small import SPACE, question
 
 BOTH = ("diana", "gap9")
@@ -47,6 +48,17 @@ def test_each_target_has_the_search_it_would_have_alone(made: tuple[Path, Target
     alone = search(SearchOptions(asked, 1, folder / "alone"), lambda _: None)
     assert read_front(folder / "both" / "gap9") == alone.front
     assert not (folder / "both" / "front.json").exists()
+
+
+def test_its_documents_fit_their_schemas(made: tuple[Path, TargetsResult, list[str]]) -> None:
+    folder, result, _ = made
+    valid("search-targets", json.loads((folder / "both" / "targets.json").read_text()))
+    valid("search-several", json.loads(json.dumps(result.to_json())))
+    for target in BOTH:
+        for name in ("front", "trials", "times"):
+            valid(f"search-{name}", json.loads((folder / "both" / target / f"{name}.json").read_text()))
+        for path in (folder / "both" / target / "points").glob("*_*_?.json"):
+            valid("search-point", json.loads(path.read_text()))
 
 
 def test_what_is_told_of_all(made: tuple[Path, TargetsResult, list[str]]) -> None:
