@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 from eecompile import api, report
+from eecompile.cli.main import app
 from eecompile.run_files.summary import load_summary
 from eecompile.search.reasons import reason_of
 from eecompile.search.searching import read_front
@@ -20,6 +22,7 @@ from passes.errors import InputError
 from passes.shown_result import ShownResult
 from tests.documents import FIXTURES, SCHEMAS, fixture, valid
 from tests.eecompile.fabricated_run import write_run
+from tests.eecompile.serving.test_simulation import load, quietly
 from tests.eecompile.small_models import write_skip_net
 from tests.eecompile.verbs.work.test_export import write_exported
 
@@ -29,6 +32,13 @@ WITHOUT_VERSION = ("overlay-1", "trace-1")
 
 def kept(name: str) -> dict[str, Any]:
     return fixture(*((part := name.rpartition("-"))[0], int(part[2])))
+
+
+def test_each_verb_that_answers_as_json_has_a_schema() -> None:
+    group: Any = typer.main.get_group(app)
+    verbs = {name for name, verb in group.commands.items() if any("--json" in p.opts for p in verb.params)}
+    answers = {name.rpartition("-")[0] for name in NAMES} | {"retune"}  # it answers as `run` does
+    assert verbs <= answers
 
 
 def test_each_version_has_a_schema_and_a_document_that_was_kept() -> None:
@@ -68,6 +78,7 @@ WRITTEN: dict[str, Callable[[Path], ShownResult]] = {
     "report": lambda at: api.report(made_run(at)),
     "compare": same_twice,
     "run": lambda at: api.run(network(at), exits=1, out=at / "out"),
+    "simulate": lambda _: quietly(load(90.0, requests=50), ["fifo"], True),
     "export": lambda at: api.export(write_exported(at / "integers"), c=True),
 }
 
