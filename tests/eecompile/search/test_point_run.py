@@ -259,7 +259,7 @@ def make_empty(study: Path, front: dict[str, Any]) -> None:  # noqa: ARG001
         (spoil_network, "is not the network that front.json tells of"),
         (lose_network, "is not there any more"),
         (make_old, "was written by another version of eecompile: it does not say `images_hash`"),
-        (make_new, "was written by another version of eecompile: its schema is 2"),
+        (make_new, "has schema_version 2, and this eecompile reads 1"),
         (make_empty, "is empty: no network that was found keeps all constraints"),
     ],
 )
