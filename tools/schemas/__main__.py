@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tools.schemas import costs, listings, runs, searches
+from tools.schemas import costs, listings, runs, searches, serving
 from tools.schemas.shapes import Document
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +16,7 @@ DOCUMENTS: tuple[Document, ...] = (
     *costs.DOCUMENTS,
     *searches.DOCUMENTS,
     *listings.DOCUMENTS,
+    *serving.DOCUMENTS,
 )
 _START, _END = "<!-- table -->\n", "<!-- end -->\n"
 

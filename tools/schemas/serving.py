@@ -1,0 +1,62 @@
+"""What verbs answer about runs under load."""
+
+from __future__ import annotations
+
+from tools.schemas.shapes import INTEGER, NUMBER, TEXT, Document, Shape, maybe, record, rows, said, versioned
+
+_SPREAD: Shape = {
+    "type": "array",
+    "prefixItems": [NUMBER, maybe(NUMBER), maybe(NUMBER)],
+    "items": False,
+    "minItems": 3,
+}
+_OVER_SEEDS = "; mean over seeds, low and high end of its 95 % interval (null of one seed)"
+_FIGURES = {
+    "mean_s": "latency from arrival to answer, s",
+    "p50_s": "its median, s",
+    "p95_s": "its 95th percentile, s",
+    "p99_s": "its 99th percentile, s",
+    "missed": "share of requests behind their deadline",
+    "throughput": "requests per second from the first arrival to the last answer",
+    "utilisation": "share of time in which the accelerator worked",
+    "energy_j": "energy per request, J",
+    "fairness": "Jain's index of slowdowns, 0 to 1",
+    "interruptions": "interruptions per request",
+    "accuracy": "share of right answers",
+}
+_ROW = record(
+    {
+        "form": said("static (the network without exits) or exits", TEXT),
+        "policy": said("who was next", TEXT),
+        "figures": said(
+            "figures by name",
+            record(
+                {name: said(words + _OVER_SEEDS, _SPREAD) for name, words in _FIGURES.items()},
+                sometimes=("accuracy",),
+            ),
+        ),
+        "capacity": said(
+            f"highest rate at which at most 1 % are late, 1/s{_OVER_SEEDS}; null if not asked for",
+            maybe(_SPREAD),
+        ),
+    }
+)
+
+DOCUMENTS = (
+    Document(
+        "simulate",
+        "`eecompile simulate --json`",
+        versioned(
+            {
+                "networks": said("names of the run directories", rows(TEXT)),
+                "rate": said("requests per second on average, of all networks", NUMBER),
+                "slo_s": said("from arrival to deadline, s", NUMBER),
+                "static_load": said("share of time in which the networks without exits would work", NUMBER),
+                "bound": said("mean service time without exits over that with them", NUMBER),
+                "requests": said("requests of each seed", INTEGER),
+                "seeds": said("the seeds", rows(INTEGER)),
+                "rows": said("the network without exits first, then the policies", rows(_ROW)),
+            }
+        ),
+    ),
+)
