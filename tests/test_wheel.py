@@ -28,9 +28,7 @@ from tests.needs import WHY_TORCH
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("eecompile", "passes", "targets")
-DEPLOYED = re.compile(
-    r"<!-- test -->\n```python\n((?:(?!```).)*?(?:EarlyExitSession|onnxruntime).*?)```", re.DOTALL
-)
+DEPLOYED = re.compile(r"```python\n((?:(?!```).)*?(?:EarlyExitSession|onnxruntime).*?)```", re.DOTALL)
 SNIPPET = re.compile(r"```python\n(from eecompile import api\n.*?)```", re.DOTALL)
 pytestmark = pytest.mark.wheel
 
