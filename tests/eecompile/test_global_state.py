@@ -7,6 +7,7 @@ import locale
 import logging
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -214,5 +215,5 @@ def test_the_command_line_gives_the_signal_handler_back(
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert caught.value.code == 0
-    assert "0 of 187 figures differ" in capsys.readouterr().out
+    assert re.search(r"\b0 of \d+ figures differ", capsys.readouterr().out)
     assert signal.getsignal(signal.SIGTERM) is before

@@ -20,6 +20,8 @@ PER_SECOND = 8
 MOST_NOTES = 3
 """Lines a stage may say that then stand below its own; of one that says more they come as they are."""
 _LEAST_BAR, _MOST_BAR = 6, 40
+_SPARE = 3
+"""Columns left free: a terminal writes ``^C`` behind the bar when it is pressed."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ class Bars:
                 self._marks.append((now, done))
             left = time_left(self._marks, outer.total, now)
         spinner = self._signs.spinner[int(now * PER_SECOND) % len(self._signs.spinner)]
-        return bar(spinner, name, counts, now - began, left, min(self.console.width - 1, 120), self._signs)
+        width = min(self.console.width - _SPARE, 120)
+        return bar(spinner, name, counts, now - began, left, width, self._signs)
 
 
 def of_the_bar(counts: Sequence[Count]) -> tuple[Count, ...]:

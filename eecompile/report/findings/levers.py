@@ -59,7 +59,7 @@ def pruning(summary: Summary) -> Trial | None:
     """Return a run whose network costs less of what was minimised; ``None`` where it cannot be pruned."""
     if summary.pruned is not None or summary.dataset is None or summary.trainer == "scratch":
         return None
-    return setting("prune", f"{'cycles' if summary.objective.name == 'latency' else 'energy'}=-20%")
+    return setting("prune", f"{'energy' if summary.objective.counts_energy else 'cycles'}=-20%")
 
 
 def other_drop(summary: Summary, factor: float) -> Trial | None:
