@@ -60,14 +60,15 @@ def parse_part_bits(text: str | None) -> dict[str, int] | None:
     return found
 
 
-def parse_numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
-    """Return the numbers of ``A,B,…``; raises InputError for anything else."""
+def parse_numbers(
+    flag: str, text: str | None, what: str = "numbers", hint: str = ""
+) -> tuple[float, ...] | None:
+    """Return the numbers of ``A,B,…``; raises InputError with ``what`` and ``hint`` for anything else."""
     try:
         return None if text is None else tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise InputError(
-            f"{flag} {text}: expected numbers, separated by commas", f"example: {flag} 9,1"
-        ) from None
+        message = f"{flag} {text}: expected {what}, separated by commas"
+        raise InputError(message, hint or f"example: {flag} 9,1") from None
 
 
 def parse_seconds(flag: str, text: str) -> float:
@@ -100,15 +101,8 @@ def _with_unit(flag: str, text: str, units: Mapping[str, float], example: str) -
 
 def parse_ratios(text: str | None) -> tuple[float, ...] | None:
     """Return the numbers of ``R0,R1,...``; raises InputError for anything else."""
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(
-            f"--ratios {text}: expected numbers from 0 to 1, separated by commas",
-            "one per exit, the final one included: --ratios 0.6,0.3,0.1",
-        ) from None
+    hint = "one per exit, the final one included: --ratios 0.6,0.3,0.1"
+    return parse_numbers("--ratios", text, "numbers from 0 to 1", hint)
 
 
 def parse_names(flag: str, text: str | None) -> tuple[str, ...] | None:

@@ -152,4 +152,4 @@ def arrivals_of(text: str) -> Arrivals:
 
 def rate_of(times: Times) -> float:
     """Return the mean rate, requests per second."""
-    return (len(times) - 1) / float(times[-1] - times[0])
+    return len(times) / float(times[-1])

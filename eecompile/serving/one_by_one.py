@@ -45,7 +45,7 @@ def serve_one_by_one(
         while arrival[come] <= now:
             queue.add(come, 0)
             come += 1
-        one, held = (held, -1) if held >= 0 else (queue.take(now), -1)
+        one, held = (held if held >= 0 else queue.take(now)), -1
         if last not in (one, -1):
             interruptions += 1
         stage, network, begin = at[one], model[one], now

@@ -95,6 +95,11 @@ def _slack(crowd: Crowd) -> Keys:
     return [crowd.requests.deadline_s - values for values in left]
 
 
+def _of_each(values: Keys, waiting: Ints, stages: Ints) -> Float:
+    """Return of [stages] of [N] that of each waiting request at its stage."""
+    return np.array([values[stage][one] for one, stage in zip(waiting, stages, strict=True)])
+
+
 def _prema(crowd: Crowd) -> Live:
     requests = crowd.requests
     left = per_request(crowd.outlooks, requests, "mean")
@@ -105,7 +110,7 @@ def _prema(crowd: Crowd) -> Live:
         tokens = requests.priority[waiting] * (1.0 + slowdown)
         reached = LEVELS[tokens.max() >= LEVELS]
         level = reached[-1] if len(reached) else tokens.max()
-        estimate = np.array([left[stage][one] for one, stage in zip(waiting, stages, strict=True)])
+        estimate = _of_each(left, waiting, stages)
         return np.where(tokens >= level, estimate, np.inf)
 
     return rank
@@ -116,7 +121,7 @@ def _sdrm3(crowd: Crowd) -> Live:
     left = per_request(crowd.outlooks, requests, "mean")
 
     def rank(now: float, waiting: Ints, stages: Ints) -> Float:
-        estimate = np.array([left[stage][one] for one, stage in zip(waiting, stages, strict=True)])
+        estimate = _of_each(left, waiting, stages)
         slack = requests.deadline_s[waiting] - now
         urgency = np.where(slack > 0, estimate / np.maximum(slack, 1e-30), 0.0)
         starvation = (now - requests.arrival_s[waiting]) / np.maximum(left[0][waiting], 1e-30)

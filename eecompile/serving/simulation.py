@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eecompile.run_files.samples import read_samples
 from eecompile.run_files.summary import load_summary
-from eecompile.serving.arrivals import Arrivals
+from eecompile.serving.arrivals import Arrivals, rate_of
 from eecompile.serving.figures import Interval, ServingFigures, capacity, figures, interval, over_seeds
 from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import Outlook, outlook
@@ -195,7 +195,7 @@ def simulate_load(
         raise InputError("there is no policy", "name one or several")
     exits, static = [one for one, _ in served], [one for _, one in served]
     drawn = [[a.times(load.requests, seed) for a in load.arrivals] for seed in load.seeds]
-    rates = [float(np.mean([len(times[n]) / times[n][-1] for times in drawn])) for n in range(len(served))]
+    rates = [float(np.mean([rate_of(times[n]) for times in drawn])) for n in range(len(served))]
     work = [float(sum(r * _mean_s(n) for r, n in zip(rates, form, strict=True))) for form in (static, exits)]
     rows = []
     for form, networks, policy in each(

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import onnx_graphsurgeon as gs
 from onnx import helper
 
-from passes.integers.qdq import Grid, detach, grid_behind, only_reader, read_grid
+from passes.integers.qdq import BYTES, READ_AS_FLOAT, Grid, detach, grid_behind, only_reader, read_grid
 from passes.model.runtime_operators import DOMAIN
 from passes.rewrite.names import Names
 
@@ -23,7 +22,6 @@ KERNELS = {
     "Gemm": "QGemm",
     "GlobalAveragePool": "QLinearGlobalAveragePool",
 }
-_BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
 
 
 def use_kernel(graph: gs.Graph, names: Names, node: gs.Node) -> str:
@@ -39,7 +37,7 @@ def use_kernel(graph: gs.Graph, names: Names, node: gs.Node) -> str:
     """
     result = read_grid(only_reader(node.outputs[0], ("QuantizeLinear",), graph.outputs))
     if result is None:
-        return "its result is read as float too"
+        return READ_AS_FLOAT
     found = [grid_behind(tensor) for tensor in node.inputs]
     read = [grid for grid in found if grid is not None]
     if len(read) < len(found):
@@ -62,7 +60,7 @@ def _misfit(node: gs.Node, read: list[Grid], result: Grid) -> str:
     data = read[:1] if node.op == "Gemm" else read
     if not all(grid.one_scale for grid in [*data, result]):
         return "its scales are not per tensor"
-    if result.dtype not in _BYTES or any(grid.dtype != result.dtype for grid in data):
+    if result.dtype not in BYTES or any(grid.dtype != result.dtype for grid in data):
         return "onnxruntime has no such kernel from one type of integers to another, or of other than bytes"
     if any(step != 1 for step in node.attrs.get("dilations", ())):
         return "onnxruntime has no integer average with dilations"

@@ -10,7 +10,7 @@ import onnx_graphsurgeon as gs
 
 from passes.base import Pass
 from passes.integers.contrib_kernels import KERNELS, use_kernel
-from passes.integers.qdq import Grid, adopt, detach, grid_behind, only_reader, read_grid
+from passes.integers.qdq import BYTES, READ_AS_FLOAT, Grid, adopt, detach, grid_behind, only_reader, read_grid
 from passes.model.graph import tidy
 from passes.operator_sets import CLIPS, QUANTIZATION, SAME_GRID
 from passes.rewrite.names import Names
@@ -23,8 +23,6 @@ _NO_INTEGER_FORM = {
     "GlobalAveragePool": "ONNX has no integer average that rescales; onnxruntime fuses DQ-pool-Q itself",
     "AveragePool": "ONNX has no integer average that rescales; onnxruntime fuses DQ-pool-Q itself",
 }
-_BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
-_READ_AS_FLOAT = "its result is read as float too"
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class FoldQdq(Pass):
         for node in list(graph.nodes):
             if node.op == "Conv":
                 changed |= _fold_conv(graph, names, node)
-            elif self.contrib and node.op in KERNELS and _rounds(graph, node):
+            elif self.contrib and node.op in KERNELS and _behind(graph, node)[1] is not None:
                 changed |= _fold_into_kernel(graph, names, node)
             elif node.op == "Gemm":
                 changed |= _fold_gemm(graph, names, node)
@@ -79,7 +77,7 @@ def _operands(node: gs.Node) -> list[Grid] | str:
     data, weight = known[0], known[1]
     if not data.one_scale or not weight.per_output:
         return "its scales are neither per tensor nor per output channel"
-    if data.dtype not in _BYTES or weight.dtype not in _BYTES:
+    if data.dtype not in BYTES or weight.dtype not in BYTES:
         return "its operands are not 8-bit integers"
     if data.dtype == np.int8 and weight.dtype == np.uint8:
         return "onnxruntime multiplies int8 by int8 alone"
@@ -96,11 +94,10 @@ def _fold_conv(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
     if isinstance(operands, str):
         decline(graph, FoldQdq.name, node.name, operands)
         return False
-    activation = only_reader(node.outputs[0], CLIPS, graph.outputs)
-    last = activation if activation is not None else node
-    result = read_grid(only_reader(last.outputs[0], ("QuantizeLinear",), graph.outputs))
-    if result is None or not result.one_scale or result.dtype not in _BYTES:
-        decline(graph, FoldQdq.name, node.name, _READ_AS_FLOAT)
+    activation, rounding = _behind(graph, node)
+    result = read_grid(rounding)
+    if result is None or not result.one_scale or result.dtype not in BYTES:
+        decline(graph, FoldQdq.name, node.name, READ_AS_FLOAT)
         return False
     if result.dtype != operands[0].dtype:
         reason = f"onnxruntime has no convolution from {operands[0].dtype} to {result.dtype}"
@@ -136,7 +133,7 @@ def _defer_activation(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
         return False
     result = read_grid(only_reader(activation.outputs[0], ("QuantizeLinear",), graph.outputs))
     bounds = _bounds(activation, result) if result is not None and result.one_scale else None
-    if result is None or bounds is None or result.dtype not in _BYTES:
+    if result is None or bounds is None or result.dtype not in BYTES:
         return False
     origins = state_of(graph).origins
     origin, output = origins.get(activation.name, ()), result.integers
@@ -242,11 +239,11 @@ def _fold_gemm(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
     return True
 
 
-def _rounds(graph: gs.Graph, node: gs.Node) -> bool:
-    """Whether all that reads ``node`` is a QuantizeLinear, or an activation and one."""
+def _behind(graph: gs.Graph, node: gs.Node) -> tuple[gs.Node | None, gs.Node | None]:
+    """Return the activation and the QuantizeLinear behind ``node``, where nothing else reads what they do."""
     activation = only_reader(node.outputs[0], CLIPS, graph.outputs)
     last = node if activation is None else activation
-    return only_reader(last.outputs[0], ("QuantizeLinear",), graph.outputs) is not None
+    return activation, only_reader(last.outputs[0], ("QuantizeLinear",), graph.outputs)
 
 
 def _fold_into_kernel(graph: gs.Graph, names: Names, node: gs.Node) -> bool:
@@ -286,7 +283,7 @@ def _fold_move(graph: gs.Graph, node: gs.Node) -> bool:
         return False
     result = read_grid(only_reader(node.outputs[0], ("QuantizeLinear",), graph.outputs))
     if result is None:
-        decline(graph, FoldQdq.name, node.name, _READ_AS_FLOAT)
+        decline(graph, FoldQdq.name, node.name, READ_AS_FLOAT)
         return False
     if not _has_kernel(node.op, source.dtype):
         decline(graph, FoldQdq.name, node.name, f"onnxruntime has no {node.op} of {source.dtype}")
@@ -310,5 +307,5 @@ def _fold_move(graph: gs.Graph, node: gs.Node) -> bool:
 def _has_kernel(op: str, dtype: np.dtype[Any]) -> bool:
     """Whether onnxruntime moves integers of ``dtype`` by ``op``: those below a byte only by Transpose."""
     if op == "MaxPool":
-        return dtype in _BYTES
+        return dtype in BYTES
     return op == "Transpose" or dtype.kind in "iu"

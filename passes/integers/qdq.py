@@ -14,6 +14,8 @@ from passes.rewrite.names import Names
 from passes.state import state_of
 
 Array = np.ndarray[Any, Any]
+BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
+READ_AS_FLOAT = "its result is read as float too"
 
 
 @dataclass(frozen=True)
