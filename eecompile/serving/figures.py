@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from eecompile.serving.crowd import Crowd
 from eecompile.serving.outcome import ServingOutcome
-from eecompile.serving.policies import Crowd
 
 
 @dataclass(frozen=True)

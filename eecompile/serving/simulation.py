@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from eecompile.run_files.samples import read_samples
 from eecompile.run_files.summary import load_summary
 from eecompile.serving.arrivals import Arrivals, rate_of
+from eecompile.serving.crowd import Crowd
 from eecompile.serving.figures import Interval, ServingFigures, capacity, figures, interval, over_seeds
 from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import Outlook, outlook
-from eecompile.serving.policies import Crowd, Policy, policy_named
+from eecompile.serving.policies import Policy, policy_named
 from eecompile.serving.requests import merged, stream
 from eecompile.serving.service import ServiceTime, service_time, static_service_time
 from eecompile.serving.trace import write_window
@@ -39,6 +40,7 @@ class ServedNetwork:
         name: Of its run directory.
         service: Stage times.
         outlook: What its confidences tell.
+        confidence: [early exits, images].
         leaves: [images] exit at which each leaves.
         correct: [images], whether the answer there is right.
     """
@@ -46,6 +48,7 @@ class ServedNetwork:
     name: str
     service: ServiceTime
     outlook: Outlook
+    confidence: NDArray[np.float64]
     leaves: NDArray[np.int64]
     correct: NDArray[np.bool_]
 
@@ -157,16 +160,14 @@ def networks_of(run: Path, clock_hz: float | None) -> tuple[ServedNetwork, Serve
     service = service_time(summary, clock_hz)
     val, test = samples.val.leaves_at(thresholds), samples.test.leaves_at(thresholds)
     confidences = [split.confidence.astype(np.float64) for split in (samples.val, samples.test)]
-    seen = outlook(service, confidences[0], val, confidences[1])
+    seen = outlook(service, confidences[0], val)
     right = samples.test.correct[test, np.arange(len(test))]
-    with_exits = ServedNetwork(run.name, service, seen, test, right)
+    with_exits = ServedNetwork(run.name, service, seen, confidences[1], test, right)
     static = static_service_time(summary, clock_hz)
     nothing = np.zeros(len(test), np.int64)
-    alone = static.stage_s[:, 0]
-    whole = Outlook(alone, np.full((1, len(test)), alone[0]), np.zeros(1))
-    return with_exits, ServedNetwork(
-        run.name, static, whole, nothing, samples.test.static == samples.test.label
-    )
+    whole = Outlook(static.stage_s[:, 0], np.zeros(1), [None])
+    right = samples.test.static == samples.test.label
+    return with_exits, ServedNetwork(run.name, static, whole, confidences[1][:0], nothing, right)
 
 
 def simulate_load(
@@ -241,7 +242,10 @@ def crowd_of(
         stream(times[n], one.leaves, seed, load.slo_s, n, load.priorities[n])
         for n, one in enumerate(networks)
     ]
-    return Crowd(merged(streams), [one.service for one in networks], [one.outlook for one in networks])
+    return Crowd(
+        merged(streams), [one.service for one in networks], [one.outlook for one in networks],
+        [one.confidence for one in networks],
+    )  # fmt: skip
 
 
 def _one(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from eecompile.serving.crowd import Crowd
 from eecompile.serving.outcome import ServingOutcome
-from eecompile.serving.policies import Crowd
 from passes.files import write_atomic
 
 # Events of a window: more make a file that a browser opens slowly.

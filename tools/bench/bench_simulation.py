@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from eecompile.serving.arrivals import Poisson
+from eecompile.serving.crowd import Crowd
 from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import outlook
-from eecompile.serving.policies import POLICIES, Crowd
+from eecompile.serving.policies import POLICIES
 from eecompile.serving.requests import stream
 from eecompile.serving.service import ServiceTime
 
@@ -31,8 +32,8 @@ def crowd_of(count: int) -> Crowd:
     leaves = (confidence[0] < 1 - EARLY).astype(np.int64)
     times = np.array(STAGES)[:, None]
     service = ServiceTime(times, times)
-    seen = outlook(service, confidence, leaves, confidence)
-    return Crowd(stream(Poisson(RATE).times(count, 0), leaves, 0, 5.0), [service], [seen])
+    seen = outlook(service, confidence, leaves)
+    return Crowd(stream(Poisson(RATE).times(count, 0), leaves, 0, 5.0), [service], [seen], [confidence])
 
 
 def simpy_mean(crowd: Crowd) -> float:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from eecompile.serving.arrivals import Times
+from eecompile.serving.crowd import Crowd
 from eecompile.serving.outlook import Outlook, outlook
-from eecompile.serving.policies import Crowd
 from eecompile.serving.requests import Requests, merged, stream
 from eecompile.serving.service import ServiceTime
 
@@ -48,11 +48,16 @@ def mixture(
     leaves = np.repeat(np.arange(len(shares)), np.round(np.array(shares) * 2000).astype(int)).astype(np.int64)
     noise = draw.random((len(shares) - 1, len(leaves)))
     confidence = told * (1 - leaves / len(shares)) + (1 - told) * noise
-    seen = outlook(times, confidence, leaves, confidence)
-    return Crowd(stream(arrival, leaves, seed, slo), [times], [seen])
+    seen = outlook(times, confidence, leaves)
+    return Crowd(stream(arrival, leaves, seed, slo), [times], [seen], [confidence])
 
 
 def plain_outlook(times: ServiceTime) -> Outlook:
     """Return what is known of a network of one stage."""
-    alone = times.stage_s[:1, 0]
-    return Outlook(alone, np.full((1, 1), alone[0]), np.zeros(1))
+    return Outlook(times.stage_s[:1, 0], np.zeros(1), [None])
+
+
+def plain(requests: Requests, services: Sequence[ServiceTime]) -> Crowd:
+    """Return requests for networks of one stage."""
+    outlooks = [plain_outlook(one) for one in services]
+    return Crowd(requests, services, outlooks, [np.zeros((0, 1))] * len(services))

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eecompile.serving.arrivals import Poisson
+from eecompile.serving.crowd import Crowd
 from eecompile.serving.one_by_one import serve_one_by_one
-from eecompile.serving.policies import POLICIES, Crowd
-from tests.eecompile.serving.crowds import mixture, of_models, plain_outlook, service, single
+from eecompile.serving.policies import POLICIES
+from tests.eecompile.serving.crowds import mixture, of_models, plain, service, single
 
 COUNT = 200_000
 FIFO = POLICIES["fifo"]
@@ -43,7 +44,7 @@ def test_exponential_service_is_an_m_m_1_queue() -> None:
     draw = np.random.default_rng(3)
     arrival, model = Poisson(rate).times(COUNT, 2), draw.integers(0, kinds, COUNT)
     requests = of_models(arrival, model, [np.inf] * kinds, [1.0] * kinds)
-    crowd = Crowd(requests, services, [plain_outlook(one) for one in services])
+    crowd = plain(requests, services)
     assert wait_of(crowd).mean() == pytest.approx(rate / (1 - rate), rel=0.04)
     sojourn = serve_one_by_one(crowd, FIFO).finish_s - requests.arrival_s
     assert np.mean(sojourn > 2.5) == pytest.approx(np.exp(-(1 - rate) * 2.5), rel=0.04)
@@ -64,7 +65,7 @@ def test_priorities_wait_as_cobham_says() -> None:
     model = (np.random.default_rng(5).random(COUNT) > rates[0] / total).astype(int)
     requests = of_models(Poisson(total).times(COUNT, 6), model, [np.inf] * 2, [9.0, 1.0])
     services = single(*times)
-    crowd = Crowd(requests, services, [plain_outlook(one) for one in services])
+    crowd = plain(requests, services)
     waited = wait_of(crowd, "priority")
     load = rates * times
     residual = (rates * times**2).sum() / 2
@@ -80,7 +81,7 @@ def periodic(periods: list[float], times: list[float], count: int = 4000) -> Cro
     order = np.argsort(arrival, kind="stable")
     requests = of_models(arrival[order], model[order], periods, periods)
     services = single(*times)
-    return Crowd(requests, services, [plain_outlook(one) for one in services])
+    return plain(requests, services)
 
 
 def test_edf_keeps_all_deadlines_that_jeffays_condition_promises() -> None:
@@ -153,7 +154,7 @@ def test_the_oracle_has_the_least_mean_latency_and_confidence_comes_near() -> No
 def test_weights_are_brought_when_the_network_changes() -> None:
     services = [service(1.0, load=0.25), service(1.0, load=0.5)]
     requests = of_models(np.array([0.0, 0.1, 0.2, 0.3]), np.array([0, 1, 0, 0]), [np.inf] * 2, [1.0, 1.0])
-    crowd = Crowd(requests, services, [plain_outlook(one) for one in services])
+    crowd = plain(requests, services)
     done = serve_one_by_one(crowd, FIFO)
     assert done.finish_s.tolist() == pytest.approx([1.0, 2.5, 3.75, 4.75]), "the first is there"
     assert done.loads == 2

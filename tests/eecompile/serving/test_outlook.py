@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eecompile.serving.outlook import FEWEST, outlook, per_request, true_remaining
-from eecompile.serving.requests import stream
+from eecompile.serving.outlook import FEWEST, outlook
 from tests.eecompile.serving.crowds import service
 
 TIMES = service(1.0, 2.0, 4.0)
@@ -24,7 +23,7 @@ def drawn(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def test_means_and_shares_are_those_of_val() -> None:
     confidence, leaves = drawn(5000)
-    found = outlook(TIMES, confidence, leaves, confidence)
+    found = outlook(TIMES, confidence, leaves)
     share = np.bincount(leaves, minlength=3) / 5000
     assert found.mean[0] == pytest.approx(share @ [1, 3, 7])
     assert found.mean[1] == pytest.approx(share[1:] @ [2, 6] / share[1:].sum())
@@ -36,29 +35,18 @@ def test_what_is_expected_follows_the_truth_of_other_images() -> None:
     """At stage 1 the confidence c before is P(leaves there): 2 + 4 (1 - c) seconds remain on average."""
     confidence, leaves = drawn(20_000)
     other, _ = drawn(4000, 1)
-    found = outlook(TIMES, confidence, leaves, other)
-    there = other[0] < 0.6
-    np.testing.assert_allclose(found.expected[1, there], 2 + 4 * (1 - other[0, there]), atol=0.35)
-    order = np.argsort(other[0])
-    assert (np.diff(found.expected[1, order]) <= 1e-12).all(), "the surer, the less"
-    assert set(found.expected[0]) == {found.mean[0]}, "nothing is known before the first exit"
+    found = outlook(TIMES, confidence, leaves)
+    there = np.sort(other[0, other[0] < 0.6])
+    expected = found.expect(1, there)
+    np.testing.assert_allclose(expected, 2 + 4 * (1 - there), atol=0.35)
+    assert (np.diff(expected) <= 1e-12).all(), "the surer, the less"
+    assert set(found.expect(0, there)) == {found.mean[0]}, "nothing is known before the first exit"
+    assert found.expect(1, np.array([there[7], np.nan])) == pytest.approx([expected[7], found.mean[1]])
 
 
 def test_few_images_are_a_mean_and_none_the_whole_way() -> None:
     confidence, leaves = drawn(FEWEST)
-    few = outlook(TIMES, confidence, leaves, confidence)
-    assert set(few.expected[1]) == {few.mean[1]}
-    nobody = outlook(TIMES, confidence, np.zeros(FEWEST, np.int64), confidence)
+    few = outlook(TIMES, confidence, leaves)
+    assert set(few.expect(1, confidence[0])) == {few.mean[1]}
+    nobody = outlook(TIMES, confidence, np.zeros(FEWEST, np.int64))
     assert nobody.mean.tolist() == [1.0, 6.0, 4.0] and nobody.reach.tolist() == [0, 0, 0]
-
-
-def test_per_request_are_those_of_its_image_and_network() -> None:
-    confidence, leaves = drawn(500)
-    found = outlook(TIMES, confidence, leaves, confidence)
-    requests = stream(np.arange(50.0), leaves, 0)
-    expected = per_request([found], requests, "expected")
-    np.testing.assert_array_equal(expected[1], found.expected[1, requests.image])
-    assert set(per_request([found], requests, "mean")[1]) == {found.mean[1]}
-    true = true_remaining([TIMES], requests)
-    np.testing.assert_allclose(true[0], np.array([1, 3, 7])[requests.stages - 1])
-    np.testing.assert_allclose(true[1], np.array([0, 2, 6])[requests.stages - 1])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
 import pytest
 
-from eecompile.serving.policies import POLICIES, Crowd, policy_named
-from eecompile.serving.queues import queue_of
+from eecompile.serving.policies import POLICIES, policy_named
 from eecompile.serving.requests import Requests
 from passes.errors import InputError
-from tests.eecompile.serving.crowds import plain_outlook, single
+from tests.eecompile.serving.crowds import plain, single
 
 # Three requests that wait at t = 10: the first is long, the second due soonest, the third the important one.
 SERVICES = single(4.0, 2.0, 3.0)
@@ -23,7 +23,7 @@ REQUESTS = Requests(
     deadline_s=np.array([30.0, 15.0, 16.0]),
     priority=np.array([1.0, 1.0, 9.0]),
 )
-CROWD = Crowd(REQUESTS, SERVICES, [plain_outlook(one) for one in SERVICES])
+CROWD = plain(REQUESTS, SERVICES)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,15 @@ CROWD = Crowd(REQUESTS, SERVICES, [plain_outlook(one) for one in SERVICES])
     ],
 )
 def test_who_is_next(name: str, order: list[int]) -> None:
-    queue = queue_of(CROWD, POLICIES[name])
-    for one in range(3):
-        queue.add(one, 0)
-    assert [queue.take(10.0) for _ in range(3)] == order
-    assert len(queue) == 0
+    policy, waiting = POLICIES[name], CROWD.waiting().at((0, [0, 1, 2]))
+    if policy.rank is not None:
+        left, found = [0, 1, 2], []
+        while left:
+            found.append(left.pop(int(np.argmin(policy.rank(10.0, waiting.at(left))))))
+    else:
+        assert policy.key is not None
+        found = np.argsort(policy.key(waiting), kind="stable").tolist()
+    assert found == order
 
 
 def test_each_is_there_and_says_where_it_is_from() -> None:
@@ -61,8 +65,18 @@ def test_each_is_there_and_says_where_it_is_from() -> None:
         "oracle",
     }
     assert all(
-        policy.source and (policy.keys is None) != (policy.live is None) for policy in POLICIES.values()
+        policy.source and (policy.key is None) != (policy.rank is None) for policy in POLICIES.values()
     )
+
+
+def test_the_oracle_is_refused_where_nobody_knows() -> None:
+    unknown = dataclasses.replace(CROWD.waiting(), true_s=None)
+    for policy in POLICIES.values():
+        if policy.needs_truth:
+            assert policy.key is not None
+            with pytest.raises(InputError, match="only a simulation knows"):
+                policy.key(unknown)
+    assert [name for name, policy in POLICIES.items() if policy.needs_truth] == ["oracle"]
 
 
 def test_an_unknown_one_is_refused_with_what_is_near() -> None:

@@ -33,14 +33,13 @@ def both(seed: int = 0, early: float = 0.7) -> tuple[ServedNetwork, ServedNetwor
     confidence = draw.random((1, 1000))
     leaves = (confidence[0] < 1 - early).astype(np.int64)
     times = service(EARLY, LATE_STAGE)
-    seen = outlook(times, confidence, leaves, confidence)
+    seen = outlook(times, confidence, leaves)
     whole = service(STATIC_S)
     nothing = np.zeros(1000, np.int64)
-    known = outlook(whole, confidence[:0], nothing, confidence[:0])
-    known = type(known)(known.mean, np.full((1, 1000), STATIC_S), known.reach)
+    known = outlook(whole, confidence[:0], nothing)
     return (
-        ServedNetwork("net", times, seen, leaves, draw.random(1000) < 0.9),
-        ServedNetwork("net", whole, known, nothing, draw.random(1000) < 0.95),
+        ServedNetwork("net", times, seen, confidence, leaves, draw.random(1000) < 0.9),
+        ServedNetwork("net", whole, known, confidence[:0], nothing, draw.random(1000) < 0.95),
     )
 
 

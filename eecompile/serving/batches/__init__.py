@@ -1,0 +1,1 @@
+"""Batches: how many requests run a stage together, and what that costs."""

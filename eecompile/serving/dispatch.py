@@ -1,0 +1,183 @@
+"""Who runs next, and with whom: the one place that decides it, for a simulated clock and for a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf, nan
+
+import numpy as np
+
+from eecompile.serving.batches.batching import Batching
+from eecompile.serving.lanes import KeyLanes, Lane, Lanes, LiveLanes
+from eecompile.serving.outlook import Outlook
+from eecompile.serving.policies import Policy
+from eecompile.serving.service import ServiceTime
+from eecompile.serving.waiting import Waiting
+
+ONE_BY_ONE = Batching()
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A request that waits for a stage.
+
+    Attributes:
+        number: Of equals the smaller is next; no two that wait share one.
+        model: Number of its network.
+        arrival_s: Seconds.
+        deadline_s: Seconds, absolute; infinite: none.
+        priority: Larger is more important.
+        stage: That it waits for.
+        confidence: At the exit before; NaN where nothing is known.
+        true_s: Seconds left in truth; only a simulation knows.
+        batch: Of the batch it runs with; the dispatcher sets it.
+    """
+
+    number: int
+    model: int
+    arrival_s: float
+    deadline_s: float = inf
+    priority: float = 1.0
+    stage: int = 0
+    confidence: float = nan
+    true_s: float = nan
+    batch: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class NextRun:
+    """A stage that runs next, for some tickets at once."""
+
+    model: int
+    stage: int
+    tickets: list[Ticket]
+
+
+class Dispatcher:
+    """Tickets that wait.
+
+    Whoever has an accelerator asks for the next run, runs it, adds those who go on with their new stage and
+    confidence, and asks again. It keeps nothing of those who left.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[ServiceTime],
+        outlooks: Sequence[Outlook],
+        policy: Policy,
+        batching: Batching = ONE_BY_ONE,
+        preempt: bool = True,
+        known: Callable[[Ticket], tuple[float, float]] | None = None,
+    ) -> None:
+        """Make one that is empty.
+
+        Args:
+            services: Stage times of each network.
+            outlooks: What val tells of each.
+            policy: Who is next.
+            batching: With whom.
+            preempt: Between two stages others may come first; without, a batch that began ends.
+            known: Key of a ticket and its latest start, where they were worked out before for all at once.
+        """
+        self._services, self._outlooks, self._batching = services, outlooks, batching
+        self._policy, self._preempt = policy, preempt
+        self._known = self._worked_out if known is None else known
+        self._lanes: Lanes[list[Ticket]] = (
+            KeyLanes() if policy.rank is None else LiveLanes(policy.rank, self._gather)
+        )
+        self._survivors: dict[tuple[int, int, int], list[Ticket]] = {}
+        self._ended, self._batches, self._count = False, 0, 0
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return self._count
+
+    def add(self, ticket: Ticket) -> None:
+        """Let a ticket wait for its stage; who goes on is added before the next run is asked for."""
+        self._count += 1
+        together = self._batching.kind in ("fixed", "timeout")
+        if ticket.stage and (together or not self._preempt):
+            self._survivors.setdefault((ticket.model, ticket.stage, ticket.batch), []).append(ticket)
+        else:
+            self._put([ticket])
+
+    def end(self) -> None:
+        """Wait for no more: batches begin with those who are there."""
+        self._ended = True
+
+    def next(self, now: float) -> NextRun | float | None:
+        """Return what runs at ``now``, seconds.
+
+        Returns:
+            A run; or seconds before which nothing may begin unless more are added; or ``None``: nobody waits.
+        """
+        if self._survivors and not self._preempt:
+            (model, stage, _), group = self._survivors.popitem()
+            return self._run(model, stage, group)
+        for group in self._survivors.values():
+            self._put(group)
+        self._survivors.clear()
+        if not self._count:
+            return None
+        waiting = [lane for lane, items in self._lanes.items.items() if items]
+        begins = [self._begins(lane) for lane in waiting]
+        ready = [lane for lane, at in zip(waiting, begins, strict=True) if at <= now]
+        if not ready:
+            return min(begins)
+        (model, stage), groups = self._lanes.take(now, ready, self._choose)
+        return self._run(model, stage, [ticket for group in groups for ticket in group])
+
+    def _begins(self, lane: Lane) -> float:
+        """Return seconds from which on a batch of a lane may begin."""
+        batching, items = self._batching, self._lanes.items[lane]
+        if batching.kind in ("none", "fluid") or lane[1] or self._ended or len(items) >= batching.size:
+            return -inf
+        if batching.kind == "fixed":
+            return inf
+        return next(iter(items.values()))[0].arrival_s + batching.wait_s
+
+    def _choose(self, first: Lane) -> tuple[Lane, int]:
+        """Return which lane begins, and how many of it, where the next one waits in ``first``."""
+        if first[1] and self._batching.kind in ("fixed", "timeout"):
+            return first, 1
+        return first, min(self._batching.size, len(self._lanes.items[first]))
+
+    def _run(self, model: int, stage: int, tickets: list[Ticket]) -> NextRun:
+        self._count -= len(tickets)
+        self._batches += 1
+        for ticket in tickets:
+            ticket.batch = self._batches
+        return NextRun(model, stage, tickets)
+
+    def _put(self, group: list[Ticket]) -> None:
+        """Let tickets wait that go on together; the one of them that would be next stands for all."""
+        lane = (group[0].model, group[0].stage)
+        if self._policy.rank is not None:
+            group.sort(key=lambda one: one.number)
+            self._lanes.add(lane, group[0].number, group, 0.0, inf)
+            return
+        keys = [(*self._known(one), one.number) for one in group]
+        key, latest, number = min(keys, key=lambda found: (found[0], found[2]))
+        self._lanes.add(lane, number, group, key, latest if self._policy.gives_up else inf)
+
+    def _worked_out(self, ticket: Ticket) -> tuple[float, float]:
+        waiting = self._gather([[ticket]])
+        assert self._policy.key is not None
+        return float(self._policy.key(waiting)[0]), float(waiting.latest_s[0])
+
+    def _gather(self, groups: Sequence[list[Ticket]]) -> Waiting:
+        """Return what policies may look at, of the first of each group."""
+        rows = []
+        for ticket, *_ in groups:
+            seen, service, stage = self._outlooks[ticket.model], self._services[ticket.model], ticket.stage
+            expected = float(seen.expect(stage, np.array([ticket.confidence]))[0]) if stage else seen.mean[0]
+            rows.append(
+                (
+                    ticket.arrival_s, ticket.deadline_s, ticket.priority, seen.mean[0], seen.mean[stage],
+                    expected, service.stage_s[stage, 0], ticket.true_s,
+                )
+            )  # fmt: skip
+        arrival, deadline, priority, job, mean, expected, next_stage, true = np.array(rows, np.float64).T
+        truth = None if np.isnan(true).all() else true
+        return Waiting(arrival, deadline, priority, job, mean, expected, next_stage, truth)

@@ -1,0 +1,129 @@
+"""Batches against theory and bounds, and what no batch may change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eecompile.serving.arrivals import Poisson
+from eecompile.serving.batches.batching import Batching, batching_of
+from eecompile.serving.in_batches import serve_in_batches
+from eecompile.serving.one_by_one import serve_one_by_one
+from eecompile.serving.policies import POLICIES
+from tests.eecompile.serving.crowds import mixture, service
+from tests.eecompile.serving.test_dispatch import two_networks
+
+FIFO = POLICIES["fifo"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(sorted(POLICIES)), st.booleans(), st.floats(0.3, 1.5), st.integers(0, 99))
+def test_batches_of_one_are_one_by_one(name: str, preempt: bool, load: float, seed: int) -> None:
+    crowd = two_networks(40, load, seed)
+    loop = serve_one_by_one(crowd, POLICIES[name], preempt, watch=True)
+    for batching in (Batching(), Batching("fluid", 1), Batching("fixed", 1), Batching("timeout", 1, 0.5)):
+        found = serve_in_batches(crowd, POLICIES[name], batching, preempt, watch=True)
+        np.testing.assert_allclose(found.finish_s, loop.finish_s)
+        assert found.ran == loop.ran
+        assert (found.busy_s, found.energy_j) == pytest.approx((loop.busy_s, loop.energy_j))
+        assert (found.loads, found.interruptions) == (loop.loads, loop.interruptions)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(0.05, 2.0), min_size=1, max_size=4),
+    st.floats(0.1, 2.0),
+    st.sampled_from(sorted(POLICIES)),
+    st.sampled_from(["fixed:3", "timeout:4,100ms", "fluid:4"]),
+    st.booleans(),
+    st.integers(0, 99),
+)
+def test_nobody_is_lost_and_no_stage_runs_twice(
+    times: list[float], load: float, name: str, text: str, preempt: bool, seed: int
+) -> None:
+    batching = batching_of(text)
+    shares = np.random.default_rng(seed).dirichlet(np.ones(len(times))).tolist()
+    arrival = Poisson(load / sum(times)).times(80, seed)
+    crowd = mixture(arrival, service(*times, batch=batching.size), shares, 3 * sum(times), seed, 0.5)
+    done = serve_in_batches(crowd, POLICIES[name], batching, preempt, watch=True)
+    requests, known = crowd.requests, crowd.services[0]
+    ran = [(one, stage.stage) for stage in done.ran for one in stage.requests]
+    assert sorted(ran) == [(one, s) for one in range(len(requests)) for s in range(requests.stages[one])]
+    assert max(len(stage.requests) for stage in done.ran) <= batching.size
+    cost = [known.stage_s[stage.stage, len(stage.requests) - 1] for stage in done.ran]
+    assert [stage.end_s - stage.begin_s for stage in done.ran] == pytest.approx(cost)
+    assert done.busy_s == pytest.approx(sum(cost))
+    ended, now = dict.fromkeys(range(len(requests)), 0.0), 0.0
+    for stage in done.ran:
+        assert stage.begin_s >= now - 1e-9, "one stage at a time"
+        now = stage.end_s
+        for one in stage.requests:
+            assert stage.begin_s >= max(requests.arrival_s[one], ended[one]) - 1e-9
+            ended[one] = stage.end_s
+    assert done.finish_s == pytest.approx([ended[one] for one in range(len(requests))])
+    if not preempt:
+        assert done.interruptions == 0
+
+
+def test_a_timeout_waits_no_longer_than_it_says_while_nothing_runs() -> None:
+    """Of a lightly loaded accelerator: begin less arrival is at most the wait, and mostly all of it."""
+    batching = Batching("timeout", 8, 0.7)
+    crowd = mixture(Poisson(0.05).times(2000, 1), service(0.1, batch=8), [1.0])
+    done = serve_in_batches(crowd, FIFO, batching, watch=True)
+    idle = [
+        (stage.begin_s - crowd.requests.arrival_s[one])
+        for before, stage in zip(done.ran, done.ran[1:], strict=False)
+        for one in stage.requests
+        if before.end_s <= crowd.requests.arrival_s[one]
+    ]
+    assert max(idle) <= 0.7 + 1e-9 and np.median(idle) == pytest.approx(0.7)
+
+
+def test_full_batches_are_a_d_x_d_1_queue() -> None:
+    """Every 8th arrival brings a batch: the wait to be full is (8 - 1) / 2 arrivals on average, then D/1."""
+    gap, size = 1.0, 8
+    crowd = mixture(np.arange(8000.0) * gap, service(2.0, batch=size, fixed=0.8), [1.0])
+    seconds = float(crowd.services[0].stage_s[0, -1])
+    assert seconds < size * gap
+    done = serve_in_batches(crowd, FIFO, Batching("fixed", size))
+    latency = done.finish_s - crowd.requests.arrival_s
+    assert latency.mean() == pytest.approx((size - 1) / 2 * gap + seconds)
+
+
+def test_batches_that_cost_the_same_whatever_their_size_are_a_bulk_queue() -> None:
+    """M/D^[1,inf)/1 (Bailey 1954): a server takes all that wait.
+
+    Of those who come in a service T, Poisson, each waits T / 2 on average; an idle server adds nothing to T.
+    """
+    rate, seconds = 4.0, 1.0
+    crowd = mixture(Poisson(rate).times(60_000, 2), service(seconds, batch=64, fixed=1.0), [1.0])
+    done = serve_in_batches(crowd, FIFO, Batching("fluid", 64), watch=True)
+    empty = np.exp(-rate * seconds)  # nobody came in a service: the next one finds it idle
+    busy = rate * seconds / (rate * seconds + empty)  # share of arrivals that find it at work
+    latency = done.finish_s - crowd.requests.arrival_s
+    assert latency.mean() == pytest.approx(seconds + busy * seconds / 2, rel=0.01)
+    sizes = np.array([len(stage.requests) for stage in done.ran])
+    assert sizes.mean() == pytest.approx(rate * seconds + empty, rel=0.02)
+
+
+def test_more_is_served_in_batches_and_fluid_ones_wait_least_at_light_load() -> None:
+    crowd = mixture(Poisson(0.2).times(4000, 3), service(0.4, 0.6, batch=8, fixed=0.7), [0.6, 0.4])
+    mean = {}
+    for text in ("fluid:8", "timeout:8,500ms", "fixed:8"):
+        found = serve_in_batches(crowd, FIFO, batching_of(text))
+        mean[text] = float((found.finish_s - crowd.requests.arrival_s).mean())
+    assert mean["fluid:8"] < mean["timeout:8,500ms"] < mean["fixed:8"]
+    heavy = mixture(Poisson(2.5).times(4000, 3), service(0.4, 0.6, batch=8, fixed=0.7), [0.6, 0.4])
+    alone, fluid = (
+        serve_in_batches(heavy, FIFO, batching).finish_s.max()
+        for batching in (Batching(), Batching("fluid", 8))
+    )
+    assert fluid < 0.8 * alone
+
+
+def test_costs_that_are_not_known_are_refused() -> None:
+    crowd = mixture(np.arange(3.0), service(1.0, batch=2), [1.0])
+    with pytest.raises(ValueError, match="batches of 3"):
+        serve_in_batches(crowd, FIFO, Batching("fluid", 3))
