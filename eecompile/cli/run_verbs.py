@@ -170,7 +170,9 @@ def simulate(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...", help="Run directories that share the accelerator.", show_default=False
+            metavar="RUN...",
+            help="Run directories that share the accelerator; one named twice has two streams.",
+            show_default=False,
         ),
     ],
     arrivals: Annotated[
@@ -180,7 +182,9 @@ def simulate(
             help="periodic:RATE, poisson:RATE, mmpp:LOW,HIGH,CALM,BURST, trace:FILE.csv; one, or one a run.",
         ),
     ],
-    slo: Annotated[str, typer.Option(metavar="TIME", help="From arrival to deadline: 20ms.")],
+    slo: Annotated[
+        str, typer.Option(metavar="TIME[,...]", help="From arrival to deadline: 20ms; one, or one a run.")
+    ],
     policy: Annotated[
         str | None,
         typer.Option(metavar="NAME[,…]", help="Who is next; see docs/serving.md. [default: fifo,remaining]"),
@@ -188,7 +192,7 @@ def simulate(
     priority: Annotated[
         str | None, typer.Option(metavar="P0,P1,...", help="Of each run's requests. [default: all alike]")
     ] = None,
-    requests: Annotated[int, typer.Option(metavar="N", help="Of each run, for each seed.")] = 100_000,
+    requests: Annotated[int, typer.Option(metavar="N", help="The most of each stream and seed.")] = 100_000,
     seeds: Annotated[int, typer.Option(metavar="N", help="How many; intervals are over them.")] = 5,
     clock: Annotated[
         str | None, typer.Option(metavar="HZ", help="For targets without a clock: 200MHz.")
@@ -215,7 +219,9 @@ def simulate(
         found = api.simulate(
             runs,
             patterns[0] if len(patterns) == 1 else patterns,
-            values.parse_seconds("--slo", slo),
+            [values.parse_seconds("--slo", one) for one in slo.split(",")]
+            if "," in slo
+            else values.parse_seconds("--slo", slo),
             values.parse_names("--policy", policy),
             values.parse_numbers("--priority", priority),
             requests,

@@ -18,7 +18,7 @@ def simulated(out: Console, found: SimulationResult) -> None:
     line(
         out,
         f"{', '.join(found.networks)}: {found.rate:.4g} requests/s, {found.requests:,} for each of "
-        f"{len(found.seeds)} seeds; due {1e3 * found.slo_s:.4g} ms after they come",
+        f"{len(found.seeds)} seeds; due {_due(found)} ms after they come",
     )
     line(
         out,
@@ -62,6 +62,30 @@ def simulated(out: Console, found: SimulationResult) -> None:
         rows,
         columns[2:],
     )
+    if len(found.streams) > 1:
+        _of_streams(out, found)
+
+
+def _due(found: SimulationResult) -> str:
+    return " or ".join(f"{1e3 * slo:.4g}" for slo in sorted({one.slo_s for one in found.streams}))
+
+
+def _of_streams(out: Console, found: SimulationResult) -> None:
+    """Print what each stream sees under each policy."""
+    rows = [
+        (
+            of.name, f"{of.rate:.4g}", f"{1e3 * of.slo_s:.4g}", f"{of.priority:g}", row.form, row.policy,
+            _spread(seen["mean_s"], 1e3), _spread(seen["p99_s"], 1e3), _spread(seen["missed"], 100),
+            f"{100 * seen['accuracy'].mean:.1f}" if "accuracy" in seen else "",
+        )
+        for n, of in enumerate(found.streams)
+        for row in found.rows
+        for seen in (row.streams[n],)
+    ]  # fmt: skip
+    columns = (
+        "stream", "1/s", "due ms", "priority", "network", "policy", "mean ms", "p99 ms", "late %", "right %"
+    )  # fmt: skip
+    table(out, "By stream", columns, rows, (*columns[1:4], *columns[6:]))
 
 
 def _spread(value: Interval, scale: float) -> str:

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from passes.errors import InputError, did_you_mean
 
 Times = NDArray[np.float64]
+# What numpy draws by: several numbers, so that streams of one seed draw apart.
+Seed = int | tuple[int, ...]
 EXAMPLES = "periodic:30, poisson:120, mmpp:20,200,1.5,.5 or trace:FILE.csv"
 
 
 class Arrivals(Protocol):
     """A pattern of arrivals."""
 
-    def times(self, count: int, seed: int) -> Times:
+    def times(self, count: int, seed: Seed) -> Times:
         """Return when requests arrive, seconds, sorted, [count] (a trace may have fewer).
 
         Raises:
@@ -48,7 +50,7 @@ class Periodic(_Positive):
 
     rate: float
 
-    def times(self, count: int, seed: int) -> Times:
+    def times(self, count: int, seed: Seed) -> Times:
         """Return seconds, [count]."""
         start = np.random.default_rng(seed).random()
         return np.asarray((start + np.arange(count)) / self.rate, np.float64)
@@ -64,7 +66,7 @@ class Poisson(_Positive):
 
     rate: float
 
-    def times(self, count: int, seed: int) -> Times:
+    def times(self, count: int, seed: Seed) -> Times:
         """Return seconds, [count]."""
         return np.cumsum(np.random.default_rng(seed).exponential(1 / self.rate, count))
 
@@ -82,7 +84,7 @@ class Bursts(_Positive):
     calm_s: float
     burst_s: float
 
-    def times(self, count: int, seed: int) -> Times:
+    def times(self, count: int, seed: Seed) -> Times:
         """Return seconds, [count]."""
         draw = np.random.default_rng(seed)
         found: list[Times] = []
@@ -101,7 +103,7 @@ class Trace:
 
     path: Path
 
-    def times(self, count: int, seed: int) -> Times:
+    def times(self, count: int, seed: Seed) -> Times:
         """Return seconds from the first arrival; no seed changes them.
 
         Raises:

@@ -13,9 +13,9 @@ from eecompile.serving.crowd import Crowd
 from eecompile.serving.outcome import ServingOutcome
 
 
-@dataclass(frozen=True)
-class ServingFigures:
-    """One simulation.
+@dataclass(frozen=True, kw_only=True)
+class StreamFigures:
+    """What the requests of one stream, or of all, saw.
 
     Attributes:
         mean_s: Latency from arrival to answer, seconds; median, 95th and 99th percentile beside.
@@ -23,12 +23,6 @@ class ServingFigures:
         p95_s: 95th percentile.
         p99_s: 99th percentile.
         missed: Share of requests behind their deadline.
-        throughput: Requests per second from the first arrival to the last answer.
-        utilisation: Share of that time in which the accelerator worked.
-        energy_j: Joules per request, loads included.
-        fairness: Jain's index of slowdowns (latency over time alone): 1 where all are slowed alike, 1/N where
-            one bears all.
-        interruptions: Per request.
         accuracy: Share of right answers; ``None`` where images have no labels.
     """
 
@@ -37,12 +31,27 @@ class ServingFigures:
     p95_s: float
     p99_s: float
     missed: float
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingFigures(StreamFigures):
+    """One simulation.
+
+    Attributes:
+        throughput: Requests per second from the first arrival to the last answer.
+        utilisation: Share of that time in which the accelerator worked.
+        energy_j: Joules per request, loads included.
+        fairness: Jain's index of slowdowns (latency over time alone): 1 where all are slowed alike, 1/N where
+            one bears all.
+        interruptions: Per request.
+    """
+
     throughput: float
     utilisation: float
     energy_j: float
     fairness: float
     interruptions: float
-    accuracy: float | None = None
 
 
 def figures(
@@ -65,19 +74,48 @@ def figures(
         alone[of] = service.alone_s[requests.stages[of] - 1]
     slowdown = latency / np.maximum(alone, 1e-30)
     kept = slice(int(warm_up * count), None)
-    p50, p95, p99 = np.percentile(latency[kept], [50, 95, 99])
     span = float(outcome.finish_s.max() - requests.arrival_s[0])
     return ServingFigures(
-        mean_s=float(latency[kept].mean()),
-        p50_s=float(p50),
-        p95_s=float(p95),
-        p99_s=float(p99),
-        missed=float((outcome.finish_s > requests.deadline_s)[kept].mean()),
+        **asdict(_seen(crowd, outcome, kept, correct)),
         throughput=count / span,
         utilisation=outcome.busy_s / span,
         energy_j=outcome.energy_j / count,
         fairness=float(slowdown[kept].sum() ** 2 / (len(slowdown[kept]) * (slowdown[kept] ** 2).sum())),
         interruptions=outcome.interruptions / count,
+    )
+
+
+def stream_figures(
+    crowd: Crowd, outcome: ServingOutcome, source: int, correct: NDArray[np.bool_], warm_up: float
+) -> StreamFigures:
+    """Return what the requests of a stream saw; arguments as of `figures`."""
+    kept = np.flatnonzero(crowd.requests.source == source)
+    return _seen(crowd, outcome, kept[int(warm_up * len(kept)) :], correct)
+
+
+def most_late(crowd: Crowd, outcome: ServingOutcome, warm_up: float) -> float:
+    """Return the share of requests that are late in the stream where most are."""
+    kept = slice(int(warm_up * len(crowd.requests)), None)
+    source = crowd.requests.source[kept]
+    late = np.bincount(source, (outcome.finish_s > crowd.requests.deadline_s)[kept])
+    return float((late / np.maximum(np.bincount(source), 1)).max())
+
+
+def _seen(
+    crowd: Crowd,
+    outcome: ServingOutcome,
+    kept: slice | NDArray[np.int64],
+    correct: NDArray[np.bool_] | None,
+) -> StreamFigures:
+    requests, finish = crowd.requests, outcome.finish_s[kept]
+    latency = finish - requests.arrival_s[kept]
+    p50, p95, p99 = np.percentile(latency, [50, 95, 99])
+    return StreamFigures(
+        mean_s=float(latency.mean()),
+        p50_s=float(p50),
+        p95_s=float(p95),
+        p99_s=float(p99),
+        missed=float((finish > requests.deadline_s[kept]).mean()),
         accuracy=None if correct is None else float(correct[kept].mean()),
     )
 
@@ -91,7 +129,7 @@ class Interval:
     high: float | None
 
 
-def over_seeds(found: Sequence[ServingFigures]) -> dict[str, Interval]:
+def over_seeds(found: Sequence[StreamFigures]) -> dict[str, Interval]:
     """Return each figure over simulations of several seeds; one that some lack is left out."""
     rows = [asdict(one) for one in found]
     return {

@@ -15,6 +15,7 @@ class Requests:
 
     Attributes:
         arrival_s: [N] float64, seconds, sorted.
+        source: [N] int64, number of the stream it came by.
         model: [N] int64, number of the network.
         image: [N] int64, number of the image whose answers are replayed.
         stages: [N] int64, how many stages it takes until it leaves.
@@ -23,6 +24,7 @@ class Requests:
     """
 
     arrival_s: NDArray[np.float64]
+    source: NDArray[np.int64]
     model: NDArray[np.int64]
     image: NDArray[np.int64]
     stages: NDArray[np.int64]
@@ -41,6 +43,7 @@ def stream(
     slo_s: float = np.inf,
     model: int = 0,
     priority: float = 1.0,
+    source: int = 0,
 ) -> Requests:
     """Return requests for one network; each draws one of its images, all alike.
 
@@ -51,11 +54,13 @@ def stream(
         slo_s: Seconds from arrival to deadline.
         model: Number of the network.
         priority: Of its requests.
+        source: Number of the stream; each draws images of its own.
     """
     count = len(arrival_s)
-    image = np.random.default_rng([seed, model]).integers(0, len(leaves_at), count)
+    image = np.random.default_rng([seed, source]).integers(0, len(leaves_at), count)
     return Requests(
         np.asarray(arrival_s, np.float64),
+        np.full(count, source, np.int64),
         np.full(count, model, np.int64),
         image,
         leaves_at[image].astype(np.int64) + 1,
@@ -65,7 +70,7 @@ def stream(
 
 
 def merged(streams: Sequence[Requests]) -> Requests:
-    """Return all requests of several networks in order of arrival."""
+    """Return all requests of several streams in order of arrival."""
     order = np.argsort(np.concatenate([one.arrival_s for one in streams]), kind="stable")
     joined = {
         name: np.concatenate([getattr(one, name) for one in streams])[order] for name in vars(streams[0])

@@ -12,14 +12,24 @@ from numpy.typing import NDArray
 
 from eecompile.run_files.samples import read_samples
 from eecompile.run_files.summary import load_summary
-from eecompile.serving.arrivals import Arrivals, rate_of
+from eecompile.serving.arrivals import Times, rate_of
 from eecompile.serving.crowd import Crowd
-from eecompile.serving.figures import Interval, ServingFigures, capacity, figures, interval, over_seeds
+from eecompile.serving.figures import (
+    Interval,
+    ServingFigures,
+    StreamFigures,
+    capacity,
+    figures,
+    interval,
+    most_late,
+    over_seeds,
+    stream_figures,
+)
 from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import Outlook, outlook
 from eecompile.serving.policies import Policy, policy_named
-from eecompile.serving.requests import merged, stream
 from eecompile.serving.service import ServiceTime, service_time, static_service_time
+from eecompile.serving.streams import ServingLoad
 from eecompile.serving.trace import write_window
 from passes.errors import InputError
 from passes.progress import each
@@ -54,27 +64,6 @@ class ServedNetwork:
 
 
 @dataclass(frozen=True)
-class ServingLoad:
-    """What is asked of the networks.
-
-    Attributes:
-        arrivals: A pattern per network.
-        slo_s: Seconds from arrival to deadline.
-        priorities: One per network.
-        requests: Of each network and seed.
-        seeds: Each draws arrivals and images anew.
-        preempt: Others may come between two stages of a request.
-    """
-
-    arrivals: Sequence[Arrivals]
-    slo_s: float
-    priorities: Sequence[float]
-    requests: int
-    seeds: Sequence[int]
-    preempt: bool = True
-
-
-@dataclass(frozen=True)
 class ServedRow:
     """A policy: means over seeds with 95 % intervals.
 
@@ -82,13 +71,35 @@ class ServedRow:
         form: ``static`` or ``exits``: without and with early exits.
         policy: Its name.
         figures: Of `ServingFigures`: latencies in seconds, energy in joules per request.
-        capacity: Highest rate, requests per second, at which at most 1 % are late; ``None`` if not asked for.
+        streams: The same of the requests of each stream, as far as a stream has them.
+        capacity: Highest rate, requests per second, at which at most 1 % are late of each stream;
+            ``None`` if not asked for.
     """
 
     form: str
     policy: str
     figures: dict[str, Interval]
+    streams: list[dict[str, Interval]]
     capacity: Interval | None
+
+
+@dataclass(frozen=True)
+class ServedStream:
+    """A stream that was served.
+
+    Attributes:
+        name: Of it.
+        network: Name of its network.
+        rate: Requests per second on average.
+        slo_s: Seconds from arrival to deadline.
+        priority: Of its requests.
+    """
+
+    name: str
+    network: str
+    rate: float
+    slo_s: float
+    priority: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,19 +108,19 @@ class SimulationResult(ShownResult):
 
     Attributes:
         networks: Names of the runs.
-        rate: Requests per second that arrive on average, of all networks.
-        slo_s: Seconds.
+        streams: Who asks them.
+        rate: Requests per second that arrive on average, of all streams.
         static_load: Share of time in which the static networks alone would work.
         bound: Mean service time of static over that of early exits: how many times the rate of static
             they can serve at most, in whatever order.
-        requests: Of each seed.
+        requests: Of each seed, on average.
         seeds: The seeds.
         rows: Static first.
     """
 
     networks: list[str]
+    streams: list[ServedStream]
     rate: float
-    slo_s: float
     static_load: float
     bound: float
     requests: int
@@ -121,6 +132,7 @@ class SimulationResult(ShownResult):
         document = asdict(self)
         for row, found in zip(document["rows"], self.rows, strict=True):
             row["figures"] = {name: _three(value) for name, value in found.figures.items()}
+            row["streams"] = [{name: _three(value) for name, value in of.items()} for of in found.streams]
             row["capacity"] = None if found.capacity is None else _three(found.capacity)
         return {"schema_version": 1, **document}
 
@@ -195,9 +207,12 @@ def simulate_load(
     if not chosen:
         raise InputError("there is no policy", "name one or several")
     exits, static = [one for one, _ in served], [one for _, one in served]
-    drawn = [[a.times(load.requests, seed) for a in load.arrivals] for seed in load.seeds]
-    rates = [float(np.mean([rate_of(times[n]) for times in drawn])) for n in range(len(served))]
-    work = [float(sum(r * _mean_s(n) for r, n in zip(rates, form, strict=True))) for form in (static, exits)]
+    drawn = [load.times(seed) for seed in load.seeds]
+    rates = [float(np.mean([rate_of(times[n]) for times in drawn])) for n in range(len(load.streams))]
+    work = [
+        sum(rate * _mean_s(form[one.network]) for rate, one in zip(rates, load.streams, strict=True))
+        for form in (static, exits)
+    ]
     rows = []
     for form, networks, policy in each(
         [
@@ -219,14 +234,23 @@ def simulate_load(
                     for times, seed in zip(drawn, load.seeds, strict=True)
                 ]
             )
-        rows.append(ServedRow(form, policy.name, over_seeds(found), most))
+        rows.append(
+            ServedRow(
+                form, policy.name, over_seeds([whole for whole, _ in found]),
+                [over_seeds(of) for of in zip(*(parts for _, parts in found), strict=True)], most,
+            )
+        )  # fmt: skip
     if trace is not None:
         crowd = crowd_of(exits, load, drawn[0], load.seeds[0])
         watched = serve_one_by_one(crowd, chosen[-1], load.preempt, watch=True)
         write_window(trace, [one.name for one in exits], crowd, watched)
+    streams = [
+        ServedStream(one.name, exits[one.network].name, rate, one.slo_s, one.priority)
+        for rate, one in zip(rates, load.streams, strict=True)
+    ]
     return SimulationResult(
-        [one.name for one in exits], sum(rates), load.slo_s, work[0], work[0] / work[1],
-        load.requests * len(served), list(load.seeds), rows,
+        [one.name for one in exits], streams, sum(rates), work[0], work[0] / work[1],
+        round(sum(len(one) for times in drawn for one in times) / len(drawn)), list(load.seeds), rows,
     )  # fmt: skip
 
 
@@ -235,15 +259,12 @@ def _mean_s(network: ServedNetwork) -> float:
 
 
 def crowd_of(
-    networks: Sequence[ServedNetwork], load: ServingLoad, times: Sequence[NDArray[np.float64]], seed: int
+    networks: Sequence[ServedNetwork], load: ServingLoad, times: Sequence[Times], seed: int
 ) -> Crowd:
     """Return the requests of a seed to ``networks``."""
-    streams = [
-        stream(times[n], one.leaves, seed, load.slo_s, n, load.priorities[n])
-        for n, one in enumerate(networks)
-    ]
     return Crowd(
-        merged(streams), [one.service for one in networks], [one.outlook for one in networks],
+        load.requests_at(times, [one.leaves for one in networks], seed),
+        [one.service for one in networks], [one.outlook for one in networks],
         [one.confidence for one in networks],
     )  # fmt: skip
 
@@ -251,22 +272,26 @@ def crowd_of(
 def _one(
     networks: Sequence[ServedNetwork],
     load: ServingLoad,
-    times: Sequence[NDArray[np.float64]],
+    times: Sequence[Times],
     seed: int,
     policy: Policy,
-) -> ServingFigures:
+) -> tuple[ServingFigures, list[StreamFigures]]:
     crowd = crowd_of(networks, load, times, seed)
     right = np.zeros(len(crowd.requests), np.bool_)
     for n, one in enumerate(networks):
         of = crowd.requests.model == n
         right[of] = one.correct[crowd.requests.image[of]]
-    return figures(crowd, serve_one_by_one(crowd, policy, load.preempt), right, WARM_UP)
+    outcome = serve_one_by_one(crowd, policy, load.preempt)
+    return (
+        figures(crowd, outcome, right, WARM_UP),
+        [stream_figures(crowd, outcome, n, right, WARM_UP) for n in range(len(load.streams))],
+    )
 
 
 def _capacity(
     networks: Sequence[ServedNetwork],
     load: ServingLoad,
-    times: Sequence[NDArray[np.float64]],
+    times: Sequence[Times],
     seed: int,
     policy: Policy,
     most: float,
@@ -275,7 +300,7 @@ def _capacity(
 
     def keeps(factor: float) -> bool:
         crowd = crowd_of(networks, load, [one / factor for one in times], seed)
-        return figures(crowd, serve_one_by_one(crowd, policy, load.preempt), None, WARM_UP).missed <= LATE
+        return most_late(crowd, serve_one_by_one(crowd, policy, load.preempt), WARM_UP) <= LATE
 
     return capacity(keeps, most / 50, most * 1.05)
 

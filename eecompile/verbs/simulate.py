@@ -23,7 +23,7 @@ USUAL = ("fifo", "remaining")
 def simulate(
     runs: Path | str | Sequence[Path | str],
     arrivals: Arrivals | Sequence[Arrivals],
-    slo: float,
+    slo: float | Sequence[float],
     policy: str | Sequence[str] | None = None,
     priority: Sequence[float] | None = None,
     requests: int = 100_000,
@@ -40,13 +40,15 @@ def simulate(
     what policies know of it was learnt on val. One accelerator serves all runs, one image at a time.
 
     Args:
-        runs: Run directories with answers (`run` with data); one, or several that share the accelerator.
+        runs: Run directories with answers (`run` with data); one, or several that share the accelerator, each
+            with requests of its own. One that is named several times is one network with several streams of
+            requests, as of several cameras.
         arrivals: When requests come: `eecompile.serving.arrivals.Poisson`, `Periodic`, `Bursts`, `Trace`;
             one for all runs, or one for each.
-        slo: Seconds from arrival to deadline.
+        slo: Seconds from arrival to deadline; one for all runs, or one for each.
         policy: Who is next, see docs/serving.md; one or several; ``fifo`` and ``remaining`` if absent.
         priority: Of each run's requests; all alike if absent.
-        requests: Of each run, for each seed.
+        requests: The most of each stream, for each seed; all end when the first has sent so many.
         seeds: How many; figures are means with 95 % intervals over them.
         clock: Hz, for targets without a clock.
         no_preempt: A request that began ends before another begins.
@@ -65,25 +67,39 @@ def simulate(
         >>> [row.policy for row in found.rows]
         ['fifo', 'fifo', 'remaining']
     """
-    from eecompile.serving.simulation import ServingLoad, networks_of, simulate_load
+    from eecompile.serving.simulation import networks_of, simulate_load
+    from eecompile.serving.streams import RequestStream, ServingLoad
 
     folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(one) for one in runs]
     patterns = list(arrivals) if isinstance(arrivals, Sequence) else [arrivals] * len(folders)
     alike = (1.0,) * len(folders)
     levels = alike if priority is None else numbers("priority", priority, "(9, 1)")
+    due = numbers("slo", slo, "(0.02, 0.05)") if isinstance(slo, Sequence) else (slo,) * len(folders)
     if not folders:
         raise InputError("there is no run to serve", "name a run directory")
-    for name, given in (("arrivals", patterns), ("priority", levels)):
+    for name, given in (("arrivals", patterns), ("slo", due), ("priority", levels)):
         if len(given) != len(folders):
             raise InputError(
                 f"`{name}` has {len(given)} for {len(folders)} runs", "one for each run, in their order"
             )
-    for name, value in (("slo", slo), ("requests", requests), ("seeds", seeds), ("clock", clock)):
+    for name, value in (
+        *(("slo", one) for one in due),
+        ("requests", requests),
+        ("seeds", seeds),
+        ("clock", clock),
+    ):
         if value is not None and not 0 < value < np.inf:
             raise InputError(f"`{name}` cannot be {value}", "a number above 0")
-    load = ServingLoad(patterns, slo, levels, requests, range(seeds), not no_preempt)
+    apart = list(dict.fromkeys(folder.resolve() for folder in folders))
+    streams = [
+        RequestStream(name, apart.index(folder.resolve()), pattern, until, level)
+        for name, folder, pattern, until, level in zip(
+            _names(folders), folders, patterns, due, levels, strict=True
+        )
+    ]
+    load = ServingLoad(streams, requests, range(seeds), not no_preempt)
     served = []
-    for folder in folders:
+    for folder in apart:
         progress(f"reading {folder}")
         served.append(networks_of(folder, clock))
     return simulate_load(
@@ -94,3 +110,12 @@ def simulate(
         None if window is None else Path(window),
         progress,
     )
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Return what streams are called: as their runs, with numbers where a name is there several times."""
+    names = [folder.resolve().name for folder in folders]
+    return [
+        name if names.count(name) == 1 else f"{name} {names[:n].count(name) + 1}"
+        for n, name in enumerate(names)
+    ]

@@ -23,7 +23,7 @@ from eecompile.search.searching import SearchResult
 from eecompile.search.several_targets import TargetsDryRun, TargetsResult
 from eecompile.search.what_if import WhatIf
 from eecompile.serving.figures import Interval
-from eecompile.serving.simulation import ServedRow, SimulationResult
+from eecompile.serving.simulation import ServedRow, ServedStream, SimulationResult
 from eecompile.verbs.front import FrontComparison
 from eecompile.verbs.search import TrialReason
 from eecompile.verbs.work.doctor import Diagnosis, Finding
@@ -134,8 +134,9 @@ def results(at: Path) -> Iterator[ShownResult]:
     search = SearchResult(at, FRONT, (), 1.0, cast("Any", None))
     dry = DryRun(LONG, 3, ("accuracy", "edp"), (Corner(LONG, LONG, {}, 1, "", 0.5),), 2, None)
     spread = {name: Interval(0.5, None, None) for name in ("missed", "p99_s")}
-    rows = [ServedRow(LONG, LONG, spread, None)] * 50
-    yield SimulationResult([LONG] * 3, 1.0, 0.1, 0.5, 2.0, 10, [0], rows)
+    rows = [ServedRow(LONG, LONG, spread, [spread], None)] * 50
+    asked = [ServedStream(LONG, LONG, 1.0, 0.1, 1.0)]
+    yield SimulationResult([LONG] * 3, asked, 1.0, 0.5, 2.0, 10, [0], rows)
     yield from (search, dry, Joined(LONG, 3), WhatIf(at / LONG, FRONT))
     yield TargetsResult(at, {LONG: search, "gap9": search}, (), 2.0)
     yield TargetsDryRun({LONG: dry, "gap9": dry})

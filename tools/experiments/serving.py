@@ -18,7 +18,8 @@ from pathlib import Path
 
 from eecompile.serving.arrivals import Poisson
 from eecompile.serving.figures import Interval
-from eecompile.serving.simulation import ServedRow, ServingLoad, networks_of, simulate_load
+from eecompile.serving.simulation import ServedRow, networks_of, simulate_load
+from eecompile.serving.streams import RequestStream, ServingLoad
 
 POLICIES = ("fifo", "edf", "sjf", "slack", "remaining", "oracle")
 
@@ -40,7 +41,8 @@ def tell(run: Path, given: argparse.Namespace) -> None:
     alone = float(served[1].service.alone_s[-1])
 
     def load(rate: float, requests: int) -> ServingLoad:
-        return ServingLoad([Poisson(rate)], given.slo * alone, [1.0], requests, range(given.seeds))
+        asked = RequestStream(run.name, 0, Poisson(rate), given.slo * alone)
+        return ServingLoad([asked], requests, range(given.seeds))
 
     found = simulate_load([served], load(0.5 / alone, given.requests), POLICIES, True, None, lambda _: None)
     capacities = [row.capacity for row in found.rows if row.capacity is not None]

@@ -24,6 +24,16 @@ _FIGURES = {
     "interruptions": "interruptions per request",
     "accuracy": "share of right answers",
 }
+_SEEN = ("mean_s", "p50_s", "p95_s", "p99_s", "missed", "accuracy")
+_STREAM = record(
+    {
+        "name": said("of it", TEXT),
+        "network": said("name of its network", TEXT),
+        "rate": said("requests per second on average", NUMBER),
+        "slo_s": said("from arrival to deadline, s", NUMBER),
+        "priority": said("of its requests", NUMBER),
+    }
+)
 _ROW = record(
     {
         "form": said("static (the network without exits) or exits", TEXT),
@@ -35,8 +45,17 @@ _ROW = record(
                 sometimes=("accuracy",),
             ),
         ),
+        "streams": said(
+            "figures of the requests of each stream, in their order",
+            rows(
+                record(
+                    {name: said(_FIGURES[name] + _OVER_SEEDS, _SPREAD) for name in _SEEN},
+                    sometimes=("accuracy",),
+                )
+            ),
+        ),
         "capacity": said(
-            f"highest rate at which at most 1 % are late, 1/s{_OVER_SEEDS}; null if not asked for",
+            f"highest rate with at most 1 % late of each stream, 1/s{_OVER_SEEDS}; null if not asked for",
             maybe(_SPREAD),
         ),
     }
@@ -49,11 +68,11 @@ DOCUMENTS = (
         versioned(
             {
                 "networks": said("names of the run directories", rows(TEXT)),
-                "rate": said("requests per second on average, of all networks", NUMBER),
-                "slo_s": said("from arrival to deadline, s", NUMBER),
+                "streams": said("who asks them", rows(_STREAM)),
+                "rate": said("requests per second on average, of all streams", NUMBER),
                 "static_load": said("share of time in which the networks without exits would work", NUMBER),
                 "bound": said("mean service time without exits over that with them", NUMBER),
-                "requests": said("requests of each seed", INTEGER),
+                "requests": said("requests of each seed, on average", INTEGER),
                 "seeds": said("the seeds", rows(INTEGER)),
                 "rows": said("the network without exits first, then the policies", rows(_ROW)),
             }

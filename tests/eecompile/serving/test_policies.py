@@ -17,6 +17,7 @@ from tests.eecompile.serving.crowds import plain, single
 SERVICES = single(4.0, 2.0, 3.0)
 REQUESTS = Requests(
     arrival_s=np.array([0.0, 1.0, 2.0]),
+    source=np.array([0, 1, 2]),
     model=np.array([0, 1, 2]),
     image=np.zeros(3, np.int64),
     stages=np.ones(3, np.int64),

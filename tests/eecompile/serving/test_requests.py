@@ -16,7 +16,7 @@ def test_each_draws_an_image_and_takes_the_stages_of_that() -> None:
     assert abs(np.bincount(found.image) / 3000 - 1 / 3).max() < 0.04
     np.testing.assert_array_equal(found.image, stream(np.arange(3000.0), leaves, 0, 5.0, 4).image)
     assert (found.image != stream(np.arange(3000.0), leaves, 1, 5.0, 4).image).any()
-    assert (found.image != stream(np.arange(3000.0), leaves, 0, 5.0, 3).image).any(), "networks draw apart"
+    assert (found.image != stream(np.arange(3000.0), leaves, 0, 5.0, 4, source=1).image).any(), "apart"
 
 
 def test_several_are_in_order_of_arrival() -> None:

@@ -15,11 +15,11 @@ from eecompile.serving.simulation import (
     EXITS,
     STATIC,
     ServedNetwork,
-    ServingLoad,
     SimulationResult,
     networks_of,
     simulate_load,
 )
+from eecompile.serving.streams import RequestStream, ServingLoad
 from passes.errors import InputError
 from tests.eecompile.serving.crowds import service
 from tests.eecompile.serving.test_service import summary
@@ -44,8 +44,8 @@ def both(seed: int = 0, early: float = 0.7) -> tuple[ServedNetwork, ServedNetwor
 
 
 def load(rate: float, **changes: object) -> ServingLoad:
-    given = {"slo_s": 0.05, "priorities": [1.0], "requests": 20_000, "seeds": range(3)} | changes
-    return ServingLoad([Poisson(rate)], **given)  # type: ignore[arg-type]
+    given = {"requests": 20_000, "seeds": range(3)} | changes
+    return ServingLoad([RequestStream("net", 0, Poisson(rate), 0.05)], **given)  # type: ignore[arg-type]
 
 
 def quietly(given: ServingLoad, policies: list[str], capacity: bool = False) -> SimulationResult:
@@ -87,10 +87,33 @@ def test_capacity_is_below_the_bound_and_more_than_that_of_static() -> None:
 
 
 def test_several_networks_share_the_accelerator_and_priorities_count() -> None:
-    shared = ServingLoad([Poisson(60), Periodic(60)], 0.05, [1.0, 9.0], 5000, [0])
+    asked = [
+        RequestStream("many", 0, Poisson(60), 0.05, 1.0),
+        RequestStream("important", 1, Periodic(60), 0.02, 9.0),
+    ]
+    shared = ServingLoad(asked, 5000, [0])
     found = simulate_load([both(), both(1)], shared, ["fifo", "priority"], False, None, lambda _: None)
     assert found.networks == ["net", "net"] and found.rate == pytest.approx(120, rel=0.05)
-    assert found.rows[1].figures["p99_s"].mean != found.rows[2].figures["p99_s"].mean
+    first, important = (row.streams for row in found.rows[1:])
+    assert important[1]["p99_s"].mean < 0.7 * first[1]["p99_s"].mean
+    assert important[0]["mean_s"].mean > first[0]["mean_s"].mean
+    assert [(one.name, one.slo_s, one.priority) for one in found.streams] == [
+        ("many", 0.05, 1.0), ("important", 0.02, 9.0),
+    ]  # fmt: skip
+    late = [of["missed"].mean for of in first]
+    assert min(late) < found.rows[1].figures["missed"].mean < max(late)
+
+
+def test_capacity_is_kept_by_each_stream() -> None:
+    """A few requests that are due at once are late long before 1 % of all are."""
+    asked = [
+        RequestStream("many", 0, Poisson(90), 0.05),
+        RequestStream("few", 0, Poisson(0.5), 0.0081),
+    ]
+    apart = quietly(load(60.0, requests=20_000, seeds=[0]), ["fifo"], True)
+    both_kept = quietly(ServingLoad(asked, 20_000, [0]), ["fifo"], True)
+    (_, alone), (_, kept) = ([row.capacity for row in found.rows] for found in (apart, both_kept))
+    assert alone is not None and kept is not None and kept.mean < 0.2 * alone.mean
 
 
 def test_a_result_shows_and_saves_itself(tmp_path: Path) -> None:
@@ -111,7 +134,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         quietly(load(9.0), ["fofo"])
     with pytest.raises(InputError, match="there is no policy"):
         quietly(load(9.0), [])
-    missing = ServingLoad([Trace(tmp_path / "t.csv")], 0.05, [1.0], 10, [0])
+    missing = ServingLoad([RequestStream("net", 0, Trace(tmp_path / "t.csv"), 0.05)], 10, [0])
     with pytest.raises(InputError, match="no such file"):
         simulate_load([both()], missing, ["fifo"], False, None, lambda _: None)
 

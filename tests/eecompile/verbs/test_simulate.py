@@ -10,6 +10,7 @@ import pytest
 from eecompile import api
 from eecompile.serving import simulation
 from eecompile.serving.arrivals import Periodic, Poisson
+from eecompile.serving.streams import RequestStream, ServingLoad
 from passes.errors import InputError
 
 
@@ -20,6 +21,8 @@ from passes.errors import InputError
         ({"arrivals": [Poisson(1), Poisson(2)]}, "`arrivals` has 2 for 1 runs"),
         ({"priority": (1, 2)}, "`priority` has 2 for 1 runs"),
         ({"priority": "12"}, "`priority` is a list of numbers"),
+        ({"slo": (0.1, 0.2)}, "`slo` has 2 for 1 runs"),
+        ({"slo": (0.0,)}, "`slo` cannot be 0"),
         ({"slo": 0}, "`slo` cannot be 0"),
         ({"slo": float("nan")}, "`slo` cannot be nan"),
         ({"requests": -1}, "`requests` cannot be -1"),
@@ -36,16 +39,21 @@ def test_what_is_wrong_is_said(given: dict[str, Any], message: str, tmp_path: Pa
 
 def test_all_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(simulation, "networks_of", lambda run, clock: (run, clock))
+    monkeypatch.setattr(simulation, "networks_of", lambda run, clock: (run.name, clock))
     monkeypatch.setattr(simulation, "simulate_load", lambda *given: told.append(given))
     api.simulate(
-        ["a", Path("b")], [Poisson(3), Periodic(4)], 0.5, "edf", (9, 1), 70, 3, 2e8,
-        True, True, tmp_path / "t",
+        ["a", Path("b"), "./a"], [Poisson(3), Periodic(4), Poisson(3)], (0.5, 0.6, 0.7), "edf", (9, 1, 2),
+        70, 3, 2e8, True, True, tmp_path / "t",
     )  # fmt: skip
     api.simulate("a", Poisson(3), 0.5)
     (served, load, policies, capacity, trace, _), (_, plain, both, *_) = told
-    assert served == [(Path("a"), 2e8), (Path("b"), 2e8)]
-    assert load == simulation.ServingLoad([Poisson(3), Periodic(4)], 0.5, (9.0, 1.0), 70, range(3), False)
+    assert served == [("a", 2e8), ("b", 2e8)], "a run that is named twice is one network"
+    asked = [
+        RequestStream("a 1", 0, Poisson(3), 0.5, 9.0),
+        RequestStream("b", 1, Periodic(4), 0.6, 1.0),
+        RequestStream("a 2", 0, Poisson(3), 0.7, 2.0),
+    ]
+    assert load == ServingLoad(asked, 70, range(3), False)
     assert (policies, capacity, trace) == (("edf",), True, tmp_path / "t")
-    assert plain == simulation.ServingLoad([Poisson(3)], 0.5, (1.0,), 100_000, range(5), True)
+    assert plain == ServingLoad([RequestStream("a", 0, Poisson(3), 0.5)], 100_000, range(5), True)
     assert both == ("fifo", "remaining")
