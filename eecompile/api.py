@@ -22,6 +22,7 @@ from eecompile.verbs.retune import retune
 from eecompile.verbs.run import run
 from eecompile.verbs.search import cache, search, why
 from eecompile.verbs.simulate import simulate
+from eecompile.verbs.split import split
 from eecompile.verbs.targets import targets
 from eecompile.verbs.whatif import whatif
 
@@ -41,6 +42,7 @@ __all__ = [
     "run",
     "search",
     "simulate",
+    "split",
     "targets",
     "whatif",
     "why",

@@ -62,6 +62,7 @@ from eecompile.cli.options import (
     TRACE,
     WEIGHTS,
 )
+from eecompile.cli.split import verb as split_verb
 from eecompile.version import version as installed_version
 
 P = ParamSpec("P")
@@ -81,7 +82,9 @@ app = typer.Typer(
 )
 
 
-SAYS_PROGRESS = frozenset({"run", "opt", "quantize", "cost", "retune", "search", "simulate", "whatif"})
+SAYS_PROGRESS = frozenset(
+    {"run", "opt", "quantize", "cost", "retune", "search", "simulate", "split", "whatif"}
+)
 
 
 def _verb(function: Callable[P, None]) -> Callable[P, None]:
@@ -420,6 +423,7 @@ front = _verb(search_verbs.front)
 cache = _verb(search_verbs.cache)
 whatif = _verb(search_verbs.whatif)
 simulate = _verb(run_verbs.simulate)
+split = _verb(split_verb.split)
 
 if __name__ == "__main__":
     main()

@@ -82,6 +82,32 @@ def parse_hertz(flag: str, text: str | None) -> float | None:
     return None if text is None else _with_unit(flag, text, units, "200MHz")
 
 
+def parse_rates(flag: str, text: str) -> tuple[float, float]:
+    """Return the slowest and the fastest bit/s of ``0.1Mbit/s..10Mbit/s`` or ``2Mbit/s``.
+
+    Raises:
+        InputError: Anything else.
+    """
+    units = {"gbit/s": 1e9, "mbit/s": 1e6, "kbit/s": 1e3, "bit/s": 1.0}
+    ends = [_with_unit(flag, part.strip(), units, "2Mbit/s") for part in text.split("..")]
+    if len(ends) > 2 or ends[0] > ends[-1]:
+        raise InputError(
+            f"{flag} {text}: expected a rate, or the slowest and the fastest", f"{flag} 1Mbit/s..9Mbit/s"
+        )
+    return ends[0], ends[-1]
+
+
+def parse_watts(flag: str, text: str | None) -> float | None:
+    """Return the watts of ``10mW``; raises InputError for anything else."""
+    return None if text is None else _with_unit(flag, text, {"uw": 1e-6, "mw": 1e-3, "w": 1.0}, "10mW")
+
+
+def parse_joules(flag: str, text: str | None) -> float | None:
+    """Return the joules of ``2uJ``; raises InputError for anything else."""
+    units = {"pj": 1e-12, "nj": 1e-9, "uj": 1e-6, "mj": 1e-3, "j": 1.0}
+    return None if text is None else _with_unit(flag, text, units, "2uJ")
+
+
 def _with_unit(flag: str, text: str, units: Mapping[str, float], example: str) -> float:
     for unit, factor in units.items():
         number = text.lower().removesuffix(unit)

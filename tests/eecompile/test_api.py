@@ -24,6 +24,7 @@ from eecompile.search.several_targets import TargetsDryRun, TargetsResult
 from eecompile.search.what_if import WhatIf
 from eecompile.serving.figures import Interval
 from eecompile.serving.simulation import ServedRow, ServedStream, SimulationResult
+from eecompile.split.splitting import SplitResult
 from eecompile.verbs.front import FrontComparison
 from eecompile.verbs.search import TrialReason
 from eecompile.verbs.work.doctor import Diagnosis, Finding
@@ -100,7 +101,8 @@ def test_every_verb_documents_its_parameters(name: str) -> None:
 def test_the_names_are_these() -> None:
     assert api.__all__ == [
         "cache", "compare", "cost", "doctor", "export", "front", "inspect", "opt", "passes", "quantize",
-        "report", "retune", "run", "search", "simulate", "targets", "whatif", "why",
+        "report", "retune", "run", "search", "simulate", "split",
+        "targets", "whatif", "why",
     ]  # fmt: skip
     public = {name for name in vars(api) if not name.startswith("_")}
     assert public - {"annotations"} == {*api.__all__}
@@ -137,6 +139,7 @@ def results(at: Path) -> Iterator[ShownResult]:
     rows = [ServedRow(LONG, LONG, spread, [spread], None)] * 50
     asked = [ServedStream(LONG, LONG, 1.0, 0.1, 1.0)]
     yield SimulationResult([LONG] * 3, asked, 1.0, 0.5, 2.0, 10, [0], rows)
+    yield SplitResult(LONG, LONG, "latency", (1.0, 2.0), 0.1, 1.0, LONG, LONG, [], 1, 2, at / LONG)
     yield from (search, dry, Joined(LONG, 3), WhatIf(at / LONG, FRONT))
     yield TargetsResult(at, {LONG: search, "gap9": search}, (), 2.0)
     yield TargetsDryRun({LONG: dry, "gap9": dry})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tools.schemas import costs, listings, runs, searches, serving
+from tools.schemas import costs, listings, runs, searches, serving, splits
 from tools.schemas.shapes import Document
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +17,7 @@ DOCUMENTS: tuple[Document, ...] = (
     *searches.DOCUMENTS,
     *listings.DOCUMENTS,
     *serving.DOCUMENTS,
+    *splits.DOCUMENTS,
 )
 _START, _END = "<!-- table -->\n", "<!-- end -->\n"
 

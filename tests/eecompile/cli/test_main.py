@@ -51,6 +51,7 @@ VERBS = (
     "retune",
     "whatif",
     "simulate",
+    "split",
 )
 
 

@@ -57,13 +57,14 @@ def tiny_run(at: Path) -> None:
 
 FILES: dict[str, Callable[[Path], None]] = {
     "quantize": tiny, "search": space, "export": integers, "retune": tiny_run,
+    "split": tiny_run,
 }  # fmt: skip
 OF_A_SEARCH = ("front", "whatif", "why")
 
 
 @pytest.mark.parametrize("verb", [name for name in api.__all__ if name not in OF_A_SEARCH])
 def test_examples(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if verb in ("quantize", "search", "retune"):
+    if verb in ("quantize", "search", "retune", "split"):
         pytest.importorskip("torch", reason="training needs the extra 'train'")
     FILES.get(verb, network)(tmp_path)
     monkeypatch.setattr(doctor, "_example", lambda: doctor.Finding("example", doctor.OK, "not compiled here"))

@@ -62,6 +62,10 @@ ALWAYS = {
         "arrivals", "slo", "policy", "priority", "requests", "seeds", "clock", "no_preempt", "capacity",
         "window", "as_json",
     },
+    "split": {
+        "link", "rtt", "loss", "objective", "max_drop", "server_target", "server_time", "radio", "idle_power",
+        "energy_per_byte", "clock", "data", "out", "as_json",
+    },
     "whatif": {"settings", "target", "name", "cache", "as_json"},
 }  # fmt: skip
 VALUES = {

@@ -28,6 +28,7 @@ WORKS = {
     "retune": ["run"],
     "search": ["space.toml"],
     "simulate": ["run", "--arrivals", "poisson:120", "--slo", "20ms"],
+    "split": ["run", "--link", "2Mbit/s", "--rtt", "20ms"],
     "whatif": ["study"],
 }
 

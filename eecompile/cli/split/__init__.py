@@ -1,0 +1,1 @@
+"""The verb `split` on the command line."""

@@ -1,0 +1,1 @@
+"""Tests of the verb `split` on the command line."""

@@ -1,0 +1,1 @@
+"""Tests of what device and server of a split share."""

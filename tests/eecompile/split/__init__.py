@@ -1,0 +1,1 @@
+"""Tests of runs split over a link."""
