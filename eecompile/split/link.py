@@ -109,6 +109,6 @@ class SplitLink:
         for number in range(1, _MOST_ROUNDS):
             missing = -np.expm1(count * np.log1p(-(self.loss**number)))
             total += missing
-            if missing.max() < 1e-12:
+            if (missing < 1e-12).all():
                 break
         return total

@@ -62,3 +62,9 @@ def test_energy_is_that_of_the_radio_by_bit_and_by_time_and_of_waiting() -> None
 def test_what_is_no_link_is_refused(wrong: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="a link has"):
         SplitLink(*wrong)
+
+
+def test_nobody_sends() -> None:
+    """A plan may let all images of val leave before its cut."""
+    line = SplitLink(rtt_s=0.02, loss=0.1, answer_bytes=100).latency(np.zeros(0), 0.001)
+    assert line.fixed.shape == line.per_bit_s.shape == (0,)
