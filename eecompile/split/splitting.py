@@ -186,7 +186,11 @@ def split_run(folder: Path, asked: SplitAsked, progress: Callable[[str], None]) 
         InputError: No run with images, other images, a target without a clock.
         NoSolutionError: No plan keeps the accuracy.
     """
-    ready = prepare(folder, asked, progress)
+    return split_ready(prepare(folder, asked, progress), asked, progress)
+
+
+def split_ready(ready: ReadySplit, asked: SplitAsked, progress: Callable[[str], None]) -> SplitResult:
+    """Do what `split_run` does behind `prepare`."""
     tables = [(loss, plans_of(ready, asked, loss, progress)) for loss in asked.losses]
     # The last plan is always there: whatever the link does, the device can answer.
     alone = alone_plan(ready.question, terms_of(asked, asked.losses[0]))

@@ -52,11 +52,11 @@ class Address:
         """Read ``http://host:port``; raises InputError for anything else."""
         try:
             parts = urlsplit(url if "//" in url else f"//{url}", "http")
-            host, port = parts.hostname, parts.port or 8000
+            host, port = parts.hostname, parts.port or 8080
         except ValueError:
             host, port = None, 0
         if not host or parts.scheme != "http":
-            raise InputError(f"'{url}' is no address of a server", "example: http://192.168.0.2:8000")
+            raise InputError(f"'{url}' is no address of a server", "example: http://192.168.0.2:8080")
         return Address(host, port, model)
 
 
