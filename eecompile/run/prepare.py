@@ -255,13 +255,14 @@ def cost_of(
     fusion: bool = True,
     ratios: Sequence[float] | None = None,
     wishes: Wishes | None = None,
+    images: int = 1,
 ) -> CostReport:
     """Return the costs of ``graph`` as it is, its layers named anew; ``graph`` is not changed."""
     fused = copy_graph(graph)
     parse_pipeline(target.pipeline(quantized=False))(fused)
     if not fusion:
         FuseLayers(activation=False)(fused)
-    report = evaluate(fused, target, objective, bits=bits, ratios=ratios, wishes=wishes)
+    report = evaluate(fused, target, objective, bits=bits, ratios=ratios, wishes=wishes, images=images)
     return replace(report, fusion=fusion)
 
 

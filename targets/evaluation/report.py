@@ -35,6 +35,7 @@ from targets.evaluation.layers import LayerReport, layer_reports
 from targets.evaluation.paths import Cost, PathCost, expected_cost, path_costs
 from targets.evaluation.schedule_report import ScheduleReport, schedule_report
 from targets.evaluation.scheduling import Planned, Wishes, schedule_workload
+from targets.network.batch import unrolled
 from targets.network.layer import Bits
 from targets.network.workload import FreeLayer, Workload, build_workload
 from targets.objective import EDP, Objective, uniform
@@ -289,6 +290,7 @@ def evaluate(
     allow_refused: bool = False,
     ratios: Sequence[float] | None = None,
     wishes: Wishes | None = None,
+    images: int = 1,
 ) -> CostReport:
     """Cost ``graph`` on ``target``: schedule its layers on the cores, and sum up per exit path.
 
@@ -300,13 +302,14 @@ def evaluate(
         allow_refused: Report layers no core takes instead of raising.
         ratios: Share of inputs that leave at each exit; equal shares if not given.
         wishes: What the user asks of the schedule.
+        images: How many are taken at once; all figures are of so many. See `targets.network.batch`.
 
     Raises:
         InputError: Ratios that are none.
         NoSolutionError: Some layer cannot be placed, or tensors do not fit; the message says what and why.
     """
     bits, wishes = bits or target.precision, wishes or Wishes()
-    workload = build_workload(graph, bits)
+    workload = unrolled(build_workload(graph, bits), images)
     check_ratios(ratios, len(workload.exits))
     target = target.for_objective(objective.for_schedules)
     planned = schedule_workload(workload, target, objective.for_schedules, ratios, wishes, allow_refused)

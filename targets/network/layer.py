@@ -102,6 +102,7 @@ class Layer:
             are then of what is left.
         in_place: It computes nothing, and what it reads are parts that can be written where they lie in what
             it writes: output channels of one convolution.
+        weights_of: Name of the layer whose weights it reads; empty: its own.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Layer:
     constant: Operand | None = None
     front: LoopDims | None = None
     in_place: bool = False
+    weights_of: str = ""
 
     def __hash__(self) -> int:
         """Hash what mostly tells layers apart: searches look them up all the time."""

@@ -103,6 +103,16 @@ class Network:
     )
 
     @cached_property
+    def share_weights(self) -> dict[str, int]:
+        """Which layers read weights that several do: a bit set each, by the names of weights."""
+        readers: dict[str, int] = {}
+        for index in self.order:
+            if has_weights(self.layer(index)):
+                name = weights_name(self.layer(index))
+                readers[name] = readers.get(name, 0) | 1 << index
+        return {name: bits for name, bits in readers.items() if bits.bit_count() > 1}
+
+    @cached_property
     def given(self) -> tuple[str, ...]:
         """Tensors that layers read and none writes: they lie in the outer store from the start."""
         return tuple(name for name in self.consumers if name not in self.producer)
@@ -150,7 +160,7 @@ def has_weights(layer: Layer) -> bool:
 
 def weights_name(layer: Layer) -> str:
     """Return the name of the weights of ``layer`` among the tensors, bias included."""
-    return f"{layer.name}.weights"
+    return f"{layer.weights_of or layer.name}.weights"
 
 
 def _check_names(workload: Workload, order: Sequence[int]) -> None:

@@ -41,7 +41,8 @@ def demands(network: Network) -> list[Demand]:
     Layers follow one another, whole, and nothing lies anywhere else.
     """
     names = {i: weights_name(network.layer(i)) for i in network.order}
-    resident = sum(weight_bits(network, i) for i, name in names.items() if name not in network.beyond)
+    once = {name: weight_bits(network, i) for i, name in names.items() if name not in network.beyond}
+    resident = sum(once.values())
     tensors = _tensor_bits(network)
     return [
         Demand(network.layer(i).name, bits, resident + network.beyond.get(names[i], 0))
@@ -78,7 +79,8 @@ def coming_from_beyond(network: Network, size_bits: int, piece_bits: int) -> dic
         What they take of it, by their names.
     """
     tensors = dict(zip(network.order, _tensor_bits(network), strict=True))
-    sizes = {i: bits for i in network.order if (bits := weight_bits(network, i))}
+    first = {weights_name(network.layer(i)): i for i in reversed(network.order)}  # of those that share them
+    sizes = {i: bits for i in network.order if i in first.values() and (bits := weight_bits(network, i))}
     gone: dict[int, int] = {}
     while sizes:
         most = max(bits + gone.get(i, 0) for i, bits in tensors.items())

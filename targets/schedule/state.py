@@ -66,10 +66,12 @@ class State(Occupancy):
         """
         network = self.network
         layers = (network.layer(index) for index in network.order)
+        filled: set[str] = set()
         for layer in layers:
             name = weights_name(layer)
-            if not has_weights(layer) or name in network.beyond:
+            if not has_weights(layer) or name in network.beyond or name in filled:
                 continue
+            filled.add(name)
             extent = network.extents[name]
             bits = extent.bits_of(extent.whole)
             if self.memories[OUTER].top + bits > size_bits:
@@ -141,7 +143,9 @@ class State(Occupancy):
             if not self.is_wanted(name):
                 self._close(name)
         if has_weights(layer):
-            self._close(weights_name(layer))
+            name = weights_name(layer)
+            if not self.network.share_weights.get(name, 0) & ~self.completed:
+                self._close(name)
         for operand in layer.outputs:
             if not self.is_wanted(operand.name):
                 self._close(operand.name)

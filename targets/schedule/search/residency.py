@@ -32,17 +32,23 @@ def resident_weights(
     """
     room = _room(network, schedule)
     places = _places(network, plan)
-    order = sorted(
-        places,
-        key=lambda i: (-ratios[network.stage_of[i]], _bits(network, i, places[i]), network.position[i]),
-    )
+    first = {weights_name(network.layer(i)): i for i in reversed(network.order)}  # of those that share them
+
+    def turn(name: str) -> tuple[float, int, int]:
+        index = first[name]
+        return (
+            -ratios[network.stage_of[index]],
+            sum(_needs(network, name, places[name]).values()),
+            network.position[index],
+        )
+
     chosen: dict[str, tuple[tuple[str, Region], ...]] = {}
-    for index in order:
-        need = _needs(network, index, places[index])
+    for name in sorted(places, key=turn):
+        need = _needs(network, name, places[name])
         if all(bits <= room[store] for store, bits in need.items()):
             for store, bits in need.items():
                 room[store] -= bits
-            chosen[weights_name(network.layer(index))] = tuple(sorted(places[index]))
+            chosen[name] = tuple(sorted(places[name]))
     return chosen
 
 
@@ -77,16 +83,13 @@ def _within(places: Places, needed: Places) -> Places:
 
 
 def weight_places(network: Network, plan: Plan) -> dict[str, Places]:
-    """Return where the weights of each layer are read, by their names."""
-    return {
-        weights_name(network.layer(index)): tuple(sorted(places))
-        for index, places in _places(network, plan).items()
-    }
+    """Return where weights are read, by their names."""
+    return {name: tuple(sorted(places)) for name, places in _places(network, plan).items()}
 
 
-def _places(network: Network, plan: Plan) -> dict[int, set[tuple[str, Region]]]:
-    """Return the stores in which each layer's weights are read, and which part of them."""
-    found: dict[int, set[tuple[str, Region]]] = {}
+def _places(network: Network, plan: Plan) -> dict[str, set[tuple[str, Region]]]:
+    """Return the stores in which weights are read, and which part of them, by their names."""
+    found: dict[str, set[tuple[str, Region]]] = {}
     for segment in plan:
         for index, choice in zip(segment.layers, segment.choices, strict=True):
             if "W" not in choice.held:
@@ -94,20 +97,17 @@ def _places(network: Network, plan: Plan) -> dict[int, set[tuple[str, Region]]]:
             for tile, core in zip(cut_tiles(network.layer(index), choice.cut), choice.cores, strict=True):
                 store = network.machine.store_of(core, "W")
                 if tile.weights is not None and store != OUTER:
-                    found.setdefault(index, set()).add((store, tile.weights))
+                    name = weights_name(network.layer(index))
+                    found.setdefault(name, set()).add((store, tile.weights))
     return found
 
 
-def _needs(network: Network, index: int, places: set[tuple[str, Region]]) -> dict[str, int]:
-    extent = network.extents[weights_name(network.layer(index))]
+def _needs(network: Network, name: str, places: set[tuple[str, Region]]) -> dict[str, int]:
+    extent = network.extents[name]
     need: dict[str, int] = {}
     for store, region in places:
         need[store] = need.get(store, 0) + extent.bits_of(region)
     return need
-
-
-def _bits(network: Network, index: int, places: set[tuple[str, Region]]) -> int:
-    return sum(_needs(network, index, places).values())
 
 
 def _room(network: Network, schedule: Schedule) -> dict[str, float]:

@@ -1,0 +1,101 @@
+"""What batches cost: as scheduled, never more than one by one, and kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx_graphsurgeon as gs
+import pytest
+
+from eecompile import api
+from eecompile.run.prepare import prepare
+from eecompile.run_files.summary import load_summary
+from eecompile.serving.batches import costs
+from eecompile.serving.batches.costs import BatchCosts, run_batches, scheduled_sizes, with_batches
+from eecompile.serving.service import service_time, static_service_time
+from passes.errors import InputError, NoSolutionError
+from tests.eecompile.serving.crowds import service
+from tests.eecompile.small_models import write_skip_net
+
+
+@pytest.mark.parametrize(("largest", "sizes"), [(2, (2,)), (8, (2, 4, 8)), (6, (2, 4, 6)), (3, (2, 3))])
+def test_powers_of_two_and_the_largest_are_scheduled(largest: int, sizes: tuple[int, ...]) -> None:
+    assert scheduled_sizes(largest) == sizes
+
+
+def test_other_sizes_run_as_the_cheapest_of_what_there_is() -> None:
+    """A stage of 10 s and 1 J; 2 images take 12 s, 4 take 16 s; 8 would take 90 s, so two of 4 run."""
+    known = BatchCosts(8, (2, 4, 8), np.array([[6.0], [8.0], [45.0]]), np.array([[3.0], [5.0], [9.0]]))
+    found = with_batches(service(10.0), known, 2.0)
+    assert found.stage_s[0].tolist() == [10.0, 12.0, 16.0, 16.0, 26.0, 28.0, 32.0, 32.0]
+    assert found.stage_j[0, [1, 2, 3, 7]].tolist() == [3.0, 5.0, 5.0, 10.0]
+    alone = with_batches(service(10.0, 1.0), BatchCosts(3, (), np.empty((0, 2)), np.empty((0, 2))), 1.0)
+    np.testing.assert_allclose(alone.stage_s, [[10, 20, 30], [1, 2, 3]])
+    assert BatchCosts.of(known.to_bytes()).to_bytes() == known.to_bytes()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    at = tmp_path_factory.mktemp("run")
+    api.run(write_skip_net(at / "net.onnx"), exits=1, target="edge_tpu_quad", out=at / "run")
+    api.run(at / "net.onnx", exits=1, target="gap9", out=at / "gap9")
+    return at
+
+
+@pytest.fixture(autouse=True)
+def network_of_the_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run without images writes no lowered network: give the one that it costed, in its integers."""
+
+    def read(path: Path) -> gs.Graph:
+        assert path.name == "model.lowered.onnx"
+        summary = load_summary(path.parent)
+        target = costs.RunHardware.of(path.parent, summary).target
+        return prepare(run / "net.onnx", target, summary.objective, 1, "auto").graph
+
+    monkeypatch.setattr(costs, "load", read)
+
+
+def test_a_run_is_scheduled_again_with_several_images(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    summary = load_summary(run / "run")
+    alone = service_time(summary, 1e8), static_service_time(summary, 1e8)
+    found = run_batches(run / "run", [0.5, 0.5], alone, 4, 1e8, told.append)
+    assert told == ["scheduling batches of run with exits", "scheduling batches of run with no exits"]
+    for one, many in zip(alone, found, strict=True):
+        np.testing.assert_array_equal(many.stage_s[:, 0], one.stage_s[:, 0])
+        sizes = np.arange(1, 5)
+        assert (many.stage_s <= one.stage_s * sizes * (1 + 1e-12)).all()
+        assert (np.diff(many.stage_s, axis=1) >= -1e-15).all()
+    assert found[1].stage_s[0, 3] < 3.5 * alone[1].stage_s[0, 0]
+    monkeypatch.setattr(costs, "cost_of", lambda *_, **__: pytest.fail("they were kept"))
+    again = run_batches(run / "run", [0.5, 0.5], alone, 4, 1e8, told.append)
+    np.testing.assert_array_equal(again[0].stage_s, found[0].stage_s)
+    with pytest.raises(InputError, match="no clock"):
+        run_batches(run / "run", [0.5, 0.5], alone, 4, None, told.append)
+
+
+def test_one_image_at_a_time_costs_what_the_run_says(run: Path) -> None:
+    """The schedule that batches are held against is that of the run, cycle for cycle."""
+    for name in ("run", "gap9"):
+        summary = load_summary(run / name)
+        hardware = costs.RunHardware.of(run / name, summary)
+        report = costs.cost_of(
+            costs.load(run / name / "model.lowered.onnx"), hardware.target, hardware.objective,
+            wishes=hardware.wishes,
+        )  # fmt: skip
+        assert [p.cost.latency_cycles for p in report.exits] == [e.latency_cycles for e in summary.exits]
+
+
+def test_a_batch_that_has_no_room_is_left_out(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduled = costs.cost_of
+
+    def narrow(*given: object, images: int, **others: object) -> object:
+        if images > 2:
+            raise NoSolutionError("no room", "")
+        return scheduled(*given, images=images, **others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(costs, "cost_of", narrow)
+    hardware = costs.RunHardware.of(run / "gap9", load_summary(run / "gap9"))
+    found = costs.batch_costs(costs.load(run / "gap9" / "model.lowered.onnx"), hardware, None, 8)
+    assert found.sizes == (2,) and found.largest == 8
