@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
 
 from eecompile import api
-from eecompile.run.prepare import prepare
+from eecompile.run.prepare import cost_of, prepare
 from eecompile.run_files.summary import load_summary
 from eecompile.serving.batches import costs
 from eecompile.serving.batches.costs import BatchCosts, run_batches, scheduled_sizes, with_batches
 from eecompile.serving.service import service_time, static_service_time
 from passes.errors import InputError, NoSolutionError
+from targets.evaluation.report import CostReport
 from tests.eecompile.serving.crowds import service
 from tests.eecompile.small_models import write_skip_net
 
@@ -43,17 +45,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return at
 
 
+def the_network(folder: Path) -> gs.Graph:
+    """Return the network of a run of the fixture."""
+    summary = load_summary(folder)
+    target = costs.RunHardware.of(folder, summary).target
+    return prepare(folder.parent / "net.onnx", target, summary.objective, 1, "auto").graph
+
+
 @pytest.fixture(autouse=True)
-def network_of_the_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def network_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run without images writes no lowered network: give the one that it costed, in its integers."""
-
-    def read(path: Path) -> gs.Graph:
-        assert path.name == "model.lowered.onnx"
-        summary = load_summary(path.parent)
-        target = costs.RunHardware.of(path.parent, summary).target
-        return prepare(run / "net.onnx", target, summary.objective, 1, "auto").graph
-
-    monkeypatch.setattr(costs, "load", read)
+    monkeypatch.setattr(costs, "load", lambda path: the_network(path.parent))
 
 
 def test_a_run_is_scheduled_again_with_several_images(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,22 +82,21 @@ def test_one_image_at_a_time_costs_what_the_run_says(run: Path) -> None:
     for name in ("run", "gap9"):
         summary = load_summary(run / name)
         hardware = costs.RunHardware.of(run / name, summary)
-        report = costs.cost_of(
-            costs.load(run / name / "model.lowered.onnx"), hardware.target, hardware.objective,
+        report = cost_of(
+            the_network(run / name), hardware.target, hardware.objective,
             wishes=hardware.wishes,
         )  # fmt: skip
         assert [p.cost.latency_cycles for p in report.exits] == [e.latency_cycles for e in summary.exits]
 
 
 def test_a_batch_that_has_no_room_is_left_out(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scheduled = costs.cost_of
 
-    def narrow(*given: object, images: int, **others: object) -> object:
-        if images > 2:
+    def narrow(*given: Any, **others: Any) -> CostReport:
+        if others["images"] > 2:
             raise NoSolutionError("no room", "")
-        return scheduled(*given, images=images, **others)  # type: ignore[arg-type]
+        return cost_of(*given, **others)
 
     monkeypatch.setattr(costs, "cost_of", narrow)
     hardware = costs.RunHardware.of(run / "gap9", load_summary(run / "gap9"))
-    found = costs.batch_costs(costs.load(run / "gap9" / "model.lowered.onnx"), hardware, None, 8)
+    found = costs.batch_costs(the_network(run / "gap9"), hardware, None, 8)
     assert found.sizes == (2,) and found.largest == 8
