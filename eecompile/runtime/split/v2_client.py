@@ -170,7 +170,7 @@ class V2Client:
             return response.status, response.headers, body
         except (OSError, http.client.HTTPException, LinkError, ValueError) as error:
             self.close()
-            if over.is_set():
+            if over.is_set() or isinstance(error, TimeoutError):
                 raise LinkError(f"no answer within {self._timeout_s:g} s") from None
             said = str(error) or type(error).__name__
             raise LinkError(f"the link broke: {said}") from None
