@@ -251,8 +251,19 @@ class Beside:
     figures: PlanFigures
 
 
-def compared(ready: ReadySplit, asked: SplitAsked, rate: float) -> list[Beside]:
-    """Return the plan for a rate, and what it is compared with."""
+Ways = list[tuple[float, list[Beside]]]
+
+
+def compared(ready: ReadySplit, asked: SplitAsked, rates: Sequence[float]) -> Ways:
+    """Return for each rate its plan, and what it is compared with."""
+    found = [(rate, name, plan) for rate in rates for name, plan in ways_at(ready, asked, rate).items()]
+    figures = judged(ready, asked, [plan for *_, plan in found], 0.0, [rate for rate, *_ in found])
+    told = [(rate, Beside(name, plan, one)) for (rate, name, plan), one in zip(found, figures, strict=True)]
+    return [(rate, [way for other, way in told if other == rate]) for rate in rates]
+
+
+def ways_at(ready: ReadySplit, asked: SplitAsked, rate: float) -> dict[str, Plan]:
+    """Return the best plan of each kind at a rate, by what tables call it."""
     question, terms = ready.question, terms_of(asked, 0.0)
     bare = replace(question, may_leave=((),))
     images = [n for n, offer in enumerate(question.offers) if offer.place.layers == 0]
@@ -264,9 +275,7 @@ def compared(ready: ReadySplit, asked: SplitAsked, rate: float) -> list[Beside]:
         "best split, no exits": best_plan(bare, terms, 1 / rate),
         "split with exits": best_plan(question, terms, 1 / rate),
     }
-    plans = {name: plan for name, plan in found.items() if plan is not None}
-    figures = judged(ready, asked, list(plans.values()), 0.0, [rate] * len(plans))
-    return [Beside(name, plan, one) for (name, plan), one in zip(plans.items(), figures, strict=True)]
+    return {name: plan for name, plan in found.items() if plan is not None}
 
 
 def part_of_test(ready: ReadySplit, count: int) -> ReadySplit:
@@ -278,7 +287,7 @@ def part_of_test(ready: ReadySplit, count: int) -> ReadySplit:
     return replace(ready, run=replace(ready.run, dataset=dataset, samples=samples))
 
 
-def table_of(ready: ReadySplit, rows: Sequence[tuple[float, list[Beside]]]) -> list[str]:
+def table_of(ready: ReadySplit, rows: Ways) -> list[str]:
     """Return a table: what each way takes at each rate."""
     lines = [
         "| Mbit/s | way | plan | latency ms | p99 ms | device mJ | sent % | bytes | right % | drop, points |",
@@ -343,10 +352,10 @@ def tried(ready: ReadySplit, asked: SplitAsked, split: SplitResult, images: int,
 def judge_run(folder: Path, given: argparse.Namespace) -> list[str]:
     """Return the page's part on a run."""
     radio = radio_named(given.radio)
-    rates = (given.rates[0], given.rates[1])
     asked = SplitAsked(
-        rates, given.rtt, (0.0,), LATENCY, given.max_drop, None, given.server_time, radio, radio.listen_w,
-        given.clock, given.data, given.work / f"{folder.name}-split",
+        (given.rates[0], given.rates[1]), given.rtt, (0.0,), LATENCY, given.max_drop, None,
+        given.server_time, radio, radio.listen_w, given.clock, given.data,
+        given.work / f"{folder.name}-split",
     )  # fmt: skip
     ready = prepare(folder, asked, say)
     summary = ready.run.summary
@@ -365,7 +374,10 @@ def judge_run(folder: Path, given: argparse.Namespace) -> list[str]:
         about = replace(asked, objective=objective, out=given.work / f"{folder.name}-{objective}")
         split = split_ready(ready, about, say)
         lines += [f"### Least {objective}", "", *bands_of(split), ""]
-        lines += [*table_of(ready, [(rate, compared(ready, about, rate)) for rate in given.at]), ""]
+        lines += [
+            *table_of(ready, compared(ready, about, given.at if objective == LATENCY else given.at[-1:])),
+            "",
+        ]
         if objective == LATENCY and given.images:
             say("two processes")
             lines += ["### Two processes", "", *tried(ready, about, split, given.images, given.work), ""]
