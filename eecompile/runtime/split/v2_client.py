@@ -98,6 +98,11 @@ class V2Client:
         self._socket: socket.socket | None = None
         self._asked = 0
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection; the other side may have ended it."""
+        return self._socket is not None
+
     def close(self) -> None:
         """Give the connection back."""
         if self._socket is not None:
