@@ -363,8 +363,8 @@ class Summary(_Frozen):
     ``kept_thresholds``: thresholds are those the network brought; nothing was chosen within ``max_drop``.
     ``target_description`` is the SHA-256 of what the file of an accelerator says (``None``: no file).
     ``study`` is the point of a search whose network this is (``None`` where there was no search).
-    ``residence`` and ``static_residence`` tell what the network, with exits and without, leaves in the memories
-    between inferences and stages (``None`` in files from before that was counted).
+    ``residence`` and ``static_residence`` tell what the network, with exits and without, leaves in the
+    memories between inferences and stages (``None`` in files from before that was counted).
     ``caution`` says why the savings of this run mean nothing, and stands before them; usually ``None``.
     """
 

@@ -31,7 +31,7 @@ class LeftBehind:
 
 
 @dataclass(frozen=True)
-class Footprint:
+class MemoryNeeds:
     """What a network needs of the memories.
 
     Attributes:
@@ -43,7 +43,7 @@ class Footprint:
     boundaries: tuple[LeftBehind, ...]
 
 
-def footprint(found: Residence, seconds_per_cycle: float) -> Footprint:
+def footprint(found: Residence, seconds_per_cycle: float) -> MemoryNeeds:
     """Return what a network needs of the memories of a machine with a clock."""
     outer = {use.name for use in found.stores if use.outer}
     boundaries = [
@@ -57,10 +57,10 @@ def footprint(found: Residence, seconds_per_cycle: float) -> Footprint:
         )
         for one in found.boundaries
     ]
-    return Footprint(found.stores, tuple(boundaries))
+    return MemoryNeeds(found.stores, tuple(boundaries))
 
 
-def kept_together(footprints: Sequence[Footprint | None]) -> bool:
+def kept_together(footprints: Sequence[MemoryNeeds | None]) -> bool:
     """Return whether the weights that networks keep on chip lie there beside each other.
 
     They do where, in each store, they fit beside the most that any of the networks has there besides. One
@@ -74,11 +74,11 @@ def kept_together(footprints: Sequence[Footprint | None]) -> bool:
     return all(room >= 0 for store, room in _room(known, True).items() if not _is_outer(known, store))
 
 
-def _is_outer(footprints: Sequence[Footprint], store: str) -> bool:
+def _is_outer(footprints: Sequence[MemoryNeeds], store: str) -> bool:
     return any(use.outer for one in footprints for use in one.stores if use.name == store)
 
 
-def _room(footprints: Sequence[Footprint], together: bool) -> dict[str, float]:
+def _room(footprints: Sequence[MemoryNeeds], together: bool) -> dict[str, float]:
     """Return the bits of each store that no network needs, whichever of them runs."""
     uses: dict[str, list[StoreUse]] = {}
     for one in footprints:
@@ -96,11 +96,11 @@ def _room(footprints: Sequence[Footprint], together: bool) -> dict[str, float]:
 class Interrupted:
     """What interrupted requests leave in the memories, and what it costs to bring it away and back.
 
-    It stays where it is if all of it fits beside what any of the networks needs there; else it is moved to the
-    outer store. Where that has no room either, a request cannot be interrupted.
+    It stays where it is if all of it fits beside what any of the networks needs there; else it is moved to
+    the outer store. Where that has no room either, a request cannot be interrupted.
     """
 
-    def __init__(self, footprints: Sequence[Footprint]) -> None:
+    def __init__(self, footprints: Sequence[MemoryNeeds]) -> None:
         """Begin with nothing there."""
         self._left = [one.boundaries for one in footprints]
         room = _room(footprints, kept_together(footprints))
@@ -116,8 +116,22 @@ class Interrupted:
         left = self._left[model][stage - 1]
         return self._fits(left) or sum(left.inside.values()) + left.outside <= self._room[self._outer]
 
+    def change(
+        self, leaves: tuple[int, int, int] | None, begins: tuple[int, int, int]
+    ) -> tuple[float, float]:
+        """Let another request run; return the seconds and joules of moving what both have.
+
+        Args:
+            leaves: Number, network and next stage of the one that is interrupted; ``None``: none is.
+            begins: Of the one that runs; it was interrupted before, unless this is its first stage.
+        """
+        # What comes back makes room for what leaves.
+        back_s, back_j = self.back(*begins) if begins[2] else (0.0, 0.0)
+        out_s, out_j = self.leave(*leaves) if leaves is not None else (0.0, 0.0)
+        return back_s + out_s, back_j + out_j
+
     def leave(self, request: int, model: int, stage: int) -> tuple[float, float]:
-        """Interrupt a request that waits for ``stage``; return the seconds and joules of moving what it has."""
+        """Interrupt a request that waits for ``stage``; return seconds and joules of moving what it has."""
         left = self._left[model][stage - 1]
         moved = not self._fits(left)
         self._moved[request] = moved
@@ -129,7 +143,7 @@ class Interrupted:
         return left.out_s, left.out_j
 
     def back(self, request: int, model: int, stage: int) -> tuple[float, float]:
-        """Let an interrupted request go on with ``stage``; return the seconds and joules of moving it back."""
+        """Let an interrupted request go on with ``stage``; return seconds and joules of moving it back."""
         left, moved = self._left[model][stage - 1], self._moved.pop(request)
         self._take(left, moved, -1)
         return (left.back_s, left.back_j) if moved else (0.0, 0.0)

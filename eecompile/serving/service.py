@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.run_files.summary import Summary
-from eecompile.serving.memory import Footprint, footprint
+from eecompile.serving.memory import MemoryNeeds, footprint
 from passes.errors import InputError
 from targets.evaluation.residence import Residence
 
@@ -32,7 +32,7 @@ class ServiceTime:
     stage_j: Seconds
     load_s: float = 0.0
     load_j: float = 0.0
-    footprint: Footprint | None = None
+    footprint: MemoryNeeds | None = None
 
     def __post_init__(self) -> None:
         """Refuse times that are none.
@@ -92,7 +92,7 @@ def static_service_time(summary: Summary, clock_hz: float | None = None) -> Serv
     )  # fmt: skip
 
 
-def _memories(found: Residence | None, cycle_s: float) -> tuple[float, float, Footprint | None]:
+def _memories(found: Residence | None, cycle_s: float) -> tuple[float, float, MemoryNeeds | None]:
     """Return seconds and joules of bringing kept weights, and what is needed of the memories."""
     if found is None:
         return 0.0, 0.0, None

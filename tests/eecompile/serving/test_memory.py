@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eecompile.serving.memory import Footprint, Interrupted, LeftBehind, footprint, kept_together
+from eecompile.serving.memory import Interrupted, LeftBehind, MemoryNeeds, footprint, kept_together
 from targets.evaluation.residence import Residence, StageBoundary, StoreUse
 
 BEHIND = LeftBehind({"sram": 30}, 5, 2.0, 0.2, 3.0, 0.3)
@@ -15,10 +15,10 @@ BEHIND = LeftBehind({"sram": 30}, 5, 2.0, 0.2, 3.0, 0.3)
 
 def needs(
     peak: int, kept: int = 0, outer: int | None = None, left: LeftBehind = BEHIND, size: int = 100
-) -> Footprint:
+) -> MemoryNeeds:
     """Return a network on a chip with one store of ``size`` bits, and an outer one."""
     stores = (StoreUse("dram", True, outer, 0, 10), StoreUse("sram", False, size, kept, peak))
-    return Footprint(stores, (left,))
+    return MemoryNeeds(stores, (left,))
 
 
 def test_a_footprint_is_a_residence_in_seconds_and_joules() -> None:
