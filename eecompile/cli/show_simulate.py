@@ -10,7 +10,9 @@ from eecompile.cli.terminal import line, table
 
 if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.serving.figures import Interval
-    from eecompile.serving.simulation import SimulationResult
+    from eecompile.serving.simulation import ServedRow, SimulationResult
+
+MEMORIES = ("loads", "spills", "refused", "peak_memory")
 
 
 def simulated(out: Console, found: SimulationResult) -> None:
@@ -25,7 +27,10 @@ def simulated(out: Console, found: SimulationResult) -> None:
         f"Without exits {100 * found.static_load:.0f} % of the time is work; "
         f"exits serve at most {found.bound:.2f} x the rate, whoever is next",
     )
+    for note in found.notes:
+        line(out, note[0].upper() + note[1:])
     asked = any(row.capacity is not None for row in found.rows)
+    memories = any(row.figures[name].mean for row in found.rows for name in MEMORIES)
     rows = [
         (
             row.form,
@@ -36,6 +41,7 @@ def simulated(out: Console, found: SimulationResult) -> None:
             f"{100 * row.figures['utilisation'].mean:.0f}",
             f"{100 * row.figures['accuracy'].mean:.1f}" if "accuracy" in row.figures else "",
             f"{row.figures['fairness'].mean:.2f}",
+            *([] if not memories else _memories(row)),
             *([] if not asked else ["" if row.capacity is None else _spread(row.capacity, 1)]),
         )
         for row in found.rows
@@ -53,6 +59,8 @@ def simulated(out: Console, found: SimulationResult) -> None:
         "right %",
         "fair",
     )
+    if memories:
+        columns = (*columns, "loads %", "spills %", "refused %", "most KiB")
     if asked:
         columns = (*columns, "most requests/s")
     table(
@@ -64,6 +72,12 @@ def simulated(out: Console, found: SimulationResult) -> None:
     )
     if len(found.streams) > 1:
         _of_streams(out, found)
+
+
+def _memories(row: ServedRow) -> list[str]:
+    """Return what interrupted requests and loads of weights did with the memories."""
+    shares = [f"{100 * row.figures[name].mean:.2g}" for name in MEMORIES[:3]]
+    return [*shares, f"{row.figures['peak_memory'].mean / 1024:.4g}"]
 
 
 def _due(found: SimulationResult) -> str:

@@ -87,6 +87,8 @@ def _common(evidence: Evidence) -> dict[str, Any]:
         "seed": options.seed,
         "rules": None if costs.target.search is None else costs.target.search.rules,
         "schedule": costs.schedule.mode,
+        "residence": costs.residence,
+        "static_residence": evidence.static.residence,
     }
 
 

@@ -13,6 +13,7 @@ from eecompile.exits.removed import RemovedExit
 from eecompile.run_files.versions import check_version
 from passes.errors import InputError
 from targets.contract.validation import NONE
+from targets.evaluation.residence import Residence
 from targets.objective import Objective, objective_named
 
 SCHEMA_VERSION = 1
@@ -362,6 +363,8 @@ class Summary(_Frozen):
     ``kept_thresholds``: thresholds are those the network brought; nothing was chosen within ``max_drop``.
     ``target_description`` is the SHA-256 of what the file of an accelerator says (``None``: no file).
     ``study`` is the point of a search whose network this is (``None`` where there was no search).
+    ``residence`` and ``static_residence`` tell what the network, with exits and without, leaves in the
+    memories between inferences and stages (``None`` in files from before that was counted).
     ``caution`` says why the savings of this run mean nothing, and stands before them; usually ``None``.
     """
 
@@ -407,6 +410,8 @@ class Summary(_Frozen):
     schedule: str | None = None
     point: str | None = None
     operating_points: tuple[PointResult, ...] = ()
+    residence: Residence | None = None
+    static_residence: Residence | None = None
     warnings: tuple[str, ...] = ()
 
     def to_text(self) -> str:

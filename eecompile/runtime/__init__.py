@@ -1,6 +1,7 @@
 """Compiled networks in onnxruntime: numpy and onnxruntime alone.
 
-``EarlyExitSession(path).run(images)`` answers raw images; ``AsyncEarlyExitSession`` is its form for servers.
+``EarlyExitSession(path).run(images)`` answers raw images; ``AsyncEarlyExitSession`` is its form for servers,
+and ``SplitSession(folder, url)`` a device that asks a server.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ if TYPE_CHECKING:
     from eecompile.runtime.drift import DriftWarning as DriftWarning
     from eecompile.runtime.early_exit import Decisions as Decisions
     from eecompile.runtime.early_exit_session import EarlyExitSession as EarlyExitSession
+    from eecompile.runtime.split.split_session import SplitSession as SplitSession
 
 _PLACES = {
     "AsyncEarlyExitSession": "asynchronous",
     "Decisions": "early_exit",
     "DriftWarning": "drift",
     "EarlyExitSession": "early_exit_session",
+    "SplitSession": "split.split_session",
 }
-__all__ = ["AsyncEarlyExitSession", "Decisions", "DriftWarning", "EarlyExitSession"]
+__all__ = ["AsyncEarlyExitSession", "Decisions", "DriftWarning", "EarlyExitSession", "SplitSession"]
 
 
 def __getattr__(name: str) -> Any:

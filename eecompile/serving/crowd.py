@@ -42,7 +42,7 @@ class Crowd:
         """
         requests, shape = self.requests, (self.stages, len(self.requests))
         job = np.empty(shape[1])
-        mean, expected, next_stage, true = (np.full(shape, np.inf) for _ in range(4))
+        mean, expected, next_stage, likely, true = (np.full(shape, np.inf) for _ in range(5))
         for number, (service, seen) in enumerate(zip(self.services, self.outlooks, strict=True)):
             of = requests.model == number
             images, leaves = requests.image[of], requests.stages[of] - 1
@@ -51,13 +51,15 @@ class Crowd:
             for stage in range(service.stages):
                 mean[stage, of] = seen.mean[stage]
                 expected[stage, of] = seen.mean[0]
+                likely[stage, of] = seen.likely(0, np.full(1, np.nan))
                 if stage:
                     told = self.confidences[number][stage - 1]
                     expected[stage, of] = seen.expect(stage, told)[images]
+                    likely[stage, of] = seen.likely(stage, told)[images]
                 next_stage[stage, of] = service.stage_s[stage, 0]
                 true[stage, of] = np.maximum(total[leaves] - (total[stage - 1] if stage else 0.0), 0.0)
         arrival, deadline, priority, whole = (
             np.broadcast_to(values, shape)
             for values in (requests.arrival_s, requests.deadline_s, requests.priority, job)
         )
-        return Waiting(arrival, deadline, priority, whole, mean, expected, next_stage, true)
+        return Waiting(arrival, deadline, priority, whole, mean, expected, next_stage, likely, true)

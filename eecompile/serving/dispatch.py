@@ -9,7 +9,7 @@ from math import inf, nan
 import numpy as np
 
 from eecompile.serving.batches.batching import Batching
-from eecompile.serving.lanes import KeyLanes, Lane, Lanes, LiveLanes
+from eecompile.serving.order.lanes import KeyLanes, Lane, Lanes, LiveLanes
 from eecompile.serving.outlook import Outlook
 from eecompile.serving.policies import Policy
 from eecompile.serving.service import ServiceTime
@@ -84,7 +84,9 @@ class Dispatcher:
         self._policy, self._preempt = policy, preempt
         self._known = self._worked_out if known is None else known
         self._lanes: Lanes[list[Ticket]] = (
-            KeyLanes() if policy.rank is None else LiveLanes(policy.rank, self._gather)
+            KeyLanes()
+            if policy.rank is None and policy.latest is None
+            else LiveLanes(policy.rank, self._gather)
         )
         self._survivors: dict[tuple[int, int, int], list[Ticket]] = {}
         self._ended, self._batches, self._count = False, 0, 0
@@ -155,29 +157,31 @@ class Dispatcher:
         lane = (group[0].model, group[0].stage)
         if self._policy.rank is not None:
             group.sort(key=lambda one: one.number)
-            self._lanes.add(lane, group[0].number, group, 0.0, inf)
+            self._lanes.add(lane, group[0].number, group, 0.0)
             return
-        keys = [(*self._known(one), one.number) for one in group]
-        key, latest, number = min(keys, key=lambda found: (found[0], found[2]))
-        self._lanes.add(lane, number, group, key, latest if self._policy.gives_up else inf)
+        keys = [(*self._known(one), one) for one in group]
+        key, latest, first = min(keys, key=lambda found: (found[0], found[2].number))
+        self._lanes.add(lane, first.number, group, key, latest, first.deadline_s)
 
     def _worked_out(self, ticket: Ticket) -> tuple[float, float]:
         waiting = self._gather([[ticket]])
         assert self._policy.key is not None
-        return float(self._policy.key(waiting)[0]), float(waiting.latest_s[0])
+        latest = self._policy.latest
+        return float(self._policy.key(waiting)[0]), inf if latest is None else float(latest(waiting)[0])
 
     def _gather(self, groups: Sequence[list[Ticket]]) -> Waiting:
         """Return what policies may look at, of the first of each group."""
         rows = []
         for ticket, *_ in groups:
             seen, service, stage = self._outlooks[ticket.model], self._services[ticket.model], ticket.stage
-            expected = float(seen.expect(stage, np.array([ticket.confidence]))[0]) if stage else seen.mean[0]
+            told = np.array([ticket.confidence if stage else nan])
             rows.append(
                 (
                     ticket.arrival_s, ticket.deadline_s, ticket.priority, seen.mean[0], seen.mean[stage],
-                    expected, service.stage_s[stage, 0], ticket.true_s,
+                    seen.expect(stage, told)[0], service.stage_s[stage, 0], seen.likely(stage, told)[0],
+                    ticket.true_s,
                 )
             )  # fmt: skip
-        arrival, deadline, priority, job, mean, expected, next_stage, true = np.array(rows, np.float64).T
+        arrival, deadline, priority, job, mean, expected, next_stage, likely, true = np.array(rows).T
         truth = None if np.isnan(true).all() else true
-        return Waiting(arrival, deadline, priority, job, mean, expected, next_stage, truth)
+        return Waiting(arrival, deadline, priority, job, mean, expected, next_stage, likely, truth)

@@ -45,6 +45,10 @@ class ServingFigures(StreamFigures):
         fairness: Jain's index of slowdowns (latency over time alone): 1 where all are slowed alike, 1/N where
             one bears all.
         interruptions: Per request.
+        loads: How often weights were brought, per request.
+        spills: How often an interrupted request was moved off chip, per request.
+        refused: How often one went on while others waited, for lack of room to leave it, per request.
+        peak_memory: The most that interrupted requests had in the memories at a time, bytes.
     """
 
     throughput: float
@@ -52,6 +56,10 @@ class ServingFigures(StreamFigures):
     energy_j: float
     fairness: float
     interruptions: float
+    loads: float
+    spills: float
+    refused: float
+    peak_memory: float
 
 
 def figures(
@@ -82,6 +90,10 @@ def figures(
         energy_j=outcome.energy_j / count,
         fairness=float(slowdown[kept].sum() ** 2 / (len(slowdown[kept]) * (slowdown[kept] ** 2).sum())),
         interruptions=outcome.interruptions / count,
+        loads=outcome.loads / count,
+        spills=outcome.spills / count,
+        refused=outcome.refused / count,
+        peak_memory=outcome.peak_bits / 8,
     )
 
 

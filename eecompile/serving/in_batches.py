@@ -10,6 +10,7 @@ import numpy as np
 from eecompile.serving.batches.batching import Batching
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.dispatch import Dispatcher, NextRun, Ticket
+from eecompile.serving.loads import KeptWeights
 from eecompile.serving.outcome import Ran, ServingOutcome
 from eecompile.serving.policies import Policy
 from eecompile.serving.service import ServiceTime
@@ -73,22 +74,25 @@ class _Accelerator:
     """What runs, and what that takes."""
 
     def __init__(self, services: Sequence[ServiceTime], watch: bool) -> None:
-        self._services, self._watch, self._loaded = services, watch, -1
+        self._watch, self._loaded, self._weights = watch, -1, KeptWeights(services)
         self._seconds = [service.stage_s.tolist() for service in services]
         self._joules = [service.stage_j.tolist() for service in services]
         self.busy_s = self.energy_j = 0.0
-        self.loads, self.ran = 0, list[Ran]()
+        self.ran = list[Ran]()
+
+    @property
+    def loads(self) -> int:
+        """How often weights were brought."""
+        return self._weights.loads
 
     def run(self, batch: NextRun, begin: float) -> float:
         """NextRun a stage from ``begin`` seconds on; return when it has ended."""
         network, stage, last = batch.model, batch.stage, len(batch.tickets) - 1
         end = begin
         if network != self._loaded:
-            if self._loaded >= 0:
-                end += self._services[network].load_s
-                self.energy_j += self._services[network].load_j
-                self.loads += 1
-            self._loaded = network
+            load_s, load_j = self._weights.bring(network)
+            end, self._loaded = end + load_s, network
+            self.energy_j += load_j
         end += float(self._seconds[network][stage][last])
         self.busy_s += end - begin
         self.energy_j += self._joules[network][stage][last]
@@ -103,7 +107,10 @@ def _known(crowd: Crowd, policy: Policy) -> Callable[[Ticket], tuple[float, floa
     if policy.key is None:
         return None
     waiting = crowd.waiting()
-    keys, latest = policy.key(waiting).tolist(), waiting.latest_s.tolist()
+    keys = policy.key(waiting).tolist()
+    if policy.latest is None:
+        return lambda one: (keys[one.stage][one.number], math.inf)
+    latest = policy.latest(waiting).tolist()
     return lambda one: (keys[one.stage][one.number], latest[one.stage][one.number])
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from eecompile.serving.crowd import Crowd
+from eecompile.serving.loads import KeptWeights
+from eecompile.serving.memory import Interrupted
+from eecompile.serving.order.fewest_late import FewestLateQueue
+from eecompile.serving.order.queues import KeyQueue, LiveQueue
 from eecompile.serving.outcome import Ran, ServingOutcome
 from eecompile.serving.policies import Policy
-from eecompile.serving.queues import KeyQueue, LiveQueue
+from eecompile.serving.service import ServiceTime
 
 
 def serve_one_by_one(
@@ -35,29 +40,32 @@ def serve_one_by_one(
     joules = [service.stage_j[:, 0].tolist() for service in services]
     at, finish = [0] * count, [0.0] * count
     queue, keys, latest = _queue(crowd, policy, at)
-    add, first, until = queue.add, keys[0], latest[0]
+    add, first, until, due = queue.add, keys[0], latest[0], requests.deadline_s.tolist()
     ran: list[Ran] = []
     now = busy = energy = 0.0
-    loads = interruptions = come = 0
+    interruptions = refused = come = 0
     loaded = last = held = -1
+    weights, memory = KeptWeights(services), interrupted(services)
     while True:
         if held < 0 and not queue:
             if come == count:
                 break
             now = max(now, arrival[come])
         while arrival[come] <= now:
-            add(come, first[come], until[come])
+            add(come, first[come], until[come], due[come])
             come += 1
+        refused += held >= 0 and preempt and len(queue) > 0
         one, held = (held if held >= 0 else queue.take(now)), -1
-        if last not in (one, -1):
-            interruptions += 1
         stage, network, begin = at[one], model[one], now
+        if last != one:
+            interruptions += last >= 0
+            if memory is not None:
+                leaves = (last, model[last], at[last]) if last >= 0 else None
+                moved_s, moved_j = memory.change(leaves, (one, network, stage))
+                now, energy = now + moved_s, energy + moved_j
         if network != loaded:
-            if loaded >= 0:
-                now += services[network].load_s
-                energy += services[network].load_j
-                loads += 1
-            loaded = network
+            load_s, load_j = weights.bring(network)
+            now, energy, loaded = now + load_s, energy + load_j, network
         now += times[network][stage]
         busy += now - begin
         energy += joules[network][stage]
@@ -66,26 +74,40 @@ def serve_one_by_one(
         at[one] = stage = stage + 1
         if stage == stages[one]:
             finish[one], last = now, -1
-        elif preempt:
+        elif preempt and (memory is None or memory.may_leave(network, stage)):
             last = one
-            add(one, keys[stage][one], latest[stage][one])
+            add(one, keys[stage][one], latest[stage][one], due[one])
         else:
             last = held = one
-    return ServingOutcome(np.array(finish), busy, energy, loads, interruptions, ran)
+    spills, peak = (0, 0) if memory is None else (memory.spills, memory.peak_bits)
+    return ServingOutcome(
+        np.array(finish), busy, energy, weights.loads, interruptions, ran, spills, refused, peak
+    )
+
+
+def interrupted(services: Sequence[ServiceTime]) -> Interrupted | None:
+    """Return the memories for what is interrupted; ``None`` where not all networks tell what they need."""
+    known = [one.footprint for one in services if one.footprint is not None]
+    return Interrupted(known) if len(known) == len(services) else None
 
 
 Values = list[list[float]]
 
 
-def _queue(crowd: Crowd, policy: Policy, at: list[int]) -> tuple[KeyQueue | LiveQueue, Values, Values]:
+def _queue(
+    crowd: Crowd, policy: Policy, at: list[int]
+) -> tuple[KeyQueue | LiveQueue | FewestLateQueue, Values, Values]:
     """Return an empty queue, and of each stage and request its key and until when it may begin.
 
     ``at``: the stages for which requests wait, while time goes by.
     """
-    waiting, count = crowd.waiting(), len(at)
-    always = [[math.inf] * count] * crowd.stages
+    waiting = crowd.waiting()
+    always = [[math.inf] * len(at)] * crowd.stages
     if policy.rank is not None:
         live = LiveQueue(policy.rank, lambda numbers: waiting.at(([at[one] for one in numbers], numbers)))
         return live, always, always
     assert policy.key is not None
-    return KeyQueue(), policy.key(waiting).tolist(), waiting.latest_s.tolist() if policy.gives_up else always
+    keys = policy.key(waiting).tolist()
+    if policy.latest is None:
+        return KeyQueue(), keys, always
+    return FewestLateQueue(), keys, policy.latest(waiting).tolist()

@@ -30,6 +30,9 @@ class ServingOutcome:
         loads: How often weights were brought.
         interruptions: How often a request waited between two of its stages.
         ran: The stages that ran, where they were asked for.
+        spills: How often an interrupted request was moved to the outer store for lack of room on chip.
+        refused: How often a request went on while others waited, for lack of room for what it would leave.
+        peak_bits: The most that interrupted requests had in the memories at a time.
     """
 
     finish_s: NDArray[np.float64]
@@ -38,3 +41,6 @@ class ServingOutcome:
     loads: int
     interruptions: int
     ran: list[Ran] = field(default_factory=list)
+    spills: int = 0
+    refused: int = 0
+    peak_bits: int = 0

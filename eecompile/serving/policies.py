@@ -1,8 +1,9 @@
-"""Who is next: policies of the literature, ours, and an oracle.
+"""Who is next: policies of the literature, ours, and two that know the truth.
 
 A policy with keys orders requests by a number per request and stage, known before the stage begins, so that
-a heap holds them; the smallest is next, of equals the first that came. A live one ranks all that wait each
-time. Both look at `Waiting` alone, so that a server and a simulation order alike.
+a heap holds them; the smallest is next, of equals the first that came. Where deadlines are planned with, keys
+are work that is left. A live one ranks all that wait each time. All look at `Waiting` alone, so that a server
+and a simulation order alike.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Policy:
         name: As it is asked for.
         key: From requests that wait to their keys, of the same shape; ``None`` of a live one.
         rank: From the time and all requests that wait, [N], to their ranks.
-        gives_up: Requests that cannot keep their deadline any more come behind all others.
+        latest: Of those with a key, until when the stage may begin for the deadline to be kept; then the
+            earliest deadline is next of those that can all be kept, by keys as seconds of work
+            (`FewestLateQueue`). ``None`` where keys alone count.
         needs_truth: It asks for what only a simulation knows.
         source: Where it is from.
     """
@@ -35,7 +38,7 @@ class Policy:
     name: str
     key: Callable[[Waiting], Float] | None = None
     rank: Callable[[float, Waiting], Float] | None = None
-    gives_up: bool = False
+    latest: Callable[[Waiting], Float] | None = None
     needs_truth: bool = False
     source: str = ""
 
@@ -78,12 +81,13 @@ POLICIES = {
         Policy("prema", rank=_prema, source="tokens, then the shortest (Choi and Rhu 2020)"),
         Policy("sdrm3", rank=_sdrm3, source="urgency and starvation, after DREAM (Kim et al. 2023)"),
         Policy(
-            "remaining", lambda w: w.expected_s, gives_up=True,
-            source="least work expected from the confidence so far; what is too late comes last (ours)",
+            "remaining", lambda w: w.expected_s, latest=lambda w: w.deadline_s - w.likely_s,
+            source="fewest late by the work expected from the confidence so far (ours)",
         ),
+        Policy("srpt", _truth, needs_truth=True, source="least work in truth, which nobody knows"),
         Policy(
-            "oracle", _truth, gives_up=True, needs_truth=True,
-            source="least work in truth, which nobody knows",
+            "oracle", _truth, latest=lambda w: w.deadline_s - _truth(w), needs_truth=True,
+            source="fewest late by the work in truth (Moore 1968), which nobody knows",
         ),
     )
 }  # fmt: skip

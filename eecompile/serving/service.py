@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.run_files.summary import Summary
+from eecompile.serving.memory import MemoryNeeds, footprint
 from passes.errors import InputError
+from targets.evaluation.residence import Residence
 
 Seconds = NDArray[np.float64]
 
@@ -21,14 +23,16 @@ class ServiceTime:
     Attributes:
         stage_s: Seconds of a stage for a batch of one, two, …: [stages, largest batch].
         stage_j: Joules, alike, of the whole batch.
-        load_s: Seconds to bring its weights where another network ran before.
+        load_s: Seconds to bring the weights that it keeps on chip, where they are not there.
         load_j: Joules of that.
+        footprint: What it needs of the memories; ``None`` where that is not known.
     """
 
     stage_s: Seconds
     stage_j: Seconds
     load_s: float = 0.0
     load_j: float = 0.0
+    footprint: MemoryNeeds | None = None
 
     def __post_init__(self) -> None:
         """Refuse times that are none.
@@ -73,14 +77,26 @@ def service_time(summary: Summary, clock_hz: float | None = None) -> ServiceTime
     paths = summary.exits
     seconds = [_seconds(path.latency_s, path.latency_cycles, clock_hz, summary.target) for path in paths]
     joules = [path.energy_pj * 1e-12 for path in paths]
-    return ServiceTime(_steps(seconds), _steps(joules))
+    cycle_s = seconds[-1] / paths[-1].latency_cycles
+    return ServiceTime(_steps(seconds), _steps(joules), *_memories(summary.residence, cycle_s))
 
 
 def static_service_time(summary: Summary, clock_hz: float | None = None) -> ServiceTime:
     """Return the network without exits as one stage; raises as `service_time` does."""
     static = summary.static
     seconds = _seconds(static.latency_s, static.latency_cycles, clock_hz, summary.target)
-    return ServiceTime(np.array([[seconds]]), np.array([[static.energy_pj * 1e-12]]))
+    cycle_s = seconds / static.latency_cycles
+    return ServiceTime(
+        np.array([[seconds]]), np.array([[static.energy_pj * 1e-12]]),
+        *_memories(summary.static_residence, cycle_s),
+    )  # fmt: skip
+
+
+def _memories(found: Residence | None, cycle_s: float) -> tuple[float, float, MemoryNeeds | None]:
+    """Return seconds and joules of bringing kept weights, and what is needed of the memories."""
+    if found is None:
+        return 0.0, 0.0, None
+    return found.load_cycles * cycle_s, found.load_pj * 1e-12, footprint(found, cycle_s)
 
 
 def _seconds(known: float | None, cycles: float, clock_hz: float | None, target: str) -> float:

@@ -25,6 +25,7 @@ from eecompile.serving.figures import (
     over_seeds,
     stream_figures,
 )
+from eecompile.serving.loads import loading_notes
 from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import Outlook, outlook
 from eecompile.serving.policies import Policy, policy_named
@@ -53,6 +54,7 @@ class ServedNetwork:
         confidence: [early exits, images].
         leaves: [images] exit at which each leaves.
         correct: [images], whether the answer there is right.
+        target: The accelerator it was made for.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ServedNetwork:
     confidence: NDArray[np.float64]
     leaves: NDArray[np.int64]
     correct: NDArray[np.bool_]
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class SimulationResult(ShownResult):
         requests: Of each seed, on average.
         seeds: The seeds.
         rows: Static first.
+        notes: What is known of the memories that networks share.
     """
 
     networks: list[str]
@@ -126,6 +130,7 @@ class SimulationResult(ShownResult):
     requests: int
     seeds: list[int]
     rows: list[ServedRow]
+    notes: list[str]
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it; intervals are ``[mean, low, high]``."""
@@ -174,12 +179,14 @@ def networks_of(run: Path, clock_hz: float | None) -> tuple[ServedNetwork, Serve
     confidences = [split.confidence.astype(np.float64) for split in (samples.val, samples.test)]
     seen = outlook(service, confidences[0], val)
     right = samples.test.correct[test, np.arange(len(test))]
-    with_exits = ServedNetwork(run.name, service, seen, confidences[1], test, right)
+    with_exits = ServedNetwork(run.name, service, seen, confidences[1], test, right, summary.target)
     static = static_service_time(summary, clock_hz)
     nothing = np.zeros(len(test), np.int64)
     whole = Outlook(static.stage_s[:, 0], np.zeros(1), [None])
     right = samples.test.static == samples.test.label
-    return with_exits, ServedNetwork(run.name, static, whole, confidences[1][:0], nothing, right)
+    return with_exits, ServedNetwork(
+        run.name, static, whole, confidences[1][:0], nothing, right, summary.target
+    )
 
 
 def simulate_load(
@@ -201,12 +208,17 @@ def simulate_load(
         progress: Called with a line for each policy.
 
     Raises:
-        InputError: An unknown policy, or arrivals that are none.
+        InputError: An unknown policy, arrivals that are none, or networks for different accelerators.
     """
     chosen = [policy_named(name) for name in policies]
     if not chosen:
         raise InputError("there is no policy", "name one or several")
     exits, static = [one for one, _ in served], [one for _, one in served]
+    if len(targets := {one.target for one in exits}) > 1:
+        raise InputError(
+            f"one accelerator serves all runs, and these were made for {', '.join(sorted(targets))}",
+            "name runs for one target",
+        )
     drawn = [load.times(seed) for seed in load.seeds]
     rates = [float(np.mean([rate_of(times[n]) for times in drawn])) for n in range(len(load.streams))]
     work = [
@@ -251,6 +263,7 @@ def simulate_load(
     return SimulationResult(
         [one.name for one in exits], streams, sum(rates), work[0], work[0] / work[1],
         round(sum(len(one) for times in drawn for one in times) / len(drawn)), list(load.seeds), rows,
+        loading_notes([one.name for one in exits], [one.service for one in exits]),
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ class Waiting:
         mean_s: Seconds expected from the start of this stage, of all that get there.
         expected_s: The same, given the confidence at the exit before.
         stage_s: Seconds of this stage, for one image.
+        likely_s: Seconds within which it leaves more likely than not, given the same confidence.
         true_s: Seconds from the start of this stage in truth; ``None`` but in a simulation.
     """
 
@@ -33,12 +34,8 @@ class Waiting:
     mean_s: Float
     expected_s: Float
     stage_s: Float
+    likely_s: Float
     true_s: Float | None = None
-
-    @property
-    def latest_s(self) -> Float:
-        """Until when the stage may begin to keep the deadline at the exit behind it."""
-        return self.deadline_s - self.stage_s
 
     def at(self, index: Any) -> Waiting:
         """Return those at an index of numpy."""

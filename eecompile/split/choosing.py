@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -86,13 +87,11 @@ class SplitQuestion:
     behind: Sequence[Behind]
     limit: Limit
     may_leave: tuple[tuple[int, ...], ...]
-    _bound: list[DropBound] = field(default_factory=list)
 
+    @functools.cached_property
     def bound(self) -> DropBound:
-        """Return the bound of drops, which all choices share."""
-        if not self._bound:
-            self._bound.append(DropBound(len(self.labels)))
-        return self._bound[0]
+        """The bound of drops, which all choices share."""
+        return DropBound(len(self.labels))
 
     def observed(self, exits: Sequence[int], offer: int | None) -> Observed:
         """Return the answers of a device with ``exits`` and of what comes behind them."""
@@ -162,7 +161,7 @@ def best_plan(
 
 
 def _chosen(question: SplitQuestion, observed: Observed, costs: Sequence[float]) -> Choice | None:
-    return choose_within(observed, costs, question.limit, (), question.bound())
+    return choose_within(observed, costs, question.limit, (), question.bound)
 
 
 def _plan(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx_graphsurgeon as gs
 
 from eecompile.run_files.summary import Summary
@@ -189,8 +191,9 @@ def _cuts(graph: gs.Graph, backbone: Sequence[LayerTime]) -> list[CutPlace]:
             continue
         name = "input" if counted == 0 else backbone[counted - 1].name
         shape = tuple(int(size) for size in tensor.shape)
-        place = CutPlace(name, tensor.name, str(tensor.dtype), shape, counted)
-        size = float(_elements(shape) * tensor.dtype.itemsize) if hasattr(tensor.dtype, "itemsize") else 0.0
+        kind = np.dtype(tensor.dtype)
+        place = CutPlace(name, tensor.name, kind.name, shape, counted)
+        size = float(math.prod(shape) * kind.itemsize)
         if place.dtype in ("float32", "uint8", "int8") and size <= best.get(counted, (float("inf"),))[0]:
             best[counted] = (size, place)
     return [best[counted][1] for counted in sorted(best)]
@@ -205,10 +208,3 @@ def _layers_before(backbone: Sequence[LayerTime], made: frozenset[str], left: fr
     if known != sorted(known, reverse=True):
         return None
     return max((n + 1 for n, side in enumerate(sides) if side), default=0)
-
-
-def _elements(shape: Sequence[int]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total

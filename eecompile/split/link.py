@@ -11,14 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eecompile.runtime.split.link_speed import ANSWER_BYTES, SEGMENT_BYTES, SEGMENT_HEAD_BYTES
 from eecompile.split.radios import Radio
 
 Float64 = NDArray[np.float64]
 
-SEGMENT_BYTES = 1460
-"""Of a TCP segment in a frame of 1500 bytes."""
-SEGMENT_HEAD_BYTES = 40
-"""IPv4 and TCP without options, on each segment."""
 _MOST_ROUNDS = 200
 
 
@@ -46,7 +43,7 @@ class SplitLink:
 
     rtt_s: float
     loss: float = 0.0
-    answer_bytes: int = 400
+    answer_bytes: int = ANSWER_BYTES
 
     def __post_init__(self) -> None:
         """Refuse what is no link.

@@ -16,6 +16,7 @@ from eecompile.run_files.samples import Samples, read_samples
 from eecompile.run_files.summary import Summary, load_summary
 from eecompile.run_files.versions import check_version
 from eecompile.runtime.preprocess import Preprocess
+from eecompile.runtime.sessions import session
 from passes.errors import InputError
 from passes.exits.chain import ancestors
 from passes.exits.cut_tensors import final_logits
@@ -114,8 +115,6 @@ def _check_exits(folder: Path, graph: gs.Graph) -> None:
 
 
 def _takes_any_number(folder: Path) -> bool:
-    from eecompile.runtime.sessions import session
-
     return isinstance(session(folder / "stages" / "stage_0.onnx").get_inputs()[0].shape[0], str)
 
 

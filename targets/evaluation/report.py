@@ -33,6 +33,7 @@ from targets.evaluation.document import (
 from targets.evaluation.intervals import ErrorBars
 from targets.evaluation.layers import LayerReport, layer_reports
 from targets.evaluation.paths import Cost, PathCost, expected_cost, path_costs
+from targets.evaluation.residence import Residence, residence
 from targets.evaluation.schedule_report import ScheduleReport, schedule_report
 from targets.evaluation.scheduling import Planned, Wishes, schedule_workload
 from targets.network.batch import unrolled
@@ -151,6 +152,11 @@ class CostReport(ShownResult):
     def speculates(self) -> bool:
         """Exits also tell their costs with speculation, and expected costs are with it."""
         return self.planned.speculative is not None
+
+    @cached_property
+    def residence(self) -> Residence:
+        """What it leaves in the memories between inferences, and between stages of one."""
+        return residence(self._planned)
 
     @property
     def free(self) -> tuple[FreeLayer, ...]:

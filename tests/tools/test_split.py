@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-import threading
 import time
 
 from tools.experiments.split import SlowLink
 
+MESSAGE = bytes(range(256)) * 20
+
+
+async def echoed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+
+async def through(bit_per_s: float, rtt_s: float) -> tuple[bytes, float]:
+    """Send a message to an echo over a slow link; return what comes back, and the seconds it took."""
+    echo = await asyncio.start_server(echoed, "127.0.0.1", 0)
+    listener = socket.create_server(("127.0.0.1", 0))
+    slow = SlowLink(echo.sockets[0].getsockname()[1], bit_per_s, rtt_s)
+    proxy = asyncio.create_task(slow.serve(listener))
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    begun = time.perf_counter()
+    writer.write(MESSAGE)
+    found = await reader.readexactly(len(MESSAGE))
+    taken = time.perf_counter() - begun
+    writer.close()
+    await asyncio.sleep(0.1)  # the end goes through, too
+    proxy.cancel()
+    echo.close()
+    return found, taken
+
 
 def test_bytes_come_through_and_take_their_time() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as echo, socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def answer() -> None:
-            one, _ = echo.accept()
-            with one:
-                while data := one.recv(65536):
-                    one.sendall(data)
-
-        threading.Thread(target=answer, daemon=True).start()
-        slow = SlowLink(echo.getsockname()[1], 1e6, 0.02)
-        loop = asyncio.new_event_loop()
-        task = loop.create_task(slow.serve(listener.dup()))
-
-        def pump() -> None:
-            asyncio.set_event_loop(loop)
-            with contextlib.suppress(asyncio.CancelledError):
-                loop.run_until_complete(task)
-
-        thread = threading.Thread(target=pump)
-        thread.start()
-        message = bytes(range(256)) * 20
-        with socket.create_connection(listener.getsockname()) as client:
-            begun = time.perf_counter()
-            client.sendall(message)
-            found = b""
-            while len(found) < len(message):
-                found += client.recv(65536)
-            taken = time.perf_counter() - begun
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        loop.close()
-    assert found == message
-    assert taken > 0.02 + 2 * 8 * len(message) * 1e-6, "a round trip, and its bits twice"
+    found, taken = asyncio.run(through(1e6, 0.02))
+    assert found == MESSAGE
+    assert taken > 0.02 + 2 * 8 * len(MESSAGE) * 1e-6, "a round trip, and its bits there and back"

@@ -8,7 +8,8 @@ exits, with them), all on the server, and the best split without exits, on test 
 the middle of each band, a server process (`eecompile serve`), a proxy in front of it as slow and far as the
 link (a token bucket, and half a round trip each way), and a device process that runs the plan on test
 images and takes as long for each segment as the schedule says: the mean latency of its answers, with a
-95 % interval over images, beside what was predicted for the same images.
+95 % interval over images, beside what is predicted for the same images with the round trip and the server's
+time as they are there (both measured beside): a loaded machine has others than were planned with.
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 
 from eecompile.data.dataset import Split
-from eecompile.runtime.split.records import DevicePlan, read_plans
+from eecompile.runtime.split.records import DevicePlan, Sending, read_plans
 from eecompile.runtime.split.split_session import SplitSession
+from eecompile.runtime.split.v2_client import Address, V2Client
 from eecompile.split.choosing import ENERGY, LATENCY, Plan, best_plan, device_paths
 from eecompile.split.envelope import value
 from eecompile.split.figures import PlanFigures
@@ -47,6 +50,9 @@ from eecompile.split.splitting import (
     terms_of,
 )
 
+TRIES = 50
+LIVE_BYTES = 60 + 120 + 2 * 40
+"""Of asking whether the server lives, there and back, with their heads of TCP."""
 START = [sys.executable, "-c", "from eecompile.cli.main import main; main()"]
 
 
@@ -119,6 +125,8 @@ class Trial:
         images: How many.
         sent: Share that the server answered.
         degraded: How many the server did not answer.
+        rtt_s: Round trip through the proxy, measured beside with requests of almost nothing.
+        server_s: What the server took for a payload, measured without the proxy, less a round trip there.
     """
 
     mean_s: float
@@ -126,6 +134,8 @@ class Trial:
     images: int
     sent: float
     degraded: int
+    rtt_s: float
+    server_s: float
 
 
 def free_port() -> int:
@@ -150,7 +160,7 @@ def device(given: argparse.Namespace) -> None:
     ) as session:
         session.run(images[:8])  # the connection is there, and onnxruntime is warm
         found = []
-        for image in images[8:]:
+        for image in images:
             begun = time.perf_counter()
             (answer,) = session.run(image[None])
             found.append(
@@ -177,7 +187,7 @@ def trial(
     }  # fmt: skip
     (work / "device.json").write_text(json.dumps(record))
     here = [sys.executable, "-m", "tools.experiments.split"]
-    others = []
+    others, rtt_s, server_s = [], split.rtt_s, 0.0
     if plan.sending is not None:
         serve = [*START, "serve", str(split.out / "server"), "--port", str(ports[0]), "--quiet"]
         proxy = [*here, "--proxy", str(ports[1]), str(ports[0]), str(rate), str(split.rtt_s)]
@@ -185,6 +195,9 @@ def trial(
     try:
         for port in ports if others else ():
             wait_for(port)
+        if plan.sending is not None:
+            server_s = server_seconds(ports[0], plan.sending)
+            rtt_s = round_trip(ports[1], rate)
         done = subprocess.run(
             [*here, "--device", str(work / "device.json")], capture_output=True, text=True, check=True
         )
@@ -194,9 +207,29 @@ def trial(
             one.wait()
     found = np.array(json.loads(done.stdout), np.float64)
     half = 1.96 * float(found[:, 0].std(ddof=1)) / math.sqrt(len(found))
-    return Trial(
-        float(found[:, 0].mean()), half, len(found), float(found[:, 1].mean()), int(found[:, 2].sum())
-    )
+    mean, sent, degraded = found.mean(axis=0)
+    return Trial(float(mean), half, len(found), float(sent), round(degraded * len(found)), rtt_s, server_s)
+
+
+def round_trip(port: int, rate: float = math.inf) -> float:
+    """Return the median seconds of a round trip but for the bits of its messages."""
+    client = V2Client(Address("127.0.0.1", port, "server"), 10.0)
+    seconds = median(client.round_trip_s() for _ in range(TRIES))
+    client.close()
+    return max(seconds - 8 * LIVE_BYTES / rate, 0.0)
+
+
+def server_seconds(port: int, sending: Sending) -> float:
+    """Return the median seconds that a server near by takes for a payload."""
+    client = V2Client(Address("127.0.0.1", port, "server"), 10.0)
+    payload = sending.codec.encode(sending.part, np.zeros(sending.codec.shape, sending.codec.dtype))
+    found = []
+    for _ in range(TRIES):
+        begun = time.perf_counter()
+        client.logits(payload)
+        found.append(time.perf_counter() - begun)
+    client.close()
+    return max(median(found) - round_trip(port), 0.0)
 
 
 def wait_for(port: int) -> None:
@@ -218,8 +251,19 @@ class Beside:
     figures: PlanFigures
 
 
-def compared(ready: ReadySplit, asked: SplitAsked, rate: float) -> list[Beside]:
-    """Return the plan for a rate, and what it is compared with."""
+Ways = list[tuple[float, list[Beside]]]
+
+
+def compared(ready: ReadySplit, asked: SplitAsked, rates: Sequence[float]) -> Ways:
+    """Return for each rate its plan, and what it is compared with."""
+    found = [(rate, name, plan) for rate in rates for name, plan in ways_at(ready, asked, rate).items()]
+    figures = judged(ready, asked, [plan for *_, plan in found], 0.0, [rate for rate, *_ in found])
+    told = [(rate, Beside(name, plan, one)) for (rate, name, plan), one in zip(found, figures, strict=True)]
+    return [(rate, [way for other, way in told if other == rate]) for rate in rates]
+
+
+def ways_at(ready: ReadySplit, asked: SplitAsked, rate: float) -> dict[str, Plan]:
+    """Return the best plan of each kind at a rate, by what tables call it."""
     question, terms = ready.question, terms_of(asked, 0.0)
     bare = replace(question, may_leave=((),))
     images = [n for n, offer in enumerate(question.offers) if offer.place.layers == 0]
@@ -231,9 +275,7 @@ def compared(ready: ReadySplit, asked: SplitAsked, rate: float) -> list[Beside]:
         "best split, no exits": best_plan(bare, terms, 1 / rate),
         "split with exits": best_plan(question, terms, 1 / rate),
     }
-    plans = {name: plan for name, plan in found.items() if plan is not None}
-    figures = judged(ready, asked, list(plans.values()), 0.0, [rate] * len(plans))
-    return [Beside(name, plan, one) for (name, plan), one in zip(plans.items(), figures, strict=True)]
+    return {name: plan for name, plan in found.items() if plan is not None}
 
 
 def part_of_test(ready: ReadySplit, count: int) -> ReadySplit:
@@ -245,7 +287,7 @@ def part_of_test(ready: ReadySplit, count: int) -> ReadySplit:
     return replace(ready, run=replace(ready.run, dataset=dataset, samples=samples))
 
 
-def table_of(ready: ReadySplit, rows: Sequence[tuple[float, list[Beside]]]) -> list[str]:
+def table_of(ready: ReadySplit, rows: Ways) -> list[str]:
     """Return a table: what each way takes at each rate."""
     lines = [
         "| Mbit/s | way | plan | latency ms | p99 ms | device mJ | sent % | bytes | right % | drop, points |",
@@ -277,21 +319,27 @@ def tried(ready: ReadySplit, asked: SplitAsked, split: SplitResult, images: int,
     plans = [alone_plan(ready.question, terms_of(asked, 0.0)), *plans_of(ready, asked, 0.0)]
     table = read_plans(split.out / "device")
     lines = [
-        "| Mbit/s | plan | predicted ms | measured ms, 95 % | off % | images | from the server % |",
-        "|---|---|---|---|---|---|---|",
+        "| Mbit/s | plan | planned ms | round trip, server ms | predicted ms | measured ms | off % "
+        "| images | sent % |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in split.rows:
         bit_s = 1 / row.shown_bit_per_s
         plan = min(plans, key=lambda one: value(one, bit_s))
         told = table.plans[row.plan]
         offer = None if plan.offer is None else ready.question.offers[plan.offer]
-        (predicted,) = judged(part, asked, [plan], 0.0, [row.shown_bit_per_s])
         paths = device_paths(ready.costs, plan.exits, offer, LATENCY)
-        test = part.run.dataset.test.x
-        found = trial(split, told, row.plan, paths, row.shown_bit_per_s, test, work)
+        test = part.run.dataset.test
+        found = trial(split, told, row.plan, paths, row.shown_bit_per_s, test.x, work)
+        (planned,) = judged(part, asked, [plan], 0.0, [row.shown_bit_per_s])
+        there = replace(asked, rtt_s=found.rtt_s)
+        offers = [replace(one, server_s=found.server_s) for one in part.question.offers]
+        as_is = replace(part, question=replace(part.question, offers=offers))
+        (predicted,) = judged(as_is, there, [plan], 0.0, [row.shown_bit_per_s])
         off = 100 * (found.mean_s / predicted.latency_s - 1)
         lines.append(
             f"| {1e-6 * row.shown_bit_per_s:.3g} | {way_words(ready, plan)} | "
+            f"{1e3 * planned.latency_s:.4g} | {1e3 * found.rtt_s:.3g}, {1e3 * found.server_s:.3g} | "
             f"{1e3 * predicted.latency_s:.4g} | {1e3 * found.mean_s:.4g} ± {1e3 * found.half_s:.2g} | "
             f"{off:+.1f} | {found.images} | {100 * found.sent:.1f} |"
         )
@@ -304,10 +352,10 @@ def tried(ready: ReadySplit, asked: SplitAsked, split: SplitResult, images: int,
 def judge_run(folder: Path, given: argparse.Namespace) -> list[str]:
     """Return the page's part on a run."""
     radio = radio_named(given.radio)
-    rates = (given.rates[0], given.rates[1])
     asked = SplitAsked(
-        rates, given.rtt, (0.0,), LATENCY, given.max_drop, None, given.server_time, radio, radio.listen_w,
-        given.clock, given.data, given.work / f"{folder.name}-split",
+        (given.rates[0], given.rates[1]), given.rtt, (0.0,), LATENCY, given.max_drop, None,
+        given.server_time, radio, radio.listen_w, given.clock, given.data,
+        given.work / f"{folder.name}-split",
     )  # fmt: skip
     ready = prepare(folder, asked, say)
     summary = ready.run.summary
@@ -326,7 +374,10 @@ def judge_run(folder: Path, given: argparse.Namespace) -> list[str]:
         about = replace(asked, objective=objective, out=given.work / f"{folder.name}-{objective}")
         split = split_ready(ready, about, say)
         lines += [f"### Least {objective}", "", *bands_of(split), ""]
-        lines += [*table_of(ready, [(rate, compared(ready, about, rate)) for rate in given.at]), ""]
+        lines += [
+            *table_of(ready, compared(ready, about, given.at if objective == LATENCY else given.at[-1:])),
+            "",
+        ]
         if objective == LATENCY and given.images:
             say("two processes")
             lines += ["### Two processes", "", *tried(ready, about, split, given.images, given.work), ""]

@@ -22,6 +22,10 @@ _FIGURES = {
     "energy_j": "energy per request, J",
     "fairness": "Jain's index of slowdowns, 0 to 1",
     "interruptions": "interruptions per request",
+    "loads": "how often weights were brought, per request",
+    "spills": "how often an interrupted request was moved off chip for lack of room, per request",
+    "refused": "how often one went on while others waited, for lack of room to leave it, per request",
+    "peak_memory": "the most that interrupted requests had in the memories at a time, bytes",
     "accuracy": "share of right answers",
 }
 _SEEN = ("mean_s", "p50_s", "p95_s", "p99_s", "missed", "accuracy")
@@ -75,6 +79,7 @@ DOCUMENTS = (
                 "requests": said("requests of each seed, on average", INTEGER),
                 "seeds": said("the seeds", rows(INTEGER)),
                 "rows": said("the network without exits first, then the policies", rows(_ROW)),
+                "notes": said("what is known of the memories that networks share", rows(TEXT)),
             }
         ),
     ),

@@ -25,6 +25,8 @@ areas: core -> part -> area in mm², of described in-memory cores
 asked: what was asked for
 axis: axis a layer is cut along: K, OY or none
 b: figure of the second run
+back_cycles: cycles to move back what was moved out
+back_pj: energy of moving it back, pJ
 baseline: run that others are held against
 basis: what was measured that it rests on
 before: figures before it was trained on, as the search had them
@@ -33,6 +35,7 @@ bgColor: background colour of the node
 bits: how many bits
 bound: what no schedule can be better than
 bound_cycles: fewest cycles the layer can take by its work and its data
+boundaries: what an inference has in the memories behind each exit but the last
 break_even: which shares of inputs make exits pay
 buffer_bytes: static buffers, bytes
 bytes: size, bytes
@@ -175,6 +178,7 @@ interval: least and most that is saved, as shares of static
 intervals: by how much figures may be off; null where nothing was measured
 job_cycles: cycles in which the host starts jobs
 keep_float: layers kept in float
+kept_bits: of weights that lie there for good, bits
 kept_thresholds: thresholds are those the network brought
 key: dotted key of the figure
 kind: what kind it is
@@ -195,7 +199,9 @@ levels: operand -> where its loops are cut between memories
 levers: what to change
 links_pj: energy of moves over links, pJ
 lo95: lower end of the 95 % interval, points
+load_bits: weights that stay on chip between inferences, bits, each copy counted
 load_cycles: cycles of the first loads
+load_pj: energy of bringing them, pJ
 locality: on: tensors may stay on chip between layers; null: nothing is searched
 logits: bits of logits; null: the target's own
 loops: temporal loops
@@ -266,6 +272,9 @@ options: options by name
 order: order of the channels of colour
 origin: nodes of the user's file it came from; empty for what was added
 out: where files were written; null: none
+out_cycles: cycles to move what is on chip to the outer store, one after another
+out_pj: energy of moving it out, pJ
+outer: whether inputs and weights lie in it at the start
 output: bits of outputs, or the tensor of logits
 output_shapes: shapes of outputs
 outputs: outputs, by name
@@ -325,6 +334,7 @@ removed: how many entries went
 removed_exits: exits that were tried and are not in the files, and why
 report: where the page was written
 requantize: a quantized network was quantized anew
+residence: what the network leaves in the memories between inferences and stages; null: not counted then
 resident: weights that stay on chip between inferences
 resource: core, link or port
 results: id of a node -> what is shown there
@@ -378,6 +388,7 @@ static_accuracy_val: accuracy of static on val, 0 to 1
 static_at: operating point -> costs of the network without early exits
 static_cycles_by_cost_model: cost model -> cycles of static; null: it cannot cost it
 static_latency_cycles: latency of static, cycles
+static_residence: the same of the network without early exits
 static_trained: static as trained with its exits; null where that is the same
 status: ok, warning or failed
 std: divided by per channel

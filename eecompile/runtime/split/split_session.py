@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from eecompile.runtime.early_exit import NO_LABEL, Float32
 from eecompile.runtime.sessions import CANNOT_LOAD, said, session
-from eecompile.runtime.split.link_speed import LinkSpeed
+from eecompile.runtime.split.link_speed import ANSWER_BYTES, LinkSpeed, wire_bits
 from eecompile.runtime.split.records import DevicePlan, Sending, read_plans
 from eecompile.runtime.split.v2_client import Address, LinkError, RefusedError, V2Client, request_bytes
 from passes.errors import InputError
 
 Array = NDArray[Any]
 SERVER = "server"
-SEGMENT_BYTES, SEGMENT_HEAD_BYTES = 1460, 40
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class SplitSession:
         folder: The ``device`` folder that `split` wrote.
         url: Of the server: ``http://host:port``.
         model: Name of the model there: that of the ``server`` folder.
-        timeout_s: Seconds for each attempt.
+        timeout_s: Seconds for each exchange: a payload, and before it a round trip where it has to connect.
         attempts: How often a payload is sent at most; what the server refuses is not sent again.
         retry_s: See above.
         threads: Of onnxruntime for one call.
@@ -210,8 +209,8 @@ class SplitSession:
         reason, sent = "", 0
         for _ in range(self._attempts):
             try:
-                if self.speed.bit_s is None:
-                    self.speed.measured_rtt(self._client.round_trip_s())
+                if not self._client.connected:
+                    self.speed.rtt_s = self._client.round_trip_s()
                 sent += size
                 begun = time.perf_counter()
                 logits = self._client.logits(payload)
@@ -221,7 +220,7 @@ class SplitSession:
                 reason = str(error)
                 self.speed.failed()
                 continue
-            bits = 8 * (size + -(-size // SEGMENT_BYTES) * SEGMENT_HEAD_BYTES)
+            bits = wire_bits(size) + wire_bits(ANSWER_BYTES)
             self.speed.answered(time.perf_counter() - begun, sending.server_s, bits)
             return logits, "", sent
         return None, reason, sent

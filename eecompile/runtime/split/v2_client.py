@@ -98,6 +98,11 @@ class V2Client:
         self._socket: socket.socket | None = None
         self._asked = 0
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection; the other side may have ended it."""
+        return self._socket is not None
+
     def close(self) -> None:
         """Give the connection back."""
         if self._socket is not None:
@@ -170,7 +175,7 @@ class V2Client:
             return response.status, response.headers, body
         except (OSError, http.client.HTTPException, LinkError, ValueError) as error:
             self.close()
-            if over.is_set():
+            if over.is_set() or isinstance(error, TimeoutError):
                 raise LinkError(f"no answer within {self._timeout_s:g} s") from None
             said = str(error) or type(error).__name__
             raise LinkError(f"the link broke: {said}") from None

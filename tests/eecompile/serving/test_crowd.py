@@ -28,7 +28,9 @@ def test_each_request_waits_as_its_image_and_network_say() -> None:
     np.testing.assert_allclose(found.true_s[0, of], np.array([1, 3, 7])[requests.stages[of] - 1])
     np.testing.assert_allclose(found.true_s[1, of], np.array([0, 2, 6])[requests.stages[of] - 1])
     assert found.stage_s[:, 0].tolist() == [1, 2, 4] and set(found.job_s[2, of]) == {seen.mean[0]}
-    assert found.latest_s[:, 0].tolist() == [7, 6, 4] and found.priority[0, 0] == 3
+    assert found.deadline_s[2, 0] == 8 and found.priority[0, 0] == 3
+    np.testing.assert_array_equal(found.likely_s[1, of], seen.likely(1, confidence[0, requests.image[of]]))
+    assert set(found.likely_s[0, of]) == {seen.halves[0][0]}
     alone = found.at((0, ~of))
     assert [float(one[0]) for one in (alone.job_s, alone.mean_s, alone.stage_s)] == [9, 9, 9]
     assert alone.arrival_s == pytest.approx(4.5)

@@ -12,7 +12,7 @@ from tests.eecompile.serving.test_policies import CROWD
 
 def test_figures_are_what_happened() -> None:
     """Latencies 4, 5 and 18 seconds; the last one was due at 16."""
-    outcome = ServingOutcome(np.array([4.0, 6.0, 20.0]), 9.0, 3.0, 2, 1)
+    outcome = ServingOutcome(np.array([4.0, 6.0, 20.0]), 9.0, 3.0, 2, 1, spills=1, refused=4, peak_bits=800)
     found = figures(CROWD, outcome, np.array([True, False, True]))
     assert (found.mean_s, found.p50_s) == pytest.approx((9.0, 5.0))
     assert found.p99_s == pytest.approx(np.percentile([4, 5, 18], 99))
@@ -20,7 +20,8 @@ def test_figures_are_what_happened() -> None:
     assert (found.throughput, found.utilisation, found.energy_j) == pytest.approx((3 / 20, 9 / 20, 1.0))
     slow = np.array([4 / 4, 5 / 2, 18 / 3])
     assert found.fairness == pytest.approx(slow.sum() ** 2 / (3 * (slow**2).sum()))
-    assert found.interruptions == pytest.approx(1 / 3)
+    assert (found.interruptions, found.loads) == pytest.approx((1 / 3, 2 / 3))
+    assert (found.spills, found.refused, found.peak_memory) == pytest.approx((1 / 3, 4 / 3, 100))
     assert figures(CROWD, outcome, None, warm_up=0.34).mean_s == pytest.approx(11.5), (
         "the first is not counted"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,14 @@ from hypothesis import strategies as st
 
 from eecompile.serving.arrivals import Poisson
 from eecompile.serving.crowd import Crowd
+from eecompile.serving.memory import LeftBehind, MemoryNeeds
 from eecompile.serving.one_by_one import serve_one_by_one
+from eecompile.serving.outcome import ServingOutcome
+from eecompile.serving.outlook import outlook
 from eecompile.serving.policies import POLICIES
+from eecompile.serving.requests import merged, stream
+from eecompile.serving.service import ServiceTime
+from targets.evaluation.residence import StoreUse
 from tests.eecompile.serving.crowds import mixture, of_models, plain, service, single
 
 COUNT = 200_000
@@ -139,13 +147,13 @@ def test_nobody_is_lost_and_no_work(
         assert done.interruptions == 0
 
 
-def test_the_oracle_has_the_least_mean_latency_and_confidence_comes_near() -> None:
+def test_srpt_has_the_least_mean_latency_and_confidence_comes_near() -> None:
     crowd = mixture(Poisson(0.9).times(40_000, 7), service(0.2, 0.5, 1.1), [0.5, 0.2, 0.3])
     mean = {
         name: (serve_one_by_one(crowd, POLICIES[name]).finish_s - crowd.requests.arrival_s).mean()
-        for name in ("fifo", "sjf", "remaining", "oracle")
+        for name in ("fifo", "sjf", "remaining", "srpt")
     }
-    assert mean["oracle"] < mean["remaining"] < mean["fifo"]
+    assert mean["srpt"] < mean["remaining"] < mean["fifo"]
     blind = mixture(Poisson(0.9).times(40_000, 7), service(0.2, 0.5, 1.1), [0.5, 0.2, 0.3], told=0.0)
     unseen = (serve_one_by_one(blind, POLICIES["remaining"]).finish_s - blind.requests.arrival_s).mean()
     assert mean["remaining"] < unseen, "confidences that tell something are worth something"
@@ -156,6 +164,64 @@ def test_weights_are_brought_when_the_network_changes() -> None:
     requests = of_models(np.array([0.0, 0.1, 0.2, 0.3]), np.array([0, 1, 0, 0]), [np.inf] * 2, [1.0, 1.0])
     crowd = plain(requests, services)
     done = serve_one_by_one(crowd, FIFO)
-    assert done.finish_s.tolist() == pytest.approx([1.0, 2.5, 3.75, 4.75]), "the first is there"
-    assert done.loads == 2
-    assert (done.busy_s, done.energy_j) == pytest.approx((4.75, 4 * 2.0 + 0.75))
+    assert done.finish_s.tolist() == pytest.approx([1.25, 2.75, 4.0, 5.0])
+    assert done.loads == 3, "the first inference brings them, too"
+    assert (done.busy_s, done.energy_j) == pytest.approx((5.0, 4 * 2.0 + 1.0))
+
+
+def small_network(load: float, kept: int, peak: int, outer: int | None = None) -> ServiceTime:
+    """Return two stages of 2 s; 30 bits are left, moved out in .5 s and .125 J, back in .25 s, .0625 J."""
+    left = LeftBehind({"sram": 30}, 0, 0.5, 0.125, 0.25, 0.0625)
+    stores = (StoreUse("dram", True, outer, 0, 0), StoreUse("sram", False, 100, kept, peak))
+    return dataclasses.replace(service(2.0, 2.0, load=load), footprint=MemoryNeeds(stores, (left,)))
+
+
+def test_weights_that_fit_together_are_brought_once() -> None:
+    services = [small_network(0.25, 20, 50), small_network(0.5, 20, 60)]
+    nothing = np.zeros(1, np.int64)
+    parts = [stream(np.array([0.0, 20.0]), nothing, 0), stream(np.array([10.0]), nothing, 0, model=1)]
+    seen = [outlook(services[0], np.zeros((1, 1)), nothing)] * 2
+    crowd = Crowd(merged(parts), services, seen, [np.zeros((1, 1))] * 2)
+    done = serve_one_by_one(crowd, FIFO)
+    assert done.finish_s.tolist() == pytest.approx([2.25, 12.5, 22.0]) and done.loads == 2
+    apart = [small_network(0.25, 50, 70), small_network(0.5, 60, 70)]
+    again = serve_one_by_one(dataclasses.replace(crowd, services=apart), FIFO)
+    assert again.finish_s.tolist() == pytest.approx([2.25, 12.5, 22.25]) and again.loads == 3
+
+
+def interrupting(outer: int | None, peak: int) -> ServingOutcome:
+    """Serve three requests of two stages, of which each is more important than the one before."""
+    both = np.ones(1, np.int64)
+    parts = [
+        stream(np.array([at]), both, 0, model=0, priority=level)
+        for at, level in ((0.0, 1.0), (1.0, 2.0), (3.0, 3.0))
+    ]
+    times = small_network(0.0, 0, peak, outer)
+    seen = outlook(times, np.zeros((1, 1)), both)
+    crowd = Crowd(merged(parts), [times], [seen], [np.zeros((1, 1))])
+    return serve_one_by_one(crowd, POLICIES["priority"], watch=True)
+
+
+def test_what_is_interrupted_costs_nothing_where_there_is_room_on_chip() -> None:
+    done = interrupting(None, 40)
+    assert done.finish_s.tolist() == pytest.approx([12.0, 10.0, 8.0])
+    assert (done.interruptions, done.spills, done.refused, done.peak_bits) == (2, 0, 0, 60)
+
+
+def test_what_has_no_room_on_chip_goes_out_and_comes_back() -> None:
+    """One fits: the second is moved out at 4 s and back behind the third; the first stays."""
+    done = interrupting(None, 60)
+    assert done.finish_s.tolist() == pytest.approx([12.75, 10.75, 8.5])
+    assert (done.interruptions, done.spills, done.refused, done.peak_bits) == (2, 1, 0, 60)
+    assert done.energy_j == pytest.approx(6 * 4.0 + 0.125 + 0.0625)
+    assert done.busy_s == pytest.approx(12.75)
+
+
+def test_where_there_is_no_room_at_all_requests_go_on() -> None:
+    """Nothing fits on chip, one outside: the first is moved there, and the second is not interrupted."""
+    done = interrupting(30, 100)
+    assert done.finish_s.tolist() == pytest.approx([12.75, 6.5, 10.5])
+    assert (done.interruptions, done.spills, done.refused, done.peak_bits) == (1, 1, 2, 30)
+    never = interrupting(20, 100)
+    assert never.finish_s.tolist() == pytest.approx([4.0, 12.0, 8.0])
+    assert (never.interruptions, never.spills, never.refused) == (0, 0, 2)

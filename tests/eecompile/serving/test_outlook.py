@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,18 @@ def test_few_images_are_a_mean_and_none_the_whole_way() -> None:
     assert set(few.expect(1, confidence[0])) == {few.mean[1]}
     nobody = outlook(TIMES, confidence, np.zeros(FEWEST, np.int64))
     assert nobody.mean.tolist() == [1.0, 6.0, 4.0] and nobody.reach.tolist() == [0, 0, 0]
+
+
+def test_what_is_likely_is_the_exit_before_which_half_leave() -> None:
+    """At stage 1 an image leaves at the next exit with the chance of its confidence before: from .5 on."""
+    confidence, leaves = drawn(20_000)
+    found = outlook(TIMES, confidence, leaves)
+    half, least, seconds = found.halves[1]
+    assert least == pytest.approx([0.5], abs=0.04) and seconds.tolist() == [2.0, 6.0]
+    assert found.likely(1, np.array([0.3, 0.58, np.nan])).tolist() == [6.0, 2.0, half]
+    share = np.bincount(leaves, minlength=3) / len(leaves)
+    assert share[0] < 0.5 < share[:2].sum() and half == 6.0
+    assert found.likely(0, np.array([np.nan])).tolist() == [3.0], "half of all have left at the second exit"
+    few = outlook(TIMES, *drawn(FEWEST))
+    assert len(set(few.likely(1, confidence[0]))) == 1
+    assert dataclasses.replace(found, halves=()).likely(1, np.array([0.3])) == pytest.approx(found.mean[1])

@@ -38,6 +38,7 @@ CROWD = plain(REQUESTS, SERVICES)
         ("sdrm3", [1, 2, 0]),  # 2 / 5 of its slack, 3 / 6, 4 / 20; starvation .45, .27, .25
         ("prema", [2, 1, 0]),  # 9 (1 + 8/3) tokens are above 9, the others' 5.5 and 3.5 are not
         ("remaining", [1, 2, 0]),
+        ("srpt", [1, 2, 0]),
         ("oracle", [1, 2, 0]),
     ],
 )
@@ -63,6 +64,7 @@ def test_each_is_there_and_says_where_it_is_from() -> None:
         "prema",
         "sdrm3",
         "remaining",
+        "srpt",
         "oracle",
     }
     assert all(
@@ -77,7 +79,7 @@ def test_the_oracle_is_refused_where_nobody_knows() -> None:
             assert policy.key is not None
             with pytest.raises(InputError, match="only a simulation knows"):
                 policy.key(unknown)
-    assert [name for name, policy in POLICIES.items() if policy.needs_truth] == ["oracle"]
+    assert [name for name, policy in POLICIES.items() if policy.needs_truth] == ["srpt", "oracle"]
 
 
 def test_an_unknown_one_is_refused_with_what_is_near() -> None:

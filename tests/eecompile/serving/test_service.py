@@ -10,6 +10,7 @@ import pytest
 from eecompile.run_files.summary import ExitResult, StaticResult, Summary
 from eecompile.serving.service import ServiceTime, service_time, static_service_time
 from passes.errors import InputError
+from targets.evaluation.residence import Residence, StageBoundary, StoreUse
 
 COSTS: dict[str, Any] = {"macs": 1, "edp_js": None, "edp_j_cycles": 0.0}
 
@@ -52,3 +53,17 @@ def test_times_that_are_none_are_refused(bad: float) -> None:
         ServiceTime(np.array([[bad]]), np.array([[1.0]]))
     with pytest.raises(ValueError, match="both"):
         ServiceTime(np.array([[1.0]]), np.array([1.0]))
+
+
+def test_loads_and_memories_are_those_of_the_summary_at_its_clock() -> None:
+    uses = (StoreUse("sram", False, 800, 160, 400),)
+    boundary = StageBoundary("early", {"sram": 80}, 20, 3e6, 40, 5e6)
+    found = service_time(
+        summary(True).model_copy(update={"residence": Residence(160, 50, 7e6, uses, (boundary,))})
+    )
+    assert (found.load_s, found.load_j) == pytest.approx((5e-5, 7e-6))
+    assert found.footprint is not None and found.footprint.stores == uses
+    left = found.footprint.boundaries[0]
+    assert (left.out_s, left.out_j, left.back_s, left.back_j) == pytest.approx((2e-5, 3e-6, 4e-5, 5e-6))
+    before = static_service_time(summary(True))
+    assert before.footprint is None and before.load_s == 0.0

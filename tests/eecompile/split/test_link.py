@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eecompile.split.link import SEGMENT_BYTES, SplitLink
+from eecompile.runtime.split.link_speed import SEGMENT_BYTES
+from eecompile.split.link import SplitLink
 from eecompile.split.radios import RADIOS
 
 BYTES = np.array([100.0, 1460.0, 1461.0, 20_000.0])

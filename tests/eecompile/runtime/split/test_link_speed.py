@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from eecompile.runtime.split.link_speed import LinkSpeed
+from eecompile.runtime.split.link_speed import LinkSpeed, wire_bits
 
 
 def test_bits_are_what_is_neither_round_trip_nor_work() -> None:
     speed = LinkSpeed(0.5, 1.0, lambda: 0.0)
     assert speed.bit_s is None
-    speed.measured_rtt(0.02)
+    speed.rtt_s = 0.02
     speed.answered(0.020 + 0.003 + 1000 * 1e-6, 0.003, 1000)
     assert speed.bit_s == pytest.approx(1e-6)
     for _ in range(30):
@@ -34,11 +34,5 @@ def test_a_link_is_down_after_two_failures_and_tried_again_later() -> None:
     assert not speed.down
 
 
-def test_the_least_round_trip_counts() -> None:
-    speed = LinkSpeed(0.01, 5.0, lambda: 0.0)
-    speed.measured_rtt(0.05)
-    assert speed.rtt_s == 0.05, "the first is taken as it is"
-    speed.answered(1.0, 0.0, 100)
-    speed.measured_rtt(0.03)
-    speed.measured_rtt(0.9)
-    assert speed.rtt_s == pytest.approx(0.033)
+def test_bits_have_the_heads_of_their_segments() -> None:
+    assert [wire_bits(size) for size in (1, 1460, 1461)] == [8 * 41, 8 * 1500, 8 * 1541]

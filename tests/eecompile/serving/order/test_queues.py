@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eecompile.serving.queues import KeyQueue, LiveQueue
+from eecompile.serving.order.queues import KeyQueue, LiveQueue
 from tests.eecompile.serving.test_policies import CROWD
 
 
@@ -13,19 +13,8 @@ def test_the_smallest_key_is_next_and_of_equals_the_first() -> None:
     for number, key in ((2, 1.0), (1, 1.0), (0, 0.5)):
         queue.add(number, key)
     assert len(queue) == 3
-    assert queue.head(0.0) == (False, 0.5, 0)
+    assert queue.head() == (0.5, 0)
     assert [queue.take(0.0) for _ in range(3)] == [0, 1, 2]
-
-
-def test_what_is_too_late_comes_behind_all_others_and_is_not_lost() -> None:
-    queue = KeyQueue()
-    for number, (key, latest) in enumerate([(3.0, 26.0), (1.0, 13.0), (2.0, 13.0)]):
-        queue.add(number, key, latest)
-    assert queue.take(13.0) == 1
-    assert queue.head(13.5) == (False, 3.0, 0)
-    assert queue.take(13.5) == 0
-    assert queue.head(13.5) == (True, 2.0, 2)
-    assert queue.take(13.5) == 2
 
 
 def test_ranks_are_asked_each_time_of_those_that_wait() -> None:

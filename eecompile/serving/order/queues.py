@@ -18,36 +18,28 @@ Gather = Callable[[list[Item]], Waiting]
 
 
 class KeyQueue:
-    """The smallest key is next, of equals the first number; what is too late comes behind all others."""
+    """The smallest key is next, of equals the first number."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, float]] = []
-        self._late: list[tuple[float, int, float]] = []
+        self._heap: list[tuple[float, int]] = []
 
     def __len__(self) -> int:
         """Return how many wait."""
-        return len(self._heap) + len(self._late)
+        return len(self._heap)
 
-    def add(self, number: int, key: float, latest: float = inf) -> None:
-        """Let ``number`` wait; it is too late after ``latest`` seconds."""
-        heapq.heappush(self._heap, (key, number, latest))
+    def add(self, number: int, key: float, latest: float = inf, deadline: float = inf) -> None:
+        """Let ``number`` wait; only its key counts."""
+        del latest, deadline
+        heapq.heappush(self._heap, (key, number))
 
-    def head(self, now: float) -> tuple[bool, float, int]:
-        """Return whether the one that is next at ``now``, seconds, is too late, its key and its number."""
-        while self._heap and now > self._heap[0][2]:
-            heapq.heappush(self._late, heapq.heappop(self._heap))
-        key, number, _ = (self._heap or self._late)[0]
-        return not self._heap, key, number
+    def head(self) -> tuple[float, int]:
+        """Return key and number of the one that is next."""
+        return self._heap[0]
 
     def take(self, now: float) -> int:
-        """Take out the one that is next at ``now``, seconds."""
-        heap = self._heap
-        while heap:
-            entry = heapq.heappop(heap)
-            if now <= entry[2]:
-                return entry[1]
-            heapq.heappush(self._late, entry)
-        return heapq.heappop(self._late)[1]
+        """Take out the one that is next, now as later."""
+        del now
+        return heapq.heappop(self._heap)[1]
 
 
 class LiveQueue:
@@ -61,9 +53,9 @@ class LiveQueue:
         """Return how many wait."""
         return len(self._waiting)
 
-    def add(self, number: int, key: float = 0.0, latest: float = inf) -> None:
+    def add(self, number: int, key: float = 0.0, latest: float = inf, deadline: float = inf) -> None:
         """Let ``number`` wait; only its rank counts."""
-        del key, latest
+        del key, latest, deadline
         self._waiting[number] = None
 
     def order(self, now: float) -> list[int]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Generic, Protocol, TypeVar
 
-from eecompile.serving.queues import Gather, KeyQueue, LiveQueue, Rank
+from eecompile.serving.order.fewest_late import FewestLateQueue
+from eecompile.serving.order.queues import Gather, KeyQueue, LiveQueue, Rank
 
 Item = TypeVar("Item")
 # Network and stage.
@@ -21,8 +23,10 @@ class Lanes(Protocol[Item]):
     def items(self) -> Mapping[Lane, Mapping[int, Item]]:
         """Those that wait in each lane by their numbers, as they came."""
 
-    def add(self, lane: Lane, number: int, item: Item, key: float, latest: float) -> None:
-        """Let an item wait; of equals the smaller number is next."""
+    def add(
+        self, lane: Lane, number: int, item: Item, key: float, latest: float = inf, deadline: float = inf
+    ) -> None:
+        """Let an item wait; of equals the smaller number is next. The rest is as its queue has it."""
 
     def take(self, now: float, ready: Sequence[Lane], choose: Choose) -> tuple[Lane, list[Item]]:
         """Take out of one of the lanes that are ready, at ``now`` seconds, those that are next."""
@@ -35,34 +39,43 @@ class KeyLanes(Generic[Item]):
         self.items: dict[Lane, dict[int, Item]] = {}
         self._queues: dict[Lane, KeyQueue] = {}
 
-    def add(self, lane: Lane, number: int, item: Item, key: float, latest: float) -> None:
-        """Let an item wait; it is too late after ``latest`` seconds."""
+    def add(
+        self, lane: Lane, number: int, item: Item, key: float, latest: float = inf, deadline: float = inf
+    ) -> None:
+        """Let an item wait; only its key counts."""
         if lane not in self._queues:
             self._queues[lane], self.items[lane] = KeyQueue(), {}
-        self._queues[lane].add(number, key, latest)
+        self._queues[lane].add(number, key, latest, deadline)
         self.items[lane][number] = item
 
     def take(self, now: float, ready: Sequence[Lane], choose: Choose) -> tuple[Lane, list[Item]]:
         """Take out of one of the lanes that are ready, at ``now`` seconds, those that are next."""
-        first = min((self._queues[lane].head(now), lane) for lane in ready)[1] if len(ready) > 1 else ready[0]
+        first = min((self._queues[lane].head(), lane) for lane in ready)[1] if len(ready) > 1 else ready[0]
         lane, count = choose(first)
         queue, items = self._queues[lane], self.items[lane]
         return lane, [items.pop(queue.take(now)) for _ in range(count)]
 
 
 class LiveLanes(Generic[Item]):
-    """All that wait are ranked anew each time, whatever their lane."""
+    """All that wait are ordered anew each time, whatever their lane."""
 
-    def __init__(self, rank: Rank, gather: Gather[Item]) -> None:
+    def __init__(self, rank: Rank | None, gather: Gather[Item]) -> None:
+        """Make them empty; without a rank, the fewest are late."""
         self.items: dict[Lane, dict[int, Item]] = {}
         self._lane: dict[int, Lane] = {}
-        self._queue = LiveQueue(rank, lambda numbers: gather([self.items[self._lane[n]][n] for n in numbers]))
+        self._queue = (
+            FewestLateQueue()
+            if rank is None
+            else LiveQueue(rank, lambda numbers: gather([self.items[self._lane[n]][n] for n in numbers]))
+        )
 
-    def add(self, lane: Lane, number: int, item: Item, key: float, latest: float) -> None:
-        """Let an item wait; its key says nothing."""
+    def add(
+        self, lane: Lane, number: int, item: Item, key: float, latest: float = inf, deadline: float = inf
+    ) -> None:
+        """Let an item wait."""
         self.items.setdefault(lane, {})[number] = item
         self._lane[number] = lane
-        self._queue.add(number, key, latest)
+        self._queue.add(number, key, latest, deadline)
 
     def take(self, now: float, ready: Sequence[Lane], choose: Choose) -> tuple[Lane, list[Item]]:
         """Take out of one of the lanes that are ready, at ``now`` seconds, those that are next."""

@@ -1,0 +1,54 @@
+"""Weights that networks keep on chip, and when they must be brought."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eecompile.serving.memory import kept_together
+from eecompile.serving.service import ServiceTime
+
+
+def loading_notes(names: Sequence[str], services: Sequence[ServiceTime]) -> list[str]:
+    """Return what is known of the memories of the accelerator that networks share, in sentences."""
+    unknown = [name for name, one in zip(names, services, strict=True) if one.footprint is None]
+    if unknown:
+        return [
+            f"{', '.join(unknown)} does not tell what it leaves in the memories, being from before that was "
+            "counted: neither loads of weights nor what is interrupted cost anything here; retune it"
+        ]
+    if len(services) == 1:
+        return []
+    bring = (
+        f"{', '.join(f'{name} {1e3 * one.load_s:.4g}' for name, one in zip(names, services, strict=True))} ms"
+    )
+    if not any(one.load_s or one.load_j for one in services):
+        return ["no network keeps weights on chip: none are brought where another ran before"]
+    if kept_together([one.footprint for one in services]):
+        return [f"the kept weights of all networks fit on chip together, and are brought once: {bring}"]
+    return [f"kept weights do not fit on chip together, and are brought where another ran before: {bring}"]
+
+
+class KeptWeights:
+    """What is on chip: the weights of all networks that ran, where they fit together, else of the last one.
+
+    Attributes:
+        loads: How often some were brought.
+    """
+
+    def __init__(self, services: Sequence[ServiceTime]) -> None:
+        """Begin with nothing on chip: the first inference of a network brings its weights."""
+        self._services = services
+        self._together = kept_together([one.footprint for one in services])
+        self._there = [False] * len(services)
+        self.loads = 0
+
+    def bring(self, network: int) -> tuple[float, float]:
+        """Let a network be the next to run; return the seconds and joules of bringing its weights."""
+        if self._there[network]:
+            return 0.0, 0.0
+        if not self._together:
+            self._there = [False] * len(self._there)
+        self._there[network] = True
+        service = self._services[network]
+        self.loads += bool(service.load_s or service.load_j)
+        return service.load_s, service.load_j

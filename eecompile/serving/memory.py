@@ -1,0 +1,163 @@
+"""The memories of an accelerator that several networks, and interrupted requests, share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from targets.evaluation.residence import Residence, StoreUse
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """What a request has in the memories between two of its stages.
+
+    Attributes:
+        inside: Bits by store on chip.
+        outside: Bits in the outer store, wherever the rest is.
+        out_s: Seconds to move what is inside to the outer store; joules beside.
+        out_j: Joules.
+        back_s: Seconds to move it back.
+        back_j: Joules.
+    """
+
+    inside: Mapping[str, int]
+    outside: int
+    out_s: float
+    out_j: float
+    back_s: float
+    back_j: float
+
+
+@dataclass(frozen=True)
+class MemoryNeeds:
+    """What a network needs of the memories.
+
+    Attributes:
+        stores: What it takes of each store while it runs, its kept weights included.
+        boundaries: What a request leaves behind each stage but the last.
+    """
+
+    stores: tuple[StoreUse, ...]
+    boundaries: tuple[LeftBehind, ...]
+
+
+def footprint(found: Residence, seconds_per_cycle: float) -> MemoryNeeds:
+    """Return what a network needs of the memories of a machine with a clock."""
+    outer = {use.name for use in found.stores if use.outer}
+    boundaries = [
+        LeftBehind(
+            {store: bits for store, bits in one.bits.items() if store not in outer},
+            sum(bits for store, bits in one.bits.items() if store in outer),
+            one.out_cycles * seconds_per_cycle,
+            one.out_pj * 1e-12,
+            one.back_cycles * seconds_per_cycle,
+            one.back_pj * 1e-12,
+        )
+        for one in found.boundaries
+    ]
+    return MemoryNeeds(found.stores, tuple(boundaries))
+
+
+def kept_together(footprints: Sequence[MemoryNeeds | None]) -> bool:
+    """Return whether the weights that networks keep on chip lie there beside each other.
+
+    They do where, in each store, they fit beside the most that any of the networks has there besides. One
+    network has its own; of networks of which this is not known they do not.
+    """
+    if len(footprints) == 1:
+        return True
+    known = [one for one in footprints if one is not None]
+    if len(known) < len(footprints):
+        return False
+    return all(room >= 0 for store, room in _room(known, True).items() if not _is_outer(known, store))
+
+
+def _is_outer(footprints: Sequence[MemoryNeeds], store: str) -> bool:
+    return any(use.outer for one in footprints for use in one.stores if use.name == store)
+
+
+def _room(footprints: Sequence[MemoryNeeds], together: bool) -> dict[str, float]:
+    """Return the bits of each store that no network needs, whichever of them runs."""
+    uses: dict[str, list[StoreUse]] = {}
+    for one in footprints:
+        for use in one.stores:
+            uses.setdefault(use.name, []).append(use)
+    room: dict[str, float] = {}
+    for name, found in uses.items():
+        kept = sum(use.kept_bits for use in found) if together or found[0].outer else 0
+        most = max(use.peak_bits - (use.kept_bits if together or use.outer else 0) for use in found)
+        capacity = found[0].capacity_bits
+        room[name] = inf if capacity is None else capacity - kept - most
+    return room
+
+
+class Interrupted:
+    """What interrupted requests leave in the memories, and what it costs to bring it away and back.
+
+    It stays where it is if all of it fits beside what any of the networks needs there; else it is moved to
+    the outer store. Where that has no room either, a request cannot be interrupted.
+    """
+
+    def __init__(self, footprints: Sequence[MemoryNeeds]) -> None:
+        """Begin with nothing there."""
+        self._left = [one.boundaries for one in footprints]
+        room = _room(footprints, kept_together(footprints))
+        self._outer = next((name for name in room if _is_outer(footprints, name)), "")
+        self._room = {name: max(bits, 0.0) for name, bits in room.items()}
+        self._room.setdefault(self._outer, inf)
+        self._moved: dict[int, bool] = {}
+        self._bits = 0
+        self.peak_bits = self.spills = 0
+
+    def may_leave(self, model: int, stage: int) -> bool:
+        """Return whether a request that waits for ``stage`` can be interrupted now."""
+        left = self._left[model][stage - 1]
+        return self._fits(left) or sum(left.inside.values()) + left.outside <= self._room[self._outer]
+
+    def change(
+        self, leaves: tuple[int, int, int] | None, begins: tuple[int, int, int]
+    ) -> tuple[float, float]:
+        """Let another request run; return the seconds and joules of moving what both have.
+
+        Args:
+            leaves: Number, network and next stage of the one that is interrupted; ``None``: none is.
+            begins: Of the one that runs; it was interrupted before, unless this is its first stage.
+        """
+        # What comes back makes room for what leaves.
+        back_s, back_j = self.back(*begins) if begins[2] else (0.0, 0.0)
+        out_s, out_j = self.leave(*leaves) if leaves is not None else (0.0, 0.0)
+        return back_s + out_s, back_j + out_j
+
+    def leave(self, request: int, model: int, stage: int) -> tuple[float, float]:
+        """Interrupt a request that waits for ``stage``; return seconds and joules of moving what it has."""
+        left = self._left[model][stage - 1]
+        moved = not self._fits(left)
+        self._moved[request] = moved
+        self._take(left, moved, 1)
+        self.peak_bits = max(self.peak_bits, self._bits)
+        if not moved:
+            return 0.0, 0.0
+        self.spills += 1
+        return left.out_s, left.out_j
+
+    def back(self, request: int, model: int, stage: int) -> tuple[float, float]:
+        """Let an interrupted request go on with ``stage``; return seconds and joules of moving it back."""
+        left, moved = self._left[model][stage - 1], self._moved.pop(request)
+        self._take(left, moved, -1)
+        return (left.back_s, left.back_j) if moved else (0.0, 0.0)
+
+    def _fits(self, left: LeftBehind) -> bool:
+        room = self._room
+        return left.outside <= room[self._outer] and all(
+            bits <= room[store] for store, bits in left.inside.items()
+        )
+
+    def _take(self, left: LeftBehind, moved: bool, sign: int) -> None:
+        inside = sum(left.inside.values())
+        self._bits += sign * (inside + left.outside)
+        self._room[self._outer] -= sign * (left.outside + (inside if moved else 0))
+        if not moved:
+            for store, bits in left.inside.items():
+                self._room[store] -= sign * bits
