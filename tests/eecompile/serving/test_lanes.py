@@ -22,17 +22,17 @@ def test_the_next_of_the_lanes_that_are_ready_takes_others_of_the_lane_chosen(ki
     lanes, a, b = lanes_of(kind), (0, 0), (0, 1)
     for lane, number in ((b, 1), (a, 2), (b, 0)):
         lanes.add(lane, number, number, -float(number), np.inf)
-    seen: list[Lane] = []
+    seen: list[tuple[Lane, int]] = []
 
-    def choose(first: Lane) -> tuple[Lane, int]:
-        seen.append(first)
+    def choose(first: Lane, number: int) -> tuple[Lane, int]:
+        seen.append((first, number))
         return b, 1
 
     assert list(lanes.items[b]) == [1, 0]
     assert lanes.take(0.0, [a, b], choose) == (b, [1])
     assert lanes.take(0.0, [b], choose) == (b, [0])
-    assert lanes.take(0.0, [a], lambda first: (first, 1)) == (a, [2])
-    assert seen == [a, b] and not any(lanes.items.values())
+    assert lanes.take(0.0, [a], lambda first, _: (first, 1)) == (a, [2])
+    assert seen == [(a, 2), (b, 0)] and not any(lanes.items.values())
 
 
 def test_what_is_too_late_in_its_lane_comes_behind_the_other_lane() -> None:
@@ -40,5 +40,5 @@ def test_what_is_too_late_in_its_lane_comes_behind_the_other_lane() -> None:
     lanes.add((0, 0), 0, "late", 1.0, 5.0)
     lanes.add((1, 0), 1, "long", 9.0, 50.0)
     ready = [(0, 0), (1, 0)]
-    assert lanes.take(6.0, ready, lambda lane: (lane, 1)) == ((1, 0), ["long"])
-    assert lanes.take(6.0, ready[:1], lambda lane: (lane, 1)) == ((0, 0), ["late"])
+    assert lanes.take(6.0, ready, lambda lane, _: (lane, 1)) == ((1, 0), ["long"])
+    assert lanes.take(6.0, ready[:1], lambda lane, _: (lane, 1)) == ((0, 0), ["late"])
