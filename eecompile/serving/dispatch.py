@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf, nan
 
 import numpy as np
 
 from eecompile.serving.batches.batching import Batching
+from eecompile.serving.batches.fluid import Fluid
 from eecompile.serving.order.lanes import KeyLanes, Lane, Lanes, LiveLanes
 from eecompile.serving.outlook import Outlook
 from eecompile.serving.policies import Policy
@@ -88,6 +90,7 @@ class Dispatcher:
             if policy.rank is None and policy.latest is None
             else LiveLanes(policy.rank, self._gather)
         )
+        self._fluid = Fluid(services, outlooks, batching.size) if batching.kind == "fluid" else None
         self._survivors: dict[tuple[int, int, int], list[Ticket]] = {}
         self._ended, self._batches, self._count = False, 0, 0
 
@@ -127,7 +130,7 @@ class Dispatcher:
         ready = [lane for lane, at in zip(waiting, begins, strict=True) if at <= now]
         if not ready:
             return min(begins)
-        (model, stage), groups = self._lanes.take(now, ready, self._choose)
+        (model, stage), groups = self._lanes.take(now, ready, partial(self._choose, now))
         return self._run(model, stage, [ticket for group in groups for ticket in group])
 
     def _begins(self, lane: Lane) -> float:
@@ -139,11 +142,19 @@ class Dispatcher:
             return inf
         return next(iter(items.values()))[0].arrival_s + batching.wait_s
 
-    def _choose(self, first: Lane) -> tuple[Lane, int]:
-        """Return which lane begins, and how many of it, where the next one waits in ``first``."""
-        if first[1] and self._batching.kind in ("fixed", "timeout"):
-            return first, 1
-        return first, min(self._batching.size, len(self._lanes.items[first]))
+    def _choose(self, now: float, first: Lane, number: int) -> tuple[Lane, int]:
+        """Return which lane begins, and how many of it, where ``number`` is next and waits in ``first``."""
+        items, (model, stage) = self._lanes.items, first
+        if self._fluid is None:
+            together = stage > 0 and self._batching.kind != "none"
+            return first, 1 if together else min(self._batching.size, len(items[first]))
+        waiting, spare = len(items[first]), items[first][number][0].deadline_s - now
+        behind = [len(items.get((model, before), ())) for before in range(stage)]
+        others = self._count - waiting - sum(behind)
+        begins = self._fluid.waits_for(model, stage, waiting, behind, others, spare) if any(behind) else stage
+        if begins != stage:
+            waiting, spare = behind[begins], inf
+        return (model, begins), self._fluid.size(model, begins, waiting, self._count - waiting, spare)
 
     def _run(self, model: int, stage: int, tickets: list[Ticket]) -> NextRun:
         self._count -= len(tickets)

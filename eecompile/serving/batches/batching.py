@@ -22,7 +22,8 @@ class Batching:
 
     Attributes:
         kind: ``none``: one by one; ``fixed``: a batch begins when ``size`` wait, or no more will come;
-            ``timeout``: or when the first of them has waited ``wait_s``; ``fluid``: at once.
+            ``timeout``: or when the first of them has waited ``wait_s``; ``fluid``: at once, and as large as
+            pays.
         size: The largest batch.
         wait_s: Seconds, of ``timeout``.
     """

@@ -12,8 +12,8 @@ from eecompile.serving.order.queues import Gather, KeyQueue, LiveQueue, Rank
 Item = TypeVar("Item")
 # Network and stage.
 Lane = tuple[int, int]
-# From the lane in which the one waits that is next, the lane of which some are taken and how many.
-Choose = Callable[[Lane], tuple[Lane, int]]
+# From the lane and number of the one that is next, the lane of which some are taken and how many.
+Choose = Callable[[Lane, int], tuple[Lane, int]]
 
 
 class Lanes(Protocol[Item]):
@@ -50,8 +50,8 @@ class KeyLanes(Generic[Item]):
 
     def take(self, now: float, ready: Sequence[Lane], choose: Choose) -> tuple[Lane, list[Item]]:
         """Take out of one of the lanes that are ready, at ``now`` seconds, those that are next."""
-        first = min((self._queues[lane].head(), lane) for lane in ready)[1] if len(ready) > 1 else ready[0]
-        lane, count = choose(first)
+        (_, number), first = min((self._queues[lane].head(), lane) for lane in ready)
+        lane, count = choose(first, number)
         queue, items = self._queues[lane], self.items[lane]
         return lane, [items.pop(queue.take(now)) for _ in range(count)]
 
@@ -80,7 +80,8 @@ class LiveLanes(Generic[Item]):
     def take(self, now: float, ready: Sequence[Lane], choose: Choose) -> tuple[Lane, list[Item]]:
         """Take out of one of the lanes that are ready, at ``now`` seconds, those that are next."""
         order = self._queue.order(now)
-        lane, count = choose(next(self._lane[n] for n in order if self._lane[n] in ready))
+        number = next(n for n in order if self._lane[n] in ready)
+        lane, count = choose(self._lane[number], number)
         taken = [n for n in order if self._lane[n] == lane][:count]
         for number in taken:
             self._queue.remove(number)

@@ -127,3 +127,40 @@ def test_costs_that_are_not_known_are_refused() -> None:
     crowd = mixture(np.arange(3.0), service(1.0, batch=2), [1.0])
     with pytest.raises(ValueError, match="batches of 3"):
         serve_in_batches(crowd, FIFO, Batching("fluid", 3))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 99),
+    st.floats(0.2, 1.2),
+    st.floats(0.1, 0.9),
+    st.sampled_from(["fifo", "remaining", "edf"]),
+)
+def test_batches_that_save_nothing_change_nothing(seed: int, load: float, early: float, name: str) -> None:
+    """Where a batch costs its size times one, who is alone is through sooner, so no batch is made."""
+    shares = [early, 1 - early]
+    crowd = mixture(
+        Poisson(load).times(60, seed), service(0.5, 0.7, batch=8, fixed=0.0), shares, 4.0, seed, 0.5
+    )
+    alone = serve_one_by_one(crowd, POLICIES[name])
+    fluid = serve_in_batches(crowd, POLICIES[name], Batching("fluid", 8))
+    np.testing.assert_allclose(fluid.finish_s, alone.finish_s)
+
+
+def test_fluid_batches_are_as_large_as_pays() -> None:
+    """All at once where that is cheap; and the mean latency is below that of always taking all."""
+    cheap, dear = (mixture(np.zeros(8), service(1.0, batch=8, fixed=fixed), [1.0]) for fixed in (0.9, 0.1))
+    ran = [serve_in_batches(crowd, FIFO, Batching("fluid", 8), watch=True).ran for crowd in (cheap, dear)]
+    assert [len(stage.requests) for stage in ran[0]] == [8]
+    assert [len(stage.requests) for stage in ran[1]] == [1] * 8
+
+
+def test_survivors_wait_for_those_who_come_where_that_pays() -> None:
+    """One that came first waits for a long stage; two more come before it begins."""
+    times = service(0.1, 4.0, batch=4, fixed=0.95)
+    crowd = mixture(np.array([0.0, 0.05, 0.06]), times, [0.0, 1.0])
+    ran = serve_in_batches(crowd, FIFO, Batching("fluid", 4), watch=True).ran
+    assert [(stage.stage, stage.requests) for stage in ran] == [(0, (0,)), (0, (1, 2)), (1, (0, 1, 2))]
+    due = mixture(np.array([0.0, 0.05, 0.06]), times, [0.0, 1.0], slo=4.15)
+    ran = serve_in_batches(due, FIFO, Batching("fluid", 4), watch=True).ran
+    assert ran[1].stage == 1 and ran[1].requests == (0,), "waiting would make it late"

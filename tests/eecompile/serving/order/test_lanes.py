@@ -21,17 +21,17 @@ def test_the_next_of_the_lanes_that_are_ready_takes_others_of_the_lane_chosen(ki
     lanes, a, b = lanes_of(kind), (0, 0), (0, 1)
     for lane, number in ((b, 1), (a, 2), (b, 0)):
         lanes.add(lane, number, number, -float(number))
-    seen: list[Lane] = []
+    seen: list[tuple[Lane, int]] = []
 
-    def choose(first: Lane) -> tuple[Lane, int]:
-        seen.append(first)
+    def choose(first: Lane, number: int) -> tuple[Lane, int]:
+        seen.append((first, number))
         return b, 1
 
     assert list(lanes.items[b]) == [1, 0]
     assert lanes.take(0.0, [a, b], choose) == (b, [1])
     assert lanes.take(0.0, [b], choose) == (b, [0])
-    assert lanes.take(0.0, [a], lambda first: (first, 1)) == (a, [2])
-    assert seen == [a, b] and not any(lanes.items.values())
+    assert lanes.take(0.0, [a], lambda first, _: (first, 1)) == (a, [2])
+    assert seen == [(a, 2), (b, 0)] and not any(lanes.items.values())
 
 
 def test_without_a_rank_the_fewest_are_late_whatever_their_lane() -> None:
@@ -42,5 +42,5 @@ def test_without_a_rank_the_fewest_are_late_whatever_their_lane() -> None:
     lanes.add((0, 0), 2, "short", 1.0, 15.0, 16.0)
     lanes.add((1, 0), 3, "shorter", 0.5, 15.5, 16.0)
     ready = [(0, 0), (1, 0)]
-    taken = [lanes.take(6.0, ready, lambda lane: (lane, 1))[1][0] for _ in range(4)]
+    taken = [lanes.take(6.0, ready, lambda lane, _: (lane, 1))[1][0] for _ in range(4)]
     assert taken == ["shorter", "long", "short", "late"]
