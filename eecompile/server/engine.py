@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from eecompile.server.contract import Answered, Known, ServedModel
 from eecompile.server.jobs import ModelSlot, RequestJob, WaitingImage
-from eecompile.server.refusal import RefusedError
+from eecompile.server.refusal import NotServedError
 from eecompile.server.stage_times import measured, outlook_of
 from eecompile.serving.batches.batching import Batching
 from eecompile.serving.dispatch import Dispatcher, NextRun, Ticket
@@ -117,7 +117,7 @@ class StageEngine:
             priority: Larger is more important.
 
         Raises:
-            RefusedError: The queue is full, or no more are taken.
+            NotServedError: The queue is full, or no more are taken.
         """
         job = RequestJob(slot, clock(), [one if isinstance(one, Answered) else None for one in images], 0)
         rows = [(row, one) for row, one in enumerate(images) if not isinstance(one, Answered)]
@@ -170,21 +170,21 @@ class StageEngine:
 
     def _check_room(self, slot: ModelSlot, images: int) -> None:
         if self._failed is not None:
-            raise RefusedError(500, "failed", f"the server failed: {self._failed}")
+            raise NotServedError(500, "failed", f"the server failed: {self._failed}")
         if self._refusing:
-            raise RefusedError(
+            raise NotServedError(
                 503, "stopping", "the server stops: it finishes what it took and takes no more", 1
             )
         if slot.retired:
-            raise RefusedError(503, "unloaded", f"model '{slot.name}' was unloaded", 1)
+            raise NotServedError(503, "unloaded", f"model '{slot.name}' was unloaded", 1)
         if images > self.max_queue:
-            raise RefusedError(
+            raise NotServedError(
                 413, "too many images", f"{images} images; at most {self.max_queue} fit into the queue"
             )
         if self._waiting + images > self.max_queue:
             work = sum(one.waiting * float(one.outlook.mean[0]) for one in self._slots)
             message = f"the queue is full: {self._waiting} images wait of {self.max_queue} at most"
-            raise RefusedError(503, "queue full", message, math.ceil(max(work, 1e-9)))
+            raise NotServedError(503, "queue full", message, math.ceil(max(work, 1e-9)))
 
     def _call(self, function: Callable[[], T]) -> T:
         """Run a function in the thread, between two stages, and return what it returns."""
@@ -198,7 +198,7 @@ class StageEngine:
 
         with self._wake:
             if self._failed is not None or self._ending:
-                raise RefusedError(503, "stopping", "the server runs nothing any more")
+                raise NotServedError(503, "stopping", "the server runs nothing any more")
             self._tasks.append(run)
             self._wake.notify()
         return done.result()
@@ -314,7 +314,7 @@ class StageEngine:
             job.over = True
             self._leave(job.slot, job.left)
         self._watcher.failed(job)
-        job.done.set_exception(RefusedError(500, "failed", f"the network could not be run: {error}"))
+        job.done.set_exception(NotServedError(500, "failed", f"the network could not be run: {error}"))
 
     def _leave(self, slot: ModelSlot, images: int) -> None:
         """Count images that are in no more; the lock is held."""

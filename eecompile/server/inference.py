@@ -13,7 +13,7 @@ import numpy as np
 from eecompile.server.contract import Array, ServedModel
 from eecompile.server.engine import StageEngine
 from eecompile.server.metrics import Metrics
-from eecompile.server.refusal import RefusedError, malformed
+from eecompile.server.refusal import NotServedError, malformed
 from eecompile.server.repository import VERSION, Repository, ServedEntry
 from eecompile.version import version
 from passes.errors import InputError
@@ -70,7 +70,7 @@ class Inference:
             gone: What it returns is over when the client is not there any more.
 
         Raises:
-            RefusedError: It cannot be answered, its time is over, or the client is gone; what waits of it
+            NotServedError: It cannot be answered, its time is over, or the client is gone; what waits of it
                 then is not run.
         """
         model, slot = entry.in_service()
@@ -94,9 +94,9 @@ class Inference:
                 self.engine.drop(job)
                 self.metrics.dropped()
         if leaves.done() and not done.done():
-            raise RefusedError(GONE, "client gone", "the client is gone")
+            raise NotServedError(GONE, "client gone", "the client is gone")
         if not done.done():
-            raise RefusedError(504, "timeout", f"not answered within {timeout:g} s, as asked for")
+            raise NotServedError(504, "timeout", f"not answered within {timeout:g} s, as asked for")
         found = done.result()
         return {
             name: found[0].outputs[name]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect, Request
 
 from eecompile.server.inference import GONE
-from eecompile.server.refusal import RefusedError
+from eecompile.server.refusal import NotServedError
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     """Return the body of a request.
 
     Raises:
-        RefusedError: It is too large, comes too slowly, is compressed, or its client went away.
+        NotServedError: It is too large, comes too slowly, is compressed, or its client went away.
     """
     said = request.headers.get("content-length", "")
     if said.isdigit() and int(said) > limits.body_bytes:
         raise _too_large(limits)
     if (coding := request.headers.get("content-encoding", "identity")) != "identity":
-        raise RefusedError(
+        raise NotServedError(
             415, "compressed", f"content-encoding '{coding[:20]}' is not taken: send it as it is"
         )
     parts: list[bytes] = []
@@ -49,9 +49,9 @@ async def read_body(request: Request, limits: Limits) -> bytes:
         try:
             part = await asyncio.wait_for(anext(stream, None), max(left, 0.0))
         except TimeoutError:
-            raise RefusedError(408, "slow body", f"after {size} bytes the body came too slowly") from None
+            raise NotServedError(408, "slow body", f"after {size} bytes the body came too slowly") from None
         except ClientDisconnect:
-            raise RefusedError(GONE, "client gone", "the client went away in its body") from None
+            raise NotServedError(GONE, "client gone", "the client went away in its body") from None
         if part is None:
             return b"".join(parts)
         parts.append(part)
@@ -60,5 +60,5 @@ async def read_body(request: Request, limits: Limits) -> bytes:
             raise _too_large(limits)
 
 
-def _too_large(limits: Limits) -> RefusedError:
-    return RefusedError(413, "body too large", f"a body has {limits.body_bytes} bytes at most")
+def _too_large(limits: Limits) -> NotServedError:
+    return NotServedError(413, "body too large", f"a body has {limits.body_bytes} bytes at most")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class RefusedError(Exception):
+class NotServedError(Exception):
     """A request that is not served.
 
     Attributes:
@@ -18,6 +18,6 @@ class RefusedError(Exception):
         self.status, self.kind, self.message, self.retry_after_s = status, kind, message, retry_after_s
 
 
-def malformed(message: str) -> RefusedError:
+def malformed(message: str) -> NotServedError:
     """Return that a request is not as the protocol has it."""
-    return RefusedError(400, "malformed", message)
+    return NotServedError(400, "malformed", message)

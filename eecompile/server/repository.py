@@ -12,7 +12,7 @@ from eecompile.server.contract import ServedModel
 from eecompile.server.engine import StageEngine
 from eecompile.server.jobs import ModelSlot
 from eecompile.server.kinds import load_served
-from eecompile.server.refusal import RefusedError
+from eecompile.server.refusal import NotServedError
 from passes.errors import InputError, did_you_mean
 
 VERSION = "1"
@@ -40,9 +40,9 @@ class ServedEntry:
     stamp: Stamp = ()
 
     def in_service(self) -> tuple[ServedModel, ModelSlot]:
-        """Return what runs; raises RefusedError while it is unloaded."""
+        """Return what runs; raises NotServedError while it is unloaded."""
         if self.model is None or self.slot is None:
-            raise RefusedError(503, "unloaded", f"model '{self.name}' is unloaded; load it first")
+            raise NotServedError(503, "unloaded", f"model '{self.name}' is unloaded; load it first")
         return self.model, self.slot
 
     def changed(self) -> str:
@@ -87,13 +87,13 @@ class Repository:
         self.entries[name] = entry
 
     def get(self, name: str, version: str = "") -> ServedEntry:
-        """Return a model; raises RefusedError where there is none of that name and version."""
+        """Return a model; raises NotServedError where there is none of that name and version."""
         if name not in self.entries:
-            raise RefusedError(
+            raise NotServedError(
                 404, "unknown model", f"there is no model '{name}': {did_you_mean(name, self.entries)}"
             )
         if version not in ("", VERSION):
-            raise RefusedError(
+            raise NotServedError(
                 404, "unknown model", f"model '{name}' has no version '{version}', only '{VERSION}'"
             )
         return self.entries[name]
@@ -102,16 +102,16 @@ class Repository:
         """Load a model again; what runs already ends with what was loaded before.
 
         Raises:
-            RefusedError: No such model, or its directory cannot be loaded: what was loaded before goes on.
+            NotServedError: No such model, or its directory cannot be loaded: what was loaded before goes on.
         """
         entry = self.get(name)
         try:
             self._load(entry)
         except InputError as error:
-            raise RefusedError(400, "load", f"model '{name}' was not loaded: {error.message}") from None
+            raise NotServedError(400, "load", f"model '{name}' was not loaded: {error.message}") from None
 
     def unload(self, name: str) -> None:
-        """Take a model out of service once what is in is answered; raises RefusedError if there is none."""
+        """Take a model out of service once what is in is answered; raises NotServedError if there is none."""
         entry = self.get(name)
         with self._lock:
             old, entry.slot, entry.model = entry.slot, None, None

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from eecompile.server.inference import GONE, Inference
 from eecompile.server.limits import Limits, read_body
-from eecompile.server.refusal import RefusedError, malformed
+from eecompile.server.refusal import NotServedError, malformed
 from eecompile.server.repository import VERSION, ServedEntry
 from eecompile.server.wire import HEADER_LENGTH, read, write
 
@@ -50,7 +50,7 @@ def rest_app(inference: Inference, limits: Limits) -> Starlette:
             Route("/metrics", face.metrics, methods=["GET"]),
         ],
         exception_handlers={
-            RefusedError: face.refused,
+            NotServedError: face.refused,
             HTTPException: _no_such_place,
             Exception: face.failed,
         },
@@ -112,7 +112,7 @@ class _Rest:
         return Response(self._inference.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def refused(self, _: Request, error: Exception) -> Response:
-        assert isinstance(error, RefusedError)
+        assert isinstance(error, NotServedError)
         if error.status != GONE:
             self._inference.metrics.refused(error.kind, error.message)
         headers = {"connection": "close"} if error.status in _CLOSES else {}

@@ -17,7 +17,7 @@ from tritonclient.grpc import service_pb2_grpc as services
 
 from eecompile.server.contract import Array, TensorSpec
 from eecompile.server.inference import Inference, InferQuestion
-from eecompile.server.refusal import RefusedError, malformed
+from eecompile.server.refusal import NotServedError, malformed
 from eecompile.server.repository import VERSION
 from eecompile.server.tensors import datatype_of, from_bytes, spec_of
 
@@ -77,7 +77,7 @@ class _Service(services.GRPCInferenceServiceServicer):  # type: ignore[misc]
     async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
         try:
             entry = self._repository.get(request.name, request.version)
-        except RefusedError as error:
+        except NotServedError as error:
             await self._refuse(context, error)
         ready = entry.model is not None and self._inference.engine.ready
         return messages.ModelReadyResponse(ready=ready)
@@ -85,7 +85,7 @@ class _Service(services.GRPCInferenceServiceServicer):  # type: ignore[misc]
     async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         try:
             told = self._inference.model_metadata(self._repository.get(request.name, request.version))
-        except RefusedError as error:
+        except NotServedError as error:
             await self._refuse(context, error)
         return messages.ModelMetadataResponse(**{name: told[name] for name in told if name != "parameters"})
 
@@ -101,7 +101,7 @@ class _Service(services.GRPCInferenceServiceServicer):  # type: ignore[misc]
             )
             # A client that is gone cancels this call: there is nothing else to wait for.
             outputs = await self._inference.answer(entry, question, asyncio.Event().wait)
-        except RefusedError as error:
+        except NotServedError as error:
             await self._refuse(context, error)
         answer = messages.ModelInferResponse(model_name=entry.name, model_version=VERSION, id=request.id)
         for name, values in outputs.items():
@@ -120,18 +120,18 @@ class _Service(services.GRPCInferenceServiceServicer):  # type: ignore[misc]
             if request.parameters:
                 raise malformed("a model is loaded as its directory has it: no parameters are taken")
             await asyncio.to_thread(self._repository.load, request.model_name)
-        except RefusedError as error:
+        except NotServedError as error:
             await self._refuse(context, error)
         return messages.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:  # noqa: N802
         try:
             await asyncio.to_thread(self._repository.unload, request.model_name)
-        except RefusedError as error:
+        except NotServedError as error:
             await self._refuse(context, error)
         return messages.RepositoryModelUnloadResponse()
 
-    async def _refuse(self, context: Any, error: RefusedError) -> NoReturn:
+    async def _refuse(self, context: Any, error: NotServedError) -> NoReturn:
         self._inference.metrics.refused(error.kind, error.message)
         await context.abort(_CODES.get(error.status, grpc.StatusCode.UNKNOWN), error.message)
         raise AssertionError("abort raises")

@@ -28,7 +28,7 @@ def datatype_of(values: Array) -> str:
 
 
 def spec_of(name: str, datatype: str, shape: Sequence[int], inputs: Sequence[TensorSpec]) -> np.dtype[Any]:
-    """Return the type of a tensor that a client sends; raises RefusedError where no input takes it."""
+    """Return the type of a tensor that a client sends; raises NotServedError where no input takes it."""
     wanted = next((spec for spec in inputs if spec.name == name), None)
     if wanted is None:
         raise malformed(f"there is no input '{name}'; inputs: {', '.join(spec.name for spec in inputs)}")
@@ -43,7 +43,7 @@ def from_json(name: str, values: Any, dtype: np.dtype[Any], shape: Sequence[int]
     """Return the array of a list of numbers, flat or nested, row by row.
 
     Raises:
-        RefusedError: No such list, another number of values, or values that the type cannot hold.
+        NotServedError: No such list, another number of values, or values that the type cannot hold.
     """
     try:
         found = np.array(values)
@@ -62,7 +62,7 @@ def from_json(name: str, values: Any, dtype: np.dtype[Any], shape: Sequence[int]
 
 
 def from_bytes(name: str, data: bytes | memoryview, dtype: np.dtype[Any], shape: Sequence[int]) -> Array:
-    """Return the array of raw bytes; raises RefusedError where there are more or fewer than the shape has."""
+    """Return the array of raw bytes; raises NotServedError where the shape has more or fewer."""
     wanted = math.prod(shape) * dtype.itemsize
     if len(data) != wanted:
         raise malformed(f"'{name}' has {len(data)} bytes; shape {list(shape)} has {wanted}")

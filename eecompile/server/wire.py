@@ -68,7 +68,7 @@ def read(body: bytes, header_length: str | None, inputs: Sequence[TensorSpec]) -
         inputs: Of the model.
 
     Raises:
-        RefusedError: It is not as the protocol has it, or not what the inputs take.
+        NotServedError: It is not as the protocol has it, or not what the inputs take.
     """
     length = len(body) if header_length is None else _length(header_length, len(body))
     try:

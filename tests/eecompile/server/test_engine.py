@@ -12,7 +12,7 @@ import pytest
 from eecompile.server.contract import Answered
 from eecompile.server.engine import StageEngine
 from eecompile.server.jobs import ModelSlot, RequestJob
-from eecompile.server.refusal import RefusedError
+from eecompile.server.refusal import NotServedError
 from eecompile.serving.batches.batching import batching_of
 from eecompile.serving.policies import policy_named
 from tests.eecompile.server.made_model import BREAKS, MadeModel, write_made
@@ -151,12 +151,12 @@ def test_a_request_fits_into_the_queue_or_none_of_it_is_taken(benches: Any) -> N
     bench = benches(max_queue=4)
     bench.hold()
     two = bench.submit((1.0, 0.0), (2.0, 0.0))
-    with pytest.raises(RefusedError, match="3 images wait of 4") as refused:
+    with pytest.raises(NotServedError, match="3 images wait of 4") as refused:
         bench.submit((3.0, 0.0), (4.0, 0.0))
     assert (refused.value.status, refused.value.kind) == (503, "queue full")
     assert refused.value.retry_after_s == 1, "whole seconds, one at least"
     assert bench.engine.waiting == 3
-    with pytest.raises(RefusedError, match="5 images; at most 4") as never:
+    with pytest.raises(NotServedError, match="5 images; at most 4") as never:
         bench.submit(*[(5.0, 0.0)] * 5)
     assert never.value.retry_after_s is None and never.value.status == 413
     one = bench.submit((6.0, 0.0))
@@ -170,7 +170,7 @@ def test_how_long_a_full_queue_takes_is_told(benches: Any) -> None:
     bench = benches(max_queue=40, seconds=0.1)
     bench.hold()
     bench.submit(*[(1.0, 0.0)] * 39)
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(NotServedError) as refused:
         bench.submit((2.0, 0.0))
     # 3 of 4 images left at the first exit when it was compiled: 1.25 stages of 0.1 s for each of 40.
     assert refused.value.retry_after_s in (5, 6, 7)
@@ -206,7 +206,7 @@ def test_a_stage_that_breaks_fails_its_requests_and_no_others(benches: Any) -> N
     breaks = bench.submit((BREAKS, 0.0), (1.0, 0.0))
     well = bench.submit((2.0, 1.0))
     bench.open()
-    with pytest.raises(RefusedError, match="this image breaks it") as failed:
+    with pytest.raises(NotServedError, match="this image breaks it") as failed:
         breaks.done.result(5)
     assert failed.value.status == 500
     assert tags(well) == [2.0]
@@ -221,7 +221,7 @@ def test_a_network_out_of_service_answers_what_is_in_and_is_given_up(benches: An
     job = bench.hold()
     bench.engine.retire(bench.slot)
     assert bench.slot.model is bench.model, "it runs"
-    with pytest.raises(RefusedError, match="was unloaded"):
+    with pytest.raises(NotServedError, match="was unloaded"):
         bench.submit((1.0, 0.0))
     bench.open()
     assert tags(job) == [99.0]
@@ -275,7 +275,7 @@ def test_what_was_taken_is_finished_before_the_end(benches: Any) -> None:
     jobs = [bench.submit((float(n), 1.0)) for n in range(20)]
     bench.engine.refuse()
     assert not bench.engine.ready and bench.engine.alive
-    with pytest.raises(RefusedError, match="the server stops"):
+    with pytest.raises(NotServedError, match="the server stops"):
         bench.submit((50.0, 0.0))
     ends = threading.Thread(target=bench.engine.close)
     ends.start()
@@ -283,7 +283,7 @@ def test_what_was_taken_is_finished_before_the_end(benches: Any) -> None:
     ends.join(5)
     assert not ends.is_alive()
     assert [tags(job) for job in jobs] == [[float(n)] for n in range(20)]
-    with pytest.raises(RefusedError, match="runs nothing any more"):
+    with pytest.raises(NotServedError, match="runs nothing any more"):
         bench.engine.put_into_service("late", bench.model)
 
 
@@ -300,9 +300,9 @@ def test_a_fault_of_the_engine_fails_all_and_nobody_waits_for_ever(
     monkeypatch.setattr(bench.engine._dispatcher, "next", broken)
     bench.open()
     assert tags(first) == [99.0]
-    with pytest.raises(RefusedError, match="at ") as failed:
+    with pytest.raises(NotServedError, match="at ") as failed:
         waits.done.result(5)
     assert failed.value.status == 500
     assert not bench.engine.alive and not bench.engine.ready and bench.engine.waiting == 0
-    with pytest.raises(RefusedError, match="the server failed"):
+    with pytest.raises(NotServedError, match="the server failed"):
         bench.submit((2.0, 0.0))

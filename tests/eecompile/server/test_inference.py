@@ -12,7 +12,7 @@ from eecompile.server import kinds
 from eecompile.server.engine import StageEngine
 from eecompile.server.inference import GONE, Inference, InferQuestion
 from eecompile.server.metrics import Metrics, Notices
-from eecompile.server.refusal import RefusedError
+from eecompile.server.refusal import NotServedError
 from eecompile.server.repository import Repository
 from eecompile.serving.batches.batching import Batching
 from eecompile.serving.policies import policy_named
@@ -78,7 +78,7 @@ def test_who_is_gone_is_dropped(inference: Inference) -> None:
         await asyncio.sleep(0.05)
 
     MadeModel.last.gate.clear()
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(NotServedError) as refused:
         asyncio.run(inference.answer(inference.repository.get("made"), question((1.0, 1.0)), soon))
     assert refused.value.status == GONE and inference.engine.waiting == 0
     assert "eecompile_requests_dropped_total 1.0" in inference.metrics.text().decode()
@@ -111,6 +111,6 @@ def test_a_task_that_is_cancelled_is_dropped(inference: Inference) -> None:
     ],
 )
 def test_what_is_wrong_with_a_question(inference: Inference, asked: InferQuestion, message: str) -> None:
-    with pytest.raises(RefusedError, match=message) as refused:
+    with pytest.raises(NotServedError, match=message) as refused:
         asyncio.run(inference.answer(inference.repository.get("made"), asked, never))
     assert refused.value.status == 400 and inference.engine.waiting == 0

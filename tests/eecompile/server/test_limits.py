@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from eecompile.server.inference import GONE
 from eecompile.server.limits import Limits, read_body
-from eecompile.server.refusal import RefusedError
+from eecompile.server.refusal import NotServedError
 
 LIMITS = Limits(body_bytes=100, patience_s=0.1, least_rate=1000.0)
 
@@ -52,7 +52,7 @@ def test_a_body_comes_in_parts() -> None:
 def test_bodies_that_are_refused(
     parts: list[tuple[float, bytes] | None], headers: dict[str, str], status: int, message: str
 ) -> None:
-    with pytest.raises(RefusedError, match=message) as refused:
+    with pytest.raises(NotServedError, match=message) as refused:
         body(*parts, **headers)
     assert refused.value.status == status
 

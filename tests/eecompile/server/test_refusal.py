@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from eecompile.server.refusal import RefusedError, malformed
+from eecompile.server.refusal import NotServedError, malformed
 
 
 def test_what_a_client_is_told() -> None:
-    error = RefusedError(503, "queue full", "come again", 2.0)
+    error = NotServedError(503, "queue full", "come again", 2.0)
     assert (error.status, error.kind, str(error), error.retry_after_s) == (
         503, "queue full", "come again", 2.0,
     )  # fmt: skip

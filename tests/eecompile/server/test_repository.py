@@ -8,7 +8,7 @@ import pytest
 from eecompile.server import kinds
 from eecompile.server.engine import StageEngine
 from eecompile.server.metrics import Metrics, Notices
-from eecompile.server.refusal import RefusedError
+from eecompile.server.refusal import NotServedError
 from eecompile.server.repository import Repository
 from eecompile.serving.batches.batching import Batching
 from eecompile.serving.policies import policy_named
@@ -33,7 +33,7 @@ def test_a_model_has_the_name_of_its_directory(repository: Repository, tmp_path:
     with pytest.raises(InputError, match="would both be model 'made'"):
         repository.add(write_made(tmp_path / "other" / "made"), 1.0)
     for name, version, message in (("mad", "", "did you mean 'made'"), ("made", "3", "no version '3'")):
-        with pytest.raises(RefusedError, match=message) as refused:
+        with pytest.raises(NotServedError, match=message) as refused:
             repository.get(name, version)
         assert refused.value.status == 404
 
@@ -53,7 +53,7 @@ def test_what_cannot_be_loaded_leaves_what_was(repository: Repository) -> None:
     assert "other files" in entry.changed()
     (entry.folder / "made.json").unlink()
     assert "other files" in entry.changed()
-    with pytest.raises(RefusedError, match=r"was not loaded: .* holds nothing that can be served"):
+    with pytest.raises(NotServedError, match=r"was not loaded: .* holds nothing that can be served"):
         repository.load("made")
     assert entry.in_service() == before
 
@@ -63,7 +63,7 @@ def test_out_of_service_and_back(repository: Repository) -> None:
     repository.unload("made")  # again: nothing
     entry = repository.get("made")
     assert entry.changed() == ""
-    with pytest.raises(RefusedError, match="is unloaded") as refused:
+    with pytest.raises(NotServedError, match="is unloaded") as refused:
         entry.in_service()
     assert refused.value.status == 503
     assert [(row["name"], row["state"]) for row in repository.index()] == [("made", "UNAVAILABLE")]

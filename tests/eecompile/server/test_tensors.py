@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as of_numpy
 
 from eecompile.server.contract import TensorSpec
-from eecompile.server.refusal import RefusedError
+from eecompile.server.refusal import NotServedError
 from eecompile.server.tensors import DTYPES, datatype_of, from_bytes, from_json, spec_of, to_json
 
 ARRAYS = st.sampled_from(sorted(DTYPES)).flatmap(
@@ -55,7 +55,7 @@ def test_what_json_has_not_is_null() -> None:
     ],
 )
 def test_values_that_a_type_cannot_hold(values: Any, dtype: str, message: str) -> None:
-    with pytest.raises(RefusedError, match=message):
+    with pytest.raises(NotServedError, match=message):
         from_json("x", values, DTYPES[dtype], [3])
 
 
@@ -67,5 +67,5 @@ def test_inputs_are_known_by_name_and_take_their_types() -> None:
         ("y", "FP32", [1], "'y' is INT64, not FP32"),
         ("x", "FP32", [1] * 17, "17 axes"),
     ):
-        with pytest.raises(RefusedError, match=message):
+        with pytest.raises(NotServedError, match=message):
             spec_of(name, datatype, shape, specs)

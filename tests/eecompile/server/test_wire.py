@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eecompile.server.contract import TensorSpec
-from eecompile.server.refusal import RefusedError
+from eecompile.server.refusal import NotServedError
 from eecompile.server.wire import read, write
 
 INPUTS = (TensorSpec("a", ("FP32",), (-1, 2)), TensorSpec("b", ("INT64",), (-1,)))
@@ -29,7 +29,7 @@ def test_bytes_of_several_inputs_stand_behind_each_other_and_json_may_be_between
     )
     assert asked.question.tensors["a"].tolist() == [[1, 2]]
     assert asked.question.tensors["b"].tolist() == [7] and asked.question.tensors["c"].tolist() == [3.0]
-    with pytest.raises(RefusedError, match="none of the 7 bytes left"):
+    with pytest.raises(NotServedError, match="none of the 7 bytes left"):
         read(head + b.tobytes()[:7], str(len(head)), (*INPUTS, TensorSpec("c", ("FP32",), (-1,))))
 
 
