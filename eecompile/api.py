@@ -21,6 +21,7 @@ from eecompile.verbs.report import report
 from eecompile.verbs.retune import retune
 from eecompile.verbs.run import run
 from eecompile.verbs.search import cache, search, why
+from eecompile.verbs.serve import serve
 from eecompile.verbs.simulate import simulate
 from eecompile.verbs.split import split
 from eecompile.verbs.targets import targets
@@ -41,6 +42,7 @@ __all__ = [
     "retune",
     "run",
     "search",
+    "serve",
     "simulate",
     "split",
     "targets",

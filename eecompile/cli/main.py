@@ -83,7 +83,7 @@ app = typer.Typer(
 
 
 SAYS_PROGRESS = frozenset(
-    {"run", "opt", "quantize", "cost", "retune", "search", "simulate", "split", "whatif"}
+    {"run", "opt", "quantize", "cost", "retune", "search", "serve", "simulate", "split", "whatif"}
 )
 
 
@@ -424,6 +424,7 @@ cache = _verb(search_verbs.cache)
 whatif = _verb(search_verbs.whatif)
 simulate = _verb(run_verbs.simulate)
 split = _verb(split_verb.split)
+serve = _verb(run_verbs.serve)
 
 if __name__ == "__main__":
     main()

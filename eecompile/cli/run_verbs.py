@@ -1,4 +1,4 @@
-"""The verbs `run`, `retune` and `simulate`; registered in `eecompile.cli.main`."""
+"""The verbs `run`, `retune`, `simulate` and `serve`; registered in `eecompile.cli.main`."""
 
 from __future__ import annotations
 
@@ -233,3 +233,56 @@ def simulate(
             progress=progress,
         )
     terminal.show(found, as_json, show_simulate.simulated)
+
+
+def serve(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Run directories, each a model by its name.", show_default=False
+        ),
+    ],
+    policy: Annotated[str, typer.Option(metavar="NAME", help="Who is next; see docs/serving.md.")] = "fifo",
+    batch: Annotated[
+        str, typer.Option(metavar="TEXT", help="Who runs together: none, timeout:8,2ms or fluid:8.")
+    ] = "none",
+    slo: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="From arrival to deadline: 20ms. [default: no deadline]"),
+    ] = None,
+    priority: Annotated[
+        str | None, typer.Option(metavar="P0,P1,...", help="Of each run's requests. [default: all alike]")
+    ] = None,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="To listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", help="For HTTP; 0: any that is free.")] = 8080,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="For gRPC; 0: any that is free. [default: it is not spoken]"),
+    ] = None,
+    max_body: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of a request: 500kB. [default: 16MiB]")
+    ] = None,
+    max_queue: Annotated[
+        int, typer.Option(metavar="N", help="Images that may be in at once; others are told to come again.")
+    ] = 1024,
+    threads: Annotated[int, typer.Option(metavar="N", help="Of onnxruntime, for one stage.")] = 1,
+    as_json: JSON = False,
+) -> None:
+    """Answer images over the Open Inference Protocol until SIGTERM or Ctrl-C; what was taken is finished.
+
+    With --json one line says where, once it is ready.
+    """
+    from eecompile import api
+    from eecompile.cli import terminal, values
+
+    deadline = None if slo is None else values.parse_seconds("--slo", slo)
+    largest = values.parse_size(max_body)
+    levels = values.parse_numbers("--priority", priority)
+    with shown_progress() as progress:
+        server = api.serve(
+            runs, policy, batch, deadline, levels, host, port, grpc_port, largest, max_queue, threads,
+            progress=progress,
+        )  # fmt: skip
+        if as_json:
+            terminal.write_json_line(server.to_json())
+        server.wait()

@@ -53,6 +53,11 @@ def write_json(document: dict[str, Any]) -> None:
     print(json.dumps(finite(document), indent=1, default=str))
 
 
+def write_json_line(document: dict[str, Any]) -> None:
+    """Print one JSON document on one line, at once: for who waits for it while the program goes on."""
+    print(json.dumps(finite(document), default=str), flush=True)
+
+
 def line(out: Console, text: str = "", style: str | None = None) -> None:
     """Print one line of text, wrapped at words."""
     out.print(Text(printable(with_flags(text)), style=style or ""))

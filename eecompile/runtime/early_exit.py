@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,23 @@ class DynamicModel:
         return Decisions.of(logits, number, confidence)
 
 
+@dataclass(frozen=True)
+class StageStep:
+    """What one stage gave for its N images.
+
+    Attributes:
+        logits: float32 [N, classes].
+        confidence: float32 [N].
+        leaves: bool [N], which images leave here.
+        known: What later stages read of all N, by name, [N, …] each.
+    """
+
+    logits: Float32
+    confidence: Float32
+    leaves: NDArray[np.bool_]
+    known: dict[str, Array]
+
+
 class StagedModel:
     """``stages/*.onnx``: one model per stage, run until an exit is confident.
 
@@ -106,31 +123,42 @@ class StagedModel:
             known.update(zip(self._writes[number][2:], found[2:], strict=True))
         raise AssertionError("the last stage has no threshold")
 
-    def decide(self, images: Float32) -> Decisions:
-        """Classify preprocessed images [N, …]; each stage runs on those that are still in, in their order.
+    def first(self, images: Float32) -> dict[str, Array]:
+        """Return what the first stage reads of preprocessed images [N, …]."""
+        return {self._reads[0][0]: images}
+
+    def step(self, number: int, known: Mapping[str, Array]) -> StageStep:
+        """Run stage ``number`` on what its images bring along, [N, …] each, by the names that it reads.
 
         An image whose logits hold NaN does not leave early, whatever its confidence.
         """
+        reads = self._reads[number]
+        logits, confidence, *more = self.sessions[number].run(None, {name: known[name] for name in reads})
+        threshold = self._thresholds[number]
+        leaves = np.ones(len(logits), np.bool_)
+        if threshold is not None:
+            leaves = (confidence >= threshold) & ~np.isnan(logits).any(axis=1)
+        found = {**known, **dict(zip(self._writes[number][2:], more, strict=True))}
+        later = self._later[number]
+        return StageStep(logits, confidence, leaves, {n: value for n, value in found.items() if n in later})
+
+    def decide(self, images: Float32) -> Decisions:
+        """Classify preprocessed images [N, …]; each stage runs on those that are still in, in their order."""
         total = len(images)
         inside = np.arange(total)
-        known: dict[str, Array] = {self._reads[0][0]: images}
+        known = self.first(images)
         left_at, confidence = np.empty(total, np.int64), np.empty(total, np.float32)
         logits: Float32 | None = None
-        for number, (stage, threshold) in enumerate(zip(self.sessions, self._thresholds, strict=True)):
-            found = stage.run(None, {name: known[name] for name in self._reads[number]})
-            here, sure = found[:2]
+        for number in range(len(self.sessions)):
+            step = self.step(number, known)
             if logits is None:
-                logits = np.empty((total, here.shape[1]), np.float32)
-            leaves = np.ones(len(here), np.bool_)
-            if threshold is not None:
-                leaves = (sure >= threshold) & ~np.isnan(here).any(axis=1)
-            rows = inside[leaves]
-            logits[rows], left_at[rows], confidence[rows] = here[leaves], number, sure[leaves]
-            if leaves.all():
+                logits = np.empty((total, step.logits.shape[1]), np.float32)
+            rows, stay = inside[step.leaves], ~step.leaves
+            logits[rows], left_at[rows] = step.logits[step.leaves], number
+            confidence[rows], known = step.confidence[step.leaves], step.known
+            if not stay.any():
                 return Decisions.of(logits, left_at, confidence)
-            known.update(zip(self._writes[number][2:], found[2:], strict=True))
-            known = {name: value for name, value in known.items() if name in self._later[number]}
             if len(rows):
-                inside = inside[~leaves]
-                known = {name: value[~leaves] for name, value in known.items()}
+                inside = inside[stay]
+                known = {name: value[stay] for name, value in known.items()}
         raise AssertionError("the last stage has no threshold")

@@ -40,6 +40,10 @@ class EarlyExitSession:
     Attributes:
         exits: Names of the exits, the final one last.
         class_names: What classes are called, by the numbers of labels; empty where the data named none.
+        staged: The network stage by stage, for who decides between two stages what runs next; ``None`` where
+            only ``model.dynamic.onnx`` was given.
+        preprocess: From raw images to the model's input.
+        watch: Counts exits; `answer` does, who runs stages has to.
 
     Raises:
         InputError: No compiled network, a damaged one, or files of two runs.
@@ -55,15 +59,15 @@ class EarlyExitSession:
         if not path.exists():
             raise InputError(f"there is no {path}", f"give a run directory or its {DYNAMIC}")
         self._max_batch = max_batch
-        self._staged: StagedModel | None = None
+        self.staged: StagedModel | None = None
         if path.is_dir():
             recorded, stages = from_directory(path)
             file = path / DYNAMIC
             self._nested = _loaded(file, threads)
-            self._staged = _loaded_stages(stages, recorded.thresholds, threads)
-            for number, (stage, of_stage) in enumerate(zip(self._staged.sessions, stages, strict=True)):
+            self.staged = _loaded_stages(stages, recorded.thresholds, threads)
+            for number, (stage, of_stage) in enumerate(zip(self.staged.sessions, stages, strict=True)):
                 same_threshold(stage.get_modelmeta().custom_metadata_map, recorded, number, of_stage)
-            _same_classes(self._staged, recorded.exits, path)
+            _same_classes(self.staged, recorded.exits, path)
         else:
             file = path
             self._nested = _loaded(path, threads)
@@ -75,19 +79,19 @@ class EarlyExitSession:
             )
         self.exits = recorded.exits
         self.class_names = class_names(self._nested.session.get_modelmeta().custom_metadata_map, file)
-        self._preprocess = recorded.preprocess
+        self.preprocess = recorded.preprocess
         self._wanted = tuple(self._nested.session.get_inputs()[0].shape[1:])
-        self._watch = ExitWatch(recorded.exits, recorded.seen, window)
+        self.watch = ExitWatch(recorded.exits, recorded.seen, window)
 
     @property
     def counts(self) -> ExitCounts:
         """Where images left since the session was made."""
-        return self._watch.counts
+        return self.watch.counts
 
     @property
     def batched(self) -> bool:
         """Whether several images run together."""
-        return self._staged is not None and self._staged.batched
+        return self.staged is not None and self.staged.batched
 
     def run(self, images: NDArray[Any]) -> Decisions:
         """Classify raw images.
@@ -110,20 +114,20 @@ class EarlyExitSession:
         """Return raw images as the model reads them; raises as `run` does."""
         if not isinstance(images, np.ndarray):
             raise InputError(f"images are a {type(images).__name__}", "give a numpy array")
-        return self._preprocess.model_input(images, self._wanted)
+        return self.preprocess.model_input(images, self._wanted)
 
     def answer(self, batch: Float32) -> Decisions:
         """Classify what `model_input` returned; warns of drift (`DriftWarning`)."""
         found = self._without_numbers(batch, self._decide(batch))
-        if told := self._watch.add(found.exit, int(np.count_nonzero(found.label == NO_LABEL))):
+        if told := self.watch.add(found.exit, int(np.count_nonzero(found.label == NO_LABEL))):
             warnings.warn(told, DriftWarning, stacklevel=3)
         return found
 
     def _decide(self, batch: Float32) -> Decisions:
         if len(batch) == 1:
             return self._nested.decide(batch)
-        if self._staged is not None and self._staged.batched:
-            parts = [self._staged.decide(part) for part in _cut(batch, self._max_batch)]
+        if self.staged is not None and self.staged.batched:
+            parts = [self.staged.decide(part) for part in _cut(batch, self._max_batch)]
         else:
             parts = [self._nested.decide(image) for image in _cut(batch, 1)]
         if len(parts) == 1:

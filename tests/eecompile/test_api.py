@@ -101,7 +101,7 @@ def test_every_verb_documents_its_parameters(name: str) -> None:
 def test_the_names_are_these() -> None:
     assert api.__all__ == [
         "cache", "compare", "cost", "doctor", "export", "front", "inspect", "opt", "passes", "quantize",
-        "report", "retune", "run", "search", "simulate", "split",
+        "report", "retune", "run", "search", "serve", "simulate", "split",
         "targets", "whatif", "why",
     ]  # fmt: skip
     public = {name for name in vars(api) if not name.startswith("_")}

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".venvs"
 PINS = ROOT / "constraints.txt"
 # What the core's tests need; torch, of the extra `train`, is left out.
-EXTRAS = "images,solver,search,frames,plot,test"
+EXTRAS = "images,solver,search,frames,plot,serve,test"
 TESTS = "not slow and not wheel"
 
 

@@ -3,7 +3,7 @@
     python3 -m tools.ci.oldest
 
 The tools that run the tests are those of `constraints.txt`; torch is left out: its oldest version comes
-with gigabytes for GPUs.
+with gigabytes for GPUs. So are the messages of gRPC, which are generated for one recent protobuf.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from typing import Any
 
 from tools.ci import environment
 
-EXTRAS = ("images", "solver", "search", "frames", "plot")
-_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)\s*>=\s*(?P<version>[0-9.]+)(\s*,\s*!=\s*[0-9.*]+)*")
+EXTRAS = ("images", "solver", "search", "frames", "plot", "serve")
+_REQUIREMENT = re.compile(
+    r"(?P<name>[A-Za-z0-9._-]+)(\[[a-z,]+\])?\s*>=\s*(?P<version>[0-9.]+)(\s*,\s*!=\s*[0-9.*]+)*"
+)
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)")
 
 

@@ -67,6 +67,20 @@ _ROW = record(
 
 DOCUMENTS = (
     Document(
+        "serve",
+        "`eecompile serve --json`, one line when it is ready",
+        versioned(
+            {
+                "url": said("of HTTP, without a path", TEXT),
+                "grpc": said("host and port of gRPC; null: not spoken", maybe(TEXT)),
+                "models": said("names of the models", rows(TEXT)),
+                "policy": said("who is next", TEXT),
+                "batching": said("who runs together", TEXT),
+                "pid": said("number of the process", INTEGER),
+            }
+        ),
+    ),
+    Document(
         "simulate",
         "`eecompile simulate --json`",
         versioned(

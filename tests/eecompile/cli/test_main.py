@@ -52,6 +52,7 @@ VERBS = (
     "whatif",
     "simulate",
     "split",
+    "serve",
 )
 
 

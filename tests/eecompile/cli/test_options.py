@@ -35,8 +35,19 @@ from targets.objective import CHOICES
 from targets.schedule.freedom import MODES
 
 # What these name differs by verb: a file or a folder; whether a file of an accelerator will do; bits of float
-# networks, or of parts of the network that is quantized; a default that a search or a run may say otherwise.
-BY_VERB = {"--out", "--target", "--bits", "--objective", "--max-drop", "--min-gain"}
+# networks, or of parts of the network that is quantized; a default that a search or a run may say otherwise;
+# designs or images that go together; one policy or several to compare; a deadline that has to be or may be.
+BY_VERB = {
+    "--out",
+    "--target",
+    "--bits",
+    "--objective",
+    "--max-drop",
+    "--min-gain",
+    "--batch",
+    "--policy",
+    "--slo",
+}
 
 
 def declared() -> Iterator[tuple[str, Any]]:

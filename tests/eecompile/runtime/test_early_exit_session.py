@@ -95,7 +95,7 @@ def test_only_images_that_stay_enter_the_next_stage(
 ) -> None:
     folder, images = made
     session = EarlyExitSession(folder)
-    assert session._staged is not None
+    assert session.staged is not None
     entered: list[int] = []
 
     class Seen:
@@ -107,7 +107,7 @@ def test_only_images_that_stay_enter_the_next_stage(
             entered.append(len(images))
             return self.stage.run(names, given)  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(session._staged, "sessions", [Seen(s) for s in session._staged.sessions])
+    monkeypatch.setattr(session.staged, "sessions", [Seen(s) for s in session.staged.sessions])
     found = session.run(images[:-1])
     assert entered == [int((found.exit >= number).sum()) for number in range(3)]
     assert entered[0] > entered[1] > entered[2] > 0

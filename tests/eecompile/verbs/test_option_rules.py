@@ -58,6 +58,10 @@ ALWAYS = {
         "out", "max_drop", "optimistic", "min_gain", "max_latency", "max_latency_p95", "max_worst_latency",
         "max_final_ratio", "max_cost_ratio", "as_json",
     },
+    "serve": {
+        "policy", "batch", "slo", "priority", "host", "port", "grpc_port", "max_body", "max_queue", "threads",
+        "as_json",
+    },
     "simulate": {
         "arrivals", "slo", "policy", "priority", "requests", "seeds", "clock", "no_preempt", "capacity",
         "window", "as_json",

@@ -27,6 +27,7 @@ WORKS = {
     "cost": ["net.onnx"],
     "retune": ["run"],
     "search": ["space.toml"],
+    "serve": ["run"],
     "simulate": ["run", "--arrivals", "poisson:120", "--slo", "20ms"],
     "split": ["run", "--link", "2Mbit/s", "--rtt", "20ms"],
     "whatif": ["study"],

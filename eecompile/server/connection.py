@@ -1,0 +1,46 @@
+"""Connections that do not wait for ever for the head of a request."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+def connection_kind(patience_s: float) -> type[asyncio.Protocol]:
+    """Return uvicorn's protocol with a limit: it has none between the first byte of a head and its last.
+
+    Args:
+        patience_s: Seconds from the connection, or from the first byte of a request, to the end of its head.
+    """
+
+    class _Connection(HttpToolsProtocol):
+        _patience: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._wait_for_head()
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._stop_waiting()
+            self._wait_for_head()
+
+        def on_headers_complete(self) -> None:
+            self._stop_waiting()
+            super().on_headers_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_waiting()
+            super().connection_lost(exc)
+
+        def _wait_for_head(self) -> None:
+            self._patience = self.loop.call_later(patience_s, self.transport.close)
+
+        def _stop_waiting(self) -> None:
+            if self._patience is not None:
+                self._patience.cancel()
+                self._patience = None
+
+    return _Connection
