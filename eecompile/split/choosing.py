@@ -16,6 +16,7 @@ from eecompile.split.device_costs import DeviceCosts
 from eecompile.split.link import Linear, SplitLink
 from eecompile.split.offers import Behind, Offer
 from eecompile.split.radios import Radio
+from passes.state import Exit
 
 Float64 = NDArray[np.float64]
 LATENCY, ENERGY = "latency", "energy"
@@ -78,6 +79,7 @@ class SplitQuestion:
         behind: What comes of it on val.
         limit: Of the drop.
         may_leave: Sets of exits that the device may have.
+        alone_label: [N] answers of a final exit that takes over none of others; ``None``: of the run's own.
     """
 
     costs: DeviceCosts
@@ -87,6 +89,7 @@ class SplitQuestion:
     behind: Sequence[Behind]
     limit: Limit
     may_leave: tuple[tuple[int, ...], ...]
+    alone_label: NDArray[np.int64] | None = None
 
     @functools.cached_property
     def bound(self) -> DropBound:
@@ -96,16 +99,34 @@ class SplitQuestion:
     def observed(self, exits: Sequence[int], offer: int | None) -> Observed:
         """Return the answers of a device with ``exits`` and of what comes behind them."""
         kept = self.seen.select(exits)
-        if offer is None:
-            return Observed(kept.confidence, kept.correct, kept.rules, self.seen.static_correct)
         correct = kept.correct.copy()
-        correct[-1] = self.behind[offer].label == self.labels
+        if offer is not None:
+            correct[-1] = self.behind[offer].label == self.labels
+        elif self.alone_label is not None and not self.costs.takes_over(exits):
+            correct[-1] = self.alone_label == self.labels
         return Observed(kept.confidence, correct, kept.rules, self.seen.static_correct)
 
 
-def all_exit_sets(count: int) -> tuple[tuple[int, ...], ...]:
-    """Return all sets of so many early exits, the empty one first."""
-    return tuple(chosen for size in range(count + 1) for chosen in itertools.combinations(range(count), size))
+def exit_sets(early: Sequence[Exit]) -> tuple[tuple[int, ...], ...]:
+    """Return all sets of early exits that can be without the others, the empty one first.
+
+    An exit needs the one that it reads, and all before it where its confidence counts them.
+    """
+    names = [item.name for item in early]
+    needs = [
+        set(range(number))
+        if item.confidence.reads_before
+        else {names.index(item.reads)}
+        if item.reads
+        else set()
+        for number, item in enumerate(early)
+    ]
+    return tuple(
+        chosen
+        for size in range(len(early) + 1)
+        for chosen in itertools.combinations(range(len(early)), size)
+        if all(needs[k] <= {*chosen} for k in chosen)
+    )
 
 
 def device_paths(
@@ -116,7 +137,8 @@ def device_paths(
     paths = [costs.until(costs.reached[k], exits[: n + 1])[which] for n, k in enumerate(exits)]
     layers = len(costs.backbone) if offer is None else offer.place.layers
     deepest = max([layers, *(costs.reached[k] for k in exits)])
-    return (*paths, costs.until(deepest, exits)[which])
+    merged = offer is None and costs.takes_over(exits)
+    return (*paths, costs.until(deepest, exits, merged)[which])
 
 
 def best_plan(

@@ -31,6 +31,7 @@ class LayerTime:
         seconds: What it takes of the path.
         joules: Alike.
         macs: Multiply-accumulates.
+        merges: Whether it is of the final exit, and adds or weighs what is no layer of the user's network.
     """
 
     name: str
@@ -40,6 +41,7 @@ class LayerTime:
     seconds: float
     joules: float
     macs: int
+    merges: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,32 @@ class DeviceCosts:
         heads: Layers of each head, early exits only.
         reached: Of each early exit, how many layers of the backbone are before it.
         cuts: Where the network can be cut, first to last.
+        final_reads: Numbers of the early exits that all have to be there for the final one to take over
+            answers; where one is not, it answers by itself.
+        merge: Layers by which it takes over.
     """
 
     backbone: tuple[LayerTime, ...]
     heads: tuple[tuple[LayerTime, ...], ...]
     reached: tuple[int, ...]
     cuts: tuple[CutPlace, ...]
+    final_reads: tuple[int, ...] = ()
+    merge: tuple[LayerTime, ...] = ()
 
-    def until(self, layers: int, exits: Sequence[int]) -> tuple[float, float]:
-        """Return seconds and joules of the first ``layers`` of the backbone and of the heads of ``exits``."""
+    def takes_over(self, exits: Sequence[int]) -> bool:
+        """Return whether the final exit takes over answers on a device with ``exits``."""
+        return bool(self.final_reads) and {*self.final_reads} <= {*exits}
+
+    def until(self, layers: int, exits: Sequence[int], merged: bool = False) -> tuple[float, float]:
+        """Return seconds and joules of the first ``layers`` of the backbone and of the heads of ``exits``.
+
+        Args:
+            layers: How many.
+            exits: Numbers of early exits.
+            merged: Whether the final exit takes over answers behind that.
+        """
         run = [*self.backbone[:layers], *(layer for k in exits for layer in self.heads[k])]
+        run += self.merge if merged else ()
         return sum(layer.seconds for layer in run), sum(layer.joules for layer in run)
 
     def share_after(self, layers: int) -> float:
@@ -88,7 +106,13 @@ class DeviceCosts:
         return sum(layer.macs for layer in self.backbone[layers:]) / total if total else 0.0
 
 
-def device_costs(run: Path, graph: gs.Graph, summary: Summary, clock_hz: float | None) -> DeviceCosts:
+def device_costs(
+    run: Path,
+    graph: gs.Graph,
+    summary: Summary,
+    clock_hz: float | None,
+    final_reads: tuple[int, ...] = (),
+) -> DeviceCosts:
     """Return the costs of a run's layers on its target.
 
     Each layer counts as the schedule has it; where layers overlap, those of a stage are scaled to what the
@@ -96,21 +120,23 @@ def device_costs(run: Path, graph: gs.Graph, summary: Summary, clock_hz: float |
 
     Args:
         run: Run directory.
-        graph: Its lowered network.
+        graph: Its lowered network, its final exit answering by itself.
         summary: Of the run.
         clock_hz: Of a target without a clock.
+        final_reads: Numbers of the early exits whose answers the final one takes over in the run.
 
     Raises:
         InputError: No clock, or a directory without ``layers.csv``.
     """
     rows = _rows(run, graph, summary, clock_hz)
-    backbone = tuple(row for row in rows if not row.head)
+    merge = tuple(row for row in rows if row.merges) if final_reads else ()
+    backbone = tuple(row for row in rows if not row.head and row not in merge)
     early = range(len(summary.exits) - 1)
     heads = tuple(tuple(row for row in rows if row.head and row.exit == k) for k in early)
     reached = tuple(sum(row.exit <= k for row in backbone) for k in early)
     if [row.exit for row in backbone] != sorted(row.exit for row in backbone):
         raise InputError(f"{run}: layers of later stages run before earlier ones", "run without `speculate`")
-    return DeviceCosts(backbone, heads, reached, tuple(_cuts(graph, backbone)))
+    return DeviceCosts(backbone, heads, reached, tuple(_cuts(graph, backbone)), final_reads, merge)
 
 
 def _rows(run: Path, graph: gs.Graph, summary: Summary, clock_hz: float | None) -> list[LayerTime]:
@@ -126,6 +152,7 @@ def _rows(run: Path, graph: gs.Graph, summary: Summary, clock_hz: float | None) 
                 float(row["latency_cycles"]),
                 float(row["energy_pj"]),
                 int(row["macs"]),
+                row["op_type"] in ("Add", "Mul"),
             )
             for row in table
         ]
@@ -146,16 +173,16 @@ def _rows(run: Path, graph: gs.Graph, summary: Summary, clock_hz: float | None) 
         last = number == len(names) - 1
         rows += [
             LayerTime(
-                row[0], number, not last and not _is_backbone(row[0], names[number], row[2], main), row[2],
-                row[3] * time, row[4] * joules, row[5],
+                row[0], number, not last and not _is_backbone(row[0], names, row[2], main), row[2],
+                row[3] * time, row[4] * joules, row[5], last and row[6] and not row[2],
             )
             for row in of_stage
         ]  # fmt: skip
     return rows
 
 
-def _is_backbone(name: str, exit_name: str, origins: frozenset[str], main: frozenset[str]) -> bool:
-    if name.startswith((f"{exit_name}/", f"{exit_name}.")):
+def _is_backbone(name: str, exits: Sequence[str], origins: frozenset[str], main: frozenset[str]) -> bool:
+    if name.startswith(tuple(f"{one}{mark}" for one in exits for mark in "/.")):
         return False
     return not origins or bool(origins & main)
 

@@ -63,6 +63,17 @@ def each_batch(split: Split, preprocess: Preprocess, use: Callable[[slice, Float
         use(piece, preprocess.apply(split.x[piece]))
 
 
+def labels_of(parts: CutParts, split: Split, preprocess: Preprocess) -> NDArray[np.int64]:
+    """Return the largest final logit of each image of a split, [N]."""
+    found = np.empty(len(split), np.int64)
+
+    def use(piece: slice, images: Float32) -> None:
+        found[piece] = parts.logits(parts.features(images)).argmax(1)
+
+    each_batch(split, preprocess, use)
+    return found
+
+
 def _run(runner: ort.InferenceSession, values: Array, batch: int) -> Array:
     name = runner.get_inputs()[0].name
     found = [runner.run(None, {name: values[piece]})[0] for piece in batches(len(values), batch)]

@@ -14,6 +14,7 @@ import onnx_graphsurgeon as gs
 from eecompile.run_files.directory import folders, write_json
 from eecompile.runtime.split.records import PLANS_FILE, SERVER_FILE, Band, band_record
 from eecompile.split.choosing import Plan
+from eecompile.split.device_costs import DeviceCosts
 from eecompile.split.offers import Offer
 from eecompile.split.reading import SplitRun
 from passes.errors import InputError
@@ -27,6 +28,7 @@ DEVICE, SERVER = "device", "server"
 def write_split(
     out: Path,
     run: SplitRun,
+    costs: DeviceCosts,
     plans: Sequence[Plan],
     offers: Sequence[Offer],
     bands: Sequence[Band],
@@ -37,6 +39,7 @@ def write_split(
     Args:
         out: Folder for both.
         run: The run.
+        costs: Of the device.
         plans: Plans; the last sends nothing.
         offers: What they send.
         bands: Where each is best.
@@ -58,7 +61,7 @@ def write_split(
                 if plan.offer is not None:
                     offer = offers[plan.offer]
                     tensor = offer.place.tensor
-                    model = served.add(later_part(run.graph, tensor), run.symbolic)
+                    model = served.add(later_part(run.alone, tensor), run.symbolic)
                     part = offer.codec.name_for(served.sha256(model)).hex()
                     codec = offer.codec.to_json()
                     parts[part] = {"part": part, "model": model, "codec": codec, "cut": offer.place.name}
@@ -70,7 +73,8 @@ def write_split(
                         "server_s": offer.server_s,
                     }
                 early = [names[k] for k in plan.exits]
-                segments = device_segments(run.graph, early, tensor)
+                merged = plan.offer is None and costs.takes_over(plan.exits)
+                segments = device_segments(run.graph if merged else run.alone, early, tensor)
                 final = [] if tensor is not None else [names[-1]]
                 record = {
                     "exits": [*early, *final],

@@ -20,6 +20,7 @@ from eecompile.runtime.sessions import session
 from passes.errors import InputError
 from passes.exits.chain import ancestors
 from passes.exits.cut_tensors import final_logits
+from passes.exits.recycle_answers import final_alone
 from passes.model.graph import load
 from passes.state import state_of
 
@@ -32,7 +33,8 @@ class SplitRun:
         folder: The directory.
         summary: Its results.
         graph: The lowered network with its exits.
-        float_graph: The same in float.
+        alone: The same with a final exit that takes over no answer of another; ``graph`` if it takes none.
+        alone_float: That one in float.
         samples: Answers of val and test.
         dataset: The images of the run.
         preprocess: From stored images to the model's input.
@@ -42,7 +44,8 @@ class SplitRun:
     folder: Path
     summary: Summary
     graph: gs.Graph
-    float_graph: gs.Graph
+    alone: gs.Graph
+    alone_float: gs.Graph
     samples: Samples
     dataset: Dataset
     preprocess: Preprocess
@@ -57,7 +60,7 @@ def read_run(folder: Path, data: ImageSource | None) -> SplitRun:
         data: Where its images lie now; where the run had them if ``None``.
 
     Raises:
-        InputError: No run with images and exits of its own, other images, or exits that need each other.
+        InputError: No run with images and exits of its own, other images, or exits that the final one needs.
     """
     summary = load_summary(folder)
     samples = read_samples(folder, len(summary.exits))
@@ -65,7 +68,8 @@ def read_run(folder: Path, data: ImageSource | None) -> SplitRun:
     if samples is None or any(item.threshold is None for item in summary.exits[:-1]):
         raise InputError(f"{folder} has no answers of images", "run it with data, and keep its samples.npz")
     graph = load(folder / "model.lowered.onnx")
-    _check_exits(folder, graph)
+    alone = final_alone(graph)
+    _check_exits(folder, alone)
     dataset = _images(folder, info, data)
     for name, some in (("val", samples.val), ("test", samples.test)):
         if len(dataset.split(name)) != len(some.label):
@@ -76,7 +80,7 @@ def read_run(folder: Path, data: ImageSource | None) -> SplitRun:
             )
     symbolic = _takes_any_number(folder)
     return SplitRun(
-        folder, summary, graph, load(folder / "model.exits.onnx"), samples, dataset,
+        folder, summary, graph, alone, final_alone(load(folder / "model.exits.onnx")), samples, dataset,
         Preprocess.from_json(info["preprocess"]), symbolic,
     )  # fmt: skip
 
@@ -98,19 +102,18 @@ def _images(folder: Path, info: dict[str, Any], data: ImageSource | None) -> Dat
 
 
 def _check_exits(folder: Path, graph: gs.Graph) -> None:
-    """Refuse exits of which none can be left out alone."""
+    """Refuse exits that the final one needs for more than their answers, and those that decide apart."""
     exits = state_of(graph).exits
     final = ancestors([final_logits(graph)])
     outputs = {tensor.name: tensor for tensor in graph.outputs}
     for item in exits[:-1]:
         logits = outputs[item.output]
         needed = bool(logits.inputs) and logits.inputs[0].name in final
-        reads = item.reads or item.confidence.reads_before
-        if needed or reads or item.apart:
+        if needed or item.apart:
+            why = "is on the way to the final one" if needed else "decides by something else than its logits"
             raise InputError(
-                f"exit '{item.name}' of {folder} and others need each other, so none can be left out of a "
-                "device",
-                "make the run without `recycle`, with heads and confidences that read no other exit",
+                f"exit '{item.name}' of {folder} {why}, so the run cannot be split",
+                "let `run` make the exits (`--exits`): it builds heads beside the network",
             )
 
 

@@ -8,19 +8,24 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx_graphsurgeon as gs
+from numpy.typing import NDArray
+
+from eecompile.data.dataset import Split
 from eecompile.data.in_memory import ImageSource
 from eecompile.exits.thresholds import Limit, Observed
 from eecompile.run_files.samples import SplitSamples
 from eecompile.runtime.split.records import Band
 from eecompile.runtime.split.v2_client import Address, request_bytes
 from eecompile.split import server_times
-from eecompile.split.choosing import Plan, SplitQuestion, Terms, all_exit_sets, best_plan
+from eecompile.split.choosing import Plan, SplitQuestion, Terms, best_plan, exit_sets
 from eecompile.split.device_costs import CutPlace, DeviceCosts, device_costs
 from eecompile.split.envelope import best_lines, lower_envelope
 from eecompile.split.figures import PlanFigures, plan_figures
 from eecompile.split.link import SplitLink
 from eecompile.split.offers import Behind, behind, offers_of
-from eecompile.split.parts import CutParts
+from eecompile.split.parts import CutParts, labels_of
 from eecompile.split.plan_files import write_split
 from eecompile.split.radios import Radio
 from eecompile.split.reading import SplitRun, read_run
@@ -207,7 +212,7 @@ def split_ready(ready: ReadySplit, asked: SplitAsked, progress: Callable[[str], 
     rows = _rows(ready, asked, listed, table)
     progress(f"writing {asked.out}")
     told = {"objective": asked.objective, "rtt_s": asked.rtt_s, "max_drop": ready.limit.max_drop}
-    write_split(asked.out, ready.run, listed, ready.question.offers, table, told)
+    write_split(asked.out, ready.run, ready.costs, listed, ready.question.offers, table, told)
     return SplitResult(
         ready.run.folder.resolve().name, ready.run.summary.target, asked.objective, asked.rates, asked.rtt_s,
         ready.limit.max_drop, ready.server, f"{asked.radio.name}: {asked.radio.source}", rows, len(listed),
@@ -219,12 +224,12 @@ def prepare(folder: Path, asked: SplitAsked, progress: Callable[[str], None]) ->
     """Read a run, fit codecs on its training images, and answer val behind each; raises as `split_run`."""
     progress(f"reading {folder}")
     run = read_run(folder, asked.data)
-    costs = device_costs(folder, run.graph, run.summary, asked.clock_hz)
+    costs = device_costs(folder, run.alone, run.summary, asked.clock_hz, _final_reads(run.graph))
     known: dict[str, CutParts] = {}
 
     def parts(place: CutPlace) -> CutParts:
         if place.tensor not in known:
-            known[place.tensor] = CutParts.of(run.graph, place.tensor, run.symbolic)
+            known[place.tensor] = CutParts.of(run.alone, place.tensor, run.symbolic)
         return known[place.tensor]
 
     server_s, words = _server(run, costs, parts, asked)
@@ -239,7 +244,7 @@ def prepare(folder: Path, asked: SplitAsked, progress: Callable[[str], None]) ->
     limit = Limit(most, run.summary.optimistic)
     question = SplitQuestion(
         costs, _seen(run, run.samples.val), run.samples.val.label.astype("int64"), offers, found, limit,
-        all_exit_sets(len(run.summary.exits) - 1),
+        exit_sets(state_of(run.graph).exits[:-1]), _alone_label(run, val),
     )  # fmt: skip
     return ReadySplit(run, costs, question, parts, words, limit)
 
@@ -295,12 +300,31 @@ def _server(
     run: SplitRun, costs: DeviceCosts, parts: Callable[[CutPlace], CutParts], asked: SplitAsked
 ) -> tuple[server_times.ServerTime, str]:
     if asked.server_target is not None:
-        seconds = server_times.scheduled(run.graph, run.float_graph, asked.server_target)
+        seconds = server_times.scheduled(run.alone, run.alone_float, asked.server_target)
         return seconds, f"schedule on {asked.server_target}"
     if asked.server_time_s is not None:
         told = server_times.told(asked.server_time_s, costs)
         return told, f"{1e3 * asked.server_time_s:g} ms for the whole network, by MACs"
     return server_times.measured(parts), "measured here with onnxruntime, one thread"
+
+
+def _final_reads(graph: gs.Graph) -> tuple[int, ...]:
+    """Return the numbers of the early exits that the final one reads, directly or through others."""
+    exits = state_of(graph).exits
+    numbers = {item.name: number for number, item in enumerate(exits)}
+    found, item = [], exits[-1]
+    while item.reads:
+        found.append(numbers[item.reads])
+        item = exits[found[-1]]
+    return tuple(reversed(found))
+
+
+def _alone_label(run: SplitRun, split: Split) -> NDArray[np.int64] | None:
+    """Return the answers of a final exit that takes over none; ``None`` where that is the run's own."""
+    if run.alone is run.graph:
+        return None
+    parts = CutParts.of(run.alone, run.alone.inputs[0].name, run.symbolic)
+    return labels_of(parts, split, run.preprocess)
 
 
 def _seen(run: SplitRun, answers: SplitSamples) -> Observed:
@@ -323,7 +347,8 @@ def judged(
     labels = run.samples.test.label.astype("int64")
     offers: dict[int, Behind] = {n: b for n, b in on_test.items() if n is not None}
     everywhere = [offers.get(n, question.behind[n]) for n in range(len(question.offers))]
-    tested = replace(question, seen=seen, labels=labels, behind=everywhere)
+    alone = _alone_label(run, run.dataset.test)
+    tested = replace(question, seen=seen, labels=labels, behind=everywhere, alone_label=alone)
     terms = terms_of(asked, loss)
     return [
         plan_figures(

@@ -72,7 +72,8 @@ class Patience(ConfidenceRule):
         no_answer = made.constant("no_answer", _NO_ANSWER, np.int64)
         answers = made.then("Where", "answers", [without, no_answer, largest], row, np.int64)
         last = made.constant("last", [exits - 1], np.int64)
-        own = made.then("Gather", "own", [answers, last], single, np.int64, axis=1)
+        # `own` of an exit is what recycling leaves of its logits
+        own = made.then("Gather", "own_answer", [answers, last], single, np.int64, axis=1)
         same = made.then("Equal", "same", [answers, own], row, np.bool_)
         nowhere = made.constant("nowhere", 0, np.float32)
         places = made.constant("places", [range(1, exits + 1)], np.float32)

@@ -9,9 +9,11 @@ from dataclasses import replace
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from passes.exits.chain import order_outputs
+from passes.errors import InputError
+from passes.exits.chain import ancestors, order_outputs
+from passes.model.graph import tidy
 from passes.rewrite.names import Names
-from passes.state import state_of
+from passes.state import copy_graph, state_of
 
 
 def recycle_answers(graph: gs.Graph, weights: Sequence[float]) -> None:
@@ -56,3 +58,46 @@ def recycle_answers(graph: gs.Graph, weights: Sequence[float]) -> None:
     state.exits = found
     order_outputs(graph)
     graph.toposort()
+
+
+def final_alone(graph: gs.Graph) -> gs.Graph:
+    """Return a copy whose final exit answers by its own logits, whatever it takes over of other exits.
+
+    ``graph`` itself if it takes over nothing. Early exits stay as they are.
+
+    Raises:
+        InputError: What it takes over is not simply added to its own logits.
+    """
+    if not state_of(graph).exits[-1].reads:
+        return graph
+    clone = copy_graph(graph)
+    state = state_of(clone)
+    outputs = {tensor.name: tensor for tensor in clone.outputs}
+    early = ancestors([outputs[item.output] for item in state.exits[:-1]])
+    final = state.exits[-1]
+    logits = outputs[final.output]
+    added = logits.inputs[0]
+    own = [tensor for tensor in added.inputs if _before(tensor) - early]
+    if added.op != "Add" or len(added.inputs) != 2 or len(own) != 1:
+        raise InputError(
+            f"exit '{final.name}' reads '{final.reads}', and cannot do without",
+            "make the run without `recycle`",
+        )
+    clone.outputs = [own[0] if tensor is logits else tensor for tensor in clone.outputs]
+    clone.nodes.remove(added)
+    added.inputs.clear()
+    added.outputs.clear()
+    state.rename({}, {own[0].name: logits.name})
+    own[0].name = logits.name
+    state.exits[-1] = replace(final, reads="")
+    tidy(clone)
+    left = {node.name for node in clone.nodes}
+    state.layers = {name: layer for name, layer in state.layers.items() if name in left}
+    state.precisions = {name: precision for name, precision in state.precisions.items() if name in left}
+    state.origins = {name: origin for name, origin in state.origins.items() if name in left}
+    return clone
+
+
+def _before(tensor: gs.Tensor) -> set[str]:
+    """Return the names of the nodes before the one that makes ``tensor``, as that may only weigh."""
+    return ancestors([tensor]) - {node.name for node in tensor.inputs}

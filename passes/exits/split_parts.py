@@ -20,13 +20,15 @@ from passes.state import Exit, copy_graph, state_of
 def device_segments(graph: gs.Graph, kept: Sequence[str], tensor: str | None) -> list[gs.Graph]:
     """Return what runs on the device, one graph per kept exit and one more up to ``tensor``.
 
-    A segment of an exit gives ``logits`` and ``confidence``, then what later segments read, and ``tensor``
-    where it is made there. The last segment gives ``tensor`` alone; it is not there if nothing is left to do
-    for it. Without ``tensor`` the last segment is that of the final exit.
+    A segment of an exit gives ``logits`` and ``confidence``, then what later segments read, logits for the
+    confidences of later exits among it, and ``tensor`` where it is made there. The last segment gives
+    ``tensor`` alone; it is not there if nothing is left to do for it. Without ``tensor`` the last segment is
+    that of the final exit.
 
     Args:
         graph: A flat network with exits.
-        kept: Names of early exits, shallow to deep.
+        kept: Names of early exits, shallow to deep; with one whose confidence reads those before, all of
+            these.
         tensor: What is sent to the other part, one of `cut_tensors`; ``None``: nothing.
 
     Raises:
@@ -45,16 +47,20 @@ def device_segments(graph: gs.Graph, kept: Sequence[str], tensor: str | None) ->
     for _, target in wanted:
         owned.append(ancestors([target]) - before)
         before |= owned[-1]
+    read = [
+        [] if item is None or not item.confidence.reads_before else [exits[k].output for k in kept[:number]]
+        for number, (item, _) in enumerate(wanted)
+    ]
     found = []
     for number, (item, target) in enumerate(wanted):
         if not owned[number]:  # it is the input, or a segment before has made it
             continue
         later = [_entries(graph, nodes) for nodes in owned[number + 1 :]]
-        read_later = dict.fromkeys(name for names in later for name in names)
+        read_later = dict.fromkeys(name for names in (*later, *read[number + 1 :]) for name in names)
         if tensor is not None:
             read_later[tensor] = None
         given = [name for name in read_later if _is_made_by(tensors[name], owned[number])]
-        found.append(_segment(graph, owned[number], target.name, item, given))
+        found.append(_segment(graph, owned[number], target.name, item, given, read[number]))
     return found
 
 
@@ -74,9 +80,14 @@ def later_part(graph: gs.Graph, tensor: str) -> gs.Graph:
 
 
 def _segment(
-    graph: gs.Graph, nodes: set[str], target: str, item: Exit | None, given: Sequence[str]
+    graph: gs.Graph,
+    nodes: set[str],
+    target: str,
+    item: Exit | None,
+    given: Sequence[str],
+    read: Sequence[str],
 ) -> gs.Graph:
-    part = _cut_out(graph, nodes, _entries(graph, nodes))
+    part = _cut_out(graph, nodes, [*dict.fromkeys([*_entries(graph, nodes), *read])])
     tensors = part.tensors()
     state = state_of(part)
     if item is None:
@@ -84,10 +95,15 @@ def _segment(
         _tidied(part)
         return part
     logits, handed = tensors[target], [tensors[name] for name in given]
+    before = [tensors[name] for name in read]
     free_names(part.nodes, (LOGITS, CONFIDENCE))
     logits.name = LOGITS
     confidence = gs.Variable(CONFIDENCE, np.float32, [1])
-    decision = item.confidence.nodes(item.name, logits, confidence, [])
+    decision = item.confidence.nodes(item.name, logits, confidence, before)
+    if any(tensor is logits for tensor in handed):  # an output has one name
+        copied = gs.Variable(target, logits.dtype, list(logits.shape))
+        decision.append(gs.Node("Identity", f"{item.name}/hand_on", {}, [logits], [copied]))
+        handed = [copied if tensor is logits else tensor for tensor in handed]
     part.nodes = [*part.nodes, *decision]
     part.outputs = [logits, confidence, *handed]
     state.origins.update((n.name, ()) for n in decision)

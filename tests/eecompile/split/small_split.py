@@ -13,6 +13,7 @@ import onnxruntime as ort
 import pytest
 
 from eecompile import api
+from eecompile.exits import recycling
 from eecompile.run import steps
 from eecompile.split.radios import RADIOS
 from eecompile.split.splitting import ReadySplit, SplitAsked, SplitResult, prepare, split_run
@@ -24,8 +25,8 @@ CLOCK = 1e5  # Hz: a device on which a link is worth its time
 
 
 @functools.cache
-def small_run() -> Path:
-    """Return a run of a network on random images, labelled by the network itself."""
+def small_run(**other: Any) -> Path:
+    """Return a run of a network on random images, labelled by the network itself; ``other``: its options."""
     folder = Path(tempfile.mkdtemp(prefix="small-split-"))
     model = write_skip_net(folder / "net.onnx")
     rng = np.random.default_rng(1)
@@ -49,6 +50,7 @@ def small_run() -> Path:
             preprocess="raw",
             out=folder / "run",
             cache=folder / "cache",
+            **other,
         )
     return folder / "run"
 
@@ -60,6 +62,15 @@ def asked(**other: Any) -> SplitAsked:
         small_run().parent / "split",
     )  # fmt: skip
     return replace(usual, **other)
+
+
+@functools.cache
+def chained_run() -> Path:
+    """Return a run whose exits all take over answers, and leave where some in a row agree."""
+    with pytest.MonkeyPatch.context() as patched:
+        # its labels are the network's own answers, so on its own the final exit would take over nothing
+        patched.setattr(recycling, "weight_of", lambda *_: 0.5)
+        return small_run(recycle=True, confidence="patience")
 
 
 @functools.cache
@@ -88,5 +99,5 @@ def mixed_split() -> Path:
     bands = [Band(0.0, 0.0, 1.0, 0), Band(0.0, 1.0, float("inf"), 1)]
     out = small_run().parent / "mixed"
     told = {"objective": "latency", "rtt_s": 1e-3, "max_drop": 1.0}
-    write_split(out, ready.run, plans, ready.question.offers, bands, told)
+    write_split(out, ready.run, ready.costs, plans, ready.question.offers, bands, told)
     return out

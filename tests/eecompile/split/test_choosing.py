@@ -16,14 +16,16 @@ from eecompile.split.choosing import (
     Plan,
     SplitQuestion,
     Terms,
-    all_exit_sets,
     best_plan,
     device_paths,
+    exit_sets,
 )
 from eecompile.split.device_costs import CutPlace, DeviceCosts, LayerTime
 from eecompile.split.link import SplitLink
 from eecompile.split.offers import Behind, Offer
 from passes.confidence import MAX_SOFTMAX
+from passes.confidence.patience import Patience
+from passes.state import Exit
 from tests.eecompile.split.small_split import WIFI
 
 N = 60
@@ -37,6 +39,7 @@ def layer(number: int, seconds: float, head: bool = False) -> LayerTime:
 BACKBONE = (layer(0, 1.0), layer(1, 2.0), layer(2, 4.0))
 COSTS = DeviceCosts(BACKBONE, ((layer(0, 0.25, True),), (layer(1, 0.5, True),)), (1, 2), ())
 CODEC: Any = None
+EXITS = [Exit("exit_0", "", ""), Exit("exit_1", "", "")]
 
 
 def offer_of(layers: int, server_s: float) -> Offer:
@@ -57,15 +60,30 @@ def question(max_drop: float = 5.0, seed: int = 0) -> SplitQuestion:
         Behind(labels, rng.integers(300, 500, N).astype(float), 1.0),
     )
     offers = (offer_of(0, 0.3), offer_of(0, 0.3), offer_of(1, 0.2))
-    return SplitQuestion(COSTS, seen, labels, offers, behind, Limit(max_drop, True), all_exit_sets(2))
+    return SplitQuestion(COSTS, seen, labels, offers, behind, Limit(max_drop, True), exit_sets(EXITS))
 
 
 def terms(objective: str = LATENCY, rtt_s: float = 0.1, loss: float = 0.0) -> Terms:
     return Terms(SplitLink(rtt_s, loss), WIFI, 0.1, 200, objective)
 
 
-def test_all_sets_of_exits() -> None:
-    assert all_exit_sets(2) == ((), (0,), (1,), (0, 1)) and all_exit_sets(0) == ((),)
+def test_exits_that_stand_alone_make_all_sets_and_a_chain_its_prefixes() -> None:
+    assert exit_sets(EXITS) == ((), (0,), (1,), (0, 1)) and exit_sets([]) == ((),)
+    chained = [EXITS[0], replace(EXITS[1], reads="exit_0"), Exit("exit_2", "", "")]
+    assert exit_sets(chained) == ((), (0,), (2,), (0, 1), (0, 2), (0, 1, 2))
+    counting = [replace(item, confidence=Patience()) for item in chained]
+    assert exit_sets(counting) == ((), (0,), (0, 1), (0, 1, 2))
+
+
+def test_a_final_exit_takes_over_only_where_all_it_needs_are_there() -> None:
+    costs = replace(COSTS, final_reads=(0, 1), merge=(layer(2, 0.125),))
+    assert device_paths(costs, (0, 1), None, LATENCY)[-1] == 7.875
+    assert device_paths(costs, (0,), None, LATENCY)[-1] == 7.25
+    assert device_paths(costs, (0, 1), offer_of(2, 0.0), LATENCY)[-1] == 3.75, "the server's takes over none"
+    plain = question()
+    asked = replace(plain, costs=costs, alone_label=(plain.labels + 1) % 3)
+    assert asked.observed((0, 1), None).correct[-1].all() and asked.observed((0, 1), 0).correct[-1].all()
+    assert not asked.observed((0,), None).correct[-1].any() and not asked.observed((), None).correct[-1].any()
 
 
 def test_paths_of_the_device_hold_what_was_run_before() -> None:

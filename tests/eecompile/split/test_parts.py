@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eecompile.split.parts import CutParts, each_batch
+from eecompile.split.parts import CutParts, each_batch, labels_of
 from tests.eecompile.split.small_split import prepared
 
 
@@ -14,7 +14,7 @@ def test_behind_every_cut_the_answers_are_those_of_the_run(symbolic: bool) -> No
     ready = prepared()
     split = ready.run.dataset.val
     for place in ready.costs.cuts:
-        parts = CutParts.of(ready.run.graph, place.tensor, symbolic)
+        parts = CutParts.of(ready.run.alone, place.tensor, symbolic)
         assert parts.batch == (128 if symbolic else 1)
         found = np.empty(len(split), np.int64)
 
@@ -24,3 +24,4 @@ def test_behind_every_cut_the_answers_are_those_of_the_run(symbolic: bool) -> No
 
         each_batch(split, ready.run.preprocess, use)
         np.testing.assert_array_equal(found, ready.run.samples.val.prediction[-1])
+        np.testing.assert_array_equal(labels_of(parts, split, ready.run.preprocess), found)

@@ -30,7 +30,7 @@ def plans() -> list[Plan]:
 
 def test_models_are_shared_and_named_by_what_they_hold(tmp_path: Path) -> None:
     ready = prepared()
-    write_split(tmp_path, ready.run, plans(), ready.question.offers, BANDS, TOLD)
+    write_split(tmp_path, ready.run, ready.costs, plans(), ready.question.offers, BANDS, TOLD)
     table = read_plans(tmp_path / "device")
     assert [len(plan.segments) for plan in table.plans] == [2, 2, 3]
     used = {path for plan in table.plans for path in plan.segments}
@@ -41,7 +41,9 @@ def test_models_are_shared_and_named_by_what_they_hold(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "device" / "plans.json").read_text())
     assert record["run"] == "run" and record["objective"] == "latency" and record["rtt_s"] == 1e-3
     before = {path.name for path in tmp_path.rglob("*")}
-    write_split(tmp_path, ready.run, plans()[-1:], ready.question.offers, [Band(0.0, 0.0, 1.0, 0)], TOLD)
+    write_split(
+        tmp_path, ready.run, ready.costs, plans()[-1:], ready.question.offers, [Band(0.0, 0.0, 1.0, 0)], TOLD
+    )
     assert len({path.name for path in tmp_path.rglob("*")}) < len(before), "of the earlier one nothing stays"
     assert json.loads((tmp_path / "server" / "split.json").read_text())["parts"] == []
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
@@ -51,4 +53,4 @@ def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     ready = prepared()
     with pytest.raises(InputError, match="is a file"):
-        write_split(tmp_path / "file", ready.run, plans(), ready.question.offers, BANDS, TOLD)
+        write_split(tmp_path / "file", ready.run, ready.costs, plans(), ready.question.offers, BANDS, TOLD)

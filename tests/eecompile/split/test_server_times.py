@@ -22,7 +22,7 @@ def test_a_number_is_shared_by_macs() -> None:
 def test_a_schedule_on_the_devices_own_target_has_the_devices_layers() -> None:
     ready = prepared()
     run, costs = ready.run, ready.costs
-    seconds = server_times.scheduled(run.graph, run.float_graph, "gap9")
+    seconds = server_times.scheduled(run.alone, run.alone_float, "gap9")
     static = run.summary.static
     assert static.latency_s is not None
     assert seconds(costs.cuts[0]) == pytest.approx(static.latency_s, abs=5e-8), "but for a softmax"
@@ -35,7 +35,7 @@ def test_a_schedule_on_the_devices_own_target_has_the_devices_layers() -> None:
 def test_a_target_without_a_clock_is_refused() -> None:
     run = prepared().run
     with pytest.raises(InputError, match="has no clock"):
-        server_times.scheduled(run.graph, run.float_graph, "edge_tpu_quad")
+        server_times.scheduled(run.alone, run.alone_float, "edge_tpu_quad")
 
 
 def test_a_clock_on_this_machine_gives_some_time() -> None:

@@ -13,13 +13,22 @@ import pytest
 
 from eecompile.exits.thresholds import Limit, leaves_at
 from eecompile.runtime.split.later_parts import LaterParts
-from eecompile.runtime.split.records import read_plans
+from eecompile.runtime.split.records import Band, read_plans
 from eecompile.runtime.split.split_session import SplitSession
+from eecompile.split.choosing import Plan
 from eecompile.split.envelope import value
-from eecompile.split.splitting import alone_plan, judged, plans_of, split_run, terms_of
+from eecompile.split.plan_files import write_split
+from eecompile.split.splitting import ReadySplit, alone_plan, judged, plans_of, prepare, split_run, terms_of
 from passes.errors import InputError, NoSolutionError
 from tests.eecompile.runtime.split.stub_server import stub
-from tests.eecompile.split.small_split import asked, prepared, small_run, small_split
+from tests.eecompile.split.small_split import (
+    CLOCK,
+    asked,
+    chained_run,
+    prepared,
+    small_run,
+    small_split,
+)
 
 
 def test_bands_cover_all_speeds_and_the_table_is_the_lower_envelope() -> None:
@@ -72,6 +81,57 @@ def test_the_plan_that_sends_nothing_answers_as_the_run_with_its_thresholds() ->
     where = leaves_at(samples.confidence[kept], [np.float32(t) for t in row.thresholds])
     right = samples.correct[[*kept, -1]][where, np.arange(len(where))]
     assert row.test.accuracy == right.mean()
+
+
+@pytest.fixture(scope="module")
+def chained() -> ReadySplit:
+    """Return the small run with exits that take over answers and count those before."""
+    return prepare(chained_run(), asked(out=chained_run().parent / "split"), lambda _: None)
+
+
+def test_costs_of_a_chain_add_up_to_the_paths_of_its_run(chained: ReadySplit) -> None:
+    costs, summary = chained.costs, chained.run.summary
+    assert costs.final_reads == (0, 1) and len(costs.merge) == 2
+    whole = len(costs.backbone)
+    final, static = summary.exits[-1], summary.static
+    found = costs.until(whole, (0, 1), True)
+    assert found == pytest.approx((final.latency_cycles / CLOCK, 1e-12 * final.energy_pj))
+    alone = costs.until(whole, ())[0]
+    assert alone == pytest.approx(static.latency_cycles / CLOCK, rel=1e-3), "what takes over is 0.6 % of it"
+    assert {place.name for place in costs.cuts} >= {"input", "add_0", "globalaveragepool_0"}
+    for number, path in enumerate(summary.exits[:-1]):
+        reached = costs.until(costs.reached[number], range(number + 1))
+        assert reached[0] == pytest.approx(path.latency_cycles / CLOCK)
+
+
+def test_plans_of_a_chain_answer_as_they_are_told(chained: ReadySplit) -> None:
+    """Prefixes of it on the device, with the run's final exit, with that alone, and with a server behind."""
+    assert chained.question.may_leave == ((), (0,), (0, 1))
+    offer = next(n for n, one in enumerate(chained.question.offers) if one.place.layers)
+    two, never = (2.0,), (9.0,)
+    plans = [
+        Plan((0, 1), (*never, *two), offer, 0.0, 1.0),
+        Plan((0,), never, None, 0.5, 0.5),
+        Plan((), (), None, 0.5, 0.5),
+        Plan((0, 1), (*never, *two), None, 1.0, 0.0),
+    ]
+    out = chained_run().parent / "chained"
+    bands = [Band(0.0, 0.0, math.inf, 0)]
+    told = {"objective": "latency", "rtt_s": 1e-3, "max_drop": 1.0}
+    write_split(out, chained.run, chained.costs, plans, chained.question.offers, bands, told)
+    figures = judged(chained, asked(), plans, 0.0, [1e6] * len(plans))
+    test, samples = chained.run.dataset.test, chained.run.samples.test
+    with stub(out / "server") as server:
+        for number, expected in enumerate(figures):
+            with SplitSession(out / "device", server.url, plan=number, timeout_s=5.0) as session:
+                answers = session.run(test.x)
+            labels = np.array([answer.label for answer in answers])
+            assert float((labels == test.y).mean()) == expected.accuracy
+            assert float(np.mean([answer.where == "server" for answer in answers])) == expected.sent
+    where = leaves_at(samples.confidence, [np.float32(9), np.float32(2)])
+    assert 0 < (where == 1).sum() < len(where)
+    np.testing.assert_array_equal(labels, samples.prediction[where, np.arange(len(where))])
+    assert figures[2].latency_s < figures[1].latency_s
 
 
 def test_energy_is_least_on_the_device_and_a_costlier_radio_changes_figures() -> None:

@@ -11,7 +11,7 @@ import pytest
 from passes.errors import InputError
 from passes.exits.chain import head_nodes, keep_exits, readers_of
 from passes.exits.insert_exits import InsertExits
-from passes.exits.recycle_answers import recycle_answers
+from passes.exits.recycle_answers import final_alone, recycle_answers
 from passes.model.graph import from_model
 from passes.model.writing import to_model
 from passes.registry import parse_pipeline
@@ -63,6 +63,37 @@ def test_what_it_takes_belongs_to_the_exit_that_takes_and_needs_the_one_before()
     fewer = keep_exits(graph, ["exit_2"])
     for answer, wanted in zip(run_model(to_model(fewer), x), expected[2:], strict=True):
         np.testing.assert_array_equal(answer, wanted)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_final_exit_alone_answers_by_its_own_logits(form: str) -> None:
+    graph, images = network("conv"), batch_of(chain(5), 9)
+    if FORMS[form]:
+        add_grids(graph, images)
+        parse_pipeline(FORMS[form])(graph)
+    assert final_alone(graph) is graph, "it takes over nothing"
+    x = images[:1]
+    own = run_model(to_model(graph), x)[-1]
+    recycle_answers(graph, WEIGHTS)
+    whole = run_model(to_model(graph), x)
+    alone = final_alone(graph)
+    found = run_model(to_model(alone), x)
+    assert [t.name for t in alone.outputs] == [t.name for t in graph.outputs]
+    np.testing.assert_array_equal(found[-1], own)
+    assert (found[-1] != whole[-1]).any()
+    for answer, wanted in zip(found[:-1], whole[:-1], strict=True):
+        np.testing.assert_array_equal(answer, wanted)
+    assert [e.reads for e in state_of(alone).exits] == ["", "exit_0", "", ""]
+    assert {"final/weigh", "final/recycle"} == {n.name for n in graph.nodes} - {n.name for n in alone.nodes}
+    assert set(state_of(alone).origins) <= {n.name for n in alone.nodes}
+
+
+def test_a_final_exit_that_reads_another_in_its_head_cannot_do_without() -> None:
+    graph = network()
+    recycle_answers(graph, WEIGHTS)
+    graph.outputs[-1].inputs[0].op = "Mul"
+    with pytest.raises(InputError, match="exit 'final' reads 'exit_2', and cannot do without"):
+        final_alone(graph)
 
 
 def test_wrong_weights_are_refused() -> None:
