@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from eecompile.verbs.given.lists import Exits, Heads, exits_given, heads_given, numbers
 from eecompile.verbs.given.network import network_given
-from eecompile.verbs.option_rules import check_given
+from eecompile.verbs.given.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eecompile.verbs.option_rules import check_given
+from eecompile.verbs.given.option_rules import check_given
 
 if TYPE_CHECKING:
     from eecompile.verbs.work.export import ExportResult

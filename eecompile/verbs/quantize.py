@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from eecompile.verbs.given.images import images_given
 from eecompile.verbs.given.lists import layers_given
 from eecompile.verbs.given.network import network_given
-from eecompile.verbs.option_rules import check_given
+from eecompile.verbs.given.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from eecompile.verbs.given.images import images_given
 from eecompile.verbs.given.lists import texts
-from eecompile.verbs.option_rules import check_given
+from eecompile.verbs.given.option_rules import check_given
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
 from passes.shown_result import Row, ShownResult

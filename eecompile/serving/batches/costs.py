@@ -31,7 +31,7 @@ from targets.objective import Objective
 
 
 @dataclass(frozen=True)
-class BatchCosts:
+class ScheduledBatches:
     """What stages take for batches of images that all go on.
 
     Attributes:
@@ -51,10 +51,10 @@ class BatchCosts:
         return json.dumps([self.largest, self.sizes, self.cycles.tolist(), self.joules.tolist()]).encode()
 
     @staticmethod
-    def of(data: bytes) -> BatchCosts:
+    def of(data: bytes) -> ScheduledBatches:
         """Read them."""
         largest, sizes, cycles, joules = json.loads(data)
-        return BatchCosts(largest, tuple(sizes), np.array(cycles), np.array(joules))
+        return ScheduledBatches(largest, tuple(sizes), np.array(cycles), np.array(joules))
 
 
 def scheduled_sizes(largest: int) -> tuple[int, ...]:
@@ -62,7 +62,7 @@ def scheduled_sizes(largest: int) -> tuple[int, ...]:
     return tuple(sorted({*(2**n for n in range(1, largest.bit_length()) if 2**n <= largest), largest} - {1}))
 
 
-def with_batches(service: ServiceTime, costs: BatchCosts, seconds_a_cycle: float) -> ServiceTime:
+def with_batches(service: ServiceTime, costs: ScheduledBatches, seconds_a_cycle: float) -> ServiceTime:
     """Return ``service`` with the costs of batches.
 
     A batch of another size runs as a larger one with places left empty, or as two smaller ones behind each
@@ -159,14 +159,14 @@ def run_batches(
         def make(network: gs.Graph = network, shares: tuple[float, ...] | None = shares) -> bytes:
             return batch_costs(network, hardware, shares, largest).to_bytes()
 
-        costs = BatchCosts.of(store.get(Key.of("batches", parts, f"{folder.name}, {words}"), make))
+        costs = ScheduledBatches.of(store.get(Key.of("batches", parts, f"{folder.name}, {words}"), make))
         found.append(with_batches(service, costs, 1 / hertz))
     return found[0], found[1]
 
 
 def batch_costs(
     network: gs.Graph, hardware: RunHardware, ratios: tuple[float, ...] | None, largest: int
-) -> BatchCosts:
+) -> ScheduledBatches:
     """Schedule batches of ``scheduled_sizes``; those that the target has no room for are left out."""
     sizes, cycles, joules = [], [], []
     for size in each(scheduled_sizes(largest), "batches"):
@@ -184,4 +184,4 @@ def batch_costs(
         sizes.append(size)
         cycles.append(np.diff([0.0, *(path.cost.latency_cycles for path in report.exits)]))
         joules.append(np.diff([0.0, *(1e-12 * path.cost.energy_pj for path in report.exits)]))
-    return BatchCosts(largest, tuple(sizes), np.array(cycles), np.array(joules))
+    return ScheduledBatches(largest, tuple(sizes), np.array(cycles), np.array(joules))

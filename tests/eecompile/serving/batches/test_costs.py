@@ -13,7 +13,7 @@ from eecompile import api
 from eecompile.run.prepare import cost_of, prepare
 from eecompile.run_files.summary import load_summary
 from eecompile.serving.batches import costs
-from eecompile.serving.batches.costs import BatchCosts, run_batches, scheduled_sizes, with_batches
+from eecompile.serving.batches.costs import ScheduledBatches, run_batches, scheduled_sizes, with_batches
 from eecompile.serving.service import service_time, static_service_time
 from passes.errors import InputError, NoSolutionError
 from targets.evaluation.report import CostReport
@@ -28,13 +28,13 @@ def test_powers_of_two_and_the_largest_are_scheduled(largest: int, sizes: tuple[
 
 def test_other_sizes_run_as_the_cheapest_of_what_there_is() -> None:
     """A stage of 10 s and 1 J; 2 images take 12 s, 4 take 16 s; 8 would take 90 s, so two of 4 run."""
-    known = BatchCosts(8, (2, 4, 8), np.array([[6.0], [8.0], [45.0]]), np.array([[3.0], [5.0], [9.0]]))
+    known = ScheduledBatches(8, (2, 4, 8), np.array([[6.0], [8.0], [45.0]]), np.array([[3.0], [5.0], [9.0]]))
     found = with_batches(service(10.0), known, 2.0)
     assert found.stage_s[0].tolist() == [10.0, 12.0, 16.0, 16.0, 26.0, 28.0, 32.0, 32.0]
     assert found.stage_j[0, [1, 2, 3, 7]].tolist() == [3.0, 5.0, 5.0, 10.0]
-    alone = with_batches(service(10.0, 1.0), BatchCosts(3, (), np.empty((0, 2)), np.empty((0, 2))), 1.0)
+    alone = with_batches(service(10.0, 1.0), ScheduledBatches(3, (), np.empty((0, 2)), np.empty((0, 2))), 1.0)
     np.testing.assert_allclose(alone.stage_s, [[10, 20, 30], [1, 2, 3]])
-    assert BatchCosts.of(known.to_bytes()).to_bytes() == known.to_bytes()
+    assert ScheduledBatches.of(known.to_bytes()).to_bytes() == known.to_bytes()
 
 
 @pytest.fixture(scope="module")

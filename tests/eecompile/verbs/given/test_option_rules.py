@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from eecompile import api
 from eecompile.cli import main as cli
 from eecompile.cli.flags import flags_of
-from eecompile.verbs.option_rules import NEEDS, OptionNeed, check_given
+from eecompile.verbs.given.option_rules import NEEDS, OptionNeed, check_given
 from passes.errors import InputError
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 EXAMPLE = ROOT / "examples" / "digits_resnet.onnx"
 VERBS = {
     command.callback.__name__: command.callback for command in cli.app.registered_commands if command.callback
