@@ -56,10 +56,9 @@ def serve(
 
     Examples:
         >>> from eecompile import api
-        >>> ran = api.run("digits_resnet.onnx", data="digits", out="served")
-        >>> with api.serve(ran.out, port=0) as server:
+        >>> with api.serve("tiny-run", port=0) as server:
         ...     server.models
-        ('served',)
+        ('tiny-run',)
     """
     from eecompile.serving.batches.batching import batching_of
     from eecompile.serving.policies import policy_named

@@ -62,8 +62,7 @@ def simulate(
     Examples:
         >>> from eecompile import api
         >>> from eecompile.serving.arrivals import Poisson
-        >>> ran = api.run("digits_resnet.onnx", data="digits", out="served")
-        >>> found = api.simulate(ran.out, Poisson(300), slo=0.02, requests=2000, seeds=2)
+        >>> found = api.simulate("tiny-run", Poisson(300), slo=0.02, requests=2000, seeds=2)
         >>> [row.policy for row in found.rows]
         ['fifo', 'fifo', 'remaining']
     """

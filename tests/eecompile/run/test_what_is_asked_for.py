@@ -125,7 +125,19 @@ def test_many_cores_and_speculation(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(steps, "Recipe", BRIEF)
     out = tmp_path / "run"
     summary = json.loads(
-        call("run", DIGITS, *OPTIONS, "--target", "edge_tpu_quad", "--speculate", "--out", out, "--json")
+        call(
+            "run",
+            DIGITS,
+            *OPTIONS,
+            "--exits",
+            "relu_2",
+            "--target",
+            "edge_tpu_quad",
+            "--speculate",
+            "--out",
+            out,
+            "--json",
+        )
     )
     exits, expected = summary["exits"], summary["expected"]
     assert expected["speculation"] is True and len(exits) > 1

@@ -286,12 +286,15 @@ def test_designs_that_share_weights_are_not_trained_by_themselves(folder: Path) 
 
 
 def test_seeds_make_other_searches(folder: Path) -> None:
+    space = SPACE.replace("[2, 4]", "[2, 3, 4, 5]").replace("epochs = 3", "epochs = 1")
+
     def order(seed: int) -> list[Any]:
-        asked = dataclasses.replace(question(folder, SPACE.replace("[2, 4]", "[2, 3, 4, 5]")), seed=seed)
+        asked = dataclasses.replace(question(folder, space), seed=seed)
         what = SearchOptions(asked, 2, folder / f"seed{seed}")
         return [outcome.params["backbone.width"] for outcome in search(what, lambda _: None).outcomes]
 
-    assert len({tuple(order(seed)) for seed in (0, 1, 2)}) > 1
+    first = order(0)
+    assert any(order(seed) != first for seed in (1, 2))
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("search_*.toml")), ids=lambda path: path.stem)

@@ -50,24 +50,37 @@ def integers(at: Path) -> None:
     write_exported(at / "integers")
 
 
-def tiny_run(at: Path) -> None:
-    tiny(at)
-    api.run(at / "tiny.onnx", data=at / "tiny.npz", exits=1, epochs=1, out=at / "tiny-run")
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("torch", reason="training needs the extra 'train'")
+    made = tmp_path_factory.mktemp("ran")
+    tiny(made)
+    api.run(made / "tiny.onnx", data=made / "tiny.npz", exits=1, epochs=1, out=made / "tiny-run")
+    return made
 
 
 FILES: dict[str, Callable[[Path], None]] = {
-    "quantize": tiny, "search": space, "export": integers, "retune": tiny_run,
-    "split": tiny_run,
+    "quantize": tiny, "search": space, "export": integers,
 }  # fmt: skip
+OF_A_RUN = ("retune", "serve", "simulate", "split")
 OF_A_SEARCH = ("front", "whatif", "why")
 
 
-@pytest.mark.parametrize("verb", [name for name in api.__all__ if name not in OF_A_SEARCH])
+@pytest.mark.parametrize("verb", [name for name in api.__all__ if name not in OF_A_RUN + OF_A_SEARCH])
 def test_examples(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if verb in ("quantize", "search", "retune", "split"):
+    if verb in ("quantize", "search"):
         pytest.importorskip("torch", reason="training needs the extra 'train'")
     FILES.get(verb, network)(tmp_path)
     monkeypatch.setattr(doctor, "_example", lambda: doctor.Finding("example", doctor.OK, "not compiled here"))
+    assert examples(verb, tmp_path, monkeypatch) > 1
+
+
+@needs_torch
+@pytest.mark.parametrize("verb", OF_A_RUN)
+def test_examples_on_a_run(
+    verb: str, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_run, tmp_path, dirs_exist_ok=True)
     assert examples(verb, tmp_path, monkeypatch) > 1
 
 

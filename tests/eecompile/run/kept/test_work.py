@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -168,48 +169,82 @@ def test_a_folder_that_cannot_be_written(files: Path, monkeypatch: pytest.Monkey
     assert any(line.startswith("nothing is kept for other runs: cannot write to the cache") for line in told)
 
 
+# Imports once, and forks for each line: what is killed is a run, not a Python that imports torch.
 COMMAND = """
-import functools, sys
+import functools, os, sys, traceback
 from pathlib import Path
+import torch
+import eecompile.run.main, eecompile.training.frozen_heads
 import eecompile.run.steps as steps
 from eecompile import api
-steps.Recipe = functools.partial(steps.Recipe, samples=2000, batch=4)
-print("begins", flush=True)
+steps.Recipe = functools.partial(steps.Recipe, samples=800, batch=4)
 at = Path(sys.argv[1])
-api.run(at / "net.onnx", data=str(at / "images.npz"), exits=1, preprocess="raw", max_drop=100.0,
-        out=at / sys.argv[2], cache=at / sys.argv[3])
+for line in sys.stdin:
+    out, cache = line.split()
+    child = os.fork()
+    if not child:
+        try:
+            api.run(at / "net.onnx", data=str(at / "images.npz"), exits=1, preprocess="raw", max_drop=100.0,
+                    out=at / out, cache=at / cache)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def started(at: Path, out: str, cache: str) -> subprocess.Popen[str]:
-    """Start a run in a process of its own, and wait until it has imported what it needs."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, str(at), out, cache], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stdout.readline() == "begins\n"
-    return process
+class Runs:
+    """A program that runs one after the other, each in a process of its own."""
+
+    def __init__(self, at: Path) -> None:
+        self.program = subprocess.Popen(
+            [sys.executable, "-c", COMMAND, str(at)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    def __enter__(self) -> Runs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.program.communicate()
+
+    def _number(self) -> int:
+        assert self.program.stdout is not None
+        return int(self.program.stdout.readline())
+
+    def begin(self, out: str, cache: str) -> int:
+        """Start a run; return its process."""
+        assert self.program.stdin is not None
+        self.program.stdin.write(f"{out} {cache}\n")
+        self.program.stdin.flush()
+        return self._number()
+
+    def end(self) -> int:
+        """Wait for the run that was started; return its exit code."""
+        return self._number()
 
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_ten_times_ends_as_one_that_is_not(files: Path) -> None:
     shutil.rmtree(files / "cache")
-    process = started(files, "whole", "another")
-    began = time.monotonic()
-    assert process.wait() == 0
-    seconds, chance = time.monotonic() - began, random.Random(0)
-    killed = 0
-    for _ in range(10):
-        process = started(files, "out", "cache")
-        try:
-            process.wait(chance.uniform(0, seconds))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            killed += 1
-            process.wait()
-    assert killed
-    assert started(files, "out", "cache").wait() == 0
+    with Runs(files) as runs:
+        runs.begin("whole", "another")
+        began = time.monotonic()
+        assert runs.end() == 0
+        seconds, chance = time.monotonic() - began, random.Random(0)
+        ended = []
+        for _ in range(10):
+            process = runs.begin("out", "cache")
+            time.sleep(chance.uniform(0, seconds))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+            ended.append(runs.end())
+        assert set(ended) <= {0, -signal.SIGKILL} and -signal.SIGKILL in ended
+        runs.begin("out", "cache")
+        assert runs.end() == 0
     for name in FILES:
         assert (files / "out" / name).read_bytes() == (files / "whole" / name).read_bytes(), name
 
@@ -217,8 +252,10 @@ def test_a_run_that_is_killed_ten_times_ends_as_one_that_is_not(files: Path) -> 
 @pytest.mark.slow
 def test_of_two_runs_at_once_one_does_the_work(files: Path) -> None:
     shutil.rmtree(files / "cache")
-    both = [started(files, out, "cache") for out in ("one", "other")]
-    assert [process.wait() for process in both] == [0, 0]
+    with Runs(files) as one, Runs(files) as other:
+        one.begin("one", "cache")
+        other.begin("other", "cache")
+        assert [one.end(), other.end()] == [0, 0]
     done = [json.loads((files / out / "run.json").read_text())["from_cache"] for out in ("one", "other")]
     assert sorted([*done[0], *done[1]]) == sorted(WHOLE), "each step was done once"
     assert (files / "one/summary.json").read_bytes() == (files / "other/summary.json").read_bytes()
