@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -89,6 +90,7 @@ class Metrics:
         )
         self._watches: dict[str, ExitWatch] = {}
         self._counts = {"answered": 0, "given up by their clients": 0, "failed": 0}
+        self._lock = threading.Lock()
 
     def text(self) -> bytes:
         """Return what is known now, as Prometheus reads it."""
@@ -131,13 +133,17 @@ class Metrics:
 
     def answered(self, job: RequestJob, seconds: float) -> None:
         """Count a request."""
-        self._counts["answered"] += 1
+        self._count("answered")
         self._answered.labels(job.slot.name).inc()
         self._seconds.labels(job.slot.name).observe(seconds)
 
+    def _count(self, what: str) -> None:
+        with self._lock:  # the event loop counts, and the thread of the engine
+            self._counts[what] += 1
+
     def failed(self, job: RequestJob) -> None:
         """Count a request that broke."""
-        self._counts["failed"] += 1
+        self._count("failed")
         self._failed.labels(job.slot.name).inc()
 
     def refused(self, kind: str, message: str) -> None:
@@ -147,7 +153,7 @@ class Metrics:
 
     def dropped(self) -> None:
         """Count a request that nobody waits for any more."""
-        self._counts["given up by their clients"] += 1
+        self._count("given up by their clients")
         self._dropped.inc()
 
     def broke(self, where: str, error: Exception) -> None:

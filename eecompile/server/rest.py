@@ -121,7 +121,7 @@ class _Rest:
         return JSONResponse({"error": error.message}, error.status, headers)
 
     async def failed(self, request: Request, error: Exception) -> Response:
-        self._inference.metrics.broke(f"{request.method} {request.scope['route'].path}", error)
+        self._inference.metrics.broke(f"{request.method} {request.url.path}", error)
         return JSONResponse({"error": f"internal error: {type(error).__name__}"}, 500)
 
     def _entry(self, request: Request) -> ServedEntry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -32,6 +33,8 @@ from passes.errors import InputError
 
 INTERRUPTED = 130
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# The system may give a signal to any thread, and Python handles it when the main one runs: so that looks up.
+_GLANCE_S = 0.3
 _IDLE_S = 75
 # What was taken is answered by then; a client that does not read its answer is not waited for any longer.
 _LAST_WORDS_S = 5
@@ -135,7 +138,7 @@ class RunningServer:
         """
         before = {number: signal.signal(number, self._asked_to_stop) for number in _SIGNALS}
         try:
-            if error := self._over.get():
+            if error := self._when_over():
                 raise error
             self.stop()
         finally:
@@ -149,11 +152,18 @@ class RunningServer:
                 return
             self._engine.refuse()
             self._say(f"stopping: {self._engine.waiting} images to finish; no more are taken")
-            self._engine.drain()
+            while not self._engine.drain(_GLANCE_S):
+                pass
             self._http.should_exit = True
-            self._thread.join()
+            while self._thread.is_alive():
+                self._thread.join(_GLANCE_S)
             self._engine.close()
             self._say(f"stopped: {self._engine.taken} requests were taken, {self._metrics.summary()}")
+
+    def _when_over(self) -> Exception | None:
+        while True:
+            with contextlib.suppress(Empty):
+                return self._over.get(timeout=_GLANCE_S)
 
     def _asked_to_stop(self, _: int, __: FrameType | None) -> None:
         self._signals += 1

@@ -47,6 +47,9 @@ def from_json(name: str, values: Any, dtype: np.dtype[Any], shape: Sequence[int]
     """
     try:
         found = np.array(values)
+        if dtype.kind == "u" and found.dtype.kind == "f":  # so numpy has 0 and 2**63 beside each other
+            whole = np.array(values, object)
+            found = whole.astype(dtype) if all(type(value) is int for value in whole.flat) else found
     except (ValueError, OverflowError, RecursionError):
         raise malformed(f"the data of '{name}' are no list of numbers, all rows alike") from None
     allowed = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[dtype.kind]

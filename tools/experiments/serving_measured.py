@@ -11,7 +11,9 @@ beyond that (client, kernel) is added to every latency, as nobody waits for it. 
 offered at shares of the highest rate that these times allow, whatever the server does, and each latency is
 counted from when its request was to be sent. The simulation gets the same times and arrivals, and sends each
 image out where it leaves. Printed are median and 99th percentile of both, and what the server's are over what
-was simulated. Nothing is fitted to the loads.
+was simulated. `core` is the time of its core that the server used for a request, over what it used for one
+alone: where that is 1 and latencies are not as simulated, others used the core, too. Nothing is fitted to the
+loads.
 """
 
 from __future__ import annotations
@@ -150,17 +152,19 @@ def tell(run: Path, images: NDArray[Any], given: argparse.Namespace) -> None:
             f"stages {listed} ms, beside them {1e3 * times.beside_s:.3f} ms of the server's core per request"
         )
         print(f"and {1e3 * times.around_s:.3f} ms around; at most {1 / alone:.0f} requests/s\n")
-        print("| load | rate, 1/s | seed | p50 ms | simulated | ratio | p99 ms | simulated | ratio |")
-        print("|" + "---|" * 9)
+        print("| load | rate, 1/s | seed | core | p50 ms | simulated | ratio | p99 ms | simulated | ratio |")
+        print("|" + "---|" * 10)
         for load in given.loads:
             for seed in range(given.seeds):
                 arrival = Poisson(load / alone).times(given.requests, seed)
                 image = np.random.default_rng([seed, 1]).integers(0, len(images), given.requests)
+                before = metrics(url)["process_cpu_seconds_total"]
                 real, exits = offer(url, [asks[n] for n in image], arrival)
+                used = (metrics(url)["process_cpu_seconds_total"] - before) / given.requests
                 if (wrong := int((exits != found.exit[image]).sum())) > 0:
                     raise SystemExit(f"{wrong} answers are of other images")
                 predicted = simulated(times, arrival, image, found.exit)
-                cells = [f"{load:g}", f"{load / alone:.0f}", str(seed)]
+                cells = [f"{load:g}", f"{load / alone:.0f}", str(seed), f"{used / alone:.2f}"]
                 for share in (50, 99):
                     two = 1e3 * np.percentile(real, share), 1e3 * np.percentile(predicted, share)
                     cells += [f"{two[0]:.3f}", f"{two[1]:.3f}", f"{two[0] / two[1]:.2f}"]

@@ -231,7 +231,7 @@ BODY = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(body=BODY | JSON, tail=st.binary(max_size=8), length=st.none() | st.integers(-2, 400))
 def test_whatever_a_body_says_it_is_answered_or_told_what_is_wrong(
     server: RunningServer, body: Any, tail: bytes, length: int | None

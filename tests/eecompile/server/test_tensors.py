@@ -48,6 +48,8 @@ def test_what_json_has_not_is_null() -> None:
         ([-1, 0, 0], "UINT8", "its type cannot"),
         ([2**70, 0, 0], "INT64", "no numbers|its type cannot"),
         ([2**63, 0, 0], "INT64", "no numbers|its type cannot"),
+        ([2**63, -1, 0], "UINT64", "no list of numbers"),
+        ([1.0, 0.0, 0.0], "UINT8", "no numbers of its type"),
         ([1.0, 0.0, 0.0], "INT64", "no numbers of its type"),
         ([1, 0, 0], "BOOL", "no numbers of its type"),
         (["1", "2", "3"], "FP32", "no numbers of its type"),
