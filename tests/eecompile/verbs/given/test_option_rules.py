@@ -200,7 +200,7 @@ def test_a_head_is_refused_where_the_network_brings_its_own(tmp_path: Path) -> N
 
 
 # What speaks to users of the command line, and may name its flags.
-COMMAND_LINE = re.compile(r"eecompile/(cli/\w+|verbs/work/doctor)\.py")
+COMMAND_LINE = re.compile(r"eecompile/(cli/[\w/]+|verbs/work/doctor)\.py")
 
 
 def test_lower_floors_name_parameters_not_flags() -> None:
