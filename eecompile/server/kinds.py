@@ -25,7 +25,10 @@ class ServedKind:
     place: str
 
 
-KINDS = (ServedKind("a run directory", "summary.json", "eecompile.server.run_model:RunModel"),)
+KINDS = (
+    ServedKind("a run directory", "summary.json", "eecompile.server.run_model:RunModel"),
+    ServedKind("the server's part of a split", "split.json", "eecompile.server.split_model:SplitModel"),
+)
 
 
 def load_served(folder: Path, threads: int = 1) -> ServedModel:

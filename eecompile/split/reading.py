@@ -113,7 +113,7 @@ def _check_exits(folder: Path, graph: gs.Graph) -> None:
             why = "is on the way to the final one" if needed else "decides by something else than its logits"
             raise InputError(
                 f"exit '{item.name}' of {folder} {why}, so the run cannot be split",
-                "let `run` make the exits (`--exits`): it builds heads beside the network",
+                "let `run` make the exits (`exits`): it builds heads beside the network",
             )
 
 

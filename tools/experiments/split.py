@@ -343,7 +343,7 @@ def tried(ready: ReadySplit, asked: SplitAsked, split: SplitResult, images: int,
             f"{1e3 * predicted.latency_s:.4g} | {1e3 * found.mean_s:.4g} ± {1e3 * found.half_s:.2g} | "
             f"{off:+.1f} | {found.images} | {100 * found.sent:.1f} |"
         )
-        print(lines[-1], flush=True)
+        say(lines[-1])
         if found.degraded:
             raise SystemExit(f"{found.degraded} answers were degraded: the trial is none")
     return lines
