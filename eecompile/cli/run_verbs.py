@@ -207,6 +207,9 @@ def simulate(
         Path | None,
         typer.Option(metavar="FILE", help="Write a window of the last policy, for ui.perfetto.dev."),
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with tables and charts (HTML).")
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """Serve runs under load: latency, deadlines, energy and capacity with exits and without."""
@@ -230,6 +233,7 @@ def simulate(
             no_preempt,
             capacity,
             window,
+            report,
             progress=progress,
         )
     terminal.show(found, as_json, show_simulate.simulated)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import Outlook, outlook
 from eecompile.serving.policies import Policy, policy_named
 from eecompile.serving.service import ServiceTime, service_time, static_service_time
+from eecompile.serving.shown.detail import RATES, ServingDetail, detail_of
 from eecompile.serving.streams import ServingLoad
 from eecompile.serving.trace import write_window
 from passes.errors import InputError
@@ -120,6 +121,7 @@ class SimulationResult(ShownResult):
         seeds: The seeds.
         rows: Static first.
         notes: What is known of the memories that networks share.
+        detail: What a page shows beside, where one was asked for.
     """
 
     networks: list[str]
@@ -131,6 +133,7 @@ class SimulationResult(ShownResult):
     seeds: list[int]
     rows: list[ServedRow]
     notes: list[str]
+    detail: ServingDetail | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it; intervals are ``[mean, low, high]``."""
@@ -265,6 +268,32 @@ def simulate_load(
         round(sum(len(one) for times in drawn for one in times) / len(drawn)), list(load.seeds), rows,
         loading_notes([one.name for one in exits], [one.service for one in exits]),
     )  # fmt: skip
+
+
+def detailed(
+    found: SimulationResult, served: Sequence[tuple[ServedNetwork, ServedNetwork]], load: ServingLoad
+) -> SimulationResult:
+    """Return a result with what a page shows beside its figures, of the first seed.
+
+    Args:
+        found: What `simulate_load` returned.
+        served: As it was given.
+        load: As it was given.
+    """
+    seed, exits, static = load.seeds[0], [one for one, _ in served], [one for _, one in served]
+    times = load.times(seed)
+
+    def crowds(networks: Sequence[ServedNetwork]) -> Callable[[float], Crowd]:
+        return lambda factor: crowd_of(networks, load, [one / factor for one in times], seed)
+
+    most = [row.capacity.mean for row in found.rows if row.capacity is not None]
+    detail = detail_of(
+        {STATIC: crowds(static), EXITS: crowds(exits)},
+        [(row.form, row.policy) for row in found.rows if row.form in (STATIC, EXITS)],
+        [share * max(most) / found.rate for share in RATES] if most else [],
+        seed, lambda crowd, policy, watch: serve_one_by_one(crowd, policy, load.preempt, watch), WARM_UP,
+    )  # fmt: skip
+    return replace(found, detail=detail)
 
 
 def _mean_s(network: ServedNetwork) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from eecompile.verbs.given.lists import numbers, texts
 from eecompile.verbs.progress import Progress, silent
 from passes.errors import InputError
+from passes.files import write_atomic
 
 if TYPE_CHECKING:
     from eecompile.serving.arrivals import Arrivals
@@ -32,6 +33,7 @@ def simulate(
     no_preempt: bool = False,
     capacity: bool = False,
     window: Path | str | None = None,
+    report: Path | str | None = None,
     progress: Progress = silent,
 ) -> SimulationResult:
     """Tell what latencies a run has under load, request by request, and what its exits are worth there.
@@ -54,6 +56,7 @@ def simulate(
         no_preempt: A request that began ends before another begins.
         capacity: Find the highest rate at which at most 1 % are late, too (bisection).
         window: File for a window of the last policy's schedule, for https://ui.perfetto.dev.
+        report: File for a page with tables and charts; the first seed of each policy is then looked at again.
         progress: Called with one line of text per step.
 
     Raises:
@@ -66,7 +69,8 @@ def simulate(
         >>> [row.policy for row in found.rows]
         ['fifo', 'fifo', 'remaining']
     """
-    from eecompile.serving.simulation import networks_of, simulate_load
+    from eecompile.serving.shown.page import page
+    from eecompile.serving.simulation import detailed, networks_of, simulate_load
     from eecompile.serving.streams import RequestStream, ServingLoad
 
     folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(one) for one in runs]
@@ -101,7 +105,7 @@ def simulate(
     for folder in apart:
         progress(f"reading {folder}")
         served.append(networks_of(folder, clock))
-    return simulate_load(
+    found = simulate_load(
         served,
         load,
         texts("policy", USUAL if policy is None else policy),
@@ -109,6 +113,13 @@ def simulate(
         None if window is None else Path(window),
         progress,
     )
+    if report is None:
+        return found
+    progress(f"writing {report}")
+    found = detailed(found, served, load)
+    assert found.detail is not None
+    write_atomic(Path(report), page(found.to_json(), found.detail).encode())
+    return found
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

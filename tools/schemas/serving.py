@@ -65,6 +65,43 @@ _ROW = record(
     }
 )
 
+_NUMBERS = {"type": "array", "prefixItems": [NUMBER, NUMBER], "items": False, "minItems": 2}
+_POLICY_DETAIL = record(
+    {
+        "form": said("static or exits", TEXT),
+        "policy": said("who was next", TEXT),
+        "tail": said("share of requests that take longer, and than how many seconds", rows(_NUMBERS)),
+        "exits": said("of each network, the share of requests that leave at each exit", rows(rows(NUMBER))),
+        "curve": said("requests per second, and share that is late then", rows(_NUMBERS)),
+    }
+)
+_SHOWN_STAGE = record(
+    {
+        "begin_s": said("when it began, s", NUMBER),
+        "end_s": said("when it ended, s", NUMBER),
+        "network": said("number of its network", INTEGER),
+        "stage": said("number of the stage", INTEGER),
+        "requests": said("numbers of the requests", rows(INTEGER)),
+    }
+)
+_SHOWN_REQUEST = record(
+    {
+        "number": said("by arrival", INTEGER),
+        "network": said("number of its network", INTEGER),
+        "arrival_s": said("when it came, s", NUMBER),
+        "deadline_s": said("when it was due, s; null: never", maybe(NUMBER)),
+        "finish_s": said("when it was answered, s", NUMBER),
+    }
+)
+_DETAIL = record(
+    {
+        "seed": said("the seed whose requests these are", INTEGER),
+        "rows": said("each policy", rows(_POLICY_DETAIL)),
+        "stages": said("a window of what ran by the last policy", rows(_SHOWN_STAGE)),
+        "requests": said("that had these stages", rows(_SHOWN_REQUEST)),
+    }
+)
+
 DOCUMENTS = (
     Document(
         "serve",
@@ -94,6 +131,7 @@ DOCUMENTS = (
                 "seeds": said("the seeds", rows(INTEGER)),
                 "rows": said("the network without exits first, then the policies", rows(_ROW)),
                 "notes": said("what is known of the memories that networks share", rows(TEXT)),
+                "detail": said("what a page shows beside; null where none was asked for", maybe(_DETAIL)),
             }
         ),
     ),

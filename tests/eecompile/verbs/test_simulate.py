@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from eecompile import api
 from eecompile.serving import simulation
 from eecompile.serving.arrivals import Periodic, Poisson
+from eecompile.serving.shown.page import page
 from eecompile.serving.streams import RequestStream, ServingLoad
 from passes.errors import InputError
+from tests.documents import valid
+from tests.eecompile.serving.test_simulation import both
 
 
 @pytest.mark.parametrize(
@@ -57,3 +61,13 @@ def test_all_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (policies, capacity, trace) == (("edf",), True, tmp_path / "t")
     assert plain == ServingLoad([RequestStream("a", 0, Poisson(3), 0.5)], 100_000, range(5), True)
     assert both == ("fifo", "remaining")
+
+
+def test_a_page_is_written_where_one_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation, "networks_of", lambda *_: both())
+    plain = api.simulate("a", Poisson(90), 0.05, requests=600, seeds=1)
+    found = api.simulate("a", Poisson(90), 0.05, requests=600, seeds=1, report=tmp_path / "load.html")
+    assert plain.detail is None and list(tmp_path.iterdir()) == [tmp_path / "load.html"]
+    assert found.detail is not None
+    assert (tmp_path / "load.html").read_text() == page(found.to_json(), found.detail)
+    valid("simulate", json.loads(json.dumps(found.to_json())))

@@ -1,0 +1,73 @@
+"""A page about runs under load that asks for nothing outside itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+
+from eecompile.report.charts import PALETTE_SIZE, Part, stacked
+from eecompile.report.pages import page_environment
+from eecompile.serving.shown.curves import load_chart, tail_chart, window_gantt
+from eecompile.serving.shown.detail import ServingDetail
+
+
+def page(document: Mapping[str, Any], detail: ServingDetail) -> str:
+    """Return the page.
+
+    Args:
+        document: What `simulate --json` answers.
+        detail: What was looked at beside it.
+    """
+    loaders = [
+        jinja2.PackageLoader("eecompile.serving.shown", ""),
+        jinja2.PackageLoader("eecompile", "report"),
+    ]
+    environment = page_environment(jinja2.ChoiceLoader(loaders))
+    return environment.get_template("page.html.j2").render(
+        run={"schedule": None},  # the style sheet of the report asks for it
+        found=document,
+        seed=detail.seed,
+        spread=spread,
+        colours=[f"c{number % PALETTE_SIZE}" for number in range(len(document["rows"]))],
+        tail=tail_chart(detail, [one["slo_s"] for one in document["streams"]]),
+        load=load_chart(detail),
+        exits=_exits(detail, document["networks"]),
+        rungs=_rungs(document["rows"]),
+        window=window_gantt(detail, document["networks"]),
+        last=detail.rows[-1],
+    )
+
+
+def spread(value: Sequence[float | None], scale: float = 1.0) -> str:
+    """Return a mean and half of its interval, by four and by three digits."""
+    mean, _, high = value
+    assert mean is not None
+    text = f"{scale * mean:.4g}"
+    return text if high is None else f"{text} ± {scale * (high - mean):.3g}"
+
+
+def _exits(detail: ServingDetail, networks: Sequence[str]) -> list[tuple[str, tuple[Part, ...]]]:
+    """Return for each network the bar of where its requests leave; forms without exits have none."""
+    row = next((one for one in reversed(detail.rows) if one.form != "static"), None)
+    if row is None:
+        return []
+    return [(name, _bar(shares, "exit")) for name, shares in zip(networks, row.exits, strict=True)]
+
+
+def _rungs(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, tuple[Part, ...]]]:
+    """Return the bar of the time at each rung, where thresholds gave way."""
+    return [
+        (row["policy"], _bar([share[0] for share in row["rungs"]], "rung"))
+        for row in rows
+        if row.get("rungs")
+    ]
+
+
+def _bar(shares: Sequence[float], what: str) -> tuple[Part, ...]:
+    values = {
+        f"{what} {number}": (share, f"c{number % PALETTE_SIZE}", f"{100 * share:.1f} %")
+        for number, share in enumerate(shares)
+    }
+    return stacked(values, 1.0)
