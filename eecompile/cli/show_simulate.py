@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.serving.figures import Interval
     from eecompile.serving.simulation import ServedRow, SimulationResult
 
+_ROUNDING = 1e-9
+"""Seeds that differ by less than this share of their mean differ by how sums are rounded."""
 MEMORIES = ("loads", "spills", "refused", "peak_memory")
 
 
@@ -88,7 +90,7 @@ def _of_streams(out: Console, found: SimulationResult) -> None:
     """Print what each stream sees under each policy."""
     rows = [
         (
-            of.name, f"{of.rate:.4g}", f"{1e3 * of.slo_s:.4g}", f"{of.priority:g}", row.form, row.policy,
+            of.name, row.form, row.policy, f"{of.rate:.4g}", f"{1e3 * of.slo_s:.4g}", f"{of.priority:g}",
             _spread(seen["mean_s"], 1e3), _spread(seen["p99_s"], 1e3), _spread(seen["missed"], 100),
             f"{100 * seen['accuracy'].mean:.1f}" if "accuracy" in seen else "",
         )
@@ -97,12 +99,12 @@ def _of_streams(out: Console, found: SimulationResult) -> None:
         for seen in (row.streams[n],)
     ]  # fmt: skip
     columns = (
-        "stream", "1/s", "due ms", "priority", "network", "policy", "mean ms", "p99 ms", "late %", "right %"
+        "stream", "network", "policy", "1/s", "due ms", "priority", "mean ms", "p99 ms", "late %", "right %"
     )  # fmt: skip
-    table(out, "By stream", columns, rows, (*columns[1:4], *columns[6:]))
+    table(out, "By stream", columns, rows, columns[3:])
 
 
 def _spread(value: Interval, scale: float) -> str:
-    if value.high is None or value.high == value.mean:
+    if value.high is None or value.high - value.mean <= _ROUNDING * abs(value.mean):
         return f"{value.mean * scale:.4g}"
     return f"{value.mean * scale:.4g} ± {(value.high - value.mean) * scale:.2g}"

@@ -140,13 +140,20 @@ def arrivals_of(text: str) -> Arrivals:
     if kind == "trace" and rest:
         return Trace(Path(rest))
     if kind not in kinds or not rest:
-        raise InputError(f"arrivals cannot be '{text}'", did_you_mean(kind, [*kinds, "trace"]) or EXAMPLES)
+        raise InputError(
+            f"arrivals cannot be '{text}'", f"{did_you_mean(kind, [*kinds, 'trace'])}; {EXAMPLES}"
+        )
     made, count = kinds[kind]
     try:
         numbers = [float(part) for part in rest.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) != count:
+        if ":" in rest:
+            raise InputError(
+                f"arrivals '{text}' are several",
+                "give each with an option of its own, in the order of the runs",
+            )
         raise InputError(f"arrivals '{text}': {kind} takes {count} number{'s' * (count > 1)}", EXAMPLES)
     found: Arrivals = made(*numbers)
     return found

@@ -1,18 +1,44 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
 from eecompile.cli.show_simulate import simulated
+from eecompile.serving.figures import Interval
+from eecompile.serving.simulation import SimulationResult
 from tests.eecompile.serving.test_simulation import load, quietly
 
 
 def shown(capacity: bool, seeds: range) -> str:
-    found = quietly(load(90.0, requests=500, seeds=seeds), ["edf"], capacity)
+    return printed(quietly(load(90.0, requests=500, seeds=seeds), ["edf"], capacity), 200)
+
+
+def printed(found: SimulationResult, width: int) -> str:
     text = io.StringIO()
-    simulated(Console(file=text, width=200), found)
+    simulated(Console(file=text, width=width), found)
     return text.getvalue()
+
+
+def test_rows_of_streams_are_told_apart_on_a_narrow_terminal_too() -> None:
+    one = quietly(load(90.0, requests=500, seeds=range(2)), ["edf", "sjf"], False)
+    both = replace(
+        one,
+        streams=[replace(one.streams[0], name=f"camera {n}") for n in (1, 2)],
+        rows=[replace(row, streams=[*row.streams, *row.streams][:2]) for row in one.rows],
+    )
+    text = printed(both, 60).partition("By stream")[2]
+    heads = [line.split() for line in text.splitlines() if "stream" in line]
+    assert len(heads) > 1 and all(head[:3] == ["stream", "network", "policy"] for head in heads)
+
+
+def test_what_seeds_differ_by_rounding_is_no_interval() -> None:
+    one = quietly(load(90.0, requests=500, seeds=range(2)), ["edf"], False)
+    for high, shown_spread in ((2.0 + 1e-12, "2000 "), (2.1, "2000 ± 1e+02")):
+        seen = {**one.rows[-1].figures, "mean_s": Interval(2.0, 4.0 - high, high)}
+        text = printed(replace(one, rows=[replace(one.rows[-1], figures=seen)]), 200)
+        assert shown_spread in text and ("2000 ±" in text) == ("±" in shown_spread)
 
 
 def test_rows_have_units_and_intervals() -> None:

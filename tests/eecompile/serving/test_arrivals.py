@@ -58,6 +58,8 @@ def test_a_trace_is_read_with_and_without_a_heading(tmp_path: Path) -> None:
         ("poisson:-1", "cannot be -1"),
         ("periodic:inf", "cannot be inf"),
         ("periodic:x", "periodic takes 1 number"),
+        ("120", "known: .*; periodic:30, poisson:120"),
+        ("periodic:1,poisson:2", "are several\n.*an option of its own"),
         ("mmpp:1,2,3", "mmpp takes 4 numbers"),
         ("mmpp:1,2,3,nan", "Bursts: `burst_s` cannot be nan"),
         ("trace:nowhere.csv", "no such file"),
