@@ -207,6 +207,12 @@ def simulate(
         Path | None,
         typer.Option(metavar="FILE", help="Write a window of the last policy, for ui.perfetto.dev."),
     ] = None,
+    accuracy_floor: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PERCENT", help="Thresholds give way under overload, on val never below this accuracy."
+        ),
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """Serve runs under load: latency, deadlines, energy and capacity with exits and without."""
@@ -230,6 +236,7 @@ def simulate(
             no_preempt,
             capacity,
             window,
+            accuracy_floor,
             progress=progress,
         )
     terminal.show(found, as_json, show_simulate.simulated)
