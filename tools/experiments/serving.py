@@ -7,8 +7,8 @@ Each RUN is a directory of `eecompile run` with images. Requests are Poisson; a 
 which the network *without* exits would work. A request is due `--slo` times the latency of the static network
 after it came. Printed are, for each run, the bound T_static / E[T]; the highest rate at which at most 1 % are
 late, in units of that of static, first come, first served; and for each load the share that is late, how many
-times as many are late first come, first served as by ours, the mean latency, and how much of the gain of the
-oracle over first come, first served ours has. Means over seeds, 95 % intervals of Student's t.
+times as many are late first come, first served as by ours, the mean latency, and how much of the gain of
+`srpt` over first come, first served ours has. Means over seeds, 95 % intervals of Student's t.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from eecompile.serving.figures import Interval
 from eecompile.serving.simulation import ServedRow, networks_of, simulate_load
 from eecompile.serving.streams import RequestStream, ServingLoad
 
-POLICIES = ("fifo", "edf", "sjf", "slack", "remaining", "oracle")
+POLICIES = ("fifo", "edf", "sjf", "slack", "remaining", "srpt", "oracle")
 
 
 def spread(value: Interval, scale: float, digits: str) -> str:
@@ -54,7 +54,7 @@ def tell(run: Path, given: argparse.Namespace) -> None:
         share = "" if row is found.rows[0] else f"{100 * ratio / found.bound:.1f} %"
         print(f"| {row.form}, {row.policy} | {spread(most, 1, '.5g')} | {ratio:.2f} | {share} |")
     print("\n| load | late, static % | " + " | ".join(f"{p} %" for p in POLICIES), end="")
-    print(" | fifo / ours | mean ms, fifo, ours, oracle | of the oracle's gain |")
+    print(" | fifo / ours | mean ms, fifo, ours, srpt | of srpt's gain |")
     print("|" + "---|" * (len(POLICIES) + 5))
     for part in given.loads:
         found = simulate_load(
@@ -62,7 +62,7 @@ def tell(run: Path, given: argparse.Namespace) -> None:
         )
         rows = {row.policy: row for row in found.rows[1:]}
         late = [spread(row.figures["missed"], 100, ".3f") for row in found.rows]
-        first, ours, best = (mean_of(rows, name, "mean_s") for name in ("fifo", "remaining", "oracle"))
+        first, ours, best = (mean_of(rows, name, "mean_s") for name in ("fifo", "remaining", "srpt"))
         few = mean_of(rows, "remaining", "missed")
         times = "" if few == 0 else f"{mean_of(rows, 'fifo', 'missed') / few:.1f}"
         gain = "" if first == best else f"{100 * (first - ours) / (first - best):.0f} %"
