@@ -210,6 +210,12 @@ def simulate(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page with tables and charts (HTML).")
     ] = None,
+    accuracy_floor: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PERCENT", help="Thresholds give way under overload, on val never below this accuracy."
+        ),
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """Serve runs under load: latency, deadlines, energy and capacity with exits and without."""
@@ -234,6 +240,7 @@ def simulate(
             capacity,
             window,
             report,
+            accuracy_floor,
             progress=progress,
         )
     terminal.show(found, as_json, show_simulate.simulated)

@@ -74,6 +74,8 @@ def simulated(out: Console, found: SimulationResult) -> None:
     )
     if len(found.streams) > 1:
         _of_streams(out, found)
+    if found.ladders:
+        _of_ladders(out, found)
 
 
 def _memories(row: ServedRow) -> list[str]:
@@ -102,6 +104,25 @@ def _of_streams(out: Console, found: SimulationResult) -> None:
         "stream", "network", "policy", "1/s", "due ms", "priority", "mean ms", "p99 ms", "late %", "right %"
     )  # fmt: skip
     table(out, "By stream", columns, rows, columns[3:])
+
+
+def _of_ladders(out: Console, found: SimulationResult) -> None:
+    """Print the thresholds that give way, and how long each policy was where."""
+    policies = [row for row in found.rows if row.rungs]
+    rows = [
+        (
+            rung.network, str(number), " ".join(f"{one:.3g}" for one in rung.thresholds),
+            f"{100 * rung.accuracy_val:.2f}", f"{100 * rung.bounded_val:.2f}", f"{1e3 * rung.expected_s:.4g}",
+            *(f"{100 * row.rungs[number].mean:.1f}" for row in policies),
+        )
+        for own in found.ladders
+        for number, rung in enumerate(own)
+    ]  # fmt: skip
+    columns = (
+        "network", "rung", "thresholds", "val right %", "at least %", "mean ms alone",
+        *(f"{row.policy} %" for row in policies),
+    )  # fmt: skip
+    table(out, "Thresholds that give way, and the share of time at each", columns, rows, columns[3:])
 
 
 def _spread(value: Interval, scale: float) -> str:

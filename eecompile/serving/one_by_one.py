@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from eecompile.serving.crowd import Crowd
+from eecompile.serving.giving_way import GivingWay
 from eecompile.serving.loads import KeptWeights
 from eecompile.serving.memory import Interrupted
 from eecompile.serving.order.fewest_late import FewestLateQueue
@@ -15,10 +16,15 @@ from eecompile.serving.order.queues import KeyQueue, LiveQueue
 from eecompile.serving.outcome import Ran, ServingOutcome
 from eecompile.serving.policies import Policy
 from eecompile.serving.service import ServiceTime
+from eecompile.serving.waiting import Waiting
 
 
 def serve_one_by_one(
-    crowd: Crowd, policy: Policy, preempt: bool = True, watch: bool = False
+    crowd: Crowd,
+    policy: Policy,
+    preempt: bool = True,
+    watch: bool = False,
+    giving_way: GivingWay | None = None,
 ) -> ServingOutcome:
     """Serve all requests, in the order in which `Dispatcher` would without batches.
 
@@ -30,17 +36,21 @@ def serve_one_by_one(
         policy: Who is next.
         preempt: Between two stages another may come first; without, a request that began ends.
         watch: Note each stage that ran, too.
+        giving_way: Says at each exit whether a request leaves there; without, `Requests.stages` does.
+            Policies rank whoever begins to wait by what is known of the thresholds that hold then.
     """
-    requests, services = crowd.requests, crowd.services
-    count = len(requests)
+    requests, services, count = crowd.requests, crowd.services, len(crowd.requests)
     # Lists: a scalar of numpy takes five times as long in this loop.
     arrival = [*requests.arrival_s.tolist(), math.inf]
     model, stages = requests.model.tolist(), requests.stages.tolist()
-    times = [service.stage_s[:, 0].tolist() for service in services]
-    joules = [service.stage_j[:, 0].tolist() for service in services]
+    times, joules = (
+        [found[:, 0].tolist() for found in of]
+        for of in ([one.stage_s for one in services], [one.stage_j for one in services])
+    )
     at, finish = [0] * count, [0.0] * count
-    queue, keys, latest = _queue(crowd, policy, at)
-    add, first, until, due = queue.add, keys[0], latest[0], requests.deadline_s.tolist()
+    known = _Known(crowd, policy, giving_way)
+    queue, (keys, latest) = known.queue(at), known.at(0)
+    add, due = queue.add, requests.deadline_s.tolist()
     ran: list[Ran] = []
     now = busy = energy = 0.0
     interruptions = refused = come = 0
@@ -52,7 +62,7 @@ def serve_one_by_one(
                 break
             now = max(now, arrival[come])
         while arrival[come] <= now:
-            add(come, first[come], until[come], due[come])
+            add(come, keys[0][come], latest[0][come], due[come])
             come += 1
         refused += held >= 0 and preempt and len(queue) > 0
         one, held = (held if held >= 0 else queue.take(now)), -1
@@ -72,6 +82,9 @@ def serve_one_by_one(
         if watch:
             ran.append(Ran(begin, now, network, stage, (one,)))
         at[one] = stage = stage + 1
+        if giving_way is not None:
+            stages[one] = giving_way.ends(one, stage, now)
+            keys, latest = known.at(giving_way.rung)
         if stage == stages[one]:
             finish[one], last = now, -1
         elif preempt and (memory is None or memory.may_leave(network, stage)):
@@ -79,10 +92,10 @@ def serve_one_by_one(
             add(one, keys[stage][one], latest[stage][one], due[one])
         else:
             last = held = one
-    spills, peak = (0, 0) if memory is None else (memory.spills, memory.peak_bits)
     return ServingOutcome(
-        np.array(finish), busy, energy, weights.loads, interruptions, ran, spills, refused, peak
-    )
+        np.array(finish), busy, energy, weights.loads, interruptions, ran, refused=refused,
+        spills=0 if memory is None else memory.spills, peak_bits=0 if memory is None else memory.peak_bits,
+    )  # fmt: skip
 
 
 def interrupted(services: Sequence[ServiceTime]) -> Interrupted | None:
@@ -94,20 +107,35 @@ def interrupted(services: Sequence[ServiceTime]) -> Interrupted | None:
 Values = list[list[float]]
 
 
-def _queue(
-    crowd: Crowd, policy: Policy, at: list[int]
-) -> tuple[KeyQueue | LiveQueue | FewestLateQueue, Values, Values]:
-    """Return an empty queue, and of each stage and request its key and until when it may begin.
+class _Known:
+    """What policies know of all requests and stages, at each rung of thresholds that give way."""
 
-    ``at``: the stages for which requests wait, while time goes by.
-    """
-    waiting = crowd.waiting()
-    always = [[math.inf] * len(at)] * crowd.stages
-    if policy.rank is not None:
-        live = LiveQueue(policy.rank, lambda numbers: waiting.at(([at[one] for one in numbers], numbers)))
-        return live, always, always
-    assert policy.key is not None
-    keys = policy.key(waiting).tolist()
-    if policy.latest is None:
-        return KeyQueue(), keys, always
-    return FewestLateQueue(), keys, policy.latest(waiting).tolist()
+    def __init__(self, crowd: Crowd, policy: Policy, giving_way: GivingWay | None) -> None:
+        self._crowd, self._policy, self._giving_way = crowd, policy, giving_way
+        self._found: dict[int, tuple[Waiting, Values, Values]] = {}
+        self._rung = 0
+
+    def at(self, rung: int) -> tuple[Values, Values]:
+        """Return of each stage and request its key and until when it may begin, now that ``rung`` holds."""
+        self._rung = rung
+        if rung not in self._found:
+            crowd = self._crowd if self._giving_way is None else self._giving_way.known_at(rung, self._crowd)
+            waiting = crowd.waiting()
+            self._found[rung] = (waiting, *_values(self._policy, waiting))
+        return self._found[rung][1:]
+
+    def queue(self, at: list[int]) -> KeyQueue | LiveQueue | FewestLateQueue:
+        """Return an empty queue; ``at``: the stages for which requests wait, while time goes by."""
+        if self._policy.rank is None:
+            return KeyQueue() if self._policy.latest is None else FewestLateQueue()
+        return LiveQueue(
+            self._policy.rank,
+            lambda numbers: self._found[self._rung][0].at(([at[one] for one in numbers], numbers)),
+        )
+
+
+def _values(policy: Policy, waiting: Waiting) -> tuple[Values, Values]:
+    always = [[math.inf] * waiting.arrival_s.shape[1]] * waiting.arrival_s.shape[0]
+    if policy.key is None:
+        return always, always
+    return policy.key(waiting).tolist(), always if policy.latest is None else policy.latest(waiting).tolist()

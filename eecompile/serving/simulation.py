@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,11 @@ from eecompile.serving.figures import (
     over_seeds,
     stream_figures,
 )
+from eecompile.serving.giving_way import GivingWay
+from eecompile.serving.ladder import Ladder, ladder_of, observed_val
 from eecompile.serving.loads import loading_notes
 from eecompile.serving.one_by_one import serve_one_by_one
+from eecompile.serving.outcome import ServingOutcome
 from eecompile.serving.outlook import Outlook, outlook
 from eecompile.serving.policies import Policy, policy_named
 from eecompile.serving.service import ServiceTime, service_time, static_service_time
@@ -37,7 +40,7 @@ from passes.errors import InputError
 from passes.progress import each
 from passes.shown_result import ShownResult
 
-STATIC, EXITS = "static", "exits"
+STATIC, EXITS, FLOOR = "static", "exits", "floor"
 # Of the requests, the first ones fill the queue and are not counted.
 WARM_UP = 0.05
 # By p99: what is late is at most one in a hundred.
@@ -56,6 +59,7 @@ class ServedNetwork:
         leaves: [images] exit at which each leaves.
         correct: [images], whether the answer there is right.
         target: The accelerator it was made for.
+        ladder: Thresholds that give way under overload; ``None``: those of the run hold.
     """
 
     name: str
@@ -65,6 +69,7 @@ class ServedNetwork:
     leaves: NDArray[np.int64]
     correct: NDArray[np.bool_]
     target: str = ""
+    ladder: Ladder | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,14 @@ class ServedRow:
     """A policy: means over seeds with 95 % intervals.
 
     Attributes:
-        form: ``static`` or ``exits``: without and with early exits.
+        form: ``static`` or ``exits``: without and with early exits; ``floor``: with exits whose thresholds
+            give way under overload.
         policy: Its name.
         figures: Of `ServingFigures`: latencies in seconds, energy in joules per request.
         streams: The same of the requests of each stream, as far as a stream has them.
         capacity: Highest rate, requests per second, at which at most 1 % are late of each stream;
             ``None`` if not asked for.
+        rungs: Share of time in which each rung of the ladders held; empty where thresholds do not give way.
     """
 
     form: str
@@ -85,6 +92,26 @@ class ServedRow:
     figures: dict[str, Interval]
     streams: list[dict[str, Interval]]
     capacity: Interval | None
+    rungs: list[Interval] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ServedRung:
+    """Thresholds of a network that give way.
+
+    Attributes:
+        network: Its name.
+        thresholds: One per early exit.
+        accuracy_val: Share of right answers on val.
+        bounded_val: What of it is promised, as `run` bounds the drop.
+        expected_s: Seconds of an image alone, mean of val.
+    """
+
+    network: str
+    thresholds: list[float]
+    accuracy_val: float
+    bounded_val: float
+    expected_s: float
 
 
 @dataclass(frozen=True)
@@ -122,6 +149,7 @@ class SimulationResult(ShownResult):
         rows: Static first.
         notes: What is known of the memories that networks share.
         detail: What a page shows beside, where one was asked for.
+        ladders: Rungs of each network, those of the run first; empty where thresholds do not give way.
     """
 
     networks: list[str]
@@ -134,6 +162,7 @@ class SimulationResult(ShownResult):
     rows: list[ServedRow]
     notes: list[str]
     detail: ServingDetail | None = None
+    ladders: list[list[ServedRung]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it; intervals are ``[mean, low, high]``."""
@@ -141,6 +170,7 @@ class SimulationResult(ShownResult):
         for row, found in zip(document["rows"], self.rows, strict=True):
             row["figures"] = {name: _three(value) for name, value in found.figures.items()}
             row["streams"] = [{name: _three(value) for name, value in of.items()} for of in found.streams]
+            row["rungs"] = [_three(value) for value in found.rungs]
             row["capacity"] = None if found.capacity is None else _three(found.capacity)
         return {"schema_version": 1, **document}
 
@@ -164,11 +194,19 @@ class SimulationResult(ShownResult):
         return ("policy", "p99_s")
 
 
-def networks_of(run: Path, clock_hz: float | None) -> tuple[ServedNetwork, ServedNetwork]:
+def networks_of(
+    run: Path, clock_hz: float | None, floor: float | None = None
+) -> tuple[ServedNetwork, ServedNetwork]:
     """Return a run with its exits, and without.
 
+    Args:
+        run: Its directory.
+        clock_hz: Of a target without a clock of its own.
+        floor: Accuracy on val down to which thresholds give way under overload, 0 to 1.
+
     Raises:
-        InputError: No run with exits and answers, or a target without a clock and none given.
+        InputError: No run with exits and answers, a target without a clock and none given, or a run that is
+            below the floor.
     """
     summary = load_summary(run)
     samples = read_samples(run, len(summary.exits))
@@ -182,7 +220,15 @@ def networks_of(run: Path, clock_hz: float | None) -> tuple[ServedNetwork, Serve
     confidences = [split.confidence.astype(np.float64) for split in (samples.val, samples.test)]
     seen = outlook(service, confidences[0], val)
     right = samples.test.correct[test, np.arange(len(test))]
-    with_exits = ServedNetwork(run.name, service, seen, confidences[1], test, right, summary.target)
+    gives_way = None
+    if floor is not None:
+        own = [float(one) for one in thresholds if one is not None]
+        observed = observed_val(summary, samples.val)
+        rungs = ladder_of(observed, service, own, floor, summary.optimistic, run.name)
+        gives_way = Ladder(rungs, samples.test.correct)
+    with_exits = ServedNetwork(
+        run.name, service, seen, confidences[1], test, right, summary.target, gives_way
+    )
     static = static_service_time(summary, clock_hz)
     nothing = np.zeros(len(test), np.int64)
     whole = Outlook(static.stage_s[:, 0], np.zeros(1), [None])
@@ -228,36 +274,39 @@ def simulate_load(
         sum(rate * _mean_s(form[one.network]) for rate, one in zip(rates, load.streams, strict=True))
         for form in (static, exits)
     ]
+    forms = (EXITS,) if exits[0].ladder is None else (EXITS, FLOOR)
+    least_s = sum(rate * _least_s(exits[one.network]) for rate, one in zip(rates, load.streams, strict=True))
     rows = []
     for form, networks, policy in each(
         [
             (STATIC, static, policy_named("fifo")),
-            *((EXITS, exits, one) for one in chosen),
+            *((form, exits, one) for one in chosen for form in forms),
         ],
         "policies",
     ):
         progress(f"serving {form}, {policy.name}")
         found = [
-            _one(networks, load, times, seed, policy) for times, seed in zip(drawn, load.seeds, strict=True)
+            _one(networks, load, times, seed, policy, form)
+            for times, seed in zip(drawn, load.seeds, strict=True)
         ]
         most = None
         if wants_capacity:
-            mean = work[0] if form == STATIC else work[1]
+            mean = {STATIC: work[0], EXITS: work[1], FLOOR: least_s}[form]
             most = interval(
                 [
-                    sum(rates) * _capacity(networks, load, times, seed, policy, 1 / mean)
+                    sum(rates) * _capacity(networks, load, times, seed, policy, form, 1 / mean)
                     for times, seed in zip(drawn, load.seeds, strict=True)
                 ]
             )
         rows.append(
             ServedRow(
-                form, policy.name, over_seeds([whole for whole, _ in found]),
-                [over_seeds(of) for of in zip(*(parts for _, parts in found), strict=True)], most,
+                form, policy.name, over_seeds([whole for whole, _, _ in found]),
+                [over_seeds(of) for of in zip(*(parts for _, parts, _ in found), strict=True)], most,
+                [interval(of) for of in zip(*(shares for _, _, shares in found), strict=True)],
             )
         )  # fmt: skip
     if trace is not None:
-        crowd = crowd_of(exits, load, drawn[0], load.seeds[0])
-        watched = serve_one_by_one(crowd, chosen[-1], load.preempt, watch=True)
+        crowd, watched, _ = _served(exits, load, drawn[0], load.seeds[0], chosen[-1], forms[-1], watch=True)
         write_window(trace, [one.name for one in exits], crowd, watched)
     streams = [
         ServedStream(one.name, exits[one.network].name, rate, one.slo_s, one.priority)
@@ -267,6 +316,7 @@ def simulate_load(
         [one.name for one in exits], streams, sum(rates), work[0], work[0] / work[1],
         round(sum(len(one) for times in drawn for one in times) / len(drawn)), list(load.seeds), rows,
         loading_notes([one.name for one in exits], [one.service for one in exits]),
+        ladders=[_rungs(one) for one in exits if one.ladder is not None],
     )  # fmt: skip
 
 
@@ -300,6 +350,21 @@ def _mean_s(network: ServedNetwork) -> float:
     return float(network.service.alone_s[network.leaves].mean())
 
 
+def _least_s(network: ServedNetwork) -> float:
+    """Return the mean time of an image with the thresholds that take least."""
+    if network.ladder is None:
+        return _mean_s(network)
+    where = network.ladder.rungs[-1].leaves_at(network.confidence)
+    return float(network.service.alone_s[where].mean())
+
+
+def _rungs(network: ServedNetwork) -> list[ServedRung]:
+    return [
+        ServedRung(network.name, list(one.thresholds), one.accuracy_val, one.bounded_val, one.expected_s)
+        for one in (network.ladder.rungs if network.ladder else ())
+    ]
+
+
 def crowd_of(
     networks: Sequence[ServedNetwork], load: ServingLoad, times: Sequence[Times], seed: int
 ) -> Crowd:
@@ -311,22 +376,47 @@ def crowd_of(
     )  # fmt: skip
 
 
+def _served(
+    networks: Sequence[ServedNetwork],
+    load: ServingLoad,
+    times: Sequence[Times],
+    seed: int,
+    policy: Policy,
+    form: str,
+    watch: bool = False,
+) -> tuple[Crowd, ServingOutcome, list[float]]:
+    """Return who was served, what happened, and the share of time on each rung where thresholds give way."""
+    crowd = crowd_of(networks, load, times, seed)
+    if form != FLOOR:
+        return crowd, serve_one_by_one(crowd, policy, load.preempt, watch), []
+    ladders = [one.ladder.rungs for one in networks if one.ladder is not None]
+    giving_way = GivingWay(crowd, ladders, [one.slo_s for one in load.streams])
+    outcome = serve_one_by_one(crowd, policy, load.preempt, watch, giving_way)
+    shares = giving_way.shares(float(crowd.requests.arrival_s[0]), float(outcome.finish_s.max()))
+    return giving_way.served(crowd), outcome, shares
+
+
 def _one(
     networks: Sequence[ServedNetwork],
     load: ServingLoad,
     times: Sequence[Times],
     seed: int,
     policy: Policy,
-) -> tuple[ServingFigures, list[StreamFigures]]:
-    crowd = crowd_of(networks, load, times, seed)
-    right = np.zeros(len(crowd.requests), np.bool_)
+    form: str,
+) -> tuple[ServingFigures, list[StreamFigures], list[float]]:
+    crowd, outcome, shares = _served(networks, load, times, seed, policy, form)
+    requests = crowd.requests
+    right = np.zeros(len(requests), np.bool_)
     for n, one in enumerate(networks):
-        of = crowd.requests.model == n
-        right[of] = one.correct[crowd.requests.image[of]]
-    outcome = serve_one_by_one(crowd, policy, load.preempt)
+        of = requests.model == n
+        image, left = requests.image[of], requests.stages[of] - 1
+        right[of] = one.correct[image]
+        if form == FLOOR and one.ladder is not None:
+            right[of] = one.ladder.right[left, image]
     return (
         figures(crowd, outcome, right, WARM_UP),
         [stream_figures(crowd, outcome, n, right, WARM_UP) for n in range(len(load.streams))],
+        shares,
     )
 
 
@@ -336,13 +426,15 @@ def _capacity(
     times: Sequence[Times],
     seed: int,
     policy: Policy,
+    form: str,
     most: float,
 ) -> float:
     """Return how many times as fast the same arrivals may come; ``most``: all time is work there."""
 
     def keeps(factor: float) -> bool:
-        crowd = crowd_of(networks, load, [one / factor for one in times], seed)
-        return most_late(crowd, serve_one_by_one(crowd, policy, load.preempt), WARM_UP) <= LATE
+        faster = [one / factor for one in times]
+        crowd, outcome, _ = _served(networks, load, faster, seed, policy, form)
+        return most_late(crowd, outcome, WARM_UP) <= LATE
 
     return capacity(keeps, most / 50, most * 1.05)
 

@@ -34,6 +34,7 @@ def simulate(
     capacity: bool = False,
     window: Path | str | None = None,
     report: Path | str | None = None,
+    accuracy_floor: float | None = None,
     progress: Progress = silent,
 ) -> SimulationResult:
     """Tell what latencies a run has under load, request by request, and what its exits are worth there.
@@ -57,10 +58,13 @@ def simulate(
         capacity: Find the highest rate at which at most 1 % are late, too (bisection).
         window: File for a window of the last policy's schedule, for https://ui.perfetto.dev.
         report: File for a page with tables and charts; the first seed of each policy is then looked at again.
+        accuracy_floor: Percent on val. Under overload thresholds give way, on no rung below it; each policy
+            is served without that and with it.
         progress: Called with one line of text per step.
 
     Raises:
-        InputError: No run with answers, arrivals or a policy that are none, a target without a clock.
+        InputError: No run with answers, arrivals or a policy that are none, a target without a clock, a run
+            below the floor.
 
     Examples:
         >>> from eecompile import api
@@ -93,6 +97,8 @@ def simulate(
     ):
         if value is not None and not 0 < value < np.inf:
             raise InputError(f"`{name}` cannot be {value}", "a number above 0")
+    if accuracy_floor is not None and not 0 < accuracy_floor <= 100:
+        raise InputError(f"`accuracy_floor` cannot be {accuracy_floor}", "percent, as in 88")
     apart = list(dict.fromkeys(folder.resolve() for folder in folders))
     streams = [
         RequestStream(name, apart.index(folder.resolve()), pattern, until, level)
@@ -104,7 +110,7 @@ def simulate(
     served = []
     for folder in apart:
         progress(f"reading {folder}")
-        served.append(networks_of(folder, clock))
+        served.append(networks_of(folder, clock, None if accuracy_floor is None else accuracy_floor / 100))
     found = simulate_load(
         served,
         load,

@@ -40,7 +40,7 @@ _STREAM = record(
 )
 _ROW = record(
     {
-        "form": said("static (the network without exits) or exits", TEXT),
+        "form": said("static (without exits), exits, or floor (exits whose thresholds give way)", TEXT),
         "policy": said("who was next", TEXT),
         "figures": said(
             "figures by name",
@@ -62,6 +62,18 @@ _ROW = record(
             f"highest rate with at most 1 % late of each stream, 1/s{_OVER_SEEDS}; null if not asked for",
             maybe(_SPREAD),
         ),
+        "rungs": said(
+            f"share of time on each rung of the ladders{_OVER_SEEDS}; empty without a floor", rows(_SPREAD)
+        ),
+    }
+)
+_RUNG = record(
+    {
+        "network": said("name of the run directory", TEXT),
+        "thresholds": said("one per early exit", rows(NUMBER)),
+        "accuracy_val": said("share of right answers on val", NUMBER),
+        "bounded_val": said("accuracy without exits less the bound on the drop, as run has it", NUMBER),
+        "expected_s": said("time of an image alone, mean of val, s", NUMBER),
     }
 )
 
@@ -132,6 +144,10 @@ DOCUMENTS = (
                 "rows": said("the network without exits first, then the policies", rows(_ROW)),
                 "notes": said("what is known of the memories that networks share", rows(TEXT)),
                 "detail": said("what a page shows beside; null where none was asked for", maybe(_DETAIL)),
+                "ladders": said(
+                    "thresholds that give way, rungs of each network; empty without a floor",
+                    rows(rows(_RUNG)),
+                ),
             }
         ),
     ),

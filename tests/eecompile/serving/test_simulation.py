@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from eecompile.exits.thresholds import Observed
 from eecompile.run_files.samples import Samples, ShownImages, SplitSamples, write_samples
 from eecompile.serving.arrivals import Periodic, Poisson, Trace
+from eecompile.serving.ladder import RUNGS, Ladder, ladder_of
 from eecompile.serving.outlook import outlook
 from eecompile.serving.simulation import (
     EXITS,
@@ -20,6 +23,7 @@ from eecompile.serving.simulation import (
     simulate_load,
 )
 from eecompile.serving.streams import RequestStream, ServingLoad
+from passes.confidence import MAX_SOFTMAX
 from passes.errors import InputError
 from tests.eecompile.serving.crowds import service
 from tests.eecompile.serving.test_service import summary
@@ -129,6 +133,57 @@ def test_a_result_shows_and_saves_itself(tmp_path: Path) -> None:
     assert len(found.save(tmp_path / "found.csv").read_text().splitlines()) == 3
 
 
+def with_ladder(floor: float) -> tuple[ServedNetwork, ServedNetwork]:
+    """Return `both` with thresholds that give way; the surer an image, the more often its exit is right."""
+    exits, static = both()
+    draw = np.random.default_rng(1)
+    right = np.stack([draw.random(1000) < 0.6 + 0.4 * exits.confidence[0], np.ones(1000, bool)])
+    seen = Observed(exits.confidence.astype(np.float32), right, (MAX_SOFTMAX,))
+    rungs = ladder_of(seen, exits.service, [0.3], floor, True, "net")
+    found = replace(
+        exits, correct=right[exits.leaves, np.arange(1000)], ladder=Ladder(rungs, right),
+        leaves=rungs[0].leaves_at(exits.confidence),
+    )  # fmt: skip
+    return found, static
+
+
+def test_thresholds_that_give_way_keep_deadlines_under_overload() -> None:
+    """Exits alone can serve 1 / (.002 + .3 x .008) = 227 requests/s."""
+    served = with_ladder(0.8)
+    found = simulate_load(
+        [served], load(1.2 * 227, requests=5000), ["fifo", "remaining"], False, None, lambda _: None
+    )
+    assert [row.form for row in found.rows] == ["static", "exits", "floor", "exits", "floor"]
+    held, gave = found.rows[1], found.rows[2]
+    assert held.figures["missed"].mean > 0.8 and gave.figures["missed"].mean < 0.1
+    assert found.rows[4].figures["missed"].mean < 0.5 * found.rows[3].figures["missed"].mean
+    assert len(gave.rungs) == RUNGS + 1 and sum(one.mean for one in gave.rungs) == pytest.approx(1)
+    assert gave.rungs[0].mean < 0.9 and held.rungs == []
+    accuracies = [rung.accuracy_val for rung in found.ladders[0]]
+    assert accuracies[-1] - 0.02 < gave.figures["accuracy"].mean < held.figures["accuracy"].mean
+    plain = quietly(load(1.2 * 227, requests=5000), ["fifo"])
+    assert found.rows[0] == plain.rows[0], "nothing of the network without exits gives way"
+    saved = found.to_json()
+    assert saved["ladders"][0][0]["thresholds"] == [0.3] and len(saved["rows"][2]["rungs"][0]) == 3
+
+
+def test_where_nothing_may_give_way_all_is_as_before() -> None:
+    own = with_ladder(0.5)[0].ladder
+    assert own is not None
+    served = with_ladder(own.rungs[0].accuracy_val)
+    found = simulate_load([served], load(1.2 * 227, requests=2000), ["fifo"], True, None, lambda _: None)
+    held, floor = found.rows[1], found.rows[2]
+    assert (held.figures, held.capacity, held.streams) == (floor.figures, floor.capacity, floor.streams)
+
+
+def test_capacity_grows_where_thresholds_give_way() -> None:
+    found = simulate_load(
+        [with_ladder(0.8)], load(60.0, requests=3000, seeds=[0]), ["fifo"], True, None, lambda _: None
+    )
+    _, held, gave = (row.capacity.mean for row in found.rows if row.capacity is not None)
+    assert gave > 1.1 * held
+
+
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown policy 'fofo'"):
         quietly(load(9.0), ["fofo"])
@@ -146,7 +201,8 @@ def test_a_run_is_read_with_its_answers(tmp_path: Path, monkeypatch: pytest.Monk
         e.model_copy(update={"threshold": t}) for e, t in zip(costs.exits, (0.5, None), strict=True)
     )
     monkeypatch.setattr(
-        "eecompile.serving.simulation.load_summary", lambda _: costs.model_copy(update={"exits": exits})
+        "eecompile.serving.simulation.load_summary",
+        lambda _: costs.model_copy(update={"exits": exits, "optimistic": True}),
     )
     with pytest.raises(InputError, match="no answers of images to replay"):
         networks_of(tmp_path, None)
@@ -159,6 +215,12 @@ def test_a_run_is_read_with_its_answers(tmp_path: Path, monkeypatch: pytest.Monk
         np.array([0, 0, 0, 1], np.int32),
     )
     write_samples(tmp_path, Samples(split, split, ShownImages.none("none")))
+    with pytest.raises(InputError, match=r"has 50.00 % on val, which is below the floor of 60 %"):
+        networks_of(tmp_path, None, 0.6)
+    gives_way = networks_of(tmp_path, None, 0.4)[0].ladder
+    assert gives_way is not None and gives_way.rungs[0].thresholds == (0.5,)
+    assert all(rung.accuracy_val >= 0.4 for rung in gives_way.rungs)
+    assert gives_way.right.tolist() == split.correct.tolist()
     with_exits, static = networks_of(tmp_path, None)
     assert with_exits.leaves.tolist() == [0, 1, 0, 1]
     assert with_exits.correct.tolist() == [True, True, False, False]

@@ -32,6 +32,7 @@ from tests.eecompile.serving.test_simulation import both
         ({"requests": -1}, "`requests` cannot be -1"),
         ({"seeds": 0}, "`seeds` cannot be 0"),
         ({"clock": 0}, "`clock` cannot be 0"),
+        ({"accuracy_floor": 101}, "`accuracy_floor` cannot be 101"),
         ({}, "no such run|not a run|no summary"),
     ],
 )
@@ -43,15 +44,16 @@ def test_what_is_wrong_is_said(given: dict[str, Any], message: str, tmp_path: Pa
 
 def test_all_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(simulation, "networks_of", lambda run, clock: (run.name, clock))
+    monkeypatch.setattr(simulation, "networks_of", lambda run, clock, floor: (run.name, clock, floor))
     monkeypatch.setattr(simulation, "simulate_load", lambda *given: told.append(given))
     api.simulate(
         ["a", Path("b"), "./a"], [Poisson(3), Periodic(4), Poisson(3)], (0.5, 0.6, 0.7), "edf", (9, 1, 2),
-        70, 3, 2e8, True, True, tmp_path / "t",
+        70, 3, 2e8, True, True, tmp_path / "t", None, 88,
     )  # fmt: skip
     api.simulate("a", Poisson(3), 0.5)
-    (served, load, policies, capacity, trace, _), (_, plain, both, *_) = told
-    assert served == [("a", 2e8), ("b", 2e8)], "a run that is named twice is one network"
+    (served, load, policies, capacity, trace, _), (without, plain, both, *_) = told
+    assert without == [("a", None, None)]
+    assert served == [("a", 2e8, 0.88), ("b", 2e8, 0.88)], "a run that is named twice is one network"
     asked = [
         RequestStream("a 1", 0, Poisson(3), 0.5, 9.0),
         RequestStream("b", 1, Periodic(4), 0.6, 1.0),
