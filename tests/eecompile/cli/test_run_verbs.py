@@ -68,11 +68,11 @@ def test_texts_of_simulate_become_values(monkeypatch: pytest.MonkeyPatch) -> Non
     plain, whole = told
     assert plain == (
         [Path("one")], Poisson(20), pytest.approx(0.02), None, None, 100_000, 5,
-        None, False, False, None, None,
+        None, False, False, None, None, None,
     )  # fmt: skip
     assert whole == (
         [Path("one"), Path("two")], [Poisson(20), Periodic(30)], 1.5, ("edf", "sjf"), (9.0, 1.0), 7, 2,
-        2e8, True, True, Path("w.json"), 88.0,
+        2e8, True, True, Path("w.json"), None, 88.0,
     )  # fmt: skip
 
 
