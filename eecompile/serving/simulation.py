@@ -148,8 +148,8 @@ class SimulationResult(ShownResult):
         seeds: The seeds.
         rows: Static first.
         notes: What is known of the memories that networks share.
-        ladders: Rungs of each network, those of the run first; empty where thresholds do not give way.
         detail: What a page shows beside, where one was asked for.
+        ladders: Rungs of each network, those of the run first; empty where thresholds do not give way.
     """
 
     networks: list[str]
@@ -161,8 +161,8 @@ class SimulationResult(ShownResult):
     seeds: list[int]
     rows: list[ServedRow]
     notes: list[str]
-    ladders: list[list[ServedRung]] = field(default_factory=list)
     detail: ServingDetail | None = None
+    ladders: list[list[ServedRung]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it; intervals are ``[mean, low, high]``."""
@@ -316,7 +316,7 @@ def simulate_load(
         [one.name for one in exits], streams, sum(rates), work[0], work[0] / work[1],
         round(sum(len(one) for times in drawn for one in times) / len(drawn)), list(load.seeds), rows,
         loading_notes([one.name for one in exits], [one.service for one in exits]),
-        [_rungs(one) for one in exits if one.ladder is not None],
+        ladders=[_rungs(one) for one in exits if one.ladder is not None],
     )  # fmt: skip
 
 
