@@ -210,6 +210,13 @@ def simulate(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page with tables and charts (HTML).")
     ] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT[,…]",
+            help="none, fixed:8, timeout:8,2ms, fluid:8: who runs together. [default: none]",
+        ),
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """Serve runs under load: latency, deadlines, energy and capacity with exits and without."""
@@ -234,6 +241,7 @@ def simulate(
             capacity,
             window,
             report,
+            batch,
             progress=progress,
         )
     terminal.show(found, as_json, show_simulate.simulated)

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from eecompile.run_files.samples import read_samples
 from eecompile.run_files.summary import load_summary
 from eecompile.serving.arrivals import Times, rate_of
+from eecompile.serving.batches.batching import Batching
+from eecompile.serving.batches.costs import run_batches
+from eecompile.serving.batches.gain import BatchCost, grown, least_s
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.figures import (
     Interval,
@@ -25,6 +28,7 @@ from eecompile.serving.figures import (
     over_seeds,
     stream_figures,
 )
+from eecompile.serving.in_batches import serve
 from eecompile.serving.loads import loading_notes
 from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import Outlook, outlook
@@ -42,6 +46,7 @@ STATIC, EXITS = "static", "exits"
 WARM_UP = 0.05
 # By p99: what is late is at most one in a hundred.
 LATE = 0.01
+ONE_BY_ONE = (Batching(),)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class ServedRow:
     Attributes:
         form: ``static`` or ``exits``: without and with early exits.
         policy: Its name.
+        batch: How requests ran together, as `Batching` writes it.
         figures: Of `ServingFigures`: latencies in seconds, energy in joules per request.
         streams: The same of the requests of each stream, as far as a stream has them.
         capacity: Highest rate, requests per second, at which at most 1 % are late of each stream;
@@ -82,6 +88,7 @@ class ServedRow:
 
     form: str
     policy: str
+    batch: str
     figures: dict[str, Interval]
     streams: list[dict[str, Interval]]
     capacity: Interval | None
@@ -116,7 +123,9 @@ class SimulationResult(ShownResult):
         rate: Requests per second that arrive on average, of all streams.
         static_load: Share of time in which the static networks alone would work.
         bound: Mean service time of static over that of early exits: how many times the rate of static
-            they can serve at most, in whatever order.
+            they can serve at most, in whatever order, one by one.
+        batch_bound: The same where each stage runs in the batches that cost least per image.
+        batch_costs: What an image takes in batches of each network; empty where none were asked for.
         requests: Of each seed, on average.
         seeds: The seeds.
         rows: Static first.
@@ -129,6 +138,8 @@ class SimulationResult(ShownResult):
     rate: float
     static_load: float
     bound: float
+    batch_bound: float
+    batch_costs: list[BatchCost]
     requests: int
     seeds: list[int]
     rows: list[ServedRow]
@@ -148,13 +159,13 @@ class SimulationResult(ShownResult):
         best = min(self.rows, key=lambda row: row.figures["missed"].mean)
         return (
             f"{', '.join(self.networks)} at {self.rate:.4g} requests/s: fewest late by {best.form}, "
-            f"{best.policy}: "
+            f"{best.policy}{'' if best.batch == 'none' else f', {best.batch}'}: "
             f"{100 * best.figures['missed'].mean:.2f} %, p99 {1e3 * best.figures['p99_s'].mean:.4g} ms"
         )
 
     def _rows(self) -> Sequence[dict[str, Any]]:
         return [
-            {"form": row.form, "policy": row.policy}
+            {"form": row.form, "policy": row.policy, "batch": row.batch}
             | {name: value.mean for name, value in row.figures.items()}
             | {"capacity": None if row.capacity is None else row.capacity.mean}
             for row in self.rows
@@ -164,8 +175,16 @@ class SimulationResult(ShownResult):
         return ("policy", "p99_s")
 
 
-def networks_of(run: Path, clock_hz: float | None) -> tuple[ServedNetwork, ServedNetwork]:
+def networks_of(
+    run: Path, clock_hz: float | None, largest: int = 1, progress: Callable[[str], None] = lambda _: None
+) -> tuple[ServedNetwork, ServedNetwork]:
     """Return a run with its exits, and without.
+
+    Args:
+        run: Its directory.
+        clock_hz: Of a target without a clock of its own.
+        largest: Images of the largest batch; of more than one, what batches cost is scheduled.
+        progress: Called with a line for each schedule.
 
     Raises:
         InputError: No run with exits and answers, or a target without a clock and none given.
@@ -177,13 +196,15 @@ def networks_of(run: Path, clock_hz: float | None) -> tuple[ServedNetwork, Serve
         raise InputError(
             f"{run} has no answers of images to replay", "run it with data, and keep its samples.npz"
         )
-    service = service_time(summary, clock_hz)
+    service, static = service_time(summary, clock_hz), static_service_time(summary, clock_hz)
     val, test = samples.val.leaves_at(thresholds), samples.test.leaves_at(thresholds)
+    if largest > 1:
+        ratios = (np.bincount(val, minlength=service.stages) / len(val)).tolist()
+        service, static = run_batches(run, ratios, (service, static), largest, clock_hz, progress)
     confidences = [split.confidence.astype(np.float64) for split in (samples.val, samples.test)]
     seen = outlook(service, confidences[0], val)
     right = samples.test.correct[test, np.arange(len(test))]
     with_exits = ServedNetwork(run.name, service, seen, confidences[1], test, right, summary.target)
-    static = static_service_time(summary, clock_hz)
     nothing = np.zeros(len(test), np.int64)
     whole = Outlook(static.stage_s[:, 0], np.zeros(1), [None])
     right = samples.test.static == samples.test.label
@@ -199,6 +220,7 @@ def simulate_load(
     wants_capacity: bool,
     trace: Path | None,
     progress: Callable[[str], None],
+    batchings: Sequence[Batching] = ONE_BY_ONE,
 ) -> SimulationResult:
     """Serve the same requests by each policy, and without exits in the order they come.
 
@@ -209,6 +231,7 @@ def simulate_load(
         wants_capacity: Find the highest rate at which at most 1 % are late, too.
         trace: File for a window of the last policy's first seed.
         progress: Called with a line for each policy.
+        batchings: How requests run together; each is tried with each policy, and without exits.
 
     Raises:
         InputError: An unknown policy, arrivals that are none, or networks for different accelerators.
@@ -216,7 +239,8 @@ def simulate_load(
     chosen = [policy_named(name) for name in policies]
     if not chosen:
         raise InputError("there is no policy", "name one or several")
-    exits, static = [one for one, _ in served], [one for _, one in served]
+    size = max(one.size for one in batchings)
+    exits, static = ([_grown(pair[n], size) for pair in served] for n in range(2))
     if len(targets := {one.target for one in exits}) > 1:
         raise InputError(
             f"one accelerator serves all runs, and these were made for {', '.join(sorted(targets))}",
@@ -224,47 +248,52 @@ def simulate_load(
         )
     drawn = [load.times(seed) for seed in load.seeds]
     rates = [float(np.mean([rate_of(times[n]) for times in drawn])) for n in range(len(load.streams))]
-    work = [
-        sum(rate * _mean_s(form[one.network]) for rate, one in zip(rates, load.streams, strict=True))
-        for form in (static, exits)
-    ]
+
+    def work(form: Sequence[ServedNetwork], largest: int = 1) -> float:
+        asked = zip(rates, (form[one.network] for one in load.streams), strict=True)
+        return sum(rate * least_s(one.service, one.leaves, largest) for rate, one in asked)
+
     rows = []
-    for form, networks, policy in each(
+    for form, networks, policy, batching in each(
         [
-            (STATIC, static, policy_named("fifo")),
-            *((EXITS, exits, one) for one in chosen),
+            *((STATIC, static, policy_named("fifo"), batching) for batching in batchings),
+            *((EXITS, exits, one, batching) for batching in batchings for one in chosen),
         ],
         "policies",
     ):
-        progress(f"serving {form}, {policy.name}")
+        progress(f"serving {form}, {policy.name}, batches {batching}")
         found = [
-            _one(networks, load, times, seed, policy) for times, seed in zip(drawn, load.seeds, strict=True)
+            _one(networks, load, times, seed, policy, batching)
+            for times, seed in zip(drawn, load.seeds, strict=True)
         ]
         most = None
         if wants_capacity:
-            mean = work[0] if form == STATIC else work[1]
+            mean = work(networks, batching.size)
             most = interval(
                 [
-                    sum(rates) * _capacity(networks, load, times, seed, policy, 1 / mean)
+                    sum(rates) * _capacity(networks, load, times, seed, policy, batching, 1 / mean)
                     for times, seed in zip(drawn, load.seeds, strict=True)
                 ]
             )
         rows.append(
             ServedRow(
-                form, policy.name, over_seeds([whole for whole, _ in found]),
+                form, policy.name, str(batching), over_seeds([whole for whole, _ in found]),
                 [over_seeds(of) for of in zip(*(parts for _, parts in found), strict=True)], most,
             )
         )  # fmt: skip
     if trace is not None:
         crowd = crowd_of(exits, load, drawn[0], load.seeds[0])
-        watched = serve_one_by_one(crowd, chosen[-1], load.preempt, watch=True)
+        watched = serve(crowd, chosen[-1], batchings[-1], load.preempt, watch=True)
         write_window(trace, [one.name for one in exits], crowd, watched)
     streams = [
         ServedStream(one.name, exits[one.network].name, rate, one.slo_s, one.priority)
         for rate, one in zip(rates, load.streams, strict=True)
     ]
+    forms = ((STATIC, static), (EXITS, exits))
+    costs = [BatchCost.of(one.name, form, one.service) for form, networks in forms for one in networks]
     return SimulationResult(
-        [one.name for one in exits], streams, sum(rates), work[0], work[0] / work[1],
+        [one.name for one in exits], streams, sum(rates), work(static), work(static) / work(exits),
+        work(static) / work(exits, size), costs if size > 1 else [],
         round(sum(len(one) for times in drawn for one in times) / len(drawn)), list(load.seeds), rows,
         loading_notes([one.name for one in exits], [one.service for one in exits]),
     )  # fmt: skip
@@ -296,8 +325,8 @@ def detailed(
     return replace(found, detail=detail)
 
 
-def _mean_s(network: ServedNetwork) -> float:
-    return float(network.service.alone_s[network.leaves].mean())
+def _grown(network: ServedNetwork, size: int) -> ServedNetwork:
+    return replace(network, service=grown(network.service, size))
 
 
 def crowd_of(
@@ -317,13 +346,14 @@ def _one(
     times: Sequence[Times],
     seed: int,
     policy: Policy,
+    batching: Batching,
 ) -> tuple[ServingFigures, list[StreamFigures]]:
     crowd = crowd_of(networks, load, times, seed)
     right = np.zeros(len(crowd.requests), np.bool_)
     for n, one in enumerate(networks):
         of = crowd.requests.model == n
         right[of] = one.correct[crowd.requests.image[of]]
-    outcome = serve_one_by_one(crowd, policy, load.preempt)
+    outcome = serve(crowd, policy, batching, load.preempt)
     return (
         figures(crowd, outcome, right, WARM_UP),
         [stream_figures(crowd, outcome, n, right, WARM_UP) for n in range(len(load.streams))],
@@ -336,13 +366,14 @@ def _capacity(
     times: Sequence[Times],
     seed: int,
     policy: Policy,
+    batching: Batching,
     most: float,
 ) -> float:
     """Return how many times as fast the same arrivals may come; ``most``: all time is work there."""
 
     def keeps(factor: float) -> bool:
         crowd = crowd_of(networks, load, [one / factor for one in times], seed)
-        return most_late(crowd, serve_one_by_one(crowd, policy, load.preempt), WARM_UP) <= LATE
+        return most_late(crowd, serve(crowd, policy, batching, load.preempt), WARM_UP) <= LATE
 
     return capacity(keeps, most / 50, most * 1.05)
 

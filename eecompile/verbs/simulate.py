@@ -34,12 +34,14 @@ def simulate(
     capacity: bool = False,
     window: Path | str | None = None,
     report: Path | str | None = None,
+    batch: str | Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> SimulationResult:
     """Tell what latencies a run has under load, request by request, and what its exits are worth there.
 
     Discrete events over the stages of the schedule; each request replays the answers of a test image, and
-    what policies know of it was learnt on val. One accelerator serves all runs, one image at a time.
+    what policies know of it was learnt on val. One accelerator serves all runs, one stage at a time, for one
+    image or a batch of them.
 
     Args:
         runs: Run directories with answers (`run` with data); one, or several that share the accelerator, each
@@ -57,6 +59,8 @@ def simulate(
         capacity: Find the highest rate at which at most 1 % are late, too (bisection).
         window: File for a window of the last policy's schedule, for https://ui.perfetto.dev.
         report: File for a page with tables and charts; the first seed of each policy is then looked at again.
+        batch: How requests run together: ``none``, ``fixed:8``, ``timeout:8,2ms`` or ``fluid:8``, see
+            docs/serving.md; one or several, each tried with each policy; ``none`` if absent.
         progress: Called with one line of text per step.
 
     Raises:
@@ -69,17 +73,24 @@ def simulate(
         >>> [row.policy for row in found.rows]
         ['fifo', 'fifo', 'remaining']
     """
+    from eecompile.serving.batches.batching import batching_of, batchings_of
     from eecompile.serving.shown.page import page
     from eecompile.serving.simulation import detailed, networks_of, simulate_load
     from eecompile.serving.streams import RequestStream, ServingLoad
 
     folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(one) for one in runs]
     patterns = list(arrivals) if isinstance(arrivals, Sequence) else [arrivals] * len(folders)
+    together = "none" if batch is None else batch
+    batchings = batchings_of(together) if isinstance(together, str) else tuple(map(batching_of, together))
     alike = (1.0,) * len(folders)
     levels = alike if priority is None else numbers("priority", priority, "(9, 1)")
     due = numbers("slo", slo, "(0.02, 0.05)") if isinstance(slo, Sequence) else (slo,) * len(folders)
     if not folders:
         raise InputError("there is no run to serve", "name a run directory")
+    if not batchings:
+        raise InputError("there is no way to batch", "name one or several, as in `none`")
+    if report is not None and any(one.kind != "none" for one in batchings):
+        raise InputError("a page shows requests one by one", "leave `report` or `batch` away")
     for name, given in (("arrivals", patterns), ("slo", due), ("priority", levels)):
         if len(given) != len(folders):
             raise InputError(
@@ -101,10 +112,10 @@ def simulate(
         )
     ]
     load = ServingLoad(streams, requests, range(seeds), not no_preempt)
-    served = []
+    served, largest = [], max(one.size for one in batchings)
     for folder in apart:
         progress(f"reading {folder}")
-        served.append(networks_of(folder, clock))
+        served.append(networks_of(folder, clock, largest, progress))
     found = simulate_load(
         served,
         load,
@@ -112,6 +123,7 @@ def simulate(
         capacity,
         None if window is None else Path(window),
         progress,
+        batchings,
     )
     if report is None:
         return found

@@ -42,6 +42,7 @@ _ROW = record(
     {
         "form": said("static (the network without exits) or exits", TEXT),
         "policy": said("who was next", TEXT),
+        "batch": said("how requests ran together, as `--batch` reads it", TEXT),
         "figures": said(
             "figures by name",
             record(
@@ -62,6 +63,14 @@ _ROW = record(
             f"highest rate with at most 1 % late of each stream, 1/s{_OVER_SEEDS}; null if not asked for",
             maybe(_SPREAD),
         ),
+    }
+)
+_BATCH_COST = record(
+    {
+        "network": said("name of its run", TEXT),
+        "form": said("static or exits", TEXT),
+        "image_s": said("of each stage: time of a batch of 1, 2, … over its size, s", rows(rows(NUMBER))),
+        "image_j": said("of each stage: energy of a batch of 1, 2, … over its size, J", rows(rows(NUMBER))),
     }
 )
 
@@ -126,7 +135,11 @@ DOCUMENTS = (
                 "streams": said("who asks them", rows(_STREAM)),
                 "rate": said("requests per second on average, of all streams", NUMBER),
                 "static_load": said("share of time in which the networks without exits would work", NUMBER),
-                "bound": said("mean service time without exits over that with them", NUMBER),
+                "bound": said("mean service time without exits over that with them, one by one", NUMBER),
+                "batch_bound": said("the same with exits in the batches that cost least per image", NUMBER),
+                "batch_costs": said(
+                    "what an image takes in batches; empty where none were asked for", rows(_BATCH_COST)
+                ),
                 "requests": said("requests of each seed, on average", INTEGER),
                 "seeds": said("the seeds", rows(INTEGER)),
                 "rows": said("the network without exits first, then the policies", rows(_ROW)),
