@@ -216,6 +216,13 @@ def simulate(
             metavar="PERCENT", help="Thresholds give way under overload, on val never below this accuracy."
         ),
     ] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT[,…]",
+            help="none, fixed:8, timeout:8,2ms, fluid:8: who runs together. [default: none]",
+        ),
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """Serve runs under load: latency, deadlines, energy and capacity with exits and without."""
@@ -241,6 +248,7 @@ def simulate(
             window,
             report,
             accuracy_floor,
+            batch,
             progress=progress,
         )
     terminal.show(found, as_json, show_simulate.simulated)

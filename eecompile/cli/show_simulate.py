@@ -31,12 +31,15 @@ def simulated(out: Console, found: SimulationResult) -> None:
     )
     for note in found.notes:
         line(out, note[0].upper() + note[1:])
+    if found.batch_costs:
+        _of_batches(out, found)
     asked = any(row.capacity is not None for row in found.rows)
     memories = any(row.figures[name].mean for row in found.rows for name in MEMORIES)
     rows = [
         (
             row.form,
             row.policy,
+            *([row.batch] if found.batch_costs else []),
             *(_spread(row.figures[name], 1e3) for name in ("mean_s", "p50_s", "p95_s", "p99_s")),
             _spread(row.figures["missed"], 100),
             _spread(row.figures["energy_j"], 1e6),
@@ -48,9 +51,9 @@ def simulated(out: Console, found: SimulationResult) -> None:
         )
         for row in found.rows
     ]
+    names: tuple[str, ...] = ("network", "policy", *(["batch"] if found.batch_costs else []))
     columns: tuple[str, ...] = (
-        "network",
-        "policy",
+        *names,
         "mean ms",
         "p50 ms",
         "p95 ms",
@@ -70,7 +73,7 @@ def simulated(out: Console, found: SimulationResult) -> None:
         "Latency from arrival to answer, mean over seeds ± half of its 95 % interval",
         columns,
         rows,
-        columns[2:],
+        columns[len(names) :],
     )
     if len(found.streams) > 1:
         _of_streams(out, found)
@@ -84,6 +87,20 @@ def _memories(row: ServedRow) -> list[str]:
     return [*shares, f"{row.figures['peak_memory'].mean / 1024:.4g}"]
 
 
+def _of_batches(out: Console, found: SimulationResult) -> None:
+    """Print what an image takes in batches, and the bound that follows."""
+    line(out, f"In the batches that cost least per image they serve at most {found.batch_bound:.2f} x")
+    largest = len(found.batch_costs[0].image_s[0])
+    sizes = sorted({*(2**n for n in range(largest.bit_length())), largest})
+    rows = [
+        (of.network, of.form, f"{stage}", *(f"{1e3 * seconds[size - 1]:.4g}" for size in sizes))
+        for of in found.batch_costs
+        for stage, seconds in enumerate(of.image_s)
+    ]
+    columns = ("run", "network", "stage", *(f"of {size}" for size in sizes))
+    table(out, "Of an image in a batch, ms", columns, rows, columns[2:])
+
+
 def _due(found: SimulationResult) -> str:
     return " or ".join(f"{1e3 * slo:.4g}" for slo in sorted({one.slo_s for one in found.streams}))
 
@@ -92,7 +109,8 @@ def _of_streams(out: Console, found: SimulationResult) -> None:
     """Print what each stream sees under each policy."""
     rows = [
         (
-            of.name, row.form, row.policy, f"{of.rate:.4g}", f"{1e3 * of.slo_s:.4g}", f"{of.priority:g}",
+            of.name, row.form, row.policy, *([row.batch] if found.batch_costs else []),
+            f"{of.rate:.4g}", f"{1e3 * of.slo_s:.4g}", f"{of.priority:g}",
             _spread(seen["mean_s"], 1e3), _spread(seen["p99_s"], 1e3), _spread(seen["missed"], 100),
             f"{100 * seen['accuracy'].mean:.1f}" if "accuracy" in seen else "",
         )
@@ -100,10 +118,9 @@ def _of_streams(out: Console, found: SimulationResult) -> None:
         for row in found.rows
         for seen in (row.streams[n],)
     ]  # fmt: skip
-    columns = (
-        "stream", "network", "policy", "1/s", "due ms", "priority", "mean ms", "p99 ms", "late %", "right %"
-    )  # fmt: skip
-    table(out, "By stream", columns, rows, columns[3:])
+    names = ("stream", "network", "policy", *(("batch",) if found.batch_costs else ()))
+    columns = (*names, "1/s", "due ms", "priority", "mean ms", "p99 ms", "late %", "right %")
+    table(out, "By stream", columns, rows, columns[len(names) :])
 
 
 def _of_ladders(out: Console, found: SimulationResult) -> None:

@@ -11,9 +11,19 @@ from eecompile.serving.batches.batching import Batching
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.dispatch import Dispatcher, NextRun, Ticket
 from eecompile.serving.loads import KeptWeights
+from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outcome import Ran, ServingOutcome
 from eecompile.serving.policies import Policy
 from eecompile.serving.service import ServiceTime
+
+
+def serve(
+    crowd: Crowd, policy: Policy, batching: Batching, preempt: bool = True, watch: bool = False
+) -> ServingOutcome:
+    """Serve all requests, by the faster of the two loops; arguments as of `serve_in_batches`."""
+    if batching.kind == "none":
+        return serve_one_by_one(crowd, policy, preempt, watch)
+    return serve_in_batches(crowd, policy, batching, preempt, watch)
 
 
 def serve_in_batches(

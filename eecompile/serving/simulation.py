@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from eecompile.run_files.samples import read_samples
 from eecompile.run_files.summary import load_summary
 from eecompile.serving.arrivals import Times, rate_of
+from eecompile.serving.batches.batching import Batching
+from eecompile.serving.batches.costs import run_batches
+from eecompile.serving.batches.gain import BatchCost, grown, least_s
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.figures import (
     Interval,
@@ -26,6 +29,7 @@ from eecompile.serving.figures import (
     stream_figures,
 )
 from eecompile.serving.giving_way import GivingWay
+from eecompile.serving.in_batches import serve
 from eecompile.serving.ladder import Ladder, ladder_of, observed_val
 from eecompile.serving.loads import loading_notes
 from eecompile.serving.one_by_one import serve_one_by_one
@@ -45,6 +49,7 @@ STATIC, EXITS, FLOOR = "static", "exits", "floor"
 WARM_UP = 0.05
 # By p99: what is late is at most one in a hundred.
 LATE = 0.01
+ONE_BY_ONE = (Batching(),)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,20 @@ class ServedNetwork:
 
 
 @dataclass(frozen=True)
+class ServingWay:
+    """A way to serve: the form of the networks, who is next, and who runs together."""
+
+    form: str
+    policy: Policy
+    batching: Batching = ONE_BY_ONE[0]
+
+    def __str__(self) -> str:
+        """Return it as progress tells it."""
+        together = "" if self.batching.kind == "none" else f", {self.batching}"
+        return f"{self.form}, {self.policy.name}{together}"
+
+
+@dataclass(frozen=True)
 class ServedRow:
     """A policy: means over seeds with 95 % intervals.
 
@@ -80,6 +99,7 @@ class ServedRow:
         form: ``static`` or ``exits``: without and with early exits; ``floor``: with exits whose thresholds
             give way under overload.
         policy: Its name.
+        batch: How requests ran together, as `Batching` writes it.
         figures: Of `ServingFigures`: latencies in seconds, energy in joules per request.
         streams: The same of the requests of each stream, as far as a stream has them.
         capacity: Highest rate, requests per second, at which at most 1 % are late of each stream;
@@ -89,6 +109,7 @@ class ServedRow:
 
     form: str
     policy: str
+    batch: str
     figures: dict[str, Interval]
     streams: list[dict[str, Interval]]
     capacity: Interval | None
@@ -143,7 +164,9 @@ class SimulationResult(ShownResult):
         rate: Requests per second that arrive on average, of all streams.
         static_load: Share of time in which the static networks alone would work.
         bound: Mean service time of static over that of early exits: how many times the rate of static
-            they can serve at most, in whatever order.
+            they can serve at most, in whatever order, one by one.
+        batch_bound: The same where each stage runs in the batches that cost least per image.
+        batch_costs: What an image takes in batches of each network; empty where none were asked for.
         requests: Of each seed, on average.
         seeds: The seeds.
         rows: Static first.
@@ -157,6 +180,8 @@ class SimulationResult(ShownResult):
     rate: float
     static_load: float
     bound: float
+    batch_bound: float
+    batch_costs: list[BatchCost]
     requests: int
     seeds: list[int]
     rows: list[ServedRow]
@@ -178,13 +203,13 @@ class SimulationResult(ShownResult):
         best = min(self.rows, key=lambda row: row.figures["missed"].mean)
         return (
             f"{', '.join(self.networks)} at {self.rate:.4g} requests/s: fewest late by {best.form}, "
-            f"{best.policy}: "
+            f"{best.policy}{'' if best.batch == 'none' else f', {best.batch}'}: "
             f"{100 * best.figures['missed'].mean:.2f} %, p99 {1e3 * best.figures['p99_s'].mean:.4g} ms"
         )
 
     def _rows(self) -> Sequence[dict[str, Any]]:
         return [
-            {"form": row.form, "policy": row.policy}
+            {"form": row.form, "policy": row.policy, "batch": row.batch}
             | {name: value.mean for name, value in row.figures.items()}
             | {"capacity": None if row.capacity is None else row.capacity.mean}
             for row in self.rows
@@ -195,7 +220,11 @@ class SimulationResult(ShownResult):
 
 
 def networks_of(
-    run: Path, clock_hz: float | None, floor: float | None = None
+    run: Path,
+    clock_hz: float | None,
+    floor: float | None = None,
+    largest: int = 1,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[ServedNetwork, ServedNetwork]:
     """Return a run with its exits, and without.
 
@@ -203,6 +232,8 @@ def networks_of(
         run: Its directory.
         clock_hz: Of a target without a clock of its own.
         floor: Accuracy on val down to which thresholds give way under overload, 0 to 1.
+        largest: Images of the largest batch; of more than one, what batches cost is scheduled.
+        progress: Called with a line for each schedule.
 
     Raises:
         InputError: No run with exits and answers, a target without a clock and none given, or a run that is
@@ -215,8 +246,11 @@ def networks_of(
         raise InputError(
             f"{run} has no answers of images to replay", "run it with data, and keep its samples.npz"
         )
-    service = service_time(summary, clock_hz)
+    service, static = service_time(summary, clock_hz), static_service_time(summary, clock_hz)
     val, test = samples.val.leaves_at(thresholds), samples.test.leaves_at(thresholds)
+    if largest > 1:
+        ratios = (np.bincount(val, minlength=service.stages) / len(val)).tolist()
+        service, static = run_batches(run, ratios, (service, static), largest, clock_hz, progress)
     confidences = [split.confidence.astype(np.float64) for split in (samples.val, samples.test)]
     seen = outlook(service, confidences[0], val)
     right = samples.test.correct[test, np.arange(len(test))]
@@ -229,7 +263,6 @@ def networks_of(
     with_exits = ServedNetwork(
         run.name, service, seen, confidences[1], test, right, summary.target, gives_way
     )
-    static = static_service_time(summary, clock_hz)
     nothing = np.zeros(len(test), np.int64)
     whole = Outlook(static.stage_s[:, 0], np.zeros(1), [None])
     right = samples.test.static == samples.test.label
@@ -245,6 +278,7 @@ def simulate_load(
     wants_capacity: bool,
     trace: Path | None,
     progress: Callable[[str], None],
+    batchings: Sequence[Batching] = ONE_BY_ONE,
 ) -> SimulationResult:
     """Serve the same requests by each policy, and without exits in the order they come.
 
@@ -255,6 +289,7 @@ def simulate_load(
         wants_capacity: Find the highest rate at which at most 1 % are late, too.
         trace: File for a window of the last policy's first seed.
         progress: Called with a line for each policy.
+        batchings: How requests run together; each is tried with each policy, and without exits.
 
     Raises:
         InputError: An unknown policy, arrivals that are none, or networks for different accelerators.
@@ -262,7 +297,8 @@ def simulate_load(
     chosen = [policy_named(name) for name in policies]
     if not chosen:
         raise InputError("there is no policy", "name one or several")
-    exits, static = [one for one, _ in served], [one for _, one in served]
+    size = max(one.size for one in batchings)
+    exits, static = ([_grown(pair[n], size) for pair in served] for n in range(2))
     if len(targets := {one.target for one in exits}) > 1:
         raise InputError(
             f"one accelerator serves all runs, and these were made for {', '.join(sorted(targets))}",
@@ -270,50 +306,53 @@ def simulate_load(
         )
     drawn = [load.times(seed) for seed in load.seeds]
     rates = [float(np.mean([rate_of(times[n]) for times in drawn])) for n in range(len(load.streams))]
-    work = [
-        sum(rate * _mean_s(form[one.network]) for rate, one in zip(rates, load.streams, strict=True))
-        for form in (static, exits)
-    ]
-    forms = (EXITS,) if exits[0].ladder is None else (EXITS, FLOOR)
-    least_s = sum(rate * _least_s(exits[one.network]) for rate, one in zip(rates, load.streams, strict=True))
+
+    def work(form: Sequence[ServedNetwork], largest: int = 1) -> float:
+        asked = zip(rates, (form[one.network] for one in load.streams), strict=True)
+        return sum(rate * least_s(one.service, one.leaves, largest) for rate, one in asked)
+
+    ways = [ServingWay(STATIC, policy_named("fifo"), batching) for batching in batchings]
+    for batching in batchings:
+        for one in chosen:
+            ways.append(ServingWay(EXITS, one, batching))
+            if exits[0].ladder is not None and batching == batchings[0]:
+                ways.append(ServingWay(FLOOR, one))
+    floor_s = sum(rate * _least_s(exits[one.network]) for rate, one in zip(rates, load.streams, strict=True))
     rows = []
-    for form, networks, policy in each(
-        [
-            (STATIC, static, policy_named("fifo")),
-            *((form, exits, one) for one in chosen for form in forms),
-        ],
-        "policies",
-    ):
-        progress(f"serving {form}, {policy.name}")
+    for way in each(ways, "ways to serve"):
+        networks = static if way.form == STATIC else exits
+        progress(f"serving {way}")
         found = [
-            _one(networks, load, times, seed, policy, form)
-            for times, seed in zip(drawn, load.seeds, strict=True)
+            _one(networks, load, times, seed, way) for times, seed in zip(drawn, load.seeds, strict=True)
         ]
         most = None
         if wants_capacity:
-            mean = {STATIC: work[0], EXITS: work[1], FLOOR: least_s}[form]
+            mean = floor_s if way.form == FLOOR else work(networks, way.batching.size)
             most = interval(
                 [
-                    sum(rates) * _capacity(networks, load, times, seed, policy, form, 1 / mean)
+                    sum(rates) * _capacity(networks, load, times, seed, way, 1 / mean)
                     for times, seed in zip(drawn, load.seeds, strict=True)
                 ]
             )
         rows.append(
             ServedRow(
-                form, policy.name, over_seeds([whole for whole, _, _ in found]),
+                way.form, way.policy.name, str(way.batching), over_seeds([whole for whole, _, _ in found]),
                 [over_seeds(of) for of in zip(*(parts for _, parts, _ in found), strict=True)], most,
                 [interval(of) for of in zip(*(shares for _, _, shares in found), strict=True)],
             )
         )  # fmt: skip
     if trace is not None:
-        crowd, watched, _ = _served(exits, load, drawn[0], load.seeds[0], chosen[-1], forms[-1], watch=True)
+        crowd, watched, _ = _served(exits, load, drawn[0], load.seeds[0], ways[-1], watch=True)
         write_window(trace, [one.name for one in exits], crowd, watched)
     streams = [
         ServedStream(one.name, exits[one.network].name, rate, one.slo_s, one.priority)
         for rate, one in zip(rates, load.streams, strict=True)
     ]
+    forms = ((STATIC, static), (EXITS, exits))
+    costs = [BatchCost.of(one.name, form, one.service) for form, networks in forms for one in networks]
     return SimulationResult(
-        [one.name for one in exits], streams, sum(rates), work[0], work[0] / work[1],
+        [one.name for one in exits], streams, sum(rates), work(static), work(static) / work(exits),
+        work(static) / work(exits, size), costs if size > 1 else [],
         round(sum(len(one) for times in drawn for one in times) / len(drawn)), list(load.seeds), rows,
         loading_notes([one.name for one in exits], [one.service for one in exits]),
         ladders=[_rungs(one) for one in exits if one.ladder is not None],
@@ -346,16 +385,16 @@ def detailed(
     return replace(found, detail=detail)
 
 
-def _mean_s(network: ServedNetwork) -> float:
-    return float(network.service.alone_s[network.leaves].mean())
+def _grown(network: ServedNetwork, size: int) -> ServedNetwork:
+    return replace(network, service=grown(network.service, size))
 
 
 def _least_s(network: ServedNetwork) -> float:
     """Return the mean time of an image with the thresholds that take least."""
-    if network.ladder is None:
-        return _mean_s(network)
-    where = network.ladder.rungs[-1].leaves_at(network.confidence)
-    return float(network.service.alone_s[where].mean())
+    ladder, where = network.ladder, network.leaves
+    return least_s(
+        network.service, where if ladder is None else ladder.rungs[-1].leaves_at(network.confidence), 1
+    )
 
 
 def _rungs(network: ServedNetwork) -> list[ServedRung]:
@@ -381,14 +420,14 @@ def _served(
     load: ServingLoad,
     times: Sequence[Times],
     seed: int,
-    policy: Policy,
-    form: str,
+    way: ServingWay,
     watch: bool = False,
 ) -> tuple[Crowd, ServingOutcome, list[float]]:
     """Return who was served, what happened, and the share of time on each rung where thresholds give way."""
     crowd = crowd_of(networks, load, times, seed)
-    if form != FLOOR:
-        return crowd, serve_one_by_one(crowd, policy, load.preempt, watch), []
+    policy = way.policy
+    if way.form != FLOOR:
+        return crowd, serve(crowd, policy, way.batching, load.preempt, watch), []
     ladders = [one.ladder.rungs for one in networks if one.ladder is not None]
     giving_way = GivingWay(crowd, ladders, [one.slo_s for one in load.streams])
     outcome = serve_one_by_one(crowd, policy, load.preempt, watch, giving_way)
@@ -401,17 +440,16 @@ def _one(
     load: ServingLoad,
     times: Sequence[Times],
     seed: int,
-    policy: Policy,
-    form: str,
+    way: ServingWay,
 ) -> tuple[ServingFigures, list[StreamFigures], list[float]]:
-    crowd, outcome, shares = _served(networks, load, times, seed, policy, form)
+    crowd, outcome, shares = _served(networks, load, times, seed, way)
     requests = crowd.requests
     right = np.zeros(len(requests), np.bool_)
     for n, one in enumerate(networks):
         of = requests.model == n
         image, left = requests.image[of], requests.stages[of] - 1
         right[of] = one.correct[image]
-        if form == FLOOR and one.ladder is not None:
+        if way.form == FLOOR and one.ladder is not None:
             right[of] = one.ladder.right[left, image]
     return (
         figures(crowd, outcome, right, WARM_UP),
@@ -425,15 +463,14 @@ def _capacity(
     load: ServingLoad,
     times: Sequence[Times],
     seed: int,
-    policy: Policy,
-    form: str,
+    way: ServingWay,
     most: float,
 ) -> float:
     """Return how many times as fast the same arrivals may come; ``most``: all time is work there."""
 
     def keeps(factor: float) -> bool:
         faster = [one / factor for one in times]
-        crowd, outcome, _ = _served(networks, load, faster, seed, policy, form)
+        crowd, outcome, _ = _served(networks, load, faster, seed, way)
         return most_late(crowd, outcome, WARM_UP) <= LATE
 
     return capacity(keeps, most / 50, most * 1.05)

@@ -35,12 +35,14 @@ def simulate(
     window: Path | str | None = None,
     report: Path | str | None = None,
     accuracy_floor: float | None = None,
+    batch: str | Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> SimulationResult:
     """Tell what latencies a run has under load, request by request, and what its exits are worth there.
 
     Discrete events over the stages of the schedule; each request replays the answers of a test image, and
-    what policies know of it was learnt on val. One accelerator serves all runs, one image at a time.
+    what policies know of it was learnt on val. One accelerator serves all runs, one stage at a time, for one
+    image or a batch of them.
 
     Args:
         runs: Run directories with answers (`run` with data); one, or several that share the accelerator, each
@@ -60,6 +62,8 @@ def simulate(
         report: File for a page with tables and charts; the first seed of each policy is then looked at again.
         accuracy_floor: Percent on val. Under overload thresholds give way, on no rung below it; each policy
             is served without that and with it.
+        batch: How requests run together: ``none``, ``fixed:8``, ``timeout:8,2ms`` or ``fluid:8``, see
+            docs/serving.md; one or several, each tried with each policy; ``none`` if absent.
         progress: Called with one line of text per step.
 
     Raises:
@@ -73,17 +77,24 @@ def simulate(
         >>> [row.policy for row in found.rows]
         ['fifo', 'fifo', 'remaining']
     """
+    from eecompile.serving.batches.batching import batching_of, batchings_of
     from eecompile.serving.shown.page import page
     from eecompile.serving.simulation import detailed, networks_of, simulate_load
     from eecompile.serving.streams import RequestStream, ServingLoad
 
     folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(one) for one in runs]
     patterns = list(arrivals) if isinstance(arrivals, Sequence) else [arrivals] * len(folders)
+    together = "none" if batch is None else batch
+    batchings = batchings_of(together) if isinstance(together, str) else tuple(map(batching_of, together))
     alike = (1.0,) * len(folders)
     levels = alike if priority is None else numbers("priority", priority, "(9, 1)")
     due = numbers("slo", slo, "(0.02, 0.05)") if isinstance(slo, Sequence) else (slo,) * len(folders)
     if not folders:
         raise InputError("there is no run to serve", "name a run directory")
+    if not batchings:
+        raise InputError("there is no way to batch", "name one or several, as in `none`")
+    if report is not None and any(one.kind != "none" for one in batchings):
+        raise InputError("a page shows requests one by one", "leave `report` or `batch` away")
     for name, given in (("arrivals", patterns), ("slo", due), ("priority", levels)):
         if len(given) != len(folders):
             raise InputError(
@@ -107,10 +118,11 @@ def simulate(
         )
     ]
     load = ServingLoad(streams, requests, range(seeds), not no_preempt)
-    served = []
+    served, largest = [], max(one.size for one in batchings)
     for folder in apart:
         progress(f"reading {folder}")
-        served.append(networks_of(folder, clock, None if accuracy_floor is None else accuracy_floor / 100))
+        floor = None if accuracy_floor is None else accuracy_floor / 100
+        served.append(networks_of(folder, clock, floor, largest, progress))
     found = simulate_load(
         served,
         load,
@@ -118,6 +130,7 @@ def simulate(
         capacity,
         None if window is None else Path(window),
         progress,
+        batchings,
     )
     if report is None:
         return found

@@ -136,9 +136,9 @@ def results(at: Path) -> Iterator[ShownResult]:
     search = SearchResult(at, FRONT, (), 1.0, cast("Any", None))
     dry = DryRun(LONG, 3, ("accuracy", "edp"), (Corner(LONG, LONG, {}, 1, "", 0.5),), 2, None)
     spread = {name: Interval(0.5, None, None) for name in ("missed", "p99_s")}
-    rows = [ServedRow(LONG, LONG, spread, [spread], None)] * 50
+    rows = [ServedRow(LONG, LONG, LONG, spread, [spread], None)] * 50
     asked = [ServedStream(LONG, LONG, 1.0, 0.1, 1.0)]
-    yield SimulationResult([LONG] * 3, asked, 1.0, 0.5, 2.0, 10, [0], rows, [LONG])
+    yield SimulationResult([LONG] * 3, asked, 1.0, 0.5, 2.0, 2.0, [], 10, [0], rows, [LONG])
     yield SplitResult(LONG, LONG, "latency", (1.0, 2.0), 0.1, 1.0, LONG, LONG, [], 1, 2, at / LONG)
     yield from (search, dry, Joined(LONG, 3), WhatIf(at / LONG, FRONT))
     yield TargetsResult(at, {LONG: search, "gap9": search}, (), 2.0)

@@ -42,6 +42,7 @@ _ROW = record(
     {
         "form": said("static (without exits), exits, or floor (exits whose thresholds give way)", TEXT),
         "policy": said("who was next", TEXT),
+        "batch": said("how requests ran together, as `--batch` reads it", TEXT),
         "figures": said(
             "figures by name",
             record(
@@ -74,6 +75,14 @@ _RUNG = record(
         "accuracy_val": said("share of right answers on val", NUMBER),
         "bounded_val": said("accuracy without exits less the bound on the drop, as run has it", NUMBER),
         "expected_s": said("time of an image alone, mean of val, s", NUMBER),
+    }
+)
+_BATCH_COST = record(
+    {
+        "network": said("name of its run", TEXT),
+        "form": said("static or exits", TEXT),
+        "image_s": said("of each stage: time of a batch of 1, 2, … over its size, s", rows(rows(NUMBER))),
+        "image_j": said("of each stage: energy of a batch of 1, 2, … over its size, J", rows(rows(NUMBER))),
     }
 )
 
@@ -138,7 +147,11 @@ DOCUMENTS = (
                 "streams": said("who asks them", rows(_STREAM)),
                 "rate": said("requests per second on average, of all streams", NUMBER),
                 "static_load": said("share of time in which the networks without exits would work", NUMBER),
-                "bound": said("mean service time without exits over that with them", NUMBER),
+                "bound": said("mean service time without exits over that with them, one by one", NUMBER),
+                "batch_bound": said("the same with exits in the batches that cost least per image", NUMBER),
+                "batch_costs": said(
+                    "what an image takes in batches; empty where none were asked for", rows(_BATCH_COST)
+                ),
                 "requests": said("requests of each seed, on average", INTEGER),
                 "seeds": said("the seeds", rows(INTEGER)),
                 "rows": said("the network without exits first, then the policies", rows(_ROW)),

@@ -11,8 +11,8 @@ from eecompile.serving.simulation import SimulationResult, simulate_load
 from tests.eecompile.serving.test_simulation import load, quietly, with_ladder
 
 
-def shown(capacity: bool, seeds: range) -> str:
-    return printed(quietly(load(90.0, requests=500, seeds=seeds), ["edf"], capacity), 200)
+def shown(capacity: bool, seeds: range, batch: str = "none") -> str:
+    return printed(quietly(load(90.0, requests=500, seeds=seeds), ["edf"], capacity, batch, 4), 200)
 
 
 def printed(found: SimulationResult, width: int) -> str:
@@ -47,6 +47,18 @@ def test_rows_have_units_and_intervals() -> None:
     assert "exits serve at most" in text and "most requests/s" in text
     static, exits = (line for line in text.splitlines() if " fifo " in line or " edf " in line)
     assert "static" in static and " exits " in exits and exits.count("±") >= 5
+
+
+def test_batches_have_their_costs_bound_and_rows() -> None:
+    text = shown(False, range(1), "none,fixed:4")
+    assert "In the batches that cost least per image they serve at most 3.42 x" in text
+    lines = [line.split() for line in text.splitlines()]
+    assert ["net", "static", "0", "9", "6.75", "5.625"] in lines
+    assert [line[:3] for line in lines if "fixed:4" in line] == [
+        ["static", "fifo", "fixed:4"], ["exits", "edf", "fixed:4"],
+    ]  # fmt: skip
+    alone = shown(False, range(1))
+    assert "none" not in alone and "In the batches" not in alone
 
 
 def test_of_one_seed_there_is_no_interval_and_capacity_only_where_asked_for() -> None:

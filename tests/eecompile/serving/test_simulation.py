@@ -12,6 +12,7 @@ import pytest
 from eecompile.exits.thresholds import Observed
 from eecompile.run_files.samples import Samples, ShownImages, SplitSamples, write_samples
 from eecompile.serving.arrivals import Periodic, Poisson, Trace
+from eecompile.serving.batches.batching import batchings_of
 from eecompile.serving.ladder import RUNGS, Ladder, ladder_of
 from eecompile.serving.outlook import outlook
 from eecompile.serving.simulation import (
@@ -52,9 +53,15 @@ def load(rate: float, **changes: object) -> ServingLoad:
     return ServingLoad([RequestStream("net", 0, Poisson(rate), 0.05)], **given)  # type: ignore[arg-type]
 
 
-def quietly(given: ServingLoad, policies: list[str], capacity: bool = False) -> SimulationResult:
-    """Serve one network."""
-    return simulate_load([both()], given, policies, capacity, None, lambda _: None)
+def quietly(
+    given: ServingLoad, policies: list[str], capacity: bool = False, batch: str = "none", known: int = 1
+) -> SimulationResult:
+    """Serve one network; the costs of batches up to ``known`` are known, half of one image's each."""
+    pair = both()
+    if known > 1:
+        times = (service(EARLY, LATE_STAGE, batch=known), service(STATIC_S, batch=known))
+        pair = (replace(pair[0], service=times[0]), replace(pair[1], service=times[1]))
+    return simulate_load([pair], given, policies, capacity, None, lambda _: None, batchings_of(batch))
 
 
 def test_static_and_exits_serve_the_same_requests() -> None:
@@ -88,6 +95,34 @@ def test_capacity_is_below_the_bound_and_more_than_that_of_static() -> None:
     assert fifo <= ours <= found.bound / STATIC_S * 1.02
     again = quietly(load(fifo * 0.98, seeds=[0]), ["fifo"])
     assert again.rows[1].figures["missed"].mean <= 0.012, "what capacity promises is served"
+
+
+def test_each_way_to_batch_is_tried_with_each_policy_and_without_exits() -> None:
+    found = quietly(load(90.0, requests=3000, seeds=[0]), ["fifo", "edf"], True, "none,fixed:4,fluid:4", 4)
+    ways, rows = ("none", "fixed:4", "fluid:4"), {(r.form, r.policy, r.batch): r for r in found.rows}
+    asked = [(STATIC, "fifo"), (EXITS, "fifo"), (EXITS, "edf")]
+    assert set(rows) == {(*one, way) for one in asked for way in ways} and len(found.rows) == 9
+    share = float(both()[0].leaves.mean())
+    assert found.batch_bound == pytest.approx(STATIC_S / (0.625 * (EARLY + share * LATE_STAGE)), rel=1e-6)
+    assert [(of.form, len(of.image_s)) for of in found.batch_costs] == [(STATIC, 1), (EXITS, 2)]
+    assert found.batch_costs[0].image_s[0] == pytest.approx([0.009, 0.00675, 0.006, 0.005625])
+    for form, policy in asked:
+        alone, fixed, fluid = (rows[form, policy, way] for way in ways)
+        assert fluid.figures["utilisation"].mean < alone.figures["utilisation"].mean
+        assert fluid.figures["energy_j"].mean < alone.figures["energy_j"].mean
+        assert fluid.figures["p50_s"].mean < fixed.figures["p50_s"].mean
+        assert alone.capacity and fluid.capacity and fluid.capacity.mean > 1.2 * alone.capacity.mean
+        assert fluid.capacity.mean < found.batch_bound / STATIC_S
+
+
+def test_where_no_batch_costs_less_none_is_worth_anything() -> None:
+    found = quietly(load(90.0, requests=2000, seeds=[0]), ["fifo"], False, "none,fixed:4")
+    assert found.batch_bound == pytest.approx(found.bound)
+    assert all(np.ptp(stage) < 1e-12 for of in found.batch_costs for stage in of.image_s)
+    _, _, alone, fixed = found.rows
+    assert fixed.figures["utilisation"].mean == pytest.approx(alone.figures["utilisation"].mean, rel=0.01)
+    assert fixed.figures["mean_s"].mean > 1.5 * alone.figures["mean_s"].mean
+    assert quietly(load(90.0, requests=200, seeds=[0]), ["fifo"]).batch_costs == []
 
 
 def test_several_networks_share_the_accelerator_and_priorities_count() -> None:
@@ -124,7 +159,7 @@ def test_a_result_shows_and_saves_itself(tmp_path: Path) -> None:
     found = simulate_load(
         [both()], load(90.0, requests=500), ["fifo"], True, tmp_path / "w.json", lambda _: None
     )
-    assert "net at 91.22 requests/s: fewest late by exits" in repr(found) and "\n" not in repr(found)
+    assert "net at 91.22 requests/s: fewest late by exits, fifo:" in repr(found) and "\n" not in repr(found)
     saved = json.loads(found.save(tmp_path / "found.json").read_text())
     assert saved["schema_version"] == 1
     assert saved["rows"][1]["figures"]["p99_s"][0] == pytest.approx(found.rows[1].figures["p99_s"].mean)

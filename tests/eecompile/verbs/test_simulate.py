@@ -11,6 +11,7 @@ import pytest
 from eecompile import api
 from eecompile.serving import simulation
 from eecompile.serving.arrivals import Periodic, Poisson
+from eecompile.serving.batches.batching import Batching
 from eecompile.serving.shown.page import page
 from eecompile.serving.streams import RequestStream, ServingLoad
 from passes.errors import InputError
@@ -33,6 +34,10 @@ from tests.eecompile.serving.test_simulation import both
         ({"seeds": 0}, "`seeds` cannot be 0"),
         ({"clock": 0}, "`clock` cannot be 0"),
         ({"accuracy_floor": 101}, "`accuracy_floor` cannot be 101"),
+        ({"batch": "fixed"}, "batches cannot be 'fixed'"),
+        ({"batch": ["none", "fluid:0"]}, "a batch of fluid cannot be of 0"),
+        ({"batch": "fluid:2", "report": "p.html"}, "a page shows requests one by one"),
+        ({"batch": []}, "there is no way to batch"),
         ({}, "no such run|not a run|no summary"),
     ],
 )
@@ -44,16 +49,17 @@ def test_what_is_wrong_is_said(given: dict[str, Any], message: str, tmp_path: Pa
 
 def test_all_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(simulation, "networks_of", lambda run, clock, floor: (run.name, clock, floor))
+    monkeypatch.setattr(simulation, "networks_of", lambda run, *told: (run.name, *told[:3]))
     monkeypatch.setattr(simulation, "simulate_load", lambda *given: told.append(given))
     api.simulate(
         ["a", Path("b"), "./a"], [Poisson(3), Periodic(4), Poisson(3)], (0.5, 0.6, 0.7), "edf", (9, 1, 2),
-        70, 3, 2e8, True, True, tmp_path / "t", None, 88,
+        70, 3, 2e8, True, True, tmp_path / "t", None, 88, "none,timeout:8,2ms",
     )  # fmt: skip
     api.simulate("a", Poisson(3), 0.5)
-    (served, load, policies, capacity, trace, _), (without, plain, both, *_) = told
-    assert without == [("a", None, None)]
-    assert served == [("a", 2e8, 0.88), ("b", 2e8, 0.88)], "a run that is named twice is one network"
+    (served, load, policies, capacity, trace, _, batches), (without, plain, both, *_, alone) = told
+    assert without == [("a", None, None, 1)]
+    assert batches == (Batching(), Batching("timeout", 8, 0.002)) and alone == (Batching(),)
+    assert served == [("a", 2e8, 0.88, 8), ("b", 2e8, 0.88, 8)], "a run that is named twice is one network"
     asked = [
         RequestStream("a 1", 0, Poisson(3), 0.5, 9.0),
         RequestStream("b", 1, Periodic(4), 0.6, 1.0),

@@ -1,0 +1,67 @@
+"""What batches save: seconds per image by their size, and what that bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eecompile.serving.service import ServiceTime
+
+
+@dataclass(frozen=True)
+class BatchCost:
+    """What an image takes in a batch.
+
+    Attributes:
+        network: Name of its run.
+        form: ``static`` or ``exits``.
+        image_s: [stages][largest batch] seconds of a stage for a batch of one, two, …, over its size.
+        image_j: Joules, alike.
+    """
+
+    network: str
+    form: str
+    image_s: list[list[float]]
+    image_j: list[list[float]]
+
+    @staticmethod
+    def of(network: str, form: str, service: ServiceTime) -> BatchCost:
+        """Return that of a network."""
+        size = np.arange(1, service.largest_batch + 1)
+        seconds, joules = service.stage_s / size, service.stage_j / size
+        return BatchCost(network, form, seconds.tolist(), joules.tolist())
+
+
+def grown(service: ServiceTime, size: int) -> ServiceTime:
+    """Return ``service`` with batches of up to ``size``.
+
+    Of more images than its costs are known for, batches of the largest size that is known run one behind
+    another, and one of those that are left.
+    """
+    known = service.largest_batch
+    if known >= size:
+        return service
+    whole, rest = np.divmod(np.arange(1, size + 1), known)
+
+    def of(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        some = np.concatenate([np.zeros((len(values), 1)), values], axis=1)
+        return np.asarray(whole * some[:, -1:] + some[:, rest])
+
+    return replace(service, stage_s=of(service.stage_s), stage_j=of(service.stage_j))
+
+
+def least_s(service: ServiceTime, leaves: NDArray[np.int64], size: int) -> float:
+    """Return seconds per request if every stage ran in the batches, of at most ``size``, that cost least.
+
+    No order and no batching takes less on average; for ``size`` 1 it is what requests take one by one.
+
+    Args:
+        service: Of the network.
+        leaves: [images] exit at which each leaves.
+        size: The largest batch.
+    """
+    reach = [float((leaves >= stage).mean()) for stage in range(service.stages)]
+    cheapest = (service.stage_s[:, :size] / np.arange(1, size + 1)).min(axis=1)
+    return float(np.dot(reach, cheapest))
