@@ -101,6 +101,8 @@ class Dispatcher:
     def add(self, ticket: Ticket) -> None:
         """Let a ticket wait for its stage; who goes on is added before the next run is asked for."""
         self._count += 1
+        if self._fluid is not None and not ticket.stage:
+            self._fluid.came(ticket.model, ticket.arrival_s)
         together = self._batching.kind in ("fixed", "timeout")
         if ticket.stage and (together or not self._preempt):
             self._survivors.setdefault((ticket.model, ticket.stage, ticket.batch), []).append(ticket)

@@ -1,20 +1,24 @@
 """How large a fluid batch is, and whether it waits for those behind it.
 
-Both ask what makes the sum of completion times of all that wait least, by the costs of batches that are known
-and the shares of val that go on behind exits. Source of merging at stage boundaries: Fluid Batching; the
-rules are this project's.
+Both ask what makes the sum of completion times least, by the costs of batches that are known and the shares
+of val that go on behind exits: of all that wait, and of those who will come while these are served, which are
+load / (1 - load) for each that waits (the busy period of a queue), by the arrivals so far. Source of merging
+at stage boundaries: Fluid Batching; the rules are this project's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import inf
 
 from eecompile.serving.outlook import Outlook
 from eecompile.serving.service import ServiceTime
 
 # More others than this change no choice; counts are cut there, so that choices can be kept.
 MOST_OTHERS = 64
+# Gaps between arrivals and work are means over about so many of the last; more load than this counts as this.
+LAST, MOST_LOAD = 64, 0.9
 
 
 class Fluid:
@@ -28,8 +32,25 @@ class Fluid:
         self._seconds = [[_grown([0.0, *row], size) for row in one.stage_s.tolist()] for one in services]
         self._reach = [one.reach.tolist() for one in outlooks]
         self._size = size
+        self._job_s = [float(one.mean[0]) for one in outlooks]
+        self._last_s, self._gap_s, self._work_s = -inf, inf, 0.0
         self._sized = lru_cache(maxsize=None)(self._sized_anew)
         self._merged = lru_cache(maxsize=None)(self._merged_anew)
+
+    def came(self, model: int, arrival_s: float) -> None:
+        """Note an arrival."""
+        gap, job = max(arrival_s - self._last_s, 0.0), self._job_s[model]
+        if self._gap_s < inf:
+            self._gap_s += (gap - self._gap_s) / LAST
+            self._work_s += (job - self._work_s) / LAST
+        else:  # the first gap, or none yet
+            self._gap_s, self._work_s = gap, job
+        self._last_s = arrival_s
+
+    def _with_coming(self, others: int, waiting: int) -> int:
+        """Return others, and of those who will come as many as ``waiting`` bring, as far as they count."""
+        load = MOST_LOAD if self._work_s >= MOST_LOAD * self._gap_s else self._work_s / self._gap_s
+        return min(others + int((others + waiting) * load / (1 - load)), MOST_OTHERS)
 
     def size(self, model: int, stage: int, waiting: int, others: int, spare_s: float) -> int:
         """Return how many begin of those who wait for a stage.
@@ -43,7 +64,7 @@ class Fluid:
                 late.
         """
         near = min(waiting, 2 * self._size)
-        count = self._sized(model, stage, near, min(others + waiting - near, MOST_OTHERS))
+        count = self._sized(model, stage, near, self._with_coming(others + waiting - near, near))
         seconds = self._seconds[model][stage]
         if seconds[1] <= spare_s:
             while seconds[count] > spare_s:
@@ -70,9 +91,9 @@ class Fluid:
             if not count or here == self._size:
                 continue
             rest = others + waiting - here + sum(behind) - min(count, self._size)
-            more, seconds = self._merged(
-                model, stage, here, earlier, min(count, self._size), min(rest, MOST_OTHERS)
-            )
+            joining = min(count, self._size)
+            all_others = self._with_coming(rest, here + joining)
+            more, seconds = self._merged(model, stage, here, earlier, joining, all_others)
             if more < best and not (late and seconds > spare_s):
                 best, found = more, earlier
         return found

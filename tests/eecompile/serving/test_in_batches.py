@@ -149,10 +149,11 @@ def test_batches_that_save_nothing_change_nothing(seed: int, load: float, early:
 
 def test_fluid_batches_are_as_large_as_pays() -> None:
     """All at once where that is cheap; and the mean latency is below that of always taking all."""
-    cheap, dear = (mixture(np.zeros(8), service(1.0, batch=8, fixed=fixed), [1.0]) for fixed in (0.9, 0.1))
+    arrival = np.array([0.0, 100.0, *([200.0] * 8)])
+    cheap, dear = (mixture(arrival, service(1.0, batch=8, fixed=fixed), [1.0]) for fixed in (0.9, 0.1))
     ran = [serve_in_batches(crowd, FIFO, Batching("fluid", 8), watch=True).ran for crowd in (cheap, dear)]
-    assert [len(stage.requests) for stage in ran[0]] == [8]
-    assert [len(stage.requests) for stage in ran[1]] == [1] * 8
+    assert [len(stage.requests) for stage in ran[0]] == [1, 1, 8]
+    assert [len(stage.requests) for stage in ran[1]] == [1] * 10
 
 
 def test_survivors_wait_for_those_who_come_where_that_pays() -> None:

@@ -19,7 +19,7 @@ NOBODY = Outlook(np.ones(1), np.zeros(1), [None])
 def of(*rows: list[float], reach: tuple[float, ...] = (0.0,), size: int = 4) -> Fluid:
     times = np.array(rows)
     return Fluid(
-        [ServiceTime(times, times)], [Outlook(times.sum(1), np.array(reach), [None] * len(rows))], size
+        [ServiceTime(times, times)], [Outlook(times[:, 0], np.array(reach), [None] * len(rows))], size
     )
 
 
@@ -90,3 +90,15 @@ def test_catching_up_is_what_the_completions_say_where_all_go_on(here: int, coun
         (second[joining - 1] if joining else 0.0, joining + others),
     )
     assert (found == 0) == (catch < alone) or catch == pytest.approx(alone)
+
+
+def test_those_who_will_come_pay_too() -> None:
+    """At light load two run one by one, at a load near one together: whoever comes waits for less."""
+    light, heavy = (of([1.0, 1.6, 2.4, 3.2]) for _ in range(2))
+    for number in range(300):
+        light.came(0, 20.0 * number)
+        heavy.came(0, 1.2 * number)
+    assert light.size(0, 0, 2, 0, inf) == 1 and heavy.size(0, 0, 2, 0, inf) == 2
+    for number in range(2000):
+        light.came(0, 6000.0 + 1.2 * number)
+    assert light.size(0, 0, 2, 0, inf) == 2, "what was long ago does not count"
