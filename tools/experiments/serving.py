@@ -1,7 +1,7 @@
 """What exits, and knowing what confidences tell, are worth under load.
 
     python -m tools.experiments.serving RUN [RUN …] [--clock 200e6] [--slo 5] [--loads .5 .7 .9 1 1.2 1.6]
-        [--requests 100000] [--seeds 5]
+        [--requests 100000] [--seeds 5] [--batch fluid:8]
 
 Each RUN is a directory of `eecompile run` with images. Requests are Poisson; a load is the share of time in
 which the network *without* exits would work. A request is due `--slo` times the latency of the static network
@@ -17,6 +17,7 @@ import argparse
 from pathlib import Path
 
 from eecompile.serving.arrivals import Poisson
+from eecompile.serving.batches.batching import batchings_of
 from eecompile.serving.figures import Interval
 from eecompile.serving.simulation import ServedRow, networks_of, simulate_load
 from eecompile.serving.streams import RequestStream, ServingLoad
@@ -70,6 +71,33 @@ def tell(run: Path, given: argparse.Namespace) -> None:
         print(f"| {part:g} | {' | '.join(late)} | {times} | {means} | {gain} |", flush=True)
 
 
+def tell_batches(run: Path, given: argparse.Namespace) -> None:
+    """Print what batches cost and are worth on a run."""
+    batchings = batchings_of(f"none,{given.batch}")
+    served = networks_of(run, given.clock, None, max(one.size for one in batchings), print)
+    alone = float(served[1].service.alone_s[-1])
+    asked = RequestStream(run.name, 0, Poisson(0.5 / alone), given.slo * alone)
+    load = ServingLoad([asked], given.requests, range(given.seeds))
+    found = simulate_load([served], load, ("fifo", "remaining"), True, None, lambda _: None, batchings)
+    print(f"\n## {run.name}: bound {found.bound:.3f}, in batches {found.batch_bound:.3f}\n")
+    for cost in found.batch_costs:
+        for stage, seconds in enumerate(cost.image_s):
+            each = ", ".join(f"{1e3 * one:.4g}" for one in seconds)
+            print(f"* {cost.form}, stage {stage}, ms per image of a batch of 1, 2, …: {each}")
+    static = found.rows[0].capacity
+    assert static is not None
+    print(
+        "\n| policy | batch | capacity, requests/s | of static | of bound x static |\n|---|---|---|---|---|"
+    )
+    for row in found.rows:
+        assert row.capacity is not None
+        ratio = row.capacity.mean / static.mean
+        bound = found.bound if row.batch == "none" else found.batch_bound
+        share = "" if row.form == "static" else f"{100 * ratio / bound:.1f} %"
+        most = spread(row.capacity, 1, ".5g")
+        print(f"| {row.form}, {row.policy} | {row.batch} | {most} | {ratio:.2f} | {share} |")
+
+
 def main() -> None:
     """Print the tables of all runs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -79,8 +107,11 @@ def main() -> None:
     parser.add_argument("--loads", type=float, nargs="+", default=[0.5, 0.7, 0.9, 1.0, 1.2, 1.6])
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--batch", help="ways to batch, as of `simulate`")
     given = parser.parse_args()
     for run in given.runs:
+        if given.batch is not None:
+            tell_batches(run, given)
         tell(run, given)
 
 
