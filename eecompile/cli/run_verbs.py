@@ -223,6 +223,13 @@ def simulate(
             help="none, fixed:8, timeout:8,2ms, fluid:8: who runs together. [default: none]",
         ),
     ] = None,
+    adapt: Annotated[
+        bool, typer.Option("--adapt", help="Serve with thresholds that follow what images have become, too.")
+    ] = False,
+    drift: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Of the requests that are hard at the end; half are at first."),
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """Serve runs under load: latency, deadlines, energy and capacity with exits and without."""
@@ -249,6 +256,8 @@ def simulate(
             report,
             accuracy_floor,
             batch,
+            adapt,
+            drift,
             progress=progress,
         )
     terminal.show(found, as_json, show_simulate.simulated)

@@ -79,6 +79,8 @@ def simulated(out: Console, found: SimulationResult) -> None:
         _of_streams(out, found)
     if found.ladders:
         _of_ladders(out, found)
+    if any("agreement" in row.figures for row in found.rows):
+        _of_agreement(out, found)
 
 
 def _memories(row: ServedRow) -> list[str]:
@@ -146,3 +148,24 @@ def _spread(value: Interval, scale: float) -> str:
     if value.high is None or value.high - value.mean <= _ROUNDING * abs(value.mean):
         return f"{value.mean * scale:.4g}"
     return f"{value.mean * scale:.4g} ± {(value.high - value.mean) * scale:.2g}"
+
+
+def _of_agreement(out: Console, found: SimulationResult) -> None:
+    """Print how many answers are those of the final exit, and what was learnt of it."""
+    rows = [
+        (
+            row.form, row.policy, _spread(row.figures["agreement"], 100),
+            _spread(row.figures["agreement_last"], 100),
+            _spread(row.figures["free_labels"], 100), f"{row.figures['moves'].mean:.3g}",
+        )
+        for row in found.rows
+        if row.form != "static"
+    ]  # fmt: skip
+    columns = ("network", "policy", "agree %", "in the last quarter %", "ran on %", "moves")
+    table(
+        out,
+        "Answers that are those of the final exit, and requests that ran on to it",
+        columns,
+        rows,
+        columns[2:],
+    )

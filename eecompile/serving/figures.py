@@ -39,6 +39,10 @@ class ServingFigures(StreamFigures):
     """One simulation.
 
     Attributes:
+        agreement: Share of answers that are those of the final exit; ``None``: nobody asked, as below.
+        agreement_last: The same of the last quarter of the requests.
+        free_labels: Requests that left early and ran on to the final exit, per request.
+        moves: How often thresholds moved.
         throughput: Requests per second from the first arrival to the last answer.
         utilisation: Share of that time in which the accelerator worked.
         energy_j: Joules per request, loads included.
@@ -51,6 +55,10 @@ class ServingFigures(StreamFigures):
         peak_memory: The most that interrupted requests had in the memories at a time, bytes.
     """
 
+    agreement: float | None = None
+    agreement_last: float | None = None
+    free_labels: float | None = None
+    moves: float | None = None
     throughput: float
     utilisation: float
     energy_j: float

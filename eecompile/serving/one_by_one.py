@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from eecompile.serving.crowd import Crowd
-from eecompile.serving.giving_way import GivingWay
 from eecompile.serving.loads import KeptWeights
 from eecompile.serving.memory import Interrupted
+from eecompile.serving.moving.adapting import Adapting
+from eecompile.serving.moving.giving_way import GivingWay
 from eecompile.serving.order.fewest_late import FewestLateQueue
 from eecompile.serving.order.queues import KeyQueue, LiveQueue
 from eecompile.serving.outcome import Ran, ServingOutcome
@@ -24,7 +25,7 @@ def serve_one_by_one(
     policy: Policy,
     preempt: bool = True,
     watch: bool = False,
-    giving_way: GivingWay | None = None,
+    giving_way: GivingWay | Adapting | None = None,
 ) -> ServingOutcome:
     """Serve all requests, in the order in which `Dispatcher` would without batches.
 
@@ -37,7 +38,8 @@ def serve_one_by_one(
         preempt: Between two stages another may come first; without, a request that began ends.
         watch: Note each stage that ran, too.
         giving_way: Says at each exit whether a request leaves there; without, `Requests.stages` does.
-            Policies rank whoever begins to wait by what is known of the thresholds that hold then.
+            Policies rank whoever begins to wait by what is known of the thresholds that hold then. One that
+            adapts gets the time in which nobody waits.
     """
     requests, services, count = crowd.requests, crowd.services, len(crowd.requests)
     # Lists: a scalar of numpy takes five times as long in this loop.
@@ -51,16 +53,17 @@ def serve_one_by_one(
     known = _Known(crowd, policy, giving_way)
     queue, (keys, latest) = known.queue(at), known.at(0)
     add, due = queue.add, requests.deadline_s.tolist()
-    ran: list[Ran] = []
+    weights, memory, ran = KeptWeights(services), interrupted(services), list[Ran]()
     now = busy = energy = 0.0
     interruptions = refused = come = 0
     loaded = last = held = -1
-    weights, memory = KeptWeights(services), interrupted(services)
     while True:
         if held < 0 and not queue:
             if come == count:
                 break
-            now = max(now, arrival[come])
+            now = max(
+                now if giving_way is None else giving_way.idle(now, arrival[come], loaded), arrival[come]
+            )
         while arrival[come] <= now:
             add(come, keys[0][come], latest[0][come], due[come])
             come += 1
@@ -92,10 +95,11 @@ def serve_one_by_one(
             add(one, keys[stage][one], latest[stage][one], due[one])
         else:
             last = held = one
-    return ServingOutcome(
+    found = ServingOutcome(
         np.array(finish), busy, energy, weights.loads, interruptions, ran, refused=refused,
         spills=0 if memory is None else memory.spills, peak_bits=0 if memory is None else memory.peak_bits,
     )  # fmt: skip
+    return found if giving_way is None else giving_way.beside(found)
 
 
 def interrupted(services: Sequence[ServiceTime]) -> Interrupted | None:
@@ -110,7 +114,7 @@ Values = list[list[float]]
 class _Known:
     """What policies know of all requests and stages, at each rung of thresholds that give way."""
 
-    def __init__(self, crowd: Crowd, policy: Policy, giving_way: GivingWay | None) -> None:
+    def __init__(self, crowd: Crowd, policy: Policy, giving_way: GivingWay | Adapting | None) -> None:
         self._crowd, self._policy, self._giving_way = crowd, policy, giving_way
         self._found: dict[int, tuple[Waiting, Values, Values]] = {}
         self._rung = 0

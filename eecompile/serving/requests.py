@@ -10,6 +10,40 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Drift:
+    """Images become harder.
+
+    Attributes:
+        hard: [images] which half of them is.
+        until: Share of the requests that draw from that half at the end; half of them do at the beginning,
+            and more, or fewer, from request to request.
+    """
+
+    hard: NDArray[np.bool_]
+    until: float
+
+    def draw(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
+        """Return the numbers of ``count`` images."""
+        share = np.linspace(0.5, self.until, count)
+        hard, easy = (np.flatnonzero(half) for half in (self.hard, ~self.hard))
+        picked = np.where(
+            random.random(count) < share, random.choice(hard, count), random.choice(easy, count)
+        )
+        return picked.astype(np.int64)
+
+
+def hard_half(surest: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which half of the images is hard: those that the final exit is least sure of.
+
+    Args:
+        surest: [images] its largest probability.
+    """
+    found = np.zeros(len(surest), np.bool_)
+    found[np.argsort(surest, kind="stable")[: len(found) // 2]] = True
+    return found
+
+
+@dataclass(frozen=True)
 class Requests:
     """N requests in order of arrival.
 
@@ -44,6 +78,7 @@ def stream(
     model: int = 0,
     priority: float = 1.0,
     source: int = 0,
+    drift: Drift | None = None,
 ) -> Requests:
     """Return requests for one network; each draws one of its images, all alike.
 
@@ -55,9 +90,11 @@ def stream(
         model: Number of the network.
         priority: Of its requests.
         source: Number of the stream; each draws images of its own.
+        drift: Hard images become more; without, all are drawn alike.
     """
     count = len(arrival_s)
-    image = np.random.default_rng([seed, source]).integers(0, len(leaves_at), count)
+    draw = np.random.default_rng([seed, source])
+    image = draw.integers(0, len(leaves_at), count) if drift is None else drift.draw(count, draw)
     return Requests(
         np.asarray(arrival_s, np.float64),
         np.full(count, source, np.int64),

@@ -28,14 +28,16 @@ from eecompile.serving.figures import (
     over_seeds,
     stream_figures,
 )
-from eecompile.serving.giving_way import GivingWay
 from eecompile.serving.in_batches import serve
-from eecompile.serving.ladder import Ladder, ladder_of, observed_val
 from eecompile.serving.loads import loading_notes
+from eecompile.serving.moving.adapting import Adapting, FreeLabels
+from eecompile.serving.moving.giving_way import GivingWay
+from eecompile.serving.moving.ladder import Ladder, ladder_of, observed_val
 from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outcome import ServingOutcome
 from eecompile.serving.outlook import Outlook, outlook
 from eecompile.serving.policies import Policy, policy_named
+from eecompile.serving.requests import hard_half
 from eecompile.serving.service import ServiceTime, service_time, static_service_time
 from eecompile.serving.shown.detail import RATES, ServingDetail, detail_of
 from eecompile.serving.streams import ServingLoad
@@ -44,7 +46,7 @@ from passes.errors import InputError
 from passes.progress import each
 from passes.shown_result import ShownResult
 
-STATIC, EXITS, FLOOR = "static", "exits", "floor"
+STATIC, EXITS, FLOOR, ADAPT = "static", "exits", "floor", "adapt"
 # Of the requests, the first ones fill the queue and are not counted.
 WARM_UP = 0.05
 # By p99: what is late is at most one in a hundred.
@@ -65,6 +67,8 @@ class ServedNetwork:
         correct: [images], whether the answer there is right.
         target: The accelerator it was made for.
         ladder: Thresholds that give way under overload; ``None``: those of the run hold.
+        hard: [images] which half of them is hard; ``None`` where nobody asked.
+        labels: What running on behind exits would tell; ``None`` where nobody asked.
     """
 
     name: str
@@ -75,6 +79,8 @@ class ServedNetwork:
     correct: NDArray[np.bool_]
     target: str = ""
     ladder: Ladder | None = None
+    hard: NDArray[np.bool_] | None = None
+    labels: FreeLabels | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ class ServedRow:
 
     Attributes:
         form: ``static`` or ``exits``: without and with early exits; ``floor``: with exits whose thresholds
-            give way under overload.
+            give way under overload; ``adapt``: whose thresholds follow what images have become.
         policy: Its name.
         batch: How requests ran together, as `Batching` writes it.
         figures: Of `ServingFigures`: latencies in seconds, energy in joules per request.
@@ -225,6 +231,7 @@ def networks_of(
     floor: float | None = None,
     largest: int = 1,
     progress: Callable[[str], None] = lambda _: None,
+    watched: bool = False,
 ) -> tuple[ServedNetwork, ServedNetwork]:
     """Return a run with its exits, and without.
 
@@ -234,6 +241,7 @@ def networks_of(
         floor: Accuracy on val down to which thresholds give way under overload, 0 to 1.
         largest: Images of the largest batch; of more than one, what batches cost is scheduled.
         progress: Called with a line for each schedule.
+        watched: Keep which images are hard, and what running on behind exits would tell.
 
     Raises:
         InputError: No run with exits and answers, a target without a clock and none given, or a run that is
@@ -254,20 +262,23 @@ def networks_of(
     confidences = [split.confidence.astype(np.float64) for split in (samples.val, samples.test)]
     seen = outlook(service, confidences[0], val)
     right = samples.test.correct[test, np.arange(len(test))]
-    gives_way = None
+    gives_way, labels, hard = None, None, None
+    own = [float(one) for one in thresholds if one is not None]
+    if watched:
+        hard = hard_half(samples.test.probability[-1])
+        labels = FreeLabels.of(own, observed_val(summary, samples.val).rules, samples.val, samples.test)
     if floor is not None:
-        own = [float(one) for one in thresholds if one is not None]
         observed = observed_val(summary, samples.val)
         rungs = ladder_of(observed, service, own, floor, summary.optimistic, run.name)
         gives_way = Ladder(rungs, samples.test.correct)
     with_exits = ServedNetwork(
-        run.name, service, seen, confidences[1], test, right, summary.target, gives_way
+        run.name, service, seen, confidences[1], test, right, summary.target, gives_way, hard, labels
     )
     nothing = np.zeros(len(test), np.int64)
     whole = Outlook(static.stage_s[:, 0], np.zeros(1), [None])
     right = samples.test.static == samples.test.label
     return with_exits, ServedNetwork(
-        run.name, static, whole, confidences[1][:0], nothing, right, summary.target
+        run.name, static, whole, confidences[1][:0], nothing, right, summary.target, hard=hard
     )
 
 
@@ -317,6 +328,8 @@ def simulate_load(
             ways.append(ServingWay(EXITS, one, batching))
             if exits[0].ladder is not None and batching == batchings[0]:
                 ways.append(ServingWay(FLOOR, one))
+            if load.adapt and batching == batchings[0]:
+                ways.append(ServingWay(ADAPT, one))
     floor_s = sum(rate * _least_s(exits[one.network]) for rate, one in zip(rates, load.streams, strict=True))
     rows = []
     for way in each(ways, "ways to serve"):
@@ -342,8 +355,8 @@ def simulate_load(
             )
         )  # fmt: skip
     if trace is not None:
-        crowd, watched, _ = _served(exits, load, drawn[0], load.seeds[0], ways[-1], watch=True)
-        write_window(trace, [one.name for one in exits], crowd, watched)
+        watched = _served(exits, load, drawn[0], load.seeds[0], ways[-1], watch=True)
+        write_window(trace, [one.name for one in exits], watched.crowd, watched.outcome)
     streams = [
         ServedStream(one.name, exits[one.network].name, rate, one.slo_s, one.priority)
         for rate, one in zip(rates, load.streams, strict=True)
@@ -408,11 +421,22 @@ def crowd_of(
     networks: Sequence[ServedNetwork], load: ServingLoad, times: Sequence[Times], seed: int
 ) -> Crowd:
     """Return the requests of a seed to ``networks``."""
+    hard = [one.hard for one in networks if one.hard is not None]
     return Crowd(
-        load.requests_at(times, [one.leaves for one in networks], seed),
+        load.requests_at(times, [one.leaves for one in networks], seed, hard),
         [one.service for one in networks], [one.outlook for one in networks],
         [one.confidence for one in networks],
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Served:
+    """Who was served, what happened, shares of time on rungs, and thresholds that adapted, if any."""
+
+    crowd: Crowd
+    outcome: ServingOutcome
+    shares: list[float] = field(default_factory=list)
+    adapting: Adapting | None = None
 
 
 def _served(
@@ -422,17 +446,20 @@ def _served(
     seed: int,
     way: ServingWay,
     watch: bool = False,
-) -> tuple[Crowd, ServingOutcome, list[float]]:
-    """Return who was served, what happened, and the share of time on each rung where thresholds give way."""
+) -> _Served:
     crowd = crowd_of(networks, load, times, seed)
     policy = way.policy
+    if way.form == ADAPT:
+        adapting = Adapting(crowd, [one.labels for one in networks if one.labels is not None])
+        outcome = serve_one_by_one(crowd, policy, load.preempt, watch, adapting)
+        return _Served(adapting.served(crowd), outcome, adapting=adapting)
     if way.form != FLOOR:
-        return crowd, serve(crowd, policy, way.batching, load.preempt, watch), []
+        return _Served(crowd, serve(crowd, policy, way.batching, load.preempt, watch))
     ladders = [one.ladder.rungs for one in networks if one.ladder is not None]
     giving_way = GivingWay(crowd, ladders, [one.slo_s for one in load.streams])
     outcome = serve_one_by_one(crowd, policy, load.preempt, watch, giving_way)
     shares = giving_way.shares(float(crowd.requests.arrival_s[0]), float(outcome.finish_s.max()))
-    return giving_way.served(crowd), outcome, shares
+    return _Served(giving_way.served(crowd), outcome, shares)
 
 
 def _one(
@@ -442,20 +469,30 @@ def _one(
     seed: int,
     way: ServingWay,
 ) -> tuple[ServingFigures, list[StreamFigures], list[float]]:
-    crowd, outcome, shares = _served(networks, load, times, seed, way)
-    requests = crowd.requests
-    right = np.zeros(len(requests), np.bool_)
+    served = _served(networks, load, times, seed, way)
+    crowd, outcome, requests = served.crowd, served.outcome, served.crowd.requests
+    right, agrees = (np.zeros(len(requests), np.bool_) for _ in range(2))
     for n, one in enumerate(networks):
         of = requests.model == n
         image, left = requests.image[of], requests.stages[of] - 1
         right[of] = one.correct[image]
         if way.form == FLOOR and one.ladder is not None:
             right[of] = one.ladder.right[left, image]
-    return (
-        figures(crowd, outcome, right, WARM_UP),
-        [stream_figures(crowd, outcome, n, right, WARM_UP) for n in range(len(load.streams))],
-        shares,
-    )
+        if one.labels is not None:
+            agrees[of] = one.labels.agrees[left, image]
+            right[of] = one.labels.right[left, image]
+    found = figures(crowd, outcome, right, WARM_UP)
+    if all(one.labels is not None for one in networks):
+        count, adapting = len(requests), served.adapting
+        found = replace(
+            found,
+            agreement=float(agrees[int(WARM_UP * count) :].mean()),
+            agreement_last=float(agrees[3 * count // 4 :].mean()),
+            free_labels=0.0 if adapting is None else adapting.labels / count,
+            moves=0.0 if adapting is None else float(adapting.moves),
+        )
+    of_streams = [stream_figures(crowd, outcome, n, right, WARM_UP) for n in range(len(load.streams))]
+    return found, of_streams, served.shares
 
 
 def _capacity(
@@ -470,8 +507,8 @@ def _capacity(
 
     def keeps(factor: float) -> bool:
         faster = [one / factor for one in times]
-        crowd, outcome, _ = _served(networks, load, faster, seed, way)
-        return most_late(crowd, outcome, WARM_UP) <= LATE
+        served = _served(networks, load, faster, seed, way)
+        return most_late(served.crowd, served.outcome, WARM_UP) <= LATE
 
     return capacity(keeps, most / 50, most * 1.05)
 

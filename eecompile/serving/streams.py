@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eecompile.serving.arrivals import Arrivals, Times
-from eecompile.serving.requests import Requests, merged, stream
+from eecompile.serving.requests import Drift, Requests, merged, stream
 from passes.errors import InputError
 
 
@@ -41,12 +42,16 @@ class ServingLoad:
             is the same from beginning to end.
         seeds: Each draws arrivals and images anew, of each stream apart.
         preempt: Others may come between two stages of a request.
+        drift: Share of the requests that draw a hard image at the end; ``None``: all images are alike.
+        adapt: Serve by thresholds that follow what images have become, too.
     """
 
     streams: Sequence[RequestStream]
     requests: int
     seeds: Sequence[int]
     preempt: bool = True
+    drift: float | None = None
+    adapt: bool = False
 
     def times(self, seed: int) -> list[Times]:
         """Return when the requests of each stream come, seconds.
@@ -65,17 +70,35 @@ class ServingLoad:
                 )
         return kept
 
-    def requests_at(self, times: Sequence[Times], leaves: Sequence[np.ndarray], seed: int) -> Requests:
+    def requests_at(
+        self,
+        times: Sequence[Times],
+        leaves: Sequence[NDArray[np.int64]],
+        seed: int,
+        hard: Sequence[NDArray[np.bool_]] = (),
+    ) -> Requests:
         """Return all requests of a seed in order of arrival.
 
         Args:
             times: When those of each stream come.
             leaves: [images] of each network, exit at which each leaves.
             seed: Of the images drawn.
+            hard: [images] of each network, which half is hard; needed where images drift.
         """
+        drifts = [None if self.drift is None else Drift(of, self.drift) for of in hard]
+
         return merged(
             [
-                stream(times[n], leaves[one.network], seed, one.slo_s, one.network, one.priority, n)
+                stream(
+                    times[n],
+                    leaves[one.network],
+                    seed,
+                    one.slo_s,
+                    one.network,
+                    one.priority,
+                    n,
+                    drifts[one.network] if drifts else None,
+                )
                 for n, one in enumerate(self.streams)
             ]
         )

@@ -36,6 +36,8 @@ def simulate(
     report: Path | str | None = None,
     accuracy_floor: float | None = None,
     batch: str | Sequence[str] | None = None,
+    adapt: bool = False,
+    drift: float | None = None,
     progress: Progress = silent,
 ) -> SimulationResult:
     """Tell what latencies a run has under load, request by request, and what its exits are worth there.
@@ -64,6 +66,10 @@ def simulate(
             is served without that and with it.
         batch: How requests run together: ``none``, ``fixed:8``, ``timeout:8,2ms`` or ``fluid:8``, see
             docs/serving.md; one or several, each tried with each policy; ``none`` if absent.
+        adapt: Serve each policy with thresholds that follow what images have become, too, by the labels that
+            the rest of the network gives when nothing waits.
+        drift: Images become harder: share of the requests that, at the end, draw from the half of the test
+            images that the final exit is least sure of; half of them do at the beginning.
         progress: Called with one line of text per step.
 
     Raises:
@@ -110,6 +116,8 @@ def simulate(
             raise InputError(f"`{name}` cannot be {value}", "a number above 0")
     if accuracy_floor is not None and not 0 < accuracy_floor <= 100:
         raise InputError(f"`accuracy_floor` cannot be {accuracy_floor}", "percent, as in 88")
+    if drift is not None and not 0 <= drift <= 1:
+        raise InputError(f"`drift` cannot be {drift}", "a share, as in 0.9")
     apart = list(dict.fromkeys(folder.resolve() for folder in folders))
     streams = [
         RequestStream(name, apart.index(folder.resolve()), pattern, until, level)
@@ -117,12 +125,12 @@ def simulate(
             _names(folders), folders, patterns, due, levels, strict=True
         )
     ]
-    load = ServingLoad(streams, requests, range(seeds), not no_preempt)
-    served, largest = [], max(one.size for one in batchings)
+    load = ServingLoad(streams, requests, range(seeds), not no_preempt, drift, adapt)
+    served, largest, watched = [], max(one.size for one in batchings), adapt or drift is not None
     for folder in apart:
         progress(f"reading {folder}")
         floor = None if accuracy_floor is None else accuracy_floor / 100
-        served.append(networks_of(folder, clock, floor, largest, progress))
+        served.append(networks_of(folder, clock, floor, largest, progress, watched))
     found = simulate_load(
         served,
         load,

@@ -17,6 +17,10 @@ _FIGURES = {
     "p95_s": "its 95th percentile, s",
     "p99_s": "its 99th percentile, s",
     "missed": "share of requests behind their deadline",
+    "agreement": "share of answers that are those of the final exit; with --adapt or --drift",
+    "agreement_last": "the same of the last quarter of the requests",
+    "free_labels": "requests that left early and ran on to the final exit, per request",
+    "moves": "how often thresholds moved",
     "throughput": "requests per second from the first arrival to the last answer",
     "utilisation": "share of time in which the accelerator worked",
     "energy_j": "energy per request, J",
@@ -28,6 +32,7 @@ _FIGURES = {
     "peak_memory": "the most that interrupted requests had in the memories at a time, bytes",
     "accuracy": "share of right answers",
 }
+_WATCHED = ("agreement", "agreement_last", "free_labels", "moves")
 _SEEN = ("mean_s", "p50_s", "p95_s", "p99_s", "missed", "accuracy")
 _STREAM = record(
     {
@@ -40,14 +45,16 @@ _STREAM = record(
 )
 _ROW = record(
     {
-        "form": said("static (without exits), exits, or floor (exits whose thresholds give way)", TEXT),
+        "form": said(
+            "static (without exits), exits, floor (thresholds give way) or adapt (they follow images)", TEXT
+        ),
         "policy": said("who was next", TEXT),
         "batch": said("how requests ran together, as `--batch` reads it", TEXT),
         "figures": said(
             "figures by name",
             record(
                 {name: said(words + _OVER_SEEDS, _SPREAD) for name, words in _FIGURES.items()},
-                sometimes=("accuracy",),
+                sometimes=("accuracy", *_WATCHED),
             ),
         ),
         "streams": said(

@@ -13,7 +13,7 @@ from eecompile.exits.thresholds import Observed
 from eecompile.run_files.samples import Samples, ShownImages, SplitSamples, write_samples
 from eecompile.serving.arrivals import Periodic, Poisson, Trace
 from eecompile.serving.batches.batching import batchings_of
-from eecompile.serving.ladder import RUNGS, Ladder, ladder_of
+from eecompile.serving.moving.ladder import RUNGS, Ladder, ladder_of
 from eecompile.serving.outlook import outlook
 from eecompile.serving.simulation import (
     EXITS,

@@ -33,6 +33,7 @@ from tests.eecompile.serving.test_simulation import both
         ({"requests": -1}, "`requests` cannot be -1"),
         ({"seeds": 0}, "`seeds` cannot be 0"),
         ({"clock": 0}, "`clock` cannot be 0"),
+        ({"drift": 1.5}, "`drift` cannot be 1.5"),
         ({"accuracy_floor": 101}, "`accuracy_floor` cannot be 101"),
         ({"batch": "fixed"}, "batches cannot be 'fixed'"),
         ({"batch": ["none", "fluid:0"]}, "a batch of fluid cannot be of 0"),
@@ -49,23 +50,25 @@ def test_what_is_wrong_is_said(given: dict[str, Any], message: str, tmp_path: Pa
 
 def test_all_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(simulation, "networks_of", lambda run, *told: (run.name, *told[:3]))
+    monkeypatch.setattr(simulation, "networks_of", lambda run, *told: (run.name, *told[:3], *told[4:]))
     monkeypatch.setattr(simulation, "simulate_load", lambda *given: told.append(given))
     api.simulate(
         ["a", Path("b"), "./a"], [Poisson(3), Periodic(4), Poisson(3)], (0.5, 0.6, 0.7), "edf", (9, 1, 2),
-        70, 3, 2e8, True, True, tmp_path / "t", None, 88, "none,timeout:8,2ms",
+        70, 3, 2e8, True, True, tmp_path / "t", None, 88, "none,timeout:8,2ms", True, 0.9,
     )  # fmt: skip
     api.simulate("a", Poisson(3), 0.5)
     (served, load, policies, capacity, trace, _, batches), (without, plain, both, *_, alone) = told
-    assert without == [("a", None, None, 1)]
+    assert without == [("a", None, None, 1, False)]
     assert batches == (Batching(), Batching("timeout", 8, 0.002)) and alone == (Batching(),)
-    assert served == [("a", 2e8, 0.88, 8), ("b", 2e8, 0.88, 8)], "a run that is named twice is one network"
+    assert served == [("a", 2e8, 0.88, 8, True), ("b", 2e8, 0.88, 8, True)], (
+        "a run that is named twice is one network"
+    )
     asked = [
         RequestStream("a 1", 0, Poisson(3), 0.5, 9.0),
         RequestStream("b", 1, Periodic(4), 0.6, 1.0),
         RequestStream("a 2", 0, Poisson(3), 0.7, 2.0),
     ]
-    assert load == ServingLoad(asked, 70, range(3), False)
+    assert load == ServingLoad(asked, 70, range(3), False, 0.9, True)
     assert (policies, capacity, trace) == (("edf",), True, tmp_path / "t")
     assert plain == ServingLoad([RequestStream("a", 0, Poisson(3), 0.5)], 100_000, range(5), True)
     assert both == ("fifo", "remaining")

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.serving.crowd import Crowd
-from eecompile.serving.ladder import Rung
+from eecompile.serving.moving.ladder import Rung
+from eecompile.serving.outcome import ServingOutcome
 
 # Of the slack: thresholds give way where the work that waits takes more of it, and come back where, at the
 # rung they would come back to, it takes less than the second.
@@ -80,6 +81,15 @@ class GivingWay:
             return stage
         counts[place + 1] += 1
         return stage + 1
+
+    def idle(self, now: float, until: float, loaded: int) -> float:
+        """Return ``now``: where nobody waits there is nothing to do."""
+        del until, loaded
+        return now
+
+    def beside(self, found: ServingOutcome) -> ServingOutcome:
+        """Return what happened: nothing ran but the requests."""
+        return found
 
     def _note_arrivals(self, now: float) -> None:
         while self._arrival[self._come] <= now:

@@ -7,7 +7,7 @@ import pytest
 
 from eecompile.exits.thresholds import Observed
 from eecompile.run_files.samples import SplitSamples
-from eecompile.serving.ladder import RUNGS, ladder_of, observed_val
+from eecompile.serving.moving.ladder import RUNGS, ladder_of, observed_val
 from passes.confidence import MAX_SOFTMAX
 from passes.errors import InputError
 from tests.eecompile.serving.crowds import service
