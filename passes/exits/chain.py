@@ -146,6 +146,8 @@ def keep_exits(graph: gs.Graph, names: Sequence[str], final: str = "") -> gs.Gra
     last = state.exits[-1:]
     if final not in ("", *known[-1:]):
         last = [_as_final(clone, known.index(final))]
+    # What the final exit took over from one that is none any more is a part of its own head now.
+    last = [replace(e, reads="") if e.reads not in names else e for e in last]
     state.exits = [*(e for e in state.exits[:-1] if e.name in names), *last]
     order_outputs(clone)
     clone.cleanup(remove_unused_graph_inputs=False)
