@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.verbs.report import WrittenReport
     from eecompile.verbs.work.doctor import Diagnosis
     from eecompile.verbs.work.export import ExportResult
+    from eecompile.verbs.work.export_models import ServableResult
     from eecompile.verbs.work.listing import PassList
     from eecompile.verbs.work.optimize import OptResult
     from passes.state import Decline
@@ -177,9 +178,12 @@ def written_report(out: Console, answer: WrittenReport) -> None:
         line(out, f"Exported: {len(answer.exported)} files in {answer.exported[0].parent}")
 
 
-def exported(out: Console, result: ExportResult) -> None:
+def exported(out: Console, result: ExportResult | ServableResult) -> None:
     """Print what was written, where, and what it takes."""
     line(out, f"{result.folder}: {', '.join(result.files)}")
+    if not hasattr(result, "rounding"):
+        line(out, f"Model '{result.model}', exits {', '.join(result.exits)}")
+        return
     line(out, f"Exits {', '.join(result.exits)}; rounding {result.rounding}")
     line(
         out,
