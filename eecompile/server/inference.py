@@ -120,9 +120,7 @@ class Inference:
 def metadata_of(name: str, model: ServedModel) -> dict[str, Any]:
     """Return what a model takes and gives, as the protocol has it."""
     tensors = {
-        key: [
-            {"name": spec.name, "datatype": spec.datatypes[0], "shape": list(spec.shape)} for spec in specs
-        ]
+        key: [{"name": spec.name, "datatype": spec.datatypes[0], "shape": list(spec.shape)} for spec in specs]
         for key, specs in (("inputs", model.inputs), ("outputs", model.outputs))
     }
     datatypes = {spec.name: list(spec.datatypes) for spec in model.inputs}

@@ -25,8 +25,8 @@ _TYPES = {onnx.TensorProto.FLOAT: "TYPE_FP32", onnx.TensorProto.INT64: "TYPE_INT
 def model_repository(run: Path, name: str) -> dict[str, bytes]:
     """Return the files of one model of a repository, by their place in its folder.
 
-    Triton runs ``model.dynamic.onnx`` by ``config.pbtxt``: tensors as the network has them. MLServer answers by
-    `RUNTIME` as ``model-settings.json`` says: raw images, and the tensors of `eecompile serve`.
+    Triton runs ``model.dynamic.onnx`` by ``config.pbtxt``: tensors as the network has them. MLServer answers
+    by `RUNTIME` as ``model-settings.json`` says: raw images, and the tensors of `eecompile serve`.
 
     Args:
         run: The run directory.

@@ -10,7 +10,7 @@ from eecompile.server.engines.whole import files_of
 
 APP, CONFIG, RUN = "app.py", "serve.yaml", "run"
 DEPLOYMENT = "EarlyExitReplica"
-_APP = '''"""An application of Ray Serve, written by `eecompile export --ray-serve`: `serve run serve.yaml` runs it."""
+_APP = '''"""An application of Ray Serve, written by `eecompile export`; `serve run serve.yaml` runs it."""
 
 from pathlib import Path
 
