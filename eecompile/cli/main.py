@@ -338,7 +338,8 @@ def export(
     from eecompile.cli import show_run, terminal
 
     answer = api.export(run, c, rounding, out, model_repository, ray_serve)
-    terminal.show(answer, as_json, show_run.exported)
+    shown: Callable[..., None] = show_run.exported if c else show_run.servable
+    terminal.show(answer, as_json, shown)
 
 
 @_verb

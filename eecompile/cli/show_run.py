@@ -178,17 +178,20 @@ def written_report(out: Console, answer: WrittenReport) -> None:
         line(out, f"Exported: {len(answer.exported)} files in {answer.exported[0].parent}")
 
 
-def exported(out: Console, result: ExportResult | ServableResult) -> None:
+def exported(out: Console, result: ExportResult) -> None:
     """Print what was written, where, and what it takes."""
     line(out, f"{result.folder}: {', '.join(result.files)}")
-    if not hasattr(result, "rounding"):
-        line(out, f"Model '{result.model}', exits {', '.join(result.exits)}")
-        return
     line(out, f"Exits {', '.join(result.exits)}; rounding {result.rounding}")
     line(
         out,
         f"{result.constant_bytes} bytes of constants, {result.buffer_bytes} bytes of buffers, no allocation",
     )
+
+
+def servable(out: Console, result: ServableResult) -> None:
+    """Print what was written, where, and what clients call it."""
+    line(out, f"{result.folder}: {', '.join(result.files)}")
+    line(out, f"Model '{result.model}', exits {', '.join(result.exits)}")
 
 
 def pass_list(out: Console, result: PassList) -> None:

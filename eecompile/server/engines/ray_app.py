@@ -42,7 +42,8 @@ def application_of(run: Path, name: str) -> Any:
         InputError: No run with a trained network, or a damaged one.
     """
     files = {place: path.read_bytes() for place, path in files_of(run).items()}
-    return EarlyExitReplica.bind(name, files)
+    deployment: Any = EarlyExitReplica
+    return deployment.bind(name, files)
 
 
 @serve.deployment(name=DEPLOYMENT)

@@ -36,7 +36,7 @@ def environment(base: Path, extra: str) -> Path:
     source = shutil.copytree(ROOT, base / "source", ignore=left_out)
     subprocess.run([sys.executable, "-m", "venv", base / "env"], check=True)
     commands = base / "env" / "bin"
-    pip = [commands / "python", "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    pip: list[str | Path] = [commands / "python", "-m", "pip", "--disable-pip-version-check", "install", "-q"]
     subprocess.run([*pip, f"{source}[{extra}]"], check=True)
     return commands
 
@@ -55,7 +55,7 @@ def running(command: Sequence[object], folder: Path, told: Mapping[str, str], po
     outside = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     with log.open("w") as written:
         process = subprocess.Popen(
-            [str(part) for part in command], cwd=folder, env=outside | told, stdout=written,
+            [str(part) for part in command], cwd=folder, env={**outside, **told}, stdout=written,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     url, end = f"http://127.0.0.1:{port}", time.monotonic() + _PATIENCE_S

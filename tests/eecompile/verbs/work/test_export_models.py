@@ -22,7 +22,7 @@ PLACES = {"model_repository": "1/run", "ray_serve": "run"}
 def test_what_is_written_is_opened_alone(form: str, tmp_path: Path) -> None:
     run, images = write_small_run(tmp_path / "small")
     wanted = EarlyExitSession(run).run(images)
-    told = api.export(run, **{form: tmp_path / "out"})  # type: ignore[call-overload]
+    told = api.export(run, **{form: tmp_path / "out"})
     assert told.model == "small" and told.exits == ("exit_0", "exit_1", "final")
     assert told.folder == (tmp_path / "out" / "small" if form == "model_repository" else tmp_path / "out")
     written = [path.relative_to(told.folder).as_posix() for path in told.folder.rglob("*") if path.is_file()]
@@ -35,12 +35,12 @@ def test_what_is_written_is_opened_alone(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", PLACES)
 def test_an_earlier_export_is_replaced_whole(form: str, tmp_path: Path) -> None:
     run, _ = write_small_run(tmp_path / "small")
-    told = api.export(run, **{form: tmp_path / "out"})  # type: ignore[call-overload]
+    told = api.export(run, **{form: tmp_path / "out"})
     old = told.folder / PLACES[form] / "stages" / "stage_9.onnx"
     old.write_text("of a run with more exits")
     mine = told.folder / "notes.txt"
     mine.write_text("mine")
-    api.export(run, **{form: tmp_path / "out"})  # type: ignore[call-overload]
+    api.export(run, **{form: tmp_path / "out"})
     assert mine.exists() and not old.exists()
 
 
