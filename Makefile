@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 STAMP := $(VENV)/.installed
 
-.PHONY: run test coverage check docs format pythons oldest wheel-test bench clean
+.PHONY: run test coverage check docs format pythons oldest wheel-test engines-test bench clean
 
 run: $(STAMP)
 	$(BIN)/eecompile run examples/digits_resnet.onnx --target diana --data digits --out runs/digits
@@ -41,6 +41,10 @@ oldest:
 
 wheel-test: $(STAMP)
 	$(BIN)/pytest -m wheel
+
+# Exports answered by MLServer and by Ray Serve, each installed anew: minutes, and a gigabyte.
+engines-test: $(STAMP)
+	$(BIN)/pytest -m engines tests/eecompile/server/engines
 
 bench: $(STAMP)
 	$(BIN)/python -m tools.bench

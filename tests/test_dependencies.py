@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("eecompile", "passes", "targets")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # What users of the packages need; "dev" is for who works on them.
-EXTRAS = ("train", "images", "solver", "search", "frames", "plot", "serve", "grpc")
-# uvicorn asks for it where we ask for its faster protocol.
-WITHOUT_IMPORT = {"httptools"}
+EXTRAS = ("train", "images", "solver", "search", "frames", "plot", "serve", "grpc", "mlserver", "ray")
+# uvicorn asks for the first where we ask for its faster protocol; MLServer does not start with a new second.
+WITHOUT_IMPORT = {"httptools", "uvloop"}
 
 
 def imported() -> set[str]:

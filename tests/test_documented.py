@@ -30,6 +30,10 @@ NOT_RUN = {
     ],
     "docs/split.md": ["it goes on until it is stopped", "it needs a server that runs"],
     "docs/serving_for_real.md": ["it serves until it is stopped; the block below serves the same"],
+    "docs/how_to/model_server.md": [
+        "it takes an environment of its own; `make engines-test` runs the same",
+    ]
+    * 2,
     "docs/tutorial_own_data.md": ["the same run again; tests of the verb give arrays to it"],
     "docs/results/zoo.md": ["makes 81 networks and runs every verb over each"],
     "docs/results/threshold_guarantee.md": [FAR_IMAGES, "takes the directory of a run on CIFAR-10"],

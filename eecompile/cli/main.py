@@ -39,6 +39,7 @@ from eecompile.cli.options import (
     MAX_DROP,
     MAX_LATENCY,
     MODEL,
+    MODEL_REPOSITORY,
     OBJECTIVE,
     OVERLAY,
     PART_BITS,
@@ -48,6 +49,7 @@ from eecompile.cli.options import (
     QAT_EPOCHS,
     QUANTIZE,
     RATIOS,
+    RAY_SERVE,
     REQUANTIZE,
     RULES,
     RUN,
@@ -321,18 +323,23 @@ def export(
     rounding: EXACT_ROUNDING = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder of the sources. [default: RUN/c]"),
+        typer.Option("--out", "-o", metavar="DIR", help="Folder of the sources in C. [default: RUN/c]"),
     ] = None,
+    model_repository: MODEL_REPOSITORY = None,
+    ray_serve: RAY_SERVE = None,
     as_json: JSON = False,
 ) -> None:
-    """Write the network of a run as C99, in integers alone.
+    """Write a run as C99, as a model of a repository, or as an application of Ray Serve.
 
-    It answers bit for bit as the integer program does; see docs/integers.md for what has a form in C.
+    The sources in C answer bit for bit as the integer program does; see docs/integers.md for what has a form
+    in C. The other two are for servers of others; see docs/how_to/model_server.md.
     """
     from eecompile import api
     from eecompile.cli import show_run, terminal
 
-    terminal.show(api.export(run, c, rounding, out), as_json, show_run.exported)
+    answer = api.export(run, c, rounding, out, model_repository, ray_serve)
+    shown: Callable[..., None] = show_run.exported if c else show_run.servable
+    terminal.show(answer, as_json, shown)
 
 
 @_verb

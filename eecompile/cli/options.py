@@ -368,7 +368,14 @@ FRONT_POINT = Annotated[
     ),
 ]
 C_SOURCE = Annotated[
-    bool, typer.Option("--c", help="Write C99 that needs no allocation; so far the only form.")
+    bool, typer.Option("--c", help="Write C99, in integers alone, that needs no allocation.")
+]
+MODEL_REPOSITORY = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Write a model into a repository, for Triton, KServe and MLServer."),
+]
+RAY_SERVE = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Write an application of Ray Serve into a folder.")
 ]
 EXACT_ROUNDING = Annotated[
     str | None,

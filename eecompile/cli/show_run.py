@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.verbs.report import WrittenReport
     from eecompile.verbs.work.doctor import Diagnosis
     from eecompile.verbs.work.export import ExportResult
+    from eecompile.verbs.work.export_models import ServableResult
     from eecompile.verbs.work.listing import PassList
     from eecompile.verbs.work.optimize import OptResult
     from passes.state import Decline
@@ -185,6 +186,12 @@ def exported(out: Console, result: ExportResult) -> None:
         out,
         f"{result.constant_bytes} bytes of constants, {result.buffer_bytes} bytes of buffers, no allocation",
     )
+
+
+def servable(out: Console, result: ServableResult) -> None:
+    """Print what was written, where, and what clients call it."""
+    line(out, f"{result.folder}: {', '.join(result.files)}")
+    line(out, f"Model '{result.model}', exits {', '.join(result.exits)}")
 
 
 def pass_list(out: Console, result: PassList) -> None:

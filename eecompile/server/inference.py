@@ -6,17 +6,19 @@ import asyncio
 import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eecompile.server.contract import Array, ServedModel
 from eecompile.server.engine import StageEngine
-from eecompile.server.metrics import Metrics
-from eecompile.server.refusal import NotServedError, malformed
+from eecompile.server.refusal import NotServedError, in_one_line, malformed
 from eecompile.server.repository import VERSION, Repository, ServedEntry
 from eecompile.version import version
 from passes.errors import InputError
+
+if TYPE_CHECKING:  # its library is an extra, and who asks for metadata needs none
+    from eecompile.server.metrics import Metrics
 
 EXTENSIONS = ("model_repository", "binary_tensor_data")
 GONE = 499
@@ -74,15 +76,15 @@ class Inference:
                 then is not run.
         """
         model, slot = entry.in_service()
-        wanted = _wanted(model, question.outputs)
-        _all_inputs(model, question.tensors)
+        wanted = wanted_outputs(model, question.outputs)
+        need_all_inputs(model, question.tensors)
         priority = _number(question.parameters, "priority") or entry.priority
         timeout_us = _number(question.parameters, "timeout")
         timeout = None if not timeout_us else min(timeout_us * 1e-6, _LONGEST_S)
         try:
             images = model.admit(question.tensors)
         except InputError as error:
-            raise malformed(f"{error.message}: {error.hint}" if error.hint else error.message) from None
+            raise malformed(in_one_line(error)) from None
         deadline = self._slo_s if timeout is None else min(timeout, self._slo_s)
         job = self.engine.submit(slot, images, deadline, priority)
         done, leaves = asyncio.wrap_future(job.done), asyncio.create_task(gone())
@@ -112,21 +114,24 @@ class Inference:
     def model_metadata(self, entry: ServedEntry) -> dict[str, Any]:
         """Return what a model takes and gives."""
         model, _ = entry.in_service()
-        tensors = {
-            key: [
-                {"name": spec.name, "datatype": spec.datatypes[0], "shape": list(spec.shape)}
-                for spec in specs
-            ]
-            for key, specs in (("inputs", model.inputs), ("outputs", model.outputs))
-        }
-        datatypes = {spec.name: list(spec.datatypes) for spec in model.inputs}
-        return {
-            "name": entry.name, "versions": [VERSION], "platform": model.platform, **tensors,
-            "parameters": {"input_datatypes": datatypes, **model.parameters},
-        }  # fmt: skip
+        return metadata_of(entry.name, model)
 
 
-def _wanted(model: ServedModel, names: Sequence[str]) -> Sequence[str]:
+def metadata_of(name: str, model: ServedModel) -> dict[str, Any]:
+    """Return what a model takes and gives, as the protocol has it."""
+    tensors = {
+        key: [{"name": spec.name, "datatype": spec.datatypes[0], "shape": list(spec.shape)} for spec in specs]
+        for key, specs in (("inputs", model.inputs), ("outputs", model.outputs))
+    }
+    datatypes = {spec.name: list(spec.datatypes) for spec in model.inputs}
+    return {
+        "name": name, "versions": [VERSION], "platform": model.platform, **tensors,
+        "parameters": {"input_datatypes": datatypes, **model.parameters},
+    }  # fmt: skip
+
+
+def wanted_outputs(model: ServedModel, names: Sequence[str]) -> Sequence[str]:
+    """Return the names of the outputs to answer with; raises NotServedError where there is none of a name."""
     known = [spec.name for spec in model.outputs]
     for name in names:
         if name not in known:
@@ -136,7 +141,8 @@ def _wanted(model: ServedModel, names: Sequence[str]) -> Sequence[str]:
     return names or known
 
 
-def _all_inputs(model: ServedModel, tensors: Mapping[str, Array]) -> None:
+def need_all_inputs(model: ServedModel, tensors: Mapping[str, Array]) -> None:
+    """Raise NotServedError where an input of the model is missing."""
     if missing := [spec.name for spec in model.inputs if spec.name not in tensors]:
         raise malformed(f"input '{missing[0]}' is missing")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from passes.errors import InputError
+
 
 class NotServedError(Exception):
     """A request that is not served.
@@ -21,3 +23,8 @@ class NotServedError(Exception):
 def malformed(message: str) -> NotServedError:
     """Return that a request is not as the protocol has it."""
     return NotServedError(400, "malformed", message)
+
+
+def in_one_line(error: InputError) -> str:
+    """Return what is wrong and what to do."""
+    return f"{error.message}: {error.hint}" if error.hint else error.message

@@ -27,6 +27,9 @@ class RunModel:
         folder: The directory.
         threads: Of onnxruntime, for one stage.
 
+    Attributes:
+        session: The whole network, for who does not decide between two stages.
+
     Raises:
         InputError: No run with a trained network, or a damaged one.
     """
@@ -39,7 +42,7 @@ class RunModel:
         self.folder = folder
         session = EarlyExitSession(folder, threads=threads)
         assert session.staged is not None  # as of every directory
-        self._session, self._staged = session, session.staged
+        self.session, self._staged = session, session.staged
         recorded, stages = from_directory(folder)
         self.files = (folder / "summary.json", folder / "run.json", *stages)
         self.exits = recorded.exits
@@ -68,7 +71,7 @@ class RunModel:
 
     def admit(self, tensors: Mapping[str, Array]) -> Sequence[Known | Answered]:
         """Preprocess images; one that holds NaN is answered at once, as `EarlyExitSession` answers it."""
-        batch = self._session.model_input(tensors[IMAGES])
+        batch = self.session.model_input(tensors[IMAGES])
         unknown = np.atleast_1d(np.isnan(batch.reshape(len(batch), -1)).any(axis=1))
         return [
             self._nothing() if unknown[n] else self._staged.first(batch[n : n + 1]) for n in range(len(batch))
@@ -109,14 +112,18 @@ def _together(images: Sequence[Known]) -> Known:
     return {name: np.concatenate([image[name] for image in images]) for name in images[0]}
 
 
-def _answer(found: Decisions) -> Answered:
-    outputs: Known = {
+def outputs_of(found: Decisions) -> Known:
+    """Return the outputs of a model by name, [N, …] each."""
+    return {
         _LOGITS: found.logits,
         _LABEL: found.label,
         _EXIT: found.exit,
         _CONFIDENCE: found.confidence,
     }
-    return Answered(int(found.exit[0]), outputs, bool(found.label[0] == NO_LABEL))
+
+
+def _answer(found: Decisions) -> Answered:
+    return Answered(int(found.exit[0]), outputs_of(found), bool(found.label[0] == NO_LABEL))
 
 
 def _history(folder: Path, recorded: Recorded) -> History:

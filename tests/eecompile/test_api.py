@@ -29,6 +29,7 @@ from eecompile.verbs.front import FrontComparison
 from eecompile.verbs.search import TrialReason
 from eecompile.verbs.work.doctor import Diagnosis, Finding
 from eecompile.verbs.work.export import ExportResult
+from eecompile.verbs.work.export_models import ServableResult
 from eecompile.verbs.work.quantize import ExitAccuracy, QuantizeResult, SplitAccuracy
 from eecompile.verbs.work.quantize_options import QuantizeOptions
 from passes.errors import InputError
@@ -108,11 +109,15 @@ def test_the_names_are_these() -> None:
     assert public - {"annotations"} == {*api.__all__}
 
 
+INSIDE_ENGINES = ("mlserver_runtime", "ray_app")
+"""Modules that only servers of others import, which are not installed here; they hold no results."""
+
+
 def subclasses() -> set[type[ShownResult]]:
     """Return the classes of results, of all modules of the package."""
     for package in (eecompile, targets):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not module.name.endswith("__main__"):
+            if not module.name.endswith(("__main__", *INSIDE_ENGINES)):
                 importlib.import_module(module.name)
     return {found for found in ShownResult.__subclasses__() if found.__module__.split(".")[0] != "tests"}
 
@@ -132,6 +137,7 @@ def results(at: Path) -> Iterator[ShownResult]:
     yield api.cache(at / "cache")
     yield Diagnosis((Finding(LONG, "fail", LONG, LONG),) * 50)
     yield ExportResult(at, ("net.onnx",), LONG, ("final",), 1, 2)
+    yield ServableResult("ray-serve", LONG, at, ("net.onnx",), ("final",))
     yield TrialReason(1, LONG, "infeasible", [{"constraint": LONG, "reached": 2.0, "asked": 1.0}], [LONG])
     search = SearchResult(at, FRONT, (), 1.0, cast("Any", None))
     dry = DryRun(LONG, 3, ("accuracy", "edp"), (Corner(LONG, LONG, {}, 1, "", 0.5),), 2, None)

@@ -51,7 +51,7 @@ def test_what_the_project_needs_is_old_and_what_tests_it_is_pinned() -> None:
 
 def test_all_that_is_optional_is_tested_but_for_torch_and_messages_of_one_protobuf() -> None:
     extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
-    assert set(EXTRAS) == extras - {"train", "grpc", "test", "dev", "docs"}
+    assert set(EXTRAS) == extras - {"train", "grpc", "mlserver", "ray", "test", "dev", "docs"}
     assert set(environment.EXTRAS.split(",")) == {*EXTRAS, "test"}
 
 

@@ -153,9 +153,11 @@ DOCUMENTS = (
         "`eecompile export --json`",
         versioned(
             {
-                "folder": TEXT, "files": rows(TEXT), "rounding": TEXT, "exits": rows(TEXT),
-                "constant_bytes": INTEGER, "buffer_bytes": INTEGER,
-            }
+                "folder": TEXT, "files": rows(TEXT), "exits": rows(TEXT),
+                "form": said("the form written", TEXT), "model": said("name, as clients call it", TEXT),
+                "rounding": TEXT, "constant_bytes": INTEGER, "buffer_bytes": INTEGER,
+            },
+            sometimes=("form", "model", "rounding", "constant_bytes", "buffer_bytes"),
         ),
     ),
     Document(

@@ -59,6 +59,7 @@ NEEDS: tuple[OptionNeed, ...] = (
     OptionNeed("search", "ga_evaluations", ("ga_only",), "says how far a genetic algorithm goes"),
     OptionNeed("search", "join", ("storage",), "works for a search whose study others reach"),
     OptionNeed("export", "rounding", ("c",), "says how the network in C rescales sums"),
+    OptionNeed("export", "out", ("c",), "is the folder of the sources in C"),
     OptionNeed("cost", "head", ("exits",), "says what the heads of inserted exits look like"),
     OptionNeed("cost", "time_limit", ("solver",), "is when the exact solver stops"),
     OptionNeed("opt", "preprocess", ("data",), "says how images become the input of the network"),

@@ -63,10 +63,8 @@ class ExportResult(ShownResult):
         return {"schema_version": 1, **vars(self), **listed}
 
 
-def export_run(run: Path, c: bool, rounding: str | None, out: Path | None) -> ExportResult:
-    """Write the lowered network of a run; arguments as in `eecompile.api.export`."""
-    if not c:
-        raise InputError("`export` was not told what to write", "add `c`: C99 is the only form there is")
+def export_run(run: Path, rounding: str | None, out: Path | None) -> ExportResult:
+    """Write the lowered network of a run as C; arguments as in `eecompile.api.export`."""
     rounding = ONNXRUNTIME if rounding is None else rounding
     summary = load_summary(run)
     path = run / LOWERED

@@ -41,7 +41,7 @@ ALWAYS = {
         "placement", "bits", "frontier", "quantize", "qat_epochs", "requantize", "as_json",
     },
     "report": {"out", "export", "as_json"},
-    "export": {"c", "out", "as_json"},
+    "export": {"c", "model_repository", "ray_serve", "as_json"},
     "compare": {"fail_if", "all_figures", "as_json"},
     "targets": {"as_json"},
     "passes": {"as_json"},
@@ -81,7 +81,7 @@ VALUES = {
     "placement": "auto", "bits": "backbone=8",
     "keep_thresholds": True, "trial": 3, "front_point": 1,
     "prune": "cycles=-10%", "prune_epochs": 1, "rounding": "target", "requantize": True,
-    "ga_evaluations": 9, "join": True,
+    "ga_evaluations": 9, "join": True, "out": "there",
 }  # fmt: skip
 ARGUMENTS = {"opt": ["-p", "canonicalize,quantize"]}
 
@@ -110,7 +110,7 @@ def test_an_option_is_refused_without_what_it_needs(
 @pytest.mark.parametrize("need", NEEDS, ids=described)
 def test_an_option_is_taken_with_any_of_what_it_needs(need: OptionNeed) -> None:
     for other in need.any_of:
-        told = {need.option: VALUES[need.option], other: "something", "out": None, "speculate": False}
+        told = {"out": None, "speculate": False, need.option: VALUES[need.option], other: "something"}
         assert check_given(need.verb, told) == {need.option, other}
     with pytest.raises(InputError, match=f"^`{need.option}` "):
         check_given(need.verb, {need.option: VALUES[need.option]})

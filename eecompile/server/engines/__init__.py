@@ -1,0 +1,1 @@
+"""Run directories in the forms of servers of others: model repositories, and applications of Ray Serve."""
