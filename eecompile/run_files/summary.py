@@ -13,8 +13,8 @@ from eecompile.exits.removed import RemovedExit
 from eecompile.run_files.versions import check_version
 from passes.errors import InputError
 from targets.contract.validation import NONE
-from targets.evaluation.residence import Residence
 from targets.objective import Objective, objective_named
+from targets.residence import Residence
 
 SCHEMA_VERSION = 1
 

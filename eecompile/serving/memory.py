@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from targets.evaluation.residence import Residence, StoreUse
+from targets.residence import Residence, StoreUse
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eecompile.run_files.summary import Summary
 from eecompile.serving.memory import MemoryNeeds, footprint
 from passes.errors import InputError
-from targets.evaluation.residence import Residence
+from targets.residence import Residence
 
 Seconds = NDArray[np.float64]
 

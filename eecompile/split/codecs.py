@@ -18,7 +18,7 @@ Float64 = NDArray[np.float64]
 
 SHARES = (1.0, 0.75, 0.5, 0.25)
 """Of the channels that are kept."""
-_CLIPS = np.linspace(1.0, 0.3, 15)
+_SHARES_KEPT = np.linspace(1.0, 0.3, 15)
 _RANKED, _FITTED, _CODED = 64, 64, 16
 """Training images that say which channels matter, what the grids are, and which coder is shortest."""
 
@@ -116,7 +116,7 @@ def grids(
     low, high = by_channel.min(1), by_channel.max(1)
     reach = np.where(high > low, high - low, 1.0)
     error, step = np.full(len(low), np.inf), reach / top
-    for clip in _CLIPS:
+    for clip in _SHARES_KEPT:
         tried = reach * clip / top
         codes = np.clip(np.rint((by_channel - low[:, None]) / tried[:, None]), 0, top)
         now = ((low[:, None] + codes * tried[:, None] - by_channel) ** 2).mean(1)

@@ -33,13 +33,14 @@ from targets.evaluation.document import (
 from targets.evaluation.intervals import ErrorBars
 from targets.evaluation.layers import LayerReport, layer_reports
 from targets.evaluation.paths import Cost, PathCost, expected_cost, path_costs
-from targets.evaluation.residence import Residence, residence
+from targets.evaluation.residence import residence
 from targets.evaluation.schedule_report import ScheduleReport, schedule_report
 from targets.evaluation.scheduling import Planned, Wishes, schedule_workload
 from targets.network.batch import unrolled
 from targets.network.layer import Bits
 from targets.network.workload import FreeLayer, Workload, build_workload
 from targets.objective import EDP, Objective, uniform
+from targets.residence import Residence
 from targets.schedule.view.drawing import timeline_of
 from targets.schedule.view.timeline import Timeline
 from targets.schedule.view.trace import to_trace

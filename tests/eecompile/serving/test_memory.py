@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eecompile.serving.memory import Interrupted, LeftBehind, MemoryNeeds, footprint, kept_together
-from targets.evaluation.residence import Residence, StageBoundary, StoreUse
+from targets.residence import Residence, StageBoundary, StoreUse
 
 BEHIND = LeftBehind({"sram": 30}, 5, 2.0, 0.2, 3.0, 0.3)
 

@@ -18,7 +18,7 @@ from eecompile.serving.outlook import outlook
 from eecompile.serving.policies import POLICIES
 from eecompile.serving.requests import merged, stream
 from eecompile.serving.service import ServiceTime
-from targets.evaluation.residence import StoreUse
+from targets.residence import StoreUse
 from tests.eecompile.serving.crowds import mixture, of_models, plain, service, single
 
 COUNT = 200_000

@@ -10,7 +10,7 @@ import pytest
 from eecompile.run_files.summary import ExitResult, StaticResult, Summary
 from eecompile.serving.service import ServiceTime, service_time, static_service_time
 from passes.errors import InputError
-from targets.evaluation.residence import Residence, StageBoundary, StoreUse
+from targets.residence import Residence, StageBoundary, StoreUse
 
 COSTS: dict[str, Any] = {"macs": 1, "edp_js": None, "edp_j_cycles": 0.0}
 
