@@ -48,7 +48,10 @@ def tell(run: Path, given: argparse.Namespace) -> None:
     found = simulate_load([served], load(0.5 / alone, given.requests), POLICIES, True, None, lambda _: None)
     capacities = [row.capacity for row in found.rows if row.capacity is not None]
     print(f"\n## {run.name}: static takes {1e3 * alone:.4g} ms, due after {1e3 * given.slo * alone:.4g} ms")
-    print(f"bound T_static / E[T] = {found.bound:.3f}; static serves {capacities[0].mean:.4g} requests/s\n")
+    print(
+        f"bound T_static / E[T] = {found.bound:.3f}: nobody serves more than {found.bound / alone:.5g} requests/s; "
+        f"static serves {capacities[0].mean:.4g}\n"
+    )
     print("| policy | capacity, requests/s | of static | of bound x static |\n|---|---|---|---|")
     for row, most in zip(found.rows, capacities, strict=True):
         ratio = most.mean / capacities[0].mean
@@ -79,7 +82,8 @@ def tell_batches(run: Path, given: argparse.Namespace) -> None:
     asked = RequestStream(run.name, 0, Poisson(0.5 / alone), given.slo * alone)
     load = ServingLoad([asked], given.requests, range(given.seeds))
     found = simulate_load([served], load, ("fifo", "remaining"), True, None, lambda _: None, batchings)
-    print(f"\n## {run.name}: bound {found.bound:.3f}, in batches {found.batch_bound:.3f}\n")
+    bounds = [f"{one:.3f} ({one / alone:.5g} requests/s)" for one in (found.bound, found.batch_bound)]
+    print(f"\n## {run.name}: bound {bounds[0]}, in batches {bounds[1]}\n")
     for cost in found.batch_costs:
         for stage, seconds in enumerate(cost.image_s):
             each = ", ".join(f"{1e3 * one:.4g}" for one in seconds)
