@@ -49,7 +49,7 @@ def tell(run: Path, given: argparse.Namespace) -> None:
     capacities = [row.capacity for row in found.rows if row.capacity is not None]
     print(f"\n## {run.name}: static takes {1e3 * alone:.4g} ms, due after {1e3 * given.slo * alone:.4g} ms")
     print(
-        f"bound T_static / E[T] = {found.bound:.3f}: nobody serves more than {found.bound / alone:.5g} requests/s; "
+        f"bound T_static / E[T] = {found.bound:.3f}: at most {found.bound / alone:.5g} requests/s; "
         f"static serves {capacities[0].mean:.4g}\n"
     )
     print("| policy | capacity, requests/s | of static | of bound x static |\n|---|---|---|---|")
