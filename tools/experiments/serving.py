@@ -1,14 +1,15 @@
 """What exits, and knowing what confidences tell, are worth under load.
 
     python -m tools.experiments.serving RUN [RUN …] [--clock 200e6] [--slo 5] [--loads .5 .7 .9 1 1.2 1.6]
-        [--requests 100000] [--seeds 5] [--batch fluid:8]
+        [--requests 100000] [--seeds 5] [--batch fluid:8] [--near .8 .9 .95 1]
 
 Each RUN is a directory of `eecompile run` with images. Requests are Poisson; a load is the share of time in
 which the network *without* exits would work. A request is due `--slo` times the latency of the static network
 after it came. Printed are, for each run, the bound T_static / E[T]; the highest rate at which at most 1 % are
 late, in units of that of static, first come, first served; and for each load the share that is late, how many
 times as many are late first come, first served as by ours, the mean latency, and how much of the gain of
-`srpt` over first come, first served ours has. Means over seeds, 95 % intervals of Student's t.
+`srpt` over first come, first served ours has. With `--near`, instead of all that: what is late where the work
+*with* exits takes these shares of the time. Means over seeds, 95 % intervals of Student's t.
 """
 
 from __future__ import annotations
@@ -102,6 +103,25 @@ def tell_batches(run: Path, given: argparse.Namespace) -> None:
         print(f"| {row.form}, {row.policy} | {row.batch} | {most} | {ratio:.2f} | {share} |")
 
 
+def tell_near(run: Path, given: argparse.Namespace) -> None:
+    """Print what is late near the capacity of exits."""
+    served = networks_of(run, given.clock)
+    alone, exits = float(served[1].service.alone_s[-1]), served[0]
+    mean = float(exits.service.alone_s[exits.leaves].mean())
+    print(f"\n## {run.name}: bound T_static / E[T] = {alone / mean:.3f}\n")
+    print("| work with exits | of static | fifo % | remaining % | oracle % | fifo / ours |")
+    print("|---|---|---|---|---|---|")
+    for part in given.near:
+        asked = RequestStream(run.name, 0, Poisson(part / mean), given.slo * alone)
+        load = ServingLoad([asked], given.requests, range(given.seeds))
+        names = ("fifo", "remaining", "oracle")
+        found = simulate_load([served], load, names, False, None, lambda _: None)
+        late = [row.figures["missed"] for row in found.rows[1:]]
+        times = "" if late[1].mean == 0 else f"{late[0].mean / late[1].mean:.1f}"
+        cells = " | ".join(spread(one, 100, ".3f") for one in late)
+        print(f"| {part:g} | {part * alone / mean:.2f} | {cells} | {times} |", flush=True)
+
+
 def main() -> None:
     """Print the tables of all runs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -112,8 +132,12 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--batch", help="ways to batch, as of `simulate`")
+    parser.add_argument("--near", type=float, nargs="+", help="shares of time that the work with exits takes")
     given = parser.parse_args()
     for run in given.runs:
+        if given.near:
+            tell_near(run, given)
+            continue
         if given.batch is not None:
             tell_batches(run, given)
         tell(run, given)
