@@ -10,7 +10,7 @@ from eecompile.cli.terminal import line, table
 
 if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.serving.figures import Interval
-    from eecompile.serving.simulation import ServedRow, SimulationResult
+    from eecompile.serving.result import ServedRow, SimulationResult
 
 _ROUNDING = 1e-9
 """Seeds that differ by less than this share of their mean differ by how sums are rounded."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,6 @@ from eecompile.serving.batches.costs import run_batches
 from eecompile.serving.batches.gain import BatchCost, grown, least_s
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.figures import (
-    Interval,
     ServingFigures,
     StreamFigures,
     capacity,
@@ -38,13 +36,13 @@ from eecompile.serving.outcome import ServingOutcome
 from eecompile.serving.outlook import Outlook, outlook
 from eecompile.serving.policies import Policy, policy_named
 from eecompile.serving.requests import hard_half
+from eecompile.serving.result import ServedRow, ServedRung, ServedStream, SimulationResult
 from eecompile.serving.service import ServiceTime, service_time, static_service_time
-from eecompile.serving.shown.detail import RATES, ServingDetail, detail_of
+from eecompile.serving.shown.detail import RATES, detail_of
 from eecompile.serving.streams import ServingLoad
 from eecompile.serving.trace import write_window
 from passes.errors import InputError
 from passes.progress import each
-from passes.shown_result import ShownResult
 
 STATIC, EXITS, FLOOR, ADAPT = "static", "exits", "floor", "adapt"
 # Of the requests, the first ones fill the queue and are not counted.
@@ -95,134 +93,6 @@ class ServingWay:
         """Return it as progress tells it."""
         together = "" if self.batching.kind == "none" else f", {self.batching}"
         return f"{self.form}, {self.policy.name}{together}"
-
-
-@dataclass(frozen=True)
-class ServedRow:
-    """A policy: means over seeds with 95 % intervals.
-
-    Attributes:
-        form: ``static`` or ``exits``: without and with early exits; ``floor``: with exits whose thresholds
-            give way under overload; ``adapt``: whose thresholds follow what images have become.
-        policy: Its name.
-        batch: How requests ran together, as `Batching` writes it.
-        figures: Of `ServingFigures`: latencies in seconds, energy in joules per request.
-        streams: The same of the requests of each stream, as far as a stream has them.
-        capacity: Highest rate, requests per second, at which at most 1 % are late of each stream;
-            ``None`` if not asked for.
-        rungs: Share of time in which each rung of the ladders held; empty where thresholds do not give way.
-    """
-
-    form: str
-    policy: str
-    batch: str
-    figures: dict[str, Interval]
-    streams: list[dict[str, Interval]]
-    capacity: Interval | None
-    rungs: list[Interval] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class ServedRung:
-    """Thresholds of a network that give way.
-
-    Attributes:
-        network: Its name.
-        thresholds: One per early exit.
-        accuracy_val: Share of right answers on val.
-        bounded_val: What of it is promised, as `run` bounds the drop.
-        expected_s: Seconds of an image alone, mean of val.
-    """
-
-    network: str
-    thresholds: list[float]
-    accuracy_val: float
-    bounded_val: float
-    expected_s: float
-
-
-@dataclass(frozen=True)
-class ServedStream:
-    """A stream that was served.
-
-    Attributes:
-        name: Of it.
-        network: Name of its network.
-        rate: Requests per second on average.
-        slo_s: Seconds from arrival to deadline.
-        priority: Of its requests.
-    """
-
-    name: str
-    network: str
-    rate: float
-    slo_s: float
-    priority: float
-
-
-@dataclass(frozen=True, repr=False)
-class SimulationResult(ShownResult):
-    """What serving comes to.
-
-    Attributes:
-        networks: Names of the runs.
-        streams: Who asks them.
-        rate: Requests per second that arrive on average, of all streams.
-        static_load: Share of time in which the static networks alone would work.
-        bound: Mean service time of static over that of early exits: how many times the rate of static
-            they can serve at most, in whatever order, one by one.
-        batch_bound: The same where each stage runs in the batches that cost least per image.
-        batch_costs: What an image takes in batches of each network; empty where none were asked for.
-        requests: Of each seed, on average.
-        seeds: The seeds.
-        rows: Static first.
-        notes: What is known of the memories that networks share.
-        detail: What a page shows beside, where one was asked for.
-        ladders: Rungs of each network, those of the run first; empty where thresholds do not give way.
-    """
-
-    networks: list[str]
-    streams: list[ServedStream]
-    rate: float
-    static_load: float
-    bound: float
-    batch_bound: float
-    batch_costs: list[BatchCost]
-    requests: int
-    seeds: list[int]
-    rows: list[ServedRow]
-    notes: list[str]
-    detail: ServingDetail | None = None
-    ladders: list[list[ServedRung]] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all of it; intervals are ``[mean, low, high]``."""
-        document = asdict(self)
-        for row, found in zip(document["rows"], self.rows, strict=True):
-            row["figures"] = {name: _three(value) for name, value in found.figures.items()}
-            row["streams"] = [{name: _three(value) for name, value in of.items()} for of in found.streams]
-            row["rungs"] = [_three(value) for value in found.rungs]
-            row["capacity"] = None if found.capacity is None else _three(found.capacity)
-        return {"schema_version": 1, **document}
-
-    def _words(self) -> str:
-        best = min(self.rows, key=lambda row: row.figures["missed"].mean)
-        return (
-            f"{', '.join(self.networks)} at {self.rate:.4g} requests/s: fewest late by {best.form}, "
-            f"{best.policy}{'' if best.batch == 'none' else f', {best.batch}'}: "
-            f"{100 * best.figures['missed'].mean:.2f} %, p99 {1e3 * best.figures['p99_s'].mean:.4g} ms"
-        )
-
-    def _rows(self) -> Sequence[dict[str, Any]]:
-        return [
-            {"form": row.form, "policy": row.policy, "batch": row.batch}
-            | {name: value.mean for name, value in row.figures.items()}
-            | {"capacity": None if row.capacity is None else row.capacity.mean}
-            for row in self.rows
-        ]
-
-    def _axes(self) -> tuple[str, str]:
-        return ("policy", "p99_s")
 
 
 def networks_of(
@@ -511,7 +381,3 @@ def _capacity(
         return most_late(served.crowd, served.outcome, WARM_UP) <= LATE
 
     return capacity(keeps, most / 50, most * 1.05)
-
-
-def _three(value: Interval) -> list[float | None]:
-    return [value.mean, value.low, value.high]

@@ -15,7 +15,7 @@ from passes.files import write_atomic
 
 if TYPE_CHECKING:
     from eecompile.serving.arrivals import Arrivals
-    from eecompile.serving.simulation import SimulationResult
+    from eecompile.serving.result import SimulationResult
 
 # Policies that are compared if none is named.
 USUAL = ("fifo", "remaining")

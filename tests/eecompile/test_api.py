@@ -23,7 +23,7 @@ from eecompile.search.searching import SearchResult
 from eecompile.search.several_targets import TargetsDryRun, TargetsResult
 from eecompile.search.what_if import WhatIf
 from eecompile.serving.figures import Interval
-from eecompile.serving.simulation import ServedRow, ServedStream, SimulationResult
+from eecompile.serving.result import ServedRow, ServedStream, SimulationResult
 from eecompile.split.splitting import SplitResult
 from eecompile.verbs.front import FrontComparison
 from eecompile.verbs.search import TrialReason

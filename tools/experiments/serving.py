@@ -20,7 +20,8 @@ from pathlib import Path
 from eecompile.serving.arrivals import Poisson
 from eecompile.serving.batches.batching import batchings_of
 from eecompile.serving.figures import Interval
-from eecompile.serving.simulation import ServedRow, networks_of, simulate_load
+from eecompile.serving.result import ServedRow
+from eecompile.serving.simulation import networks_of, simulate_load
 from eecompile.serving.streams import RequestStream, ServingLoad
 
 POLICIES = ("fifo", "edf", "sjf", "slack", "remaining", "srpt", "oracle")

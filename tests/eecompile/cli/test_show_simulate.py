@@ -7,7 +7,8 @@ from rich.console import Console
 
 from eecompile.cli.show_simulate import simulated
 from eecompile.serving.figures import Interval
-from eecompile.serving.simulation import SimulationResult, simulate_load
+from eecompile.serving.result import SimulationResult
+from eecompile.serving.simulation import simulate_load
 from tests.eecompile.serving.test_simulation import load, quietly, with_ladder
 
 

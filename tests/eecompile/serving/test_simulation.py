@@ -15,14 +15,8 @@ from eecompile.serving.arrivals import Periodic, Poisson, Trace
 from eecompile.serving.batches.batching import batchings_of
 from eecompile.serving.moving.ladder import RUNGS, Ladder, ladder_of
 from eecompile.serving.outlook import outlook
-from eecompile.serving.simulation import (
-    EXITS,
-    STATIC,
-    ServedNetwork,
-    SimulationResult,
-    networks_of,
-    simulate_load,
-)
+from eecompile.serving.result import SimulationResult
+from eecompile.serving.simulation import EXITS, STATIC, ServedNetwork, networks_of, simulate_load
 from eecompile.serving.streams import RequestStream, ServingLoad
 from passes.confidence import MAX_SOFTMAX
 from passes.errors import InputError

@@ -14,7 +14,8 @@ from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import outlook
 from eecompile.serving.policies import policy_named
 from eecompile.serving.requests import Drift, hard_half, stream
-from eecompile.serving.simulation import ADAPT, EXITS, STATIC, ServedNetwork, SimulationResult, simulate_load
+from eecompile.serving.result import SimulationResult
+from eecompile.serving.simulation import ADAPT, EXITS, STATIC, ServedNetwork, simulate_load
 from eecompile.serving.streams import RequestStream, ServingLoad
 from passes.confidence import MAX_SOFTMAX
 from tests.eecompile.serving.crowds import service

@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from eecompile.serving.result import SimulationResult
 from eecompile.serving.shown.page import page, spread
-from eecompile.serving.simulation import SimulationResult, detailed, simulate_load
+from eecompile.serving.simulation import detailed, simulate_load
 from tests.eecompile.serving.test_simulation import both, load
 
 
