@@ -144,7 +144,7 @@ def test_version() -> None:
         (["opt", "MODEL", "-p", "quantize"], "no calibrated ranges", "--data"),
         (["passes", "quantise"], "unknown pass 'quantise'", "did you mean 'quantize'?"),
         (["report", "missing"], "not a run directory", "a run was written to"),
-        (["export", "RUN"], "not told what to write", "add --c"),
+        (["export", "RUN"], "not told what to write", "add one of --c"),
         (["export", "RUN", "--rounding", "target"], "without --c it changes nothing", "add --c"),
         (["export", "missing", "--c"], "not a run directory", "a run was written to"),
         (["export", "RUN", "--c"], "no model.lowered.onnx", "give a run with data"),
