@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eecompile.runtime.json_object import damaged, read_object
 from eecompile.runtime.preprocess import Preprocess
 from passes.errors import InputError
 
@@ -18,6 +19,7 @@ SEEN_KEY = "eecompile.seen"
 CLASSES_KEY = "eecompile.classes"
 DYNAMIC = "model.dynamic.onnx"
 _DAMAGED = (KeyError, TypeError, ValueError, IndexError)
+_NO_MORE = "the file is damaged or from another tool"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def from_directory(folder: Path) -> tuple[Recorded, list[Path]]:
         exits, images = summary["exits"], int(summary["dataset"]["test"])
         recorded = _recorded(exits, [round(float(e["ratio"]) * images) for e in exits], info["preprocess"])
     except _DAMAGED as error:
-        raise _damaged(folder, error) from None
+        raise damaged(folder, error, _NO_MORE) from None
     stages = [folder / "stages" / f"stage_{number}.onnx" for number in range(len(recorded.exits))]
     for path in (folder / DYNAMIC, *stages):
         if not path.is_file():
@@ -75,7 +77,7 @@ def from_metadata(metadata: Mapping[str, str], path: Path) -> Recorded:
         exits, preprocess, seen = (json.loads(metadata[k]) for k in (EXITS_KEY, PREPROCESS_KEY, SEEN_KEY))
         return _recorded(exits, [int(count) for count in seen], preprocess)
     except _DAMAGED as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error, _NO_MORE) from None
 
 
 def class_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
@@ -87,7 +89,7 @@ def class_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
     try:
         return tuple(str(name) for name in json.loads(metadata.get(CLASSES_KEY, "[]")))
     except _DAMAGED as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error, _NO_MORE) from None
 
 
 def same_threshold(metadata: Mapping[str, str], recorded: Recorded, number: int, path: Path) -> None:
@@ -96,7 +98,7 @@ def same_threshold(metadata: Mapping[str, str], recorded: Recorded, number: int,
         (item,) = json.loads(metadata[EXITS_KEY])
         same = item["name"] == recorded.exits[number] and item["threshold"] == recorded.thresholds[number]
     except _DAMAGED as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error, _NO_MORE) from None
     if not same:
         raise InputError(
             f"{path} is of exit '{item['name']}' with threshold {item['threshold']}, summary.json says "
@@ -120,7 +122,7 @@ def _recorded(exits: Sequence[Mapping[str, Any]], seen: Sequence[int], preproces
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        return read_object(path, _NO_MORE)
     except FileNotFoundError:
         raise InputError(
             f"{path.parent} is not a run directory: no {path.name}",
@@ -128,13 +130,3 @@ def _document(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}", "check its permissions") from None
-    except ValueError as error:
-        raise _damaged(path, error) from None
-    if not isinstance(found, dict):
-        raise _damaged(path, TypeError("no JSON object"))
-    return found
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    what = f"no {error}" if isinstance(error, KeyError) else str(error)
-    return InputError(f"{path} cannot be read: {what}", "the file is damaged or from another tool")

@@ -96,7 +96,7 @@ class _Accelerator:
         return self._weights.loads
 
     def run(self, batch: NextRun, begin: float) -> float:
-        """NextRun a stage from ``begin`` seconds on; return when it has ended."""
+        """Run a stage from ``begin`` seconds on; return when it has ended."""
         network, stage, last = batch.model, batch.stage, len(batch.tickets) - 1
         end = begin
         if network != self._loaded:

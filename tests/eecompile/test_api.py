@@ -119,7 +119,13 @@ def subclasses() -> set[type[ShownResult]]:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith(("__main__", *INSIDE_ENGINES)):
                 importlib.import_module(module.name)
-    return {found for found in ShownResult.__subclasses__() if found.__module__.split(".")[0] != "tests"}
+    return {found for found in leaves(ShownResult) if found.__module__.split(".")[0] != "tests"}
+
+
+def leaves(kind: type[ShownResult]) -> Iterator[type[ShownResult]]:
+    """Yield the classes below ``kind`` that have none below them."""
+    for below in kind.__subclasses__():
+        yield from leaves(below) if below.__subclasses__() else (below,)
 
 
 LONG = "a name of a network or folder " * 20

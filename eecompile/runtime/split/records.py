@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eecompile.runtime.json_object import damaged, read_object
 from eecompile.runtime.preprocess import Preprocess
 from eecompile.runtime.split.feature_codec import FeatureCodec
 from passes.errors import InputError
@@ -115,7 +115,7 @@ def read_plans(folder: Path) -> PlanTable:
             plans, bands, Preprocess.from_json(record["preprocess"]), names, float(record["rtt_s"])
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error, _AGAIN) from None
 
 
 def read_parts(folder: Path) -> list[tuple[bytes, FeatureCodec, Path]]:
@@ -132,7 +132,7 @@ def read_parts(folder: Path) -> list[tuple[bytes, FeatureCodec, Path]]:
             for item in record["parts"]
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error, _AGAIN) from None
 
 
 def band_record(band: Band) -> dict[str, Any]:
@@ -174,18 +174,8 @@ def _check_counts(
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        return read_object(path, _AGAIN)
     except OSError as error:
         raise InputError(
             f"cannot read {path}: {error.strerror}", "give a folder that `split` wrote"
         ) from None
-    except ValueError as error:
-        raise _damaged(path, error) from None
-    if not isinstance(found, dict):
-        raise _damaged(path, TypeError("no JSON object"))
-    return found
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    what = f"no {error}" if isinstance(error, KeyError) else str(error)
-    return InputError(f"{path} cannot be read: {what}", _AGAIN)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from eecompile.deployment.c_source import c_source
 from eecompile.run_files.directory import folders, sha256
 from eecompile.run_files.summary import load_summary
+from eecompile.verbs.work.written_files import WrittenFiles
 from passes.errors import InputError
 from passes.exits.recognise import recognise_exits
 from passes.files import write_atomic
 from passes.integers.read_program import integer_program
 from passes.model.graph import load
 from passes.number_formats import ONNXRUNTIME
-from passes.shown_result import Row, ShownResult
 
 LOWERED = "model.lowered.onnx"
 
 
 @dataclass(frozen=True, repr=False)
-class ExportResult(ShownResult):
+class ExportResult(WrittenFiles):
     """What was written.
 
     Attributes:
@@ -46,21 +45,6 @@ class ExportResult(ShownResult):
             f"{self.constant_bytes} bytes of constants, {self.buffer_bytes} of buffers, "
             f"rounded as {self.rounding}"
         )
-
-    def _rows(self) -> list[Row]:
-        return [
-            {"file": name, "bytes": (self.folder / name).stat().st_size}
-            for name in self.files
-            if (self.folder / name).exists()
-        ]
-
-    def _axes(self) -> tuple[str, str]:
-        return "file", "bytes"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the answer as one JSON document."""
-        listed = {"files": list(self.files), "exits": list(self.exits), "folder": str(self.folder)}
-        return {"schema_version": 1, **vars(self), **listed}
 
 
 def export_run(run: Path, rounding: str | None, out: Path | None) -> ExportResult:

@@ -6,18 +6,17 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from eecompile.run_files.directory import folders
 from eecompile.server.engines import model_repository, ray_files
 from eecompile.server.run_model import RunModel
+from eecompile.verbs.work.written_files import WrittenFiles
 from passes.errors import InputError
 from passes.files import write_atomic
-from passes.shown_result import Row, ShownResult
 
 
 @dataclass(frozen=True, repr=False)
-class ServableResult(ShownResult):
+class ServableResult(WrittenFiles):
     """What was written.
 
     Attributes:
@@ -36,21 +35,6 @@ class ServableResult(ShownResult):
 
     def _words(self) -> str:
         return f"model '{self.model}' as {self.form}: {len(self.files)} files in {self.folder}"
-
-    def _rows(self) -> list[Row]:
-        return [
-            {"file": name, "bytes": (self.folder / name).stat().st_size}
-            for name in self.files
-            if (self.folder / name).exists()
-        ]
-
-    def _axes(self) -> tuple[str, str]:
-        return "file", "bytes"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the answer as one JSON document."""
-        listed = {"files": list(self.files), "exits": list(self.exits), "folder": str(self.folder)}
-        return {"schema_version": 1, **vars(self), **listed}
 
 
 def export_to_repository(run: Path, repository: Path) -> ServableResult:
