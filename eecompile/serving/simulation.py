@@ -30,7 +30,7 @@ from eecompile.serving.in_batches import serve
 from eecompile.serving.loads import loading_notes
 from eecompile.serving.moving.adapting import Adapting, FreeLabels
 from eecompile.serving.moving.giving_way import GivingWay
-from eecompile.serving.moving.ladder import Ladder, ladder_of, observed_val
+from eecompile.serving.moving.ladder import Rung, ladder_of, observed_val
 from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outcome import ServingOutcome
 from eecompile.serving.outlook import Outlook, outlook
@@ -62,9 +62,10 @@ class ServedNetwork:
         outlook: What its confidences tell.
         confidence: [early exits, images].
         leaves: [images] exit at which each leaves.
-        correct: [images], whether the answer there is right.
+        right: [exits, images], whether the answer there is right.
         target: The accelerator it was made for.
-        ladder: Thresholds that give way under overload; ``None``: those of the run hold.
+        ladder: Thresholds that it may have under overload, those of the run first, then less and less work;
+            ``None``: those of the run hold.
         hard: [images] which half of them is hard; ``None`` where nobody asked.
         labels: What running on behind exits would tell; ``None`` where nobody asked.
     """
@@ -74,11 +75,17 @@ class ServedNetwork:
     outlook: Outlook
     confidence: NDArray[np.float64]
     leaves: NDArray[np.int64]
-    correct: NDArray[np.bool_]
+    right: NDArray[np.bool_]
     target: str = ""
-    ladder: Ladder | None = None
+    ladder: Sequence[Rung] | None = None
     hard: NDArray[np.bool_] | None = None
     labels: FreeLabels | None = None
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether the answer where it leaves is right, [images]."""
+        found: NDArray[np.bool_] = self.right[self.leaves, np.arange(len(self.leaves))]
+        return found
 
 
 @dataclass(frozen=True)
@@ -131,22 +138,30 @@ def networks_of(
         service, static = run_batches(run, ratios, (service, static), largest, clock_hz, progress)
     confidences = [split.confidence.astype(np.float64) for split in (samples.val, samples.test)]
     seen = outlook(service, confidences[0], val)
-    right = samples.test.correct[test, np.arange(len(test))]
     gives_way, labels, hard = None, None, None
     own = [float(one) for one in thresholds if one is not None]
-    if watched:
-        hard = hard_half(samples.test.probability[-1])
-        labels = FreeLabels.of(own, observed_val(summary, samples.val).rules, samples.val, samples.test)
-    if floor is not None:
+    if watched or floor is not None:
         observed = observed_val(summary, samples.val)
-        rungs = ladder_of(observed, service, own, floor, summary.optimistic, run.name)
-        gives_way = Ladder(rungs, samples.test.correct)
+        if watched:
+            hard = hard_half(samples.test.probability[-1])
+            labels = FreeLabels.of(own, observed.rules, samples.val, samples.test)
+        if floor is not None:
+            gives_way = ladder_of(observed, service, own, floor, summary.optimistic, run.name)
     with_exits = ServedNetwork(
-        run.name, service, seen, confidences[1], test, right, summary.target, gives_way, hard, labels
+        run.name,
+        service,
+        seen,
+        confidences[1],
+        test,
+        samples.test.correct,
+        summary.target,
+        gives_way,
+        hard,
+        labels,
     )
     nothing = np.zeros(len(test), np.int64)
     whole = Outlook(static.stage_s[:, 0], np.zeros(1), [None])
-    right = samples.test.static == samples.test.label
+    right = (samples.test.static == samples.test.label)[None]
     return with_exits, ServedNetwork(
         run.name, static, whole, confidences[1][:0], nothing, right, summary.target, hard=hard
     )
@@ -275,15 +290,13 @@ def _grown(network: ServedNetwork, size: int) -> ServedNetwork:
 def _least_s(network: ServedNetwork) -> float:
     """Return the mean time of an image with the thresholds that take least."""
     ladder, where = network.ladder, network.leaves
-    return least_s(
-        network.service, where if ladder is None else ladder.rungs[-1].leaves_at(network.confidence), 1
-    )
+    return least_s(network.service, where if ladder is None else ladder[-1].leaves_at(network.confidence), 1)
 
 
 def _rungs(network: ServedNetwork) -> list[ServedRung]:
     return [
         ServedRung(network.name, list(one.thresholds), one.accuracy_val, one.bounded_val, one.expected_s)
-        for one in (network.ladder.rungs if network.ladder else ())
+        for one in (network.ladder or ())
     ]
 
 
@@ -325,7 +338,7 @@ def _served(
         return _Served(adapting.served(crowd), outcome, adapting=adapting)
     if way.form != FLOOR:
         return _Served(crowd, serve(crowd, policy, way.batching, load.preempt, watch))
-    ladders = [one.ladder.rungs for one in networks if one.ladder is not None]
+    ladders = [one.ladder for one in networks if one.ladder is not None]
     giving_way = GivingWay(crowd, ladders, [one.slo_s for one in load.streams])
     outcome = serve_one_by_one(crowd, policy, load.preempt, watch, giving_way)
     shares = giving_way.shares(float(crowd.requests.arrival_s[0]), float(outcome.finish_s.max()))
@@ -345,12 +358,9 @@ def _one(
     for n, one in enumerate(networks):
         of = requests.model == n
         image, left = requests.image[of], requests.stages[of] - 1
-        right[of] = one.correct[image]
-        if way.form == FLOOR and one.ladder is not None:
-            right[of] = one.ladder.right[left, image]
+        right[of] = one.right[left, image]
         if one.labels is not None:
             agrees[of] = one.labels.agrees[left, image]
-            right[of] = one.labels.right[left, image]
     found = figures(crowd, outcome, right, WARM_UP)
     if all(one.labels is not None for one in networks):
         count, adapting = len(requests), served.adapting

@@ -32,14 +32,12 @@ class FreeLabels:
     Attributes:
         thresholds: Of the run.
         agrees: [exits, images] whether an exit answers as the final one does.
-        right: [exits, images] whether it is right.
         allowed: Share of val that leaves with another answer than the final exit's, at these thresholds.
         rules: Of the early exits.
     """
 
     thresholds: tuple[float, ...]
     agrees: Bools
-    right: Bools
     allowed: float
     rules: tuple[ConfidenceRule, ...]
 
@@ -51,7 +49,7 @@ class FreeLabels:
         where = val.leaves_at(thresholds)
         others = val.prediction[where, np.arange(len(where))] != val.prediction[-1]
         agrees: Bools = test.prediction == test.prediction[-1]
-        return FreeLabels(tuple(thresholds), agrees, test.correct, float(others.mean()), rules)
+        return FreeLabels(tuple(thresholds), agrees, float(others.mean()), rules)
 
 
 class Adapting:

@@ -44,19 +44,6 @@ class Rung:
         return leaves_at(confidence.astype(np.float32), [np.float32(one) for one in self.thresholds])
 
 
-@dataclass(frozen=True)
-class Ladder:
-    """Thresholds that a network may have under overload, and its answers at all exits.
-
-    Attributes:
-        rungs: Those of the run first, then less and less work.
-        right: [exits, images] whether the answer at each exit is right.
-    """
-
-    rungs: Sequence[Rung]
-    right: NDArray[np.bool_]
-
-
 def observed_val(summary: Summary, val: SplitSamples) -> Observed:
     """Return what thresholds of a run are chosen by."""
     texts = [found.confidence.partition("{")[0] for found in summary.exits[:-1]]

@@ -13,7 +13,7 @@ from eecompile.exits.thresholds import Observed
 from eecompile.run_files.samples import Samples, ShownImages, SplitSamples, write_samples
 from eecompile.serving.arrivals import Periodic, Poisson, Trace
 from eecompile.serving.batches.batching import batchings_of
-from eecompile.serving.moving.ladder import RUNGS, Ladder, ladder_of
+from eecompile.serving.moving.ladder import RUNGS, ladder_of
 from eecompile.serving.outlook import outlook
 from eecompile.serving.result import SimulationResult
 from eecompile.serving.simulation import EXITS, STATIC, ServedNetwork, networks_of, simulate_load
@@ -37,8 +37,8 @@ def both(seed: int = 0, early: float = 0.7) -> tuple[ServedNetwork, ServedNetwor
     nothing = np.zeros(1000, np.int64)
     known = outlook(whole, confidence[:0], nothing)
     return (
-        ServedNetwork("net", times, seen, confidence, leaves, draw.random(1000) < 0.9),
-        ServedNetwork("net", whole, known, confidence[:0], nothing, draw.random(1000) < 0.95),
+        ServedNetwork("net", times, seen, confidence, leaves, np.stack([draw.random(1000) < 0.9] * 2)),
+        ServedNetwork("net", whole, known, confidence[:0], nothing, draw.random((1, 1000)) < 0.95),
     )
 
 
@@ -170,8 +170,7 @@ def with_ladder(floor: float) -> tuple[ServedNetwork, ServedNetwork]:
     seen = Observed(exits.confidence.astype(np.float32), right, (MAX_SOFTMAX,))
     rungs = ladder_of(seen, exits.service, [0.3], floor, True, "net")
     found = replace(
-        exits, correct=right[exits.leaves, np.arange(1000)], ladder=Ladder(rungs, right),
-        leaves=rungs[0].leaves_at(exits.confidence),
+        exits, right=right, ladder=rungs, leaves=rungs[0].leaves_at(exits.confidence)
     )  # fmt: skip
     return found, static
 
@@ -199,7 +198,7 @@ def test_thresholds_that_give_way_keep_deadlines_under_overload() -> None:
 def test_where_nothing_may_give_way_all_is_as_before() -> None:
     own = with_ladder(0.5)[0].ladder
     assert own is not None
-    served = with_ladder(own.rungs[0].accuracy_val)
+    served = with_ladder(own[0].accuracy_val)
     found = simulate_load([served], load(1.2 * 227, requests=2000), ["fifo"], True, None, lambda _: None)
     held, floor = found.rows[1], found.rows[2]
     assert (held.figures, held.capacity, held.streams) == (floor.figures, floor.capacity, floor.streams)
@@ -246,9 +245,9 @@ def test_a_run_is_read_with_its_answers(tmp_path: Path, monkeypatch: pytest.Monk
     write_samples(tmp_path, Samples(split, split, ShownImages.none("none")))
     with pytest.raises(InputError, match=r"has 50.00 % on val, which is below the floor of 60 %"):
         networks_of(tmp_path, None, 0.6)
-    gives_way = networks_of(tmp_path, None, 0.4)[0].ladder
-    assert gives_way is not None and gives_way.rungs[0].thresholds == (0.5,)
-    assert all(rung.accuracy_val >= 0.4 for rung in gives_way.rungs)
+    gives_way = networks_of(tmp_path, None, 0.4)[0]
+    assert gives_way.ladder is not None and gives_way.ladder[0].thresholds == (0.5,)
+    assert all(rung.accuracy_val >= 0.4 for rung in gives_way.ladder)
     assert gives_way.right.tolist() == split.correct.tolist()
     with_exits, static = networks_of(tmp_path, None)
     assert with_exits.leaves.tolist() == [0, 1, 0, 1]

@@ -47,11 +47,10 @@ def both() -> tuple[ServedNetwork, ServedNetwork]:
     hard, nothing = hard_half(TEST.probability[-1]), np.zeros(len(TEST.label), np.int64)
     confidence, leaves = TEST.confidence.astype(np.float64), TEST.leaves_at([THRESHOLD])
     seen = outlook(TIMES, VAL.confidence.astype(np.float64), VAL.leaves_at([THRESHOLD]))
-    right = TEST.correct[leaves, np.arange(len(leaves))]
-    exits = ServedNetwork("net", TIMES, seen, confidence, leaves, right, hard=hard, labels=LABELS)
+    exits = ServedNetwork("net", TIMES, seen, confidence, leaves, TEST.correct, hard=hard, labels=LABELS)
     whole = service(0.009)
     known = outlook(whole, confidence[:0], nothing)
-    right = np.ones(len(nothing), np.bool_)
+    right = np.ones((1, len(nothing)), np.bool_)
     return exits, ServedNetwork("net", whole, known, confidence[:0], nothing, right, hard=hard)
 
 
