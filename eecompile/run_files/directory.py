@@ -27,8 +27,12 @@ OWNED = (
 
 
 @contextmanager
-def run_directory(out: Path) -> Iterator[Path]:
+def run_directory(out: Path, owned: Sequence[str] = OWNED) -> Iterator[Path]:
     """Give a fresh folder beside ``out``; on success its files replace those of an earlier run in ``out``.
+
+    Args:
+        out: The directory.
+        owned: What is replaced, or goes where there is nothing new; that of a run if absent.
 
     Raises:
         InputError: The folder cannot be made or written to, or is a file; the disk is full.
@@ -40,9 +44,9 @@ def run_directory(out: Path) -> Iterator[Path]:
             raise _unwritable(out, error) from None
         try:
             yield work
-            if unknown := sorted(path.name for path in work.iterdir() if path.name not in OWNED):
+            if unknown := sorted(path.name for path in work.iterdir() if path.name not in owned):
                 raise RuntimeError(f"{unknown[0]} is no file of a run: it would not reach {out}")
-            for name in OWNED:
+            for name in owned:
                 _replace(work / name, out / name)
         except OSError as error:
             raise InputError(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from eecompile.server.contract import History, ServedModel
+from eecompile.serving.batches.batching import known_sizes
 from eecompile.serving.outlook import Outlook, outlook
 from eecompile.serving.service import ServiceTime
 
@@ -24,7 +25,7 @@ def measured(model: ServedModel, largest: int, clock: Clock = time.perf_counter)
     Batches of 1, 2, 4, … and of the largest are run, what lies between is on a line; a larger batch is
     taken to need no less than a smaller one. Energy is not measured, it is 0.
     """
-    sizes = [2**power for power in range(largest.bit_length()) if 2**power < largest] + [largest]
+    sizes = known_sizes(largest)
     stages = len(model.exits)
     found = np.array([[_median(model, stage, size, clock) for size in sizes] for stage in range(stages)])
     every = np.arange(1, largest + 1)

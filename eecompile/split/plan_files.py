@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from eecompile.run_files.directory import folders, write_json
+from eecompile.run_files.directory import run_directory, write_json
 from eecompile.runtime.split.records import PLANS_FILE, SERVER_FILE, Band, band_record
 from eecompile.split.choosing import Plan
 from eecompile.split.device_costs import DeviceCosts
 from eecompile.split.offers import Offer
 from eecompile.split.reading import SplitRun
-from passes.errors import InputError
 from passes.exits.split_parts import device_segments, later_part
 from passes.model.writing import to_model
 from passes.state import state_of
@@ -48,66 +45,54 @@ def write_split(
     Raises:
         InputError: It cannot be written.
     """
-    with folders(out):
-        work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
-        try:
-            device, server = work / DEVICE, work / SERVER
-            kept, served = _Models(device), _Models(server)
-            names = [item.name for item in state_of(run.graph).exits]
-            parts: dict[str, dict[str, Any]] = {}
-            listed = []
-            for plan in plans:
-                sends, tensor = None, None
-                if plan.offer is not None:
-                    offer = offers[plan.offer]
-                    tensor = offer.place.tensor
-                    model = served.add(later_part(run.alone, tensor), run.symbolic)
-                    part = offer.codec.name_for(served.sha256(model)).hex()
-                    codec = offer.codec.to_json()
-                    parts[part] = {"part": part, "model": model, "codec": codec, "cut": offer.place.name}
-                    sends = {
-                        "cut": offer.place.name,
-                        "tensor": tensor,
-                        "codec": codec,
-                        "part": part,
-                        "server_s": offer.server_s,
-                    }
-                early = [names[k] for k in plan.exits]
-                merged = plan.offer is None and costs.takes_over(plan.exits)
-                segments = device_segments(run.graph if merged else run.alone, early, tensor)
-                final = [] if tensor is not None else [names[-1]]
-                record = {
-                    "exits": [*early, *final],
-                    "thresholds": [*plan.thresholds, *([None] if final else [])],
-                    "segments": [kept.add(segment, run.symbolic) for segment in segments],
-                    "sends": sends,
+    with run_directory(out, (DEVICE, SERVER)) as work:
+        device, server = work / DEVICE, work / SERVER
+        kept, served = _Models(device), _Models(server)
+        names = [item.name for item in state_of(run.graph).exits]
+        parts: dict[str, dict[str, Any]] = {}
+        listed = []
+        for plan in plans:
+            sends, tensor = None, None
+            if plan.offer is not None:
+                offer = offers[plan.offer]
+                tensor = offer.place.tensor
+                model = served.add(later_part(run.alone, tensor), run.symbolic)
+                part = offer.codec.name_for(served.sha256(model)).hex()
+                codec = offer.codec.to_json()
+                parts[part] = {"part": part, "model": model, "codec": codec, "cut": offer.place.name}
+                sends = {
+                    "cut": offer.place.name,
+                    "tensor": tensor,
+                    "codec": codec,
+                    "part": part,
+                    "server_s": offer.server_s,
                 }
-                text = repr(sorted(record.items()))
-                listed.append({"plan": hashlib.sha256(text.encode()).hexdigest()[:8], **record})
-            document = {
-                "schema_version": 1,
-                "run": run.folder.resolve().name,
-                "class_names": list(run.samples.class_names),
-                "preprocess": run.preprocess.to_json(),
-                **told,
-                "plans": listed,
-                "bands": [band_record(band) for band in bands],
+            early = [names[k] for k in plan.exits]
+            merged = plan.offer is None and costs.takes_over(plan.exits)
+            segments = device_segments(run.graph if merged else run.alone, early, tensor)
+            final = [] if tensor is not None else [names[-1]]
+            record = {
+                "exits": [*early, *final],
+                "thresholds": [*plan.thresholds, *([None] if final else [])],
+                "segments": [kept.add(segment, run.symbolic) for segment in segments],
+                "sends": sends,
             }
-            write_json(device / PLANS_FILE, document)
-            server.mkdir(exist_ok=True)
-            write_json(
-                server / SERVER_FILE,
-                {"schema_version": 1, "run": document["run"], "parts": list(parts.values())},
-            )
-            for name in (DEVICE, SERVER):
-                shutil.rmtree(out / name, ignore_errors=True)
-                (work / name).replace(out / name)
-        except OSError as error:
-            raise InputError(
-                f"cannot write to {out}: {error.strerror}", "free some space or choose another folder"
-            ) from error
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+            text = repr(sorted(record.items()))
+            listed.append({"plan": hashlib.sha256(text.encode()).hexdigest()[:8], **record})
+        document = {
+            "schema_version": 1,
+            "run": run.folder.resolve().name,
+            "class_names": list(run.samples.class_names),
+            "preprocess": run.preprocess.to_json(),
+            **told,
+            "plans": listed,
+            "bands": [band_record(band) for band in bands],
+        }
+        write_json(device / PLANS_FILE, document)
+        write_json(
+            server / SERVER_FILE,
+            {"schema_version": 1, "run": document["run"], "parts": list(parts.values())},
+        )
 
 
 class _Models:

@@ -49,6 +49,11 @@ class Batching:
         return f"{self.kind}:{self.size}{wait}"
 
 
+def known_sizes(largest: int) -> tuple[int, ...]:
+    """Return the sizes of batches whose costs are found out: powers of two, one included, and the largest."""
+    return tuple(sorted({*(2**n for n in range(largest.bit_length())), largest}))
+
+
 def batching_of(text: str) -> Batching:
     """Read ``none``, ``fixed:SIZE``, ``timeout:SIZE,TIME`` or ``fluid:SIZE``.
 

@@ -19,6 +19,7 @@ from eecompile.run.prepare import cost_of
 from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.run_files.summary import Summary, load_summary
 from eecompile.run_files.versions import check_version
+from eecompile.serving.batches.batching import known_sizes
 from eecompile.serving.service import Seconds, ServiceTime
 from passes.errors import InputError, NoSolutionError
 from passes.exits.chain import keep_exits
@@ -55,11 +56,6 @@ class ScheduledBatches:
         """Read them."""
         largest, sizes, cycles, joules = json.loads(data)
         return ScheduledBatches(largest, tuple(sizes), np.array(cycles), np.array(joules))
-
-
-def scheduled_sizes(largest: int) -> tuple[int, ...]:
-    """Return the sizes above one that are scheduled: powers of two, and the largest."""
-    return tuple(sorted({*(2**n for n in range(1, largest.bit_length()) if 2**n <= largest), largest} - {1}))
 
 
 def with_batches(service: ServiceTime, costs: ScheduledBatches, seconds_a_cycle: float) -> ServiceTime:
@@ -167,9 +163,9 @@ def run_batches(
 def batch_costs(
     network: gs.Graph, hardware: RunHardware, ratios: tuple[float, ...] | None, largest: int
 ) -> ScheduledBatches:
-    """Schedule batches of ``scheduled_sizes``; those that the target has no room for are left out."""
+    """Schedule batches of `known_sizes`; those that the target has no room for are left out."""
     sizes, cycles, joules = [], [], []
-    for size in each(scheduled_sizes(largest), "batches"):
+    for size in each(known_sizes(largest)[1:], "batches"):
         try:
             report = cost_of(
                 network,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from eecompile.serving.batches.batching import Batching, batching_of, batchings_of
+from eecompile.serving.batches.batching import Batching, batching_of, batchings_of, known_sizes
 from passes.errors import InputError
 
 
@@ -35,3 +35,10 @@ def test_no_batch_has_a_size_and_only_a_timeout_waits() -> None:
         Batching("none", 2)
     with pytest.raises(InputError, match="cannot wait"):
         Batching("fixed", 2, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("largest", "sizes"), [(1, ()), (2, (2,)), (8, (2, 4, 8)), (6, (2, 4, 6)), (3, (2, 3))]
+)
+def test_powers_of_two_and_the_largest_are_looked_at(largest: int, sizes: tuple[int, ...]) -> None:
+    assert known_sizes(largest) == (1, *sizes)

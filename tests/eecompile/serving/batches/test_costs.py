@@ -13,17 +13,12 @@ from eecompile import api
 from eecompile.run.prepare import cost_of, prepare
 from eecompile.run_files.summary import load_summary
 from eecompile.serving.batches import costs
-from eecompile.serving.batches.costs import ScheduledBatches, run_batches, scheduled_sizes, with_batches
+from eecompile.serving.batches.costs import ScheduledBatches, run_batches, with_batches
 from eecompile.serving.service import service_time, static_service_time
 from passes.errors import InputError, NoSolutionError
 from targets.evaluation.report import CostReport
 from tests.eecompile.serving.crowds import service
 from tests.eecompile.small_models import write_skip_net
-
-
-@pytest.mark.parametrize(("largest", "sizes"), [(2, (2,)), (8, (2, 4, 8)), (6, (2, 4, 6)), (3, (2, 3))])
-def test_powers_of_two_and_the_largest_are_scheduled(largest: int, sizes: tuple[int, ...]) -> None:
-    assert scheduled_sizes(largest) == sizes
 
 
 def test_other_sizes_run_as_the_cheapest_of_what_there_is() -> None:
