@@ -77,7 +77,7 @@ class Adapting:
         self._model, self._image = requests.model.tolist(), requests.image.tolist()
         self._seconds = [one.stage_s[:, 0].tolist() for one in crowd.services]
         self._joules = [one.stage_j[:, 0].tolist() for one in crowd.services]
-        self.thresholds = [[*one.thresholds] for one in networks]
+        self.thresholds = [_single(one.thresholds) for one in networks]
         self._confidence = [one.astype(np.float32).tolist() for one in crowd.confidences]
         self._waits: list[deque[tuple[int, int]]] = [deque(maxlen=MOST_WAIT) for _ in networks]
         self._begin_windows()
@@ -94,9 +94,7 @@ class Adapting:
         del now
         model, image = self._model[one], self._image[one]
         last = stage == len(self._seconds[model])
-        if not last and self._confidence[model][stage - 1][image] < np.float32(
-            self.thresholds[model][stage - 1]
-        ):
+        if not last and self._confidence[model][stage - 1][image] < self.thresholds[model][stage - 1]:
             return stage + 1
         self.stages[one] = stage
         self._left[model][stage - 1] += 1
@@ -161,7 +159,7 @@ class Adapting:
         costs = self._crowd.services[model].alone_s.tolist()
         found = choose_within(observed, costs, Limit(100 * own.allowed, True), ())
         if found is not None:
-            self.thresholds[model] = [float(one) for one in found.thresholds]
+            self.thresholds[model] = _single(found.thresholds)
             self.moves += 1
 
     def known_at(self, rung: int, crowd: Crowd) -> Crowd:
@@ -172,3 +170,8 @@ class Adapting:
     def served(self, crowd: Crowd) -> Crowd:
         """Return the crowd with the stages that each request took."""
         return replace(crowd, requests=replace(crowd.requests, stages=np.array(self.stages, np.int64)))
+
+
+def _single(thresholds: Sequence[float | np.float32]) -> list[float]:
+    """Return thresholds as confidences are compared with them: of single precision."""
+    return [float(np.float32(one)) for one in thresholds]
