@@ -1,11 +1,15 @@
-"""Connections that do not wait for ever for the head of a request."""
+"""Connections that do not wait for ever for the head of a request, and say when they are lost."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+GONE_FUTURE = "eecompile.gone"
+"""Where the scope of a request has the future that is done when its connection is lost. A task that waits for
+ASGI's ``http.disconnect`` tells the same, and costs each request as much as its parsing."""
 
 
 def connection_kind(patience_s: float) -> type[asyncio.Protocol]:
@@ -20,10 +24,12 @@ def connection_kind(patience_s: float) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self._gone: asyncio.Future[None] = self.loop.create_future()
             self._wait_for_head()
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
+            cast(dict[str, Any], self.scope)[GONE_FUTURE] = self._gone
             self._stop_waiting()
             self._wait_for_head()
 
@@ -33,6 +39,7 @@ def connection_kind(patience_s: float) -> type[asyncio.Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
+            self._gone.set_result(None)
             super().connection_lost(exc)
 
         def _wait_for_head(self) -> None:

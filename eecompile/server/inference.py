@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -62,14 +62,14 @@ class Inference:
         self._slo_s = math.inf if slo_s is None else slo_s
 
     async def answer(
-        self, entry: ServedEntry, question: InferQuestion, gone: Callable[[], Coroutine[Any, Any, object]]
+        self, entry: ServedEntry, question: InferQuestion, gone: asyncio.Future[None] | None = None
     ) -> dict[str, Array]:
         """Return the outputs that are wanted, [N, …] each.
 
         Args:
             entry: The model.
             question: What is asked of it.
-            gone: What it returns is over when the client is not there any more.
+            gone: Is done when the client is not there any more; ``None``: who cancels this call says so.
 
         Raises:
             NotServedError: It cannot be answered, its time is over, or the client is gone; what waits of it
@@ -87,19 +87,28 @@ class Inference:
             raise malformed(in_one_line(error)) from None
         deadline = self._slo_s if timeout is None else min(timeout, self._slo_s)
         job = self.engine.submit(slot, images, deadline, priority)
-        done, leaves = asyncio.wrap_future(job.done), asyncio.create_task(gone())
+        done = asyncio.wrap_future(job.done)
+
+        def leave(_: object) -> None:
+            done.cancel()
+
+        if gone is not None:
+            gone.add_done_callback(leave)
         try:
-            await asyncio.wait((done, leaves), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(timeout):
+                found = await done
+        except TimeoutError:
+            raise NotServedError(504, "timeout", f"not answered within {timeout:g} s, as asked for") from None
+        except asyncio.CancelledError:
+            if gone is None or not gone.done():
+                raise
+            raise NotServedError(GONE, "client gone", "the client is gone") from None
         finally:
-            leaves.cancel()
-            if not done.done():
+            if gone is not None:
+                gone.remove_done_callback(leave)
+            if done.cancelled():
                 self.engine.drop(job)
                 self.metrics.dropped()
-        if leaves.done() and not done.done():
-            raise NotServedError(GONE, "client gone", "the client is gone")
-        if not done.done():
-            raise NotServedError(504, "timeout", f"not answered within {timeout:g} s, as asked for")
-        found = done.result()
         return {
             name: found[0].outputs[name]
             if len(found) == 1

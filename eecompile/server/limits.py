@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
@@ -42,22 +40,21 @@ async def read_body(request: Request, limits: Limits) -> bytes:
             415, "compressed", f"content-encoding '{coding[:20]}' is not taken: send it as it is"
         )
     parts: list[bytes] = []
-    size, begin = 0, time.monotonic()
-    stream: AsyncIterator[bytes] = request.stream()
-    while True:
-        left = limits.patience_s + size / limits.least_rate - (time.monotonic() - begin)
-        try:
-            part = await asyncio.wait_for(anext(stream, None), max(left, 0.0))
-        except TimeoutError:
-            raise NotServedError(408, "slow body", f"after {size} bytes the body came too slowly") from None
-        except ClientDisconnect:
-            raise NotServedError(GONE, "client gone", "the client went away in its body") from None
-        if part is None:
-            return b"".join(parts)
-        parts.append(part)
-        size += len(part)
-        if size > limits.body_bytes:
-            raise _too_large(limits)
+    size, begin = 0, asyncio.get_running_loop().time() + limits.patience_s
+    try:
+        async with asyncio.timeout_at(begin) as patience:  # a task for each part would cost more than it
+            async for part in request.stream():
+                parts.append(part)
+                size += len(part)
+                if size > limits.body_bytes:
+                    raise _too_large(limits)
+                if part:
+                    patience.reschedule(begin + size / limits.least_rate)
+    except TimeoutError:
+        raise NotServedError(408, "slow body", f"after {size} bytes the body came too slowly") from None
+    except ClientDisconnect:
+        raise NotServedError(GONE, "client gone", "the client went away in its body") from None
+    return b"".join(parts)
 
 
 def _too_large(limits: Limits) -> NotServedError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from eecompile.server.connection import GONE_FUTURE
 from eecompile.server.inference import GONE, Inference
 from eecompile.server.limits import Limits, read_body
 from eecompile.server.refusal import NotServedError, malformed
@@ -85,7 +85,7 @@ class _Rest:
         body = await read_body(request, self._limits)
         model, _ = entry.in_service()
         asked = read(body, request.headers.get(HEADER_LENGTH), model.inputs)
-        outputs = await self._inference.answer(entry, asked.question, partial(_gone, request))
+        outputs = await self._inference.answer(entry, asked.question, request.scope.get(GONE_FUTURE))
         content, header = write(asked, entry.name, VERSION, outputs)
         if header is None:
             return Response(content, media_type="application/json")
@@ -136,12 +136,6 @@ class _Rest:
         if not isinstance(found, dict):
             raise malformed("the body is no JSON object")
         return found
-
-
-async def _gone(request: Request) -> None:
-    """Return when the client of a request, whose body was read, is not there any more."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _state(good: bool, what: str, **more: str) -> Response:

@@ -99,8 +99,7 @@ class _Service(services.GRPCInferenceServiceServicer):  # type: ignore[misc]
                 [output.name for output in request.outputs],
                 {name: _value(found) for name, found in request.parameters.items()},
             )
-            # A client that is gone cancels this call: there is nothing else to wait for.
-            outputs = await self._inference.answer(entry, question, asyncio.Event().wait)
+            outputs = await self._inference.answer(entry, question)
         except NotServedError as error:
             await self._refuse(context, error)
         answer = messages.ModelInferResponse(model_name=entry.name, model_version=VERSION, id=request.id)

@@ -37,16 +37,12 @@ def question(*images: tuple[float, float], **more: Any) -> InferQuestion:
     return InferQuestion({"x": np.array(images, np.float32)}, **more)
 
 
-async def never() -> None:
-    await asyncio.Event().wait()
-
-
 def test_outputs_are_of_all_images_in_their_order_and_only_those_wanted(inference: Inference) -> None:
     entry = inference.repository.get("made")
     asked = question((1.0, 1.0), (2.0, 0.0))
-    found = asyncio.run(inference.answer(entry, asked, never))
+    found = asyncio.run(inference.answer(entry, asked))
     assert found["tag"].tolist() == [1.0, 2.0] and found["exit"].tolist() == [1, 0]
-    one = asyncio.run(inference.answer(entry, question((3.0, 0.0), outputs=["exit"]), never))
+    one = asyncio.run(inference.answer(entry, question((3.0, 0.0), outputs=["exit"])))
     assert {name: value.tolist() for name, value in one.items()} == {"exit": [0]}
 
 
@@ -69,17 +65,20 @@ def test_deadline_and_priority_are_those_of_the_request_or_else_of_the_server(
         {"timeout": 0, "priority": 0},
         {"timeout": 10**7},
     ):
-        asyncio.run(inference.answer(entry, question((1.0, 0.0), parameters=parameters), never))
+        asyncio.run(inference.answer(entry, question((1.0, 0.0), parameters=parameters)))
     assert told == [(0.5, 3.0), (0.5, 7.0), (pytest.approx(0.1), 3.0), (0.5, 3.0), (0.5, 3.0)]
 
 
 def test_who_is_gone_is_dropped(inference: Inference) -> None:
-    async def soon() -> None:
-        await asyncio.sleep(0.05)
+    async def asked() -> None:
+        loop = asyncio.get_running_loop()
+        gone: asyncio.Future[None] = loop.create_future()
+        loop.call_later(0.05, gone.set_result, None)
+        await inference.answer(inference.repository.get("made"), question((1.0, 1.0)), gone)
 
     MadeModel.last.gate.clear()
     with pytest.raises(NotServedError) as refused:
-        asyncio.run(inference.answer(inference.repository.get("made"), question((1.0, 1.0)), soon))
+        asyncio.run(asked())
     assert refused.value.status == GONE and inference.engine.waiting == 0
     assert "eecompile_requests_dropped_total 1.0" in inference.metrics.text().decode()
 
@@ -87,7 +86,7 @@ def test_who_is_gone_is_dropped(inference: Inference) -> None:
 def test_a_task_that_is_cancelled_is_dropped(inference: Inference) -> None:
     async def cancelled() -> None:
         entry = inference.repository.get("made")
-        task = asyncio.create_task(inference.answer(entry, question((1.0, 1.0)), never))
+        task = asyncio.create_task(inference.answer(entry, question((1.0, 1.0))))
         await asyncio.to_thread(MadeModel.last.begun.wait, 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -112,5 +111,5 @@ def test_a_task_that_is_cancelled_is_dropped(inference: Inference) -> None:
 )
 def test_what_is_wrong_with_a_question(inference: Inference, asked: InferQuestion, message: str) -> None:
     with pytest.raises(NotServedError, match=message) as refused:
-        asyncio.run(inference.answer(inference.repository.get("made"), asked, never))
+        asyncio.run(inference.answer(inference.repository.get("made"), asked))
     assert refused.value.status == 400 and inference.engine.waiting == 0
