@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf, nan
+from typing import Protocol
 
 import numpy as np
 
@@ -56,6 +57,20 @@ class NextRun:
     tickets: list[Ticket]
 
 
+class TicketsKnown(Protocol):
+    """What policies know of tickets that wait."""
+
+    def of(self, ticket: Ticket) -> tuple[float, float]:
+        """Return its key, and until when it may begin."""
+
+    def gather(self, groups: Sequence[list[Ticket]]) -> Waiting:
+        """Return what policies may look at, of the first of each group."""
+
+
+Group = tuple[int, int, int]
+"""Network, stage and batch of tickets that go on together."""
+
+
 class Dispatcher:
     """Tickets that wait.
 
@@ -70,7 +85,7 @@ class Dispatcher:
         policy: Policy,
         batching: Batching = ONE_BY_ONE,
         preempt: bool = True,
-        known: Callable[[Ticket], tuple[float, float]] | None = None,
+        known: TicketsKnown | None = None,
     ) -> None:
         """Make one that is empty.
 
@@ -80,34 +95,47 @@ class Dispatcher:
             policy: Who is next.
             batching: With whom.
             preempt: Between two stages others may come first; without, a batch that began ends.
-            known: Key of a ticket and its latest start, where they were worked out before for all at once.
+            known: What policies know of tickets, where it was worked out before for all at once.
         """
-        self._services, self._outlooks, self._batching = services, outlooks, batching
-        self._policy, self._preempt = policy, preempt
-        self._known = self._worked_out if known is None else known
+        self._batching, self._policy, self._preempt = batching, policy, preempt
+        self._known: TicketsKnown = _WorkedOut(services, outlooks, policy) if known is None else known
         self._lanes: Lanes[list[Ticket]] = (
             KeyLanes()
             if policy.rank is None and policy.latest is None
-            else LiveLanes(policy.rank, self._gather)
+            else LiveLanes(policy.rank, self._known.gather)
         )
         self._fluid = Fluid(services, outlooks, batching.size) if batching.kind == "fluid" else None
-        self._survivors: dict[tuple[int, int, int], list[Ticket]] = {}
+        self._survivors: dict[Group, list[Ticket]] = {}
+        self._held: dict[Group, list[Ticket]] = {}
         self._ended, self._batches, self._count = False, 0, 0
 
     def __len__(self) -> int:
         """Return how many wait."""
         return self._count
 
-    def add(self, ticket: Ticket) -> None:
-        """Let a ticket wait for its stage; who goes on is added before the next run is asked for."""
+    def add(self, ticket: Ticket, held: bool = False) -> None:
+        """Let a ticket wait for its stage; who goes on is added before the next run is asked for.
+
+        Args:
+            ticket: It.
+            held: It cannot be interrupted: those of its batch that go on run next.
+        """
         self._count += 1
         if self._fluid is not None and not ticket.stage:
             self._fluid.came(ticket.model, ticket.arrival_s)
         together = self._batching.kind in ("fixed", "timeout")
-        if ticket.stage and (together or not self._preempt):
-            self._survivors.setdefault((ticket.model, ticket.stage, ticket.batch), []).append(ticket)
+        group = ticket.model, ticket.stage, ticket.batch
+        if held or (ticket.stage and not self._preempt):
+            self._held.setdefault(group, []).append(ticket)
+        elif ticket.stage and together:
+            self._survivors.setdefault(group, []).append(ticket)
         else:
             self._put([ticket])
+
+    def see(self, outlooks: Sequence[Outlook]) -> None:
+        """Take up what val tells of each network now; of its tickets `known` has to tell."""
+        if self._fluid is not None:
+            self._fluid.see(outlooks)
 
     def end(self) -> None:
         """Wait for no more: batches begin with those who are there."""
@@ -119,8 +147,8 @@ class Dispatcher:
         Returns:
             A run; or seconds before which nothing may begin unless more are added; or ``None``: nobody waits.
         """
-        if self._survivors and not self._preempt:
-            (model, stage, _), group = self._survivors.popitem()
+        if self._held:
+            (model, stage, _), group = self._held.popitem()
             return self._run(model, stage, group)
         for group in self._survivors.values():
             self._put(group)
@@ -172,18 +200,24 @@ class Dispatcher:
             group.sort(key=lambda one: one.number)
             self._lanes.add(lane, group[0].number, group, 0.0)
             return
-        keys = [(*self._known(one), one) for one in group]
+        keys = [(*self._known.of(one), one) for one in group]
         key, latest, first = min(keys, key=lambda found: (found[0], found[2].number))
         self._lanes.add(lane, first.number, group, key, latest, first.deadline_s)
 
-    def _worked_out(self, ticket: Ticket) -> tuple[float, float]:
-        waiting = self._gather([[ticket]])
+
+class _WorkedOut:
+    """What policies know of a ticket, worked out when it is asked for: a server knows of none before."""
+
+    def __init__(self, services: Sequence[ServiceTime], outlooks: Sequence[Outlook], policy: Policy) -> None:
+        self._services, self._outlooks, self._policy = services, outlooks, policy
+
+    def of(self, ticket: Ticket) -> tuple[float, float]:
+        waiting = self.gather([[ticket]])
         assert self._policy.key is not None
         latest = self._policy.latest
         return float(self._policy.key(waiting)[0]), inf if latest is None else float(latest(waiting)[0])
 
-    def _gather(self, groups: Sequence[list[Ticket]]) -> Waiting:
-        """Return what policies may look at, of the first of each group."""
+    def gather(self, groups: Sequence[list[Ticket]]) -> Waiting:
         rows = []
         for ticket, *_ in groups:
             seen, service, stage = self._outlooks[ticket.model], self._services[ticket.model], ticket.stage

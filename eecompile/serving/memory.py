@@ -111,10 +111,11 @@ class Interrupted:
         self._bits = 0
         self.peak_bits = self.spills = 0
 
-    def may_leave(self, model: int, stage: int) -> bool:
-        """Return whether a request that waits for ``stage`` can be interrupted now."""
+    def may_leave(self, model: int, stage: int, count: int = 1) -> bool:
+        """Return whether so many requests that wait for ``stage`` can be interrupted now, all of them."""
         left = self._left[model][stage - 1]
-        return self._fits(left) or sum(left.inside.values()) + left.outside <= self._room[self._outer]
+        bits = count * (sum(left.inside.values()) + left.outside)
+        return self._fits(left, count) or bits <= self._room[self._outer]
 
     def change(
         self, leaves: tuple[int, int, int] | None, begins: tuple[int, int, int]
@@ -148,10 +149,10 @@ class Interrupted:
         self._take(left, moved, -1)
         return (left.back_s, left.back_j) if moved else (0.0, 0.0)
 
-    def _fits(self, left: LeftBehind) -> bool:
+    def _fits(self, left: LeftBehind, count: int = 1) -> bool:
         room = self._room
-        return left.outside <= room[self._outer] and all(
-            bits <= room[store] for store, bits in left.inside.items()
+        return count * left.outside <= room[self._outer] and all(
+            count * bits <= room[store] for store, bits in left.inside.items()
         )
 
     def _take(self, left: LeftBehind, moved: bool, sign: int) -> None:

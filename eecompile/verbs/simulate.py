@@ -84,8 +84,9 @@ def simulate(
         ['fifo', 'fifo', 'remaining']
     """
     from eecompile.serving.batches.batching import batching_of, batchings_of
+    from eecompile.serving.served_network import networks_of
     from eecompile.serving.shown.page import page
-    from eecompile.serving.simulation import detailed, networks_of, simulate_load
+    from eecompile.serving.simulation import simulate_load
     from eecompile.serving.streams import RequestStream, ServingLoad
 
     folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(one) for one in runs]
@@ -99,8 +100,6 @@ def simulate(
         raise InputError("there is no run to serve", "name a run directory")
     if not batchings:
         raise InputError("there is no way to batch", "name one or several, as in `none`")
-    if report is not None and any(one.kind != "none" for one in batchings):
-        raise InputError("a page shows requests one by one", "leave `report` or `batch` away")
     for name, given in (("arrivals", patterns), ("slo", due), ("priority", levels)):
         if len(given) != len(folders):
             raise InputError(
@@ -139,11 +138,11 @@ def simulate(
         None if window is None else Path(window),
         progress,
         batchings,
+        report is not None,
     )
     if report is None:
         return found
     progress(f"writing {report}")
-    found = detailed(found, served, load)
     assert found.detail is not None
     write_atomic(Path(report), page(found.to_json(), found.detail).encode())
     return found

@@ -21,7 +21,8 @@ from eecompile.serving.arrivals import Poisson
 from eecompile.serving.batches.batching import batchings_of
 from eecompile.serving.figures import Interval
 from eecompile.serving.result import ServedRow
-from eecompile.serving.simulation import networks_of, simulate_load
+from eecompile.serving.served_network import networks_of
+from eecompile.serving.simulation import simulate_load
 from eecompile.serving.streams import RequestStream, ServingLoad
 
 POLICIES = ("fifo", "edf", "sjf", "slack", "remaining", "srpt", "oracle")

@@ -38,7 +38,7 @@ from eecompile.data.sources import load_data
 from eecompile.runtime.early_exit_session import EarlyExitSession
 from eecompile.serving.arrivals import Poisson
 from eecompile.serving.crowd import Crowd
-from eecompile.serving.one_by_one import serve_one_by_one
+from eecompile.serving.loops.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import outlook
 from eecompile.serving.policies import policy_named
 from eecompile.serving.requests import stream

@@ -30,12 +30,21 @@ class Fluid:
     def __init__(self, services: Sequence[ServiceTime], outlooks: Sequence[Outlook], size: int) -> None:
         """Take up what is known of each network; of larger batches than it tells, parts run in turn."""
         self._seconds = [[_grown([0.0, *row], size) for row in one.stage_s.tolist()] for one in services]
-        self._reach = [one.reach.tolist() for one in outlooks]
         self._size = size
-        self._job_s = [float(one.mean[0]) for one in outlooks]
+        self._seen: list[Sequence[Outlook]] = []
+        self._reaches: list[list[list[float]]] = []
+        self.see(outlooks)
         self._last_s, self._gap_s, self._work_s = -inf, inf, 0.0
         self._sized = lru_cache(maxsize=None)(self._sized_anew)
         self._merged = lru_cache(maxsize=None)(self._merged_anew)
+
+    def see(self, outlooks: Sequence[Outlook]) -> None:
+        """Take up what is known of each network now; what was asked of these before is still known."""
+        place = next((n for n, one in enumerate(self._seen) if one is outlooks), len(self._seen))
+        if place == len(self._seen):
+            self._seen.append(outlooks)
+            self._reaches.append([one.reach.tolist() for one in outlooks])
+        self._place, self._job_s = place, [float(one.mean[0]) for one in outlooks]
 
     def came(self, model: int, arrival_s: float) -> None:
         """Note an arrival."""
@@ -93,7 +102,7 @@ class Fluid:
             rest = others + waiting - here + sum(behind) - min(count, self._size)
             joining = min(count, self._size)
             all_others = self._with_coming(rest, here + joining)
-            more, seconds = self._merged(model, stage, here, earlier, joining, all_others)
+            more, seconds = self._merged(self._place, model, stage, here, earlier, joining, all_others)
             if more < best and not (late and seconds > spare_s):
                 best, found = more, earlier
         return found
@@ -116,13 +125,14 @@ class Fluid:
         return first[waiting]
 
     def _merged_anew(
-        self, model: int, stage: int, here: int, earlier: int, count: int, others: int
+        self, place: int, model: int, stage: int, here: int, earlier: int, count: int, others: int
     ) -> tuple[float, float]:
         """Return seconds of completion that catching up adds in sum, and seconds until all are through.
 
         Those who leave before they catch up do not count: whether they come first is for the policy to say.
 
         Args:
+            place: Number of what is known of the networks.
             model: Number of the network.
             stage: Where some wait.
             here: How many.
@@ -133,7 +143,7 @@ class Fluid:
         left, behind = float(count), 0.0
         for before in range(earlier, stage):
             behind += self._expected(model, before, left)
-            left *= self._reach[model][before]
+            left *= self._reaches[place][model][before]
         joining = min(left, self._size - here)
         alone = self._expected(model, stage, float(here))
         together = self._expected(model, stage, here + joining)

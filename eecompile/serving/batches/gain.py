@@ -63,5 +63,10 @@ def least_s(service: ServiceTime, leaves: NDArray[np.int64], size: int) -> float
         size: The largest batch.
     """
     reach = [float((leaves >= stage).mean()) for stage in range(service.stages)]
-    cheapest = (service.stage_s[:, :size] / np.arange(1, size + 1)).min(axis=1)
-    return float(np.dot(reach, cheapest))
+    return float(np.dot(reach, least_stage_s(service, size)))
+
+
+def least_stage_s(service: ServiceTime, size: int) -> NDArray[np.float64]:
+    """Return seconds per image of each stage in the batches, of at most ``size``, that cost least."""
+    found: NDArray[np.float64] = (service.stage_s[:, :size] / np.arange(1, size + 1)).min(axis=1)
+    return found

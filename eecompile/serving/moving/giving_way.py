@@ -10,9 +10,11 @@ from operator import mul
 import numpy as np
 from numpy.typing import NDArray
 
+from eecompile.serving.batches.gain import least_stage_s
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.moving.ladder import Rung
 from eecompile.serving.outcome import ServingOutcome
+from eecompile.serving.outlook import Outlook
 
 # Of the slack: thresholds give way where the work that waits takes more of it, and come back where, at the
 # rung they would come back to, it takes less than the second.
@@ -27,13 +29,16 @@ class GivingWay:
     have no more. It is looked at at each exit that is reached, and one rung holds for all networks.
     """
 
-    def __init__(self, crowd: Crowd, ladders: Sequence[Sequence[Rung]], slo_s: Sequence[float]) -> None:
+    def __init__(
+        self, crowd: Crowd, ladders: Sequence[Sequence[Rung]], slo_s: Sequence[float], size: int = 1
+    ) -> None:
         """Begin at the thresholds of the runs, with nobody there.
 
         Args:
             crowd: All requests.
             ladders: Rungs of each network, as many of all.
             slo_s: From arrival to deadline, of each stream.
+            size: Images of a batch at most: work that waits is counted in those that cost least.
         """
         requests = crowd.requests
         self._ladders, self.rung, self._come = ladders, 0, 0
@@ -48,7 +53,11 @@ class GivingWay:
         self._image = requests.image.tolist()
         # Of each rung: seconds expected of a request at each stage of each network.
         rungs = range(len(ladders[0]))
-        self._means = [[s for own in ladders for s in own[rung].outlook.mean] for rung in rungs]
+        least = [least_stage_s(one, size).tolist() for one in crowd.services]
+        self._means = [
+            [s for n, own in enumerate(ladders) for s in _means(least[n], own[rung].outlook)]
+            for rung in rungs
+        ]
         # Of each rung and network: [exits, images], whether an image that is there leaves.
         self._leaves = [
             [_leaves(crowd.confidences[n], own[rung].thresholds) for n, own in enumerate(ladders)]
@@ -137,6 +146,15 @@ class GivingWay:
     def served(self, crowd: Crowd) -> Crowd:
         """Return the crowd with the stages that each request took."""
         return replace(crowd, requests=replace(crowd.requests, stages=np.array(self.stages, np.int64)))
+
+
+def _means(stage_s: Sequence[float], seen: Outlook) -> list[float]:
+    """Return seconds expected from the start of each stage, [stages], of stages that take ``stage_s``."""
+    found, left = [], 0.0
+    for seconds, goes_on in zip(reversed(stage_s), reversed(seen.reach.tolist()), strict=True):
+        left = seconds + goes_on * left
+        found.append(left)
+    return found[::-1]
 
 
 def _leaves(confidence: NDArray[np.float64], thresholds: Sequence[float]) -> list[list[bool]]:

@@ -118,8 +118,13 @@ def _chart(
     )  # fmt: skip
 
 
+def way_name(form: str, policy: str, batch: str) -> str:
+    """Return a way to serve as charts name it."""
+    return f"{form}, {policy}{'' if batch == 'none' else f', {batch}'}"
+
+
 def _name(row: PolicyDetail) -> str:
-    return f"{row.form}, {row.policy}"
+    return way_name(row.form, row.policy, row.batch)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.figures import most_late
 from eecompile.serving.outcome import ServingOutcome
-from eecompile.serving.policies import Policy, policy_named
+from eecompile.serving.ways import Served
+from passes.progress import each
 
 # Shares of requests that are slower; of each, ten requests at least must be.
 SLOWER = (0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
@@ -20,16 +21,18 @@ RATES = (0.25, 0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.25)
 # Stages of a window.
 SHOWN_STAGES = 40
 
-Serve = Callable[[Crowd, Policy, bool], ServingOutcome]
+Serve = Callable[[int, float, bool], Served]
+"""Serves requests in the way of a number, so many times as fast, and notes what ran where told to."""
 
 
 @dataclass(frozen=True)
 class PolicyDetail:
-    """A policy on the requests of one seed.
+    """A way to serve the requests of one seed.
 
     Attributes:
-        form: ``static`` or ``exits``.
+        form: As of `ServedRow`.
         policy: Its name.
+        batch: How requests ran together.
         tail: Shares of the requests, falling, and the latency that each is slower than, seconds.
         exits: Of each network, the share of its requests that leave at each exit.
         curve: Requests per second, rising, and the share that is late then; empty if not asked for.
@@ -37,6 +40,7 @@ class PolicyDetail:
 
     form: str
     policy: str
+    batch: str
     tail: list[tuple[float, float]]
     exits: list[list[float]]
     curve: list[tuple[float, float]]
@@ -70,8 +74,8 @@ class ServingDetail:
 
     Attributes:
         seed: Which.
-        rows: Each policy, in the order of the figures.
-        stages: Of a window of the last policy, in the order they ran.
+        rows: Each way, in the order of the figures.
+        stages: Of a window of the last way, in the order they ran.
         requests: That had these stages, by arrival.
     """
 
@@ -82,35 +86,29 @@ class ServingDetail:
 
 
 def detail_of(
-    crowds: Mapping[str, Callable[[float], Crowd]],
-    asked: Sequence[tuple[str, str]],
-    rates: Sequence[float],
-    seed: int,
-    serve: Serve,
-    warm_up: float,
+    asked: Sequence[tuple[str, str, str]], factors: Sequence[float], seed: int, serve: Serve, warm_up: float
 ) -> ServingDetail:
     """Return what is shown of one seed.
 
     Args:
-        crowds: Of each form, its requests where they come a number of times as fast as they were asked.
-        asked: Forms and policies.
-        rates: How many times as fast to count misses at, beside the mean rate at that; nothing: do not.
+        asked: Form, policy and batches of each way.
+        factors: How many times as fast to count misses at, beside the mean rate at that; nothing: do not.
         seed: Of these requests.
-        serve: Serves requests by a policy, and notes what ran where told to.
+        serve: Serves them.
         warm_up: Share of the requests, the first ones, that are left out.
     """
     rows = []
-    for form, name in asked:
-        policy, crowd = policy_named(name), crowds[form](1.0)
-        outcome = serve(crowd, policy, (form, name) == asked[-1])
+    for number, way in enumerate(each(asked, "ways to look at")):
+        served = serve(number, 1.0, number == len(asked) - 1)
         curve = []
-        for factor in rates:
-            faster = crowds[form](factor)
-            arrival = faster.requests.arrival_s
-            late = most_late(faster, serve(faster, policy, False), warm_up)
+        for factor in factors:
+            faster = serve(number, factor, False)
+            arrival = faster.crowd.requests.arrival_s
+            late = most_late(faster.crowd, faster.outcome, warm_up)
             curve.append((len(arrival) / float(arrival[-1]), late))
-        rows.append(PolicyDetail(form, name, _tail(crowd, outcome, warm_up), _exits(crowd), curve))
-    stages, requests = _window(crowd, outcome, warm_up)
+        tail = _tail(served.crowd, served.outcome, warm_up)
+        rows.append(PolicyDetail(*way, tail, _exits(served.crowd), curve))
+    stages, requests = _window(served.crowd, served.outcome, warm_up)
     return ServingDetail(seed, rows, stages, requests)
 
 

@@ -9,7 +9,8 @@ import jinja2
 
 from eecompile.report.charts import PALETTE_SIZE, Part, stacked
 from eecompile.report.pages import page_environment
-from eecompile.serving.shown.curves import load_chart, tail_chart, window_gantt
+from eecompile.serving.batches.batching import known_sizes
+from eecompile.serving.shown.curves import load_chart, tail_chart, way_name, window_gantt
 from eecompile.serving.shown.detail import ServingDetail
 
 
@@ -30,6 +31,8 @@ def page(document: Mapping[str, Any], detail: ServingDetail) -> str:
         found=document,
         seed=detail.seed,
         spread=spread,
+        name=_name,
+        sizes=_sizes(document["batch_costs"]),
         colours=[f"c{number % PALETTE_SIZE}" for number in range(len(document["rows"]))],
         tail=tail_chart(detail, [one["slo_s"] for one in document["streams"]]),
         load=load_chart(detail),
@@ -48,20 +51,32 @@ def spread(value: Sequence[float | None], scale: float = 1.0) -> str:
     return text if high is None else f"{text} ± {scale * (high - mean):.3g}"
 
 
+def _name(row: Mapping[str, Any]) -> str:
+    return way_name(row["form"], row["policy"], row["batch"])
+
+
+def _sizes(costs: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+    """Return the batches whose costs are shown."""
+    return known_sizes(len(costs[0]["image_s"][0])) if costs else []
+
+
 def _exits(detail: ServingDetail, networks: Sequence[str]) -> list[tuple[str, tuple[Part, ...]]]:
-    """Return for each network the bar of where its requests leave; forms without exits have none."""
-    row = next((one for one in reversed(detail.rows) if one.form != "static"), None)
-    if row is None:
-        return []
-    return [(name, _bar(shares, "exit")) for name, shares in zip(networks, row.exits, strict=True)]
+    """Return the bars of where requests leave: of the last way of each form that has exits."""
+    last = {row.form: row for row in detail.rows if row.form != "static"}
+    return [
+        (
+            name if len(last) == 1 else f"{name}: {way_name(form, row.policy, row.batch)}",
+            _bar(shares, "exit"),
+        )
+        for form, row in last.items()
+        for name, shares in zip(networks, row.exits, strict=True)
+    ]
 
 
 def _rungs(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, tuple[Part, ...]]]:
     """Return the bar of the time at each rung, where thresholds gave way."""
     return [
-        (row["policy"], _bar([share[0] for share in row["rungs"]], "rung"))
-        for row in rows
-        if row.get("rungs")
+        (_name(row), _bar([share[0] for share in row["rungs"]], "rung")) for row in rows if row.get("rungs")
     ]
 
 

@@ -13,7 +13,7 @@ from eecompile.serving.arrivals import Poisson
 from eecompile.serving.batches.batching import Batching
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.dispatch import Dispatcher, NextRun, Ticket
-from eecompile.serving.one_by_one import serve_one_by_one
+from eecompile.serving.loops.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import outlook
 from eecompile.serving.policies import POLICIES
 from eecompile.serving.requests import merged, stream

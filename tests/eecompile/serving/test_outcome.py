@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eecompile.serving.one_by_one import serve_one_by_one
+from eecompile.serving.loops.one_by_one import serve_one_by_one
 from eecompile.serving.outcome import Ran
 from eecompile.serving.policies import POLICIES
 from tests.eecompile.serving.test_policies import CROWD

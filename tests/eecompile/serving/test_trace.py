@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eecompile.serving.one_by_one import serve_one_by_one
+from eecompile.serving.loops.one_by_one import serve_one_by_one
 from eecompile.serving.policies import POLICIES
 from eecompile.serving.trace import write_window
 from tests.eecompile.serving.test_policies import CROWD

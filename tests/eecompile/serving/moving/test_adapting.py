@@ -9,14 +9,16 @@ from eecompile.exits.thresholds import leaves_at
 from eecompile.run_files.samples import SplitSamples
 from eecompile.serving.arrivals import Poisson
 from eecompile.serving.crowd import Crowd
+from eecompile.serving.loops.one_by_one import serve_one_by_one
 from eecompile.serving.moving.adapting import EVERY, WINDOW, Adapting, FreeLabels
-from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import outlook
 from eecompile.serving.policies import policy_named
 from eecompile.serving.requests import Drift, hard_half, stream
 from eecompile.serving.result import SimulationResult
-from eecompile.serving.simulation import ADAPT, EXITS, STATIC, ServedNetwork, simulate_load
+from eecompile.serving.served_network import ServedNetwork
+from eecompile.serving.simulation import simulate_load
 from eecompile.serving.streams import RequestStream, ServingLoad
+from eecompile.serving.ways import ADAPT, EXITS, STATIC
 from passes.confidence import MAX_SOFTMAX
 from tests.eecompile.serving.crowds import service
 

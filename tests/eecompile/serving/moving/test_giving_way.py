@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from eecompile.serving.crowd import Crowd
+from eecompile.serving.loops.one_by_one import serve_one_by_one
 from eecompile.serving.moving.giving_way import DOWN, UP, GivingWay
 from eecompile.serving.moving.ladder import Rung
-from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import outlook
 from eecompile.serving.policies import policy_named
 from eecompile.serving.requests import merged, stream

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from eecompile.serving.arrivals import Poisson
 from eecompile.serving.crowd import Crowd
-from eecompile.serving.one_by_one import serve_one_by_one
+from eecompile.serving.loops.one_by_one import serve_one_by_one
 from eecompile.serving.order.fewest_late import FewestLateQueue
 from eecompile.serving.policies import POLICIES
 from tests.eecompile.serving.crowds import mixture, of_models, plain, service, single

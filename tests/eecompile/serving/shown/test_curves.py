@@ -10,7 +10,7 @@ from eecompile.serving.shown.curves import LEAST_LATE, load_chart, tail_chart, w
 from eecompile.serving.shown.detail import PolicyDetail, ServingDetail, ShownRequest, ShownStage
 
 ROW = PolicyDetail(
-    "exits", "edf", [(0.5, 0.002), (0.1, 0.02), (0.01, 0.2)], [[1.0]], [(50.0, 0.0), (90.0, 0.1)]
+    "exits", "edf", "none", [(0.5, 0.002), (0.1, 0.02), (0.01, 0.2)], [[1.0]], [(50.0, 0.0), (90.0, 0.1)]
 )
 DETAIL = ServingDetail(
     0, [ROW],
@@ -38,7 +38,10 @@ def test_of_loads_none_late_is_drawn_at_the_least() -> None:
     first, second = found.series[0].marks
     assert first.y == found.bottom and second.y < first.y and first.x < second.x
     assert "0 % late at 50" in first.label and f"{100 * LEAST_LATE:g}" in [m.label for m in found.y_ticks]
-    assert load_chart(ServingDetail(0, [PolicyDetail("exits", "edf", [(0.5, 1.0)], [], [])], [], [])) is None
+    assert (
+        load_chart(ServingDetail(0, [PolicyDetail("exits", "edf", "none", [(0.5, 1.0)], [], [])], [], []))
+        is None
+    )
 
 
 def test_a_window_shows_waiting_work_and_what_is_late() -> None:

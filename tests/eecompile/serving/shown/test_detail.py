@@ -7,10 +7,10 @@ import pytest
 
 from eecompile.serving.arrivals import Poisson
 from eecompile.serving.crowd import Crowd
-from eecompile.serving.one_by_one import serve_one_by_one
-from eecompile.serving.outcome import ServingOutcome
-from eecompile.serving.policies import POLICIES, Policy
+from eecompile.serving.loops.one_by_one import serve_one_by_one
+from eecompile.serving.policies import POLICIES
 from eecompile.serving.shown.detail import SHOWN_STAGES, ServingDetail, detail_of
+from eecompile.serving.ways import Served
 from tests.eecompile.serving.crowds import mixture, service
 
 TIMES = service(0.2, 0.5, 1.1)
@@ -21,14 +21,15 @@ def crowd(factor: float) -> Crowd:
     return mixture(Poisson(0.9).times(2000, 7) / factor, TIMES, [0.5, 0.2, 0.3], 4.0)
 
 
-def _serve(crowd: Crowd, policy: Policy, watch: bool) -> ServingOutcome:
-    return serve_one_by_one(crowd, policy, watch=watch)
-
-
 def detail(rates: tuple[float, ...] = (0.5, 1.2)) -> ServingDetail:
     """Return what is shown of two policies."""
-    asked = [("exits", "fifo"), ("exits", "remaining")]
-    return detail_of({"exits": crowd}, asked, rates, 3, _serve, 0.1)
+    asked = [("exits", "fifo", "none"), ("exits", "remaining", "none")]
+
+    def serve(number: int, factor: float, watch: bool) -> Served:
+        given = crowd(factor)
+        return Served(given, serve_one_by_one(given, POLICIES[asked[number][1]], watch=watch))
+
+    return detail_of(asked, rates, 3, serve, 0.1)
 
 
 def test_tails_exits_and_misses_are_those_of_the_requests() -> None:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from eecompile.serving.batches.batching import batchings_of
 from eecompile.serving.result import SimulationResult
 from eecompile.serving.shown.page import page, spread
-from eecompile.serving.simulation import detailed, simulate_load
+from eecompile.serving.simulation import simulate_load
+from tests.eecompile.serving.crowds import service
 from tests.eecompile.serving.test_simulation import both, load
 
 
 @pytest.fixture(scope="module")
 def found() -> SimulationResult:
     """Return two policies on a network, with capacity."""
-    asked, served = load(90.0, requests=2000, seeds=range(2)), [both()]
-    result = simulate_load(served, asked, ["fifo", "remaining"], True, None, lambda _: None)
-    return detailed(result, served, asked)
+    asked, policies = load(90.0, requests=2000, seeds=range(2)), ["fifo", "remaining"]
+    return simulate_load([both()], asked, policies, True, None, lambda _: None, wants_detail=True)
 
 
 class _Balance(HTMLParser):
@@ -83,6 +85,30 @@ def test_the_time_at_rungs_is_shown_where_thresholds_gave_way(found: SimulationR
     document["rows"][-1]["rungs"] = [[0.75, None, None], [0.25, None, None]]
     text = page(document, found.detail)
     assert "ladder" in text and "rung 1: 25.0 %" in text
+
+
+def test_batches_are_shown_with_what_they_cost() -> None:
+    asked = load(300.0, requests=2000, seeds=range(2))
+    times = [
+        replace(one, service=service(*of, batch=4))
+        for one, of in zip(both(), ((0.002, 0.008), (0.009,)), strict=True)
+    ]
+    found = simulate_load(
+        [(times[0], times[1])],
+        asked,
+        ["fifo"],
+        False,
+        None,
+        lambda _: None,
+        batchings_of("none,fluid:4"),
+        True,
+    )
+    text = written(found)
+    assert "exits, fifo, fluid:4</td>" in text and "What ran (exits, fifo, fluid:4)" in text
+    assert "<th>of 2</th><th>of 4</th>" in text and "net, exits</td><td>1</td>" in text
+    assert "in the batches that cost least" in text
+    assert found.detail is not None
+    assert any(len(stage.requests) > 1 for stage in found.detail.stages), "the window has batches"
 
 
 def test_notes_are_escaped(found: SimulationResult) -> None:

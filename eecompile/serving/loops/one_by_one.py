@@ -9,15 +9,13 @@ import numpy as np
 
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.loads import KeptWeights
+from eecompile.serving.loops.known import KnownBefore
 from eecompile.serving.memory import Interrupted
 from eecompile.serving.moving.adapting import Adapting
 from eecompile.serving.moving.giving_way import GivingWay
-from eecompile.serving.order.fewest_late import FewestLateQueue
-from eecompile.serving.order.queues import KeyQueue, LiveQueue
 from eecompile.serving.outcome import Ran, ServingOutcome
 from eecompile.serving.policies import Policy
 from eecompile.serving.service import ServiceTime
-from eecompile.serving.waiting import Waiting
 
 
 def serve_one_by_one(
@@ -50,8 +48,8 @@ def serve_one_by_one(
         for of in ([one.stage_s for one in services], [one.stage_j for one in services])
     )
     at, finish = [0] * count, [0.0] * count
-    known = _Known(crowd, policy, giving_way)
-    queue, (keys, latest) = known.queue(at), known.at(0)
+    known = KnownBefore(crowd, policy, giving_way)
+    queue, (keys, latest) = known.queue(at), known.values()
     add, due = queue.add, requests.deadline_s.tolist()
     weights, memory, ran = KeptWeights(services), interrupted(services), list[Ran]()
     now = busy = energy = 0.0
@@ -87,7 +85,7 @@ def serve_one_by_one(
         at[one] = stage = stage + 1
         if giving_way is not None:
             stages[one] = giving_way.ends(one, stage, now)
-            keys, latest = known.at(giving_way.rung)
+            keys, latest = known.values()
         if stage == stages[one]:
             finish[one], last = now, -1
         elif preempt and (memory is None or memory.may_leave(network, stage)):
@@ -106,40 +104,3 @@ def interrupted(services: Sequence[ServiceTime]) -> Interrupted | None:
     """Return the memories for what is interrupted; ``None`` where not all networks tell what they need."""
     known = [one.footprint for one in services if one.footprint is not None]
     return Interrupted(known) if len(known) == len(services) else None
-
-
-Values = list[list[float]]
-
-
-class _Known:
-    """What policies know of all requests and stages, at each rung of thresholds that give way."""
-
-    def __init__(self, crowd: Crowd, policy: Policy, giving_way: GivingWay | Adapting | None) -> None:
-        self._crowd, self._policy, self._giving_way = crowd, policy, giving_way
-        self._found: dict[int, tuple[Waiting, Values, Values]] = {}
-        self._rung = 0
-
-    def at(self, rung: int) -> tuple[Values, Values]:
-        """Return of each stage and request its key and until when it may begin, now that ``rung`` holds."""
-        self._rung = rung
-        if rung not in self._found:
-            crowd = self._crowd if self._giving_way is None else self._giving_way.known_at(rung, self._crowd)
-            waiting = crowd.waiting()
-            self._found[rung] = (waiting, *_values(self._policy, waiting))
-        return self._found[rung][1:]
-
-    def queue(self, at: list[int]) -> KeyQueue | LiveQueue | FewestLateQueue:
-        """Return an empty queue; ``at``: the stages for which requests wait, while time goes by."""
-        if self._policy.rank is None:
-            return KeyQueue() if self._policy.latest is None else FewestLateQueue()
-        return LiveQueue(
-            self._policy.rank,
-            lambda numbers: self._found[self._rung][0].at(([at[one] for one in numbers], numbers)),
-        )
-
-
-def _values(policy: Policy, waiting: Waiting) -> tuple[Values, Values]:
-    always = [[math.inf] * waiting.arrival_s.shape[1]] * waiting.arrival_s.shape[0]
-    if policy.key is None:
-        return always, always
-    return policy.key(waiting).tolist(), always if policy.latest is None else policy.latest(waiting).tolist()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from eecompile.serving.arrivals import Poisson
 from eecompile.serving.crowd import Crowd
+from eecompile.serving.loops.one_by_one import serve_one_by_one
 from eecompile.serving.memory import LeftBehind, MemoryNeeds
-from eecompile.serving.one_by_one import serve_one_by_one
 from eecompile.serving.outcome import ServingOutcome
 from eecompile.serving.outlook import outlook
 from eecompile.serving.policies import POLICIES

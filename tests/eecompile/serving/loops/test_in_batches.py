@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,10 +11,20 @@ from hypothesis import strategies as st
 
 from eecompile.serving.arrivals import Poisson
 from eecompile.serving.batches.batching import Batching, batching_of
-from eecompile.serving.in_batches import serve_in_batches
-from eecompile.serving.one_by_one import serve_one_by_one
+from eecompile.serving.crowd import Crowd
+from eecompile.serving.loops.in_batches import serve_in_batches
+from eecompile.serving.loops.one_by_one import serve_one_by_one
+from eecompile.serving.moving.adapting import Adapting
+from eecompile.serving.moving.giving_way import GivingWay
+from eecompile.serving.outlook import outlook
 from eecompile.serving.policies import POLICIES
+from eecompile.serving.requests import merged, stream
 from tests.eecompile.serving.crowds import mixture, service
+from tests.eecompile.serving.loops.test_one_by_one import small_network
+from tests.eecompile.serving.moving.test_adapting import LABELS
+from tests.eecompile.serving.moving.test_adapting import crowd as adapting_crowd
+from tests.eecompile.serving.moving.test_giving_way import LADDER
+from tests.eecompile.serving.moving.test_giving_way import crowd as giving_way_crowd
 from tests.eecompile.serving.test_dispatch import two_networks
 
 FIFO = POLICIES["fifo"]
@@ -165,3 +177,89 @@ def test_survivors_wait_for_those_who_come_where_that_pays() -> None:
     due = mixture(np.array([0.0, 0.05, 0.06]), times, [0.0, 1.0], slo=4.15)
     ran = serve_in_batches(due, FIFO, Batching("fluid", 4), watch=True).ran
     assert ran[1].stage == 1 and ran[1].requests == (0,), "waiting would make it late"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(sorted(POLICIES)),
+    st.booleans(),
+    st.sampled_from([None, 20, 30, 60]),
+    st.sampled_from([40, 60, 100]),
+    st.integers(0, 99),
+)
+def test_what_is_interrupted_lies_in_the_same_memories_as_one_by_one(
+    name: str, preempt: bool, outer: int | None, peak: int, seed: int
+) -> None:
+    crowd = of_small_networks(60, 2, outer, peak, seed)
+    loop = serve_one_by_one(crowd, POLICIES[name], preempt, watch=True)
+    found = serve_in_batches(crowd, POLICIES[name], Batching("fluid", 1), preempt, watch=True)
+    assert found.ran == loop.ran
+    for figure in ("interruptions", "spills", "refused", "peak_bits", "loads", "energy_j", "busy_s"):
+        assert getattr(found, figure) == pytest.approx(getattr(loop, figure)), figure
+
+
+def of_small_networks(count: int, size: int, outer: int | None, peak: int, seed: int) -> Crowd:
+    """Return requests for two networks that leave 30 bits each; a batch of two costs one and a half."""
+    draw = np.random.default_rng(seed)
+    services = [
+        dataclasses.replace(
+            small_network(0.25, 0, peak, outer),
+            stage_s=np.array([[2.0, 3.0][:size]] * 2),
+            stage_j=np.array([[4.0, 6.0][:size]] * 2),
+        )
+    ] * 2
+    confidences = [draw.random((1, 50)) for _ in services]
+    leaves = [(one[0] < 0.7).astype(np.int64) for one in confidences]
+    parts = [stream(Poisson(0.2).times(count, seed + n), leaves[n], seed, 15.0, n, 1.0 + n) for n in range(2)]
+    seen = [outlook(*of) for of in zip(services, confidences, leaves, strict=True)]
+    return Crowd(merged(parts), services, seen, confidences)
+
+
+@pytest.mark.parametrize(
+    ("outer", "spills", "refused"), [(None, True, False), (60, True, True), (20, False, True)]
+)
+def test_batches_that_are_interrupted_have_no_more_room_than_there_is(
+    outer: int | None, spills: bool, refused: bool
+) -> None:
+    """On chip there is none; outside there is some, for two, or for nobody."""
+    crowd = of_small_networks(400, 2, outer, 100, 1)
+    done = serve_in_batches(crowd, POLICIES["priority"], Batching("fluid", 2), watch=True)
+    assert max(len(stage.requests) for stage in done.ran) == 2
+    assert done.peak_bits <= (np.inf if outer is None else outer)
+    assert (done.spills > 0, done.refused > 0) == (spills, refused)
+    moved = sum(one.end_s - one.begin_s - [2.0, 3.0][len(one.requests) - 1] for one in done.ran)
+    loads = 0.25 * done.loads
+    assert moved - loads == pytest.approx(done.spills * 0.75), "out and back, each of them"
+    if not spills:
+        assert done.interruptions == 0
+
+
+@pytest.mark.parametrize("name", ["fifo", "remaining", "sdrm3", "oracle"])
+def test_thresholds_give_way_as_one_by_one(name: str) -> None:
+    given = giving_way_crowd(np.arange(60) * 0.5, 20.0)
+    one, other = (GivingWay(given, [LADDER], [20.0]) for _ in range(2))
+    loop = serve_one_by_one(given, POLICIES[name], giving_way=one)
+    found = serve_in_batches(given, POLICIES[name], Batching("fluid", 1), moving=other)
+    np.testing.assert_allclose(found.finish_s, loop.finish_s)
+    assert other.stages == one.stages and max(one.seconds[1:]) > 0, "they did"
+
+
+def test_thresholds_that_give_way_in_batches_end_requests_where_they_say() -> None:
+    given = giving_way_crowd(np.arange(60) * 0.5, 20.0)
+    cheap = dataclasses.replace(given, services=[service(1.0, 3.0, batch=4)])
+    giving_way = GivingWay(cheap, [LADDER], [20.0], 4)
+    done = serve_in_batches(cheap, FIFO, Batching("fluid", 4), watch=True, moving=giving_way)
+    ran = [(one, stage.stage) for stage in done.ran for one in stage.requests]
+    left = giving_way.served(cheap).requests.stages
+    assert sorted(ran) == [(one, stage) for one in range(60) for stage in range(left[one])]
+    assert (left < given.requests.stages).any()
+    assert max(len(stage.requests) for stage in done.ran) > 1
+
+
+def test_what_adapts_gets_idle_time_in_batches_too() -> None:
+    given = adapting_crowd(np.arange(3000) * 0.1)
+    one, other = (Adapting(given, [LABELS]) for _ in range(2))
+    loop = serve_one_by_one(given, FIFO, giving_way=one)
+    found = serve_in_batches(given, FIFO, Batching("fluid", 1), moving=other)
+    np.testing.assert_allclose(found.finish_s, loop.finish_s)
+    assert other.labels == one.labels > 0 and other.spent == pytest.approx(one.spent)

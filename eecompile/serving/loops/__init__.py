@@ -1,0 +1,1 @@
+"""Requests served on one accelerator, event by event: one at a time, and in batches."""

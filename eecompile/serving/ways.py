@@ -1,0 +1,164 @@
+"""Ways to serve: whether exits are taken, who is next and who runs together, and what that comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from eecompile.serving.arrivals import Times
+from eecompile.serving.batches.batching import Batching
+from eecompile.serving.crowd import Crowd
+from eecompile.serving.figures import (
+    ServingFigures,
+    StreamFigures,
+    capacity,
+    figures,
+    most_late,
+    stream_figures,
+)
+from eecompile.serving.loops.in_batches import serve
+from eecompile.serving.moving.adapting import Adapting
+from eecompile.serving.moving.giving_way import GivingWay
+from eecompile.serving.outcome import ServingOutcome
+from eecompile.serving.policies import Policy
+from eecompile.serving.served_network import ServedNetwork, crowd_of
+from eecompile.serving.streams import ServingLoad
+
+Form = Literal["static", "exits", "floor", "adapt"]
+STATIC: Form = "static"
+EXITS: Form = "exits"
+FLOOR: Form = "floor"
+ADAPT: Form = "adapt"
+# Of the requests, the first ones fill the queue and are not counted.
+WARM_UP = 0.05
+# By p99: what is late is at most one in a hundred.
+LATE = 0.01
+
+
+@dataclass(frozen=True)
+class Served:
+    """Requests that were served.
+
+    Attributes:
+        crowd: They, with the stages that each took.
+        outcome: What happened.
+        shares: Of the time in which each rung held, where thresholds gave way.
+        adapting: Thresholds that followed the images, if they did.
+    """
+
+    crowd: Crowd
+    outcome: ServingOutcome
+    shares: list[float] = field(default_factory=list)
+    adapting: Adapting | None = None
+
+
+@dataclass(frozen=True)
+class ServingWay:
+    """A way to serve.
+
+    Attributes:
+        form: Networks without exits, with them, with thresholds that give way or that follow the images.
+        policy: Who is next.
+        batching: With whom.
+        networks: In this form.
+    """
+
+    form: Form
+    policy: Policy
+    batching: Batching
+    networks: Sequence[ServedNetwork]
+
+    def __str__(self) -> str:
+        """Return it as progress tells it."""
+        together = "" if self.batching.kind == "none" else f", {self.batching}"
+        return f"{self.form}, {self.policy.name}{together}"
+
+    def serve(self, load: ServingLoad, times: Sequence[Times], seed: int, watch: bool = False) -> Served:
+        """Serve requests.
+
+        Args:
+            load: What is asked of the networks.
+            times: Of each stream, when its requests come.
+            seed: Of what they draw.
+            watch: Note each stage that ran, too.
+        """
+        networks = self.networks
+        crowd = crowd_of(networks, load, times, seed)
+        if self.form == ADAPT:
+            adapting = Adapting(crowd, [one.labels for one in networks if one.labels is not None])
+            outcome = serve(crowd, self.policy, self.batching, load.preempt, watch, adapting)
+            return Served(adapting.served(crowd), outcome, adapting=adapting)
+        if self.form != FLOOR:
+            return Served(crowd, serve(crowd, self.policy, self.batching, load.preempt, watch))
+        ladders = [one.ladder for one in networks if one.ladder is not None]
+        slo_s = [one.slo_s for one in load.streams]
+        giving_way = GivingWay(crowd, ladders, slo_s, self.batching.size)
+        outcome = serve(crowd, self.policy, self.batching, load.preempt, watch, giving_way)
+        shares = giving_way.shares(float(crowd.requests.arrival_s[0]), float(outcome.finish_s.max()))
+        return Served(giving_way.served(crowd), outcome, shares)
+
+    def figures(
+        self, load: ServingLoad, times: Sequence[Times], seed: int
+    ) -> tuple[ServingFigures, list[StreamFigures], list[float]]:
+        """Return what serving comes to, of all, of each stream, and the shares of `Served`.
+
+        Arguments as of `serve`.
+        """
+        served = self.serve(load, times, seed)
+        crowd, outcome, requests = served.crowd, served.outcome, served.crowd.requests
+        right, agrees = (np.zeros(len(requests), np.bool_) for _ in range(2))
+        for n, one in enumerate(self.networks):
+            of = requests.model == n
+            image, left = requests.image[of], requests.stages[of] - 1
+            right[of] = one.right[left, image]
+            if one.labels is not None:
+                agrees[of] = one.labels.agrees[left, image]
+        found = figures(crowd, outcome, right, WARM_UP)
+        if all(one.labels is not None for one in self.networks):
+            count, adapting = len(requests), served.adapting
+            found = replace(
+                found,
+                agreement=float(agrees[int(WARM_UP * count) :].mean()),
+                agreement_last=float(agrees[3 * count // 4 :].mean()),
+                free_labels=0.0 if adapting is None else adapting.labels / count,
+                moves=0.0 if adapting is None else float(adapting.moves),
+            )
+        streams = range(len(load.streams))
+        of_streams = [stream_figures(crowd, outcome, n, right, WARM_UP) for n in streams]
+        return found, of_streams, served.shares
+
+    def work(self, load: ServingLoad, rates: Sequence[float]) -> float:
+        """Return the share of time that is work at least, at rates of the streams."""
+        return work(self.networks, load, rates, self.batching.size, self.form == FLOOR)
+
+    def capacity(self, load: ServingLoad, times: Sequence[Times], seed: int, most: float) -> float:
+        """Return how many times as fast the same arrivals may come; ``most``: all time is work there."""
+
+        def keeps(factor: float) -> bool:
+            served = self.serve(load, [one / factor for one in times], seed)
+            return most_late(served.crowd, served.outcome, WARM_UP) <= LATE
+
+        return capacity(keeps, most / 50, most * 1.05)
+
+
+def work(
+    networks: Sequence[ServedNetwork],
+    load: ServingLoad,
+    rates: Sequence[float],
+    largest: int = 1,
+    gives_way: bool = False,
+) -> float:
+    """Return the share of time that is work at least.
+
+    Args:
+        networks: That work.
+        load: What is asked of them.
+        rates: Requests per second of each stream.
+        largest: Images of a batch at most.
+        gives_way: With the thresholds that take least of those that may give way.
+    """
+    asked = zip(rates, (networks[one.network] for one in load.streams), strict=True)
+    return sum(rate * one.least_s(largest, gives_way) for rate, one in asked)
