@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from targets.residence import Residence, StoreUse
@@ -41,6 +41,17 @@ class MemoryNeeds:
 
     stores: tuple[StoreUse, ...]
     boundaries: tuple[LeftBehind, ...]
+
+    def beside(self, work_bits: Sequence[Mapping[str, int]]) -> MemoryNeeds:
+        """Return what it needs where any of this work may lie in stores, by name, beside kept weights."""
+        stores = [
+            replace(
+                use,
+                peak_bits=max(use.peak_bits, *(use.kept_bits + one.get(use.name, 0) for one in work_bits), 0),
+            )
+            for use in self.stores
+        ]
+        return replace(self, stores=tuple(stores))
 
 
 def footprint(found: Residence, seconds_per_cycle: float) -> MemoryNeeds:

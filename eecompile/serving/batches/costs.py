@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,29 +40,33 @@ class ScheduledBatches:
         sizes: Those that were scheduled.
         cycles: [sizes, stages].
         joules: [sizes, stages].
+        work_bits: [sizes] the most that lies in each store by its name, beside weights that are kept.
     """
 
     largest: int
     sizes: tuple[int, ...]
     cycles: Seconds
     joules: Seconds
+    work_bits: tuple[Mapping[str, int], ...] = ()
 
     def to_bytes(self) -> bytes:
         """Return what `of` reads."""
-        return json.dumps([self.largest, self.sizes, self.cycles.tolist(), self.joules.tolist()]).encode()
+        costs = self.cycles.tolist(), self.joules.tolist()
+        return json.dumps([self.largest, self.sizes, *costs, self.work_bits]).encode()
 
     @staticmethod
     def of(data: bytes) -> ScheduledBatches:
         """Read them."""
-        largest, sizes, cycles, joules = json.loads(data)
-        return ScheduledBatches(largest, tuple(sizes), np.array(cycles), np.array(joules))
+        largest, sizes, cycles, joules, work_bits = json.loads(data)
+        return ScheduledBatches(largest, tuple(sizes), np.array(cycles), np.array(joules), tuple(work_bits))
 
 
 def with_batches(service: ServiceTime, costs: ScheduledBatches, seconds_a_cycle: float) -> ServiceTime:
     """Return ``service`` with the costs of batches.
 
     A batch of another size runs as a larger one with places left empty, or as two smaller ones behind each
-    other, whichever takes less time; so none takes longer than its images one by one.
+    other, whichever takes less time; so none takes longer than its images one by one. There is always as
+    much in the memories as the largest needs.
     """
     scheduled = list(zip(costs.sizes, costs.cycles * seconds_a_cycle, costs.joules, strict=True))
     shape = (service.stages, costs.largest)
@@ -76,7 +80,8 @@ def with_batches(service: ServiceTime, costs: ScheduledBatches, seconds_a_cycle:
             seconds.append(best[0])
             joules.append(best[1])
         time[stage], energy[stage] = seconds[1:], joules[1:]
-    return replace(service, stage_s=time, stage_j=energy)
+    needs = None if service.footprint is None else service.footprint.beside(costs.work_bits)
+    return replace(service, stage_s=time, stage_j=energy, footprint=needs)
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,7 @@ def batch_costs(
     network: gs.Graph, hardware: RunHardware, ratios: tuple[float, ...] | None, largest: int
 ) -> ScheduledBatches:
     """Schedule batches of `known_sizes`; those that the target has no room for are left out."""
-    sizes, cycles, joules = [], [], []
+    sizes, cycles, joules, work_bits = [], [], [], []
     for size in each(known_sizes(largest)[1:], "batches"):
         try:
             report = cost_of(
@@ -180,4 +185,5 @@ def batch_costs(
         sizes.append(size)
         cycles.append(np.diff([0.0, *(path.cost.latency_cycles for path in report.exits)]))
         joules.append(np.diff([0.0, *(1e-12 * path.cost.energy_pj for path in report.exits)]))
-    return ScheduledBatches(largest, tuple(sizes), np.array(cycles), np.array(joules))
+        work_bits.append({use.name: use.peak_bits - use.kept_bits for use in report.residence.stores})
+    return ScheduledBatches(largest, tuple(sizes), np.array(cycles), np.array(joules), tuple(work_bits))

@@ -14,16 +14,21 @@ from eecompile.run.prepare import cost_of, prepare
 from eecompile.run_files.summary import load_summary
 from eecompile.serving.batches import costs
 from eecompile.serving.batches.costs import ScheduledBatches, run_batches, with_batches
+from eecompile.serving.memory import Interrupted
 from eecompile.serving.service import service_time, static_service_time
 from passes.errors import InputError, NoSolutionError
 from targets.evaluation.report import CostReport
 from tests.eecompile.serving.crowds import service
+from tests.eecompile.serving.loops.test_one_by_one import small_network
 from tests.eecompile.small_models import write_skip_net
 
 
 def test_other_sizes_run_as_the_cheapest_of_what_there_is() -> None:
     """A stage of 10 s and 1 J; 2 images take 12 s, 4 take 16 s; 8 would take 90 s, so two of 4 run."""
-    known = ScheduledBatches(8, (2, 4, 8), np.array([[6.0], [8.0], [45.0]]), np.array([[3.0], [5.0], [9.0]]))
+    work = ({"sram": 20}, {"sram": 40}, {"sram": 80})
+    known = ScheduledBatches(
+        8, (2, 4, 8), np.array([[6.0], [8.0], [45.0]]), np.array([[3.0], [5.0], [9.0]]), work
+    )
     found = with_batches(service(10.0), known, 2.0)
     assert found.stage_s[0].tolist() == [10.0, 12.0, 16.0, 16.0, 26.0, 28.0, 32.0, 32.0]
     assert found.stage_j[0, [1, 2, 3, 7]].tolist() == [3.0, 5.0, 5.0, 10.0]
@@ -95,3 +100,22 @@ def test_a_batch_that_has_no_room_is_left_out(run: Path, monkeypatch: pytest.Mon
     hardware = costs.RunHardware.of(run / "gap9", load_summary(run / "gap9"))
     found = costs.batch_costs(the_network(run / "gap9"), hardware, None, 8)
     assert found.sizes == (2,) and found.largest == 8
+
+
+def test_what_batches_have_in_the_memories_leaves_less_room_for_who_is_interrupted(run: Path) -> None:
+    """Of 100 bits 10 are kept; one image works in 50, eight in 80."""
+    one = small_network(0.0, 10, 60)
+    work = ({"sram": 30}, {"sram": 80})
+    costs_known = ScheduledBatches(8, (2, 8), np.ones((2, 2)), np.ones((2, 2)), work)
+    for known, fits in ((one, True), (with_batches(one, costs_known, 1.0), False)):
+        assert known.footprint is not None
+        assert Interrupted([known.footprint]).leave(0, 0, 1) == ((0.0, 0.0) if fits else (0.5, 0.125))
+    summary = load_summary(run / "run")
+    alone = service_time(summary, 1e8), static_service_time(summary, 1e8)
+    found = run_batches(run / "run", [0.5, 0.5], alone, 4, 1e8, lambda _: None)[0]
+    assert found.footprint is not None and alone[0].footprint is not None
+    more = [
+        after.peak_bits - before.peak_bits
+        for after, before in zip(found.footprint.stores, alone[0].footprint.stores, strict=True)
+    ]
+    assert min(more) >= 0 and max(more) > 0, "four images need more room than one"
