@@ -22,6 +22,7 @@ from passes.errors import InputError
 from passes.shown_result import ShownResult
 from tests.documents import FIXTURES, SCHEMAS, fixture, valid
 from tests.eecompile.fabricated_run import write_run
+from tests.eecompile.runtime.small_run import write_small_run
 from tests.eecompile.serving.test_simulation import load, quietly
 from tests.eecompile.small_models import write_skip_net
 from tests.eecompile.verbs.work.test_export import write_exported
@@ -93,6 +94,18 @@ def test_a_described_accelerator_tells_more_of_its_layers(tmp_path: Path) -> Non
     found = api.cost(network(tmp_path), target="edge_tpu_quad", schedule="fused").to_json()
     assert any("mapping" in layer for layer in found["layers"])
     valid("cost", json.loads(json.dumps(found)))
+
+
+def test_other_forms_of_answers_fit_too(tmp_path: Path) -> None:
+    found = quietly(load(300.0, requests=500), ["fifo"], batch="none,fluid:4", known=4, detail=True).to_json()
+    assert found["detail"]["rows"][-1]["batch"] == "fluid:4" and len(found["batch_costs"]) == 2
+    valid("simulate", json.loads(json.dumps(found)))
+    run, _ = write_small_run(tmp_path / "small")
+    for told in (
+        api.export(run, model_repository=tmp_path / "models"),
+        api.export(run, ray_serve=tmp_path / "ray"),
+    ):
+        valid("export", json.loads(json.dumps(told.to_json())))
 
 
 def test_files_beside_answers_fit_theirs(tmp_path: Path) -> None:

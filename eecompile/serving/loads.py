@@ -13,8 +13,8 @@ def loading_notes(names: Sequence[str], services: Sequence[ServiceTime]) -> list
     unknown = [name for name, one in zip(names, services, strict=True) if one.footprint is None]
     if unknown:
         return [
-            f"{', '.join(unknown)} does not tell what it leaves in the memories, being from before that was "
-            "counted: neither loads of weights nor what is interrupted cost anything here; retune it"
+            "neither loads of weights nor what is interrupted cost anything here, as what "
+            f"{', '.join(unknown)} leaves in the memories was not counted when it was made: retune it"
         ]
     if len(services) == 1:
         return []

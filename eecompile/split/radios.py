@@ -42,6 +42,18 @@ RADIOS = {
         Radio("3g", 868.98e-9, 122.12e-9, 0.81788, 0.81788, 0.81788, _HUANG),
         Radio("lte", 438.39e-9, 51.97e-9, 1.28804, 1.28804, 1.28804, _HUANG),
         Radio(
+            "lte-m",
+            0.0,
+            0.0,
+            115e-3 * 3.7,
+            45e-3 * 3.7,
+            45e-3 * 3.7,
+            "nRF9160 product specification, modem current in connected mode, Cat-M1: 100 to 115 mA by band "
+            "at 180 kbit/s and 23 dBm (the most is taken; 50 to 55 mA at 10 dBm), at 3.7 V, the supply of "
+            "its maker's power profiler; receiving and waiting as at 0 dBm, 45 mA, an upper bound; at other "
+            "rates the power is taken for the same, and bursts and tails of a connection are not counted",
+        ),
+        Radio(
             "ble",
             0.0,
             0.0,

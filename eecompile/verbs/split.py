@@ -53,7 +53,8 @@ def split(
         max_drop: Points that may be lost against the network without exits; those of the run if absent.
         server_target: Target that the server's part is scheduled on.
         server_time: Seconds of the whole network on the server; measured on this machine if both are absent.
-        radio: ``wifi``, ``lte``, ``3g`` or ``ble``: published power while sending, receiving and listening.
+        radio: ``wifi``, ``lte``, ``lte-m``, ``3g`` or ``ble``: published power while sending,
+            receiving and listening.
         idle_power: Watts while the device waits for an answer; that of the radio's listening if absent.
         energy_per_byte: Joules of a byte sent, instead of the radio's.
         clock: Hz of the device, for targets without a clock, or another one.
@@ -76,7 +77,8 @@ def split(
     if len(rates) != 2 or not 0 < rates[0] <= rates[1] < np.inf:
         raise InputError(f"`link` cannot be {link}", "bit/s, or the slowest and the fastest: (1e5, 1e7)")
     if not losses or not all(0 <= share < 1 for share in losses):
-        raise InputError(f"`loss` cannot be {loss}", "shares from 0 to below 1: (0, 0.02)")
+        told = ", ".join(f"{share:g}" for share in losses) or "empty"
+        raise InputError(f"`loss` cannot be {told}", "shares from 0 to below 1: 0, 0.02")
     if objective not in OBJECTIVES:
         raise InputError(f"unknown objective '{objective}'", did_you_mean(objective, OBJECTIVES))
     if server_target is not None and server_time is not None:

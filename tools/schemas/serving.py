@@ -96,8 +96,9 @@ _BATCH_COST = record(
 _NUMBERS = {"type": "array", "prefixItems": [NUMBER, NUMBER], "items": False, "minItems": 2}
 _POLICY_DETAIL = record(
     {
-        "form": said("static or exits", TEXT),
+        "form": said("static, exits, floor or adapt, as of the rows", TEXT),
         "policy": said("who was next", TEXT),
+        "batch": said("who ran together", TEXT),
         "tail": said("share of requests that take longer, and than how many seconds", rows(_NUMBERS)),
         "exits": said("of each network, the share of requests that leave at each exit", rows(rows(NUMBER))),
         "curve": said("requests per second, and share that is late then", rows(_NUMBERS)),
@@ -124,8 +125,8 @@ _SHOWN_REQUEST = record(
 _DETAIL = record(
     {
         "seed": said("the seed whose requests these are", INTEGER),
-        "rows": said("each policy", rows(_POLICY_DETAIL)),
-        "stages": said("a window of what ran by the last policy", rows(_SHOWN_STAGE)),
+        "rows": said("each way to serve", rows(_POLICY_DETAIL)),
+        "stages": said("a window of what ran by the last of them", rows(_SHOWN_STAGE)),
         "requests": said("that had these stages", rows(_SHOWN_REQUEST)),
     }
 )

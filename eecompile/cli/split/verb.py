@@ -41,7 +41,7 @@ def split(
         typer.Option(metavar="TIME", help="Of the whole network on the server. [default: measured here]"),
     ] = None,
     radio: Annotated[
-        str, typer.Option(metavar="NAME", help="Whose power is counted: wifi, lte, 3g, ble.")
+        str, typer.Option(metavar="NAME", help="Whose power is counted: wifi, lte, lte-m, 3g, ble.")
     ] = "wifi",
     idle_power: Annotated[
         str | None,

@@ -45,4 +45,4 @@ def test_what_there_is_to_say_of_networks_that_keep_none(count: int, said: str |
 
 def test_a_run_from_before_is_told() -> None:
     (note,) = loading_notes(["old", "new"], [service(1.0), kept(0.25, 50, 20)])
-    assert note.startswith("old does not tell") and "retune it" in note
+    assert "as what old leaves" in note and "retune it" in note

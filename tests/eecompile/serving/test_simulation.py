@@ -48,14 +48,19 @@ def load(rate: float, **changes: object) -> ServingLoad:
 
 
 def quietly(
-    given: ServingLoad, policies: list[str], capacity: bool = False, batch: str = "none", known: int = 1
+    given: ServingLoad,
+    policies: list[str],
+    capacity: bool = False,
+    batch: str = "none",
+    known: int = 1,
+    detail: bool = False,
 ) -> SimulationResult:
     """Serve one network; the costs of batches up to ``known`` are known, half of one image's each."""
     pair = both()
     if known > 1:
         times = (service(EARLY, LATE_STAGE, batch=known), service(STATIC_S, batch=known))
         pair = (replace(pair[0], service=times[0]), replace(pair[1], service=times[1]))
-    return simulate_load([pair], given, policies, capacity, None, lambda _: None, batchings_of(batch))
+    return simulate_load([pair], given, policies, capacity, None, lambda _: None, batchings_of(batch), detail)
 
 
 def test_static_and_exits_serve_the_same_requests() -> None:

@@ -16,6 +16,8 @@ def test_each_radio_has_its_source_and_power() -> None:
     # Huang et al. 2012, table 4: LTE uplink 438.39 mW/Mbit/s and 1288.04 mW; Wi-Fi 283.17 and 132.86
     lte, wifi = RADIOS["lte"], RADIOS["wifi"]
     assert lte.send_j_per_bit * 1e6 + lte.send_w == pytest.approx(0.43839 + 1.28804)
+    # nRF9160, Cat-M1 at 23 dBm: 115 mA of 3.7 V at most
+    assert RADIOS["lte-m"].send_w == pytest.approx(0.4255) and RADIOS["lte-m"].listen_w < 0.17
     assert wifi.send_j_per_bit * 1e7 + wifi.send_w == pytest.approx(2.8317 + 0.13286)
 
 

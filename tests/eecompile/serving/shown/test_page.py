@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from eecompile.serving.batches.batching import batchings_of
 from eecompile.serving.result import SimulationResult
 from eecompile.serving.shown.page import page, spread
 from eecompile.serving.simulation import simulate_load
-from tests.eecompile.serving.crowds import service
-from tests.eecompile.serving.test_simulation import both, load
+from tests.eecompile.serving.test_simulation import both, load, quietly
 
 
 @pytest.fixture(scope="module")
@@ -89,20 +86,7 @@ def test_the_time_at_rungs_is_shown_where_thresholds_gave_way(found: SimulationR
 
 def test_batches_are_shown_with_what_they_cost() -> None:
     asked = load(300.0, requests=2000, seeds=range(2))
-    times = [
-        replace(one, service=service(*of, batch=4))
-        for one, of in zip(both(), ((0.002, 0.008), (0.009,)), strict=True)
-    ]
-    found = simulate_load(
-        [(times[0], times[1])],
-        asked,
-        ["fifo"],
-        False,
-        None,
-        lambda _: None,
-        batchings_of("none,fluid:4"),
-        True,
-    )
+    found = quietly(asked, ["fifo"], batch="none,fluid:4", known=4, detail=True)
     text = written(found)
     assert "exits, fifo, fluid:4</td>" in text and "What ran (exits, fifo, fluid:4)" in text
     assert "<th>of 2</th><th>of 4</th>" in text and "net, exits</td><td>1</td>" in text
