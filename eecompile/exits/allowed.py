@@ -38,15 +38,28 @@ def neighbour_mean(values: Float64, reach: int, axis: int) -> Float64:
     return result
 
 
-def first_allowed(
-    ranking: NDArray[Any], lost: NDArray[Any], gained: NDArray[Any], allows: Allows
+def cheapest_allowed(
+    cost: Float64, among: NDArray[np.bool_], lost: NDArray[Any], gained: NDArray[Any], allows: Allows
 ) -> int | None:
-    """Return the first place of ``ranking`` that is within the limit, looking at growing pieces of it."""
-    start, size = 0, 1024
-    while start < len(ranking):
-        piece = ranking[start : start + size]
+    """Return the place of least cost that is within the limit; of equals the first.
+
+    The cheap are looked at first, growing pieces of them, as limits may be slow to ask and so is sorting all.
+
+    Args:
+        cost: [n].
+        among: [n] which places may be taken.
+        lost: [n] images.
+        gained: [n] images.
+        allows: The limit.
+    """
+    left, size = np.flatnonzero(among), 1024
+    while len(left):
+        values = cost[left]
+        edge = np.partition(values, size)[size] if size < len(left) else np.inf
+        piece = left[values <= edge]
+        piece = piece[np.argsort(cost[piece], kind="stable")]
         allowed = allows(lost[piece], gained[piece])
         if allowed.any():
             return int(piece[int(np.argmax(allowed))])
-        start, size = start + size, size * 4
+        left, size = left[values > edge], size * 4
     return None

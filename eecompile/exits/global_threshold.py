@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.exits.additive_costs import AdditiveCosts
-from eecompile.exits.allowed import Allows, first_allowed, most_lost, neighbour_mean
+from eecompile.exits.allowed import Allows, cheapest_allowed, most_lost, neighbour_mean
 from passes.confidence import ConfidenceRule
 from passes.errors import InputError
 
@@ -197,9 +197,8 @@ class _GlobalSearch:
         drop = (lost - gained).astype(np.float64)
         around = neighbour_mean(drop, self._problem.reach, 0)
         around[0] = drop[0]
-        ranking = np.argsort(cost, kind="stable")
-        ranking = ranking[around[ranking] <= self._problem.most_drop + _EPSILON]
-        found = first_allowed(ranking, lost, gained, self._problem.allows)
+        among = around <= self._problem.most_drop + _EPSILON
+        found = cheapest_allowed(cost, among, lost, gained, self._problem.allows)
         if found is None:
             return math.inf
         total = float(cost[found])

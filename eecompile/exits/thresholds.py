@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.data.dataset import evenly
-from eecompile.exits.allowed import first_allowed, neighbour_mean
+from eecompile.exits.allowed import cheapest_allowed, neighbour_mean
 from eecompile.exits.branch_and_bound import solve
 from eecompile.exits.budgets import Budget
 from eecompile.exits.problem import ThresholdProblem
@@ -33,7 +33,6 @@ Array = NDArray[Any]
 Float64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_CHUNK_CELLS = 4_000_000
 _EPSILON = 1e-9
 NEIGHBOUR_SHARE = 0.05
 MAX_NEIGHBOURS = 32
@@ -95,7 +94,7 @@ class Limit:
         )
 
     def allows(self, bound: DropBound, lost: Array, gained: Array) -> Bools:
-        """Return which (lost, gained) counts are within the limit."""
+        """Return which (lost, gained) counts, whole numbers of any type, are within the limit."""
         plain = 100.0 * (lost - gained) / bound.total
         allowed: Bools = plain <= self.max_drop + _EPSILON
         if self.optimistic or not allowed.any():
@@ -305,18 +304,13 @@ class Surface:
         final = np.full(self.total, len(self._cost) - 1)
         self._otherwise = final if otherwise is None else otherwise
         self._base = self._change[self._otherwise, np.arange(self.total)]
-        self._confidence, self._first = self._effect(first)
         alone = first == second
         steps = candidates(observed.confidence[first], rules[first])
         self.steps = (steps if alone else evenly(steps, MAX_STEPS)), np.array([rules[second].never])
-        confidence, second_effect = self._effect(second)
         if not alone:
             seconds = candidates(observed.confidence[second], rules[second])
             self.steps = self.steps[0], evenly(seconds, MAX_STEPS)
-        # Sorted by falling confidence, the images that leave at second are a prefix; its end per step.
-        self._order = np.argsort(-confidence, kind="stable")
-        self._ends = np.searchsorted(-confidence[self._order], -self.steps[1], side="right")
-        self._second = second_effect[:, self._order]
+        self._effects = self._effect(first), self._effect(second)
 
     def _effect(self, number: int) -> tuple[NDArray[np.float32], Float64]:
         """Return confidence [n], and what leaving at exit ``number`` adds to (cost, lost, gained) [3, n]."""
@@ -330,28 +324,45 @@ class Surface:
             reached, np.stack([added, *moved]), 0.0
         )
 
-    def rows(self, start: int, stop: int) -> Float64:
-        """Return (cost, lost, gained) [3, rows, steps of second], summed over images."""
-        leaves = self._confidence[None, :] >= self.steps[0][start:stop, None]
-        stays = ~leaves[:, self._order]
+    def sums(self) -> Float64:
+        """Return (cost, lost, gained) [3, steps of first, steps of second], summed over images.
+
+        An image leaves at ``first`` from one step on, and at ``second`` from one of its steps on where it is
+        there: effects are counted at these corners, and added up along both axes.
+        """
+        shape = len(self.steps[0]), len(self.steps[1])
+        begins = [
+            np.searchsorted(-steps, -confidence, side="left")
+            for steps, (confidence, _) in zip(self.steps, self._effects, strict=True)
+        ]
+        both = (begins[0] < shape[0]) & (begins[1] < shape[1])
+        corners = begins[0][both] * shape[1] + begins[1][both]
         staying = [float((self._base == side).sum()) for side in (-1, 1)]
         leaving = np.bincount(self._otherwise, minlength=len(self._cost))
         base = [float((leaving * self._cost).sum()), *staying]
-        sums = []
-        for start_value, first, second in zip(base, self._first, self._second, strict=True):
-            prefix = np.zeros((len(leaves), self.total + 1))
-            np.cumsum(stays * second, axis=1, out=prefix[:, 1:])
-            sums.append(start_value + (leaves @ first)[:, None] + prefix[:, self._ends])
-        return np.stack(sums)
+        found = np.empty((3, *shape))
+        for at, (start, first, second) in enumerate(
+            zip(base, self._effects[0][1], self._effects[1][1], strict=True)
+        ):
+            # Those that are not at the second any more count at the first alone.
+            gone = np.bincount(corners, second[both], shape[0] * shape[1]).reshape(shape)
+            left = _up_to(begins[1], second, shape[1]) - np.cumsum(gone, axis=0)
+            np.cumsum(left, axis=1, out=found[at])
+            found[at] += start + np.cumsum(_up_to(begins[0], first, shape[0]))[:, None]
+        return found
 
-    def around(self, drop: Float64, from_top: bool) -> Float64:
-        """Return the mean drop over neighbours; in the first row, if there, and column no exit is taken."""
+    def around(self, drop: Float64) -> Float64:
+        """Return the mean drop over neighbours; in the first row and column no exit is taken."""
         around = neighbour_mean(neighbour_mean(drop, self.near[0], 0), self.near[1], 1)
         around[:, :1] = neighbour_mean(drop[:, :1], self.near[0], 0)
-        if from_top:
-            around[:1] = neighbour_mean(drop[:1], self.near[1], 1)
-            around[0, 0] = drop[0, 0]
+        around[:1] = neighbour_mean(drop[:1], self.near[1], 1)
+        around[0, 0] = drop[0, 0]
         return around
+
+
+def _up_to(begins: NDArray[np.int64], effect: Float64, count: int) -> Float64:
+    """Return what effects add that begin at each of ``count`` steps."""
+    return np.bincount(begins, effect, count + 1)[:count].astype(np.float64)
 
 
 def search_pair(
@@ -359,21 +370,13 @@ def search_pair(
 ) -> tuple[float, np.float32, np.float32] | None:
     """Return mean cost and both thresholds of the cheapest allowed point, or None."""
     total, (first, second) = surface.total, surface.steps
-    best: tuple[float, np.float32, np.float32] | None = None
-    reach = reach_of(total)
-    size = max(2 * reach + 1, _CHUNK_CELLS // (total + 1))
-    for start in range(0, len(first), size):
-        halo = min(reach, start)  # neighbours of the first rows
-        cost, lost, gained = surface.rows(start - halo, start + size + reach)
-        around = surface.around(100.0 * (lost - gained) / total, start == 0)
-        own = slice(halo, halo + size)
-        value = np.where(around <= limit.max_drop + _EPSILON, cost / total, np.inf)[own]
-        # Cheap first: only points that could win are put before the bootstrap bound.
-        ranking = np.argsort(value, axis=None, kind="stable")[: np.count_nonzero(np.isfinite(value))]
-        counts = lost[own].ravel().astype(np.int64), gained[own].ravel().astype(np.int64)
-        found = first_allowed(ranking, *counts, lambda *c: limit.allows(bound, *c))
-        if found is not None:
-            row, column = divmod(found, value.shape[1])
-            if best is None or value[row, column] < best[0]:
-                best = (float(value[row, column]), first[start + row], second[column])
-    return best
+    cost, lost, gained = surface.sums()
+    around = surface.around(100.0 * (lost - gained) / total)
+    among = (around <= limit.max_drop + _EPSILON).ravel()
+    value, counts = cost.ravel() / total, (lost.ravel(), gained.ravel())
+    # Only points that could win are put before the bootstrap bound.
+    found = cheapest_allowed(value, among, *counts, lambda *c: limit.allows(bound, *c))
+    if found is None:
+        return None
+    row, column = divmod(found, len(second))
+    return float(value[found]), first[row], second[column]

@@ -15,6 +15,7 @@ from eecompile.exits.thresholds import (
     NEIGHBOUR_SHARE,
     Limit,
     Observed,
+    Surface,
     candidates,
     choose,
     choose_within,
@@ -139,11 +140,19 @@ def test_a_lucky_dip_under_the_limit_is_not_taken() -> None:
     assert (leaves_at(confidence, chosen.thresholds) == 0).sum() < 28
 
 
-def test_chunks_give_what_one_piece_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sums_are_those_of_images_that_leave_where_thresholds_say() -> None:
     seen = random_answers(5, 3, 120)
-    whole = choose(seen, [1.0, 2.0, 4.0], Limit(3.0, True))
-    monkeypatch.setattr("eecompile.exits.thresholds._CHUNK_CELLS", 121 * 15)
-    assert choose(seen, [1.0, 2.0, 4.0], Limit(3.0, True)) == whole
+    seen.confidence[0, :2] = np.nan
+    costs, surface = [1.0, 2.0, 4.0], Surface(seen, [1.0, 2.0, 4.0], 0, 1)
+    cost, lost, gained = surface.sums()
+    static = seen.static_correct
+    for row, first in list(enumerate(surface.steps[0]))[::7]:
+        for column, second in list(enumerate(surface.steps[1]))[::7]:
+            where = leaves_at(seen.confidence, [first, second])
+            right = seen.correct[where, np.arange(len(where))]
+            assert cost[row, column] == pytest.approx(np.take(costs, where).sum())
+            assert lost[row, column] == (static & ~right).sum()
+            assert gained[row, column] == (right & ~static).sum()
 
 
 def test_midpoints_separate_what_they_lie_between() -> None:
