@@ -50,6 +50,6 @@ def choose_in_pairs(observed: Observed, costs: Sequence[float], limit: Limit, ro
 class _Held(Surface):
     """Thresholds of one pair of exits, the others held; an exit not taken has neighbours as any has."""
 
-    def around(self, drop: Float64, from_top: bool) -> Float64:  # noqa: ARG002
+    def around(self, drop: Float64) -> Float64:
         """Return the mean drop over neighbours."""
         return neighbour_mean(neighbour_mean(drop, self.near[0], 0), self.near[1], 1)
