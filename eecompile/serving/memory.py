@@ -37,17 +37,19 @@ class MemoryNeeds:
     Attributes:
         stores: What it takes of each store while it runs, its kept weights included.
         boundaries: What a request leaves behind each stage but the last.
+        batches: Sizes of batches, and the most that each has in each store, by its name, beside kept weights.
     """
 
     stores: tuple[StoreUse, ...]
     boundaries: tuple[LeftBehind, ...]
+    batches: tuple[tuple[int, Mapping[str, int]], ...] = ()
 
-    def beside(self, work_bits: Sequence[Mapping[str, int]]) -> MemoryNeeds:
-        """Return what it needs where any of this work may lie in stores, by name, beside kept weights."""
+    def of_batches(self, largest: int) -> MemoryNeeds:
+        """Return what it needs where any batch of at most so many images may run."""
+        some = [bits for size, bits in self.batches if size <= largest]
         stores = [
             replace(
-                use,
-                peak_bits=max(use.peak_bits, *(use.kept_bits + one.get(use.name, 0) for one in work_bits), 0),
+                use, peak_bits=max([use.peak_bits, *(use.kept_bits + bits.get(use.name, 0) for bits in some)])
             )
             for use in self.stores
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,11 @@ class ServiceTime:
     def largest_batch(self) -> int:
         """The largest batch whose cost is known."""
         return int(self.stage_s.shape[1])
+
+    def in_batches(self, largest: int) -> ServiceTime:
+        """Return it with the memories that it needs where batches of at most so many images may run."""
+        needs = None if self.footprint is None else self.footprint.of_batches(largest)
+        return replace(self, footprint=needs)
 
     @property
     def alone_s(self) -> Seconds:

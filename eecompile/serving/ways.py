@@ -85,7 +85,8 @@ class ServingWay:
             seed: Of what they draw.
             watch: Note each stage that ran, too.
         """
-        networks = self.networks
+        largest = self.batching.size
+        networks = [replace(one, service=one.service.in_batches(largest)) for one in self.networks]
         crowd = crowd_of(networks, load, times, seed)
         if self.form == ADAPT:
             adapting = Adapting(crowd, [one.labels for one in networks if one.labels is not None])
@@ -95,7 +96,7 @@ class ServingWay:
             return Served(crowd, serve(crowd, self.policy, self.batching, load.preempt, watch))
         ladders = [one.ladder for one in networks if one.ladder is not None]
         slo_s = [one.slo_s for one in load.streams]
-        giving_way = GivingWay(crowd, ladders, slo_s, self.batching.size)
+        giving_way = GivingWay(crowd, ladders, slo_s, largest)
         outcome = serve(crowd, self.policy, self.batching, load.preempt, watch, giving_way)
         shares = giving_way.shares(float(crowd.requests.arrival_s[0]), float(outcome.finish_s.max()))
         return Served(giving_way.served(crowd), outcome, shares)

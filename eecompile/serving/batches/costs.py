@@ -65,8 +65,7 @@ def with_batches(service: ServiceTime, costs: ScheduledBatches, seconds_a_cycle:
     """Return ``service`` with the costs of batches.
 
     A batch of another size runs as a larger one with places left empty, or as two smaller ones behind each
-    other, whichever takes less time; so none takes longer than its images one by one. There is always as
-    much in the memories as the largest needs.
+    other, whichever takes less time; so none takes longer than its images one by one.
     """
     scheduled = list(zip(costs.sizes, costs.cycles * seconds_a_cycle, costs.joules, strict=True))
     shape = (service.stages, costs.largest)
@@ -80,7 +79,9 @@ def with_batches(service: ServiceTime, costs: ScheduledBatches, seconds_a_cycle:
             seconds.append(best[0])
             joules.append(best[1])
         time[stage], energy[stage] = seconds[1:], joules[1:]
-    needs = None if service.footprint is None else service.footprint.beside(costs.work_bits)
+    needs = service.footprint
+    if needs is not None:
+        needs = replace(needs, batches=tuple(zip(costs.sizes, costs.work_bits, strict=True)))
     return replace(service, stage_s=time, stage_j=energy, footprint=needs)
 
 

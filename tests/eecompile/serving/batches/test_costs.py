@@ -107,15 +107,17 @@ def test_what_batches_have_in_the_memories_leaves_less_room_for_who_is_interrupt
     one = small_network(0.0, 10, 60)
     work = ({"sram": 30}, {"sram": 80})
     costs_known = ScheduledBatches(8, (2, 8), np.ones((2, 2)), np.ones((2, 2)), work)
-    for known, fits in ((one, True), (with_batches(one, costs_known, 1.0), False)):
-        assert known.footprint is not None
-        assert Interrupted([known.footprint]).leave(0, 0, 1) == ((0.0, 0.0) if fits else (0.5, 0.125))
+    known = with_batches(one, costs_known, 1.0)
+    for largest, fits in ((1, True), (2, True), (8, False)):
+        needs = known.in_batches(largest).footprint
+        assert needs is not None
+        assert Interrupted([needs]).leave(0, 0, 1) == ((0.0, 0.0) if fits else (0.5, 0.125))
     summary = load_summary(run / "run")
     alone = service_time(summary, 1e8), static_service_time(summary, 1e8)
     found = run_batches(run / "run", [0.5, 0.5], alone, 4, 1e8, lambda _: None)[0]
-    assert found.footprint is not None and alone[0].footprint is not None
-    more = [
-        after.peak_bits - before.peak_bits
-        for after, before in zip(found.footprint.stores, alone[0].footprint.stores, strict=True)
-    ]
+    whole, before = found.in_batches(4).footprint, alone[0].footprint
+    assert whole is not None and before is not None
+    assert found.in_batches(1).footprint == found.footprint
+    stores = zip(whole.stores, before.stores, strict=True)
+    more = [after.peak_bits - one.peak_bits for after, one in stores]
     assert min(more) >= 0 and max(more) > 0, "four images need more room than one"
