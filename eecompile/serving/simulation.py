@@ -20,7 +20,7 @@ from eecompile.serving.served_network import ServedNetwork
 from eecompile.serving.shown.detail import RATES, ServingDetail, detail_of
 from eecompile.serving.streams import ServingLoad
 from eecompile.serving.trace import write_window
-from eecompile.serving.ways import ADAPT, EXITS, FLOOR, STATIC, WARM_UP, Form, Served, ServingWay, work
+from eecompile.serving.ways import ADAPT, EXITS, FLOOR, STATIC, WARM_UP, Form, ServedCrowd, ServingWay, work
 from passes.errors import InputError
 from passes.progress import each
 
@@ -120,7 +120,7 @@ def _detail(
     seed = load.seeds[0]
     times = load.times(seed)
 
-    def serve(number: int, factor: float, watch: bool) -> Served:
+    def serve(number: int, factor: float, watch: bool) -> ServedCrowd:
         return ways[number].serve(load, [one / factor for one in times], seed, watch)
 
     most = [row.capacity.mean for row in rows if row.capacity is not None]

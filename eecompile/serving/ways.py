@@ -39,7 +39,7 @@ LATE = 0.01
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedCrowd:
     """Requests that were served.
 
     Attributes:
@@ -76,7 +76,7 @@ class ServingWay:
         together = "" if self.batching.kind == "none" else f", {self.batching}"
         return f"{self.form}, {self.policy.name}{together}"
 
-    def serve(self, load: ServingLoad, times: Sequence[Times], seed: int, watch: bool = False) -> Served:
+    def serve(self, load: ServingLoad, times: Sequence[Times], seed: int, watch: bool = False) -> ServedCrowd:
         """Serve requests.
 
         Args:
@@ -91,20 +91,20 @@ class ServingWay:
         if self.form == ADAPT:
             adapting = Adapting(crowd, [one.labels for one in networks if one.labels is not None])
             outcome = serve(crowd, self.policy, self.batching, load.preempt, watch, adapting)
-            return Served(adapting.served(crowd), outcome, adapting=adapting)
+            return ServedCrowd(adapting.served(crowd), outcome, adapting=adapting)
         if self.form != FLOOR:
-            return Served(crowd, serve(crowd, self.policy, self.batching, load.preempt, watch))
+            return ServedCrowd(crowd, serve(crowd, self.policy, self.batching, load.preempt, watch))
         ladders = [one.ladder for one in networks if one.ladder is not None]
         slo_s = [one.slo_s for one in load.streams]
         giving_way = GivingWay(crowd, ladders, slo_s, largest)
         outcome = serve(crowd, self.policy, self.batching, load.preempt, watch, giving_way)
         shares = giving_way.shares(float(crowd.requests.arrival_s[0]), float(outcome.finish_s.max()))
-        return Served(giving_way.served(crowd), outcome, shares)
+        return ServedCrowd(giving_way.served(crowd), outcome, shares)
 
     def figures(
         self, load: ServingLoad, times: Sequence[Times], seed: int
     ) -> tuple[ServingFigures, list[StreamFigures], list[float]]:
-        """Return what serving comes to, of all, of each stream, and the shares of `Served`.
+        """Return what serving comes to, of all, of each stream, and the shares of `ServedCrowd`.
 
         Arguments as of `serve`.
         """

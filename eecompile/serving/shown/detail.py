@@ -10,7 +10,7 @@ import numpy as np
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.figures import most_late
 from eecompile.serving.outcome import ServingOutcome
-from eecompile.serving.ways import Served
+from eecompile.serving.ways import ServedCrowd
 from passes.progress import each
 
 # Shares of requests that are slower; of each, ten requests at least must be.
@@ -21,7 +21,7 @@ RATES = (0.25, 0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.25)
 # Stages of a window.
 SHOWN_STAGES = 40
 
-Serve = Callable[[int, float, bool], Served]
+Serve = Callable[[int, float, bool], ServedCrowd]
 """Serves requests in the way of a number, so many times as fast, and notes what ran where told to."""
 
 

@@ -10,7 +10,7 @@ from eecompile.serving.crowd import Crowd
 from eecompile.serving.loops.one_by_one import serve_one_by_one
 from eecompile.serving.policies import POLICIES
 from eecompile.serving.shown.detail import SHOWN_STAGES, ServingDetail, detail_of
-from eecompile.serving.ways import Served
+from eecompile.serving.ways import ServedCrowd
 from tests.eecompile.serving.crowds import mixture, service
 
 TIMES = service(0.2, 0.5, 1.1)
@@ -25,9 +25,9 @@ def detail(rates: tuple[float, ...] = (0.5, 1.2)) -> ServingDetail:
     """Return what is shown of two policies."""
     asked = [("exits", "fifo", "none"), ("exits", "remaining", "none")]
 
-    def serve(number: int, factor: float, watch: bool) -> Served:
+    def serve(number: int, factor: float, watch: bool) -> ServedCrowd:
         given = crowd(factor)
-        return Served(given, serve_one_by_one(given, POLICIES[asked[number][1]], watch=watch))
+        return ServedCrowd(given, serve_one_by_one(given, POLICIES[asked[number][1]], watch=watch))
 
     return detail_of(asked, rates, 3, serve, 0.1)
 

@@ -1,0 +1,66 @@
+"""Ways to serve: the form decides where requests leave, and what work is least."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from eecompile.serving.batches.batching import batching_of
+from eecompile.serving.policies import policy_named
+from eecompile.serving.ways import ADAPT, EXITS, FLOOR, STATIC, Form, ServingWay, work
+from tests.eecompile.serving.crowds import service
+from tests.eecompile.serving.moving.test_adapting import both as adapting_both
+from tests.eecompile.serving.test_simulation import load, with_ladder
+
+
+def way(form: Form, batch: str = "none") -> ServingWay:
+    """Return a way to serve the network whose thresholds may give way."""
+    exits, static = with_ladder(0.8)
+    exits = replace(exits, service=service(0.002, 0.008, batch=4))
+    network = replace(static, service=service(0.009, batch=4)) if form == STATIC else exits
+    return ServingWay(form, policy_named("fifo"), batching_of(batch), [network])
+
+
+@pytest.mark.parametrize("batch", ["none", "fluid:4"])
+def test_each_form_sends_requests_out_where_it_says(batch: str) -> None:
+    """At 900 requests/s; exits serve 227 one by one and 364 in batches of four."""
+    asked = load(900.0, requests=2000, seeds=[0])
+    times = asked.times(0)
+    served = {form: way(form, batch).serve(asked, times, 0) for form in (STATIC, EXITS, FLOOR)}
+    assert (served[STATIC].crowd.requests.stages == 1).all()
+    exits, floor = (served[form].crowd.requests for form in (EXITS, FLOOR))
+    assert (floor.stages <= exits.stages).all() and (floor.stages < exits.stages).any()
+    assert sum(served[FLOOR].shares) == pytest.approx(1.0) and served[EXITS].shares == []
+    seconds = [served[form].outcome.busy_s for form in (STATIC, EXITS, FLOOR)]
+    assert seconds == sorted(seconds, reverse=True)
+
+
+@pytest.mark.parametrize("batch", ["none", "fluid:4"])
+def test_thresholds_that_follow_images_have_labels_in_batches_too(batch: str) -> None:
+    network, _ = adapting_both()
+    network = replace(network, service=service(0.002, 0.008, batch=4))
+    asked = load(60.0, requests=4000, seeds=[0], adapt=True)
+    asked = replace(asked, streams=[replace(asked.streams[0], name="net")])
+    found = ServingWay(ADAPT, policy_named("fifo"), batching_of(batch), [network])
+    figures, _, _ = found.figures(asked, asked.times(0), 0)
+    assert figures.free_labels is not None and 0.02 < figures.free_labels < 0.1
+    assert figures.agreement is not None and figures.agreement > 0.8
+
+
+def test_work_is_least_in_the_batches_and_with_the_thresholds_that_may_be() -> None:
+    asked, rates = load(100.0), [100.0]
+    plain, together, floor = (
+        way(form, batch).work(asked, rates)
+        for form, batch in ((EXITS, "none"), (EXITS, "fluid:4"), (FLOOR, "none"))
+    )
+    network = way(EXITS).networks[0]
+    stages = 0.002 + 0.008 * np.mean(network.leaves == 1)
+    assert plain == pytest.approx(100 * stages) == pytest.approx(work([network], asked, rates))
+    assert together == pytest.approx(plain * 0.625), "four images take two and a half times one"
+    assert floor < plain
+
+
+def test_a_way_is_told_in_words() -> None:
+    assert str(way(EXITS)) == "exits, fifo" and str(way(FLOOR, "fluid:4")) == "floor, fifo, fluid:4"
