@@ -37,6 +37,13 @@ def connection_kind(patience_s: float) -> type[asyncio.Protocol]:
             self._stop_waiting()
             super().on_headers_complete()
 
+        def on_message_complete(self) -> None:
+            super().on_message_complete()
+            # A large body stops reading until somebody asks for more of it; nobody does behind its end, and a
+            # connection that is not read is not seen to end.
+            if not self.pipeline:
+                self.flow.resume_reading()
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
             self._gone.set_result(None)

@@ -69,7 +69,7 @@ class Inference:
         Args:
             entry: The model.
             question: What is asked of it.
-            gone: Is done when the client is not there any more; ``None``: who cancels this call says so.
+            gone: Is done when the client is not there any more; ``None`` where that cancels this call.
 
         Raises:
             NotServedError: It cannot be answered, its time is over, or the client is gone; what waits of it
@@ -89,8 +89,11 @@ class Inference:
         job = self.engine.submit(slot, images, deadline, priority)
         done = asyncio.wrap_future(job.done)
 
+        left = False
+
         def leave(_: object) -> None:
-            done.cancel()
+            nonlocal left
+            left = done.cancel()
 
         if gone is not None:
             gone.add_done_callback(leave)
@@ -98,9 +101,13 @@ class Inference:
             async with asyncio.timeout(timeout):
                 found = await done
         except TimeoutError:
-            raise NotServedError(504, "timeout", f"not answered within {timeout:g} s, as asked for") from None
+            if done.cancelled():
+                message = f"not answered within {timeout:g} s, as asked for"
+                raise NotServedError(504, "timeout", message) from None
+            found = done.result()  # it came in the same turn of the loop
         except asyncio.CancelledError:
-            if gone is None or not gone.done():
+            task = asyncio.current_task()
+            if not left or (task is not None and task.cancelling()):
                 raise
             raise NotServedError(GONE, "client gone", "the client is gone") from None
         finally:

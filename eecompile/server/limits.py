@@ -40,16 +40,16 @@ async def read_body(request: Request, limits: Limits) -> bytes:
             415, "compressed", f"content-encoding '{coding[:20]}' is not taken: send it as it is"
         )
     parts: list[bytes] = []
-    size, begin = 0, asyncio.get_running_loop().time() + limits.patience_s
+    size, until = 0, asyncio.get_running_loop().time() + limits.patience_s
     try:
-        async with asyncio.timeout_at(begin) as patience:  # a task for each part would cost more than it
+        async with asyncio.timeout_at(until) as patience:  # a task for each part would cost more than it
             async for part in request.stream():
                 parts.append(part)
                 size += len(part)
                 if size > limits.body_bytes:
                     raise _too_large(limits)
                 if part:
-                    patience.reschedule(begin + size / limits.least_rate)
+                    patience.reschedule(until + size / limits.least_rate)
     except TimeoutError:
         raise NotServedError(408, "slow body", f"after {size} bytes the body came too slowly") from None
     except ClientDisconnect:

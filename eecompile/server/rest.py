@@ -85,7 +85,7 @@ class _Rest:
         body = await read_body(request, self._limits)
         model, _ = entry.in_service()
         asked = read(body, request.headers.get(HEADER_LENGTH), model.inputs)
-        outputs = await self._inference.answer(entry, asked.question, request.scope.get(GONE_FUTURE))
+        outputs = await self._inference.answer(entry, asked.question, request.scope[GONE_FUTURE])
         content, header = write(asked, entry.name, VERSION, outputs)
         if header is None:
             return Response(content, media_type="application/json")

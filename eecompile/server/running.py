@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import socket
@@ -112,9 +111,6 @@ class RunningServer:
             listener.close()
             self._engine.close()
             raise
-        # What is there stays: looking through it for garbage again and again holds up requests for 0.1 s.
-        gc.collect()
-        gc.freeze()
         self.models = tuple(repository.entries)
         self.url = f"http://{_place(options.host, listener.getsockname()[1])}"
         also = f", gRPC at {self.grpc_url}" if self.grpc_url else ""

@@ -33,7 +33,6 @@ class Ticket:
         priority: Larger is more important.
         stage: That it waits for.
         confidence: At the exit before; NaN where nothing is known.
-        true_s: Seconds left in truth; only a simulation knows.
         batch: Of the batch it runs with; the dispatcher sets it.
     """
 
@@ -44,7 +43,6 @@ class Ticket:
     priority: float = 1.0
     stage: int = 0
     confidence: float = nan
-    true_s: float = nan
     batch: int = -1
 
 
@@ -226,9 +224,6 @@ class _WorkedOut:
                 (
                     ticket.arrival_s, ticket.deadline_s, ticket.priority, seen.mean[0], seen.mean[stage],
                     seen.expect(stage, told)[0], service.stage_s[stage, 0], seen.likely(stage, told)[0],
-                    ticket.true_s,
                 )
             )  # fmt: skip
-        arrival, deadline, priority, job, mean, expected, next_stage, likely, true = np.array(rows).T
-        truth = None if np.isnan(true).all() else true
-        return Waiting(arrival, deadline, priority, job, mean, expected, next_stage, likely, truth)
+        return Waiting(*np.array(rows).T)

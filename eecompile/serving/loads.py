@@ -8,8 +8,16 @@ from eecompile.serving.memory import kept_together
 from eecompile.serving.service import ServiceTime
 
 
-def loading_notes(names: Sequence[str], services: Sequence[ServiceTime]) -> list[str]:
-    """Return what is known of the memories of the accelerator that networks share, in sentences."""
+def loading_notes(
+    names: Sequence[str], services: Sequence[ServiceTime], sizes: Sequence[int] = (1,)
+) -> list[str]:
+    """Return what is known of the memories of the accelerator that networks share, in sentences.
+
+    Args:
+        names: Of the networks.
+        services: What they need.
+        sizes: Of the largest batches that may run, rising: larger ones leave less room beside them.
+    """
     unknown = [name for name, one in zip(names, services, strict=True) if one.footprint is None]
     if unknown:
         return [
@@ -23,9 +31,15 @@ def loading_notes(names: Sequence[str], services: Sequence[ServiceTime]) -> list
     )
     if not any(one.load_s or one.load_j for one in services):
         return ["no network keeps weights on chip: none are brought where another ran before"]
-    if kept_together([one.footprint for one in services]):
-        return [f"the kept weights of all networks fit on chip together, and are brought once: {bring}"]
-    return [f"kept weights do not fit on chip together, and are brought where another ran before: {bring}"]
+    beside = [size for size in sizes if kept_together([one.in_batches(size).footprint for one in services])]
+    if not beside:
+        return [
+            f"kept weights do not fit on chip together, and are brought where another ran before: {bring}"
+        ]
+    less = (
+        "" if beside[-1] == sizes[-1] else f" beside batches of {beside[-1]} at most, else where another ran"
+    )
+    return [f"the kept weights of all networks fit on chip together, and are brought once{less}: {bring}"]
 
 
 class KeptWeights:

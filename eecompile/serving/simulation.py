@@ -53,7 +53,8 @@ def simulate_load(
     chosen = [policy_named(name) for name in policies]
     if not chosen:
         raise InputError("there is no policy", "name one or several")
-    size = max(one.size for one in batchings)
+    sizes = sorted({one.size for one in batchings})
+    size = sizes[-1]
     exits, static = (
         [replace(pair[n], service=grown(pair[n].service, size)) for pair in served] for n in range(2)
     )
@@ -108,7 +109,7 @@ def simulate_load(
         [one.name for one in exits], streams, sum(rates), once, once / exits_once,
         once / work(exits, load, rates, size), costs if size > 1 else [],
         round(sum(len(one) for times in drawn for one in times) / len(drawn)), list(load.seeds), rows,
-        loading_notes([one.name for one in exits], [one.service for one in exits]),
+        loading_notes([one.name for one in exits], [one.service for one in exits], sizes),
         ladders=[_rungs(one) for one in exits if one.ladder is not None],
         detail=_detail(ways, rows, load, sum(rates)) if wants_detail else None,
     )  # fmt: skip

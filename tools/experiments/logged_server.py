@@ -10,6 +10,7 @@ or whose core runs another one, has none.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import threading
@@ -92,6 +93,8 @@ def main() -> None:
     log.listen()
     with api.serve(Path(sys.argv[1]), port=0, max_queue=1_000_000) as server:
         log.find_http()
+        gc.collect()
+        gc.freeze()  # as the command does
         print(json.dumps({"url": server.url, "model": server.models[0]}), flush=True)
         for line in sys.stdin:
             log.write(Path(line.strip()))

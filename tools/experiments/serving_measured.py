@@ -30,7 +30,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,14 @@ class CoreTimes:
     def total(self) -> Seconds:
         """Seconds of the core for each request."""
         return np.asarray(self.http + [sum(one) for one in self.stages])
+
+    def in_order_of(self, leaves: Ints) -> CoreTimes:
+        """Return them for requests that leave there; two that came together may be served the other first."""
+        served = np.array([len(one) - 1 for one in self.stages])
+        order = np.empty(len(leaves), np.int64)
+        for exit_ in np.unique(leaves):
+            order[leaves == exit_] = np.flatnonzero(served == exit_)
+        return replace(self, stages=[self.stages[n] for n in order], http=self.http[order])
 
     def parts(self) -> list[list[float]]:
         """Return of each request reading, stages, and writing."""
@@ -241,7 +249,7 @@ def tell(run: Path, images: NDArray[Any], given: argparse.Namespace) -> None:
                 real, exits = offer(server.url, [asks[n] for n in image], arrival)
                 if (wrong := int((exits != leaves[image]).sum())) > 0:
                     raise SystemExit(f"{wrong} answers are of other images")
-                fed = core_times(server.noted()[0], before.writing)
+                fed = core_times(server.noted()[0], before.writing).in_order_of(leaves[image])
                 told = [
                     before.around_s + simulated(arrival, one.parts())
                     for one in (before.times(leaves[image]), fed)

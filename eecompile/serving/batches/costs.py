@@ -47,7 +47,7 @@ class ScheduledBatches:
     sizes: tuple[int, ...]
     cycles: Seconds
     joules: Seconds
-    work_bits: tuple[Mapping[str, int], ...] = ()
+    work_bits: tuple[Mapping[str, int], ...]
 
     def to_bytes(self) -> bytes:
         """Return what `of` reads."""

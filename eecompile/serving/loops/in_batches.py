@@ -78,9 +78,11 @@ def serve_in_batches(
             if found is None and come == count:
                 break
             until = min(arrival[come], math.inf if found is None else found)
-            now = max(now if moving is None else moving.idle(now, until, accelerator.loaded), until)
+            if moving is not None and found is None:  # nobody waits, not even for company
+                now = moving.idle(now, until, accelerator.loaded)
+            now = max(now, until)
             continue
-        refused += held and preempt and len(dispatcher) > 0
+        refused += len(found.tickets) if held and preempt and len(dispatcher) else 0
         begin, now = now, accelerator.run(found, now)
         going = []
         for ticket in found.tickets:

@@ -23,7 +23,7 @@ def serve_one_by_one(
     policy: Policy,
     preempt: bool = True,
     watch: bool = False,
-    giving_way: GivingWay | Adapting | None = None,
+    moving: GivingWay | Adapting | None = None,
 ) -> ServingOutcome:
     """Serve all requests, in the order in which `Dispatcher` would without batches.
 
@@ -35,7 +35,7 @@ def serve_one_by_one(
         policy: Who is next.
         preempt: Between two stages another may come first; without, a request that began ends.
         watch: Note each stage that ran, too.
-        giving_way: Says at each exit whether a request leaves there; without, `Requests.stages` does.
+        moving: Says at each exit whether a request leaves there; without, `Requests.stages` does.
             Policies rank whoever begins to wait by what is known of the thresholds that hold then. One that
             adapts gets the time in which nobody waits.
     """
@@ -48,7 +48,7 @@ def serve_one_by_one(
         for of in ([one.stage_s for one in services], [one.stage_j for one in services])
     )
     at, finish = [0] * count, [0.0] * count
-    known = KnownBefore(crowd, policy, giving_way)
+    known = KnownBefore(crowd, policy, moving)
     queue, (keys, latest) = known.queue(at), known.values()
     add, due = queue.add, requests.deadline_s.tolist()
     weights, memory, ran = KeptWeights(services), interrupted(services), list[Ran]()
@@ -59,9 +59,7 @@ def serve_one_by_one(
         if held < 0 and not queue:
             if come == count:
                 break
-            now = max(
-                now if giving_way is None else giving_way.idle(now, arrival[come], loaded), arrival[come]
-            )
+            now = max(now if moving is None else moving.idle(now, arrival[come], loaded), arrival[come])
         while arrival[come] <= now:
             add(come, keys[0][come], latest[0][come], due[come])
             come += 1
@@ -83,8 +81,8 @@ def serve_one_by_one(
         if watch:
             ran.append(Ran(begin, now, network, stage, (one,)))
         at[one] = stage = stage + 1
-        if giving_way is not None:
-            stages[one] = giving_way.ends(one, stage, now)
+        if moving is not None:
+            stages[one] = moving.ends(one, stage, now)
             keys, latest = known.values()
         if stage == stages[one]:
             finish[one], last = now, -1
@@ -97,7 +95,7 @@ def serve_one_by_one(
         np.array(finish), busy, energy, weights.loads, interruptions, ran, refused=refused,
         spills=0 if memory is None else memory.spills, peak_bits=0 if memory is None else memory.peak_bits,
     )  # fmt: skip
-    return found if giving_way is None else giving_way.beside(found)
+    return found if moving is None else moving.beside(found)
 
 
 def interrupted(services: Sequence[ServiceTime]) -> Interrupted | None:

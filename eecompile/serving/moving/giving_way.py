@@ -150,8 +150,11 @@ class GivingWay:
 
 def _means(stage_s: Sequence[float], seen: Outlook) -> list[float]:
     """Return seconds expected from the start of each stage, [stages], of stages that take ``stage_s``."""
+    reach = seen.reach.copy()
+    there = np.cumprod([1.0, *reach[:-1]])
+    reach[:-1][there[:-1] == 0] = 1.0  # of a stage that no image of val gets to nothing is known but its end
     found, left = [], 0.0
-    for seconds, goes_on in zip(reversed(stage_s), reversed(seen.reach.tolist()), strict=True):
+    for seconds, goes_on in zip(reversed(stage_s), reversed(reach.tolist()), strict=True):
         left = seconds + goes_on * left
         found.append(left)
     return found[::-1]

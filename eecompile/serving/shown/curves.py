@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from eecompile.report.charts import PALETTE_SIZE, Frame, Mark, Scale, Series, ticks
-from eecompile.serving.shown.detail import PolicyDetail, ServingDetail
+from eecompile.serving.shown.detail import ServingDetail, WayDetail
 
 WIDTH, HEIGHT = 480, 300
 # Late shares below this are drawn on it.
@@ -37,7 +37,7 @@ def tail_chart(detail: ServingDetail, slo_s: Sequence[float]) -> PolicyChart:
     x = _log_scale(min(values), max(values), 56, WIDTH - 16)
     y = _log_scale(min(shares), 1.0, HEIGHT - 48, 30)
 
-    def points(row: PolicyDetail) -> list[Mark]:
+    def points(row: WayDetail) -> list[Mark]:
         return [
             Mark(
                 x.at(1e3 * seconds),
@@ -61,7 +61,7 @@ def load_chart(detail: ServingDetail) -> PolicyChart | None:
     x = _Axis(scale, values[0], values[-1], values, log=False)
     y = _log_scale(LEAST_LATE, 1.0, HEIGHT - 48, 30)
 
-    def points(row: PolicyDetail) -> list[Mark]:
+    def points(row: WayDetail) -> list[Mark]:
         return [
             Mark(
                 x.at(rate),
@@ -99,8 +99,8 @@ def _log_scale(low: float, high: float, start: float, end: float) -> _Axis:
 
 
 def _chart(
-    rows: Sequence[PolicyDetail],
-    points: Callable[[PolicyDetail], list[Mark]],
+    rows: Sequence[WayDetail],
+    points: Callable[[WayDetail], list[Mark]],
     x: _Axis,
     y: _Axis,
     marks_x: tuple[Mark, ...],
@@ -123,7 +123,7 @@ def way_name(form: str, policy: str, batch: str) -> str:
     return f"{form}, {policy}{'' if batch == 'none' else f', {batch}'}"
 
 
-def _name(row: PolicyDetail) -> str:
+def _name(row: WayDetail) -> str:
     return way_name(row.form, row.policy, row.batch)
 
 

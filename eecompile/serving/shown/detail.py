@@ -26,7 +26,7 @@ Serve = Callable[[int, float, bool], ServedCrowd]
 
 
 @dataclass(frozen=True)
-class PolicyDetail:
+class WayDetail:
     """A way to serve the requests of one seed.
 
     Attributes:
@@ -80,7 +80,7 @@ class ServingDetail:
     """
 
     seed: int
-    rows: list[PolicyDetail]
+    rows: list[WayDetail]
     stages: list[ShownStage]
     requests: list[ShownRequest]
 
@@ -107,7 +107,7 @@ def detail_of(
             late = most_late(faster.crowd, faster.outcome, warm_up)
             curve.append((len(arrival) / float(arrival[-1]), late))
         tail = _tail(served.crowd, served.outcome, warm_up)
-        rows.append(PolicyDetail(*way, tail, _exits(served.crowd), curve))
+        rows.append(WayDetail(*way, tail, _exits(served.crowd), curve))
     stages, requests = _window(served.crowd, served.outcome, warm_up)
     return ServingDetail(seed, rows, stages, requests)
 

@@ -39,7 +39,6 @@ def page(document: Mapping[str, Any], detail: ServingDetail) -> str:
         exits=_exits(detail, document["networks"]),
         rungs=_rungs(document["rows"]),
         window=window_gantt(detail, document["networks"]),
-        last=detail.rows[-1],
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -92,3 +93,12 @@ def test_what_is_wrong_with_simulate_is_said(arguments: tuple[str, ...], message
     found = simulated("nowhere", *arguments)
     assert found.exit_code == 2
     assert message in found.output
+
+
+def test_a_server_that_has_its_process_leaves_what_is_there_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen: list[int] = []
+    server = SimpleNamespace(wait=lambda: frozen.append(gc.get_freeze_count()), to_json=dict)
+    monkeypatch.setattr(api, "serve", lambda *_, **__: server)
+    before = gc.get_freeze_count()
+    assert CliRunner().invoke(cli.app, ["serve", "run"]).exit_code == 0
+    assert frozen[0] > before + 1000

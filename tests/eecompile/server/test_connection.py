@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -58,14 +59,17 @@ def test_behind_an_answer_a_connection_stays_but_not_in_the_next_head() -> None:
     assert seconds < 0.8 and answer.startswith(b"HTTP/1.1 200")
 
 
-def test_a_request_is_told_when_its_connection_is_lost() -> None:
+@pytest.mark.parametrize("size", [0, 1000, 70_000, 300_000, 1_000_000])
+def test_a_request_is_told_when_its_connection_is_lost(size: int) -> None:
     told: list[bool] = []
 
     async def asked() -> None:
         came, over = asyncio.Event(), asyncio.Event()
 
-        async def app(scope: Any, _: Any, __: Any) -> None:
+        async def app(scope: Any, receive: Any, _: Any) -> None:
             gone = scope[GONE_FUTURE]
+            while (await receive())["more_body"]:
+                pass
             came.set()
             told.append(gone.done())
             await gone
@@ -74,8 +78,11 @@ def test_a_request_is_told_when_its_connection_is_lost() -> None:
 
         async with serving(app, 5.0) as port:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            await came.wait()
+            writer.write(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+            writer.write(bytes(size // 2))
+            await asyncio.sleep(0.05)
+            writer.write(bytes(size - size // 2))
+            await asyncio.wait_for(came.wait(), 5.0)
             writer.close()
             await asyncio.wait_for(over.wait(), 5.0)
 

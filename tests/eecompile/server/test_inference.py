@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,24 @@ def test_what_is_wrong_with_a_question(inference: Inference, asked: InferQuestio
     with pytest.raises(NotServedError, match=message) as refused:
         asyncio.run(inference.answer(inference.repository.get("made"), asked))
     assert refused.value.status == 400 and inference.engine.waiting == 0
+
+
+def test_an_answer_that_comes_with_the_end_of_the_patience_is_given(inference: Inference) -> None:
+    """Both are there when the loop, which was busy, looks again."""
+
+    async def asked() -> list[float]:
+        entry = inference.repository.get("made")
+        task = asyncio.create_task(
+            inference.answer(entry, question((1.0, 0.0), parameters={"timeout": 50_000}))
+        )
+        await asyncio.sleep(0.01)
+        MadeModel.last.gate.set()
+        end = time.monotonic() + 0.1
+        while time.monotonic() < end:
+            pass
+        found: list[float] = (await task)["tag"].tolist()
+        return found
+
+    MadeModel.last.gate.clear()
+    assert asyncio.run(asked()) == [1.0]
+    assert "dropped_total 0.0" in inference.metrics.text().decode()

@@ -13,6 +13,7 @@ from eecompile.serving.arrivals import Poisson
 from eecompile.serving.batches.batching import Batching
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.dispatch import Dispatcher, NextRun, Ticket
+from eecompile.serving.loops.known import KnownBefore
 from eecompile.serving.loops.one_by_one import serve_one_by_one
 from eecompile.serving.outlook import outlook
 from eecompile.serving.policies import POLICIES
@@ -51,15 +52,15 @@ def two_networks(count: int, load: float, seed: int) -> Crowd:
 def order_by_dispatcher(crowd: Crowd, name: str, preempt: bool) -> list[tuple[float, int, int]]:
     """Return when which request ran which stage, one ticket at a time as a server hands them over."""
     requests = crowd.requests
-    dispatcher = Dispatcher(crowd.services, crowd.outlooks, POLICIES[name], Batching(), preempt)
+    policy = POLICIES[name]
+    truth = KnownBefore(crowd, policy, None) if policy.needs_truth else None  # no server has such a policy
+    dispatcher = Dispatcher(crowd.services, crowd.outlooks, policy, Batching(), preempt, truth)
     found, now, come = [], 0.0, 0
 
     def tell(ticket: Ticket) -> Ticket:
-        total, one, stage = crowd.services[ticket.model].alone_s, ticket.number, ticket.stage
-        before = total[stage - 1] if stage else 0.0
-        ticket.true_s = max(total[requests.stages[one] - 1] - before, 0.0)
+        stage, image = ticket.stage, requests.image[ticket.number]
         if stage:
-            ticket.confidence = crowd.confidences[ticket.model][stage - 1, requests.image[one]]
+            ticket.confidence = crowd.confidences[ticket.model][stage - 1, image]
         return ticket
 
     while come < len(requests) or len(dispatcher):

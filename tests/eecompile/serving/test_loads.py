@@ -46,3 +46,16 @@ def test_what_there_is_to_say_of_networks_that_keep_none(count: int, said: str |
 def test_a_run_from_before_is_told() -> None:
     (note,) = loading_notes(["old", "new"], [service(1.0), kept(0.25, 50, 20)])
     assert "as what old leaves" in note and "retune it" in note
+
+
+def test_weights_that_fit_beside_one_image_and_not_beside_a_batch_are_told() -> None:
+    both = [kept(0.25, 50, 20), kept(0.25, 30, 20)]
+    large = []
+    for one in both:
+        assert one.footprint is not None
+        needs_more = dataclasses.replace(one.footprint, batches=((4, {"sram": 70}),))
+        large.append(dataclasses.replace(one, footprint=needs_more))
+    assert "are brought once: " in loading_notes(["a", "b"], large)[0]
+    (note,) = loading_notes(["a", "b"], large, (1, 4))
+    assert "brought once beside batches of 1 at most, else where another ran" in note
+    assert "do not fit" in loading_notes(["a", "b"], large, (4,))[0]

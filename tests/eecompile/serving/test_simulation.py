@@ -47,6 +47,14 @@ def load(rate: float, **changes: object) -> ServingLoad:
     return ServingLoad([RequestStream("net", 0, Poisson(rate), 0.05)], **given)  # type: ignore[arg-type]
 
 
+def in_batches(
+    pair: tuple[ServedNetwork, ServedNetwork], known: int = 4
+) -> tuple[ServedNetwork, ServedNetwork]:
+    """Return `both` with the costs of batches up to ``known``, half of one image's each."""
+    times = service(EARLY, LATE_STAGE, batch=known), service(STATIC_S, batch=known)
+    return replace(pair[0], service=times[0]), replace(pair[1], service=times[1])
+
+
 def quietly(
     given: ServingLoad,
     policies: list[str],
@@ -58,8 +66,7 @@ def quietly(
     """Serve one network; the costs of batches up to ``known`` are known, half of one image's each."""
     pair = both()
     if known > 1:
-        times = (service(EARLY, LATE_STAGE, batch=known), service(STATIC_S, batch=known))
-        pair = (replace(pair[0], service=times[0]), replace(pair[1], service=times[1]))
+        pair = in_batches(pair, known)
     return simulate_load([pair], given, policies, capacity, None, lambda _: None, batchings_of(batch), detail)
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from eecompile import api
-from eecompile.serving import simulation
+from eecompile.serving import served_network, simulation
 from eecompile.serving.arrivals import Periodic, Poisson
 from eecompile.serving.batches.batching import Batching
 from eecompile.serving.shown.page import page
 from eecompile.serving.streams import RequestStream, ServingLoad
 from passes.errors import InputError
 from tests.documents import valid
-from tests.eecompile.serving.test_simulation import both
+from tests.eecompile.serving.test_simulation import both, in_batches
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,6 @@ from tests.eecompile.serving.test_simulation import both
         ({"accuracy_floor": 101}, "`accuracy_floor` cannot be 101"),
         ({"batch": "fixed"}, "batches cannot be 'fixed'"),
         ({"batch": ["none", "fluid:0"]}, "a batch of fluid cannot be of 0"),
-        ({"batch": "fluid:2", "report": "p.html"}, "a page shows requests one by one"),
         ({"batch": []}, "there is no way to batch"),
         ({}, "no such run|not a run|no summary"),
     ],
@@ -50,14 +49,15 @@ def test_what_is_wrong_is_said(given: dict[str, Any], message: str, tmp_path: Pa
 
 def test_all_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(simulation, "networks_of", lambda run, *told: (run.name, *told[:3], *told[4:]))
+    monkeypatch.setattr(served_network, "networks_of", lambda run, *told: (run.name, *told[:3], *told[4:]))
     monkeypatch.setattr(simulation, "simulate_load", lambda *given: told.append(given))
     api.simulate(
         ["a", Path("b"), "./a"], [Poisson(3), Periodic(4), Poisson(3)], (0.5, 0.6, 0.7), "edf", (9, 1, 2),
         70, 3, 2e8, True, True, tmp_path / "t", None, 88, "none,timeout:8,2ms", True, 0.9,
     )  # fmt: skip
     api.simulate("a", Poisson(3), 0.5)
-    (served, load, policies, capacity, trace, _, batches), (without, plain, both, *_, alone) = told
+    (served, load, policies, capacity, trace, _, batches, detail), (without, plain, both, *_, alone, _) = told
+    assert not detail
     assert without == [("a", None, None, 1, False)]
     assert batches == (Batching(), Batching("timeout", 8, 0.002)) and alone == (Batching(),)
     assert served == [("a", 2e8, 0.88, 8, True), ("b", 2e8, 0.88, 8, True)], (
@@ -75,10 +75,16 @@ def test_all_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_page_is_written_where_one_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulation, "networks_of", lambda *_: both())
+    monkeypatch.setattr(served_network, "networks_of", lambda *_: both())
     plain = api.simulate("a", Poisson(90), 0.05, requests=600, seeds=1)
     found = api.simulate("a", Poisson(90), 0.05, requests=600, seeds=1, report=tmp_path / "load.html")
     assert plain.detail is None and list(tmp_path.iterdir()) == [tmp_path / "load.html"]
     assert found.detail is not None
     assert (tmp_path / "load.html").read_text() == page(found.to_json(), found.detail)
+    monkeypatch.setattr(served_network, "networks_of", lambda *_: in_batches(both()))
+    together = api.simulate(
+        "a", Poisson(300), 0.05, requests=600, seeds=1, batch="fluid:4", report=tmp_path / "load.html"
+    )
+    assert together.detail is not None and [row.batch for row in together.detail.rows] == ["fluid:4"] * 3
+    assert "exits, remaining, fluid:4" in (tmp_path / "load.html").read_text()
     valid("simulate", json.loads(json.dumps(found.to_json())))

@@ -32,7 +32,9 @@ def test_other_sizes_run_as_the_cheapest_of_what_there_is() -> None:
     found = with_batches(service(10.0), known, 2.0)
     assert found.stage_s[0].tolist() == [10.0, 12.0, 16.0, 16.0, 26.0, 28.0, 32.0, 32.0]
     assert found.stage_j[0, [1, 2, 3, 7]].tolist() == [3.0, 5.0, 5.0, 10.0]
-    alone = with_batches(service(10.0, 1.0), ScheduledBatches(3, (), np.empty((0, 2)), np.empty((0, 2))), 1.0)
+    alone = with_batches(
+        service(10.0, 1.0), ScheduledBatches(3, (), np.empty((0, 2)), np.empty((0, 2)), ()), 1.0
+    )
     np.testing.assert_allclose(alone.stage_s, [[10, 20, 30], [1, 2, 3]])
     assert ScheduledBatches.of(known.to_bytes()).to_bytes() == known.to_bytes()
 

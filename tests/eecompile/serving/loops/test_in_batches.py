@@ -238,7 +238,7 @@ def test_batches_that_are_interrupted_have_no_more_room_than_there_is(
 def test_thresholds_give_way_as_one_by_one(name: str) -> None:
     given = giving_way_crowd(np.arange(60) * 0.5, 20.0)
     one, other = (GivingWay(given, [LADDER], [20.0]) for _ in range(2))
-    loop = serve_one_by_one(given, POLICIES[name], giving_way=one)
+    loop = serve_one_by_one(given, POLICIES[name], moving=one)
     found = serve_in_batches(given, POLICIES[name], Batching("fluid", 1), moving=other)
     np.testing.assert_allclose(found.finish_s, loop.finish_s)
     assert other.stages == one.stages and max(one.seconds[1:]) > 0, "they did"
@@ -259,7 +259,36 @@ def test_thresholds_that_give_way_in_batches_end_requests_where_they_say() -> No
 def test_what_adapts_gets_idle_time_in_batches_too() -> None:
     given = adapting_crowd(np.arange(3000) * 0.1)
     one, other = (Adapting(given, [LABELS]) for _ in range(2))
-    loop = serve_one_by_one(given, FIFO, giving_way=one)
+    loop = serve_one_by_one(given, FIFO, moving=one)
     found = serve_in_batches(given, FIFO, Batching("fluid", 1), moving=other)
     np.testing.assert_allclose(found.finish_s, loop.finish_s)
     assert other.labels == one.labels > 0 and other.spent == pytest.approx(one.spent)
+
+
+def test_where_some_wait_for_company_nothing_else_runs_that_makes_them_late() -> None:
+    """Batches begin when their wait is over, whatever might run on meanwhile."""
+    given = adapting_crowd(np.arange(2000) * 0.0045)
+    given = dataclasses.replace(given, services=[service(0.002, 0.008, batch=4)])
+    batching = Batching("timeout", 4, 0.0121)
+    done = serve_in_batches(given, FIFO, batching, watch=True, moving=Adapting(given, [LABELS]))
+    ended = 0.0
+    for stage in done.ran:
+        if stage.stage == 0 and len(stage.requests) < 4:
+            first = min(float(given.requests.arrival_s[one]) for one in stage.requests)
+            assert stage.begin_s <= max(first + batching.wait_s, ended) + 1e-9
+        ended = stage.end_s
+
+
+def test_all_that_could_not_be_interrupted_are_counted() -> None:
+    """Two run together when a more important one comes: without room both of them go on."""
+    both = np.ones(1, np.int64)
+    parts = [
+        stream(np.array([0.0]), both, 0, source=0), stream(np.array([0.0]), both, 0, source=1),
+        stream(np.array([1.0]), both, 0, priority=9.0, source=2),
+    ]  # fmt: skip
+    times = small_network(0.0, 0, 100, 20)
+    times = dataclasses.replace(times, stage_s=np.array([[2.0, 3.0]] * 2), stage_j=np.array([[4.0, 6.0]] * 2))
+    crowd = Crowd(merged(parts), [times], [outlook(times, np.zeros((1, 1)), both)], [np.zeros((1, 1))])
+    done = serve_in_batches(crowd, POLICIES["priority"], Batching("fixed", 2), watch=True)
+    assert [len(stage.requests) for stage in done.ran] == [2, 2, 1, 1]
+    assert (done.refused, done.interruptions, done.spills) == (2, 0, 0)

@@ -99,13 +99,13 @@ def test_only_idle_time_is_taken_and_what_it_costs_is_counted() -> None:
     fifo = policy_named("fifo")
     at_once = crowd(np.zeros(3000))
     busy = Adapting(at_once, [LABELS])
-    one, other = serve_one_by_one(at_once, fifo), serve_one_by_one(at_once, fifo, giving_way=busy)
+    one, other = serve_one_by_one(at_once, fifo), serve_one_by_one(at_once, fifo, moving=busy)
     np.testing.assert_array_equal(one.finish_s, other.finish_s)
     assert busy.labels == 0 and one.energy_j == pytest.approx(other.energy_j)
     # Far apart: each tenth runs on at once, and its energy and time are there.
     rare = crowd(np.arange(3000.0))
     idle = Adapting(rare, [LABELS])
-    one, other = serve_one_by_one(rare, fifo), serve_one_by_one(rare, fifo, giving_way=idle)
+    one, other = serve_one_by_one(rare, fifo), serve_one_by_one(rare, fifo, moving=idle)
     np.testing.assert_array_equal(one.finish_s, other.finish_s)
     early = int((rare.requests.stages == 1).sum())
     assert idle.labels == pytest.approx(early / EVERY, abs=1 + 3000 // WINDOW)
@@ -117,7 +117,7 @@ def test_who_comes_meanwhile_waits_for_a_stage_at_most() -> None:
     fifo, times = policy_named("fifo"), Poisson(60.0).times(4000, 1)
     adapting = Adapting(crowd(times), [LABELS])
     one = serve_one_by_one(crowd(times), fifo)
-    other = serve_one_by_one(crowd(times), fifo, giving_way=adapting)
+    other = serve_one_by_one(crowd(times), fifo, moving=adapting)
     if not adapting.moves:
         assert (other.finish_s >= one.finish_s - 1e-12).all()
     assert adapting.labels > 0

@@ -87,9 +87,23 @@ def test_live_policies_and_keys_know_the_thresholds_that_hold() -> None:
     given = crowd(np.arange(60) * 0.5, 20.0)
     for name in ("remaining", "sdrm3", "oracle"):
         giving_way = GivingWay(given, [LADDER], [20.0])
-        outcome = serve_one_by_one(given, policy_named(name), giving_way=giving_way)
+        outcome = serve_one_by_one(given, policy_named(name), moving=giving_way)
         left = giving_way.served(given).requests.stages
         assert outcome.busy_s == pytest.approx(TIMES.alone_s[left - 1].sum())
         assert (left < given.requests.stages).any() and (left >= 1).all()
     known = giving_way.known_at(2, given)
     assert (known.requests.stages == 1).all() and known.outlooks[0] is LADDER[2].outlook
+
+
+def test_work_that_waits_is_what_val_expects_and_in_batches_less() -> None:
+    given = crowd(np.zeros(3), 10.0)
+    deep = service(1.0, 2.0, 4.0)
+    confidence = np.ones((2, 10))
+    nobody = Rung((0.0, 0.0), 1.0, 1.0, 1.0, outlook(deep, confidence, np.zeros(10, np.int64)))
+    all_leave = Crowd(given.requests, [deep], [nobody.outlook], [confidence])
+    for requests, ladder in ((given, LADDER), (all_leave, [nobody])):
+        one = GivingWay(requests, [ladder], [10.0])
+        assert one._means == [pytest.approx(rung.outlook.mean) for rung in ladder]
+    cheap = Crowd(given.requests, [service(1.0, 3.0, batch=4)], given.outlooks, given.confidences)
+    together = GivingWay(cheap, [LADDER], [10.0], 4)
+    assert together._means == [pytest.approx(0.625 * rung.outlook.mean) for rung in LADDER]

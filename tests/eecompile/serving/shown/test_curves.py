@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 
 from eecompile.serving.shown.curves import LEAST_LATE, load_chart, tail_chart, window_gantt
-from eecompile.serving.shown.detail import PolicyDetail, ServingDetail, ShownRequest, ShownStage
+from eecompile.serving.shown.detail import ServingDetail, ShownRequest, ShownStage, WayDetail
 
-ROW = PolicyDetail(
+ROW = WayDetail(
     "exits", "edf", "none", [(0.5, 0.002), (0.1, 0.02), (0.01, 0.2)], [[1.0]], [(50.0, 0.0), (90.0, 0.1)]
 )
 DETAIL = ServingDetail(
@@ -39,7 +39,7 @@ def test_of_loads_none_late_is_drawn_at_the_least() -> None:
     assert first.y == found.bottom and second.y < first.y and first.x < second.x
     assert "0 % late at 50" in first.label and f"{100 * LEAST_LATE:g}" in [m.label for m in found.y_ticks]
     assert (
-        load_chart(ServingDetail(0, [PolicyDetail("exits", "edf", "none", [(0.5, 1.0)], [], [])], [], []))
+        load_chart(ServingDetail(0, [WayDetail("exits", "edf", "none", [(0.5, 1.0)], [], [])], [], []))
         is None
     )
 
