@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from eecompile.cli.terminal import line, table
+from eecompile.serving.batches.batching import way_told
 
 if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.serving.figures import Interval
@@ -139,13 +140,9 @@ def _of_ladders(out: Console, found: SimulationResult) -> None:
     ]  # fmt: skip
     columns = (
         "network", "rung", "thresholds", "val right %", "at least %", "mean ms alone",
-        *(f"{_way(row)} %" for row in policies),
+        *(f"{way_told(row.policy, row.batch)} %" for row in policies),
     )  # fmt: skip
     table(out, "Thresholds that give way, and the share of time at each", columns, rows, columns[3:])
-
-
-def _way(row: ServedRow) -> str:
-    return row.policy if row.batch == "none" else f"{row.policy}, {row.batch}"
 
 
 def _spread(value: Interval, scale: float) -> str:
@@ -158,7 +155,7 @@ def _of_agreement(out: Console, found: SimulationResult) -> None:
     """Print how many answers are those of the final exit, and what was learnt of it."""
     rows = [
         (
-            row.form, _way(row), _spread(row.figures["agreement"], 100),
+            row.form, way_told(row.policy, row.batch), _spread(row.figures["agreement"], 100),
             _spread(row.figures["agreement_last"], 100),
             _spread(row.figures["free_labels"], 100), f"{row.figures['moves'].mean:.3g}",
         )

@@ -304,12 +304,12 @@ class Surface:
         final = np.full(self.total, len(self._cost) - 1)
         self._otherwise = final if otherwise is None else otherwise
         self._base = self._change[self._otherwise, np.arange(self.total)]
-        alone = first == second
         steps = candidates(observed.confidence[first], rules[first])
-        self.steps = (steps if alone else evenly(steps, MAX_STEPS)), np.array([rules[second].never])
-        if not alone:
+        if first == second:
+            self.steps = steps, np.array([rules[second].never])
+        else:
             seconds = candidates(observed.confidence[second], rules[second])
-            self.steps = self.steps[0], evenly(seconds, MAX_STEPS)
+            self.steps = evenly(steps, MAX_STEPS), evenly(seconds, MAX_STEPS)
         self._effects = self._effect(first), self._effect(second)
 
     def _effect(self, number: int) -> tuple[NDArray[np.float32], Float64]:

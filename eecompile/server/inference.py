@@ -87,9 +87,7 @@ class Inference:
             raise malformed(in_one_line(error)) from None
         deadline = self._slo_s if timeout is None else min(timeout, self._slo_s)
         job = self.engine.submit(slot, images, deadline, priority)
-        done = asyncio.wrap_future(job.done)
-
-        left = False
+        done, left = asyncio.wrap_future(job.done), False
 
         def leave(_: object) -> None:
             nonlocal left

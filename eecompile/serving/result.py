@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from eecompile.serving.batches.batching import way_told
 from eecompile.serving.batches.gain import BatchCost
 from eecompile.serving.figures import Interval
 from eecompile.serving.shown.detail import ServingDetail
@@ -124,7 +125,7 @@ class SimulationResult(ShownResult):
         best = min(self.rows, key=lambda row: row.figures["missed"].mean)
         return (
             f"{', '.join(self.networks)} at {self.rate:.4g} requests/s: fewest late by {best.form}, "
-            f"{best.policy}{'' if best.batch == 'none' else f', {best.batch}'}: "
+            f"{way_told(best.policy, best.batch)}: "
             f"{100 * best.figures['missed'].mean:.2f} %, p99 {1e3 * best.figures['p99_s'].mean:.4g} ms"
         )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from eecompile.serving.arrivals import Times
-from eecompile.serving.batches.batching import Batching
+from eecompile.serving.batches.batching import Batching, way_told
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.figures import (
     ServingFigures,
@@ -19,7 +20,8 @@ from eecompile.serving.figures import (
     most_late,
     stream_figures,
 )
-from eecompile.serving.loops.in_batches import serve
+from eecompile.serving.loops.in_batches import serve_in_batches
+from eecompile.serving.loops.one_by_one import serve_one_by_one
 from eecompile.serving.moving.adapting import Adapting
 from eecompile.serving.moving.giving_way import GivingWay
 from eecompile.serving.outcome import ServingOutcome
@@ -73,8 +75,7 @@ class ServingWay:
 
     def __str__(self) -> str:
         """Return it as progress tells it."""
-        together = "" if self.batching.kind == "none" else f", {self.batching}"
-        return f"{self.form}, {self.policy.name}{together}"
+        return way_told(f"{self.form}, {self.policy.name}", str(self.batching))
 
     def serve(self, load: ServingLoad, times: Sequence[Times], seed: int, watch: bool = False) -> ServedCrowd:
         """Serve requests.
@@ -88,18 +89,22 @@ class ServingWay:
         largest = self.batching.size
         networks = [replace(one, service=one.service.in_batches(largest)) for one in self.networks]
         crowd = crowd_of(networks, load, times, seed)
+        moving: Adapting | GivingWay | None = None
         if self.form == ADAPT:
-            adapting = Adapting(crowd, [one.labels for one in networks if one.labels is not None])
-            outcome = serve(crowd, self.policy, self.batching, load.preempt, watch, adapting)
-            return ServedCrowd(adapting.served(crowd), outcome, adapting=adapting)
-        if self.form != FLOOR:
-            return ServedCrowd(crowd, serve(crowd, self.policy, self.batching, load.preempt, watch))
-        ladders = [one.ladder for one in networks if one.ladder is not None]
-        slo_s = [one.slo_s for one in load.streams]
-        giving_way = GivingWay(crowd, ladders, slo_s, largest)
-        outcome = serve(crowd, self.policy, self.batching, load.preempt, watch, giving_way)
-        shares = giving_way.shares(float(crowd.requests.arrival_s[0]), float(outcome.finish_s.max()))
-        return ServedCrowd(giving_way.served(crowd), outcome, shares)
+            moving = Adapting(crowd, [one.labels for one in networks if one.labels is not None])
+        elif self.form == FLOOR:
+            ladders = [one.ladder for one in networks if one.ladder is not None]
+            moving = GivingWay(crowd, ladders, [one.slo_s for one in load.streams], largest)
+        alone = self.batching.kind == "none"  # the faster loop of the two, which then do the same
+        loop = serve_one_by_one if alone else partial(serve_in_batches, batching=self.batching)
+        outcome = loop(crowd, self.policy, preempt=load.preempt, watch=watch, moving=moving)
+        if moving is None:
+            return ServedCrowd(crowd, outcome)
+        served = moving.served(crowd)
+        if isinstance(moving, Adapting):
+            return ServedCrowd(served, outcome, adapting=moving)
+        begin = float(crowd.requests.arrival_s[0])
+        return ServedCrowd(served, outcome, moving.shares(begin, float(outcome.finish_s.max())))
 
     def figures(
         self, load: ServingLoad, times: Sequence[Times], seed: int

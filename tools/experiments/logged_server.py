@@ -76,6 +76,7 @@ class Log:
             if message["type"] == "http.response.body":
                 log.writes.append(time.thread_time() - log._there)
 
+        # The classes themselves: the server makes its parts, and has no place for such a log.
         RunModel.run_stage = noted_stage  # type: ignore[method-assign]
         StageEngine._finish = noted_finish  # type: ignore[method-assign]
         RequestResponseCycle.send = noted_send  # type: ignore[method-assign]

@@ -89,3 +89,8 @@ def _seconds(text: str, wait: str) -> float:
             except ValueError:
                 break
     raise InputError(f"batches cannot be '{text}': '{wait}' is no time", EXAMPLES)
+
+
+def way_told(way: str, batch: str) -> str:
+    """Return a way to serve as it is told; that requests run one by one goes without saying."""
+    return way if batch == "none" else f"{way}, {batch}"

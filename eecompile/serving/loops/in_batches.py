@@ -12,26 +12,12 @@ from eecompile.serving.crowd import Crowd
 from eecompile.serving.dispatch import Dispatcher, NextRun, Ticket
 from eecompile.serving.loads import KeptWeights
 from eecompile.serving.loops.known import KnownBefore
-from eecompile.serving.loops.one_by_one import interrupted, serve_one_by_one
+from eecompile.serving.loops.one_by_one import interrupted
 from eecompile.serving.moving.adapting import Adapting
 from eecompile.serving.moving.giving_way import GivingWay
 from eecompile.serving.outcome import Ran, ServingOutcome
 from eecompile.serving.policies import Policy
 from eecompile.serving.service import ServiceTime
-
-
-def serve(
-    crowd: Crowd,
-    policy: Policy,
-    batching: Batching,
-    preempt: bool = True,
-    watch: bool = False,
-    moving: GivingWay | Adapting | None = None,
-) -> ServingOutcome:
-    """Serve all requests, by the faster of the two loops; arguments as of `serve_in_batches`."""
-    if batching.kind == "none":
-        return serve_one_by_one(crowd, policy, preempt, watch, moving)
-    return serve_in_batches(crowd, policy, batching, preempt, watch, moving)
 
 
 def serve_in_batches(

@@ -42,7 +42,7 @@ def tail_chart(detail: ServingDetail, slo_s: Sequence[float]) -> PolicyChart:
             Mark(
                 x.at(1e3 * seconds),
                 y.at(share),
-                f"{_name(row)}: {100 * share:g} % take longer than {1e3 * seconds:.4g} ms",
+                f"{row}: {100 * share:g} % take longer than {1e3 * seconds:.4g} ms",
             )
             for share, seconds in row.tail
         ]
@@ -66,7 +66,7 @@ def load_chart(detail: ServingDetail) -> PolicyChart | None:
             Mark(
                 x.at(rate),
                 y.at(max(late, LEAST_LATE)),
-                f"{_name(row)}: {100 * late:.3g} % late at {rate:.4g} requests/s",
+                f"{row}: {100 * late:.3g} % late at {rate:.4g} requests/s",
             )
             for rate, late in row.curve
         ]
@@ -106,7 +106,7 @@ def _chart(
     marks_x: tuple[Mark, ...],
 ) -> PolicyChart:
     series = [
-        Series(_name(row), f"c{number % PALETTE_SIZE}", tuple(points(row)), None)
+        Series(str(row), f"c{number % PALETTE_SIZE}", tuple(points(row)), None)
         for number, row in enumerate(rows)
     ]
     bottom = HEIGHT - 48
@@ -116,15 +116,6 @@ def _chart(
         tuple(Mark(56, y.at(value), f"{100 * value:g}") for value in y.values),
         tuple(series), marks_x,
     )  # fmt: skip
-
-
-def way_name(form: str, policy: str, batch: str) -> str:
-    """Return a way to serve as charts name it."""
-    return f"{form}, {policy}{'' if batch == 'none' else f', {batch}'}"
-
-
-def _name(row: WayDetail) -> str:
-    return way_name(row.form, row.policy, row.batch)
 
 
 @dataclass(frozen=True)

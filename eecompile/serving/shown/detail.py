@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eecompile.serving.batches.batching import way_told
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.figures import most_late
 from eecompile.serving.outcome import ServingOutcome
@@ -44,6 +45,10 @@ class WayDetail:
     tail: list[tuple[float, float]]
     exits: list[list[float]]
     curve: list[tuple[float, float]]
+
+    def __str__(self) -> str:
+        """Return the way as charts name it."""
+        return way_told(f"{self.form}, {self.policy}", self.batch)
 
 
 @dataclass(frozen=True)

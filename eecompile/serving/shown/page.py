@@ -10,7 +10,7 @@ import jinja2
 from eecompile.report.charts import PALETTE_SIZE, Part, stacked
 from eecompile.report.pages import page_environment
 from eecompile.serving.batches.batching import known_sizes
-from eecompile.serving.shown.curves import load_chart, tail_chart, way_name, window_gantt
+from eecompile.serving.shown.curves import load_chart, tail_chart, window_gantt
 from eecompile.serving.shown.detail import ServingDetail
 
 
@@ -31,13 +31,13 @@ def page(document: Mapping[str, Any], detail: ServingDetail) -> str:
         found=document,
         seed=detail.seed,
         spread=spread,
-        name=_name,
+        names=[str(row) for row in detail.rows],
         sizes=_sizes(document["batch_costs"]),
         colours=[f"c{number % PALETTE_SIZE}" for number in range(len(document["rows"]))],
         tail=tail_chart(detail, [one["slo_s"] for one in document["streams"]]),
         load=load_chart(detail),
         exits=_exits(detail, document["networks"]),
-        rungs=_rungs(document["rows"]),
+        rungs=_rungs(document["rows"], detail),
         window=window_gantt(detail, document["networks"]),
     )
 
@@ -50,10 +50,6 @@ def spread(value: Sequence[float | None], scale: float = 1.0) -> str:
     return text if high is None else f"{text} ± {scale * (high - mean):.3g}"
 
 
-def _name(row: Mapping[str, Any]) -> str:
-    return way_name(row["form"], row["policy"], row["batch"])
-
-
 def _sizes(costs: Sequence[Mapping[str, Any]]) -> Sequence[int]:
     """Return the batches whose costs are shown."""
     return known_sizes(len(costs[0]["image_s"][0])) if costs else []
@@ -64,18 +60,20 @@ def _exits(detail: ServingDetail, networks: Sequence[str]) -> list[tuple[str, tu
     last = {row.form: row for row in detail.rows if row.form != "static"}
     return [
         (
-            name if len(last) == 1 else f"{name}: {way_name(form, row.policy, row.batch)}",
+            name if len(last) == 1 else f"{name}: {row}",
             _bar(shares, "exit"),
         )
-        for form, row in last.items()
+        for row in last.values()
         for name, shares in zip(networks, row.exits, strict=True)
     ]
 
 
-def _rungs(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, tuple[Part, ...]]]:
+def _rungs(rows: Sequence[Mapping[str, Any]], detail: ServingDetail) -> list[tuple[str, tuple[Part, ...]]]:
     """Return the bar of the time at each rung, where thresholds gave way."""
     return [
-        (_name(row), _bar([share[0] for share in row["rungs"]], "rung")) for row in rows if row.get("rungs")
+        (str(way), _bar([share[0] for share in row["rungs"]], "rung"))
+        for row, way in zip(rows, detail.rows, strict=True)
+        if row.get("rungs")
     ]
 
 

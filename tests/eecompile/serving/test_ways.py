@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from eecompile.serving.batches.batching import batching_of
+from eecompile.serving.moving.giving_way import GivingWay
 from eecompile.serving.policies import policy_named
 from eecompile.serving.ways import ADAPT, EXITS, FLOOR, STATIC, Form, ServingWay, work
 from tests.eecompile.serving.crowds import service
+from tests.eecompile.serving.loops.test_one_by_one import small_network
 from tests.eecompile.serving.moving.test_adapting import both as adapting_both
 from tests.eecompile.serving.test_simulation import load, with_ladder
 
@@ -64,3 +67,36 @@ def test_work_is_least_in_the_batches_and_with_the_thresholds_that_may_be() -> N
 
 def test_a_way_is_told_in_words() -> None:
     assert str(way(EXITS)) == "exits, fifo" and str(way(FLOOR, "fluid:4")) == "floor, fifo, fluid:4"
+
+
+def test_batches_leave_less_room_for_who_is_interrupted() -> None:
+    """Beside one image the 30 bits of two fit on chip, beside a batch of four those of nobody."""
+    exits, _ = with_ladder(0.8)
+    needs = small_network(0.0, 0, 20).footprint
+    assert needs is not None
+    needs = replace(needs, batches=((4, {"sram": 90}),))
+    times = replace(service(0.002, 0.008, batch=4), footprint=needs)
+    found = {}
+    asked = load(200.0, requests=2000, seeds=[0])
+    for batch in ("none", "fluid:1", "fluid:4"):
+        networks = [replace(exits, service=times)]
+        served = ServingWay(EXITS, policy_named("remaining"), batching_of(batch), networks)
+        found[batch] = served.serve(asked, asked.times(0), 0).outcome
+    one, same, four = found["none"], found["fluid:1"], found["fluid:4"]
+    assert one.spills == same.spills < one.interruptions, "several at once do not fit either"
+    assert four.spills == four.interruptions > 0
+
+
+def test_work_that_waits_counts_in_the_batches_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+
+    class Noted(GivingWay):
+        def __init__(self, *given: Any) -> None:
+            told.append(given[3])
+            super().__init__(*given)
+
+    monkeypatch.setattr("eecompile.serving.ways.GivingWay", Noted)
+    asked = load(50.0, requests=50, seeds=[0])
+    for batch in ("none", "fluid:4"):
+        way(FLOOR, batch).serve(asked, asked.times(0), 0)
+    assert told == [1, 4]

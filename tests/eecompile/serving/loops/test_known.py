@@ -23,7 +23,8 @@ def test_a_ticket_has_the_key_of_its_stage() -> None:
     groups = [[Ticket(5, 0, 0.0, stage=1), Ticket(6, 0, 0.0, stage=1)], [Ticket(2, 1, 0.0)]]
     seen = known.gather(groups)
     np.testing.assert_array_equal(seen.mean_s, [waiting.mean_s[1, 5], waiting.mean_s[0, 2]])
-    assert seen.true_s is not None and seen.true_s[1] == waiting.true_s[0, 2]  # type: ignore[index]
+    assert seen.true_s is not None and waiting.true_s is not None
+    assert seen.true_s[1] == waiting.true_s[0, 2]
     assert not known.look(), "nothing moves"
 
 
