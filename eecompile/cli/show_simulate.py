@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from eecompile.cli.terminal import line, table
-from eecompile.serving.batches.batching import way_told
+from eecompile.serving.batches.batching import known_sizes, way_told
 
 if TYPE_CHECKING:  # a verb loads only what it works with
     from eecompile.serving.figures import Interval
@@ -93,8 +93,7 @@ def _memories(row: ServedRow) -> list[str]:
 def _of_batches(out: Console, found: SimulationResult) -> None:
     """Print what an image takes in batches, and the bound that follows."""
     line(out, f"In the batches that cost least per image they serve at most {found.batch_bound:.2f} x")
-    largest = len(found.batch_costs[0].image_s[0])
-    sizes = sorted({*(2**n for n in range(largest.bit_length())), largest})
+    sizes = known_sizes(len(found.batch_costs[0].image_s[0]))
     rows = [
         (of.network, of.form, f"{stage}", *(f"{1e3 * seconds[size - 1]:.4g}" for size in sizes))
         for of in found.batch_costs
