@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,10 @@ from targets.cost.model.unrolling import Rules
 from targets.cost.search.engine import Engine
 from targets.described import engines
 from targets.description.hierarchy import Hierarchy
+
+# Behind a shell's `&` SIGINT is ignored, and would be by each process that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _MAPPINGS: dict[tuple[str, int | None, Rules], dict[tuple[object, ...], Solution]] = {}
 

@@ -100,6 +100,9 @@ def test_other_forms_of_answers_fit_too(tmp_path: Path) -> None:
     found = quietly(load(300.0, requests=500), ["fifo"], batch="none,fluid:4", known=4, detail=True).to_json()
     assert found["detail"]["rows"][-1]["batch"] == "fluid:4" and len(found["batch_costs"]) == 2
     valid("simulate", json.loads(json.dumps(found)))
+    beside = quietly(load(90.0, requests=50, overlap=True), ["fifo"]).to_json()
+    assert beside["core_bound"] > 0 and beside["rows"][0]["cores"]
+    valid("simulate", json.loads(json.dumps(beside)))
     run, _ = write_small_run(tmp_path / "small")
     for told in (
         api.export(run, model_repository=tmp_path / "models"),

@@ -231,6 +231,10 @@ def simulate(
         float | None,
         typer.Option(metavar="SHARE", help="Of the requests that are hard at the end; half are at first."),
     ] = None,
+    overlap: Annotated[
+        bool,
+        typer.Option("--overlap", help="Stages run beside each other where schedules leave cores free."),
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Serve runs under load: latency, deadlines, energy and capacity with exits and without."""
@@ -259,6 +263,7 @@ def simulate(
             batch,
             adapt,
             drift,
+            overlap,
             progress=progress,
         )
     terminal.show(found, as_json, show_simulate.simulated)

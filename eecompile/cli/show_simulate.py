@@ -30,6 +30,8 @@ def simulated(out: Console, found: SimulationResult) -> None:
         f"Without exits {100 * found.static_load:.0f} % of the time is work; "
         f"exits serve at most {found.bound:.2f} x the rate, whoever is next",
     )
+    if found.core_bound is not None:
+        line(out, f"By the busiest core, link or port they serve at most {found.core_bound:.2f} x")
     for note in found.notes:
         line(out, note[0].upper() + note[1:])
     if found.batch_costs:
@@ -78,6 +80,8 @@ def simulated(out: Console, found: SimulationResult) -> None:
     )
     if len(found.streams) > 1:
         _of_streams(out, found)
+    if found.core_bound is not None:
+        _of_cores(out, found)
     if found.ladders:
         _of_ladders(out, found)
     if any("agreement" in row.figures for row in found.rows):
@@ -123,6 +127,16 @@ def _of_streams(out: Console, found: SimulationResult) -> None:
     names = ("stream", "network", "policy", *(("batch",) if found.batch_costs else ()))
     columns = (*names, "1/s", "due ms", "priority", "mean ms", "p99 ms", "late %", "right %")
     table(out, "By stream", columns, rows, columns[len(names) :])
+
+
+def _of_cores(out: Console, found: SimulationResult) -> None:
+    """Print how long each core, link and port was in use, those first that were so most."""
+    rows = [
+        (name, *(_spread(row.cores[name], 100) if name in row.cores else "0" for row in found.rows))
+        for name in found.cores
+    ]
+    columns = ("core", *(f"{row.form}, {way_told(row.policy, row.batch)} %" for row in found.rows))
+    table(out, "Share of time in which cores, links and ports were in use", columns, rows, columns[1:])
 
 
 def _of_ladders(out: Console, found: SimulationResult) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf, nan
@@ -48,11 +48,12 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class NextRun:
-    """A stage that runs next, for some tickets at once."""
+    """A stage that runs next, for some tickets at once; ``held``: they could not be interrupted."""
 
     model: int
     stage: int
     tickets: list[Ticket]
+    held: bool = False
 
 
 class TicketsKnown(Protocol):
@@ -139,27 +140,42 @@ class Dispatcher:
         """Wait for no more: batches begin with those who are there."""
         self._ended = True
 
-    def next(self, now: float) -> NextRun | float | None:
+    def next(self, now: float, without: Collection[Lane] = ()) -> NextRun | float | None:
         """Return what runs at ``now``, seconds.
+
+        Args:
+            now: Seconds.
+            without: Networks and stages of which nobody is asked for, unless it has to run next.
 
         Returns:
             A run; or seconds before which nothing may begin unless more are added; or ``None``: nobody waits.
         """
         if self._held:
             (model, stage, _), group = self._held.popitem()
-            return self._run(model, stage, group)
+            return self._run(model, stage, group, held=True)
         for group in self._survivors.values():
             self._put(group)
         self._survivors.clear()
         if not self._count:
             return None
-        waiting = [lane for lane, items in self._lanes.items.items() if items]
+        waiting = [lane for lane, items in self._lanes.items.items() if items and lane not in without]
         begins = [self._begins(lane) for lane in waiting]
         ready = [lane for lane, at in zip(waiting, begins, strict=True) if at <= now]
         if not ready:
-            return min(begins)
+            return min(begins, default=None)
         (model, stage), groups = self._lanes.take(now, ready, partial(self._choose, now))
         return self._run(model, stage, [ticket for group in groups for ticket in group])
+
+    def put_back(self, run: NextRun) -> None:
+        """Let the tickets of a run that cannot begin yet wait as they did before it was asked for."""
+        self._count += len(run.tickets)
+        if run.held:
+            self._held[run.model, run.stage, run.tickets[0].batch] = run.tickets
+        elif run.stage and self._batching.kind in ("fixed", "timeout"):
+            self._put(run.tickets)
+        else:
+            for ticket in run.tickets:
+                self._put([ticket])
 
     def _begins(self, lane: Lane) -> float:
         """Return seconds from which on a batch of a lane may begin."""
@@ -184,12 +200,12 @@ class Dispatcher:
             waiting, spare = behind[begins], inf
         return (model, begins), self._fluid.size(model, begins, waiting, self._count - waiting, spare)
 
-    def _run(self, model: int, stage: int, tickets: list[Ticket]) -> NextRun:
+    def _run(self, model: int, stage: int, tickets: list[Ticket], held: bool = False) -> NextRun:
         self._count -= len(tickets)
         self._batches += 1
         for ticket in tickets:
             ticket.batch = self._batches
-        return NextRun(model, stage, tickets)
+        return NextRun(model, stage, tickets, held)
 
     def _put(self, group: list[Ticket]) -> None:
         """Let tickets wait that go on together; the one of them that would be next stands for all."""

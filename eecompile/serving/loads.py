@@ -56,6 +56,11 @@ class KeptWeights:
         self._there = [False] * len(services)
         self.loads = 0
 
+    def there(self, network: int) -> bool:
+        """Return whether a network can run without bringing weights."""
+        service = self._services[network]
+        return self._there[network] or (self._together and not (service.load_s or service.load_j))
+
     def bring(self, network: int) -> tuple[float, float]:
         """Let a network be the next to run; return the seconds and joules of bringing its weights."""
         if self._there[network]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
@@ -106,6 +107,17 @@ def _room(footprints: Sequence[MemoryNeeds], together: bool) -> dict[str, float]
     return room
 
 
+def _beside_kept(footprints: Sequence[MemoryNeeds], together: bool) -> defaultdict[str, float]:
+    """Return the bits of each store beside the weights that are kept there."""
+    found: defaultdict[str, float] = defaultdict(lambda: inf)
+    for name in {use.name for one in footprints for use in one.stores}:
+        uses = [use for one in footprints for use in one.stores if use.name == name]
+        kept = [use.kept_bits for use in uses]
+        if uses[0].capacity_bits is not None:
+            found[name] = uses[0].capacity_bits - (sum(kept) if together or uses[0].outer else max(kept))
+    return found
+
+
 class Interrupted:
     """What interrupted requests leave in the memories, and what it costs to bring it away and back.
 
@@ -116,10 +128,12 @@ class Interrupted:
     def __init__(self, footprints: Sequence[MemoryNeeds]) -> None:
         """Begin with nothing there."""
         self._left = [one.boundaries for one in footprints]
-        room = _room(footprints, kept_together(footprints))
+        together = kept_together(footprints)
+        room = _room(footprints, together)
         self._outer = next((name for name in room if _is_outer(footprints, name)), "")
         self._room = {name: max(bits, 0.0) for name, bits in room.items()}
         self._room.setdefault(self._outer, inf)
+        self._beside = _beside_kept(footprints, together)
         self._moved: dict[int, bool] = {}
         self._bits = 0
         self.peak_bits = self.spills = 0
@@ -129,6 +143,25 @@ class Interrupted:
         left = self._left[model][stage - 1]
         bits = count * (sum(left.inside.values()) + left.outside)
         return self._fits(left, count) or bits <= self._room[self._outer]
+
+    def bits(self, model: int, stage: int, count: int = 1) -> Counter[str]:
+        """Return what so many requests that wait for ``stage`` have in each store if nothing is moved."""
+        left = self._left[model][stage - 1]
+        found = Counter({store: count * bits for store, bits in left.inside.items()})
+        found[self._outer] += count * left.outside
+        return found
+
+    def stays(self, bits: Mapping[str, int]) -> bool:
+        """Return whether what is left, by store, can stay where it is, whatever runs next."""
+        return all(some <= self._room[store] for store, some in bits.items())
+
+    def has_room(self, bits: Mapping[str, int]) -> bool:
+        """Return whether what runs has room, by store, beside kept weights and all that is interrupted."""
+        return all(some <= self._beside[store] for store, some in bits.items())
+
+    def is_moved(self, request: int) -> bool:
+        """Return whether what an interrupted request has was moved to the outer store."""
+        return self._moved.get(request, False)
 
     def change(
         self, leaves: tuple[int, int, int] | None, begins: tuple[int, int, int]
@@ -171,7 +204,8 @@ class Interrupted:
     def _take(self, left: LeftBehind, moved: bool, sign: int) -> None:
         inside = sum(left.inside.values())
         self._bits += sign * (inside + left.outside)
-        self._room[self._outer] -= sign * (left.outside + (inside if moved else 0))
-        if not moved:
-            for store, bits in left.inside.items():
-                self._room[store] -= sign * bits
+        there = {} if moved else dict(left.inside)
+        there[self._outer] = left.outside + (inside if moved else 0)
+        for store, bits in there.items():
+            self._room[store] -= sign * bits
+            self._beside[store] -= sign * bits

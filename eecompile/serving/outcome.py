@@ -25,7 +25,7 @@ class ServingOutcome:
 
     Attributes:
         finish_s: [N] float64 seconds at which each request left.
-        busy_s: Seconds in which the accelerator worked, loads included.
+        busy_s: Seconds in which anything of the accelerator worked, loads included.
         energy_j: Of all stages and loads.
         loads: How often weights were brought.
         interruptions: How often a request waited between two of its stages.
@@ -33,6 +33,7 @@ class ServingOutcome:
         spills: How often an interrupted request was moved to the outer store for lack of room on chip.
         refused: How often a request went on while others waited, for lack of room for what it would leave.
         peak_bits: The most that interrupted requests had in the memories at a time.
+        used_s: Seconds in which each core, link and port was in use, by name; empty where that is not known.
     """
 
     finish_s: NDArray[np.float64]
@@ -44,3 +45,4 @@ class ServingOutcome:
     spills: int = 0
     refused: int = 0
     peak_bits: int = 0
+    used_s: dict[str, float] = field(default_factory=dict)

@@ -27,6 +27,8 @@ class ServedRow:
         capacity: Highest rate, requests per second, at which at most 1 % are late of each stream;
             ``None`` if not asked for.
         rungs: Share of time in which each rung of the ladders held; empty where thresholds do not give way.
+        cores: Share of time in which each core, link and port was in use, by its name; empty where stages do
+            not run beside each other.
     """
 
     form: str
@@ -36,6 +38,7 @@ class ServedRow:
     streams: list[dict[str, Interval]]
     capacity: Interval | None
     rungs: list[Interval] = field(default_factory=list)
+    cores: dict[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class SimulationResult(ShownResult):
         bound: Mean service time of static over that of early exits: how many times the rate of static
             they can serve at most, in whatever order, one by one.
         batch_bound: The same where each stage runs in the batches that cost least per image.
+        core_bound: The same where, beside that, stages run beside each other, by the busiest core, link or
+            port; ``None``: they do not.
         batch_costs: What an image takes in batches of each network; empty where none were asked for.
         requests: Of each seed, on average.
         seeds: The seeds.
@@ -110,6 +115,16 @@ class SimulationResult(ShownResult):
     notes: list[str]
     detail: ServingDetail | None = None
     ladders: list[list[ServedRung]] = field(default_factory=list)
+    core_bound: float | None = None
+
+    @property
+    def cores(self) -> list[str]:
+        """Names of cores, links and ports, those first that were in use most by any way to serve."""
+        most: dict[str, float] = {}
+        for row in self.rows:
+            for name, share in row.cores.items():
+                most[name] = max(most.get(name, 0.0), share.mean)
+        return sorted(most, key=lambda name: (-most[name], name))
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it; intervals are ``[mean, low, high]``."""
@@ -117,6 +132,7 @@ class SimulationResult(ShownResult):
         for row, found in zip(document["rows"], self.rows, strict=True):
             row["figures"] = {name: _three(value) for name, value in found.figures.items()}
             row["streams"] = [{name: _three(value) for name, value in of.items()} for of in found.streams]
+            row["cores"] = {name: _three(value) for name, value in found.cores.items()}
             row["rungs"] = [_three(value) for value in found.rungs]
             row["capacity"] = None if found.capacity is None else _three(found.capacity)
         return {"schema_version": 1, **document}

@@ -13,7 +13,7 @@ from eecompile.run_files.samples import read_samples
 from eecompile.run_files.summary import load_summary
 from eecompile.serving.arrivals import Times
 from eecompile.serving.batches.costs import run_batches
-from eecompile.serving.batches.gain import least_s
+from eecompile.serving.batches.gain import least_core_s, least_s
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.moving.adapting import FreeLabels
 from eecompile.serving.moving.ladder import Rung, ladder_of, observed_val
@@ -66,9 +66,15 @@ class ServedNetwork:
             largest: Images of a batch.
             gives_way: With the thresholds of the ladder that take least.
         """
+        return least_s(self.service, self._leaves(gives_way), largest)
+
+    def least_core_s(self, largest: int, gives_way: bool = False) -> dict[str, float]:
+        """Return seconds per image in which each core, link and port works at least; as `least_s`."""
+        return least_core_s(self.service, self._leaves(gives_way), largest)
+
+    def _leaves(self, gives_way: bool) -> NDArray[np.int64]:
         rung = self.ladder[-1] if gives_way and self.ladder else None
-        leaves = self.leaves if rung is None else rung.leaves_at(self.confidence)
-        return least_s(self.service, leaves, largest)
+        return self.leaves if rung is None else rung.leaves_at(self.confidence)
 
 
 def networks_of(
@@ -78,6 +84,7 @@ def networks_of(
     largest: int = 1,
     progress: Callable[[str], None] = lambda _: None,
     watched: bool = False,
+    overlap: bool = False,
 ) -> tuple[ServedNetwork, ServedNetwork]:
     """Return a run with its exits, and without.
 
@@ -88,10 +95,11 @@ def networks_of(
         largest: Images of the largest batch; of more than one, what batches cost is scheduled.
         progress: Called with a line for each schedule.
         watched: Keep which images are hard, and what running on behind exits would tell.
+        overlap: Find out what stages take of cores and links, so that they can run beside each other.
 
     Raises:
-        InputError: No run with exits and answers, a target without a clock and none given, or a run that is
-            below the floor.
+        InputError: No run with exits and answers, a target without a clock and none given, a run that is
+            below the floor, or one that cannot be scheduled again.
     """
     summary = load_summary(run)
     samples = read_samples(run, len(summary.exits))
@@ -102,9 +110,9 @@ def networks_of(
         )
     service, static = service_time(summary, clock_hz), static_service_time(summary, clock_hz)
     val, test = samples.val.leaves_at(thresholds), samples.test.leaves_at(thresholds)
-    if largest > 1:
+    if largest > 1 or overlap:
         ratios = (np.bincount(val, minlength=service.stages) / len(val)).tolist()
-        service, static = run_batches(run, ratios, (service, static), largest, clock_hz, progress)
+        service, static = run_batches(run, ratios, (service, static), largest, clock_hz, progress, overlap)
     confidences = [split.confidence.astype(np.float64) for split in (samples.val, samples.test)]
     seen = outlook(service, confidences[0], val)
     gives_way, labels, hard = None, None, None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eecompile.run_files.summary import Summary
+from eecompile.serving.cores.use import CoreUse
 from eecompile.serving.memory import MemoryNeeds, footprint
 from passes.errors import InputError
 from targets.residence import Residence
@@ -26,6 +27,8 @@ class ServiceTime:
         load_s: Seconds to bring the weights that it keeps on chip, where they are not there.
         load_j: Joules of that.
         footprint: What it needs of the memories; ``None`` where that is not known.
+        uses: What each stage takes of cores and links, [stages][largest batch]; empty where that is not
+            known: nothing runs beside it then.
     """
 
     stage_s: Seconds
@@ -33,6 +36,7 @@ class ServiceTime:
     load_s: float = 0.0
     load_j: float = 0.0
     footprint: MemoryNeeds | None = None
+    uses: Sequence[Sequence[CoreUse]] = ()
 
     def __post_init__(self) -> None:
         """Refuse times that are none.
@@ -45,6 +49,9 @@ class ServiceTime:
         for values in (self.stage_s, self.stage_j, np.array([self.load_s, self.load_j])):
             if not (np.isfinite(values).all() and (values >= 0).all()):
                 raise ValueError("times and energies are finite and not negative")
+        seconds = [[use.seconds for use in of] for of in self.uses]
+        if self.uses and not np.allclose(seconds, self.stage_s, rtol=1e-6, atol=0.0):
+            raise ValueError("uses are of the times of the stages")
 
     @property
     def stages(self) -> int:

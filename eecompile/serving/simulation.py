@@ -20,7 +20,18 @@ from eecompile.serving.served_network import ServedNetwork
 from eecompile.serving.shown.detail import RATES, ServingDetail, detail_of
 from eecompile.serving.streams import ServingLoad
 from eecompile.serving.trace import write_window
-from eecompile.serving.ways import ADAPT, EXITS, FLOOR, STATIC, WARM_UP, Form, ServedCrowd, ServingWay, work
+from eecompile.serving.ways import (
+    ADAPT,
+    EXITS,
+    FLOOR,
+    STATIC,
+    WARM_UP,
+    Form,
+    ServedCrowd,
+    ServingWay,
+    core_work,
+    work,
+)
 from passes.errors import InputError
 from passes.progress import each
 
@@ -90,9 +101,10 @@ def simulate_load(
             )
         rows.append(
             ServedRow(
-                way.form, way.policy.name, str(way.batching), over_seeds([whole for whole, _, _ in found]),
-                [over_seeds(of) for of in zip(*(parts for _, parts, _ in found), strict=True)], most,
-                [interval(of) for of in zip(*(shares for _, _, shares in found), strict=True)],
+                way.form, way.policy.name, str(way.batching), over_seeds([one.whole for one in found]),
+                [over_seeds(of) for of in zip(*(one.streams for one in found), strict=True)], most,
+                [interval(of) for of in zip(*(one.rungs for one in found), strict=True)],
+                {name: interval([one.cores.get(name, 0.0) for one in found]) for name in found[0].cores},
             )
         )  # fmt: skip
     if trace is not None:
@@ -111,6 +123,7 @@ def simulate_load(
         round(sum(len(one) for times in drawn for one in times) / len(drawn)), list(load.seeds), rows,
         loading_notes([one.name for one in exits], [one.service for one in exits], sizes),
         ladders=[_rungs(one) for one in exits if one.ladder is not None],
+        core_bound=once / core_work(exits, load, rates, size) if load.overlap else None,
         detail=_detail(ways, rows, load, sum(rates)) if wants_detail else None,
     )  # fmt: skip
 

@@ -44,6 +44,7 @@ class ServingLoad:
         preempt: Others may come between two stages of a request.
         drift: Share of the requests that draw a hard image at the end; ``None``: all images are alike.
         adapt: Serve by thresholds that follow what images have become, too.
+        overlap: Stages run beside each other where their schedules let them.
     """
 
     streams: Sequence[RequestStream]
@@ -52,6 +53,7 @@ class ServingLoad:
     preempt: bool = True
     drift: float | None = None
     adapt: bool = False
+    overlap: bool = False
 
     def times(self, seed: int) -> list[Times]:
         """Return when the requests of each stream come, seconds.

@@ -9,6 +9,7 @@ from typing import Any
 
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.outcome import ServingOutcome
+from eecompile.serving.shown.lanes import lanes_of
 from passes.files import write_atomic
 
 # Events of a window: more make a file that a browser opens slowly.
@@ -18,7 +19,8 @@ MOST = 20_000
 def write_window(path: Path, names: Sequence[str], crowd: Crowd, outcome: ServingOutcome) -> None:
     """Write the first stages that ran, and from arrival to answer each request they served.
 
-    A process for the accelerator, and one for the requests of each network; times are in microseconds.
+    A process for the accelerator, with a track for each stage of those that run at once, and one for the
+    requests of each network; times are in microseconds.
 
     Args:
         path: Where to.
@@ -31,10 +33,11 @@ def write_window(path: Path, names: Sequence[str], crowd: Crowd, outcome: Servin
         _named(0, "accelerator"),
         *(_named(n + 1, f"requests: {x}") for n, x in enumerate(names)),
     ]
-    for stage in ran:
+    lanes = lanes_of((one.begin_s, one.end_s) for one in ran)
+    for lane, stage in zip(lanes, ran, strict=True):
         events.append(
             {
-                "ph": "X", "pid": 0, "tid": 0, "name": f"{names[stage.model]} stage {stage.stage}",
+                "ph": "X", "pid": 0, "tid": lane, "name": f"{names[stage.model]} stage {stage.stage}",
                 "ts": 1e6 * stage.begin_s, "dur": 1e6 * (stage.end_s - stage.begin_s),
                 "args": {"requests": list(stage.requests)},
             }

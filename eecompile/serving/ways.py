@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -57,6 +57,23 @@ class ServedCrowd:
     adapting: Adapting | None = None
 
 
+class WayFigures(NamedTuple):
+    """What serving comes to.
+
+    Attributes:
+        whole: Of all requests.
+        streams: Of those of each stream.
+        rungs: The shares of `ServedCrowd`.
+        cores: Share of time in which each core, link and port is in use, by name; empty where that is not
+            known.
+    """
+
+    whole: ServingFigures
+    streams: list[StreamFigures]
+    rungs: list[float]
+    cores: dict[str, float]
+
+
 @dataclass(frozen=True)
 class ServingWay:
     """A way to serve.
@@ -95,8 +112,10 @@ class ServingWay:
         elif self.form == FLOOR:
             ladders = [one.ladder for one in networks if one.ladder is not None]
             moving = GivingWay(crowd, ladders, [one.slo_s for one in load.streams], largest)
-        alone = self.batching.kind == "none"  # the faster loop of the two, which then do the same
-        loop = serve_one_by_one if alone else partial(serve_in_batches, batching=self.batching)
+        # The faster loop of the two, where they do the same.
+        alone = self.batching.kind == "none" and not load.overlap
+        batches = partial(serve_in_batches, batching=self.batching, overlap=load.overlap)
+        loop = serve_one_by_one if alone else batches
         outcome = loop(crowd, self.policy, preempt=load.preempt, watch=watch, moving=moving)
         if moving is None:
             return ServedCrowd(crowd, outcome)
@@ -106,13 +125,8 @@ class ServingWay:
         begin = float(crowd.requests.arrival_s[0])
         return ServedCrowd(served, outcome, moving.shares(begin, float(outcome.finish_s.max())))
 
-    def figures(
-        self, load: ServingLoad, times: Sequence[Times], seed: int
-    ) -> tuple[ServingFigures, list[StreamFigures], list[float]]:
-        """Return what serving comes to, of all, of each stream, and the shares of `ServedCrowd`.
-
-        Arguments as of `serve`.
-        """
+    def figures(self, load: ServingLoad, times: Sequence[Times], seed: int) -> WayFigures:
+        """Return what serving comes to; arguments as of `serve`."""
         served = self.serve(load, times, seed)
         crowd, outcome, requests = served.crowd, served.outcome, served.crowd.requests
         right, agrees = (np.zeros(len(requests), np.bool_) for _ in range(2))
@@ -134,11 +148,16 @@ class ServingWay:
             )
         streams = range(len(load.streams))
         of_streams = [stream_figures(crowd, outcome, n, right, WARM_UP) for n in streams]
-        return found, of_streams, served.shares
+        span = float(outcome.finish_s.max() - requests.arrival_s[0])
+        cores = {name: seconds / span for name, seconds in outcome.used_s.items()}
+        return WayFigures(found, of_streams, served.shares, cores)
 
     def work(self, load: ServingLoad, rates: Sequence[float]) -> float:
-        """Return the share of time that is work at least, at rates of the streams."""
-        return work(self.networks, load, rates, self.batching.size, self.form == FLOOR)
+        """Return the share of time that is work at least, at rates of the streams: of the busiest core."""
+        gives_way = self.form == FLOOR
+        if load.overlap:
+            return core_work(self.networks, load, rates, self.batching.size, gives_way)
+        return work(self.networks, load, rates, self.batching.size, gives_way)
 
     def capacity(self, load: ServingLoad, times: Sequence[Times], seed: int, most: float) -> float:
         """Return how many times as fast the same arrivals may come; ``most``: all time is work there."""
@@ -168,3 +187,18 @@ def work(
     """
     asked = zip(rates, (networks[one.network] for one in load.streams), strict=True)
     return sum(rate * one.least_s(largest, gives_way) for rate, one in asked)
+
+
+def core_work(
+    networks: Sequence[ServedNetwork],
+    load: ServingLoad,
+    rates: Sequence[float],
+    largest: int = 1,
+    gives_way: bool = False,
+) -> float:
+    """Return the share of time in which the busiest core, link or port works at least; as `work`."""
+    found: dict[str, float] = {}
+    for rate, stream in zip(rates, load.streams, strict=True):
+        for name, seconds in networks[stream.network].least_core_s(largest, gives_way).items():
+            found[name] = found.get(name, 0.0) + rate * seconds
+    return max(found.values())

@@ -38,13 +38,14 @@ def simulate(
     batch: str | Sequence[str] | None = None,
     adapt: bool = False,
     drift: float | None = None,
+    overlap: bool = False,
     progress: Progress = silent,
 ) -> SimulationResult:
     """Tell what latencies a run has under load, request by request, and what its exits are worth there.
 
     Discrete events over the stages of the schedule; each request replays the answers of a test image, and
-    what policies know of it was learnt on val. One accelerator serves all runs, one stage at a time, for one
-    image or a batch of them.
+    what policies know of it was learnt on val. One accelerator serves all runs, one stage at a time or
+    several beside each other, for one image or a batch of them.
 
     Args:
         runs: Run directories with answers (`run` with data); one, or several that share the accelerator, each
@@ -70,11 +71,13 @@ def simulate(
             the rest of the network gives when nothing waits.
         drift: Images become harder: share of the requests that, at the end, draw from the half of the test
             images that the final exit is least sure of; half of them do at the beginning.
+        overlap: Stages of several requests run beside each other, where the schedules leave cores, links and
+            memories free; without exits, too.
         progress: Called with one line of text per step.
 
     Raises:
         InputError: No run with answers, arrivals or a policy that are none, a target without a clock, a run
-            below the floor.
+            below the floor, one that cannot be scheduled again.
 
     Examples:
         >>> from eecompile import api
@@ -124,12 +127,12 @@ def simulate(
             _names(folders), folders, patterns, due, levels, strict=True
         )
     ]
-    load = ServingLoad(streams, requests, range(seeds), not no_preempt, drift, adapt)
+    load = ServingLoad(streams, requests, range(seeds), not no_preempt, drift, adapt, overlap)
     served, largest, watched = [], max(one.size for one in batchings), adapt or drift is not None
     for folder in apart:
         progress(f"reading {folder}")
         floor = None if accuracy_floor is None else accuracy_floor / 100
-        served.append(networks_of(folder, clock, floor, largest, progress, watched))
+        served.append(networks_of(folder, clock, floor, largest, progress, watched, overlap))
     found = simulate_load(
         served,
         load,
@@ -144,7 +147,7 @@ def simulate(
         return found
     progress(f"writing {report}")
     assert found.detail is not None
-    write_atomic(Path(report), page(found.to_json(), found.detail).encode())
+    write_atomic(Path(report), page(found.to_json(), found.detail, found.cores).encode())
     return found
 
 

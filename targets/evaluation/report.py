@@ -36,6 +36,7 @@ from targets.evaluation.paths import Cost, PathCost, expected_cost, path_costs
 from targets.evaluation.residence import residence
 from targets.evaluation.schedule_report import ScheduleReport, schedule_report
 from targets.evaluation.scheduling import Planned, Wishes, schedule_workload
+from targets.evaluation.stage_uses import stage_uses
 from targets.network.batch import unrolled
 from targets.network.layer import Bits
 from targets.network.workload import FreeLayer, Workload, build_workload
@@ -44,6 +45,7 @@ from targets.residence import Residence
 from targets.schedule.view.drawing import timeline_of
 from targets.schedule.view.timeline import Timeline
 from targets.schedule.view.trace import to_trace
+from targets.stage_use import StageUse
 
 # Ratios come rounded from tables.
 RATIO_SLACK = 1e-3
@@ -158,6 +160,11 @@ class CostReport(ShownResult):
     def residence(self) -> Residence:
         """What it leaves in the memories between inferences, and between stages of one."""
         return residence(self._planned)
+
+    @property
+    def stage_uses(self) -> tuple[StageUse, ...]:
+        """When each stage takes what of the machine."""
+        return stage_uses(self._planned)
 
     @property
     def free(self) -> tuple[FreeLayer, ...]:

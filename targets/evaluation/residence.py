@@ -35,13 +35,19 @@ def _moved(machine: Machine, moves: Iterable[tuple[str, str, int]]) -> tuple[int
     return cycles, energy_pj
 
 
-def _uses(planned: Planned) -> tuple[StoreUse, ...]:
-    network, machine = planned.network, planned.network.machine
+def kept_bits(planned: Planned) -> dict[str, int]:
+    """Return the bits of weights that lie in each store for good."""
+    network = planned.network
     weights = {weights_name(network.layer(index)) for index in network.order}
-    kept = dict.fromkeys(machine.stores, 0)
+    kept = dict.fromkeys(network.machine.stores, 0)
     for stay in planned.schedule.stays:
         if stay.end is None and stay.tensor in weights:
             kept[stay.store] += stay.bits
+    return kept
+
+
+def _uses(planned: Planned) -> tuple[StoreUse, ...]:
+    machine, kept = planned.network.machine, kept_bits(planned)
     profiles = [memory_profiles(way, machine) for way in planned.ways or (planned.schedule,)]
     return tuple(
         StoreUse(

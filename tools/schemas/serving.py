@@ -70,6 +70,10 @@ _ROW = record(
             f"highest rate with at most 1 % late of each stream, 1/s{_OVER_SEEDS}; null if not asked for",
             maybe(_SPREAD),
         ),
+        "cores": said(
+            f"share of time in which a core, link or port was in use{_OVER_SEEDS}; empty without --overlap",
+            {"type": "object", "additionalProperties": _SPREAD},
+        ),
         "rungs": said(
             f"share of time on each rung of the ladders{_OVER_SEEDS}; empty without a floor", rows(_SPREAD)
         ),
@@ -157,6 +161,9 @@ DOCUMENTS = (
                 "static_load": said("share of time in which the networks without exits would work", NUMBER),
                 "bound": said("mean service time without exits over that with them, one by one", NUMBER),
                 "batch_bound": said("the same with exits in the batches that cost least per image", NUMBER),
+                "core_bound": said(
+                    "the same by the busiest core, link or port; null without --overlap", maybe(NUMBER)
+                ),
                 "batch_costs": said(
                     "what an image takes in batches; empty where none were asked for", rows(_BATCH_COST)
                 ),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx_graphsurgeon as gs
+from pydantic import TypeAdapter
 
 from eecompile.cache.content import network_hash
 from eecompile.cache.key import Key
@@ -20,7 +24,8 @@ from eecompile.run.schedule_options import ScheduleOptions, wishes_of
 from eecompile.run_files.summary import Summary, load_summary
 from eecompile.run_files.versions import check_version
 from eecompile.serving.batches.batching import known_sizes
-from eecompile.serving.service import Seconds, ServiceTime
+from eecompile.serving.cores.use import CoreUse
+from eecompile.serving.service import ServiceTime
 from passes.errors import InputError, NoSolutionError
 from passes.exits.chain import keep_exits
 from passes.model.graph import load
@@ -29,60 +34,97 @@ from targets.contract.target import Target
 from targets.evaluation.points import at_point
 from targets.evaluation.scheduling import Wishes
 from targets.objective import Objective
+from targets.stage_use import StageUse
+
+
+@dataclass(frozen=True)
+class ScheduledBatch:
+    """What stages take for a batch whose images all go on.
+
+    Attributes:
+        size: Its images.
+        joules: [stages] of all images.
+        bits: The most that lies in each store by its name, beside weights that are kept.
+        uses: [stages] how long they take, and what.
+    """
+
+    size: int
+    joules: tuple[float, ...]
+    bits: dict[str, int]
+    uses: tuple[StageUse, ...]
 
 
 @dataclass(frozen=True)
 class ScheduledBatches:
-    """What stages take for batches of images that all go on.
+    """Batches of some sizes.
 
     Attributes:
         largest: Images of a batch.
-        sizes: Those that were scheduled.
-        cycles: [sizes, stages].
-        joules: [sizes, stages].
-        work_bits: [sizes] the most that lies in each store by its name, beside weights that are kept.
+        batches: Those that were scheduled, by their size.
     """
 
     largest: int
-    sizes: tuple[int, ...]
-    cycles: Seconds
-    joules: Seconds
-    work_bits: tuple[Mapping[str, int], ...]
+    batches: tuple[ScheduledBatch, ...]
 
     def to_bytes(self) -> bytes:
         """Return what `of` reads."""
-        costs = self.cycles.tolist(), self.joules.tolist()
-        return json.dumps([self.largest, self.sizes, *costs, self.work_bits]).encode()
+        return TypeAdapter(ScheduledBatches).dump_json(self)
 
     @staticmethod
     def of(data: bytes) -> ScheduledBatches:
         """Read them."""
-        largest, sizes, cycles, joules, work_bits = json.loads(data)
-        return ScheduledBatches(largest, tuple(sizes), np.array(cycles), np.array(joules), tuple(work_bits))
+        return TypeAdapter(ScheduledBatches).validate_json(data)
+
+
+class _Choice(NamedTuple):
+    """How a stage runs for some images: those of a size that was scheduled, or some behind others."""
+
+    seconds: float
+    joules: float
+    sizes: tuple[int, ...]
 
 
 def with_batches(service: ServiceTime, costs: ScheduledBatches, seconds_a_cycle: float) -> ServiceTime:
     """Return ``service`` with the costs of batches.
 
     A batch of another size runs as a larger one with places left empty, or as two smaller ones behind each
-    other, whichever takes less time; so none takes longer than its images one by one.
+    other, whichever takes less time; so none takes longer than its images one by one. What stages take of
+    cores and links is told where one image was scheduled, too.
     """
-    scheduled = list(zip(costs.sizes, costs.cycles * seconds_a_cycle, costs.joules, strict=True))
-    shape = (service.stages, costs.largest)
-    time, energy = np.empty(shape), np.empty(shape)
-    for stage in range(service.stages):
-        seconds, joules = [0.0, float(service.stage_s[stage, 0])], [0.0, float(service.stage_j[stage, 0])]
-        for size in range(2, costs.largest + 1):
-            whole = [(float(s[stage]), float(j[stage])) for other, s, j in scheduled if other >= size]
-            parts = [(seconds[a] + seconds[size - a], joules[a] + joules[size - a]) for a in range(1, size)]
-            best = min([*whole, *parts])
-            seconds.append(best[0])
-            joules.append(best[1])
-        time[stage], energy[stage] = seconds[1:], joules[1:]
-    needs = service.footprint
+    stages = range(service.stages)
+    choices = [_choices(service, costs, seconds_a_cycle, stage) for stage in stages]
+    needs, known = service.footprint, {one.size: one for one in costs.batches}
     if needs is not None:
-        needs = replace(needs, batches=tuple(zip(costs.sizes, costs.work_bits, strict=True)))
-    return replace(service, stage_s=time, stage_j=energy, footprint=needs)
+        needs = replace(needs, batches=tuple((size, one.bits) for size, one in known.items() if size > 1))
+
+    def use(stage: int, choice: _Choice) -> CoreUse:
+        parts = (CoreUse.of(known[size].uses[stage], seconds_a_cycle) for size in choice.sizes)
+        return reduce(CoreUse.then, parts)
+
+    return replace(
+        service,
+        stage_s=np.array([[one.seconds for one in of] for of in choices]),
+        stage_j=np.array([[one.joules for one in of] for of in choices]),
+        footprint=needs,
+        uses=[[use(stage, one) for one in choices[stage]] for stage in stages] if 1 in known else (),
+    )
+
+
+def _choices(
+    service: ServiceTime, costs: ScheduledBatches, seconds_a_cycle: float, stage: int
+) -> list[_Choice]:
+    """Return how a stage runs for one image, two, and so on."""
+    scheduled = [
+        _Choice(one.uses[stage].cycles * seconds_a_cycle, one.joules[stage], (one.size,))
+        for one in costs.batches
+    ]
+    found = [_Choice(float(service.stage_s[stage, 0]), float(service.stage_j[stage, 0]), (1,))]
+    for size in range(2, costs.largest + 1):
+        whole = [one for one in scheduled if one.sizes[0] >= size]
+        parts = [(found[first - 1], found[size - first - 1]) for first in range(1, size)]
+        turns = [_Choice(a.seconds + b.seconds, a.joules + b.joules, (*a.sizes, *b.sizes)) for a, b in parts]
+        found.append(min([*whole, *turns]))
+    return found
 
 
 @dataclass(frozen=True)
@@ -126,6 +168,7 @@ def run_batches(
     largest: int,
     clock_hz: float | None,
     progress: Callable[[str], None],
+    overlap: bool = False,
 ) -> tuple[ServiceTime, ServiceTime]:
     """Return the stages of a run, and the network without exits, with the costs of batches.
 
@@ -135,43 +178,64 @@ def run_batches(
         folder: The run directory.
         ratios: Share of images that leave at each exit, on val.
         alone: Both for one image.
-        largest: Images of a batch, at least 2.
+        largest: Images of a batch.
         clock_hz: Of a target without a clock.
         progress: Called with a line per network.
+        overlap: Tell what stages take of cores and links, too.
 
     Raises:
-        InputError: No run that a schedule can be made for again.
+        InputError: No run that a schedule can be made for again; with ``overlap``, one whose schedule comes
+            out otherwise now, or of which it was not counted what it leaves in the memories.
     """
     hardware = RunHardware.of(folder, load_summary(folder))
     point = hardware.target.operating_point
     hertz = clock_hz if clock_hz is not None or point is None else point.clock_hz.value
     if hertz is None:
         raise InputError(f"{folder}: its target has no clock", "give one in hertz: `clock`")
+    sizes = known_sizes(largest)[0 if overlap else 1 :]
     graph = load(folder / "model.lowered.onnx")
     store = CacheStore(usual_folder())
     found = []
     networks = (("exits", graph, tuple(ratios)), ("no exits", keep_exits(graph, []), None))
     for service, (words, network, shares) in zip(alone, networks, strict=True):
-        progress(f"scheduling batches of {folder.name} with {words}")
+        progress(f"scheduling {'batches' if largest > 1 else 'stages'} of {folder.name} with {words}")
         parts = {
             "source": source_hash(), "network": network_hash(network), "hardware": hardware.text,
-            "ratios": shares, "largest": largest,
+            "ratios": shares, "sizes": sizes,
         }  # fmt: skip
 
         def make(network: gs.Graph = network, shares: tuple[float, ...] | None = shares) -> bytes:
-            return batch_costs(network, hardware, shares, largest).to_bytes()
+            return batch_costs(network, hardware, shares, sizes).to_bytes()
 
         costs = ScheduledBatches.of(store.get(Key.of("batches", parts, f"{folder.name}, {words}"), make))
+        if overlap:
+            _check_alone(folder, service, costs, 1 / hertz)
         found.append(with_batches(service, costs, 1 / hertz))
     return found[0], found[1]
 
 
+def _check_alone(folder: Path, service: ServiceTime, costs: ScheduledBatches, seconds_a_cycle: float) -> None:
+    """Check that what one image takes of cores is of the schedule of the run."""
+    if service.footprint is None:
+        raise InputError(
+            f"{folder}: what it leaves in the memories was not counted when it was made", "retune it"
+        )
+    again = [use.cycles * seconds_a_cycle for one in costs.batches if one.size == 1 for use in one.uses]
+    told = service.stage_s[:, 0]
+    if len(again) != len(told) or not np.allclose(again, told, rtol=1e-6, atol=0.0):
+        raise InputError(
+            f"{folder}: its schedule comes out otherwise now than when it was made, so what stages take of "
+            "cores is not known",
+            "retune it",
+        )
+
+
 def batch_costs(
-    network: gs.Graph, hardware: RunHardware, ratios: tuple[float, ...] | None, largest: int
+    network: gs.Graph, hardware: RunHardware, ratios: tuple[float, ...] | None, sizes: Sequence[int]
 ) -> ScheduledBatches:
-    """Schedule batches of `known_sizes`; those that the target has no room for are left out."""
-    sizes, cycles, joules, work_bits = [], [], [], []
-    for size in each(known_sizes(largest)[1:], "batches"):
+    """Schedule batches of ``sizes``; those that the target has no room for are left out."""
+    found = []
+    for size in each(sizes, "batches"):
         try:
             report = cost_of(
                 network,
@@ -183,8 +247,8 @@ def batch_costs(
             )
         except NoSolutionError:
             continue
-        sizes.append(size)
-        cycles.append(np.diff([0.0, *(path.cost.latency_cycles for path in report.exits)]))
-        joules.append(np.diff([0.0, *(1e-12 * path.cost.energy_pj for path in report.exits)]))
-        work_bits.append({use.name: use.peak_bits - use.kept_bits for use in report.residence.stores})
-    return ScheduledBatches(largest, tuple(sizes), np.array(cycles), np.array(joules), tuple(work_bits))
+        joules = [0.0, *(1e-12 * path.cost.energy_pj for path in report.exits)]
+        bits = {use.name: use.peak_bits - use.kept_bits for use in report.residence.stores}
+        steps = tuple(after - before for before, after in pairwise(joules))
+        found.append(ScheduledBatch(size, steps, bits, report.stage_uses))
+    return ScheduledBatches(sizes[-1], tuple(found))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eecompile.serving.cores.use import CoreUse
 from eecompile.serving.service import ServiceTime
 
 
@@ -49,7 +51,14 @@ def grown(service: ServiceTime, size: int) -> ServiceTime:
         some = np.concatenate([np.zeros((len(values), 1)), values], axis=1)
         return np.asarray(whole * some[:, -1:] + some[:, rest])
 
-    return replace(service, stage_s=of(service.stage_s), stage_j=of(service.stage_j))
+    def used(known_uses: Sequence[CoreUse]) -> list[CoreUse]:
+        found = list(known_uses)
+        for larger in range(known, size):
+            found.append(known_uses[-1].then(found[larger - known]))
+        return found
+
+    uses = [used(one) for one in service.uses]
+    return replace(service, stage_s=of(service.stage_s), stage_j=of(service.stage_j), uses=uses)
 
 
 def least_s(service: ServiceTime, leaves: NDArray[np.int64], size: int) -> float:
@@ -64,6 +73,21 @@ def least_s(service: ServiceTime, leaves: NDArray[np.int64], size: int) -> float
     """
     reach = [float((leaves >= stage).mean()) for stage in range(service.stages)]
     return float(np.dot(reach, least_stage_s(service, size)))
+
+
+def least_core_s(service: ServiceTime, leaves: NDArray[np.int64], size: int) -> dict[str, float]:
+    """Return seconds per request in which each core, link and port is in use at least, by name.
+
+    Each stage runs for that in the batches, of at most ``size``, in which an image takes least of it.
+    Arguments as of `least_s`.
+    """
+    found: dict[str, float] = {}
+    for stage, uses in enumerate(service.uses):
+        reach = float((leaves >= stage).mean())
+        for name in {name for use in uses[:size] for name in use.busy}:
+            least = min(use.busy_s(name) / count for count, use in enumerate(uses[:size], start=1))
+            found[name] = found.get(name, 0.0) + reach * least
+    return found
 
 
 def least_stage_s(service: ServiceTime, size: int) -> NDArray[np.float64]:

@@ -1,1 +1,1 @@
-"""Requests served on one accelerator, event by event: one at a time, and in batches."""
+"""Requests served on one accelerator, event by event: one at a time, in batches, and beside each other."""

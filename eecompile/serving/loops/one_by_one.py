@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.loads import KeptWeights
+from eecompile.serving.loops.accelerator import interrupted
 from eecompile.serving.loops.known import KnownBefore
-from eecompile.serving.memory import Interrupted
 from eecompile.serving.moving.adapting import Adapting
 from eecompile.serving.moving.giving_way import GivingWay
 from eecompile.serving.outcome import Ran, ServingOutcome
 from eecompile.serving.policies import Policy
-from eecompile.serving.service import ServiceTime
 
 
 def serve_one_by_one(
@@ -96,9 +94,3 @@ def serve_one_by_one(
         spills=0 if memory is None else memory.spills, peak_bits=0 if memory is None else memory.peak_bits,
     )  # fmt: skip
     return found if moving is None else moving.beside(found)
-
-
-def interrupted(services: Sequence[ServiceTime]) -> Interrupted | None:
-    """Return the memories for what is interrupted; ``None`` where not all networks tell what they need."""
-    known = [one.footprint for one in services if one.footprint is not None]
-    return Interrupted(known) if len(known) == len(services) else None

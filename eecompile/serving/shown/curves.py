@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from eecompile.report.charts import PALETTE_SIZE, Frame, Mark, Scale, Series, ticks
 from eecompile.serving.shown.detail import ServingDetail, WayDetail
+from eecompile.serving.shown.lanes import lanes_of
 
 WIDTH, HEIGHT = 480, 300
 # Late shares below this are drawn on it.
@@ -147,7 +148,7 @@ class WindowGantt(Frame):
 
 def window_gantt(detail: ServingDetail, networks: Sequence[str]) -> WindowGantt:
     """Return the window as bars over time in ms since its begin."""
-    begin, end = detail.stages[0].begin_s, detail.stages[-1].end_s
+    begin, end = detail.stages[0].begin_s, max(stage.end_s for stage in detail.stages)
     values = ticks(0.0, 1e3 * (end - begin), 8)
     values = [one for one in values if one <= 1e3 * (end - begin) * 1.0001]
     scale = Scale(begin, end, NAMES, 900 - 16)
@@ -165,13 +166,15 @@ def window_gantt(detail: ServingDetail, networks: Sequence[str]) -> WindowGantt:
         )
         if one.deadline_s is not None and begin <= one.deadline_s <= end:
             due.append(Mark(scale(one.deadline_s), y, f"request {one.number} is due"))
-    for stage in detail.stages:
+    lanes = lanes_of((stage.begin_s, stage.end_s) for stage in detail.stages)
+    slim = (LANE - 6) / (max(lanes) + 1)
+    for lane, stage in zip(lanes, detail.stages, strict=True):
         css = f"c{stage.stage % PALETTE_SIZE}"
         x, width = scale(stage.begin_s), max(scale(stage.end_s) - scale(stage.begin_s), 0.5)
         label = (
             f"{networks[stage.network]}, stage {stage.stage}: {1e3 * (stage.end_s - stage.begin_s):.4g} ms"
         )
-        bars.append(WindowBar(x, 30, width, LANE - 6, css, label))
+        bars.append(WindowBar(x, 30 + lane * slim, width, slim, css, label))
         bars += [WindowBar(x, row_of[number] + 2, width, 12, css, label) for number in stage.requests]
     height = LANE + 36 + ROW * len(row_of) + 48
     names = (Mark(0, 30 + 13, "accelerator"), *(Mark(0, y + 12, f"#{n}") for n, y in row_of.items()))

@@ -14,12 +14,13 @@ from eecompile.serving.shown.curves import load_chart, tail_chart, window_gantt
 from eecompile.serving.shown.detail import ServingDetail
 
 
-def page(document: Mapping[str, Any], detail: ServingDetail) -> str:
+def page(document: Mapping[str, Any], detail: ServingDetail, cores: Sequence[str] = ()) -> str:
     """Return the page.
 
     Args:
         document: What `simulate --json` answers.
         detail: What was looked at beside it.
+        cores: Names of cores, links and ports in the order in which they are shown.
     """
     loaders = [
         jinja2.PackageLoader("eecompile.serving.shown", ""),
@@ -33,6 +34,7 @@ def page(document: Mapping[str, Any], detail: ServingDetail) -> str:
         spread=spread,
         names=[str(row) for row in detail.rows],
         sizes=_sizes(document["batch_costs"]),
+        cores=cores,
         colours=[f"c{number % PALETTE_SIZE}" for number in range(len(document["rows"]))],
         tail=tail_chart(detail, [one["slo_s"] for one in document["streams"]]),
         load=load_chart(detail),

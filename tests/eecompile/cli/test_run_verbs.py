@@ -65,17 +65,17 @@ def test_texts_of_simulate_become_values(monkeypatch: pytest.MonkeyPatch) -> Non
         "one", "two", "--arrivals", "poisson:20", "--arrivals", "periodic:30", "--slo", "1.5s",
         "--policy", "edf,sjf", "--priority", "9,1", "--requests", 7, "--seeds", 2, "--clock", "200MHz",
         "--no-preempt", "--capacity", "--window", "w.json", "--report", "w.html", "--accuracy-floor", "88",
-        "--batch", "none,timeout:8,2ms", "--adapt", "--drift", ".9",
+        "--batch", "none,timeout:8,2ms", "--adapt", "--drift", ".9", "--overlap",
     )  # fmt: skip
     plain, whole = told
     assert plain == (
         [Path("one")], Poisson(20), pytest.approx(0.02), None, None, 100_000, 5,
-        None, False, False, None, None, None, None, False, None,
+        None, False, False, None, None, None, None, False, None, False,
     )  # fmt: skip
     assert whole == (
         [Path("one"), Path("two")], [Poisson(20), Periodic(30)], 1.5, ("edf", "sjf"), (9.0, 1.0), 7, 2,
         2e8, True, True, Path("w.json"), Path("w.html"), 88.0,
-        "none,timeout:8,2ms", True, 0.9,
+        "none,timeout:8,2ms", True, 0.9, True,
     )  # fmt: skip
 
 

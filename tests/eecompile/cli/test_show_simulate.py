@@ -62,6 +62,17 @@ def test_batches_have_their_costs_bound_and_rows() -> None:
     assert "none" not in alone and "In the batches" not in alone
 
 
+def test_cores_have_a_bound_and_a_table_where_stages_run_beside_each_other() -> None:
+    asked = load(90.0, requests=500, seeds=range(2), overlap=True)
+    text = printed(quietly(asked, ["edf"]), 200)
+    assert "By the busiest core, link or port they serve at most" in text
+    table = text.partition("Share of time in which cores")[2].splitlines()
+    (head,) = (line.split() for line in table if line.strip().startswith("core"))
+    assert " ".join(head) == "core static, fifo % exits, edf %"
+    assert sum(line.split()[:1] in (["npu"], ["dsp"]) for line in table) == 2
+    assert "busiest core" not in shown(False, range(1))
+
+
 def test_of_one_seed_there_is_no_interval_and_capacity_only_where_asked_for() -> None:
     text = shown(False, range(1))
     assert "most requests/s" not in text

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eecompile.serving.arrivals import Poisson
-from eecompile.serving.batches.batching import Batching
+from eecompile.serving.batches.batching import Batching, batching_of
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.dispatch import Dispatcher, NextRun, Ticket
 from eecompile.serving.loops.known import KnownBefore
@@ -171,6 +171,45 @@ def test_without_interruptions_a_batch_ends_before_another_begins() -> None:
     sooner.add(begun.tickets[0])
     assert ran(sooner.next(6.0)) == (1, [5])
     assert ran(sooner.next(7.0)) == (0, [0, 1])
+
+
+@pytest.mark.parametrize("name", ["fifo", "remaining", "sdrm3"])
+@pytest.mark.parametrize("text", ["none", "fixed:2", "timeout:3,500ms", "fluid:4"])
+@pytest.mark.parametrize("preempt", [True, False])
+def test_a_run_that_is_put_back_is_the_next_one_again(name: str, text: str, preempt: bool) -> None:
+    """Asking, and putting back what cannot begin yet, changes neither who is next nor with whom."""
+    told = []
+    for asks in (1, 3):
+        crowd = two_networks(30, 1.2, 7)
+        batching = batching_of(text)
+        services = [service(*one.stage_s[:, 0], batch=batching.size) for one in crowd.services]
+        dispatcher = Dispatcher(services, crowd.outlooks, POLICIES[name], batching, preempt)
+        requests, now = crowd.requests, 0.0
+        runs, come = [], 0
+        while come < len(requests) or len(dispatcher):
+            while come < len(requests) and requests.arrival_s[come] <= now:
+                at = requests.arrival_s[come]
+                dispatcher.add(Ticket(come, int(requests.model[come]), at, requests.deadline_s[come]))
+                come += 1
+            if come == len(requests):
+                dispatcher.end()
+            for ask in range(asks):
+                found, waiting = dispatcher.next(now), len(dispatcher)
+                if isinstance(found, NextRun) and ask < asks - 1:
+                    dispatcher.put_back(found)
+                    assert len(dispatcher) == waiting + len(found.tickets)
+            if not isinstance(found, NextRun):
+                now += 0.05
+                continue
+            runs.append((found.model, *ran(found), found.held))
+            now += services[found.model].stage_s[found.stage, len(found.tickets) - 1]
+            for ticket in found.tickets:
+                ticket.stage += 1
+                ticket.confidence = 0.5
+                if ticket.stage < requests.stages[ticket.number]:
+                    dispatcher.add(ticket, held=ticket.number % 3 == 0)
+        told.append(runs)
+    assert told[0] == told[1] and sum(len(numbers) for *_, numbers, _ in told[0]) == requests.stages.sum()
 
 
 def test_nothing_grows_with_those_who_were_served() -> None:

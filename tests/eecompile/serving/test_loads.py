@@ -59,3 +59,13 @@ def test_weights_that_fit_beside_one_image_and_not_beside_a_batch_are_told() -> 
     (note,) = loading_notes(["a", "b"], large, (1, 4))
     assert "brought once beside batches of 1 at most, else where another ran" in note
     assert "do not fit" in loading_notes(["a", "b"], large, (4,))[0]
+
+
+def test_a_network_can_run_at_once_where_its_weights_are_there_or_it_has_none() -> None:
+    together = KeptWeights([kept(0.25, 50, 20), kept(0.0, 60, 0)])
+    assert [together.there(0), together.there(1)] == [False, True]
+    together.bring(0)
+    assert together.there(0)
+    apart = KeptWeights([kept(0.25, 60, 50), kept(0.0, 70, 60)])
+    apart.bring(0)
+    assert apart.there(0) and not apart.there(1), "it takes the place of the other's"

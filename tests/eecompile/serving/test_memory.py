@@ -104,3 +104,26 @@ def test_rooms_are_never_overdrawn_and_all_is_given_back(outer: int, peak: int, 
     for request, model in there.items():
         memory.back(request, model, 1)
     assert memory._room == start
+
+
+def test_what_runs_at_once_has_room_beside_kept_weights_and_who_is_interrupted() -> None:
+    """Of 100 bits 20 are kept; who is interrupted leaves 30 on chip and 5 in an outer store of 40."""
+    memory = Interrupted([needs(50, 20, outer=40)])
+    assert memory.bits(0, 1) == {"sram": 30, "dram": 5} and memory.bits(0, 1, 2) == {"sram": 60, "dram": 10}
+    assert memory.has_room({"sram": 80, "dram": 40}) and not memory.has_room({"sram": 81})
+    assert memory.stays({"sram": 50}) and not memory.stays({"sram": 51}), "50 are for whatever runs next"
+    memory.leave(7, 0, 1)
+    assert memory.has_room({"sram": 50, "dram": 35})
+    assert not memory.has_room({"sram": 51}) and not memory.has_room({"dram": 36})
+    assert memory.stays({"sram": 20}) and not memory.stays({"sram": 21})
+    memory.leave(8, 0, 1)
+    assert [memory.is_moved(one) for one in (7, 8, 9)] == [False, True, False]
+    assert memory.has_room({"sram": 50}) and not memory.has_room({"dram": 1})
+    memory.back(7, 0, 1)
+    assert memory.has_room({"sram": 80})
+
+
+def test_weights_of_the_largest_take_room_where_only_one_network_has_its_own_there() -> None:
+    memory = Interrupted([needs(70, 60), needs(70, 50)])
+    assert not kept_together([needs(70, 60), needs(70, 50)])
+    assert memory.has_room({"sram": 40}) and not memory.has_room({"sram": 41})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from eecompile.run_files.summary import ExitResult, StaticResult, Summary
+from eecompile.serving.cores.use import CoreUse
 from eecompile.serving.service import ServiceTime, service_time, static_service_time
 from passes.errors import InputError
 from targets.residence import Residence, StageBoundary, StoreUse
@@ -53,6 +54,13 @@ def test_times_that_are_none_are_refused(bad: float) -> None:
         ServiceTime(np.array([[bad]]), np.array([[1.0]]))
     with pytest.raises(ValueError, match="both"):
         ServiceTime(np.array([[1.0]]), np.array([1.0]))
+
+
+def test_uses_of_other_times_are_refused() -> None:
+    seconds = np.array([[1.0]])
+    ServiceTime(seconds, seconds, uses=[[CoreUse(1.0, {}, {})]])
+    with pytest.raises(ValueError, match="of the times of the stages"):
+        ServiceTime(seconds, seconds, uses=[[CoreUse(1.1, {}, {})]])
 
 
 def test_loads_and_memories_are_those_of_the_summary_at_its_clock() -> None:

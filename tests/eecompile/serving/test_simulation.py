@@ -12,6 +12,7 @@ import pytest
 from eecompile.exits.thresholds import Observed
 from eecompile.serving.arrivals import Periodic, Poisson, Trace
 from eecompile.serving.batches.batching import batchings_of
+from eecompile.serving.cores.use import CoreUse
 from eecompile.serving.moving.ladder import RUNGS, ladder_of
 from eecompile.serving.outlook import outlook
 from eecompile.serving.result import SimulationResult
@@ -21,6 +22,7 @@ from eecompile.serving.streams import RequestStream, ServingLoad
 from eecompile.serving.ways import EXITS, STATIC
 from passes.confidence import MAX_SOFTMAX
 from passes.errors import InputError
+from tests.eecompile.serving.cores.stages import served, use
 from tests.eecompile.serving.crowds import service
 
 EARLY, LATE_STAGE, STATIC_S = 0.002, 0.008, 0.009
@@ -55,6 +57,16 @@ def in_batches(
     return replace(pair[0], service=times[0]), replace(pair[1], service=times[1])
 
 
+def on_cores(pair: tuple[ServedNetwork, ServedNetwork]) -> tuple[ServedNetwork, ServedNetwork]:
+    """Return `both`, each stage of which has a core for its first half and another for the second."""
+
+    def halves(seconds: float) -> CoreUse:
+        return use(seconds, npu=((0.0, seconds / 2),), dsp=((seconds / 2, seconds),))
+
+    exits = served(*(halves(seconds) for seconds in (EARLY, LATE_STAGE)))
+    return replace(pair[0], service=exits), replace(pair[1], service=served(halves(STATIC_S)))
+
+
 def quietly(
     given: ServingLoad,
     policies: list[str],
@@ -64,7 +76,7 @@ def quietly(
     detail: bool = False,
 ) -> SimulationResult:
     """Serve one network; the costs of batches up to ``known`` are known, half of one image's each."""
-    pair = both()
+    pair = on_cores(both()) if given.overlap else both()
     if known > 1:
         pair = in_batches(pair, known)
     return simulate_load([pair], given, policies, capacity, None, lambda _: None, batchings_of(batch), detail)
@@ -119,6 +131,22 @@ def test_each_way_to_batch_is_tried_with_each_policy_and_without_exits() -> None
         assert fluid.figures["p50_s"].mean < fixed.figures["p50_s"].mean
         assert alone.capacity and fluid.capacity and fluid.capacity.mean > 1.2 * alone.capacity.mean
         assert fluid.capacity.mean < found.batch_bound / STATIC_S
+
+
+def test_stages_beside_each_other_serve_more_and_tell_how_busy_cores_are() -> None:
+    one, beside = (
+        quietly(load(90.0, requests=4000, seeds=[0], overlap=overlap), ["fifo"], True)
+        for overlap in (False, True)
+    )
+    assert one.core_bound is None and one.cores == [] and one.rows[0].cores == {}
+    assert beside.bound == one.bound and beside.core_bound == pytest.approx(2 * one.bound)
+    assert sorted(beside.cores) == ["dsp", "npu"]
+    for alone, row in zip(one.rows, beside.rows, strict=True):
+        assert row.cores["npu"].mean == pytest.approx(alone.figures["utilisation"].mean / 2, rel=0.01)
+        assert alone.capacity and row.capacity and row.capacity.mean > 1.5 * alone.capacity.mean
+        assert beside.core_bound and row.capacity.mean < beside.core_bound / STATIC_S
+    document = beside.to_json()["rows"][1]
+    assert document["cores"]["npu"] == [beside.rows[1].cores["npu"].mean, None, None]
 
 
 def test_where_no_batch_costs_less_none_is_worth_anything() -> None:

@@ -12,6 +12,7 @@ from eecompile.serving.batches.batching import batching_of
 from eecompile.serving.moving.giving_way import GivingWay
 from eecompile.serving.policies import policy_named
 from eecompile.serving.ways import ADAPT, EXITS, FLOOR, STATIC, Form, ServingWay, work
+from tests.eecompile.serving.cores.stages import served, use
 from tests.eecompile.serving.crowds import service
 from tests.eecompile.serving.loops.test_one_by_one import small_network
 from tests.eecompile.serving.moving.test_adapting import both as adapting_both
@@ -47,9 +48,25 @@ def test_thresholds_that_follow_images_have_labels_in_batches_too(batch: str) ->
     asked = load(60.0, requests=4000, seeds=[0], adapt=True)
     asked = replace(asked, streams=[replace(asked.streams[0], name="net")])
     found = ServingWay(ADAPT, policy_named("fifo"), batching_of(batch), [network])
-    figures, _, _ = found.figures(asked, asked.times(0), 0)
+    figures = found.figures(asked, asked.times(0), 0).whole
     assert figures.free_labels is not None and 0.02 < figures.free_labels < 0.1
     assert figures.agreement is not None and figures.agreement > 0.8
+
+
+def test_cores_work_on_several_requests_at_once_where_that_is_asked_for() -> None:
+    """Two seconds of which each core has one: a pipeline, which serves a request a second."""
+    pipe = served(use(2e-3, npu=((0.0, 1e-3),), dsp=((1e-3, 2e-3),)), batch=2)
+    _, static = with_ladder(0.8)
+    asked = load(900.0, requests=2000, seeds=[0])
+    for batch in ("none", "fluid:2"):
+        found = ServingWay(STATIC, policy_named("fifo"), batching_of(batch), [replace(static, service=pipe)])
+        times = asked.times(0)
+        one, beside = (found.figures(each, times, 0) for each in (asked, replace(asked, overlap=True)))
+        assert one.cores == {} and one.whole.utilisation == pytest.approx(1.0, abs=0.01)
+        assert beside.cores == pytest.approx({"npu": 0.9, "dsp": 0.9}, rel=0.05)
+        assert beside.whole.p99_s < 0.02 < one.whole.p99_s
+        assert found.work(asked, [900.0]) == pytest.approx(1.8)
+        assert found.work(replace(asked, overlap=True), [900.0]) == pytest.approx(0.9)
 
 
 def test_work_is_least_in_the_batches_and_with_the_thresholds_that_may_be() -> None:

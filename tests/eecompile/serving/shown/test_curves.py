@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -56,3 +57,15 @@ def test_a_window_shows_waiting_work_and_what_is_late() -> None:
     (due,) = found.due
     assert top[1].x < due.x < top[1].x + top[1].width, "the one that is due in the window"
     assert max(bar.y + bar.height for bar in found.bars) < found.bottom < found.height
+
+
+def test_stages_that_run_at_once_lie_below_each_other() -> None:
+    """The first of three runs beside the two others, and ends last."""
+    stages = [
+        ShownStage(1.0, 1.1, 0, 0, [4]), ShownStage(1.02, 1.04, 0, 1, [5]), ShownStage(1.05, 1.06, 0, 0, [6])
+    ]  # fmt: skip
+    found = window_gantt(replace(DETAIL, stages=stages), ["net"])
+    first, *others = (bar for bar in found.bars if bar.y < 30 + 18 and "stage" in bar.label)
+    assert len(others) == 2 and all(bar.y == first.y + first.height for bar in others)
+    assert all(bar.x + bar.width <= first.x + first.width for bar in others)
+    assert all(bar.x + bar.width <= found.right + 0.2 for bar in found.bars)

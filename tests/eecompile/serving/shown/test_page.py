@@ -95,6 +95,16 @@ def test_batches_are_shown_with_what_they_cost() -> None:
     assert any(len(stage.requests) > 1 for stage in found.detail.stages), "the window has batches"
 
 
+def test_cores_are_shown_where_stages_run_beside_each_other(found: SimulationResult) -> None:
+    beside = quietly(load(200.0, requests=2000, seeds=[0], overlap=True), ["fifo"], detail=True)
+    assert beside.detail is not None
+    text = page(beside.to_json(), beside.detail, beside.cores)
+    share = 100 * beside.rows[1].cores["npu"].mean
+    assert "<tr><td>npu</td><td>" in text and f"<td>{share:.4g}</td>" in text
+    assert "by the busiest core, link or port" in text
+    assert "<h2>Cores</h2>" not in written(found)
+
+
 def test_notes_are_escaped(found: SimulationResult) -> None:
     assert "<b>net" not in written(dataclasses.replace(found, notes=["<b>net"]))
 

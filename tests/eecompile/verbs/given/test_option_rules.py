@@ -64,7 +64,7 @@ ALWAYS = {
     },
     "simulate": {
         "arrivals", "slo", "policy", "priority", "requests", "seeds", "clock", "no_preempt", "capacity",
-        "window", "report", "accuracy_floor", "batch", "adapt", "drift", "as_json",
+        "window", "report", "accuracy_floor", "batch", "adapt", "drift", "overlap", "as_json",
     },
     "split": {
         "link", "rtt", "loss", "objective", "max_drop", "server_target", "server_time", "radio", "idle_power",
