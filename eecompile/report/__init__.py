@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,12 @@ def render(run_dir: Path) -> str:
     Raises:
         InputError: No run directory, or a damaged file in it.
     """
+    return _templates().get_template("report.html.j2").render(_context(read_run(run_dir)))
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    """Return the templates, which take half a second to compile."""
     environment = page_environment(jinja2.PackageLoader("eecompile", "report"))
     environment.filters.update(
         interval=quantities.interval,
@@ -42,7 +49,7 @@ def render(run_dir: Path) -> str:
         time_span=headline.time_span,
         energy_span=quantities.energy_span,
     )
-    return environment.get_template("report.html.j2").render(_context(read_run(run_dir)))
+    return environment
 
 
 def write(run_dir: Path, out: Path | None = None) -> Path:

@@ -27,7 +27,8 @@ def target_class(name: str) -> type[Target]:
     Raises:
         InputError: Unknown name (with a suggestion), or an entry point that cannot be loaded.
     """
-    table = target_table()
+    # Looking through all packages takes ten milliseconds, and none can have one of ours replaced.
+    table = BUILTIN if name in BUILTIN else target_table()
     if name not in table:
         hint = did_you_mean(name, table)
         raise InputError(f"unknown target '{name}'", hint)

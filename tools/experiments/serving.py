@@ -1,7 +1,7 @@
 """What exits, and knowing what confidences tell, are worth under load.
 
     python -m tools.experiments.serving RUN [RUN …] [--clock 200e6] [--slo 5] [--loads .5 .7 .9 1 1.2 1.6]
-        [--requests 100000] [--seeds 5] [--batch fluid:8] [--near .8 .9 .95 1]
+        [--requests 100000] [--seeds 5] [--batch fluid:8] [--overlap] [--near .8 .9 .95 1]
 
 Each RUN is a directory of `eecompile run` with images. Requests are Poisson; a load is the share of time in
 which the network *without* exits would work. A request is due `--slo` times the latency of the static network
@@ -9,12 +9,15 @@ after it came. Printed are, for each run, the bound T_static / E[T]; the highest
 late, in units of that of static, first come, first served; and for each load the share that is late, how many
 times as many are late first come, first served as by ours, the mean latency, and how much of the gain of
 `srpt` over first come, first served ours has. With `--near`, instead of all that: what is late where the work
-*with* exits takes these shares of the time. Means over seeds, 95 % intervals of Student's t.
+*with* exits takes these shares of the time. With `--overlap` alone: capacities where stages run beside each
+other, one image each and in the batches that are named, beside those one stage at a time. Means over seeds,
+95 % intervals of Student's t.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from eecompile.serving.arrivals import Poisson
@@ -105,6 +108,38 @@ def tell_batches(run: Path, given: argparse.Namespace) -> None:
         print(f"| {row.form}, {row.policy} | {row.batch} | {most} | {ratio:.2f} | {share} |")
 
 
+def tell_overlap(run: Path, given: argparse.Namespace) -> None:
+    """Print what a run serves where stages run beside each other."""
+    batchings = batchings_of("none" if given.batch is None else f"none,{given.batch}")
+    served = networks_of(run, given.clock, None, max(one.size for one in batchings), print, overlap=True)
+    alone = float(served[1].service.alone_s[-1])
+    asked = RequestStream(run.name, 0, Poisson(0.5 / alone), given.slo * alone)
+    load = ServingLoad([asked], given.requests, range(given.seeds))
+    names = ("fifo", "remaining", "oracle")
+    one, beside = (
+        simulate_load([served], at, names, True, None, lambda _: None, batchings)
+        for at in (load, replace(load, overlap=True))
+    )
+    print(
+        f"\n## {run.name}: bound {one.bound:.3f}, in batches {one.batch_bound:.3f}, "
+        f"by the busiest core {beside.core_bound:.3f}\n"
+    )
+    static = one.rows[0].capacity
+    assert static is not None
+    print("| policy | batch | one at a time, requests/s | of static | beside each other | of static | gain |")
+    print("|---|---|---|---|---|---|---|")
+    for row, other in zip(one.rows, beside.rows, strict=True):
+        assert row.capacity is not None and other.capacity is not None
+        cells = [
+            f"{spread(at, 1, '.5g')} | {at.mean / static.mean:.2f}" for at in (row.capacity, other.capacity)
+        ]
+        gain = other.capacity.mean / row.capacity.mean
+        print(f"| {row.form}, {row.policy} | {row.batch} | {' | '.join(cells)} | {gain:.2f} |", flush=True)
+    for name in beside.cores[:4]:
+        told = ", ".join(f"{100 * row.cores[name].mean:.3g}" for row in beside.rows if name in row.cores)
+        print(f"* at half of static's load `{name}` is in use {told} % of the time")
+
+
 def tell_near(run: Path, given: argparse.Namespace) -> None:
     """Print what is late near the capacity of exits."""
     served = networks_of(run, given.clock)
@@ -134,11 +169,15 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--batch", help="ways to batch, as of `simulate`")
+    parser.add_argument("--overlap", action="store_true", help="stages run beside each other")
     parser.add_argument("--near", type=float, nargs="+", help="shares of time that the work with exits takes")
     given = parser.parse_args()
     for run in given.runs:
         if given.near:
             tell_near(run, given)
+            continue
+        if given.overlap:
+            tell_overlap(run, given)
             continue
         if given.batch is not None:
             tell_batches(run, given)

@@ -27,7 +27,7 @@ def backbone_family(name: str) -> BackboneFamily:
     Raises:
         InputError: Unknown name (with a suggestion), or an entry point that cannot be loaded.
     """
-    table = backbone_table()
+    table = BUILTIN if name in BUILTIN else backbone_table()
     if name not in table:
         hint = did_you_mean(name, table)
         if name.endswith(".onnx"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -21,17 +22,22 @@ from eecompile.search.worth.part_costs import LATENCY
 SCRIPTS = ("plot.js", "page.js")
 
 
+@cache
+def _templates() -> jinja2.Environment:
+    templates = [
+        jinja2.PackageLoader("eecompile.search.shown", ""),
+        jinja2.PackageLoader("eecompile", "report"),
+    ]
+    return page_environment(jinja2.ChoiceLoader(templates))
+
+
 def page(fronts: Sequence[ShownFront]) -> str:
     """Return the page.
 
     Args:
         fronts: One at least; the first one says what is on the axes.
     """
-    templates = [
-        jinja2.PackageLoader("eecompile.search.shown", ""),
-        jinja2.PackageLoader("eecompile", "report"),
-    ]
-    environment = page_environment(jinja2.ChoiceLoader(templates))
+    environment = _templates()
     script = _script()
     across, up = axes_of(fronts)
     known = measures_of(fronts)

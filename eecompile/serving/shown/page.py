@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -14,6 +15,15 @@ from eecompile.serving.shown.curves import load_chart, tail_chart, window_gantt
 from eecompile.serving.shown.detail import ServingDetail
 
 
+@cache
+def _templates() -> jinja2.Environment:
+    loaders = [
+        jinja2.PackageLoader("eecompile.serving.shown", ""),
+        jinja2.PackageLoader("eecompile", "report"),
+    ]
+    return page_environment(jinja2.ChoiceLoader(loaders))
+
+
 def page(document: Mapping[str, Any], detail: ServingDetail, cores: Sequence[str] = ()) -> str:
     """Return the page.
 
@@ -22,12 +32,7 @@ def page(document: Mapping[str, Any], detail: ServingDetail, cores: Sequence[str
         detail: What was looked at beside it.
         cores: Names of cores, links and ports in the order in which they are shown.
     """
-    loaders = [
-        jinja2.PackageLoader("eecompile.serving.shown", ""),
-        jinja2.PackageLoader("eecompile", "report"),
-    ]
-    environment = page_environment(jinja2.ChoiceLoader(loaders))
-    return environment.get_template("page.html.j2").render(
+    return _templates().get_template("page.html.j2").render(
         run={"schedule": None},  # the style sheet of the report asks for it
         found=document,
         seed=detail.seed,
