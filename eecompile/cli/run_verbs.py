@@ -199,7 +199,7 @@ def simulate(
         str | None, typer.Option(metavar="HZ", help="For targets without a clock: 200MHz.")
     ] = None,
     no_preempt: Annotated[
-        bool, typer.Option("--no-preempt", help="A request that began ends before another begins.")
+        bool, typer.Option("--no-preempt", help="A request that began goes on before another begins.")
     ] = False,
     capacity: Annotated[
         bool, typer.Option("--capacity", help="Find the highest rate at which at most 1 % are late, too.")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # a verb loads only what it works with
 
 _ROUNDING = 1e-9
 """Seeds that differ by less than this share of their mean differ by how sums are rounded."""
+SHOWN = 4
+"""Cores, links and ports of a table."""
 MEMORIES = ("loads", "spills", "refused", "peak_memory")
 
 
@@ -25,13 +27,18 @@ def simulated(out: Console, found: SimulationResult) -> None:
         f"{', '.join(found.networks)}: {found.rate:.4g} requests/s, {found.requests:,} for each of "
         f"{len(found.seeds)} seeds; due {_due(found)} ms after they come",
     )
+    one_by_one = " one stage at a time" if found.core_bound is not None else ""
     line(
         out,
         f"Without exits {100 * found.static_load:.0f} % of the time is work; "
-        f"exits serve at most {found.bound:.2f} x the rate, whoever is next",
+        f"exits serve at most {found.bound:.2f} x the rate{one_by_one}, whoever is next",
     )
     if found.core_bound is not None:
-        line(out, f"By the busiest core, link or port they serve at most {found.core_bound:.2f} x")
+        line(
+            out,
+            f"Beside each other they serve at most {found.core_bound:.2f} x: "
+            f"then {found.busiest} is always in use",
+        )
     for note in found.notes:
         line(out, note[0].upper() + note[1:])
     if found.batch_costs:
@@ -96,7 +103,8 @@ def _memories(row: ServedRow) -> list[str]:
 
 def _of_batches(out: Console, found: SimulationResult) -> None:
     """Print what an image takes in batches, and the bound that follows."""
-    line(out, f"In the batches that cost least per image they serve at most {found.batch_bound:.2f} x")
+    alone = " one stage at a time" if found.core_bound is not None else ""
+    line(out, f"In the batches that cost least per image they serve at most {found.batch_bound:.2f} x{alone}")
     sizes = known_sizes(len(found.batch_costs[0].image_s[0]))
     rows = [
         (of.network, of.form, f"{stage}", *(f"{1e3 * seconds[size - 1]:.4g}" for size in sizes))
@@ -130,13 +138,23 @@ def _of_streams(out: Console, found: SimulationResult) -> None:
 
 
 def _of_cores(out: Console, found: SimulationResult) -> None:
-    """Print how long each core, link and port was in use, those first that were so most."""
+    """Print how long the busiest cores, links and ports were in use."""
+    batch = ["batch"] if found.batch_costs else []
     rows = [
-        (name, *(_spread(row.cores[name], 100) if name in row.cores else "0" for row in found.rows))
-        for name in found.cores
+        (
+            row.form,
+            row.policy,
+            *([row.batch] if batch else []),
+            *(_spread(row.cores[name], 100) if name in row.cores else "0" for name in found.cores[:SHOWN]),
+        )
+        for row in found.rows
     ]
-    columns = ("core", *(f"{row.form}, {way_told(row.policy, row.batch)} %" for row in found.rows))
-    table(out, "Share of time in which cores, links and ports were in use", columns, rows, columns[1:])
+    columns = ("network", "policy", *batch, *(f"{name} %" for name in found.cores[:SHOWN]))
+    more = len(found.cores) - SHOWN
+    title = "Share of time in which cores, links and ports were in use"
+    if more > 0:
+        title += f"; {more} more, in use for less, with --json"
+    table(out, title, columns, rows, columns[2 + len(batch) :])
 
 
 def _of_ladders(out: Console, found: SimulationResult) -> None:

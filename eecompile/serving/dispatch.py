@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import inf, nan
 from typing import Protocol
 
@@ -48,12 +47,21 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class NextRun:
-    """A stage that runs next, for some tickets at once; ``held``: they could not be interrupted."""
+    """A stage that runs next.
+
+    Attributes:
+        model: Number of the network.
+        stage: Of it.
+        tickets: For whom, at once.
+        held: They could not be interrupted.
+        places: By which the dispatcher knows where they wait.
+    """
 
     model: int
     stage: int
     tickets: list[Ticket]
     held: bool = False
+    places: Sequence[int] = ()
 
 
 class TicketsKnown(Protocol):
@@ -140,47 +148,80 @@ class Dispatcher:
         """Wait for no more: batches begin with those who are there."""
         self._ended = True
 
-    def next(self, now: float, without: Collection[Lane] = ()) -> NextRun | float | None:
-        """Return what runs at ``now``, seconds.
-
-        Args:
-            now: Seconds.
-            without: Networks and stages of which nobody is asked for, unless it has to run next.
+    def next(self, now: float) -> NextRun | float | None:
+        """Take out what runs at ``now``, seconds.
 
         Returns:
             A run; or seconds before which nothing may begin unless more are added; or ``None``: nobody waits.
         """
         if self._held:
-            (model, stage, _), group = self._held.popitem()
-            return self._run(model, stage, group, held=True)
-        for group in self._survivors.values():
-            self._put(group)
-        self._survivors.clear()
-        if not self._count:
-            return None
-        waiting = [lane for lane, items in self._lanes.items.items() if items and lane not in without]
-        begins = [self._begins(lane) for lane in waiting]
-        ready = [lane for lane, at in zip(waiting, begins, strict=True) if at <= now]
+            return self.take(next(self._have_to_run()))
+        ready, later = self._ready(now)
         if not ready:
-            return min(begins, default=None)
-        (model, stage), groups = self._lanes.take(now, ready, partial(self._choose, now))
-        return self._run(model, stage, [ticket for group in groups for ticket in group])
+            return min(later, default=None)
+        return self.take(self._proposed(now, *self._chosen(now, ready)))
 
-    def put_back(self, run: NextRun) -> None:
-        """Let the tickets of a run that cannot begin yet wait as they did before it was asked for."""
-        self._count += len(run.tickets)
+    def proposals(self, now: float) -> Iterator[NextRun | float]:
+        """Yield what may run at ``now``, seconds, those that have to run next first, then by the policy.
+
+        Of each network and stage the first run is proposed. Nothing is taken out, and nothing may change
+        before another is asked for. Last come seconds before which no others may begin, if any wait.
+        """
+        yield from self._have_to_run()
+        ready, later = self._ready(now)
+        proposed = set[Lane]()
+        while ready:
+            first, lane, count = self._chosen(now, ready)
+            if lane not in proposed:
+                yield self._proposed(now, first, lane, count)
+            proposed |= {first[0], lane}
+            ready = [one for one in ready if one not in proposed]
+        if later:
+            yield min(later)
+
+    def _have_to_run(self) -> Iterator[NextRun]:
+        for (model, stage, _), group in self._held.items():
+            yield NextRun(model, stage, group, held=True)
+
+    def _ready(self, now: float) -> tuple[list[Lane], list[float]]:
+        """Return the lanes of which some may begin, and when of others."""
+        if self._survivors:
+            for group in self._survivors.values():
+                self._put(group)
+            self._survivors.clear()
+        waiting = [lane for lane, items in self._lanes.items.items() if items]
+        if self._batching.kind in ("none", "fluid") or self._ended:
+            return waiting, []
+        begins = [(lane, self._begins(lane)) for lane in waiting]
+        return [lane for lane, at in begins if at <= now], [at for _, at in begins if at > now]
+
+    def _chosen(self, now: float, ready: Sequence[Lane]) -> tuple[tuple[Lane, int], Lane, int]:
+        """Return lane and number of the one that is next, the lane that begins, and how many of it."""
+        first = self._lanes.first(now, ready)
+        return first, *self._choose(now, *first)
+
+    def _proposed(self, now: float, first: tuple[Lane, int], lane: Lane, count: int) -> NextRun:
+        places = [first[1]] if (count, lane) == (1, first[0]) else self._lanes.some(now, lane, count)
+        items = self._lanes.items[lane]
+        tickets = items[places[0]] if count == 1 else [one for place in places for one in items[place]]
+        return NextRun(*lane, tickets, places=places)
+
+    def take(self, run: NextRun) -> NextRun:
+        """Take out a run that was proposed, as it begins, and return it."""
         if run.held:
-            self._held[run.model, run.stage, run.tickets[0].batch] = run.tickets
-        elif run.stage and self._batching.kind in ("fixed", "timeout"):
-            self._put(run.tickets)
+            del self._held[run.model, run.stage, run.tickets[0].batch]
         else:
-            for ticket in run.tickets:
-                self._put([ticket])
+            self._lanes.remove((run.model, run.stage), run.places)
+        self._count -= len(run.tickets)
+        self._batches += 1
+        for ticket in run.tickets:
+            ticket.batch = self._batches
+        return run
 
     def _begins(self, lane: Lane) -> float:
         """Return seconds from which on a batch of a lane may begin."""
         batching, items = self._batching, self._lanes.items[lane]
-        if batching.kind in ("none", "fluid") or lane[1] or self._ended or len(items) >= batching.size:
+        if lane[1] or len(items) >= batching.size:
             return -inf
         if batching.kind == "fixed":
             return inf
@@ -199,13 +240,6 @@ class Dispatcher:
         if begins != stage:
             waiting, spare = behind[begins], inf
         return (model, begins), self._fluid.size(model, begins, waiting, self._count - waiting, spare)
-
-    def _run(self, model: int, stage: int, tickets: list[Ticket], held: bool = False) -> NextRun:
-        self._count -= len(tickets)
-        self._batches += 1
-        for ticket in tickets:
-            ticket.batch = self._batches
-        return NextRun(model, stage, tickets, held)
 
     def _put(self, group: list[Ticket]) -> None:
         """Let tickets wait that go on together; the one of them that would be next stands for all."""

@@ -91,8 +91,10 @@ class SimulationResult(ShownResult):
         bound: Mean service time of static over that of early exits: how many times the rate of static
             they can serve at most, in whatever order, one by one.
         batch_bound: The same where each stage runs in the batches that cost least per image.
-        core_bound: The same where, beside that, stages run beside each other, by the busiest core, link or
-            port; ``None``: they do not.
+        core_bound: How many times the rate of static, one by one, exits can serve at most where stages run
+            beside each other and in batches: the busiest core, link or port is always in use then; ``None``:
+            they run one at a time.
+        busiest: Name of that core, link or port.
         batch_costs: What an image takes in batches of each network; empty where none were asked for.
         requests: Of each seed, on average.
         seeds: The seeds.
@@ -116,6 +118,7 @@ class SimulationResult(ShownResult):
     detail: ServingDetail | None = None
     ladders: list[list[ServedRung]] = field(default_factory=list)
     core_bound: float | None = None
+    busiest: str | None = None
 
     @property
     def cores(self) -> list[str]:

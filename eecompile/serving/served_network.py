@@ -23,6 +23,8 @@ from eecompile.serving.service import ServiceTime, service_time, static_service_
 from eecompile.serving.streams import ServingLoad
 from passes.errors import InputError
 
+ONE_TARGET = "name runs for one target"
+
 
 @dataclass(frozen=True)
 class ServedNetwork:
@@ -77,6 +79,20 @@ class ServedNetwork:
         return self.leaves if rung is None else rung.leaves_at(self.confidence)
 
 
+def check_targets(runs: Sequence[Path]) -> None:
+    """Check that runs were made for one target.
+
+    Raises:
+        InputError: They were not, or one is no run directory.
+    """
+    targets = {run: load_summary(run).target for run in runs}
+    if len(set(targets.values())) > 1:
+        told = ", ".join(f"{run.name} for {target}" for run, target in targets.items())
+        raise InputError(
+            f"one accelerator serves all runs, and these were made for several: {told}", ONE_TARGET
+        )
+
+
 def networks_of(
     run: Path,
     clock_hz: float | None,
@@ -110,9 +126,6 @@ def networks_of(
         )
     service, static = service_time(summary, clock_hz), static_service_time(summary, clock_hz)
     val, test = samples.val.leaves_at(thresholds), samples.test.leaves_at(thresholds)
-    if largest > 1 or overlap:
-        ratios = (np.bincount(val, minlength=service.stages) / len(val)).tolist()
-        service, static = run_batches(run, ratios, (service, static), largest, clock_hz, progress, overlap)
     confidences = [split.confidence.astype(np.float64) for split in (samples.val, samples.test)]
     seen = outlook(service, confidences[0], val)
     gives_way, labels, hard = None, None, None
@@ -124,6 +137,9 @@ def networks_of(
             labels = FreeLabels.of(own, observed.rules, samples.val, samples.test)
         if floor is not None:
             gives_way = ladder_of(observed, service, own, floor, summary.optimistic, run.name)
+    if largest > 1 or overlap:  # last, as it takes long
+        ratios = (np.bincount(val, minlength=service.stages) / len(val)).tolist()
+        service, static = run_batches(run, ratios, (service, static), largest, clock_hz, progress, overlap)
     with_exits = ServedNetwork(
         run.name,
         service,

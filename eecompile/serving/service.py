@@ -15,6 +15,7 @@ from passes.errors import InputError
 from targets.residence import Residence
 
 Seconds = NDArray[np.float64]
+CLOCK_HINT = "give one: `clock`, in Python in hertz, on the command line as in 200MHz"
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,7 @@ def _seconds(known: float | None, cycles: float, clock_hz: float | None, target:
     if clock_hz is not None:
         return cycles / clock_hz
     if known is None:
-        raise InputError(
-            f"target '{target}' has no clock, so its cycles are no time", "give one in hertz: `clock`"
-        )
+        raise InputError(f"target '{target}' has no clock, so its cycles are no time", CLOCK_HINT)
     return known
 
 

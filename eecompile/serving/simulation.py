@@ -14,9 +14,10 @@ from eecompile.serving.batches.gain import BatchCost, grown
 from eecompile.serving.dispatch import ONE_BY_ONE
 from eecompile.serving.figures import interval, over_seeds
 from eecompile.serving.loads import loading_notes
+from eecompile.serving.loops.together import may_overlap
 from eecompile.serving.policies import policy_named
 from eecompile.serving.result import ServedRow, ServedRung, ServedStream, SimulationResult
-from eecompile.serving.served_network import ServedNetwork
+from eecompile.serving.served_network import ONE_TARGET, ServedNetwork
 from eecompile.serving.shown.detail import RATES, ServingDetail, detail_of
 from eecompile.serving.streams import ServingLoad
 from eecompile.serving.trace import write_window
@@ -29,7 +30,7 @@ from eecompile.serving.ways import (
     Form,
     ServedCrowd,
     ServingWay,
-    core_work,
+    busiest_core,
     work,
 )
 from passes.errors import InputError
@@ -72,7 +73,7 @@ def simulate_load(
     if len(targets := {one.target for one in exits}) > 1:
         raise InputError(
             f"one accelerator serves all runs, and these were made for {', '.join(sorted(targets))}",
-            "name runs for one target",
+            ONE_TARGET,
         )
     drawn = [load.times(seed) for seed in load.seeds]
     rates = [float(np.mean([rate_of(times[n]) for times in drawn])) for n in range(len(load.streams))]
@@ -104,7 +105,10 @@ def simulate_load(
                 way.form, way.policy.name, str(way.batching), over_seeds([one.whole for one in found]),
                 [over_seeds(of) for of in zip(*(one.streams for one in found), strict=True)], most,
                 [interval(of) for of in zip(*(one.rungs for one in found), strict=True)],
-                {name: interval([one.cores.get(name, 0.0) for one in found]) for name in found[0].cores},
+                {
+                    name: interval([one.cores.get(name, 0.0) for one in found])
+                    for name in sorted({name for one in found for name in one.cores})
+                },
             )
         )  # fmt: skip
     if trace is not None:
@@ -115,15 +119,24 @@ def simulate_load(
         for rate, one in zip(rates, load.streams, strict=True)
     ]
     forms = ((STATIC, static), (EXITS, exits))
+    notes = loading_notes([one.name for one in exits], [one.service for one in exits], sizes)
+    if load.overlap:
+        notes += [
+            f"no two stages of networks {words} can run beside each other: both use some core or link then"
+            for words, of in (("without exits", static), ("with exits", exits))
+            if not may_overlap([one.service for one in of])
+        ]
+    busiest = busiest_core(exits, load, rates, size) if load.overlap else None
     once, exits_once = work(static, load, rates), work(exits, load, rates)
     costs = [BatchCost.of(one.name, form, one.service) for form, networks in forms for one in networks]
     return SimulationResult(
         [one.name for one in exits], streams, sum(rates), once, once / exits_once,
         once / work(exits, load, rates, size), costs if size > 1 else [],
         round(sum(len(one) for times in drawn for one in times) / len(drawn)), list(load.seeds), rows,
-        loading_notes([one.name for one in exits], [one.service for one in exits], sizes),
+        notes,
         ladders=[_rungs(one) for one in exits if one.ladder is not None],
-        core_bound=once / core_work(exits, load, rates, size) if load.overlap else None,
+        core_bound=once / busiest[1] if busiest else None,
+        busiest=busiest[0] if busiest else None,
         detail=_detail(ways, rows, load, sum(rates)) if wants_detail else None,
     )  # fmt: skip
 

@@ -34,6 +34,16 @@ def write_window(path: Path, names: Sequence[str], crowd: Crowd, outcome: Servin
         *(_named(n + 1, f"requests: {x}") for n, x in enumerate(names)),
     ]
     lanes = lanes_of((one.begin_s, one.end_s) for one in ran)
+    events += [
+        {
+            "ph": "M",
+            "pid": 0,
+            "tid": lane,
+            "name": "thread_name",
+            "args": {"name": f"stages at once: {lane + 1}"},
+        }
+        for lane in range(max(lanes, default=0) + 1)
+    ]
     for lane, stage in zip(lanes, ran, strict=True):
         events.append(
             {

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from eecompile.serving.arrivals import Times
+from eecompile.serving.arrivals import Times, rate_of
 from eecompile.serving.batches.batching import Batching, way_told
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.figures import (
@@ -111,7 +111,9 @@ class ServingWay:
             moving = Adapting(crowd, [one.labels for one in networks if one.labels is not None])
         elif self.form == FLOOR:
             ladders = [one.ladder for one in networks if one.ladder is not None]
-            moving = GivingWay(crowd, ladders, [one.slo_s for one in load.streams], largest)
+            due, rates = [one.slo_s for one in load.streams], [rate_of(of) for of in times]
+            core = busiest_core(networks, load, rates, largest, True)[0] if load.overlap else None
+            moving = GivingWay(crowd, ladders, due, largest, core)
         # The faster loop of the two, where they do the same.
         alone = self.batching.kind == "none" and not load.overlap
         batches = partial(serve_in_batches, batching=self.batching, overlap=load.overlap)
@@ -156,7 +158,7 @@ class ServingWay:
         """Return the share of time that is work at least, at rates of the streams: of the busiest core."""
         gives_way = self.form == FLOOR
         if load.overlap:
-            return core_work(self.networks, load, rates, self.batching.size, gives_way)
+            return busiest_core(self.networks, load, rates, self.batching.size, gives_way)[1]
         return work(self.networks, load, rates, self.batching.size, gives_way)
 
     def capacity(self, load: ServingLoad, times: Sequence[Times], seed: int, most: float) -> float:
@@ -189,16 +191,16 @@ def work(
     return sum(rate * one.least_s(largest, gives_way) for rate, one in asked)
 
 
-def core_work(
+def busiest_core(
     networks: Sequence[ServedNetwork],
     load: ServingLoad,
     rates: Sequence[float],
     largest: int = 1,
     gives_way: bool = False,
-) -> float:
-    """Return the share of time in which the busiest core, link or port works at least; as `work`."""
+) -> tuple[str, float]:
+    """Return the busiest core, link or port, and the share of time in which it works at least; as `work`."""
     found: dict[str, float] = {}
     for rate, stream in zip(rates, load.streams, strict=True):
         for name, seconds in networks[stream.network].least_core_s(largest, gives_way).items():
             found[name] = found.get(name, 0.0) + rate * seconds
-    return max(found.values())
+    return max(found.items(), key=lambda one: one[1])

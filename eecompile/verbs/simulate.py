@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,7 @@ def simulate(
         requests: The most of each stream, for each seed; all end when the first has sent so many.
         seeds: How many; figures are means with 95 % intervals over them.
         clock: Hz, for targets without a clock.
-        no_preempt: A request that began ends before another begins.
+        no_preempt: A request that began goes on before another begins.
         capacity: Find the highest rate at which at most 1 % are late, too (bisection).
         window: File for a window of the last policy's schedule, for https://ui.perfetto.dev.
         report: File for a page with tables and charts; the first seed of each policy is then looked at again.
@@ -127,6 +127,8 @@ def simulate(
             _names(folders), folders, patterns, due, levels, strict=True
         )
     ]
+    policies = texts("policy", USUAL if policy is None else policy)
+    _check_soon(policies, apart, {"load.html": report, "window.json": window})
     load = ServingLoad(streams, requests, range(seeds), not no_preempt, drift, adapt, overlap)
     served, largest, watched = [], max(one.size for one in batchings), adapt or drift is not None
     for folder in apart:
@@ -136,7 +138,7 @@ def simulate(
     found = simulate_load(
         served,
         load,
-        texts("policy", USUAL if policy is None else policy),
+        policies,
         capacity,
         None if window is None else Path(window),
         progress,
@@ -149,6 +151,28 @@ def simulate(
     assert found.detail is not None
     write_atomic(Path(report), page(found.to_json(), found.detail, found.cores).encode())
     return found
+
+
+def _check_soon(
+    policies: Sequence[str], runs: Sequence[Path], files: Mapping[str, Path | str | None]
+) -> None:
+    """Refuse before any schedule is made what would be refused after it.
+
+    Args:
+        policies: Names.
+        runs: Directories.
+        files: That are to be written, by what such files are usually called.
+    """
+    from eecompile.serving.policies import policy_named
+    from eecompile.serving.served_network import check_targets
+    from eecompile.verbs.work.cost_files import check_writable
+
+    for name in policies:
+        policy_named(name)
+    for usual, path in files.items():
+        if path is not None:
+            check_writable(Path(path), usual)
+    check_targets(runs)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

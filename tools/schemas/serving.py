@@ -162,8 +162,11 @@ DOCUMENTS = (
                 "bound": said("mean service time without exits over that with them, one by one", NUMBER),
                 "batch_bound": said("the same with exits in the batches that cost least per image", NUMBER),
                 "core_bound": said(
-                    "the same by the busiest core, link or port; null without --overlap", maybe(NUMBER)
+                    "how many times the rate without exits, one by one, exits serve at most beside each "
+                    "other and in batches; null without --overlap",
+                    maybe(NUMBER),
                 ),
+                "busiest": said("the core, link or port that is always in use then", maybe(TEXT)),
                 "batch_costs": said(
                     "what an image takes in batches; empty where none were asked for", rows(_BATCH_COST)
                 ),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
+from operator import or_
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +27,8 @@ from eecompile.run_files.summary import Summary, load_summary
 from eecompile.run_files.versions import check_version
 from eecompile.serving.batches.batching import known_sizes
 from eecompile.serving.cores.use import CoreUse
-from eecompile.serving.service import ServiceTime
+from eecompile.serving.memory import MemoryNeeds
+from eecompile.serving.service import CLOCK_HINT, ServiceTime
 from passes.errors import InputError, NoSolutionError
 from passes.exits.chain import keep_exits
 from passes.model.graph import load
@@ -35,6 +38,8 @@ from targets.evaluation.points import at_point
 from targets.evaluation.scheduling import Wishes
 from targets.objective import Objective
 from targets.stage_use import StageUse
+
+AGAIN = "repeat the run"
 
 
 @dataclass(frozen=True)
@@ -94,20 +99,52 @@ def with_batches(service: ServiceTime, costs: ScheduledBatches, seconds_a_cycle:
     stages = range(service.stages)
     choices = [_choices(service, costs, seconds_a_cycle, stage) for stage in stages]
     needs, known = service.footprint, {one.size: one for one in costs.batches}
-    if needs is not None:
-        needs = replace(needs, batches=tuple((size, one.bits) for size, one in known.items() if size > 1))
 
     def use(stage: int, choice: _Choice) -> CoreUse:
-        parts = (CoreUse.of(known[size].uses[stage], seconds_a_cycle) for size in choice.sizes)
-        return reduce(CoreUse.then, parts)
+        uses = [known[size].uses[stage] for size in choice.sizes]
+        found = reduce(CoreUse.then, (CoreUse.of(one, seconds_a_cycle) for one in uses))
+        if needs is None:
+            return found
+        return replace(found, bits=_turns_bits(needs, stage, choice.sizes, [one.bits for one in uses]))
 
+    if needs is not None:
+        alone = {store.name: store.peak_bits - store.kept_bits for store in needs.stores}
+        whole = {1: alone} | {size: one.bits for size, one in known.items()}
+        batches = []
+        for size in range(2, costs.largest + 1):
+            parts = [of[size - 1].sizes for of in choices]
+            bits = [_turns_bits(needs, n, of, [whole[part] for part in of]) for n, of in enumerate(parts)]
+            batches.append((size, _most(bits)))
+        service = replace(service, footprint=replace(needs, batches=tuple(batches)))
     return replace(
         service,
         stage_s=np.array([[one.seconds for one in of] for of in choices]),
         stage_j=np.array([[one.joules for one in of] for of in choices]),
-        footprint=needs,
         uses=[[use(stage, one) for one in choices[stage]] for stage in stages] if 1 in known else (),
     )
+
+
+def _turns_bits(
+    needs: MemoryNeeds, stage: int, sizes: Sequence[int], parts: Sequence[Mapping[str, int]]
+) -> dict[str, int]:
+    """Return the most that batches which run a stage one behind another have in each store.
+
+    Args:
+        needs: Of the network: what an image leaves behind a stage.
+        stage: Its number.
+        sizes: Of the batches.
+        parts: What each has there while it runs, by store.
+    """
+    around = [needs.boundaries[at] for at in (stage - 1, stage) if 0 <= at < len(needs.boundaries)]
+    outer = next((store.name for store in needs.stores if store.outer), "")
+    left = _most([*(one.inside for one in around), *({outer: one.outside} for one in around)])
+    found, waits = _most(parts), sum(sizes) - min(sizes)
+    return {name: found.get(name, 0) + waits * left.get(name, 0) for name in {*found, *left}}
+
+
+def _most(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return the most of several in each store."""
+    return dict(reduce(or_, map(Counter, several), Counter[str]()))
 
 
 def _choices(
@@ -145,7 +182,9 @@ class RunHardware:
 
     @staticmethod
     def of(folder: Path, summary: Summary) -> RunHardware:
-        """Read a run directory; raises InputError for one of another version, or whose target is gone."""
+        """Read a run directory; raises InputError where files or its target are gone."""
+        if not (folder / "run.json").is_file():
+            raise InputError(f"{folder} has no run.json, so its schedule cannot be made again", AGAIN)
         told = json.loads((folder / "run.json").read_text())
         check_version(told, folder / "run.json")
         options, name = told["options"], kept_target(folder, told["options"]["target"])
@@ -191,9 +230,12 @@ def run_batches(
     point = hardware.target.operating_point
     hertz = clock_hz if clock_hz is not None or point is None else point.clock_hz.value
     if hertz is None:
-        raise InputError(f"{folder}: its target has no clock", "give one in hertz: `clock`")
+        raise InputError(f"{folder}: its target has no clock", CLOCK_HINT)
     sizes = known_sizes(largest)[0 if overlap else 1 :]
-    graph = load(folder / "model.lowered.onnx")
+    try:
+        graph = load(folder / "model.lowered.onnx")
+    except InputError as error:
+        raise InputError(f"{folder}: its schedule cannot be made again, as {error}", AGAIN) from error
     store = CacheStore(usual_folder())
     found = []
     networks = (("exits", graph, tuple(ratios)), ("no exits", keep_exits(graph, []), None))

@@ -78,16 +78,20 @@ def least_s(service: ServiceTime, leaves: NDArray[np.int64], size: int) -> float
 def least_core_s(service: ServiceTime, leaves: NDArray[np.int64], size: int) -> dict[str, float]:
     """Return seconds per request in which each core, link and port is in use at least, by name.
 
-    Each stage runs for that in the batches, of at most ``size``, in which an image takes least of it.
     Arguments as of `least_s`.
     """
-    found: dict[str, float] = {}
-    for stage, uses in enumerate(service.uses):
-        reach = float((leaves >= stage).mean())
-        for name in {name for use in uses[:size] for name in use.busy}:
-            least = min(use.busy_s(name) / count for count, use in enumerate(uses[:size], start=1))
-            found[name] = found.get(name, 0.0) + reach * least
-    return found
+    reach = [float((leaves >= stage).mean()) for stage in range(service.stages)]
+    names = sorted({name for uses in service.uses for use in uses[:size] for name in use.busy})
+    return {name: float(np.dot(reach, core_stage_s(service, size, name))) for name in names}
+
+
+def core_stage_s(service: ServiceTime, size: int, core: str) -> NDArray[np.float64]:
+    """Return seconds per image of each stage in which a core, link or port is in use at least.
+
+    A stage runs for that in the batch, of at most ``size``, in which an image takes least of it.
+    """
+    sizes = np.arange(1, size + 1)
+    return np.array([min([use.busy_s(core) for use in uses[:size]] / sizes) for uses in service.uses])
 
 
 def least_stage_s(service: ServiceTime, size: int) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ spans, found once for each pair: a reservation table's collision vector (Davidso
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from eecompile.serving.cores.use import CoreUse, Spans
 
 # Offsets are sums of seconds: by less than this share of both stages, nobody meets.
 ROUNDING = 1e-9
+# Pairs that are kept: of ten networks of ten stages each, without batches.
+MOST = 10_000
 
 
 class Clashes:
@@ -36,6 +39,12 @@ class Clashes:
         """Return the first offset from ``offset`` on, not negative, at which they do not meet."""
         at = bisect_right(self._from, offset) - 1
         return offset if at < 0 or offset >= self._to[at] - self._slack else self._to[at]
+
+
+@lru_cache(maxsize=MOST)
+def clashes(first: CoreUse, then: CoreUse) -> Clashes:
+    """Return the clashes of ``then`` behind ``first``, which many simulations of a network ask for."""
+    return Clashes(first, then)
 
 
 def _met(first: Spans, then: Spans, slack: float) -> NDArray[np.float64]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from targets.stage_use import StageUse
 
@@ -22,8 +23,8 @@ class CoreUse:
     """
 
     seconds: float
-    busy: Mapping[str, Spans]
-    bits: Mapping[str, int]
+    busy: Mapping[str, Spans] = field(hash=False)
+    bits: Mapping[str, int] = field(hash=False)
 
     @staticmethod
     def of(use: StageUse, seconds_a_cycle: float) -> CoreUse:
@@ -35,14 +36,16 @@ class CoreUse:
         return CoreUse(use.cycles * seconds_a_cycle, busy, use.bits)
 
     def then(self, other: CoreUse) -> CoreUse:
-        """Return what this takes and ``other`` behind it."""
+        """Return what this takes and ``other`` behind it, for other images.
+
+        In the memories both are counted: what one leaves lies there while the other runs, as does, before,
+        what that one needs.
+        """
         busy = dict(self.busy)
         for name, spans in other.busy.items():
             later = ((first + self.seconds, last + self.seconds) for first, last in spans)
             busy[name] = (*busy.get(name, ()), *later)
-        stores = {*self.bits, *other.bits}
-        bits = {name: max(self.bits.get(name, 0), other.bits.get(name, 0)) for name in stores}
-        return CoreUse(self.seconds + other.seconds, busy, bits)
+        return CoreUse(self.seconds + other.seconds, busy, dict(Counter(self.bits) + Counter(other.bits)))
 
     def busy_s(self, name: str) -> float:
         """Return in how many seconds a core, link or port is in use."""

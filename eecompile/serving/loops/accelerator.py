@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,7 @@ from eecompile.serving.outcome import Ran, ServingOutcome
 from eecompile.serving.service import ServiceTime
 
 
-@dataclass(frozen=True, slots=True)
-class _Running:
+class _Running(NamedTuple):
     """A stage that runs.
 
     Attributes:
@@ -45,11 +44,14 @@ class Accelerator:
         opens_s: Seconds before which nothing more can begin, whatever it is.
     """
 
-    def __init__(self, services: Sequence[ServiceTime], overlap: bool = False, watch: bool = False) -> None:
+    def __init__(
+        self, services: Sequence[ServiceTime], largest: int = 1, overlap: bool = False, watch: bool = False
+    ) -> None:
         """Begin with nothing there.
 
         Args:
             services: Stage times of each network.
+            largest: Images of a batch at most.
             overlap: Stages may run beside each other.
             watch: Note each stage that ran, too.
 
@@ -57,7 +59,7 @@ class Accelerator:
             ValueError: Stages beside each other of networks of which it is not known what they take.
         """
         self._memory, self._watch = interrupted(services), watch
-        self._together = Together(services, self._memory) if overlap else None
+        self._together = Together(services, self._memory, largest) if overlap else None
         self._weights, self.loaded = KeptWeights(services), -1
         self._seconds = [service.stage_s.tolist() for service in services]
         self._joules = [service.stage_j.tolist() for service in services]
@@ -65,12 +67,8 @@ class Accelerator:
         self._count = Counter[What]()
         self._busy_s = self._energy_j = self._busy_until = 0.0
         self._ran = list[Ran]()
-        self._runs([])
-
-    def _runs(self, running: list[_Running]) -> None:
-        self._running = running
-        self.next_end_s = min((one.end_s for one in running), default=math.inf)
-        self.opens_s = max((one.opens_s for one in running), default=-math.inf)
+        self._running: list[_Running] = []
+        self.next_end_s, self.opens_s = math.inf, -math.inf
 
     @property
     def idle(self) -> bool:
@@ -81,8 +79,14 @@ class Accelerator:
         """Return batches whose stage ended by ``now``, seconds, and forget them."""
         if self.next_end_s > now:
             return []
+        if len(self._running) == 1:
+            (last,), self._running = self._running, []
+            self.next_end_s, self.opens_s = math.inf, -math.inf
+            return [last.batch]
         done = sorted((one for one in self._running if one.end_s <= now), key=lambda one: one.end_s)
-        self._runs([one for one in self._running if one.end_s > now])
+        self._running = [one for one in self._running if one.end_s > now]
+        self.next_end_s = min((one.end_s for one in self._running), default=math.inf)
+        self.opens_s = max((one.opens_s for one in self._running), default=-math.inf)
         return [one.batch for one in done]
 
     def leave(self, going: list[Ticket]) -> bool:
@@ -98,26 +102,30 @@ class Accelerator:
             return now
         if self._together is None or not self._fits(batch, self._together):
             return self.next_end_s
-        running = [(one.what, one.begin_s) for one in self._running]
-        return self._together.free_s(running, _what(batch), max(now, *(begin for _, begin in running)))
+        return self._together.free_s([(one.what, one.begin_s) for one in self._running], _what(batch), now)
+
+    def is_last(self, batch: NextRun) -> bool:
+        """Return whether nobody can go on behind the stage of a batch."""
+        return batch.stage + 1 == len(self._seconds[batch.model])
 
     def fills(self, other: NextRun, now: float, head: NextRun, at: float) -> bool:
-        """Return whether another batch can begin before the one that is next, and not make that later.
+        """Return whether another batch that can begin makes the one that is next no later.
 
         Args:
             other: It.
             now: When it is to begin, seconds.
             head: The one that is next.
-            at: When that one `begins`.
+            at: When that one `begins`, or is to be asked again.
         """
-        if self._together is None or self.begins(other, now) > now:
-            return False
+        assert self._together is not None, "stages run beside each other"
         network, stage, size = what = _what(other)
-        if now + self._seconds[network][stage][size - 1] <= at:
-            return True
+        in_time = now + self._seconds[network][stage][size - 1] <= at
+        if not self._fits(head, self._together):
+            # It is asked again when something ends: nothing may lie there then that does not now.
+            return in_time and self.is_last(other)
         running = [*((one.what, one.begin_s) for one in self._running), (what, now)]
-        beside = self._together.free_s(running, _what(head), at)
-        return beside <= at and self._fits(head, self._together, [what])
+        beside = in_time or self._together.free_s(running, _what(head), at) <= at
+        return beside and self._fits(head, self._together, [what])
 
     def _fits(self, batch: NextRun, together: Together, also: Sequence[What] = ()) -> bool:
         """Return whether a batch has room beside what runs and ``also``, and moves and brings nothing."""
@@ -141,12 +149,17 @@ class Accelerator:
             begin, self.loaded = begin + load_s, network
             self._energy_j += load_j
         end = begin + float(self._seconds[network][stage][size - 1])
-        self._busy_s += max(end - max(now, self._busy_until), 0.0)
-        self._busy_until = max(self._busy_until, end)
         self._energy_j += self._joules[network][stage][size - 1]
-        self._count[what] += 1
-        opens = end if self._together is None else begin + self._together.alone_s(what)
-        self._runs([*self._running, _Running(begin, opens, end, what, batch)])
+        if self._together is None:
+            opens = self.opens_s = self.next_end_s = end
+            self._busy_s += end - now
+        else:
+            opens = begin + self._together.alone_s(what)
+            self.opens_s, self.next_end_s = max(self.opens_s, opens), min(self.next_end_s, end)
+            self._busy_s += max(end - max(now, self._busy_until), 0.0)
+            self._busy_until = max(self._busy_until, end)
+            self._count[what] += 1
+        self._running.append(_Running(begin, opens, end, what, batch))
         if self._watch:
             numbers = tuple(one.number for one in batch.tickets)
             self._ran.append(Ran(now, end, network, stage, numbers))

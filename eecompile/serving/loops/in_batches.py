@@ -51,7 +51,7 @@ def serve_in_batches(
     comes = _Arrivals(requests)
     known = KnownBefore(crowd, policy, moving)
     dispatcher = Dispatcher(services, known.outlooks, policy, batching, preempt, known)
-    served, accelerator = _Served(requests, moving), Accelerator(services, overlap, watch)
+    served, accelerator = _Served(requests, moving), Accelerator(services, batching.size, overlap, watch)
     now, refused = 0.0, 0
     while True:
         for ended in accelerator.ended(now):
@@ -65,48 +65,51 @@ def serve_in_batches(
             now = min(accelerator.opens_s, accelerator.next_end_s)
             continue
         comes.until(now, dispatcher)
-        found = dispatcher.next(now)
-        until = min(comes.next_s, accelerator.next_end_s)
-        if isinstance(found, NextRun):
-            begin = accelerator.begins(found, now)
-            if begin > now:
-                found = _filling(dispatcher, accelerator, found, begin, now)
-            if found is None:
-                now = min(begin, until)
-                continue
+        found, asks = _begins(dispatcher, accelerator, preempt, now)
+        if found is not None:
             refused += len(found.tickets) if found.held and preempt and len(dispatcher) else 0
             served.begin(found, now)
             accelerator.begin(found, now)
+            now = max(now, min(accelerator.opens_s, accelerator.next_end_s))
             continue
-        until = until if found is None else min(until, found)
+        until = min(asks, comes.next_s, accelerator.next_end_s)
         if until == math.inf:
             break
-        if moving is not None and found is None and accelerator.idle:
+        if moving is not None and accelerator.idle and not len(dispatcher):
             now = moving.idle(now, until, accelerator.loaded)  # nobody waits, not even for company
         now = max(now, until)
     done = accelerator.outcome(served.finish_s, served.interruptions, refused)
     return done if moving is None else moving.beside(done)
 
 
-def _filling(
-    dispatcher: Dispatcher, accelerator: Accelerator, head: NextRun, begin: float, now: float
-) -> NextRun | None:
-    """Return who begins now though another is next, which cannot before ``begin`` and is no later for it.
+def _begins(
+    dispatcher: Dispatcher, accelerator: Accelerator, preempt: bool, now: float
+) -> tuple[NextRun | None, float]:
+    """Take out who begins now, if any, or else return when somebody may, if nothing happens before.
 
-    All of a network and stage need the same cores: one of each is tried.
+    That is the one that is next, or one that can begin now and does not make that one later: without
+    preemption none that may go on, and while one waits that cannot be interrupted only another such.
     """
-    aside, found = [head], None
-    while found is None:
-        other = dispatcher.next(now, {(one.model, one.stage) for one in aside})
-        if not isinstance(other, NextRun):
+    if accelerator.idle:
+        first = dispatcher.next(now)
+        return (first, now) if isinstance(first, NextRun) else (None, math.inf if first is None else first)
+    head, at, asks = None, math.inf, math.inf
+    for found in dispatcher.proposals(now):
+        if not isinstance(found, NextRun):
+            asks = min(asks, found)
+            continue
+        if head is not None and head.held and not found.held:
             break
-        if (other.held or not head.held) and accelerator.fills(other, now, head, begin):
-            found = other
-        else:
-            aside.append(other)
-    for one in aside:
-        dispatcher.put_back(one)
-    return found
+        begin = accelerator.begins(found, now)
+        if begin > now:
+            asks = min(asks, begin)
+        elif head is None or (
+            (preempt or found.held or accelerator.is_last(found)) and accelerator.fills(found, now, head, at)
+        ):
+            return dispatcher.take(found), now
+        if head is None:
+            head, at = found, begin
+    return None, asks
 
 
 class _Arrivals:
@@ -141,7 +144,8 @@ class _Served:
 
     def begin(self, batch: NextRun, now: float) -> None:
         """Note that a stage of a batch begins: who waited since the stage before was interrupted."""
-        self.interruptions += sum(one.stage > 0 and self.finish_s[one.number] != now for one in batch.tickets)
+        if batch.stage:
+            self.interruptions += sum(self.finish_s[one.number] != now for one in batch.tickets)
 
     def through(self, batch: NextRun, now: float) -> list[Ticket]:
         """Note that a stage of a batch ended; return who goes on."""

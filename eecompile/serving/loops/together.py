@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from eecompile.serving.cores.clashes import Clashes
+from eecompile.serving.cores.clashes import ROUNDING, Clashes, clashes
 from eecompile.serving.cores.use import CoreUse
 from eecompile.serving.memory import Interrupted
 from eecompile.serving.service import ServiceTime
@@ -17,8 +17,13 @@ What = tuple[int, int, int]
 class Together:
     """Stages of networks on one accelerator."""
 
-    def __init__(self, services: Sequence[ServiceTime], memory: Interrupted | None) -> None:
+    def __init__(self, services: Sequence[ServiceTime], memory: Interrupted | None, largest: int) -> None:
         """Know what they take.
+
+        Args:
+            services: Stage times of each network.
+            memory: What lies there.
+            largest: Images of a batch at most.
 
         Raises:
             ValueError: Of some network that is not known.
@@ -30,9 +35,9 @@ class Together:
             (network, stage, size)
             for network, one in enumerate(services)
             for stage in range(one.stages)
-            for size in range(1, one.largest_batch + 1)
+            for size in range(1, largest + 1)
         ]
-        self._clashes: dict[tuple[What, What], Clashes] = {}
+        self._between_them: dict[tuple[What, What], Clashes] = {}
         self._alone: dict[What, float] = {}
         self._needs: dict[tuple[What, ...], tuple[Counter[str], Counter[str]]] = {}
 
@@ -81,15 +86,18 @@ class Together:
         runs, leave = Counter[str](), Counter[str]()
         for what in together:
             model, stage, size = what
-            runs += Counter(self.use(what).bits)
+            bits = Counter(self.use(what).bits)
             if stage + 1 < self._services[model].stages:
-                leave += self._memory.bits(model, stage + 1, size)
+                left = self._memory.bits(model, stage + 1, size)
+                leave += left
+                bits |= left  # it may end before the others do
+            runs += bits
         return runs, leave
 
     def _between(self, first: What, then: What) -> Clashes:
-        if (first, then) not in self._clashes:
-            self._clashes[first, then] = Clashes(self.use(first), self.use(then))
-        return self._clashes[first, then]
+        if (first, then) not in self._between_them:
+            self._between_them[first, then] = clashes(self.use(first), self.use(then))
+        return self._between_them[first, then]
 
     def busy_s(self, counts: Counter[What]) -> dict[str, float]:
         """Return in how many seconds each core, link and port is in use, by name.
@@ -103,3 +111,11 @@ class Together:
             for name in use.busy:
                 found[name] = found.get(name, 0.0) + count * use.busy_s(name)
         return found
+
+
+def may_overlap(services: Sequence[ServiceTime]) -> bool:
+    """Return whether some stage of networks can begin beside another, whatever lies in the memories."""
+    uses = [use for service in services for sizes in service.uses for use in sizes]
+    return any(
+        clashes(first, then).free(0.0) < (1 - ROUNDING) * first.seconds for first in uses for then in uses
+    )

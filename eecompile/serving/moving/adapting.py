@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -83,6 +83,7 @@ class Adapting:
         self._begin_windows()
         self.stages = [0] * len(requests)
         self.spent = 0.0, 0.0
+        self._ran_on = Counter[tuple[int, int]]()
         self.labels = self.moves = 0
 
     def _begin_windows(self) -> None:
@@ -122,6 +123,7 @@ class Adapting:
             seconds, joules = self._seconds[loaded], self._joules[loaded]
             at = stage
             while at < len(seconds) and now < until:
+                self._ran_on[loaded, at] += 1
                 now, more_j, at = now + seconds[at], more_j + joules[at], at + 1
             if at == len(seconds):
                 self._label(loaded, stage - 1, image)
@@ -132,7 +134,12 @@ class Adapting:
     def beside(self, found: ServingOutcome) -> ServingOutcome:
         """Return what happened, with what ran on."""
         busy_s, energy_j = self.spent
-        return replace(found, busy_s=found.busy_s + busy_s, energy_j=found.energy_j + energy_j)
+        used = dict(found.used_s)
+        for (network, stage), count in self._ran_on.items() if used else ():
+            use = self._crowd.services[network].uses[stage][0]
+            for name in use.busy:
+                used[name] = used.get(name, 0.0) + count * use.busy_s(name)
+        return replace(found, busy_s=found.busy_s + busy_s, energy_j=found.energy_j + energy_j, used_s=used)
 
     def _label(self, model: int, exit_: int, image: int) -> None:
         self._labelled[model][exit_].append(image)

@@ -10,7 +10,7 @@ from operator import mul
 import numpy as np
 from numpy.typing import NDArray
 
-from eecompile.serving.batches.gain import least_stage_s
+from eecompile.serving.batches.gain import core_stage_s, least_stage_s
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.moving.ladder import Rung
 from eecompile.serving.outcome import ServingOutcome
@@ -30,7 +30,12 @@ class GivingWay:
     """
 
     def __init__(
-        self, crowd: Crowd, ladders: Sequence[Sequence[Rung]], slo_s: Sequence[float], size: int = 1
+        self,
+        crowd: Crowd,
+        ladders: Sequence[Sequence[Rung]],
+        slo_s: Sequence[float],
+        size: int = 1,
+        core: str | None = None,
     ) -> None:
         """Begin at the thresholds of the runs, with nobody there.
 
@@ -39,6 +44,8 @@ class GivingWay:
             ladders: Rungs of each network, as many of all.
             slo_s: From arrival to deadline, of each stream.
             size: Images of a batch at most: work that waits is counted in those that cost least.
+            core: Count as work only what this core does: that which is busiest where stages run beside each
+                other.
         """
         requests = crowd.requests
         self._ladders, self.rung, self._come = ladders, 0, 0
@@ -53,7 +60,10 @@ class GivingWay:
         self._image = requests.image.tolist()
         # Of each rung: seconds expected of a request at each stage of each network.
         rungs = range(len(ladders[0]))
-        least = [least_stage_s(one, size).tolist() for one in crowd.services]
+        least = [
+            (least_stage_s(one, size) if core is None else core_stage_s(one, size, core)).tolist()
+            for one in crowd.services
+        ]
         self._means = [
             [s for n, own in enumerate(ladders) for s in _means(least[n], own[rung].outlook)]
             for rung in rungs

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import heapq
 from bisect import insort
+from collections.abc import Collection, Iterator
 from math import inf
+
+# Of at least so many times as many that wait, some are sorted by themselves.
+FEW = 2
 
 
 class FewestLateQueue:
@@ -16,9 +20,11 @@ class FewestLateQueue:
     """
 
     def __init__(self) -> None:
-        # By deadline: (deadline, work, number, latest start), and by work: (work, number).
+        # By deadline: (deadline, work, number, latest start), by work: (work, number), and a heap of
+        # (latest start, number) of all that ever waited and could begin.
         self._due: list[tuple[float, float, int, float]] = []
         self._late: list[tuple[float, int]] = []
+        self._latest: list[tuple[float, int]] = []
         self._known: dict[int, tuple[float, float, float]] = {}
 
     def __len__(self) -> int:
@@ -35,6 +41,7 @@ class FewestLateQueue:
             deadline: Seconds, absolute.
         """
         self._known[number] = (deadline, key, latest)
+        heapq.heappush(self._latest, (latest, number))
         insort(self._due, (deadline, key, number, latest))
 
     def take(self, now: float) -> int:
@@ -49,13 +56,26 @@ class FewestLateQueue:
         del self._known[number]
         return number
 
-    def order(self, now: float) -> list[int]:
-        """Return all that wait, the one that is next at ``now``, seconds, first."""
+    def order(self, now: float, some: Collection[int]) -> Iterator[int]:
+        """Yield some of those that wait, the one that is next at ``now``, seconds, first, until a change."""
         self._sort_out(now)
         aside = self._aside(now)
-        numbers = [entry[2] for entry in self._due]
-        numbers.sort(key=aside.__contains__)
-        return [*numbers, *(number for _, number in self._late)]
+        if len(some) < len(self._known) // FEW:
+            yield from sorted(some, key=lambda number: self._place(number, now, aside))
+            return
+        for later in (False, True) if aside else (False,):
+            for _, _, number, _ in self._due:
+                if (number in aside) == later and number in some:
+                    yield number
+        for _, number in self._late:
+            if number in some:
+                yield number
+
+    def _place(self, number: int, now: float, aside: set[int]) -> tuple[int, float, float, int]:
+        deadline, work, latest = self._known[number]
+        if latest < now:
+            return 2, work, number, 0
+        return int(number in aside), deadline, work, number
 
     def remove(self, number: int) -> None:
         """Take out ``number``."""
@@ -67,7 +87,11 @@ class FewestLateQueue:
 
     def _sort_out(self, now: float) -> None:
         """Lay aside for good what is too late."""
-        if any(entry[3] < now for entry in self._due):
+        is_any = False
+        while self._latest and self._latest[0][0] < now:  # some of these may have been taken out since
+            latest, number = heapq.heappop(self._latest)
+            is_any |= number in self._known and self._known[number][2] == latest
+        if is_any:
             for _, work, number, latest in self._due:
                 if latest < now:
                     insort(self._late, (work, number))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import inf
 from typing import Generic, Protocol, TypeVar
 
@@ -12,8 +13,6 @@ from eecompile.serving.order.queues import Gather, KeyQueue, LiveQueue, Rank
 Item = TypeVar("Item")
 # Network and stage.
 Lane = tuple[int, int]
-# From the lane and number of the one that is next, the lane of which some are taken and how many.
-Choose = Callable[[Lane, int], tuple[Lane, int]]
 
 
 class Lanes(Protocol[Item]):
@@ -28,8 +27,14 @@ class Lanes(Protocol[Item]):
     ) -> None:
         """Let an item wait; of equals the smaller number is next. The rest is as its queue has it."""
 
-    def take(self, now: float, ready: Sequence[Lane], choose: Choose) -> tuple[Lane, list[Item]]:
-        """Take out of one of the lanes that are ready, at ``now`` seconds, those that are next."""
+    def first(self, now: float, ready: Sequence[Lane]) -> tuple[Lane, int]:
+        """Return lane and number of the one that is next at ``now``, seconds, of lanes in which some wait."""
+
+    def some(self, now: float, lane: Lane, count: int) -> list[int]:
+        """Return the numbers of so many of a lane that are next at ``now``, seconds."""
+
+    def remove(self, lane: Lane, numbers: Sequence[int]) -> None:
+        """Take out those that `some` returned."""
 
 
 class KeyLanes(Generic[Item]):
@@ -48,12 +53,25 @@ class KeyLanes(Generic[Item]):
         self._queues[lane].add(number, key, latest, deadline)
         self.items[lane][number] = item
 
-    def take(self, now: float, ready: Sequence[Lane], choose: Choose) -> tuple[Lane, list[Item]]:
-        """Take out of one of the lanes that are ready, at ``now`` seconds, those that are next."""
-        (_, number), first = min((self._queues[lane].head(), lane) for lane in ready)
-        lane, count = choose(first, number)
+    def first(self, now: float, ready: Sequence[Lane]) -> tuple[Lane, int]:
+        """Return lane and number of the one that is next of lanes in which some wait, now as later."""
+        del now
+        if len(ready) == 1:
+            return ready[0], self._queues[ready[0]].head()[1]
+        (_, number), lane = min((self._queues[lane].head(), lane) for lane in ready)
+        return lane, number
+
+    def some(self, now: float, lane: Lane, count: int) -> list[int]:
+        """Return the numbers of so many of a lane that are next, now as later."""
+        del now
+        return self._queues[lane].some(count)
+
+    def remove(self, lane: Lane, numbers: Sequence[int]) -> None:
+        """Take out those that `some` returned."""
         queue, items = self._queues[lane], self.items[lane]
-        return lane, [items.pop(queue.take(now)) for _ in range(count)]
+        for number in numbers:
+            queue.take(0.0)
+            del items[number]
 
 
 class LiveLanes(Generic[Item]):
@@ -62,11 +80,11 @@ class LiveLanes(Generic[Item]):
     def __init__(self, rank: Rank | None, gather: Gather[Item]) -> None:
         """Make them empty; without a rank, the fewest are late."""
         self.items: dict[Lane, dict[int, Item]] = {}
-        self._lane: dict[int, Lane] = {}
+        self._all: dict[int, Item] = {}
         self._queue = (
             FewestLateQueue()
             if rank is None
-            else LiveQueue(rank, lambda numbers: gather([self.items[self._lane[n]][n] for n in numbers]))
+            else LiveQueue(rank, lambda numbers: gather([self._all[n] for n in numbers]))
         )
 
     def add(
@@ -74,16 +92,22 @@ class LiveLanes(Generic[Item]):
     ) -> None:
         """Let an item wait."""
         self.items.setdefault(lane, {})[number] = item
-        self._lane[number] = lane
+        self._all[number] = item
         self._queue.add(number, key, latest, deadline)
 
-    def take(self, now: float, ready: Sequence[Lane], choose: Choose) -> tuple[Lane, list[Item]]:
-        """Take out of one of the lanes that are ready, at ``now`` seconds, those that are next."""
-        order = self._queue.order(now)
-        number = next(n for n in order if self._lane[n] in ready)
-        lane, count = choose(self._lane[number], number)
-        taken = [n for n in order if self._lane[n] == lane][:count]
-        for number in taken:
+    def first(self, now: float, ready: Sequence[Lane]) -> tuple[Lane, int]:
+        """Return lane and number of the one that is next at ``now``, seconds, of lanes in which some wait."""
+        waiting = sum(len(self.items[lane]) for lane in ready)
+        some = self._all if waiting == len(self._all) else set[int]().union(*(self.items[of] for of in ready))
+        number = next(iter(self._queue.order(now, some)))
+        return next(lane for lane in ready if number in self.items[lane]), number
+
+    def some(self, now: float, lane: Lane, count: int) -> list[int]:
+        """Return the numbers of so many of a lane that are next at ``now``, seconds."""
+        return list(islice(self._queue.order(now, self.items[lane]), count))
+
+    def remove(self, lane: Lane, numbers: Sequence[int]) -> None:
+        """Take out those that `some` returned."""
+        for number in numbers:
             self._queue.remove(number)
-            del self._lane[number]
-        return lane, [self.items[lane].pop(number) for number in taken]
+            del self.items[lane][number], self._all[number]

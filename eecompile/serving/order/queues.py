@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import TypeVar
 
@@ -36,6 +36,18 @@ class KeyQueue:
         """Return key and number of the one that is next."""
         return self._heap[0]
 
+    def some(self, count: int) -> list[int]:
+        """Return so many of those that are next, or all, and leave them there."""
+        heap, found = self._heap, list[int]()
+        near = [(heap[0], 0)] if heap else []  # of those that may follow, where they are in the heap
+        while near and len(found) < count:
+            (_, number), place = heapq.heappop(near)
+            found.append(number)
+            for behind in (2 * place + 1, 2 * place + 2):
+                if behind < len(heap):
+                    heapq.heappush(near, (heap[behind], behind))
+        return found
+
     def take(self, now: float) -> int:
         """Take out the one that is next, now as later."""
         del now
@@ -58,11 +70,11 @@ class LiveQueue:
         del key, latest, deadline
         self._waiting[number] = None
 
-    def order(self, now: float) -> list[int]:
-        """Return all that wait, the one that is next at ``now``, seconds, first."""
-        if not self._waiting:
+    def order(self, now: float, some: Iterable[int]) -> list[int]:
+        """Return some of those that wait, the one that is next at ``now``, seconds, first."""
+        numbers = list(some)
+        if not numbers:
             return []
-        numbers = list(self._waiting)
         ranks = self._rank(now, self._gather(numbers))
         return [numbers[one] for one in np.lexsort((np.array(numbers), ranks))]
 
@@ -72,6 +84,6 @@ class LiveQueue:
 
     def take(self, now: float) -> int:
         """Take out the one that is next at ``now``, seconds."""
-        first = self.order(now)[0]
+        first = self.order(now, self._waiting)[0]
         self.remove(first)
         return first

@@ -14,6 +14,9 @@ from eecompile.serving.batches.batching import known_sizes
 from eecompile.serving.shown.curves import load_chart, tail_chart, window_gantt
 from eecompile.serving.shown.detail import ServingDetail
 
+# Of cores, links and ports, the busiest are shown.
+MOST_CORES = 8
+
 
 @cache
 def _templates() -> jinja2.Environment:
@@ -32,20 +35,24 @@ def page(document: Mapping[str, Any], detail: ServingDetail, cores: Sequence[str
         detail: What was looked at beside it.
         cores: Names of cores, links and ports in the order in which they are shown.
     """
-    return _templates().get_template("page.html.j2").render(
-        run={"schedule": None},  # the style sheet of the report asks for it
-        found=document,
-        seed=detail.seed,
-        spread=spread,
-        names=[str(row) for row in detail.rows],
-        sizes=_sizes(document["batch_costs"]),
-        cores=cores,
-        colours=[f"c{number % PALETTE_SIZE}" for number in range(len(document["rows"]))],
-        tail=tail_chart(detail, [one["slo_s"] for one in document["streams"]]),
-        load=load_chart(detail),
-        exits=_exits(detail, document["networks"]),
-        rungs=_rungs(document["rows"], detail),
-        window=window_gantt(detail, document["networks"]),
+    return (
+        _templates()
+        .get_template("page.html.j2")
+        .render(
+            run={"schedule": None},  # the style sheet of the report asks for it
+            found=document,
+            seed=detail.seed,
+            spread=spread,
+            names=[str(row) for row in detail.rows],
+            sizes=_sizes(document["batch_costs"]),
+            cores=cores[:MOST_CORES],
+            colours=[f"c{number % PALETTE_SIZE}" for number in range(len(document["rows"]))],
+            tail=tail_chart(detail, [one["slo_s"] for one in document["streams"]]),
+            load=load_chart(detail),
+            exits=_exits(detail, document["networks"]),
+            rungs=_rungs(document["rows"], detail),
+            window=window_gantt(detail, document["networks"]),
+        )
     )
 
 

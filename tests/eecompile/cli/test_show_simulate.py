@@ -65,12 +65,16 @@ def test_batches_have_their_costs_bound_and_rows() -> None:
 def test_cores_have_a_bound_and_a_table_where_stages_run_beside_each_other() -> None:
     asked = load(90.0, requests=500, seeds=range(2), overlap=True)
     text = printed(quietly(asked, ["edf"]), 200)
-    assert "By the busiest core, link or port they serve at most" in text
+    assert " x the rate one stage at a time, whoever is next" in text
+    assert "Beside each other they serve at most" in text and " x: then " in text
     table = text.partition("Share of time in which cores")[2].splitlines()
-    (head,) = (line.split() for line in table if line.strip().startswith("core"))
-    assert " ".join(head) == "core static, fifo % exits, edf %"
-    assert sum(line.split()[:1] in (["npu"], ["dsp"]) for line in table) == 2
-    assert "busiest core" not in shown(False, range(1))
+    (head,) = (line.split() for line in table if line.strip().startswith("network"))
+    assert head in (
+        ["network", "policy", *cores] for cores in (["dsp", "%", "npu", "%"], ["npu", "%", "dsp", "%"])
+    )
+    assert sum(line.split()[:2] in (["static", "fifo"], ["exits", "edf"]) for line in table) == 2
+    alone = shown(False, range(1))
+    assert "eside each other" not in alone and " x the rate, whoever is next" in alone
 
 
 def test_of_one_seed_there_is_no_interval_and_capacity_only_where_asked_for() -> None:

@@ -173,43 +173,59 @@ def test_without_interruptions_a_batch_ends_before_another_begins() -> None:
     assert ran(sooner.next(7.0)) == (0, [0, 1])
 
 
-@pytest.mark.parametrize("name", ["fifo", "remaining", "sdrm3"])
+@pytest.mark.parametrize("name", ["fifo", "edf", "priority", "remaining", "sdrm3"])
 @pytest.mark.parametrize("text", ["none", "fixed:2", "timeout:3,500ms", "fluid:4"])
 @pytest.mark.parametrize("preempt", [True, False])
-def test_a_run_that_is_put_back_is_the_next_one_again(name: str, text: str, preempt: bool) -> None:
-    """Asking, and putting back what cannot begin yet, changes neither who is next nor with whom."""
+def test_to_look_at_proposals_changes_nothing(name: str, text: str, preempt: bool) -> None:
+    """The first of them is the next; of each network and stage there is one; all wait, and none in two."""
     told = []
-    for asks in (1, 3):
+    for looks in (False, True):
         crowd = two_networks(30, 1.2, 7)
         batching = batching_of(text)
         services = [service(*one.stage_s[:, 0], batch=batching.size) for one in crowd.services]
         dispatcher = Dispatcher(services, crowd.outlooks, POLICIES[name], batching, preempt)
         requests, now = crowd.requests, 0.0
-        runs, come = [], 0
+        runs: list[tuple[int, tuple[int, list[int]], bool]] = []
+        come = 0
         while come < len(requests) or len(dispatcher):
             while come < len(requests) and requests.arrival_s[come] <= now:
-                at = requests.arrival_s[come]
-                dispatcher.add(Ticket(come, int(requests.model[come]), at, requests.deadline_s[come]))
+                at, level = requests.arrival_s[come], requests.priority[come]
+                dispatcher.add(Ticket(come, int(requests.model[come]), at, requests.deadline_s[come], level))
                 come += 1
             if come == len(requests):
                 dispatcher.end()
-            for ask in range(asks):
-                found, waiting = dispatcher.next(now), len(dispatcher)
-                if isinstance(found, NextRun) and ask < asks - 1:
-                    dispatcher.put_back(found)
-                    assert len(dispatcher) == waiting + len(found.tickets)
-            if not isinstance(found, NextRun):
+            if looks:
+                found = list(dispatcher.proposals(now))
+                proposed = [one for one in found if isinstance(one, NextRun)]
+                lanes = [(one.model, one.stage) for one in proposed if not one.held]
+                numbers = [ticket.number for one in proposed for ticket in one.tickets]
+                assert len(set(lanes)) == len(lanes) and len(set(numbers)) == len(numbers) <= len(dispatcher)
+                assert all(isinstance(one, NextRun) for one in found[:-1])
+            run, waiting = dispatcher.next(now), len(dispatcher)
+            if not isinstance(run, NextRun):
                 now += 0.05
                 continue
-            runs.append((found.model, *ran(found), found.held))
-            now += services[found.model].stage_s[found.stage, len(found.tickets) - 1]
-            for ticket in found.tickets:
+            assert not looks or (proposed[0].tickets, len(dispatcher)) == (run.tickets, waiting)
+            runs.append((run.model, ran(run), run.held))
+            now += services[run.model].stage_s[run.stage, len(run.tickets) - 1]
+            for ticket in run.tickets:
                 ticket.stage += 1
                 ticket.confidence = 0.5
                 if ticket.stage < requests.stages[ticket.number]:
                     dispatcher.add(ticket, held=ticket.number % 3 == 0)
         told.append(runs)
-    assert told[0] == told[1] and sum(len(numbers) for *_, numbers, _ in told[0]) == requests.stages.sum()
+    assert told[0] == told[1]
+    assert sum(len(numbers) for _, (_, numbers), _ in told[0]) == requests.stages.sum()
+
+
+def test_those_that_have_to_run_next_do_so_in_the_order_in_which_they_came() -> None:
+    dispatcher = dispatcher_of(Batching(), preempt=False)
+    for number, batch in ((5, 1), (3, 2), (4, 3)):
+        dispatcher.add(Ticket(number, 0, 0.0, stage=1, batch=batch))
+    dispatcher.add(Ticket(0, 0, 0.0))
+    found = [ran(one) for one in dispatcher.proposals(0.0)]
+    assert found == [(1, [5]), (1, [3]), (1, [4]), (0, [0])]
+    assert [ran(dispatcher.next(0.0)) for _ in range(4)] == found
 
 
 def test_nothing_grows_with_those_who_were_served() -> None:

@@ -31,7 +31,7 @@ def test_stages_and_requests_are_where_and_when_they_were(tmp_path: Path) -> Non
     assert {one: event["ts"] for one, event in begun.items()} == {0: 0, 1: 1e6, 2: 2e6}
     assert ended == pytest.approx({0: 4e6, 1: 6e6, 2: 9e6})
     assert [begun[one]["args"]["late"] for one in range(3)] == [False, False, False]
-    names = {event["pid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
+    names = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
     assert names[0] == "accelerator" and names[begun[1]["pid"]] == "requests: b"
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from eecompile.serving.batches.batching import batching_of
+from eecompile.serving.cores.use import CoreUse
 from eecompile.serving.moving.giving_way import GivingWay
 from eecompile.serving.policies import policy_named
 from eecompile.serving.ways import ADAPT, EXITS, FLOOR, STATIC, Form, ServingWay, work
-from tests.eecompile.serving.cores.stages import served, use
+from tests.eecompile.serving.cores.stages import CORES, alone, served, use
 from tests.eecompile.serving.crowds import service
 from tests.eecompile.serving.loops.test_one_by_one import small_network
 from tests.eecompile.serving.moving.test_adapting import both as adapting_both
@@ -67,6 +68,35 @@ def test_cores_work_on_several_requests_at_once_where_that_is_asked_for() -> Non
         assert beside.whole.p99_s < 0.02 < one.whole.p99_s
         assert found.work(asked, [900.0]) == pytest.approx(1.8)
         assert found.work(replace(asked, overlap=True), [900.0]) == pytest.approx(0.9)
+
+
+def halves(seconds: float) -> CoreUse:
+    """Return a stage that has a core for its first half and another for the second."""
+    return use(seconds, npu=((0.0, seconds / 2),), dsp=((seconds / 2, seconds),))
+
+
+def test_what_runs_on_in_idle_time_is_in_the_time_of_cores() -> None:
+    network, _ = adapting_both()
+    network = replace(network, service=alone(served(halves(0.002), halves(0.008))))
+    asked = load(60.0, requests=4000, seeds=[0], adapt=True, overlap=True)
+    asked = replace(asked, streams=[replace(asked.streams[0], name="net")])
+    found = ServingWay(ADAPT, policy_named("fifo"), batching_of("none"), [network])
+    figures = found.figures(asked, asked.times(0), 0)
+    assert figures.whole.free_labels
+    assert figures.cores == pytest.approx(dict.fromkeys(CORES, figures.whole.utilisation))
+
+
+def test_thresholds_give_way_by_what_the_busiest_core_has_to_do() -> None:
+    """At 1.4 times what one stage at a time serves, each of two cores works .7 of the time."""
+    exits, _ = with_ladder(0.8)
+    network = replace(exits, service=served(halves(0.002), halves(0.008)))
+    rate = 1.4 / (0.002 + 0.008 * float(np.mean(exits.leaves == 1)))
+    asked = load(rate, requests=4000, seeds=[0])
+    shares = []
+    for overlap in (False, True):
+        found = ServingWay(FLOOR, policy_named("fifo"), batching_of("none"), [network])
+        shares.append(found.figures(replace(asked, overlap=overlap), asked.times(0), 0).rungs[0])
+    assert shares[0] < 0.5 and shares[1] > 0.9
 
 
 def test_work_is_least_in_the_batches_and_with_the_thresholds_that_may_be() -> None:

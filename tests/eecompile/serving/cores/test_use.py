@@ -16,5 +16,6 @@ def test_cycles_become_seconds() -> None:
 
 
 def test_one_behind_another_takes_what_both_take() -> None:
+    # In the memories lie both: what the first leaves, and what the second waits with.
     both = use(2.0, 5, npu=((0.0, 1.0),)).then(use(1.0, 7, npu=((0.5, 1.0),), bus=((0.0, 0.5),)))
-    assert both == use(3.0, 7, npu=((0.0, 1.0), (2.5, 3.0)), bus=((2.0, 2.5),))
+    assert both == use(3.0, 12, npu=((0.0, 1.0), (2.5, 3.0)), bus=((2.0, 2.5),))

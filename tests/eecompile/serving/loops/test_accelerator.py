@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from itertools import combinations, pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ from tests.eecompile.serving.cores.stages import CORES, ROOM, a_use, alone, meet
 
 FIFO = POLICIES["fifo"]
 PIPE = use(2.0, npu=((0.0, 1.0),), dsp=((1.0, 2.0),))
+LATE = use(4.0, dsp=((0.0, 1.0), (3.0, 4.0)))
 
 
 def crowd_of(services: list[ServiceTime], count: int, gap: float, seed: int = 0, slo: float = 9.0) -> Crowd:
@@ -42,6 +45,24 @@ def crowd_of(services: list[ServiceTime], count: int, gap: float, seed: int = 0,
     parts = [stream(times[n], leaves[n], seed, slo, n, 1.0 + n) for n in range(len(services))]
     outlooks = [outlook(*of) for of in zip(services, confidences, leaves, strict=True)]
     return Crowd(merged(parts), services, outlooks, confidences)
+
+
+def arriving(
+    services: Sequence[ServiceTime], times: Sequence[Sequence[float]], priority: Sequence[float] = ()
+) -> Crowd:
+    """Return requests to each network that run to its end, at these times."""
+    parts, seen = [], []
+    for number, (service, at) in enumerate(zip(services, times, strict=True)):
+        last, nothing = np.full(1, service.stages - 1, np.int64), np.zeros((service.stages - 1, 1))
+        level = priority[number] if priority else 1.0
+        parts.append(stream(np.array(at), last, 0, model=number, priority=level, source=number))
+        seen.append(outlook(service, nothing, last))
+    return Crowd(merged(parts), services, seen, [np.zeros((one.stages - 1, 1)) for one in services])
+
+
+def ends_of(crowd: Crowd, done: ServingOutcome) -> list[list[float]]:
+    """Return when the requests to each network leave."""
+    return [done.finish_s[crowd.requests.model == n].tolist() for n in range(len(crowd.services))]
 
 
 def all_at_once(service: ServiceTime, count: int) -> Crowd:
@@ -86,9 +107,16 @@ def test_no_core_is_in_use_twice_and_everything_has_room(
     assert done.finish_s == pytest.approx([ended[one] for one in range(len(requests))])
     together = kept_together([one.footprint for one in services])
     there = kept * (len(networks) if together else 1)
+    ends = {
+        one: [stage for stage in done.ran if one in stage.requests]
+        for one in (range(len(requests)) if not done.spills else ())  # who is moved lies elsewhere
+    }
     for begin, _, _ in ran:
         runs = [use for since, end, use in ran if since <= begin < end - 1e-9]
-        assert len(runs) == 1 or there + sum(use.bits["sram"] for use in runs) <= ROOM
+        lies = sum(
+            left for one, end in ends.items() if any(a.end_s <= begin < b.begin_s for a, b in pairwise(end))
+        )
+        assert len(runs) == 1 or there + sum(use.bits.get("sram", 0) for use in runs) + lies <= ROOM
     for core in CORES:
         assert done.used_s.get(core, 0.0) == pytest.approx(sum(use.busy_s(core) for _, _, use in ran))
     points = sorted({edge for one in done.ran for edge in (one.begin_s, one.end_s)})
@@ -149,13 +177,125 @@ def test_who_begins_before_the_one_that_is_next_does_not_make_it_later() -> None
     """
     first, head = use(4.0, npu=((0.0, 4.0),)), use(2.0, npu=((0.0, 1.0),), dsp=((1.0, 2.0),))
     for seconds, ends in ((1.0, [4.0, 6.0, 1.0]), (5.0, [4.0, 6.0, 5.0]), (5.5, [4.0, 6.0, 11.5])):
-        services = [served(one) for one in (first, head, use(seconds, dsp=((0.0, seconds),)))]
-        nothing = np.zeros(1, np.int64)
-        parts = [stream(np.zeros(1), nothing, 0, model=n) for n in range(3)]
-        seen = [outlook(one, np.zeros((0, 1)), nothing) for one in services]
-        crowd = Crowd(merged(parts), services, seen, [np.zeros((0, 1))] * 3)
+        other = use(seconds, dsp=((0.0, seconds),))
+        crowd = arriving([served(one) for one in (first, head, other)], [[0.0]] * 3)
         done = serve_in_batches(crowd, FIFO, Batching(), overlap=True)
         assert done.finish_s.tolist() == ends, seconds
+
+
+SECOND = ((0.0, 1.0),)
+NPU, DSP, BUS = use(1.0, npu=SECOND), use(1.0, dsp=SECOND), use(1.0, bus=SECOND)
+
+
+def test_what_others_leave_in_the_memories_makes_the_one_that_is_next_no_later() -> None:
+    """The head needs 60 of 100 bits beside 10 at 10 s; another that is over then would leave 30, or 31."""
+    runs = served(use(100.0, 10, npu=((0.0, 10.0),), dsp=((10.0, 100.0),)))
+    head = served(dataclasses.replace(NPU, bits={"sram": 60}))
+    for left, fills in ((30, True), (31, False)):
+        later = dataclasses.replace(NPU, bits={"sram": 31})
+        other = served(use(2.0, 20, bus=((0.0, 2.0),)), later, left=left)
+        crowd = arriving([runs, head, other], [[0.0], [0.1], [0.2]])
+        done = serve_in_batches(crowd, FIFO, Batching(), watch=True, overlap=True)
+        assert ends_of(crowd, done)[1] == [11.0]
+        (first,) = (one.begin_s for one in done.ran if (one.model, one.stage) == (2, 0))
+        assert first == pytest.approx(0.2) if fills else first >= 10.0
+
+
+def test_a_core_that_becomes_free_within_a_stage_is_used_though_another_waits_for_a_third() -> None:
+    runs, head = use(10.0, npu=((0.0, 1.0),), dsp=((1.0, 10.0),)), use(2.0, dsp=((0.0, 2.0),))
+    services = [served(one) for one in (runs, head, NPU, BUS)]
+    crowd = arriving(services, [[0.0], [0.1], [0.2], [50.0]])
+    done = serve_in_batches(crowd, FIFO, Batching(), overlap=True)
+    assert ends_of(crowd, done) == [[10.0], [12.0], [2.0], [51.0]]
+
+
+def test_a_batch_that_waits_no_longer_begins_though_another_waits_for_a_core() -> None:
+    """Of two networks one has the npu; a batch of the dsp that is not full begins after a second."""
+    services = [served(use(10.0, npu=((0.0, 10.0),)), batch=2), served(NPU, batch=2), served(DSP, batch=2)]
+    crowd = arriving(services, [[0.0], [0.1], [2.0, 30.0]])
+    done = serve_in_batches(crowd, FIFO, batching_of("timeout:2,1s"), overlap=True)
+    assert ends_of(crowd, done)[2] == [4.0, 31.0]
+
+
+def test_waiting_is_that_of_the_first_whoever_is_next() -> None:
+    """A batch is due 1 s after the first came, at 1.5 s, though the earliest deadline is of the second."""
+    services = [served(use(2.2, npu=((0.0, 2.2),)), batch=3), served(NPU, batch=3), served(BUS, batch=3)]
+    last = np.zeros(1, np.int64)
+    parts = [
+        stream(np.array(at), last, 0, slo, model)
+        for at, slo, model in (([0.0], 1.0, 0), ([0.5, 30.0], 50.0, 1), ([1.4], 5.0, 1))
+    ]
+    seen = [outlook(one, np.zeros((0, 1)), last) for one in services]
+    crowd = Crowd(merged(parts), services, seen, [np.zeros((0, 1))] * 3)
+    for overlap in (False, True):
+        done = serve_in_batches(
+            crowd, POLICIES["edf"], batching_of("timeout:3,1s"), watch=True, overlap=overlap
+        )
+        assert set(done.ran[1].requests) == {1, 2} and done.ran[1].begin_s == pytest.approx(3.2)
+
+
+def test_without_preemption_no_stream_of_others_holds_up_the_one_that_is_next() -> None:
+    """They may go on, on the npu: that is where the one that is next is waiting for the end of another."""
+    whole = use(10.0, npu=((0.0, 10.0),))
+    others = served(DSP, use(5.0, npu=((0.0, 5.0),)))
+    crowd = arriving(
+        [served(whole), served(whole), others], [[0.0], [0.1], [0.2 + 0.1 * n for n in range(6)]]
+    )
+    for overlap in (False, True):
+        done = serve_in_batches(crowd, FIFO, Batching(), preempt=False, overlap=overlap)
+        assert ends_of(crowd, done)[1] == [20.0]
+
+
+def test_where_one_has_to_go_on_next_nobody_begins_before() -> None:
+    """The second goes on when the first leaves the npu, and only then another begins, on the free dsp."""
+    services = [served(use(10.0, npu=((0.0, 10.0),))), served(BUS, use(3.0, npu=((0.0, 3.0),))), served(DSP)]
+    crowd = arriving(services, [[0.0], [0.1], [5.0]])
+    for preempt, ends in ((True, 6.0), (False, 11.0)):
+        done = serve_in_batches(crowd, FIFO, Batching(), preempt, overlap=True)
+        assert ends_of(crowd, done) == [[10.0], [13.0], [ends]]
+
+
+class Noted:
+    """Thresholds that do not move, and note when there is nothing to do."""
+
+    rung = 0
+
+    def __init__(self, crowd: Crowd) -> None:
+        self.stages, self.free = crowd.requests.stages, list[tuple[float, float]]()
+
+    def known_at(self, rung: int, crowd: Crowd) -> Crowd:
+        del rung
+        return crowd
+
+    def ends(self, one: int, stage: int, now: float) -> int:
+        del now
+        return max(stage, int(self.stages[one]))
+
+    def idle(self, now: float, until: float, loaded: int) -> float:
+        del loaded
+        self.free.append((now, until))
+        return now
+
+    def beside(self, found: ServingOutcome) -> ServingOutcome:
+        return found
+
+
+def test_there_is_nothing_to_do_only_while_nothing_runs_or_waits() -> None:
+    crowd = crowd_of([served(PIPE, LATE)], 60, 3.0)
+    noted: Any = Noted(crowd)
+    done = serve_in_batches(crowd, FIFO, Batching(), watch=True, moving=noted, overlap=True)
+    assert len(noted.free) > 5
+    for begin, end in noted.free:
+        assert not any(one.begin_s < end and begin < one.end_s for one in done.ran)
+
+
+@pytest.mark.parametrize("between", [[], [5.0], [5.0, 6.0]])
+def test_those_that_go_on_do_so_in_their_order_however_often_it_is_asked(between: list[float]) -> None:
+    first, second = served(BUS, use(3.0, npu=((0.0, 3.0),))), served(DSP, use(3.0, npu=((0.0, 3.0),)))
+    services = [served(use(10.0, npu=((0.0, 10.0),))), first, second, served(NPU)]
+    crowd = arriving(services, [[0.0], [0.1], [0.5], between or [90.0]])
+    done = serve_in_batches(crowd, FIFO, Batching(), preempt=False, watch=True, overlap=True)
+    assert [one.model for one in done.ran if one.stage == 1] == [1, 2]
 
 
 def test_weights_that_do_not_fit_together_are_brought_when_nothing_runs() -> None:
@@ -188,6 +328,15 @@ def test_what_was_moved_away_comes_back_when_nothing_runs() -> None:
     )
     assert serial.spills == beside.spills == 1
     assert serial.finish_s.tolist() == beside.finish_s.tolist() == [9.0, 6.5]
+
+
+def test_what_was_moved_away_waits_for_quiet_though_its_core_is_free() -> None:
+    """The first is moved for the second, and comes back when that has ended, at 6.5 s."""
+    first = served(use(2.0, 60, npu=((0.0, 2.0),)), use(2.0, 10, bus=((0.0, 2.0),)), left=60)
+    second = served(use(4.0, 60, npu=((0.0, 4.0),)))
+    crowd = arriving([first, second], [[0.0], [1.0]], [1.0, 2.0])
+    done = serve_in_batches(crowd, POLICIES["priority"], Batching(), watch=True, overlap=True)
+    assert done.spills == 1 and ends_of(crowd, done) == [[9.0], [6.5]]
 
 
 def test_room_decides_who_runs_beside_whom() -> None:

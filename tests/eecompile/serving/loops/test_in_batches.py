@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from eecompile.serving.arrivals import Poisson
 from eecompile.serving.batches.batching import Batching, batching_of
 from eecompile.serving.crowd import Crowd
+from eecompile.serving.dispatch import Dispatcher
 from eecompile.serving.loops.in_batches import serve_in_batches
 from eecompile.serving.loops.one_by_one import serve_one_by_one
 from eecompile.serving.moving.adapting import Adapting
@@ -292,3 +293,12 @@ def test_all_that_could_not_be_interrupted_are_counted() -> None:
     done = serve_in_batches(crowd, POLICIES["priority"], Batching("fixed", 2), watch=True)
     assert [len(stage.requests) for stage in done.ran] == [2, 2, 1, 1]
     assert (done.refused, done.interruptions, done.spills) == (2, 0, 0)
+
+
+def test_sizes_of_batches_are_chosen_by_the_thresholds_that_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, told = giving_way_crowd(np.arange(60) * 0.5, 20.0), []
+    cheap = dataclasses.replace(given, services=[service(1.0, 3.0, batch=4)])
+    monkeypatch.setattr(Dispatcher, "see", lambda _, outlooks: told.append(outlooks))
+    giving_way = GivingWay(cheap, [LADDER], [20.0], 4)
+    serve_in_batches(cheap, FIFO, Batching("fluid", 4), moving=giving_way)
+    assert told and any(told[0][0] is rung.outlook for rung in LADDER[1:])

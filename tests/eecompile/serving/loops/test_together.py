@@ -14,7 +14,7 @@ from tests.eecompile.serving.cores.stages import served, use
 
 
 def together(*services: ServiceTime) -> Together:
-    return Together(services, interrupted(services))
+    return Together(services, interrupted(services), 1)
 
 
 PIPE = use(2.0, 40, npu=((0.0, 1.0),), dsp=((1.0, 2.0),))
@@ -31,6 +31,17 @@ def test_a_stage_begins_where_it_meets_none_of_several() -> None:
     assert one.free_s([(late, 0.0), (first, 0.0)], first, 1.5) == 3.0, "the dsp is in use from 3 to 4 s"
     assert one.alone_s(first) == 0.0, "the other takes the dsp only until it comes to it"
     assert together(served(PIPE)).alone_s(first) == 1.0
+
+
+def test_whoever_is_put_off_by_one_is_held_against_the_others_again() -> None:
+    """Free of the first at once, of the second at 1.5 s, when the first is in the way until 4 s."""
+    late, soon, short = (
+        use(4.0, npu=((2.0, 4.0),)),
+        use(1.5, npu=((0.0, 1.5),)),
+        use(1.0, npu=((0.0, 1.0),)),
+    )
+    one = together(served(late, soon, short))
+    assert one.free_s([((0, 0, 1), 0.0), ((0, 1, 1), 0.0)], (0, 2, 1), 0.0) == 4.0
 
 
 def test_what_runs_beside_each_other_and_what_it_may_leave_has_room() -> None:

@@ -112,12 +112,14 @@ def test_what_is_taken_out_is_gone_and_orders_are_complete() -> None:
     queue = FewestLateQueue()
     for number, (work, due) in enumerate([(3.0, 3.0), (2.0, 4.0), (2.0, 4.0), (1.0, inf), (9.0, 5.0)]):
         queue.add(number, work, due - work, due)
-    assert queue.order(0.0) == [1, 2, 3, 0, 4], "the longest of the first three waits; the last is late"
+    whole = [1, 2, 3, 0, 4]  # the longest of the first three waits; the last is late
+    for some in ({0, 1, 2, 3, 4}, {0, 2, 4}, {4, 0}, {3}, set[int]()):
+        assert list(queue.order(0.0, some)) == [number for number in whole if number in some]
     queue.remove(4)
     queue.remove(1)
-    assert len(queue) == 3 and queue.order(0.0) == [2, 3, 0]
+    assert len(queue) == 3 and list(queue.order(0.0, {0, 2, 3})) == [2, 3, 0]
     assert [queue.take(now) for now in (0.0, 2.0, 3.0)] == [2, 3, 0]
-    assert len(queue) == 0 and queue.order(0.0) == []
+    assert len(queue) == 0 and list(queue.order(0.0, ())) == []
 
 
 def crowd_without_deadlines() -> Crowd:

@@ -100,8 +100,8 @@ def test_cores_are_shown_where_stages_run_beside_each_other(found: SimulationRes
     assert beside.detail is not None
     text = page(beside.to_json(), beside.detail, beside.cores)
     share = 100 * beside.rows[1].cores["npu"].mean
-    assert "<tr><td>npu</td><td>" in text and f"<td>{share:.4g}</td>" in text
-    assert "by the busiest core, link or port" in text
+    assert "<th>npu</th>" in text and f"<td>{share:.4g}</td>" in text
+    assert "beside each other, where" in text and "what ran at once" in text
     assert "<h2>Cores</h2>" not in written(found)
 
 
