@@ -153,7 +153,7 @@ def _of_cores(out: Console, found: SimulationResult) -> None:
     more = len(found.cores) - SHOWN
     title = "Share of time in which cores, links and ports were in use"
     if more > 0:
-        title += f"; {more} more, in use for less, with --json"
+        title += f"; {more} more with --json"
     table(out, title, columns, rows, columns[2 + len(batch) :])
 
 

@@ -122,11 +122,12 @@ class SimulationResult(ShownResult):
 
     @property
     def cores(self) -> list[str]:
-        """Names of cores, links and ports, those first that were in use most by any way to serve."""
+        """Names of cores, links and ports, first those that come near the busiest of any way to serve."""
         most: dict[str, float] = {}
         for row in self.rows:
+            busiest = max((share.mean for share in row.cores.values()), default=0.0) or 1.0
             for name, share in row.cores.items():
-                most[name] = max(most.get(name, 0.0), share.mean)
+                most[name] = max(most.get(name, 0.0), share.mean / busiest)
         return sorted(most, key=lambda name: (-most[name], name))
 
     def to_json(self) -> dict[str, Any]:
