@@ -134,10 +134,14 @@ class Accelerator:
             return False
         if any(self._memory.is_moved(one.number) for one in batch.tickets):
             return False
-        runs, left = {one.number for one in batch.tickets}, Counter[str]()
+        runs, there, left = {one.number for one in batch.tickets}, set[int](), Counter[str]()
         for one in self._there:
+            there.add(one.number)
             if one.number not in runs:
                 left += self._memory.bits(one.model, one.stage)
+        for one in batch.tickets:  # what it was interrupted with is not there twice
+            if one.stage and one.number not in there:
+                left.subtract(self._memory.bits(one.model, one.stage))
         return together.has_room([_what(batch), *(one.what for one in self._running), *also], left)
 
     def begin(self, batch: NextRun, now: float) -> None:

@@ -114,7 +114,9 @@ def test_no_core_is_in_use_twice_and_everything_has_room(
     for begin, _, _ in ran:
         runs = [use for since, end, use in ran if since <= begin < end - 1e-9]
         lies = sum(
-            left for one, end in ends.items() if any(a.end_s <= begin < b.begin_s for a, b in pairwise(end))
+            left
+            for end in ends.values()
+            if any(a.end_s <= begin < b.begin_s - 1e-9 for a, b in pairwise(end))
         )
         assert len(runs) == 1 or there + sum(use.bits.get("sram", 0) for use in runs) + lies <= ROOM
     for core in CORES:
@@ -337,6 +339,25 @@ def test_what_was_moved_away_waits_for_quiet_though_its_core_is_free() -> None:
     crowd = arriving([first, second], [[0.0], [1.0]], [1.0, 2.0])
     done = serve_in_batches(crowd, POLICIES["priority"], Batching(), watch=True, overlap=True)
     assert done.spills == 1 and ends_of(crowd, done) == [[9.0], [6.5]]
+
+
+def test_who_waits_between_two_stages_takes_room() -> None:
+    """Of 100 bits 30 run and 50 wait for a core: who is next by the policy, and needs 40, waits for quiet."""
+    runs = served(use(10.0, 30, dsp=((0.0, 10.0),)))
+    waits = served(use(1.0, 50, bus=SECOND), use(1.0, 50, dsp=SECOND), left=50)
+    head = served(use(1.0, 40, npu=SECOND))
+    crowd = arriving([runs, waits, head], [[0.0], [0.1], [2.0]], [1.0, 1.0, 2.0])
+    done = serve_in_batches(crowd, POLICIES["priority"], Batching(), overlap=True)
+    assert ends_of(crowd, done) == [[10.0], [11.0], [11.0]]
+
+
+def test_what_has_to_be_moved_for_the_one_that_is_next_does_not_begin_before() -> None:
+    """That one needs 95 of 100 bits, at 10 s; another would leave 10 until then, which take .5 s to move."""
+    runs, head = served(use(10.0, 10, dsp=((0.0, 10.0),))), served(use(1.0, 95, npu=SECOND))
+    other = served(use(1.0, 10, bus=SECOND), use(1.0, 10, npu=SECOND), left=10)
+    crowd = arriving([runs, head, other], [[0.0], [0.1], [0.2]])
+    done = serve_in_batches(crowd, FIFO, Batching(), overlap=True)
+    assert ends_of(crowd, done)[1] == [11.0] and done.spills == 0
 
 
 def test_room_decides_who_runs_beside_whom() -> None:
