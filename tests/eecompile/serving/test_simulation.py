@@ -135,7 +135,7 @@ def test_each_way_to_batch_is_tried_with_each_policy_and_without_exits() -> None
 
 def test_stages_beside_each_other_serve_more_and_tell_how_busy_cores_are() -> None:
     one, beside = (
-        quietly(load(90.0, requests=4000, seeds=[0], overlap=overlap), ["fifo"], True)
+        quietly(load(90.0, requests=1500, seeds=[0], overlap=overlap), ["fifo"], True)
         for overlap in (False, True)
     )
     assert one.core_bound is None and one.cores == [] and one.rows[0].cores == {}

@@ -12,6 +12,7 @@ import onnx_graphsurgeon as gs
 import pytest
 
 from eecompile import api
+from eecompile.cache.store import VARIABLE
 from eecompile.run.prepare import cost_of, prepare
 from eecompile.run_files.summary import load_summary
 from eecompile.serving.batches import costs
@@ -67,6 +68,13 @@ def the_network(folder: Path) -> gs.Graph:
     summary = load_summary(folder)
     target = costs.RunHardware.of(folder, summary).target
     return prepare(folder.parent / "net.onnx", target, summary.objective, 1, "auto").graph
+
+
+@pytest.fixture(autouse=True)
+def schedules(run: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the tests have one cache: what takes long is to schedule batches."""
+    del own_cache
+    monkeypatch.setenv(VARIABLE, str(run / "cache"))
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +153,7 @@ def test_what_batches_have_in_the_memories_leaves_less_room_for_who_is_interrupt
 def test_what_stages_take_of_cores_is_that_of_the_schedule_of_the_run(run: Path, name: str) -> None:
     summary = load_summary(run / name)
     alone = service_time(summary, 1e8), static_service_time(summary, 1e8)
-    found = run_batches(run / name, [0.5, 0.5], alone, 2, 1e8, lambda _: None, overlap=True)
+    found = run_batches(run / name, [0.5, 0.5], alone, 1, 1e8, lambda _: None, overlap=True)
     resources = json.loads((run / name / "schedule.trace.json").read_text())["otherData"]["resources"]
     last = found[0].alone_s[-1]
     drawn = {one["name"]: one["taken"][-1] for one in resources}
@@ -156,8 +164,7 @@ def test_what_stages_take_of_cores_is_that_of_the_schedule_of_the_run(run: Path,
         assert all(used[core] >= share - 1e-6 for core, share in drawn.items()) and used["cluster"] == 1.0
     for before, after in zip(alone, found, strict=True):
         np.testing.assert_array_equal(before.stage_s[:, 0], after.stage_s[:, 0])
-        assert [len(stage) for stage in after.uses] == [2] * after.stages
-    assert run_batches(run / name, [0.5, 0.5], alone, 2, 1e8, lambda _: None)[0].uses == ()
+        assert [len(stage) for stage in after.uses] == [1] * after.stages
 
 
 def test_a_schedule_that_comes_out_otherwise_now_tells_nothing_of_cores(run: Path) -> None:
@@ -170,7 +177,7 @@ def test_a_schedule_that_comes_out_otherwise_now_tells_nothing_of_cores(run: Pat
     uncounted = replace(alone[0], footprint=None), alone[1]
     with pytest.raises(InputError, match="not counted when it was made"):
         run_batches(run / "run", [0.5, 0.5], uncounted, 1, 1e8, lambda _: None, overlap=True)
-    run_batches(run / "run", [0.5, 0.5], slower, 2, 1e8, lambda _: None)
+    assert run_batches(run / "run", [0.5, 0.5], slower, 4, 1e8, lambda _: None)[0].uses == ()
 
 
 def test_images_that_run_in_turns_lie_in_the_memories_together() -> None:

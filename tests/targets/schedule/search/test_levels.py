@@ -36,7 +36,7 @@ CHIPS: dict[str, Target] = {
     ),
 }
 # Networks that are always looked at, and those only a long run has time for.
-SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 14))]
+SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 10))]
 WISHES = {
     (mode, keep): Wishes(mode, keep_weights=keep)
     for mode in ("layers", "split", "fused")
