@@ -351,13 +351,14 @@ def test_who_waits_between_two_stages_takes_room() -> None:
     assert ends_of(crowd, done) == [[10.0], [11.0], [11.0]]
 
 
-def test_what_has_to_be_moved_for_the_one_that_is_next_does_not_begin_before() -> None:
-    """That one needs 95 of 100 bits, at 10 s; another would leave 10 until then, which take .5 s to move."""
-    runs, head = served(use(10.0, 10, dsp=((0.0, 10.0),))), served(use(1.0, 95, npu=SECOND))
-    other = served(use(1.0, 10, bus=SECOND), use(1.0, 10, npu=SECOND), left=10)
-    crowd = arriving([runs, head, other], [[0.0], [0.1], [0.2]])
+def test_nothing_new_lies_in_the_way_of_the_one_that_waits_for_room() -> None:
+    """It has room when the first of two ends, at 10 s: 60 bits beside 10, not beside 31 that another left."""
+    runs = served(use(10.0, 40, dsp=((0.0, 10.0),))), served(use(100.0, 10, bus=((0.0, 100.0),)))
+    head = served(use(1.0, 60, npu=SECOND))
+    other = served(use(1.0, 31, npu=SECOND), use(1.0, 31, dsp=SECOND), left=31)
+    crowd = arriving([*runs, head, other], [[0.0], [0.0], [0.1], [0.2]])
     done = serve_in_batches(crowd, FIFO, Batching(), overlap=True)
-    assert ends_of(crowd, done)[1] == [11.0] and done.spills == 0
+    assert ends_of(crowd, done)[:3] == [[10.0], [100.0], [11.0]]
 
 
 def test_room_decides_who_runs_beside_whom() -> None:
