@@ -21,7 +21,7 @@ class FewestLateQueue:
 
     def __init__(self) -> None:
         # By deadline: (deadline, work, number, latest start), by work: (work, number), and a heap of
-        # (latest start, number) of all that ever waited and could begin.
+        # (latest start, number) of all whose latest start is yet to come, those that were taken out too.
         self._due: list[tuple[float, float, int, float]] = []
         self._late: list[tuple[float, int]] = []
         self._latest: list[tuple[float, int]] = []
@@ -41,7 +41,8 @@ class FewestLateQueue:
             deadline: Seconds, absolute.
         """
         self._known[number] = (deadline, key, latest)
-        heapq.heappush(self._latest, (latest, number))
+        if latest < inf:
+            heapq.heappush(self._latest, (latest, number))
         insort(self._due, (deadline, key, number, latest))
 
     def take(self, now: float) -> int:

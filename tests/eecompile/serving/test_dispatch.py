@@ -228,16 +228,24 @@ def test_those_that_have_to_run_next_do_so_in_the_order_in_which_they_came() -> 
     assert [ran(dispatcher.next(0.0)) for _ in range(4)] == found
 
 
-def test_nothing_grows_with_those_who_were_served() -> None:
+@pytest.mark.parametrize("name", ["fifo", "remaining", "sdrm3"])
+@pytest.mark.parametrize("slo", [math.inf, 5.0])
+def test_nothing_grows_with_those_who_were_served(name: str, slo: float) -> None:
     """A dispatcher that has served many holds as much as one that has served few."""
     kept = []
+    times = service(1.0, 1.0, 1.0, batch=8)
+    seen = outlook(times, np.zeros((2, 1)), np.array([2]))
     for count in (10, 1000):
-        served = dispatcher_of(Batching())
+        served = Dispatcher([times], [seen], POLICIES[name])
         for number in range(count):
-            served.add(Ticket(number, 0, float(number)))
+            served.add(Ticket(number, 0, float(number), number + slo))
             assert ran(served.next(float(number))) == (0, [number])
-        kept.append(len(repr(vars(served)["_lanes"].items)) + len(served))
-    assert kept[0] == kept[1]
+        lanes = vars(served)["_lanes"]
+        held = vars(lanes)
+        queues = [held["_queue"]] if "_queue" in held else list(held["_queues"].values())
+        parts = [part for queue in queues for part in vars(queue).values() if hasattr(part, "__len__")]
+        kept.append(len(repr(lanes.items)) + len(served) + sum(map(len, parts)))
+    assert queues and kept[0] == kept[1]
 
 
 def test_a_late_ticket_waits_behind_one_that_can_still_be_in_time() -> None:
