@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -29,6 +30,13 @@ def page_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
         shortened=quantities.shortened,
     )
     return environment
+
+
+@cache
+def page_templates(package: str) -> jinja2.Environment:
+    """Return the templates of a package beside those of the report; they are compiled once."""
+    own = jinja2.PackageLoader(package, "")
+    return page_environment(jinja2.ChoiceLoader([own, jinja2.PackageLoader("eecompile", "report")]))
 
 
 def json_in_script(document: Any) -> str:

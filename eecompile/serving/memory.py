@@ -133,6 +133,8 @@ class Interrupted:
         self._outer = next((name for name in room if _is_outer(footprints, name)), "")
         self._room = {name: max(bits, 0.0) for name, bits in room.items()}
         self._room.setdefault(self._outer, inf)
+        # Of each network and boundary, the bits by store of what is left, the outer one included.
+        self._lies = [[{**one.inside, self._outer: one.outside} for one in of] for of in self._left]
         self._beside = _beside_kept(footprints, together)
         self._moved: dict[int, bool] = {}
         self._bits = 0
@@ -140,20 +142,16 @@ class Interrupted:
 
     def may_leave(self, model: int, stage: int, count: int = 1) -> bool:
         """Return whether so many requests that wait for ``stage`` can be interrupted now, all of them."""
-        left = self._left[model][stage - 1]
-        bits = count * (sum(left.inside.values()) + left.outside)
-        return self._fits(left, count) or bits <= self._room[self._outer]
+        lies = self._lies[model][stage - 1]
+        return self.stays(lies, count) or count * sum(lies.values()) <= self._room[self._outer]
 
     def bits(self, model: int, stage: int, count: int = 1) -> Counter[str]:
         """Return what so many requests that wait for ``stage`` have in each store if nothing is moved."""
-        left = self._left[model][stage - 1]
-        found = Counter({store: count * bits for store, bits in left.inside.items()})
-        found[self._outer] += count * left.outside
-        return found
+        return Counter({store: count * bits for store, bits in self._lies[model][stage - 1].items()})
 
-    def stays(self, bits: Mapping[str, int]) -> bool:
-        """Return whether what is left, by store, can stay where it is, whatever runs next."""
-        return all(some <= self._room[store] for store, some in bits.items())
+    def stays(self, bits: Mapping[str, int], count: int = 1) -> bool:
+        """Return whether what so many left, by store, can stay where it is, whatever runs next."""
+        return all(count * some <= self._room[store] for store, some in bits.items())
 
     def has_room(self, bits: Mapping[str, int]) -> bool:
         """Return whether what runs has room, by store, beside kept weights and all that is interrupted."""
@@ -179,10 +177,10 @@ class Interrupted:
 
     def leave(self, request: int, model: int, stage: int) -> tuple[float, float]:
         """Interrupt a request that waits for ``stage``; return seconds and joules of moving what it has."""
-        left = self._left[model][stage - 1]
-        moved = not self._fits(left)
+        left, lies = self._left[model][stage - 1], self._lies[model][stage - 1]
+        moved = not self.stays(lies)
         self._moved[request] = moved
-        self._take(left, moved, 1)
+        self._take(lies, moved, 1)
         self.peak_bits = max(self.peak_bits, self._bits)
         if not moved:
             return 0.0, 0.0
@@ -192,20 +190,12 @@ class Interrupted:
     def back(self, request: int, model: int, stage: int) -> tuple[float, float]:
         """Let an interrupted request go on with ``stage``; return seconds and joules of moving it back."""
         left, moved = self._left[model][stage - 1], self._moved.pop(request)
-        self._take(left, moved, -1)
+        self._take(self._lies[model][stage - 1], moved, -1)
         return (left.back_s, left.back_j) if moved else (0.0, 0.0)
 
-    def _fits(self, left: LeftBehind, count: int = 1) -> bool:
-        room = self._room
-        return count * left.outside <= room[self._outer] and all(
-            count * bits <= room[store] for store, bits in left.inside.items()
-        )
-
-    def _take(self, left: LeftBehind, moved: bool, sign: int) -> None:
-        inside = sum(left.inside.values())
-        self._bits += sign * (inside + left.outside)
-        there = {} if moved else dict(left.inside)
-        there[self._outer] = left.outside + (inside if moved else 0)
-        for store, bits in there.items():
-            self._room[store] -= sign * bits
-            self._beside[store] -= sign * bits
+    def _take(self, lies: Mapping[str, int], moved: bool, sign: int) -> None:
+        bits = sum(lies.values())
+        self._bits += sign * bits
+        for store, some in ({self._outer: bits} if moved else lies).items():
+            self._room[store] -= sign * some
+            self._beside[store] -= sign * some

@@ -23,8 +23,6 @@ from eecompile.serving.service import ServiceTime, service_time, static_service_
 from eecompile.serving.streams import ServingLoad
 from passes.errors import InputError
 
-ONE_TARGET = "name runs for one target"
-
 
 @dataclass(frozen=True)
 class ServedNetwork:
@@ -79,17 +77,13 @@ class ServedNetwork:
         return self.leaves if rung is None else rung.leaves_at(self.confidence)
 
 
-def check_targets(runs: Sequence[Path]) -> None:
-    """Check that runs were made for one target.
-
-    Raises:
-        InputError: They were not, or one is no run directory.
-    """
-    targets = {run: load_summary(run).target for run in runs}
-    if len(set(targets.values())) > 1:
-        told = ", ".join(f"{run.name} for {target}" for run, target in targets.items())
+def check_targets(made_for: Sequence[tuple[str, str]]) -> None:
+    """Check that runs, by their names, were made for one target; raises InputError where they were not."""
+    if len({target for _, target in made_for}) > 1:
+        told = ", ".join(f"{name} for {target}" for name, target in made_for)
         raise InputError(
-            f"one accelerator serves all runs, and these were made for several: {told}", ONE_TARGET
+            f"one accelerator serves all runs, and these were made for several: {told}",
+            "name runs for one target",
         )
 
 

@@ -17,7 +17,7 @@ from eecompile.serving.loads import loading_notes
 from eecompile.serving.loops.together import may_overlap
 from eecompile.serving.policies import policy_named
 from eecompile.serving.result import ServedRow, ServedRung, ServedStream, SimulationResult
-from eecompile.serving.served_network import ONE_TARGET, ServedNetwork
+from eecompile.serving.served_network import ServedNetwork, check_targets
 from eecompile.serving.shown.detail import RATES, ServingDetail, detail_of
 from eecompile.serving.streams import ServingLoad
 from eecompile.serving.trace import write_window
@@ -70,11 +70,7 @@ def simulate_load(
     exits, static = (
         [replace(pair[n], service=grown(pair[n].service, size)) for pair in served] for n in range(2)
     )
-    if len(targets := {one.target for one in exits}) > 1:
-        raise InputError(
-            f"one accelerator serves all runs, and these were made for {', '.join(sorted(targets))}",
-            ONE_TARGET,
-        )
+    check_targets([(one.name, one.target) for one in exits])
     drawn = [load.times(seed) for seed in load.seeds]
     rates = [float(np.mean([rate_of(times[n]) for times in drawn])) for n in range(len(load.streams))]
 

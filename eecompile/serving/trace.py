@@ -9,8 +9,8 @@ from typing import Any
 
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.outcome import ServingOutcome
-from eecompile.serving.shown.lanes import lanes_of
 from passes.files import write_atomic
+from targets.schedule.view.lanes import lanes_of
 
 # Events of a window: more make a file that a browser opens slowly.
 MOST = 20_000

@@ -163,6 +163,7 @@ def _check_soon(
         runs: Directories.
         files: That are to be written, by what such files are usually called.
     """
+    from eecompile.run_files.summary import load_summary
     from eecompile.serving.policies import policy_named
     from eecompile.serving.served_network import check_targets
     from eecompile.verbs.work.cost_files import check_writable
@@ -172,7 +173,7 @@ def _check_soon(
     for usual, path in files.items():
         if path is not None:
             check_writable(Path(path), usual)
-    check_targets(runs)
+    check_targets([(run.name, load_summary(run).target) for run in runs])
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from importlib import resources
 from typing import Any
 
-import jinja2
-
 from eecompile.report.charts import PALETTE_SIZE
-from eecompile.report.pages import hash_of_script, json_in_script, page_environment
+from eecompile.report.pages import hash_of_script, json_in_script, page_templates
 from eecompile.search.shown.axes import axes_of, measures_of
 from eecompile.search.shown.front import ShownFront, ShownPoint
 from eecompile.search.shown.measures import COSTS
@@ -22,22 +19,13 @@ from eecompile.search.worth.part_costs import LATENCY
 SCRIPTS = ("plot.js", "page.js")
 
 
-@cache
-def _templates() -> jinja2.Environment:
-    templates = [
-        jinja2.PackageLoader("eecompile.search.shown", ""),
-        jinja2.PackageLoader("eecompile", "report"),
-    ]
-    return page_environment(jinja2.ChoiceLoader(templates))
-
-
 def page(fronts: Sequence[ShownFront]) -> str:
     """Return the page.
 
     Args:
         fronts: One at least; the first one says what is on the axes.
     """
-    environment = _templates()
+    environment = page_templates("eecompile.search.shown")
     script = _script()
     across, up = axes_of(fronts)
     known = measures_of(fronts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from targets.stage_use import StageUse
@@ -50,3 +50,12 @@ class CoreUse:
     def busy_s(self, name: str) -> float:
         """Return in how many seconds a core, link or port is in use."""
         return sum(last - first for first, last in self.busy.get(name, ()))
+
+
+def used_s(ran: Iterable[tuple[CoreUse, int]]) -> dict[str, float]:
+    """Return in how many seconds each core, link and port is in use, by what ran and how often."""
+    found: dict[str, float] = {}
+    for use, count in ran:
+        for name in use.busy:
+            found[name] = found.get(name, 0.0) + count * use.busy_s(name)
+    return found

@@ -192,7 +192,7 @@ class Accelerator:
             np.array(finish), self._busy_s, self._energy_j, self._weights.loads, interruptions, self._ran,
             refused=refused, spills=0 if memory is None else memory.spills,
             peak_bits=0 if memory is None else memory.peak_bits,
-            used_s={} if self._together is None else self._together.busy_s(self._count),
+            used_s={} if self._together is None else self._together.used_s(self._count),
         )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from eecompile.serving.cores.clashes import ROUNDING, Clashes, clashes
-from eecompile.serving.cores.use import CoreUse
+from eecompile.serving.cores.use import CoreUse, used_s
 from eecompile.serving.memory import Interrupted
 from eecompile.serving.service import ServiceTime
 
@@ -99,18 +99,13 @@ class Together:
             self._between_them[first, then] = clashes(self.use(first), self.use(then))
         return self._between_them[first, then]
 
-    def busy_s(self, counts: Counter[What]) -> dict[str, float]:
+    def used_s(self, counts: Counter[What]) -> dict[str, float]:
         """Return in how many seconds each core, link and port is in use, by name.
 
         Args:
             counts: How often each stage runs.
         """
-        found: dict[str, float] = {}
-        for what, count in counts.items():
-            use = self.use(what)
-            for name in use.busy:
-                found[name] = found.get(name, 0.0) + count * use.busy_s(name)
-        return found
+        return used_s((self.use(what), count) for what, count in counts.items())
 
 
 def may_overlap(services: Sequence[ServiceTime]) -> bool:

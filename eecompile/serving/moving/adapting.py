@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eecompile.exits.statistics import wilson_interval
 from eecompile.exits.thresholds import Limit, Observed, choose_within
 from eecompile.run_files.samples import SplitSamples
+from eecompile.serving.cores.use import used_s
 from eecompile.serving.crowd import Crowd
 from eecompile.serving.outcome import ServingOutcome
 from passes.confidence import ConfidenceRule
@@ -134,11 +135,11 @@ class Adapting:
     def beside(self, found: ServingOutcome) -> ServingOutcome:
         """Return what happened, with what ran on."""
         busy_s, energy_j = self.spent
-        used = dict(found.used_s)
-        for (network, stage), count in self._ran_on.items() if used else ():
-            use = self._crowd.services[network].uses[stage][0]
-            for name in use.busy:
-                used[name] = used.get(name, 0.0) + count * use.busy_s(name)
+        used, services = dict(found.used_s), self._crowd.services
+        if used:
+            ran = ((services[model].uses[at][0], count) for (model, at), count in self._ran_on.items())
+            for name, seconds in used_s(ran).items():
+                used[name] = used.get(name, 0.0) + seconds
         return replace(found, busy_s=found.busy_s + busy_s, energy_j=found.energy_j + energy_j, used_s=used)
 
     def _label(self, model: int, exit_: int, image: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from eecompile.report.charts import PALETTE_SIZE, Frame, Mark, Scale, Series, ticks
 from eecompile.serving.shown.detail import ServingDetail, WayDetail
-from eecompile.serving.shown.lanes import lanes_of
+from targets.schedule.view.lanes import lanes_of
 
 WIDTH, HEIGHT = 480, 300
 # Late shares below this are drawn on it.

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
-import jinja2
-
 from eecompile.report.charts import PALETTE_SIZE, Part, stacked
-from eecompile.report.pages import page_environment
+from eecompile.report.pages import page_templates
 from eecompile.serving.batches.batching import known_sizes
 from eecompile.serving.shown.curves import load_chart, tail_chart, window_gantt
 from eecompile.serving.shown.detail import ServingDetail
 
 # Of cores, links and ports, the busiest are shown.
 MOST_CORES = 8
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    loaders = [
-        jinja2.PackageLoader("eecompile.serving.shown", ""),
-        jinja2.PackageLoader("eecompile", "report"),
-    ]
-    return page_environment(jinja2.ChoiceLoader(loaders))
 
 
 def page(document: Mapping[str, Any], detail: ServingDetail, cores: Sequence[str] = ()) -> str:
@@ -36,7 +24,7 @@ def page(document: Mapping[str, Any], detail: ServingDetail, cores: Sequence[str
         cores: Names of cores, links and ports in the order in which they are shown.
     """
     return (
-        _templates()
+        page_templates("eecompile.serving.shown")
         .get_template("page.html.j2")
         .render(
             run={"schedule": None},  # the style sheet of the report asks for it

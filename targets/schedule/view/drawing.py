@@ -9,6 +9,7 @@ from targets.description.architecture import OFFCHIP, Architecture
 from targets.schedule.machine import TURNS
 from targets.schedule.network import Network
 from targets.schedule.result import Move, Run, Schedule
+from targets.schedule.view.lanes import take_lane
 from targets.schedule.view.timeline import Group, Kind, Resource, Slot, Timeline
 
 _GROUPS: tuple[Group, ...] = ("core", "host", "dma", "port", "link")
@@ -44,12 +45,10 @@ def laned(slots: Iterable[Slot]) -> tuple[Slot, ...]:
     ordered = sorted(
         slots, key=lambda s: (s.start_cycle, s.end_cycle, s.resource, s.layer, s.tile, s.data, s.way or ())
     )
-    free: dict[str, list[int]] = {}
+    free: dict[str, list[float]] = {}
     placed = []
     for slot in ordered:
-        ends = free.setdefault(slot.resource, [])
-        lane = next((i for i, end in enumerate(ends) if end <= slot.start_cycle), len(ends))
-        ends[lane : lane + 1] = [slot.end_cycle]
+        lane = take_lane(free.setdefault(slot.resource, []), slot.start_cycle, slot.end_cycle)
         placed.append(replace(slot, lane=lane))
     return tuple(placed)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from eecompile import api
+from eecompile.run_files import summary
 from eecompile.serving import served_network, simulation
 from eecompile.serving.arrivals import Periodic, Poisson
 from eecompile.serving.batches.batching import Batching
@@ -52,7 +54,7 @@ def test_what_is_wrong_is_said(given: dict[str, Any], message: str, tmp_path: Pa
 def test_all_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
     monkeypatch.setattr(served_network, "networks_of", lambda run, *told: (run.name, *told[:3], *told[4:]))
-    monkeypatch.setattr(served_network, "check_targets", lambda _: None)
+    monkeypatch.setattr(summary, "load_summary", lambda _: SimpleNamespace(target=""))
     monkeypatch.setattr(simulation, "simulate_load", lambda *given: told.append(given))
     api.simulate(
         ["a", Path("b"), "./a"], [Poisson(3), Periodic(4), Poisson(3)], (0.5, 0.6, 0.7), "edf", (9, 1, 2),
@@ -128,7 +130,7 @@ def test_stages_of_a_run_run_beside_each_other(made: Path) -> None:
 
 
 def test_a_page_is_written_where_one_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served_network, "check_targets", lambda _: None)
+    monkeypatch.setattr(summary, "load_summary", lambda _: SimpleNamespace(target=""))
     monkeypatch.setattr(served_network, "networks_of", lambda *_: both())
     plain = api.simulate("a", Poisson(90), 0.05, requests=600, seeds=1)
     found = api.simulate("a", Poisson(90), 0.05, requests=600, seeds=1, report=tmp_path / "load.html")

@@ -57,7 +57,7 @@ def test_what_runs_beside_each_other_and_what_it_may_leave_has_room() -> None:
 
 
 def test_seconds_of_cores_add_up() -> None:
-    found = together(served(PIPE, LATE)).busy_s(Counter({(0, 0, 1): 3, (0, 1, 1): 2}))
+    found = together(served(PIPE, LATE)).used_s(Counter({(0, 0, 1): 3, (0, 1, 1): 2}))
     assert found == {"npu": 3.0, "dsp": 3.0 + 2 * 2.0}
 
 
